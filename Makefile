@@ -1,0 +1,63 @@
+# What a developer does with this tree. `make` alone says what there is.
+# Everything happens in .venv; once that is installed, every target works without a network.
+
+PYTHON ?= python3
+JOBS ?= 2
+TESTS ?= tests
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEVELOPER := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# A stamp names the folder that it was made in: an editable install in a copied or moved tree would run the old one.
+# It does not count either when the interpreter behind .venv is gone.
+STAMPED := $(shell [ -x $(BIN)/python ] && cat $(INSTALLED) 2>/dev/null)
+ifneq ($(STAMPED),$(CURDIR))
+.PHONY: $(INSTALLED)
+CLEAR := --clear
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
+	@echo "make demo ONCE=1   the same, fetches one page and ends"
+	@echo "make test          every test, under trial (TESTS=tests.wire for some, JOBS=1 for one process)"
+	@echo "make check         lint, types, every test with branch coverage"
+	@echo "make clean         removes what the others left, except $(VENV)"
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m gotunnel.cli.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: $(INSTALLED)
+	@$(BIN)/python -m tests.run -j$(JOBS) $(TESTS)
+
+check: $(DEVELOPER)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m tests.run -j$(JOBS) $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
+# nothing new.
+$(INSTALLED): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "gotunnel needs Python 3.10 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(CLEAR) $(VENV) || { echo "on Debian: apt-get install python3-venv"; exit 1; }
+	$(PIP) 'setuptools>=77'
+	$(PIP) --no-build-isolation -e '.[test]'
+	@echo "$(CURDIR)" > $@
+
+$(DEVELOPER): $(INSTALLED)
+	$(PIP) --no-build-isolation -e '.[test,dev]'
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info _trial_temp* .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov
+	rm -f .coverage .coverage.* coverage.xml twisted/plugins/dropin.cache
+	find gotunnel tests twisted -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,192 @@
+"""`make demo`: a server, a client and a web service as real processes on loopback, and one page through the tunnel.
+Uses no part of gotunnel but its commands and its configuration files, as an operator would."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+__all__ = ["main"]
+
+START_SECONDS = 30.0
+"""How long the three processes may take until the first page has come."""
+
+END_SECONDS = 10.0
+"""How long a process may take to end by itself before it is killed."""
+
+LAST_LINES = 50
+"""How much of each log is shown when the demo fails."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+SERVER_FILE = """\
+server:
+  addr: "127.0.0.1:{control}"
+  token_file: token
+  drain_timeout: 1
+"""
+
+CLIENT_FILE = """\
+client:
+  name: demo
+  token_file: token
+  server_addr: "127.0.0.1:{control}"
+  mappings:
+    - {{name: web, local: "127.0.0.1:{web}", remote: {public}}}
+"""
+
+PAGE = """<!doctype html>
+<title>gotunnel</title>
+<h1>It works.</h1>
+<p>This page came through the tunnel. <code>{mark}</code></p>
+"""
+
+
+class _DemoFailed(Exception):
+    """The page did not come; the text says why in one line."""
+
+
+class _Stopped(Exception):
+    """Somebody asked the demo to end."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo until Ctrl-C, or with `--once` until the page has come. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="fetch one page through the tunnel and end")
+    once: bool = parser.parse_args(arguments).once
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
+    try:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gotunnel-demo-")))
+            try:
+                _stay(_start(folder, stack), once)
+            except _DemoFailed as failure:
+                _show_logs(folder)
+                print(f"the demo failed: {failure}", file=sys.stderr)
+                return 1
+    except _Stopped:
+        pass
+    return 0
+
+
+def _start(folder: Path, stack: ExitStack) -> dict[str, subprocess.Popen[bytes]]:
+    control, web, public = _free_ports(3)
+    mark = secrets.token_hex(8)
+    (folder / "pages").mkdir()
+    (folder / "pages" / "index.html").write_text(PAGE.format(mark=mark))
+    (folder / "token").write_text(secrets.token_hex(32))
+    (folder / "token").chmod(0o600)
+    (folder / "server.yaml").write_text(SERVER_FILE.format(control=control))
+    (folder / "client.yaml").write_text(CLIENT_FILE.format(control=control, web=web, public=public))
+    commands = {
+        "web service": ["-m", "http.server", str(web), "--bind", "127.0.0.1", "--directory", "pages"],
+        "server": ["-c", _role("server"), "--config", "server.yaml", "--state", "server-state"],
+        "client": ["-c", _role("client"), "--config", "client.yaml", "--state", "client-state"],
+    }
+    # A token in the environment beside the one in the files would be refused.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GOTUNNEL_")}
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    for name, command in commands.items():
+        log = stack.enter_context((folder / f"{name}.log").open("wb"))
+        processes[name] = process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # A session of its own: Ctrl-C reaches the demo alone, which then ends its processes in order.
+            start_new_session=True,
+        )
+        stack.callback(_end, process)
+    url = f"http://127.0.0.1:{public}/"
+    _wait_for_page(url, mark, processes)
+    print(f"{url} is the web service of port {web}, seen through the tunnel.", flush=True)
+    return processes
+
+
+def _role(name: str) -> str:
+    return f"from gotunnel.cli.roles import {name}; {name}(prog_name='gotunnel-{name}')"
+
+
+def _stay(processes: dict[str, subprocess.Popen[bytes]], once: bool) -> None:
+    if not once:
+        print("Ctrl-C ends it.", flush=True)
+    while not once:
+        _check_alive(processes)
+        time.sleep(0.5)
+
+
+def _wait_for_page(url: str, mark: str, processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    # Without a proxy: the environment may name one, and it would not know this loopback address.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_SECONDS
+    last: object = "nothing answered"
+    while time.monotonic() < deadline:
+        _check_alive(processes)
+        try:
+            with opener.open(url, timeout=5) as answer:
+                if mark in answer.read().decode():
+                    return
+            last = "another page came"
+        except OSError as error:
+            last = error
+        time.sleep(0.1)
+    raise _DemoFailed(f"no page from {url} in {START_SECONDS:.0f} s: {last}")
+
+
+def _check_alive(processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    for name, process in processes.items():
+        code = process.poll()
+        if code is not None:
+            raise _DemoFailed(f"the {name} ended with exit code {code}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _show_logs(folder: Path) -> None:
+    for log in sorted(folder.glob("*.log")):
+        print(f"--- {log.stem}", file=sys.stderr)
+        for line in log.read_text(errors="backslashreplace").splitlines()[-LAST_LINES:]:
+            print(line, file=sys.stderr)
+
+
+def _free_ports(count: int) -> list[int]:
+    # Held at the same time, so that they differ. Another program may still take one before it is used; then the demo
+    # says so and is run again.
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for again in SIGNALS:
+        signal.signal(again, signal.SIG_IGN)  # ending the processes is not interrupted
+    raise _Stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main())

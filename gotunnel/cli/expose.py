@@ -1,0 +1,151 @@
+"""`gotunnel expose`: publishes one local port until Ctrl-C, with a client that no file describes."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from twisted.internet.task import LoopingCall
+
+from gotunnel.cli.foreground import run
+from gotunnel.cli.logoutput import begin_logging
+from gotunnel.client.published import MappingStatus, Standing
+from gotunnel.client.service import ClientService, make_client
+from gotunnel.config.load import load_client
+from gotunnel.config.model import ClientConfig
+from gotunnel.errors import ConfigError, Problem
+from gotunnel.tap.exits import FAILED, one_line_errors
+from gotunnel.tap.role import Prepared, Role, state_folder
+
+__all__ = ["Wish", "client_config", "expose_port"]
+
+PROGRAM = "gotunnel expose"
+
+VARIABLE = "GOTUNNEL_TOKEN"
+
+MAPPING = "exposed"
+
+LOOK_SECONDS = 0.1
+"""How often it is looked whether the mapping is open."""
+
+WORDS: Mapping[tuple[object, ...], str] = {
+    ("name",): "--name",
+    ("server_addr",): "--server",
+    ("token",): VARIABLE,
+    ("tls", "ca"): "--tls-ca",
+    ("mappings", 0, "local"): "PORT",
+    ("mappings", 0, "remote"): "--remote",
+}
+"""What the command line calls the keys of a configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for."""
+
+    local: str
+    server: str
+    remote: str | None = None
+    name: str | None = None
+    tls_ca: str | None = None
+    plain: bool = False
+
+
+def client_config(wish: Wish, token: str) -> ClientConfig:
+    """Return the configuration that a file would have held. Raises ConfigError in the words of the command line."""
+    remote = wish.remote if wish.remote is not None else wish.local.rpartition(":")[2]
+    section: dict[str, Any] = {
+        "name": wish.name if wish.name is not None else _own_name(remote),
+        "token": token,
+        "server_addr": wish.server,
+        "mappings": [{"name": MAPPING, "local": wish.local, "remote": remote}],
+        "log_level": "warn",
+        "drain_timeout": 0,
+        "tls": {"mode": "off" if wish.plain else "required"},
+    }
+    if wish.tls_ca is not None:
+        section["tls"]["ca"] = os.path.abspath(wish.tls_ca)
+    try:
+        return ClientConfig.model_validate(section)
+    except ValidationError as error:
+        raise ConfigError(_problems(error)) from None
+
+
+def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
+    """Publish until a signal comes. Raises SystemExit when the wish is impossible or the server refuses it."""
+    from twisted.internet import reactor
+
+    with one_line_errors(PROGRAM):
+        prepared = Prepared(client_config(wish, _token()), state_folder(state))
+    begin_logging(sys.stderr, log_format)
+    watch = _Watch(reactor)
+    run(Role(PROGRAM, load_client, watch.make).service(prepared, reactor), reactor)
+    if watch.refused:
+        print(f"{PROGRAM}: the server refuses: {watch.refused}", file=sys.stderr)
+        raise SystemExit(FAILED)
+
+
+class _Watch:
+    """Makes the client, tells when its mapping opens, and ends the process when the server refuses it: whoever waits
+    at a terminal is to choose another port now."""
+
+    def __init__(self, reactor: Any) -> None:
+        self.refused = ""
+        self._reactor = reactor
+        self._status: MappingStatus | None = None
+        self._told: Standing | None = None
+
+    def make(self, config: ClientConfig, reactor: Any, state: Path) -> ClientService:
+        service = make_client(config, reactor, state)
+        self._status = service.link.published.statuses[MAPPING]
+        look = LoopingCall(self._look, self._status)
+        look.clock = reactor
+        reactor.callWhenRunning(look.start, LOOK_SECONDS)
+        return service
+
+    def _look(self, status: MappingStatus) -> None:
+        if status.standing is self._told:
+            return
+        self._told = status.standing
+        if status.standing is Standing.OPEN:
+            click.echo(f"{status.address} reaches {status.config.local}. Ctrl-C ends it.")
+        elif status.standing is Standing.REFUSED:
+            self.refused = status.reason
+            self._reactor.stop()
+
+
+def _token() -> str:
+    """Return the token from the environment or from whoever sits there; the configuration checks it."""
+    token = os.environ.get(VARIABLE, "")
+    if not token and sys.stdin.isatty():
+        token = click.prompt("Token of the server", hide_input=True, err=True)
+    if not token:
+        cure = f"set the variable {VARIABLE}, or start it at a terminal and be asked"
+        raise ConfigError([Problem(PROGRAM, None, "", "there is no token", cure)])
+    return token
+
+
+def _own_name(remote: str) -> str:
+    """Return a name that two of these on one machine do not share, nor two machines."""
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
+    port = re.sub(r"[^0-9]", "-", remote.rpartition(":")[2])[:8]
+    return f"expose-{host}-{port}"
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    found: list[Problem] = []
+    for item in error.errors(include_url=False, include_input=False):
+        key: tuple[object, ...] = item["loc"]
+        parts = item["ctx"]["parts"] if item["type"] == "gotunnel" else [((), item["msg"], "")]
+        for below, wrong, cure in parts:
+            path = (*key, *below)
+            found.append(Problem(PROGRAM, None, WORDS.get(path, ".".join(map(str, path))), wrong, cure))
+    return found

@@ -1,0 +1,17 @@
+"""Runs a service in the foreground until a signal, logging to standard error. Makes no service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import IService
+
+__all__ = ["run"]
+
+
+def run(service: IService, reactor: Any) -> None:
+    """Run the reactor with this service until it stops, waiting for what `stopService` returns."""
+    service.privilegedStartService()
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()

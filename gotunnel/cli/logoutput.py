@@ -1,0 +1,87 @@
+"""How events look on standard error: lines for an operator, or JSON for a collector. Chooses nothing but what of
+Twisted's own chatter is left out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TextIO
+
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+    globalLogBeginner,
+    jsonFileLogObserver,
+)
+from twisted.python.failure import Failure
+from zope.interface import provider
+
+from gotunnel.errors import printable
+
+__all__ = ["FORMATS", "begin_logging", "json_lines", "line_of", "text_lines"]
+
+FORMATS = ("text", "json")
+
+LONGEST_MESSAGE = 4096
+"""Characters of one event's text, its traceback apart."""
+
+
+def begin_logging(stream: TextIO, log_format: str) -> None:
+    """Send this process's events to `stream` in one of FORMATS. Called once, before the reactor runs."""
+    observer = json_lines(stream) if log_format == "json" else text_lines(stream)
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def text_lines(stream: TextIO) -> ILogObserver:
+    """Return an observer that writes one line per event; only a bug's traceback takes more."""
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if not _is_chatter(event):
+            stream.write(line_of(event))
+            stream.flush()
+
+    return observe
+
+
+def json_lines(stream: TextIO) -> ILogObserver:
+    """Return an observer that writes one JSON object per line: twisted.logger's, and `message`, the event as text."""
+    # Without the record separator of RFC 7464, which `jq` and log collectors do not expect.
+    write = jsonFileLogObserver(stream, recordSeparator="")
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if not _is_chatter(event):
+            kept = {key: value for key, value in event.items() if key not in ("log_logger", "log_source")}
+            write({**kept, "message": formatEvent(event)})
+            stream.flush()
+
+    return observe
+
+
+def line_of(event: LogEvent) -> str:
+    """Return an event as `2026-11-23T03:00:00.123+00:00 [info] text`, with the line break, time in UTC.
+
+    No control character of a value reaches the terminal, so that no peer can forge a line or move the cursor.
+    """
+    when = datetime.fromtimestamp(event["log_time"], timezone.utc).isoformat(timespec="milliseconds")
+    level = event.get("log_level", LogLevel.info)
+    text = formatEvent(event)
+    # twisted.python.log, which Twisted uses for errors in protocols, calls it failure and has it in the text already.
+    failure = event.get("log_failure", event.get("failure"))
+    trace: list[str] = []
+    if isinstance(failure, Failure):
+        text = text.partition("\n")[0]
+        trace = failure.getTraceback().splitlines()
+    lines = [
+        f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}",
+        *(f"    {printable(part, LONGEST_MESSAGE)}" for part in trace),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _is_chatter(event: LogEvent) -> bool:
+    """Say whether Twisted tells how it is ("Starting factory …", "Main loop terminated."), which helps no operator."""
+    level = event.get("log_level", LogLevel.info)
+    return level < LogLevel.warn and event.get("log_namespace", "").startswith(("twisted.", "log_legacy"))

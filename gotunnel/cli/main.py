@@ -1,0 +1,82 @@
+"""The `gotunnel` command: everything that is not a role running for a year. Parses; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import click
+
+from gotunnel import __version__
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """A reverse tunnel: publish ports of machines that cannot be reached on one that can."""
+
+
+@main.command()
+@click.argument("file", type=click.Path())
+def check(file: str) -> None:
+    """Validate a configuration FILE and explain what it would open. Exit code 2 if it would be refused."""
+    from gotunnel.cli.check import check_file
+
+    check_file(file)
+
+
+@main.command()
+def token() -> None:
+    """Print a new token of 256 bits, for `token:` or a `token_file`."""
+    import secrets
+
+    # Hexadecimal: a double click selects all of it, and it never begins with a dash.
+    click.echo(secrets.token_hex(32))
+
+
+@main.command()
+def version() -> None:
+    """Print the versions to name in a bug report."""
+    import platform
+
+    from OpenSSL.SSL import OPENSSL_VERSION, OpenSSL_version
+
+    import twisted
+
+    openssl = OpenSSL_version(OPENSSL_VERSION).decode().split()[1]
+    click.echo(f"gotunnel {__version__}")
+    click.echo(f"Twisted {twisted.__version__}, Python {platform.python_version()}, OpenSSL {openssl}")
+
+
+@main.command()
+@click.argument("local", metavar="PORT|HOST:PORT|unix:PATH")
+@click.option("--server", required=True, metavar="HOST:PORT", help="The gotunnel server.")
+@click.option(
+    "--remote", metavar="[HOST:]PORT", help="Where the server listens for it (default: the local port)."
+)
+@click.option("--name", help="The name of this client, if the server's token belongs to one.")
+@click.option(
+    "--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM)."
+)
+@click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
+@click.option("--state", metavar="DIR", help="The folder for state.")
+@click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True)
+def expose(
+    local: str,
+    server: str,
+    remote: str | None,
+    name: str | None,
+    tls_ca: str | None,
+    plain: bool,
+    state: str | None,
+    log_format: str,
+) -> None:
+    """Publish one local port until Ctrl-C, without a file.
+
+    The token comes from the environment's GOTUNNEL_TOKEN, or is asked for; never from the command line, where every
+    user of this machine could read it.
+    """
+    from gotunnel.cli.expose import Wish, expose_port
+
+    if plain and tls_ca:
+        raise click.UsageError("--plain and --tls-ca contradict each other")
+    expose_port(Wish(local, server, remote, name, tls_ca, plain), state, log_format)

@@ -1,0 +1,198 @@
+"""The lasting tie of a client to one server: connects, keeps a session, and connects again for ever. What a session
+does is not its business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from gotunnel import __version__
+from gotunnel.client.published import Published
+from gotunnel.client.session import ClientSession
+from gotunnel.config.model import ClientConfig
+from gotunnel.core.backoff import Backoff
+from gotunnel.errors import AuthRejected, GotunnelError, printable
+from gotunnel.interfaces import IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.greeting import ControlGreeting
+from gotunnel.net.transports import hand_over
+from gotunnel.wire.handshake import ClientHandshake
+
+__all__ = ["Link"]
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the connect, and again for the handshake."""
+LAST_WORDS = 3.0
+"""Seconds, once visitors are cut, for resets to reach the server."""
+AUTH_PAUSE = 5.0
+"""Seconds at least between attempts when the server does not let us in: somebody must change something first."""
+
+AUTH_HINTS = {
+    "auth_failed": "the token or the client name is not the server's; compare `token` on both sides",
+    "bad_server_mac": "the server does not hold our token, or somebody sits between it and us",
+    "name_in_use": "another running client has this name; give each a name of its own",
+}
+
+
+class Link:
+    """One per server. Runs from `start` to `stop`."""
+
+    log = Logger()
+
+    def __init__(self, config: ClientConfig, clock: Any, relay: IRelay, path: ServerPath, instance: bytes) -> None:
+        self.published = Published(config.mappings, path.address, self._retry)
+        self.session: ClientSession | None = None
+        self._config = config
+        self._clock = clock
+        self._relay = relay
+        self._path = path
+        self._instance = instance
+        self._backoff = Backoff()
+        self._running: Deferred[None] | None = None
+        self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
+        self._awaited: Callable[[], bool] = bool
+        self._quiet: Deferred[None] | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
+
+    @property
+    def streams(self) -> int:
+        """Visitors that are being served."""
+        return sum(len(session.legs.streams) for session in self._sessions)
+
+    async def stop(self, seconds: float) -> None:
+        """Let visitors finish for up to `seconds`, reset those that are left, and disconnect.
+
+        Fires when every connection is gone; LAST_WORDS seconds after the cut at the latest, those excepted whose other
+        end does not answer even a close: they are aborted a little later.
+        """
+        self._stopping = True
+        if self.session is not None:
+            self.session.drain(seconds)
+        elif self._running is not None:
+            self._running.cancel()  # it connects, or sleeps
+        if self.streams:
+            self.log.info(
+                "{count} visitors are being served; they have {seconds:g} s to finish",
+                count=self.streams, seconds=seconds,
+            )  # fmt: skip
+            await self._until(lambda: not self.streams, seconds)
+        if self.streams:
+            self.log.warn("{count} visitors were cut: their time was over", count=self.streams)
+        for session in tuple(self._sessions):
+            session.legs.reset_streams()
+        if self.session is not None:
+            self.session.close("stopping")
+        if self._running is not None:
+            await self._running
+        await self._until(lambda: not self._sessions, LAST_WORDS)
+        for session in tuple(self._sessions):
+            session.legs.drop()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._sleep(await self._attempt())
+        except CancelledError:
+            return
+
+    async def _attempt(self) -> float:
+        """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
+        when it is to be the last."""
+        server = str(self._path.address)
+        try:
+            session = await self._connect()
+        except CancelledError:
+            raise
+        except AuthRejected as refused:
+            delay = self._backoff.slow(AUTH_PAUSE, refused.retry_after)
+            self.log.error(
+                "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
+                server=server, reason=str(refused), hint=_hint(refused.code), seconds=delay,
+            )  # fmt: skip
+        except GotunnelError as failed:
+            delay = self._backoff.failed()
+            self.log.warn(
+                "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
+                server=server, reason=printable(failed, 256), seconds=delay,
+            )  # fmt: skip
+        except Exception:  # noqa: BLE001 - a bug of ours must not leave a client disconnected for good
+            self.log.failure("connecting to the server {server}", server=server)
+            delay = self._backoff.slow(AUTH_PAUSE)
+        else:
+            reason = await session.ended
+            delay = self._lost(session)
+            if self._stopping:
+                raise CancelledError
+            self.log.warn(
+                "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s",
+                server=server, reason=printable(reason, 256), seconds=delay,
+            )  # fmt: skip
+        return delay
+
+    async def _connect(self) -> ClientSession:
+        config = self._config
+        handshake = ClientHandshake(
+            config.name, config.token.get_secret_value(), self._instance, f"gotunnel/{__version__}"
+        )
+        greeted = await self._path.greet(
+            ControlGreeting(self._clock, CONNECT_TIMEOUT, handshake), CONNECT_TIMEOUT
+        )
+        assert greeted.established is not None
+        session = ClientSession(
+            self._clock, self._relay, self._path, self.published, greeted.established, config.heartbeat_interval,
+            config.dial_timeout, self._changed,
+        )  # fmt: skip
+        self.session = session
+        self._sessions.add(session)
+        self._backoff.connected(self._clock.seconds())
+        self.log.info(
+            "connected to the server {server} as {client}{how}",
+            server=str(self._path.address), client=config.name,
+            how="" if self._path.encrypted else " without TLS: whoever is on the path can read and change everything",
+        )  # fmt: skip
+        hand_over(greeted.transport, session.control, b"")
+        session.begin()
+        if greeted.leftover:
+            session.control.dataReceived(greeted.leftover)
+        return session
+
+    def _lost(self, session: ClientSession) -> float:
+        self.session = None
+        self._backoff.lost(self._clock.seconds())
+        return self._backoff.failed(session.retry_after)
+
+    def _changed(self) -> None:
+        """A stream, a leg or a session has ended."""
+        self._sessions = {session for session in self._sessions if not session.gone}
+        if self._quiet is not None and not self._quiet.called and self._awaited():
+            self._quiet.callback(None)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        if not condition():
+            self._awaited, self._quiet = condition, Deferred()
+            late = self._clock.callLater(seconds, self._quiet.callback, None)
+            await self._quiet
+            if late.active():
+                late.cancel()
+
+    def _retry(self, seconds: float, names: list[str]) -> None:
+        if self.session is not None:
+            self.session.retry(seconds, names)
+
+    async def _sleep(self, seconds: float) -> None:
+        woken: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._clock.callLater(seconds, woken.callback, None)
+        await woken
+
+
+def _hint(code: str) -> str:
+    hint = AUTH_HINTS.get(code)
+    return f" ({hint})" if hint else ""

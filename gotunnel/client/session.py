@@ -1,0 +1,149 @@
+"""One session of a client with its server: registers the mappings, brings the legs that the server needs, and says when
+it is over. To connect, and to connect again, is the link's business."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.client.legs import ClientLegs
+from gotunnel.client.published import Published
+from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.interfaces import IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.control import ControlConnection
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.greeting import SessionKey
+from gotunnel.wire.handshake import Established
+from gotunnel.wire.messages import (
+    Drain,
+    DrainOk,
+    Error,
+    MappingResult,
+    Message,
+    NeedLegs,
+    Register,
+    RegisterResp,
+)
+
+__all__ = ["ClientSession"]
+
+
+class ClientSession:
+    """Begins when both ends are proved. `ended` fires with the reason when the control connection is gone; streams that
+    run then live on, and this object with them."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        relay: IRelay,
+        path: ServerPath,
+        published: Published,
+        established: Established,
+        heartbeat: float | None,
+        dial_timeout: float,
+        changed: Callable[[], None],
+    ) -> None:
+        self.ended: Deferred[str] = Deferred()
+        self._clock = clock
+        self._published = published
+        self.retry_after: float | None = None
+        """Seconds that the server asked us to stay away, in the error that ended the session."""
+        self.connected = True
+        self._changed = changed
+        self._ids = itertools.count(1)
+        self._asked: deque[Register] = deque()  # not answered yet
+        self._draining = False
+        self._retry: IDelayedCall | None = None
+        auth_ok = established.auth_ok
+        timeout = auth_ok.heartbeat_timeout
+        wished = auth_ok.heartbeat if heartbeat is None else heartbeat
+        self.control = ControlConnection(
+            clock, wished if wished < timeout else auth_ok.heartbeat, timeout, self._message, self._lost
+        )
+        self.legs = ClientLegs(
+            clock, relay, path, SessionKey(established.sid, established.ks), published, auth_ok.limits.legs,
+            dial_timeout, self.control.send, changed,
+        )  # fmt: skip
+
+    def begin(self) -> None:
+        """The control connection is ours: say what is to be published."""
+        self._published.begin()
+        self.register()
+
+    def register(self, names: list[str] | None = None) -> None:
+        """Ask for mappings: all of them, or those that were refused before."""
+        if names is not None:
+            # A frame without "more" closes what this session has not named, so everything is named again.
+            self.log.debug("asking again for {mappings}", mappings=names)
+        for requests, more in self._published.batches():
+            register = Register(next(self._ids), requests, more)
+            self._asked.append(register)
+            self.control.send(register)
+
+    def retry(self, seconds: float, names: list[str]) -> None:
+        """Ask for refused mappings again after a while. As all are asked for together, one timer serves them all."""
+
+        def again() -> None:
+            self._retry = None
+            self.register(names)
+
+        if self._retry is None:
+            self._retry = self._clock.callLater(seconds, again)
+
+    def drain(self, seconds: float) -> None:
+        """Ask the server to open nothing more."""
+        self._draining = True
+        self.control.send(Drain(int(seconds * 1000)))
+
+    @property
+    def gone(self) -> bool:
+        """Whether neither the control connection nor a leg is left."""
+        return not self.connected and self.legs.gone
+
+    def close(self, reason: str) -> None:
+        """End it from our side."""
+        self.control.close(None, reason)
+
+    def _message(self, message: Message) -> None:
+        if isinstance(message, NeedLegs):
+            self.legs.bring(message.plain, message.count)
+        elif isinstance(message, RegisterResp):
+            self._registered(message)
+        elif isinstance(message, Drain):
+            self.log.info(
+                "the server is about to stop; visitors have {seconds:g} s to finish", seconds=message.deadline_ms / 1000
+            )
+            self.control.send(DrainOk())
+        elif isinstance(message, Error):
+            self.retry_after = message.retry_after
+        elif not isinstance(message, DrainOk) or not self._draining:
+            raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
+
+    def _registered(self, answer: RegisterResp) -> None:
+        if not self._asked or self._asked[0].id != answer.id:
+            raise RemoteProtocolError("register_resp answers no request, or out of order")
+        asked = self._asked.popleft()
+        results = answer.results
+        if answer.status != "ok":
+            self.log.error("the server refuses to register: {reason}", reason=printable(answer.reason or ""))
+            results = tuple(
+                MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
+            )
+        self._published.answered(results)
+
+    def _lost(self, reason: str) -> None:
+        self.connected = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self.legs.end()
+        self.ended.callback(reason)
+        self._changed()

@@ -1,0 +1,138 @@
+"""The `client:` section of a file: its keys, their limits and defaults. Nothing here dials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+from pydantic_core import InitErrorDetails
+
+from gotunnel.config import tokens
+from gotunnel.config.fields import (
+    ClientName,
+    FreePortList,
+    PortList,
+    ServerAddress,
+    ServerName,
+    Token,
+)
+from gotunnel.config.kinds import Part, Section, seconds, several, wrong
+from gotunnel.config.mapping import MappingConfig, collisions, published
+from gotunnel.config.paths import ReadableFile, TokenFile
+from gotunnel.config.server import LEVEL, TLS_MODE, LogLevel, TlsMode
+
+__all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
+
+EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remote: 6443}]"
+
+
+class TlsClientConfig(Section):
+    """TLS to the server. A client never falls back to a connection without it."""
+
+    mode: Annotated[TlsMode, TLS_MODE] = Field(
+        default="required", description="must be the same as the server's"
+    )
+    ca: ReadableFile | None = Field(
+        default=None,
+        description="certificates in PEM, one of which must have signed the server's; "
+        "without it the token alone proves the server",
+    )
+    server_name: ServerName | None = Field(
+        default=None,
+        description="name that the server's certificate must have; the host of `server_addr` if absent",
+    )
+
+
+class ClientConfig(Section):
+    """What a client needs to know. `mappings` holds all of them, those of `local_ports` first."""
+
+    name: ClientName = Field(description="the client's name; every running client needs one of its own")
+    token: Token = Field(description="the server's token; or `token_file`, or the variable GOTUNNEL_TOKEN")
+    token_file: TokenFile | None = Field(
+        default=None, description="file that holds the token and nothing else; only its owner may read it"
+    )
+    server_addr: ServerAddress = Field(description="where the server is; the port is 17000 if absent")
+    local_ports: PortList = Field(
+        default=(), description="ports of 127.0.0.1 to publish: the short form of `mappings`"
+    )
+    remote_port: FreePortList = Field(
+        default=(), description="the server's ports for `local_ports`, one each; the same numbers if absent"
+    )
+    log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    mappings: tuple[MappingConfig, ...] = Field(
+        default=(), validate_default=True, description="what to publish, and where"
+    )
+    tls: TlsClientConfig = Field(default=TlsClientConfig(), description="TLS to the server")
+    dial_timeout: Annotated[float, seconds(0.1, 300)] = Field(
+        default=10.0, description="time a service has to accept a connection"
+    )
+    drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
+        default=10.0, description="time visitors have to finish when the client stops"
+    )
+    heartbeat_interval: Annotated[float, seconds(0.1, 3600)] | None = Field(
+        default=None, description="time between the client's pings; what the server says if absent"
+    )
+
+    @field_validator("local_ports", "remote_port")
+    @classmethod
+    def _all_different(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
+        parts: list[Part] = [
+            ((index,), f"port {port} stands twice", "name it once; mappings can publish a service twice")
+            for index, port in enumerate(ports)
+            if port and port in ports[:index]
+        ]
+        if parts:
+            raise several(parts)
+        return ports
+
+    @field_validator("remote_port")
+    @classmethod
+    def _one_for_each(cls, remote: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        local = info.data.get("local_ports")
+        if local is not None and not local:
+            raise wrong("stands without local_ports", "add local_ports; a mapping's port is its remote")
+        if local is not None and len(local) != len(remote):
+            what = f"names {_ports(len(remote))} for {_ports(len(local))} of local_ports"
+            raise wrong(what, "write a list with one remote port for each local port")
+        return remote
+
+    @field_validator("mappings", mode="wrap")
+    @classmethod
+    def _complete(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        local, remote = info.data.get("local_ports"), info.data.get("remote_port")
+        first = [] if local is None or remote is None else published(local, remote)
+        found = collisions(first, value)
+        try:
+            mappings = handler(value)
+        except ValidationError as error:
+            raise _with(error, found) from None
+        if found:
+            raise several(found)
+        if not mappings and local == ():
+            raise wrong("there is nothing to publish", EXAMPLE)
+        return (*first, *mappings)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is accepted and still doubtful, one line each, without the file's name."""
+        weak = tokens.warning(self.token.get_secret_value())
+        return [f"client.token: the token {weak}"] if weak else []
+
+
+def _with(error: ValidationError, parts: list[Part]) -> ValidationError:
+    """Return `error` with further mistakes, so that all are told at once."""
+    details = [
+        InitErrorDetails(
+            type=several(found["ctx"]["parts"]) if found["type"] == "gotunnel" else found["type"],
+            loc=found["loc"],
+            input=found["input"],
+            ctx={} if found["type"] == "gotunnel" else found.get("ctx", {}),
+        )
+        for found in error.errors()
+    ]
+    details += [InitErrorDetails(type=wrong(what, cure), loc=path, input=None) for path, what, cure in parts]
+    return ValidationError.from_exception_data(error.title, details)
+
+
+def _ports(number: int) -> str:
+    return f"{number} port" if number == 1 else f"{number} ports"

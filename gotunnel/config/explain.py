@@ -1,0 +1,70 @@
+"""What a configuration would open, in plain lines for `gotunnel check`. Opens nothing and looks nothing
+up."""
+
+from __future__ import annotations
+
+from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.model import ClientConfig, File, MappingConfig, ServerConfig
+
+__all__ = ["explain"]
+
+
+def explain(file: File) -> list[str]:
+    """Return one line for each thing that would be listened on, connected to or dialled, then the
+    warnings."""
+    lines = _server(file.server) if file.server is not None else []
+    lines += _client(file.client) if file.client is not None else []
+    return lines + [f"warning: {line}" for line in file.warnings]
+
+
+def _server(server: ServerConfig) -> list[str]:
+    where = f"{server.addr.host}, on every address" if is_wildcard(server.addr.host) else server.addr.host
+    ports = ", ".join(str(rule) for rule in server.allow_ports)
+    plain = "may" if server.allow_plain_legs else "may not"
+    return [
+        f"server: listens for clients on {server.addr} {_server_tls(server)}",
+        f"server: reads its token from {server.token_file}" if server.token_file else "server: has its token",
+        f"server: lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
+        f"server: mappings with encrypt: false {plain} travel without TLS of their own",
+    ]
+
+
+def _server_tls(server: ServerConfig) -> str:
+    if server.tls.mode == "off":
+        return "without TLS: whoever is on the path can read what travels"
+    if server.tls.cert is None:
+        return "with TLS and a certificate of its own making"
+    return f"with TLS and the certificate {server.tls.cert}"
+
+
+def _client(client: ClientConfig) -> list[str]:
+    return [
+        f"client {client.name}: connects to {client.server_addr} {_client_tls(client)}",
+        f"client {client.name}: reads its token from {client.token_file}"
+        if client.token_file
+        else f"client {client.name}: has its token",
+        *(f"client {client.name}: {_mapping(mapping)}" for mapping in client.mappings),
+    ]
+
+
+def _client_tls(client: ClientConfig) -> str:
+    if client.tls.mode == "off":
+        return "without TLS: whoever is on the path can read what travels"
+    if client.tls.ca is None:
+        return "with TLS; the token proves the server"
+    name = client.tls.server_name or client.server_addr.host
+    return (
+        f"with TLS; the token and a certificate for {name} that {client.tls.ca} has signed prove the server"
+    )
+
+
+def _mapping(mapping: MappingConfig) -> str:
+    port = "any free port" if mapping.remote_port == 0 else f"port {mapping.remote_port}"
+    if mapping.bind is None:
+        where = f"{port} of the server"
+    elif mapping.remote_port == 0:
+        where = f"any free port of {mapping.bind} on the server"
+    else:
+        where = f"{HostPort(mapping.bind, mapping.remote_port)} on the server"
+    how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{how}"

@@ -1,0 +1,232 @@
+"""The kinds of values that only gotunnel has: addresses, ports, names, tokens."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import SecretStr
+
+from gotunnel.address import Address, HostPort, UnixPath, parse_address, parse_host_port, parse_port
+from gotunnel.config import tokens
+from gotunnel.config.kinds import Kind, each, sort, text_of, wrong
+from gotunnel.config.scalars import Text, bare, shown
+
+__all__ = [
+    "DEFAULT_PORT",
+    "ClientName",
+    "FreePortList",
+    "ListenAddress",
+    "MappingName",
+    "PortList",
+    "PortRule",
+    "PortRules",
+    "Remote",
+    "RemotePort",
+    "ServerAddress",
+    "ServerName",
+    "Target",
+    "Token",
+    "read_target",
+    "read_token",
+]
+
+DEFAULT_PORT = 17000
+"""Where a server listens, as the original did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Where a mapping listens on the server: `bind` None is the server's own address, `port` 0 any free
+    one."""
+
+    bind: str | None
+    port: int
+
+    def __str__(self) -> str:
+        return str(self.port) if self.bind is None else str(HostPort(self.bind, self.port))
+
+
+PortRule = int | str
+"""A port, or a range written "1024-65535"."""
+
+
+def _parsed(value: Any, noun: str, cure: str, parse: Callable[[str], Any]) -> Any:
+    text = text_of(value, noun, cure)
+    try:
+        return parse(text)
+    except ValueError as error:
+        # What a variable holds may be a secret that was put into the wrong place.
+        hidden = isinstance(value, Text) and value.written
+        reason = f"{shown(value)} is not {noun}"
+        raise wrong(reason if hidden else f"{reason}: {error}", cure) from None
+
+
+def _read_port(value: Any, *, zero: bool = False) -> int:
+    cure = f"write a number from {0 if zero else 1} to 65535"
+    if isinstance(value, Text) and value.meaning:
+        raise wrong(f"{bare(value)} is not a port number (YAML can read it as {value.meaning})", cure)
+    try:
+        return parse_port(value.strip() if isinstance(value, str) else value, zero=zero)
+    except ValueError:
+        raise wrong(f"{sort(value)} is not a port number", cure) from None
+
+
+def _read_ports(value: Any) -> tuple[int, ...]:
+    return each(value, _read_port)
+
+
+def _read_free_ports(value: Any) -> tuple[int, ...]:
+    return each(value, lambda item: _read_port(item, zero=True))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal())
+
+
+def _bindable(address: HostPort, cure: str) -> HostPort:
+    try:
+        ipaddress.ip_address(address.host.partition("%")[0])
+    except ValueError:
+        raise wrong("names a host, and only an IP address can be bound", cure) from None
+    return address
+
+
+def _read_listen(value: Any) -> HostPort:
+    if isinstance(value, HostPort):
+        return value
+    cure = f'write an IP address of this machine and a port, like "0.0.0.0:{DEFAULT_PORT}"'
+    if _is_number(value):
+        return HostPort("0.0.0.0", _read_port(value, zero=True))
+
+    def parse(text: str) -> HostPort:
+        return parse_host_port(text, default_host="0.0.0.0", default_port=DEFAULT_PORT, zero=True)
+
+    return _bindable(_parsed(value, "an address", cure, parse), cure)
+
+
+def _read_server_address(value: Any) -> HostPort:
+    if isinstance(value, HostPort):
+        return value
+    cure = f'write host and port of the server, like "tunnel.example.com:{DEFAULT_PORT}"'
+    if _is_number(value):
+        raise wrong(f"{shown(value)} names no host", cure)
+    found = _parsed(value, "an address", cure, lambda text: parse_host_port(text, default_port=DEFAULT_PORT))
+    assert isinstance(found, HostPort)
+    return found
+
+
+def read_target(value: Any) -> Address:
+    """Return where a client finds a service. A port alone is on 127.0.0.1. Raises the error of `wrong`."""
+    if isinstance(value, (HostPort, UnixPath)):
+        return value
+    cure = 'write a port, "host:port" or "unix:/path"'
+    if _is_number(value):
+        return HostPort("127.0.0.1", _read_port(value))
+    found = _parsed(value, "an address", cure, parse_address)
+    # Such a path can become a mapping's name, which travels.
+    if isinstance(found, UnixPath) and not (found.path.isascii() and found.path.isprintable()):
+        raise wrong("the path of the socket has a character that is not printable ASCII", cure)
+    assert isinstance(found, (HostPort, UnixPath))
+    return found
+
+
+def _read_remote(value: Any) -> Remote:
+    if isinstance(value, Remote):
+        return value
+    cure = 'write a port (0: any free one), or "ip:port" with an IP address of the server'
+    if _is_number(value):
+        return Remote(None, _read_port(value, zero=True))
+
+    def parse(text: str) -> HostPort:
+        return parse_host_port(text, zero=True)
+
+    address = _bindable(_parsed(value, "a port or an address", cure, parse), cure)
+    return Remote(address.host, address.port)
+
+
+def _read_rule(value: Any) -> PortRule:
+    cure = 'write ports and ranges, like ["1024-65535", 443]'
+    if _is_number(value):
+        return _read_port(value)
+    text = text_of(value, "a port or a range of ports", cure)
+    low, _, high = (part.strip() for part in text.partition("-"))
+    try:
+        first, last = parse_port(low), parse_port(high)
+    except ValueError:
+        raise wrong(f"{shown(value)} is not a port or a range of ports", cure) from None
+    if first > last:
+        raise wrong(f"the range {shown(value)} ends before it begins", f'write "{last}-{first}"')
+    return f"{first}-{last}"
+
+
+def _read_rules(value: Any) -> tuple[PortRule, ...]:
+    found = each(value, _read_rule)
+    if not found:
+        raise wrong("allows no port at all", 'write ports and ranges, like ["1024-65535", 443]')
+    return found
+
+
+def _read_client_name(value: Any) -> str:
+    cure = "write 1 to 64 of A-Z a-z 0-9 . _ -"
+    name = text_of(value, "a name", cure)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+        raise wrong(f"{shown(value)} is not a client's name", cure)
+    return str(name)
+
+
+def _read_mapping_name(value: Any) -> str:
+    cure = "write 1 to 128 printable ASCII characters"
+    name = text_of(value, "a name", cure)
+    if not re.fullmatch(r"[\x20-\x7e]{1,128}", name):
+        raise wrong(f"{shown(value)} is not a mapping's name", cure)
+    return str(name)
+
+
+def _read_server_name(value: Any) -> str:
+    cure = "write a host name or an IP address, without a port"
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", text):
+            ipaddress.ip_address(text)
+        return text
+
+    return str(_parsed(value, "a host name", cure, parse))
+
+
+def read_token(value: Any) -> SecretStr:
+    """Return a token, stripped. Raises the error of `wrong` for one that does not protect; it never shows the
+    token."""
+    secret = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(secret, (int, float)) or (isinstance(secret, Text) and secret.meaning):
+        raise wrong("YAML can read this token as a number or a word of its own", 'quote it: token: "…"')
+    if not isinstance(secret, str):
+        raise wrong("the token is not text", "put one token there, in quotes")
+    refused = tokens.refusal(secret)
+    if refused is not None:
+        raise wrong(f"the token {refused[0]}", refused[1])
+    return SecretStr(str(secret.strip()))
+
+
+_PORT = {"type": "integer", "minimum": 0, "maximum": 65535}
+_ADDRESS = {"anyOf": [_PORT, {"type": "string"}]}
+_PORTS = {"anyOf": [_PORT, {"type": "string"}, {"type": "array", "items": _ADDRESS}]}
+
+Token = Annotated[SecretStr, Kind("text, 16 characters or more", read_token)]
+ClientName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", _read_client_name)]
+MappingName = Annotated[str, Kind("1 to 128 printable ASCII characters", _read_mapping_name)]
+ServerName = Annotated[str, Kind("host name or IP address", _read_server_name)]
+ListenAddress = Annotated[HostPort, Kind('port, ":port" or "ip:port"', _read_listen, json=_ADDRESS)]
+ServerAddress = Annotated[HostPort, Kind('"host" or "host:port"', _read_server_address)]
+Target = Annotated[Address, Kind('port, "host:port" or "unix:/path"', read_target, json=_ADDRESS)]
+RemotePort = Annotated[Remote, Kind('port (0: any free one) or "ip:port"', _read_remote, json=_ADDRESS)]
+PortList = Annotated[tuple[int, ...], Kind("port, or list of ports", _read_ports, list, _PORTS)]
+FreePortList = Annotated[
+    tuple[int, ...], Kind("port (0: any free one), or list of ports", _read_free_ports, list, _PORTS)
+]
+PortRules = Annotated[
+    tuple[PortRule, ...], Kind('ports and ranges, like ["1024-65535", 443]', _read_rules, list, _PORTS)
+]

@@ -1,0 +1,181 @@
+"""How a value of a file is read, and what is said when it cannot be. Knows numbers, words and flags, no
+gotunnel terms.
+
+Every kind refuses with `wrong(...)`: what is wrong with the value and what would be right. pydantic's own
+messages never reach an operator, and no message shows what a variable holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from gotunnel.config.scalars import Text, bare, read_plain, shown
+from gotunnel.config.source import BROKEN
+
+__all__ = [
+    "FLAG", "Kind", "Part", "Section", "choice", "count", "each", "parts_of", "seconds", "several", "sort",
+    "text_of", "wrong",
+]  # fmt: skip
+
+Part = tuple[tuple[str | int, ...], str, str]
+"""One of several mistakes: where below the value, what is wrong, what would be right."""
+
+
+class Section(BaseModel):
+    """What all models share: nothing can be changed, unknown keys are refused, and errors do not quote
+    values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Goes into Annotated and replaces pydantic's reading of the type. `takes` are the words of the
+    reference."""
+
+    takes: str
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any] = str
+    json: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let `read` validate and `write` serialise."""
+        write = core_schema.plain_serializer_function_ser_schema(self.write)
+        return core_schema.no_info_plain_validator_function(self.read, serialization=write)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe what the file may hold, not what it becomes."""
+        return dict(self.json)
+
+
+def wrong(what: str, cure: str) -> PydanticCustomError:
+    """Return the error to raise for a value: what is wrong with it, and what would be right."""
+    return several([((), what, cure)])
+
+
+def several(parts: Sequence[Part]) -> PydanticCustomError:
+    """Return one error that carries all mistakes found in a value."""
+    summary = "; ".join(f"{what}; {cure}" for _, what, cure in parts)
+    return PydanticCustomError("gotunnel", "{summary}", {"summary": summary, "parts": list(parts)})
+
+
+def parts_of(error: PydanticCustomError) -> list[Part]:
+    """Return the mistakes that an error of this module carries."""
+    return list((error.context or {})["parts"])
+
+
+def each(value: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """Read a list, or one value in place of a list of one; mistakes in all items are raised together."""
+    if not isinstance(value, (list, tuple)):
+        return (read(value),)
+    found: list[Any] = []
+    parts: list[Part] = []
+    for index, item in enumerate(value):
+        if item is BROKEN:
+            continue  # reported when it was parsed; the list is refused for that
+        try:
+            found.append(read(item))
+        except PydanticCustomError as error:
+            parts += [((index, *path), what, cure) for path, what, cure in parts_of(error)]
+    if parts:
+        raise several(parts)
+    return tuple(found)
+
+
+def sort(value: Any) -> str:
+    """Return how a message calls a value that is of a wrong type."""
+    if isinstance(value, dict):
+        return "a group of keys"
+    return "a list" if isinstance(value, (list, tuple)) else shown(value)
+
+
+def text_of(value: Any, noun: str, cure: str) -> str:
+    """Return what was meant as text, stripped. A number or a word that YAML takes for something else is
+    refused."""
+    meaning = value.meaning if isinstance(value, Text) else ""
+    if isinstance(value, bool):
+        meaning = "a boolean"
+    elif isinstance(value, (int, float)):
+        meaning = "a number"
+    if meaning:
+        raise wrong(f"YAML can read {bare(value)} as {meaning}", f'quote it: "{bare(value)}"')
+    if not isinstance(value, str):
+        raise wrong(f"{sort(value)} is not {noun}", cure)
+    if not value.strip():
+        raise wrong("is empty", cure)
+    return value.strip()
+
+
+def _number(value: Any, noun: str, cure: str) -> int | float:
+    """Return a number; text counts when it is a plain decimal one, since `${VAR}` is always text."""
+    if isinstance(value, Text) and value.meaning:
+        raise wrong(f"{bare(value)} is not {noun} (YAML can read it as {value.meaning})", cure)
+    found = read_plain(value.strip()) if isinstance(value, str) else value
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise wrong(f"{sort(value)} is not {noun}", cure)
+    return found
+
+
+def count(low: int, high: int) -> Kind:
+    """Return the kind of a whole number from `low` to `high`."""
+    cure = f"write a whole number from {low} to {high}"
+
+    def read(value: Any) -> int:
+        found = _number(value, "a whole number", cure)
+        if not isinstance(found, int):
+            raise wrong(f"{shown(value)} is not a whole number", cure)
+        if not low <= found <= high:
+            raise wrong(f"{shown(value)} is not between {low} and {high}", cure)
+        return found
+
+    return Kind(f"{low} to {high}", read, int, {"type": "integer", "minimum": low, "maximum": high})
+
+
+def seconds(low: float, high: float) -> Kind:
+    """Return the kind of a duration in seconds from `low` to `high`."""
+    cure = f"write seconds from {low:g} to {high:g}"
+
+    def read(value: Any) -> float:
+        found = float(_number(value, "a number of seconds", cure))
+        if not low <= found <= high:
+            raise wrong(f"{shown(value)} is not between {low:g} and {high:g} seconds", cure)
+        return found
+
+    return Kind(
+        f"seconds, {low:g} to {high:g}", read, float, {"type": "number", "minimum": low, "maximum": high}
+    )
+
+
+def choice(*words: str) -> Kind:
+    """Return the kind of one word out of a few."""
+    listed = ", ".join(words)
+
+    def read(value: Any) -> str:
+        # Disputed words pass: an unquoted `off` cannot be anything else where `off` is one of the words.
+        text = value.strip() if isinstance(value, str) else ""
+        if text in words:
+            return str(text)
+        near = get_close_matches(text.lower(), words, 1, 0.6)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise wrong(f"{sort(value)} is not one of {listed}", f"{hint}write one of these words")
+
+    return Kind(listed, read, str, {"enum": list(words)})
+
+
+def _read_flag(value: Any) -> bool:
+    text = value.strip().lower() if isinstance(value, str) else None
+    if value is True or text in ("true", "yes", "on"):
+        return True
+    if value is False or text in ("false", "no", "off"):
+        return False
+    raise wrong(f"{sort(value)} is neither true nor false", "write true or false")
+
+
+FLAG = Kind("true, false", _read_flag, bool, {"type": "boolean"})

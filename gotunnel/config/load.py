@@ -1,0 +1,128 @@
+"""Reads a configuration file: YAML, variables, tokens, models. Raises one ConfigError that names every
+mistake at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gotunnel.config.expand import expand
+from gotunnel.config.model import ClientConfig, File, ServerConfig
+from gotunnel.config.paths import BASE
+from gotunnel.config.problems import flaws_of
+from gotunnel.config.source import Document, Flaw, Unreadable, parse
+from gotunnel.config.token_source import resolve_token
+from gotunnel.config.tree import key_name
+from gotunnel.errors import ConfigError, Problem, printable
+
+__all__ = ["load", "load_client", "load_server"]
+
+MAX_BYTES = 256 * 1024
+"""No configuration is longer; it keeps a wrong path (a log, a disk) from being read and parsed whole."""
+
+ROLES = ("server", "client")
+SHOWN = 400
+"""Characters of one sentence of a problem; what a file quotes in it is cut to less."""
+
+
+def load(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> File:
+    """Read the file with both of its sections; variables come from `env`, by default the environment.
+
+    Raises ConfigError. Paths in the result are absolute; those of the file are relative to its folder.
+    """
+    return _load(path, env, ROLES)
+
+
+def load_server(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> ServerConfig:
+    """Read the `server` section, which must exist. What is in `client` is not looked at: its variables and
+    its token file may be another user's. Raises ConfigError."""
+    server = _load(path, env, ("server",)).server
+    if server is None:
+        raise ConfigError([_no_section(path, "server")])
+    return server
+
+
+def load_client(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> ClientConfig:
+    """Read the `client` section, which must exist. What is in `server` is not looked at. Raises
+    ConfigError."""
+    client = _load(path, env, ("client",)).client
+    if client is None:
+        raise ConfigError([_no_section(path, "client")])
+    return client
+
+
+def _no_section(path: str | os.PathLike[str], role: str) -> Problem:
+    other = ROLES[1 - ROLES.index(role)]
+    cure = f"add {role}: with its keys, or name the {role}'s file"
+    return Problem(
+        printable(os.fspath(path), SHOWN), None, role, f"the file has no {role} section, only {other}", cure
+    )
+
+
+def _load(path: str | os.PathLike[str], env: Mapping[str, str] | None, roles: Iterable[str]) -> File:
+    env = os.environ if env is None else env
+    name = printable(os.fspath(path), SHOWN)
+    skipped = {role for role in ROLES if role not in roles}
+    try:
+        document = parse(_read(path))
+        found = _validate(document, Path(path).absolute().parent, env, skipped)
+    except Unreadable as unreadable:
+        raise ConfigError([_problem(name, unreadable.flaw)]) from None
+    flaws = [flaw for flaw in document.flaws if not flaw.path or flaw.path[0] not in skipped]
+    if flaws or found is None:
+        # None here: an alias repeats what is wrong in the section that is skipped.
+        flaws = flaws or document.flaws
+        flaws.sort(key=lambda flaw: flaw.line or 0)
+        # dict.fromkeys: an anchor's mistake is found again at each alias.
+        raise ConfigError(list(dict.fromkeys(_problem(name, flaw) for flaw in flaws)))
+    return found
+
+
+def _validate(document: Document, base: Path, env: Mapping[str, str], skipped: set[str]) -> File | None:
+    root = document.root
+    if root is None or (root == {} and not document.flaws):
+        raise Unreadable(None, "is empty", "write a server: or a client: section into it")
+    if not isinstance(root, dict):
+        raise Unreadable(document.lines.get(()), "is not a group of keys", "begin with server: or client:")
+    tree = {key: value for key, value in root.items() if key not in skipped}
+    tree = expand(tree, env, document)
+    for role in ROLES:
+        if isinstance(tree.get(role), dict):
+            resolve_token(role, tree[role], base, env, document)
+    try:
+        return File.model_validate(tree, context={BASE: base})
+    except ValidationError as error:
+        document.flaws += flaws_of(error, document)
+        return None
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise Unreadable(None, "is a directory", "name the file in it") from None
+    except FileNotFoundError:
+        raise Unreadable(None, "does not exist", "write it, or name another one with --config") from None
+    except PermissionError:
+        raise Unreadable(
+            None, "may not be read by this user", "change its owner or mode, or name another file"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = printable(getattr(error, "strerror", None) or error).lower()
+        raise Unreadable(None, f"cannot be read: {reason}", "name another file") from None
+    if len(raw) > MAX_BYTES:
+        raise Unreadable(None, f"is longer than {MAX_BYTES} bytes", "name a configuration file")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise Unreadable(line, "is not UTF-8 text", "save the file as UTF-8") from None
+
+
+def _problem(name: str, flaw: Flaw) -> Problem:
+    key = printable(key_name(flaw.path))
+    return Problem(name, flaw.line, key, printable(flaw.wrong, SHOWN), printable(flaw.cure, SHOWN))

@@ -1,0 +1,99 @@
+"""One mapping of a client's section, and what must hold between mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
+from gotunnel.config.kinds import FLAG, Part, Section
+
+__all__ = ["MappingConfig", "collisions", "published"]
+
+
+class MappingConfig(Section):
+    """One service of the client's, published on the server."""
+
+    name: MappingName = Field(
+        default="",
+        description="what logs and the server call it; the address of `local` if absent",
+        examples=["kubelet"],
+    )
+    local: Target = Field(
+        description="where the service is, seen from the client; a port alone is on 127.0.0.1",
+        examples=["127.0.0.1:10250"],
+    )
+    remote: RemotePort = Field(
+        description="where the server listens for it; a port alone is on the address of the server's `addr`",
+        examples=[10250],
+    )
+    encrypt: Annotated[bool, FLAG] = Field(
+        default=True,
+        description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_target(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "name" in data or "local" not in data:
+            return data
+        try:
+            return {**data, "name": str(read_target(data["local"]))}
+        except PydanticCustomError:
+            return data  # `local` itself says why
+
+    @property
+    def bind(self) -> str | None:
+        """The server's address to listen on; None is the one that its own port is bound to."""
+        return self.remote.bind
+
+    @property
+    def remote_port(self) -> int:
+        """The server's port to listen on; 0 is any free one."""
+        return self.remote.port
+
+
+def published(local_ports: Iterable[int], remote_ports: Iterable[int]) -> list[MappingConfig]:
+    """Return the mappings that `local_ports` stands for; without `remote_ports` they keep their numbers."""
+    local = tuple(local_ports)
+    pairs = zip(local, tuple(remote_ports) or local, strict=True)
+    return [
+        MappingConfig(local=HostPort("127.0.0.1", port), remote=Remote(None, remote))
+        for port, remote in pairs
+    ]
+
+
+def collisions(first: list[MappingConfig], value: object) -> list[Part]:
+    """Name the items of `value`, a list as the file has it, that use a name or a port of an earlier one or of
+    `first`."""
+    parts: list[Part] = []
+    seen = list(first)
+    for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        try:
+            mapping = MappingConfig.model_validate(item)
+        except ValidationError:
+            continue  # it is refused for what it is
+        if any(other.name == mapping.name for other in seen):
+            parts.append(
+                ((index, "name"), f"another mapping is called {mapping.name!r}", "give it a name of its own")
+            )
+        if any(_overlap(other.remote, mapping.remote) for other in seen):
+            parts.append(
+                ((index, "remote"), f"another mapping listens on {mapping.remote}", "choose another port")
+            )
+        seen.append(mapping)
+    return parts
+
+
+def _overlap(one: Remote, other: Remote) -> bool:
+    if one.port != other.port or one.port == 0:
+        return False
+    if one.bind == other.bind:
+        return True
+    if one.bind is None or other.bind is None or (":" in one.bind) != (":" in other.bind):
+        return False  # only the server can know
+    return is_wildcard(one.bind) or is_wildcard(other.bind)

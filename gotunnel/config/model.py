@@ -1,0 +1,59 @@
+"""The models of a configuration, in one place to import from: File and what it holds. Reading files is
+gotunnel.config.load."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.client import ClientConfig, TlsClientConfig
+from gotunnel.config.fields import Remote
+from gotunnel.config.kinds import Section
+from gotunnel.config.mapping import MappingConfig
+from gotunnel.config.server import LimitsConfig, ServerConfig, TlsServerConfig
+
+__all__ = [
+    "ClientConfig",
+    "File",
+    "LimitsConfig",
+    "MappingConfig",
+    "Remote",
+    "ServerConfig",
+    "TlsClientConfig",
+    "TlsServerConfig",
+]
+
+
+class File(Section):
+    """One configuration file. A role that the file has no section for is None."""
+
+    server: ServerConfig | None = Field(default=None, description="what `gotunnel-server` reads")
+    client: ClientConfig | None = Field(default=None, description="what `gotunnel-client` reads")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is accepted and still doubtful, one line each, without the file's name."""
+        sections = (self.server, self.client)
+        lines = [line for section in sections if section is not None for line in section.warnings]
+        if self.server is not None and self.client is not None:
+            lines += _loops(self.server, self.client)
+        return lines
+
+
+def _loops(server: ServerConfig, client: ClientConfig) -> list[str]:
+    """Mappings whose service is the very port that the server of the same file opens for them."""
+    if client.server_addr.port != server.addr.port or not _is_here(client.server_addr.host, server):
+        return []
+    found = []
+    for index, mapping in enumerate(client.mappings):
+        local, bind = mapping.local, server.addr.host if mapping.bind is None else mapping.bind
+        if not isinstance(local, HostPort) or local.port != mapping.remote_port:
+            continue
+        if local.host == bind or (is_wildcard(bind) and _is_here(local.host, server)):
+            what = f"{local} would be published on its own port of this machine; choose another remote port"
+            found.append(f"client.mappings[{index}]: {what}")
+    return found
+
+
+def _is_here(host: str, server: ServerConfig) -> bool:
+    return host in ("localhost", "::1", server.addr.host) or host.startswith("127.")

@@ -1,0 +1,64 @@
+"""From what pydantic found to what an operator reads: missing keys, unknown keys and the keys they may have
+meant."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from gotunnel.config.fields import DEFAULT_PORT
+from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
+from gotunnel.config.tree import keys_at, suggestion
+from gotunnel.errors import printable
+
+__all__ = ["flaws_of"]
+
+TOKEN_CURE = (
+    "make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN"
+)
+
+_MISSING = {
+    "token": ("there is no token", TOKEN_CURE),
+    "name": ("is missing", "give the client a name, like name: worker-1"),
+    "server_addr": (
+        "is missing",
+        f'add server_addr: with the server\'s host and port, like "tunnel.example.com:{DEFAULT_PORT}"',
+    ),
+    "local": ("is missing", "add local: with the port or the address of the service"),
+    "remote": ("is missing", "add remote: with the port that the server listens on"),
+}
+
+
+def flaws_of(error: ValidationError, document: Document) -> list[Flaw]:
+    """Return the mistakes that pydantic found, in our words. What the parser has reported is left out."""
+    found: list[Flaw] = []
+    for item in error.errors(include_url=False):
+        if item["input"] is BROKEN:
+            continue
+        path = item["loc"]
+        kind = item["type"]
+        if kind == "gotunnel":
+            for below, what, cure in item["ctx"]["parts"]:
+                found.append(_flaw(document, (*path, *below), what, cure))
+        elif kind == "missing":
+            found.append(
+                _flaw(document, path, *_MISSING.get(str(path[-1]), ("is missing", f"add {path[-1]}:")))
+            )
+        elif kind == "extra_forbidden":
+            found.append(_flaw(document, path, "is no key that is known here", suggestion(path)))
+        elif kind in ("model_type", "model_attributes_type", "dict_type"):
+            found.append(_flaw(document, path, "is not a group of keys", _keys_cure(path)))
+        elif kind in ("tuple_type", "list_type"):
+            found.append(_flaw(document, path, "is not a list", "write - in front of each of them"))
+        else:
+            found.append(_flaw(document, path, printable(item["msg"]), ""))
+    return found
+
+
+def _flaw(document: Document, path: KeyPath, what: str, cure: str) -> Flaw:
+    return Flaw(path, document.line_of(path), what, cure)
+
+
+def _keys_cure(path: KeyPath) -> str:
+    if isinstance(path[-1], int):
+        return "write it like {name: api, local: 6443, remote: 6443}"
+    return f"put keys under it, indented; known are {', '.join(keys_at(path))}"

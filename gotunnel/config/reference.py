@@ -1,0 +1,67 @@
+"""The reference of all keys, made from the models: rows of a Markdown table, and a JSON Schema for
+editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from gotunnel.config.kinds import Kind, Section
+from gotunnel.config.model import File
+from gotunnel.config.tree import key_name, walk
+
+__all__ = ["schema", "table"]
+
+GROUPS = {("server",), ("client",)}
+"""Groups that get no row: they are the two headings of a file."""
+
+
+def table() -> list[str]:
+    """Return the reference as lines of a Markdown table, its head included: key, what it takes, default, what
+    it is for."""
+    rows = ["| key | takes | default | what it is for |", "|---|---|---|---|"]
+    for path, info in walk():
+        if path not in GROUPS:
+            # An item of `mappings` is written with [] behind the list.
+            key = key_name(path).replace("mappings.", "mappings[].")
+            cells = (f"`{key}`", _takes(info), _default(info), info.description or "")
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return rows
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file. It says less than the models: what holds between keys is not in
+    it."""
+    return File.model_json_schema()
+
+
+def _takes(info: FieldInfo) -> str:
+    kind = _kind(info.metadata) or _kind_in(info.annotation)
+    if kind is not None:
+        return kind.takes
+    return "list of groups" if get_args(info.annotation) else "group"
+
+
+def _kind(metadata: Any) -> Kind | None:
+    return next((found for found in metadata if isinstance(found, Kind)), None)
+
+
+def _kind_in(annotation: Any) -> Kind | None:
+    inner = (_kind(getattr(part, "__metadata__", ())) for part in get_args(annotation))
+    return next((kind for kind in inner if kind is not None), None)
+
+
+def _default(info: FieldInfo) -> str:
+    value = info.get_default()
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value in ("", ()) or isinstance(value, Section):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{json.dumps(value)}`" if isinstance(value, tuple) else f"`{value}`"

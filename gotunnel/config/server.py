@@ -1,0 +1,124 @@
+"""The `server:` section of a file: its keys, their limits and defaults. Nothing here listens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from gotunnel.address import HostPort
+from gotunnel.config import tokens
+from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
+from gotunnel.config.kinds import FLAG, Section, choice, count, seconds, wrong
+from gotunnel.config.paths import ReadableFile, TokenFile
+
+__all__ = ["LEVEL", "TLS_MODE", "LimitsConfig", "LogLevel", "ServerConfig", "TlsMode", "TlsServerConfig"]
+
+LEVEL = choice("debug", "info", "warn", "error")
+TLS_MODE = choice("required", "off")
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+TlsMode = Literal["required", "off"]
+
+
+class TlsServerConfig(Section):
+    """TLS on the port that clients connect to."""
+
+    mode: Annotated[TlsMode, TLS_MODE] = Field(
+        default="required",
+        description="`required` refuses control connections without TLS; `off`: no TLS, so that whoever is on the "
+        "path reads all of it",
+    )
+    cert: ReadableFile | None = Field(
+        default=None,
+        description="certificate chain in PEM; without it the server makes a certificate of its own",
+    )
+    key: ReadableFile | None = Field(
+        default=None, validate_default=True, description="private key of `cert`, in PEM"
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _belongs_to_cert(cls, key: object, info: ValidationInfo) -> object:
+        if key is None and info.data.get("cert") is not None:
+            raise wrong("is missing beside cert", "add key: with the private key of that certificate")
+        if key is not None and "cert" in info.data and info.data["cert"] is None:
+            raise wrong("stands without cert", "add cert: with the certificate of that key")
+        return key
+
+
+class LimitsConfig(Section):
+    """What one server and one client of it may use at most. A refused one is told so."""
+
+    unauthenticated: Annotated[int, count(1, 100_000)] = Field(
+        default=256, description="connections that have not yet proved their token, in all"
+    )
+    unauthenticated_per_address: Annotated[int, count(1, 100_000)] = Field(
+        default=32, description="the same, from one address (IPv6: from one /64)"
+    )
+    mappings: Annotated[int, count(1, 65_535)] = Field(default=128, description="mappings of one client")
+    legs: Annotated[int, count(1, 1_000_000)] = Field(default=4096, description="legs of one client")
+    visitors: Annotated[int, count(1, 1_000_000)] = Field(
+        default=4096, description="visitors of one client at a time"
+    )
+    pending: Annotated[int, count(1, 1_000_000)] = Field(
+        default=1024, description="visitors of one client that wait for a leg"
+    )
+
+
+class ServerConfig(Section):
+    """What a server needs to know."""
+
+    addr: ListenAddress = Field(
+        default=HostPort("0.0.0.0", DEFAULT_PORT),
+        description="where clients connect; its address is also where mappings listen that name no other",
+    )
+    log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    token: Token = Field(
+        description="the secret that clients prove; or `token_file`, or the variable GOTUNNEL_TOKEN"
+    )
+    token_file: TokenFile | None = Field(
+        default=None, description="file that holds the token and nothing else; only its owner may read it"
+    )
+    tls: TlsServerConfig = Field(default=TlsServerConfig(), description="TLS on the port of `addr`")
+    heartbeat: Annotated[float, seconds(0.1, 3600)] = Field(default=10.0, description="time between pings")
+    heartbeat_timeout: Annotated[float, seconds(0.2, 86_400)] = Field(
+        default=30.0,
+        validate_default=True,
+        description="a client that was silent for so long is gone; more than `heartbeat`",
+    )
+    handshake_timeout: Annotated[float, seconds(0.1, 10)] = Field(
+        default=5.0, description="time a new connection has to prove its token"
+    )
+    allow_ports: PortRules = Field(default=("1024-65535",), description="ports that clients may publish")
+    allow_plain_legs: Annotated[bool, FLAG] = Field(
+        default=False, description="let mappings with `encrypt: false` travel without TLS"
+    )
+    drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
+        default=10.0, description="time visitors have to finish when the server stops"
+    )
+    leg_wait: Annotated[float, seconds(0.1, 300)] = Field(
+        default=10.0, description="time a visitor waits for a leg, then is closed"
+    )
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="what may be used at most")
+    relay: Annotated[Literal["auto", "portable"], choice("auto", "portable")] = Field(
+        default="auto", description="how bytes are moved; `auto` is the best way there is, today `portable`"
+    )
+
+    @field_validator("heartbeat_timeout")
+    @classmethod
+    def _longer_than_heartbeat(cls, timeout: float, info: ValidationInfo) -> float:
+        heartbeat = info.data.get("heartbeat")
+        if heartbeat is not None and timeout <= heartbeat:
+            cure = f"set heartbeat_timeout to three heartbeats, {3 * heartbeat:g}"
+            raise wrong(f"{timeout:g} is not more than the heartbeat of {heartbeat:g} seconds", cure)
+        return timeout
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is accepted and still doubtful, one line each, without the file's name."""
+        weak = tokens.warning(self.token.get_secret_value())
+        found = [f"server.token: the token {weak}"] if weak else []
+        if self.tls.mode == "off" and self.tls.cert is not None:
+            found.append("server.tls.cert: is not used, since server.tls.mode is off")
+        return found

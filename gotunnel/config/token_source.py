@@ -1,0 +1,145 @@
+"""Where a section's token comes from: the file itself, a file that it names, or the environment. Exactly one
+of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from gotunnel.config.fields import read_token
+from gotunnel.config.kinds import parts_of
+from gotunnel.config.paths import absolute
+from gotunnel.config.scalars import Text, shown
+from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
+from gotunnel.errors import printable
+
+__all__ = ["VARIABLE", "resolve_token"]
+
+VARIABLE = "GOTUNNEL_TOKEN"
+"""The variable that holds the token of a section whose file names none."""
+
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""systemd's variable. Files there are handed to one user with an ACL, which shows as a group's right to
+read."""
+
+MAX_BYTES = 4096
+
+
+def resolve_token(
+    role: str, section: dict[str, Any], base: Path, env: Mapping[str, str], document: Document
+) -> None:
+    """Put the token into `section` as `token`, an accepted SecretStr. What is wrong becomes a flaw of the
+    document, and BROKEN takes the token's place."""
+    own: KeyPath = (role, "token")
+    if "token" in section or "token_file" in section:
+        _refuse_two(role, section, env, document)
+    try:
+        if "token" in section:
+            if section["token"] is not BROKEN:
+                section["token"] = read_token(section["token"])
+        elif "token_file" in section:
+            own = (role, "token_file")
+            if section["token_file"] is BROKEN:
+                section["token"] = BROKEN
+            else:
+                section["token"] = _from_file(section["token_file"], base, env)
+        elif VARIABLE in env:
+            own = (role,)
+            try:
+                section["token"] = read_token(str(env[VARIABLE]))
+            except PydanticCustomError as error:
+                (_, what, cure) = parts_of(error)[0]
+                raise _Refused(f"{VARIABLE} in the environment: {what}", cure) from None
+    except _Refused as refused:
+        _add(document, own, refused.what, refused.cure)
+        section["token"] = BROKEN
+    except PydanticCustomError as error:
+        for _, what, cure in parts_of(error):
+            _add(document, own, what, cure)
+        section["token"] = BROKEN
+
+
+class _Refused(Exception):
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.cure = cure
+
+
+def _add(document: Document, path: KeyPath, what: str, cure: str) -> None:
+    document.flaws.append(Flaw(path, document.line_of(path), what, cure))
+
+
+def _refuse_two(role: str, section: dict[str, Any], env: Mapping[str, str], document: Document) -> None:
+    token = section.get("token")
+    # ${GOTUNNEL_TOKEN} in the file is the environment's token, named twice.
+    same = isinstance(token, Text) and token.written.strip() == f"${{{VARIABLE}}}"
+    named: list[str] = [key for key in ("token", "token_file") if key in section]
+    if env.get(VARIABLE) and not same:
+        named.append(f"{VARIABLE} in the environment")
+    if len(named) > 1:
+        what = (
+            f"{' and '.join(named)} both name a token"
+            if len(named) == 2
+            else f"{', '.join(named)} all name a token"
+        )
+        _add(document, (role, "token" if "token" in section else "token_file"), what, "keep one of them")
+
+
+def _from_file(value: Any, base: Path, env: Mapping[str, str]) -> Any:
+    path = absolute(value, base)
+    secret = isinstance(value, Text) and value.written
+    name = shown(value) if secret or _looks_like_a_token(str(value)) else printable(path)
+    try:
+        # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if _looks_like_a_token(str(value)):
+            raise _Refused(
+                "names no file; it looks like a token itself", "write the token as token:, or name a file"
+            ) from None
+        reason = (error.strerror or "cannot be opened").lower()
+        raise _Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
+    try:
+        _check_owner_and_mode(path, name, os.fstat(descriptor), env)
+        raw = os.read(descriptor, MAX_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or "error").lower()
+        raise _Refused(f"{name} cannot be read: {reason}", "name another file") from None
+    finally:
+        os.close(descriptor)
+    if len(raw) > MAX_BYTES:
+        raise _Refused(f"{name} is longer than {MAX_BYTES} bytes", "put one token there and nothing else")
+    try:
+        return read_token(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise _Refused(f"{name} is not text", "put one token there and nothing else") from None
+    except PydanticCustomError as error:
+        (_, what, cure) = parts_of(error)[0]
+        raise _Refused(f"{name}: {what}", cure) from None
+
+
+def _check_owner_and_mode(path: Path, name: str, status: os.stat_result, env: Mapping[str, str]) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise _Refused(f"{name} is {kind}", "name a file that holds the token")
+    if status.st_uid not in (0, os.geteuid()):
+        user = os.geteuid()
+        raise _Refused(f"{name} belongs to the user {status.st_uid}", f"chown {user} {shlex.quote(name)}")
+    folder = env.get(CREDENTIALS)
+    others = 0o037 if folder and path.parent == Path(folder) else 0o077
+    if status.st_mode & others:
+        raise _Refused(
+            f"{name} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            f"chmod 600 {shlex.quote(name)}",
+        )
+
+
+def _looks_like_a_token(text: str) -> bool:
+    return len(text) >= 16 and "/" not in text and "." not in text

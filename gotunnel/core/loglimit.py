@@ -1,0 +1,69 @@
+"""Keeps a log readable when strangers decide how often something happens. Writes nothing; says what may be
+written."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+__all__ = ["LogLimit"]
+
+
+@dataclass(slots=True)
+class _Bucket:
+    level: float
+    filled: float
+    suppressed: int = 0
+
+
+class LogLimit:
+    """A token bucket per key: `burst` lines at once, then `rate` lines a second.
+
+    At most `max_keys` keys are remembered, and a key is only forgotten when that changes nothing: its
+    bucket is full again. While there is no room, all further keys share one bucket. So the lines are
+    bounded, however many keys a stranger can think of.
+    """
+
+    def __init__(self, rate: float, burst: int, max_keys: int = 1024) -> None:
+        if rate <= 0 or burst < 1 or max_keys < 1:
+            raise ValueError(f"a log limit of rate={rate}, burst={burst}, max_keys={max_keys}")
+        self._rate = rate
+        self._burst = burst
+        self._max_keys = max_keys
+        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+        self._overflow = _Bucket(burst, 0.0)
+
+    def allow(self, key: Hashable, now: float) -> tuple[bool, int]:
+        """Say whether a line about `key` may be written, and how many were suppressed since the last one
+        that was.
+
+        The number starts anew with each allowed line: write it into that line.
+        """
+        bucket = self._bucket(key, now)
+        bucket.level = self._level(bucket, now)
+        bucket.filled = now
+        if bucket.level < 1:
+            bucket.suppressed += 1
+            return False, bucket.suppressed
+        bucket.level -= 1
+        suppressed, bucket.suppressed = bucket.suppressed, 0
+        return True, suppressed
+
+    def _level(self, bucket: _Bucket, now: float) -> float:
+        return min(self._burst, bucket.level + max(0.0, now - bucket.filled) * self._rate)
+
+    def _bucket(self, key: Hashable, now: float) -> _Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            self._buckets.move_to_end(key)
+            return bucket
+        if len(self._buckets) >= self._max_keys:
+            oldest = next(iter(self._buckets.values()))
+            if self._level(oldest, now) < self._burst:
+                return self._overflow
+            # Its unreported lines are reported with the next one of the overflow.
+            self._overflow.suppressed += oldest.suppressed
+            self._buckets.popitem(last=False)
+        bucket = self._buckets[key] = _Bucket(self._burst, now)
+        return bucket

@@ -1,0 +1,47 @@
+"""How a visitor's stream ended, as one closed list of words for logs, metrics and the dashboard. Counts
+nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Outcome", "StreamRecord"]
+
+
+class Outcome(Enum):
+    """How one visitor fared. The values are stable: they are metric labels and stand in users' queries."""
+
+    COMPLETED = "completed"  # both directions ended cleanly
+    REFUSED = "refused"  # the target refused, or could not be reached
+    DIAL_TIMEOUT = "dial_timeout"  # the target did not answer in time
+    DENIED = "denied"  # rights or limits forbid it
+    MAPPING_DOWN = "mapping_down"  # the client says that the target is unhealthy
+    NO_LEG = "no_leg"  # no leg came in time, or the client is away
+    RESET_BY_VISITOR = "reset_by_visitor"
+    RESET_BY_TARGET = "reset_by_target"
+    VISITOR_LEFT = "visitor_left"  # it went away before its target answered
+    LEG_LOST = "leg_lost"  # the way between server and client broke
+    PROTOCOL_ERROR = "protocol_error"  # the other end broke the wire contract
+    DRAINED = "drained"  # it still streamed when the time to drain was over
+    STOPPED = "stopped"  # the mapping was closed or the process stopped
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """One visitor from accept to end. Times are monotonic seconds; `bytes_up` went from visitor to target,
+    `bytes_down` back. `conn` is the id in both ends' logs, `visitor` an address as text."""
+
+    conn: str
+    mapping: str
+    visitor: str
+    bytes_up: int
+    bytes_down: int
+    started: float
+    ended: float
+    outcome: Outcome
+
+    @property
+    def duration(self) -> float:
+        """Seconds from accept to end."""
+        return self.ended - self.started

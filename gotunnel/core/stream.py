@@ -1,0 +1,41 @@
+"""What one visitor's stream amounted to, kept while it runs and said once at its end. Pure bookkeeping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gotunnel.core.outcome import Outcome
+
+__all__ = ["StreamEnd", "StreamTally"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How a stream ended. `code` is the wire code of the RST that ended it, if one did; `up` counts the bytes from
+    the visitor to the target, `down` those from the target to the visitor."""
+
+    outcome: Outcome
+    code: str | None
+    up: int
+    down: int
+
+
+class StreamTally:
+    """Counts one stream's bytes and keeps the first thing that went wrong with it."""
+
+    __slots__ = ("_code", "_outcome", "down", "up")
+
+    def __init__(self) -> None:
+        self.up = 0
+        self.down = 0
+        self._outcome: Outcome | None = None
+        self._code: str | None = None
+
+    def note(self, outcome: Outcome, code: str | None = None) -> None:
+        """Something went wrong. Only the first call names the end: what follows is its consequence."""
+        if self._outcome is None:
+            self._outcome, self._code = outcome, code
+
+    def end(self) -> StreamEnd:
+        """Return the end; a stream with which nothing went wrong is completed."""
+        return StreamEnd(self._outcome or Outcome.COMPLETED, self._code, self.up, self.down)

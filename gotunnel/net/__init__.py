@@ -1,0 +1,1 @@
+"""How bytes touch sockets: framing, dialling, legs, TLS, relays. Decides nothing about who may do what."""

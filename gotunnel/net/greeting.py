@@ -1,0 +1,186 @@
+"""The client's side of both first exchanges with a server: the handshake of a control connection and that of a leg.
+Each is a protocol that lives from the connection's start to its proof, and then makes room for another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
+from gotunnel.net.tls import exporter_binding, peer_leg_binding
+from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
+from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
+from gotunnel.wire.messages import Error, Leg, LegOk, decode, encode
+
+__all__ = ["ControlGreeting", "Greeted", "Greeting", "LegGreeting", "SessionKey"]
+
+Purpose = Literal["reverse", "forward"]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A connection whose both ends are proved: its transport, and the bytes that came behind the last answer."""
+
+    transport: Any
+    leftover: bytes
+    established: Established | None = None
+
+
+class Greeting(Protocol):
+    """What both have in common: one question at a time, a deadline for all, and an end that is always told."""
+
+    transport: Any
+
+    def __init__(self, clock: IReactorTime, timeout: float) -> None:
+        self.done: Deferred[Greeted] = Deferred(self._cancelled)
+        self._clock = clock
+        self._timeout = timeout
+        self._decoder = FrameDecoder(LIMIT_BEFORE_AUTH)
+        self._timer: IDelayedCall | None = None
+        self._over = False
+
+    def connectionMade(self) -> None:
+        self._arm()
+        self.transport.write(encode_frame(self._first()))
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._decoder.feed(data)
+        try:
+            payload = self._decoder.next_frame()
+            if payload is not None:
+                self._answer(payload)
+        except GotunnelError as error:
+            self._fail(error)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if reason.check(ConnectionDone):
+            self._fail(RemoteProtocolError("the server closed the connection during the handshake", "closed"))
+        else:
+            self._fail(RemoteProtocolError(f"the connection broke: {_said(reason)}", "closed"))
+
+    def _first(self) -> bytes:
+        raise NotImplementedError
+
+    def _answer(self, payload: bytes) -> None:
+        raise NotImplementedError
+
+    def _arm(self) -> None:
+        late = RemoteProtocolError(f"no answer within {self._timeout:g} s", "timeout")
+        self._timer = self._clock.callLater(self._timeout, self._fail, late)
+
+    def _nothing_ahead(self) -> None:
+        if self._decoder.buffered:
+            raise RemoteProtocolError("the server sent more than it was asked")
+
+    def _succeed(self, established: Established | None) -> None:
+        self._stop()
+        self.done.callback(Greeted(self.transport, self._decoder.take_leftover(), established))
+
+    def _fail(self, error: GotunnelError) -> None:
+        if not self._over:
+            self._stop()
+            self.transport.abortConnection()
+            self.done.errback(Failure(error))
+
+    def _cancelled(self, done: Deferred[Greeted]) -> None:
+        self._stop()
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def _stop(self) -> None:
+        self._over = True
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+class ControlGreeting(Greeting):
+    """hello → challenge → auth → auth_ok. Fires with an `Established`, or fails with AuthRejected or
+    RemoteProtocolError; then the connection is aborted."""
+
+    def __init__(self, clock: IReactorTime, timeout: float, handshake: ClientHandshake) -> None:
+        super().__init__(clock, timeout)
+        self._handshake = handshake
+        self._challenged = False
+
+    def _first(self) -> bytes:
+        return self._handshake.hello()
+
+    def _answer(self, payload: bytes) -> None:
+        if self._challenged:
+            self._succeed(self._handshake.receive_auth_ok(payload))
+            return
+        self._challenged = True
+        self._nothing_ahead()
+        auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
+        self.transport.write(encode_frame(auth))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """What a leg proves itself with: the id and the key of its session."""
+
+    sid: bytes
+    ks: bytes
+
+    def __repr__(self) -> str:
+        return f"SessionKey(sid={self.sid.hex()})"
+
+
+@implementer(IHandshakeListener)
+class LegGreeting(Greeting):
+    """leg → leg_ok. Fires with the transport and what came behind; fails with AuthRejected or RemoteProtocolError."""
+
+    def __init__(self, clock: IReactorTime, timeout: float, key: SessionKey, seq: int, purpose: Purpose) -> None:
+        super().__init__(clock, timeout)
+        self._key = key
+        self._seq = seq
+        self._purpose = purpose
+        self._binding = b""
+
+    def connectionMade(self) -> None:
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            # The certificate is known only after the TLS handshake, which this starts.
+            self._arm()
+        else:
+            super().connectionMade()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up; see IHandshakeListener."""
+        self.transport.write(encode_frame(self._first()))
+
+    def _first(self) -> bytes:
+        key = self._key
+        self._binding = peer_leg_binding(self.transport)
+        mac = leg_client_mac(key.ks, key.sid, self._seq, self._purpose, self._binding)
+        return encode(Leg(key.sid, self._seq, self._purpose, mac))
+
+    def _answer(self, payload: bytes) -> None:
+        answer = decode(payload)
+        if isinstance(answer, Error):
+            raise AuthRejected(answer.code, answer.reason, answer.retry_after)
+        if not isinstance(answer, LegOk):
+            raise RemoteProtocolError(f"leg_ok was due, and {type(answer).__name__} came")
+        key = self._key
+        if not same(answer.mac, leg_server_mac(key.ks, key.sid, self._seq, self._purpose, self._binding)):
+            raise AuthRejected("bad_server_mac", "the server did not prove itself on a leg; somebody may be in between")
+        self._succeed(None)
+
+
+def _said(reason: Failure) -> str:
+    """Return what broke a connection in words: OpenSSL's errors are lists of triples."""
+    arguments = reason.value.args if reason.value is not None else ()
+    triples = arguments[0] if arguments and isinstance(arguments[0], list) else None
+    if triples:
+        return "TLS: " + ", ".join(str(triple[-1]) for triple in triples)
+    return reason.getErrorMessage()

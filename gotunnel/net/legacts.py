@@ -1,0 +1,192 @@
+"""What the words of the table in `wire.legstate` mean on a leg: frames, deadlines, calls to its owner. Who may say what
+to a leg is in `legbase`, how bytes move in `legbytes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamTally
+from gotunnel.errors import printable
+from gotunnel.interfaces import ILegOwner
+from gotunnel.logs import Logger
+from gotunnel.net.legbytes import LegBytes, LocalT
+from gotunnel.wire.legbodies import OpenedBody, RstBody
+from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, encode_leg_frame
+from gotunnel.wire.legstate import Act, End, Event, LegMachine, State
+
+__all__ = ["LegActs"]
+
+END_TIMEOUT = 5.0
+"""Seconds that an RST may stay unflushed (dialler) or without DONE (opener), and that an idle leg may take to close."""
+
+_OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
+
+
+class LegActs(LegBytes[LocalT]):
+    """The state of one end of one leg, and what happens to it at each event."""
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, end: End, owner: ILegOwner) -> None:
+        self.end = end
+        self.opens = 0
+        self._clock = clock
+        self._owner = owner
+        self._machine = LegMachine(end)
+        self._timer: IDelayedCall | None = None  # never more than one deadline runs
+        self._reason = "closed by this end"
+        self._local: LocalT | None = None
+        self._tally: StreamTally | None = None  # there while a visitor is served
+        self._body = b""  # of the OPEN to be sent, or last received
+        self._rst_code = "reset"
+
+    @property
+    def state(self) -> State:
+        """Where the machine stands."""
+        return self._machine.state
+
+    def happen(self, event: Event) -> None:
+        """Move the machine and do what it says."""
+        before = self.state
+        self.obey(event, before, self._machine.on(event))
+
+    def obey(self, event: Event, before: State, acts: tuple[Act, ...]) -> None:
+        """Do what the machine said when `event` met the state `before`."""
+        for act in acts:
+            if act is Act.BREACH:
+                self._breached(f"{event.name.removeprefix('GOT_')} in state {before.name}")
+            else:
+                _ACTS[act](self)
+        if event is Event.LEG_LOST or Act.BREACH in acts:
+            self._stop_stream(before)
+        if Act.BREACH in acts:
+            self._drop()
+
+    def give_up(self, reason: str) -> None:
+        """Abort the leg and what streams, and say why. Harmless when it is closed."""
+        if self.state is not State.CLOSED:
+            self._reason = reason
+            self.happen(Event.LEG_LOST)
+            self._drop()
+
+    def breach(self, reason: str) -> None:
+        """The other end broke the contract: abort the leg at once."""
+        if self.state is not State.CLOSED:
+            self._breached(reason)
+            self.give_up(self._reason)
+
+    # Acts.
+
+    def _send_open(self) -> None:
+        self._write(encode_leg_frame(LegFrame.OPEN, self._body))
+
+    def _send_rst(self) -> None:
+        self._write(encode_leg_frame(LegFrame.RST, RstBody(self._rst_code).encode()))
+        self._start_timer(END_TIMEOUT, self._unended)
+
+    def _dial(self) -> None:
+        # A timer that still watches over our last RST has nothing to watch: the opener has seen the DONE behind it.
+        self._cancel_timer()
+        self._tally = StreamTally()
+        self.opens += 1
+        self._hold()
+        self._owner.leg_open(self, self._body)
+
+    def _answered(self) -> None:
+        self._cancel_timer()
+        self._owner.leg_answered(self)
+
+    def _probed(self) -> None:
+        self._cancel_timer()
+        self._owner.leg_probed(self)
+
+    def _half_close_local(self) -> None:
+        if self._local is not None:
+            self._half_close(self._local)
+
+    def _finish_local(self) -> None:
+        if self._local is not None:
+            self._finish(self._local)
+
+    def _idle(self) -> None:
+        if self.end is End.OPENER:
+            self._cancel_timer()
+        self._ended()
+        if self.state is State.IDLE:  # and not closed by the owner when it heard of the end
+            self._owner.leg_idle(self)
+
+    # The stream.
+
+    def _part(self, *, abort: bool) -> None:
+        local, self._local = self._local, None
+        if local is not None:
+            self._detach(local, abort=abort)
+
+    def _stop_stream(self, before: State) -> None:
+        if self._tally is not None:
+            self._note(Outcome.LEG_LOST)
+            if self.end is End.DIALLER and before is State.DIALLING:
+                self._owner.leg_abandoned(self)
+            self._ended()
+
+    def _ended(self) -> None:
+        tally, self._tally = self._tally, None
+        self._part(abort=False)
+        self._rst_code = "reset"
+        if tally is not None:
+            self._owner.leg_ended(self, tally.end())
+
+    def _note(self, outcome: Outcome, code: str | None = None) -> None:
+        if self._tally is not None:
+            self._tally.note(outcome, code)
+
+    # Time and force.
+
+    def _unended(self) -> None:
+        if self.end is End.OPENER or self._unsent():
+            self.give_up("a reset was not acknowledged")
+
+    def _breached(self, reason: str) -> None:
+        self.log.warn("leg closed: the other end broke the protocol: {reason}", reason=printable(reason))
+        self._reason = f"protocol error: {reason}"
+        self._note(Outcome.PROTOCOL_ERROR)
+
+    def _drop(self) -> None:
+        self._cancel_timer()
+        self._abort_connection()
+
+    def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
+        self._cancel_timer()
+
+        def fire() -> None:
+            self._timer = None
+            act()
+
+        self._timer = self._clock.callLater(seconds, fire)
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+
+_ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
+    Act.SEND_OPEN: LegActs._send_open,
+    Act.SEND_OPENED: lambda leg: leg._write(_OPENED),
+    Act.SEND_FIN: lambda leg: leg._write(FIN_FRAME),
+    Act.SEND_RST: LegActs._send_rst,
+    Act.SEND_DONE: lambda leg: leg._write(DONE_FRAME),
+    Act.SEND_PROBE: lambda leg: leg._write(PROBE_FRAME),
+    Act.DIAL: LegActs._dial,
+    Act.ANSWERED: LegActs._answered,
+    Act.PROBED: LegActs._probed,
+    Act.HALF_CLOSE: LegActs._half_close_local,
+    Act.FINISH_LOCAL: LegActs._finish_local,
+    Act.ABORT_LOCAL: lambda leg: leg._part(abort=True),
+    Act.IDLE: LegActs._idle,
+}
+"""DELIVER, DISCARD and SEND_DATA are the subclass's own: they concern bytes."""

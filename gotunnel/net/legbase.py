@@ -1,0 +1,144 @@
+"""What may be said to a leg, by its owner and by whoever moves its bytes. What follows from it is in `legacts`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamTally
+from gotunnel.errors import LocalProtocolError, RemoteProtocolError
+from gotunnel.interfaces import ILegOwner
+from gotunnel.net.legacts import END_TIMEOUT, LegActs
+from gotunnel.net.legbytes import LocalT
+from gotunnel.wire.legbodies import OpenedBody, RstBody
+from gotunnel.wire.legs import LegFrame
+from gotunnel.wire.legstate import FRAME_EVENTS, End, Event, State
+
+__all__ = ["LegBase"]
+
+PROBE_TIMEOUT = 2.0
+"""Seconds within which a PROBE comes back, or the leg is given up."""
+ANSWER_GRACE = 5.0
+"""Seconds that an opener waits for OPENED or RST beyond the dial timeout."""
+MOST_UNSENT = 8192
+"""Bytes that may be queued here when the other end says that it has seen all we sent: an RST that crosses its DONE, and
+TLS's own records. More proves that it has not, and an end that never reads would make us queue without limit."""
+
+_UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
+
+
+class LegBase(LegActs[LocalT]):
+    """One end of one leg; a subclass provides the verbs of `LegBytes`."""
+
+    def __init__(self, clock: IReactorTime, end: End, owner: ILegOwner, plain: bool, dial_timeout: float) -> None:
+        super().__init__(clock, end, owner)
+        self.plain = plain
+        self.tag: Any = None
+        self.last_received = clock.seconds()
+        self._answer_timeout = dial_timeout + ANSWER_GRACE
+
+    # What the owner calls (see ILeg).
+
+    def open(self, local: LocalT, body: bytes) -> None:
+        """Serve a visitor."""
+        self._body = body
+        self.happen(Event.START)
+        self._tally = StreamTally()
+        self._local = local
+        self.opens += 1
+        self._start_timer(self._answer_timeout, self._unanswered)
+        self._attach(local)
+
+    def probe(self) -> None:
+        """Ask whether the leg lives."""
+        self.happen(Event.PROBE)
+        self._start_timer(PROBE_TIMEOUT, lambda: self.give_up("no answer to a probe"))
+
+    def accept(self, local: LocalT) -> None:
+        """The target answered."""
+        self.happen(Event.DIALLED)
+        self._local = local
+        self._attach(local)
+        self._go_on()
+
+    def refuse(self, code: str) -> None:
+        """The target did not answer."""
+        if self.state is not State.DIALLING:
+            raise LocalProtocolError(f"refused on a leg that is {self.state.name}")
+        self._note(Outcome.REFUSED, code)
+        self._rst_code = code
+        self.happen(Event.DIAL_FAILED)
+        self._go_on()
+
+    def reset(self, code: str) -> None:
+        """Reset what streams."""
+        if self._local is not None:
+            self._note(Outcome.DRAINED if code == "going_away" else Outcome.STOPPED, code)
+            self._rst_code = code
+            self._part(abort=True)
+            self.happen(Event.LOCAL_LOST)
+
+    def close(self) -> None:
+        """Close the leg: an idle one in order; otherwise what streams is reset."""
+        if self.state is State.IDLE:
+            self.happen(Event.LEG_LOST)
+            self._start_timer(END_TIMEOUT, self._abort_connection)
+            self._close_connection()
+        else:
+            self._note(Outcome.STOPPED)
+            self.give_up(self._reason)
+
+    # What the subclass tells.
+
+    def lost(self, reason: str) -> None:
+        """The leg's connection is gone."""
+        if self.state is not State.CLOSED:
+            self._reason = reason
+            self.happen(Event.LEG_LOST)
+        self._cancel_timer()
+        self._owner.leg_lost(self, self._reason)
+
+    def local_eof(self) -> None:
+        """The local socket ended its direction."""
+        self.happen(Event.LOCAL_EOF)
+
+    def local_lost(self) -> None:
+        """The local socket was reset."""
+        self._local = None
+        if self.end is End.DIALLER:
+            self._note(Outcome.RESET_BY_TARGET)
+        else:
+            self._note(Outcome.VISITOR_LEFT if self.state in _UNANSWERED else Outcome.RESET_BY_VISITOR)
+        self.happen(Event.LOCAL_LOST)
+
+    def local_closed(self) -> None:
+        """The local socket finished in order."""
+        self._local = None
+        self.happen(Event.LOCAL_CLOSED)
+
+    def receive(self, kind: LegFrame, body: bytes) -> None:
+        """A frame other than DATA arrived. Raises RemoteProtocolError for a bad one."""
+        if kind is LegFrame.RST:
+            self._note_rst(RstBody.decode(body).code)
+        elif kind is LegFrame.OPENED:
+            OpenedBody.decode(body)
+        elif kind is not LegFrame.FIN and self._unsent() > MOST_UNSENT:
+            # OPEN, PROBE and DONE all say: what you sent has arrived.
+            raise RemoteProtocolError(f"{kind.name} while much of what it answers is unsent")
+        self._body = body
+        self.happen(FRAME_EVENTS[kind])
+
+    def _note_rst(self, code: str) -> None:
+        if self.end is End.DIALLER:
+            self._note(Outcome.RESET_BY_VISITOR, code)
+        elif self.state in _UNANSWERED:
+            self._cancel_timer()  # this is the answer
+            self._note(Outcome.REFUSED, code)
+        else:
+            self._note(Outcome.RESET_BY_TARGET, code)
+
+    def _unanswered(self) -> None:
+        self._note(Outcome.DIAL_TIMEOUT)
+        self.give_up("no answer to an OPEN")

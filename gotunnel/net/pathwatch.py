@@ -1,0 +1,92 @@
+"""Looks, every two seconds, at connections for what the kernel tells nobody who does not ask: a reset while reading is
+paused, and data that nobody acknowledges. It closes nothing itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from gotunnel.net.sockets import PathState
+
+__all__ = ["PathWatch", "Stall", "Watched"]
+
+INTERVAL = 2.0
+"""Seconds between two looks; a lost leg must be noticed within 5 s (protocol, section 5)."""
+UNACKNOWLEDGED_LIMIT = 30.0
+"""Seconds after which unacknowledged data resets the leg (protocol, section 5)."""
+SLICE = 256
+"""Connections looked at in one turn of the reactor, so that thousands of them do not hold up the rest."""
+
+
+class Watched(Protocol):
+    """What can be looked at."""
+
+    def check(self, now: float) -> None: ...
+
+
+class Stall:
+    """Decides from what the kernel says of a path whether its data has stayed unacknowledged for too long.
+
+    TCP_USER_TIMEOUT would do this too, but it also kills a peer that has merely stopped reading; and the age of the
+    last acknowledgement alone says nothing about a connection that was idle until a moment ago.
+    """
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def dead(self, path: PathState | None, now: float) -> bool:
+        """Take one look at `path`; True when data has been unacknowledged for UNACKNOWLEDGED_LIMIT seconds."""
+        if path is None or not path.unacknowledged or path.window_closed:
+            self._since = None
+        elif self._since is None or path.last_ack_ms < (now - self._since) * 1000:
+            self._since = now
+        return self._since is not None and now - self._since >= UNACKNOWLEDGED_LIMIT
+
+
+class PathWatch:
+    """One per relay. Its timer runs only while there is something to look at."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._watched: dict[Watched, None] = {}
+        self._left: list[Watched] = []  # of this round, for the next turns
+        self._timer: IDelayedCall | None = None
+        self._stopped = False
+
+    def add(self, watched: Watched) -> None:
+        """Look at it from now on, until `remove`."""
+        if not self._stopped:
+            self._watched[watched] = None
+            self._schedule()
+
+    def remove(self, watched: Watched) -> None:
+        """Look at it no more. Harmless when it was not looked at."""
+        self._watched.pop(watched, None)
+
+    def stop(self) -> None:
+        """Look at nothing any more."""
+        self._stopped = True
+        self._watched.clear()
+        self._left.clear()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _schedule(self) -> None:
+        if self._timer is None and self._watched:
+            self._timer = self._clock.callLater(0 if self._left else INTERVAL, self._look)
+
+    def _look(self) -> None:
+        # Until the end of this turn the timer counts as running: what is looked at may add and remove.
+        left = self._left or list(self._watched)
+        now, self._left = self._clock.seconds(), left[SLICE:]
+        try:
+            for watched in left[:SLICE]:
+                if watched in self._watched:
+                    watched.check(now)
+        finally:
+            self._timer = None
+            self._schedule()

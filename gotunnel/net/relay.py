@@ -1,0 +1,152 @@
+"""The portable relay: visitors, targets and legs on Twisted's own transports, on any reactor and any system."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import defer, endpoints, error
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint
+from twisted.internet.protocol import ServerFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.address import Address, HostPort, UnixPath
+from gotunnel.errors import DialFailed, PortUnavailable
+from gotunnel.interfaces import ILegOwner, IRelay
+from gotunnel.net.leg import PortableLeg
+from gotunnel.net.local import Local
+from gotunnel.net.pathwatch import PathWatch
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.transports import hand_over
+from gotunnel.wire.legstate import End
+
+__all__ = ["PortableRelay", "listen_failure"]
+
+_LISTEN_CODES = {
+    errno.EADDRINUSE: ("port_in_use", "another program on the server listens there"),
+    errno.EMFILE: ("no_fds", "the server is out of file descriptors"),
+    errno.ENFILE: ("no_fds", "the server is out of file descriptors"),
+    errno.EADDRNOTAVAIL: ("bad_request", "the server has no such address"),
+    errno.EACCES: ("acl_denied", "the server's system does not let it listen there"),
+    errno.EPERM: ("acl_denied", "the server's system does not let it listen there"),
+}
+
+_DIAL_CODES: tuple[tuple[type[Exception], str, str], ...] = (
+    (error.ConnectionRefusedError, "refused", "connection refused"),
+    (error.TimeoutError, "timeout", "no answer in time"),
+    (defer.TimeoutError, "timeout", "no answer in time"),
+    (error.DNSLookupError, "unknown_host", "the name does not resolve"),
+)
+_DIAL_ERRNOS = {
+    errno.ETIMEDOUT: ("timeout", "no answer in time"),
+    errno.ENETUNREACH: ("unreachable", "no route to it"),
+    errno.EHOSTUNREACH: ("unreachable", "no route to it"),
+    errno.EMFILE: ("no_fds", "out of file descriptors"),
+    errno.ENFILE: ("no_fds", "out of file descriptors"),
+}
+
+
+def listen_failure(host: str, port: int, cause: BaseException | None) -> PortUnavailable:
+    """Turn what the system said about listening into the wire's code and one line."""
+    number = getattr(cause, "errno", None)
+    code, words = _LISTEN_CODES.get(number or 0, ("bad_request", str(cause)))
+    return PortUnavailable(code, f"{HostPort(host or '*', port)}: {words}")
+
+
+@implementer(IRelay)
+class PortableRelay:
+    """See IRelay. One per process and role."""
+
+    name = "portable"
+
+    def __init__(self, reactor: Any, dial_timeout: float = 10.0) -> None:
+        self._reactor = reactor
+        self._dial_timeout = dial_timeout
+        self._watch = PathWatch(reactor)
+        self._locals: set[Local] = set()
+
+    def listen(self, host: str, port: int, on_visitor: Callable[[Local], None], backlog: int = 1024) -> IListeningPort:
+        """Listen for visitors; see IRelay."""
+        try:
+            listening: IListeningPort = self._reactor.listenTCP(
+                port, _Visitors(self, on_visitor), backlog=backlog, interface=host
+            )
+        except error.CannotListenError as failed:
+            raise listen_failure(host, port, failed.socketError) from None
+        return listening
+
+    def dial(self, target: Address, timeout: float) -> Deferred[Local]:
+        """Connect to a target; see IRelay."""
+        dialled: Deferred[Any] = self._endpoint(target, timeout).connect(
+            OneProtocol(lambda: Local(self.remember, self.forget))
+        )
+        # The endpoint's own time limit is for each address of a name, and not for looking it up.
+        dialled.addTimeout(timeout, self._reactor)
+        return dialled.addErrback(_dial_failed, target)
+
+    def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> PortableLeg:
+        """Take over an authenticated connection; see IRelay."""
+        leg = PortableLeg(self._reactor, self._watch, end, owner, plain, self._dial_timeout)
+        hand_over(transport, leg, b"")
+        leg.begin(leftover)
+        return leg
+
+    def stop(self) -> None:
+        """Reset what still finishes by itself; see IRelay."""
+        self._watch.stop()
+        for local in tuple(self._locals):
+            local.abort()
+
+    def remember(self, local: Local) -> None:
+        """A connection is made."""
+        self._locals.add(local)
+        self._watch.add(local)
+
+    def forget(self, local: Local) -> None:
+        """A connection is gone."""
+        self._locals.discard(local)
+        self._watch.remove(local)
+
+    def _endpoint(self, target: Address, timeout: float) -> IStreamClientEndpoint:
+        if isinstance(target, UnixPath):
+            return endpoints.UNIXClientEndpoint(self._reactor, target.path, timeout=timeout)
+        try:
+            version = ipaddress.ip_address(target.host.partition("%")[0]).version
+        except ValueError:
+            return endpoints.HostnameEndpoint(self._reactor, target.host, target.port, timeout=timeout)
+        kind = endpoints.TCP4ClientEndpoint if version == 4 else endpoints.TCP6ClientEndpoint
+        return kind(self._reactor, target.host, target.port, timeout=timeout)
+
+
+class _Visitors(ServerFactory):
+    """Makes a Local for each visitor of one port."""
+
+    noisy = False
+
+    def __init__(self, relay: PortableRelay, on_visitor: Callable[[Local], None]) -> None:
+        self._relay = relay
+        self._on_visitor = on_visitor
+
+    def buildProtocol(self, addr: IAddress | None) -> Local:
+        return Local(self._made, self._relay.forget)
+
+    def _made(self, local: Local) -> None:
+        self._relay.remember(local)
+        self._on_visitor(local)
+
+
+def _dial_failed(failure: Failure, target: Address) -> Any:
+    if failure.check(DialFailed):
+        return failure
+    for kind, code, words in _DIAL_CODES:
+        if failure.check(kind):
+            raise DialFailed(code, f"{target}: {words}") from None
+    number = getattr(failure.value, "osError", None) or getattr(failure.value, "errno", None)
+    if number in _DIAL_ERRNOS:
+        code, words = _DIAL_ERRNOS[number]
+        raise DialFailed(code, f"{target}: {words}") from None
+    raise DialFailed("failed", f"{target}: {failure.getErrorMessage()}") from None

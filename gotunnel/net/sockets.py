@@ -1,0 +1,106 @@
+"""What gotunnel asks of the kernel's sockets, each in one place: linger, keepalive, and whether a peer still answers.
+Options that a platform lacks are left out; nothing here reads or writes bytes."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+
+__all__ = [
+    "PathState",
+    "is_gone",
+    "linger_off",
+    "linger_reset",
+    "path_state",
+    "set_keepalive",
+    "set_nodelay",
+    "set_user_timeout",
+]
+
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
+"""Seconds, seconds, number: a silent path is noticed after 30 s (protocol, section 5)."""
+
+_TCP_INFO_BYTES = 256
+_RESET = select.POLLERR | select.POLLNVAL
+_RDHUP = getattr(select, "POLLRDHUP", 0)
+
+
+def linger_reset(sock: socket.socket) -> None:
+    """From now on a close, or the death of this process, resets the connection instead of ending it cleanly."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def linger_off(sock: socket.socket) -> None:
+    """From now on a close is orderly: the kernel delivers what it holds and then sends FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+
+
+def set_nodelay(sock: socket.socket) -> None:
+    """Send small segments at once. A socket that is not TCP is left as it is."""
+    if sock.family != getattr(socket, "AF_UNIX", None):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def set_keepalive(sock: socket.socket) -> None:
+    """Probe a silent path after 15 s, every 5 s, three times (where the platform lets one say so). A unix socket has no
+    path and is left as it is."""
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def is_gone(fd: int, *, eof_means_gone: bool) -> bool:
+    """Say whether the connection behind `fd` is reset, without reading it.
+
+    A paused reader is not told of a reset; this asks. With `eof_means_gone` the peer's FIN counts too, which is right
+    for a leg (its ends never half-close TCP) and wrong for a visitor. POLLHUP says no more than that both directions
+    have ended, in order perhaps and with bytes still to be read; a reset is an error as well.
+    """
+    wanted = _RESET | (select.POLLHUP | _RDHUP if eof_means_gone else 0)
+    poller = select.poll()
+    poller.register(fd, wanted)
+    return any(events & wanted for _, events in poller.poll(0))
+
+
+@dataclass(frozen=True, slots=True)
+class PathState:
+    """What the kernel knows of a path: segments sent and not acknowledged, milliseconds since the last
+    acknowledgement, and whether the peer's window is closed."""
+
+    unacknowledged: int
+    last_ack_ms: int
+    window_closed: bool
+
+
+def path_state(sock: socket.socket) -> PathState | None:
+    """Read Linux's TCP_INFO; None where there is none.
+
+    Offsets are those of `struct tcp_info` in linux/tcp.h: tcpi_unacked at 24, tcpi_last_ack_recv at 56, and
+    tcpi_snd_wnd (since 5.4) at 228. A kernel that does not tell the window counts as one whose window is open.
+    """
+    if not sys.platform.startswith("linux") or sock.family == socket.AF_UNIX:
+        return None
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    if len(info) < 60:
+        return None
+    (unacknowledged,) = struct.unpack_from("@I", info, 24)
+    (last_ack_ms,) = struct.unpack_from("@I", info, 56)
+    window_closed = len(info) >= 232 and struct.unpack_from("@I", info, 228)[0] == 0
+    return PathState(unacknowledged, last_ack_ms, window_closed)
+
+
+def set_user_timeout(sock: socket.socket, seconds: float) -> None:
+    """Give a connection up when what was sent stays unacknowledged for so long. For control connections only: it also
+    ends a peer that has stopped reading (Linux)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))

@@ -1,0 +1,210 @@
+"""TLS 1.3 for both roles: the certificate that the server makes for itself, contexts, and the two bindings that tie the
+token to a TLS session. The token, not the certificate, proves the ends unless a CA is configured."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    PrivateCertificate,
+    TLSVersion,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from gotunnel.errors import GotunnelError
+from gotunnel.wire.keys import NO_BINDING
+
+__all__ = [
+    "ServerTls",
+    "TlsFilesError",
+    "client_creator",
+    "exporter_binding",
+    "load_server_tls",
+    "own_server_tls",
+    "peer_leg_binding",
+]
+
+EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
+"""RFC 9266."""
+OWN_FILE = "server.pem"
+OWN_VALIDITY = datetime.timedelta(days=365 * 30)
+"""Nobody checks the dates of the server's own certificate: the token vouches for it. It only must not run out."""
+
+
+class TlsFilesError(GotunnelError):
+    """A key or certificate file cannot be used; the text says which and why, and never quotes a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What a server needs for TLS: the context for `TLSMemoryBIOFactory`, and what its legs are bound to."""
+
+    options: CertificateOptions
+    leg_binding: bytes
+
+
+def own_server_tls(state: Path) -> ServerTls:
+    """Load the server's own key and certificate from its state folder, making them first if there are none.
+
+    Two processes that start at once end up with the same file. Raises TlsFilesError.
+    """
+    path = state / OWN_FILE
+    try:
+        if not path.exists():
+            _write_once(path, _make_certificate())
+        return _server_tls(path.read_bytes(), path)
+    except OSError as failed:
+        raise TlsFilesError(f"{path}: {failed.strerror}; the state folder must be writable") from None
+
+
+def load_server_tls(cert: Path, key: Path) -> ServerTls:
+    """Load a certificate (with its chain behind it) and its key from PEM files. Raises TlsFilesError."""
+    try:
+        return _server_tls(key.read_bytes() + b"\n" + cert.read_bytes(), cert)
+    except OSError as failed:
+        raise TlsFilesError(f"{failed.filename}: {failed.strerror}") from None
+
+
+def client_creator(
+    ca: Path | None, verify_name: str, server_name: str | None = None
+) -> IOpenSSLClientConnectionCreator:
+    """Return what makes a client's TLS sessions.
+
+    Without `ca` nothing is verified here: the token's MAC over the TLS exporter is what proves the server. With `ca`
+    (PEM file) the certificate must be issued by it for `verify_name`. `server_name` is sent as SNI, for routing only.
+    Raises TlsFilesError.
+    """
+    if ca is None:
+        return _TokenProves(CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_3).getContext(), server_name)
+    try:
+        loaded = x509.load_pem_x509_certificates(ca.read_bytes())
+        found = [Certificate(crypto.X509.from_cryptography(each)) for each in loaded]
+    except OSError as failed:
+        raise TlsFilesError(f"{ca}: {failed.strerror}") from None
+    except ValueError:
+        raise TlsFilesError(f"{ca}: there is no PEM certificate in it") from None
+    creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
+        verify_name,
+        trustRoot=trustRootFromCertificates(found),
+        extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_3},
+    )
+    return creator
+
+
+def exporter_binding(transport: Any) -> bytes:
+    """Return CB of a control connection (protocol, section 3): the TLS exporter, or zeros without TLS."""
+    if not isinstance(transport, TLSMemoryBIOProtocol):
+        return NO_BINDING
+    session: SSL.Connection = transport.getHandle()
+    return session.export_keying_material(EXPORTER_LABEL, 32)
+
+
+def peer_leg_binding(transport: Any) -> bytes:
+    """Return CB of a leg at the client: SHA-256 of the server's leaf certificate in DER, or zeros without TLS."""
+    if not isinstance(transport, TLSMemoryBIOProtocol):
+        return NO_BINDING
+    certificate = transport.getPeerCertificate()
+    return hashlib.sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)).digest()
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _TokenProves:
+    """Makes sessions that accept any certificate, since the handshake inside proves the server."""
+
+    def __init__(self, context: SSL.Context, server_name: str | None) -> None:
+        self._context = context
+        self._server_name = server_name
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = SSL.Connection(self._context, None)
+        if self._server_name is not None:
+            connection.set_tlsext_host_name(self._server_name.encode("ascii"))
+        return connection
+
+
+def _server_tls(pem: bytes, path: Path) -> ServerTls:
+    try:
+        # First, as it refuses an encrypted key, where OpenSSL would ask the terminal for its pass phrase.
+        key = serialization.load_pem_private_key(_block(pem, b"PRIVATE KEY"), None)
+        chain = x509.load_pem_x509_certificates(pem)
+        own = PrivateCertificate.loadPEM(pem)
+    except (ValueError, TypeError, crypto.Error, UnsupportedAlgorithm):
+        raise TlsFilesError(f"{path}: there is no usable certificate and unencrypted key in PEM form") from None
+    if _public(key.public_key()) != _public(chain[0].public_key()):
+        raise TlsFilesError(f"{path}: the key does not belong to the certificate")
+    options = CertificateOptions(
+        privateKey=own.privateKey.original,
+        certificate=own.original,
+        extraCertChain=[crypto.X509.from_cryptography(each) for each in chain[1:]],
+        raiseMinimumTo=TLSVersion.TLSv1_3,
+    )
+    options.getContext()
+    return ServerTls(options, hashlib.sha256(chain[0].public_bytes(serialization.Encoding.DER)).digest())
+
+
+def _block(pem: bytes, kind: bytes) -> bytes:
+    """Return the first block of that kind. Raises ValueError."""
+    found = re.search(rb"-----BEGIN [A-Z ]*" + kind + rb"-----.*?-----END [A-Z ]*" + kind + rb"-----", pem, re.DOTALL)
+    if found is None:
+        raise ValueError("no such block")
+    return found[0] + b"\n"
+
+
+def _public(key: Any) -> bytes:
+    return bytes(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+
+
+def _make_certificate() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gotunnel server")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + OWN_VALIDITY)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ) + certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # unlike a rename it does not replace what another process has just put there
+        except FileExistsError:
+            return
+    finally:
+        os.unlink(draft)

@@ -1,0 +1,211 @@
+"""The server's side of both first exchanges, on a connection whose first byte is known: who is it, can he prove it, and
+where does he belong? Limits and the deadline are the door's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from gotunnel.core.sessions import Asked, Decision
+from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
+from gotunnel.net.control import ControlConnection, send_and_close
+from gotunnel.net.tls import exporter_binding
+from gotunnel.net.transports import hand_over
+from gotunnel.server.session import ServerSession
+from gotunnel.wire import strictjson
+from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
+from gotunnel.wire.handshake import NO_BINDING, ServerHandshake, leg_client_mac, leg_server_mac, same
+from gotunnel.wire.legstate import End
+from gotunnel.wire.messages import Error, Leg, LegOk, decode_object, encode
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.reception import Door
+
+__all__ = ["ServerGreeting"]
+
+OLD_SESSION_ANSWERS = 2.0
+"""Seconds that an older session has to answer a ping before another process may take its place."""
+RETRY_AFTER_AUTH = 5.0
+"""Seconds that a client is asked to wait after a failed authentication."""
+V1_TYPES = frozenset({"register", "data_channel"})
+
+
+class ServerGreeting(Protocol):
+    """Lives from the first byte to `auth_ok`, `leg_ok` or the close."""
+
+    transport: Any
+
+    def __init__(self, hub: Hub, door: Door, *, encrypted: bool) -> None:
+        self._hub = hub
+        self._door = door
+        self._encrypted = encrypted
+        self._decoder = FrameDecoder(LIMIT_BEFORE_AUTH)
+        self._handshake: ServerHandshake | None = None
+        self._number = 0
+        self._over = False
+        self._deciding = False
+        self._closing: IDelayedCall | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of the one frame that is due."""
+        if self._over:
+            return
+        self._decoder.feed(data)
+        try:
+            if self._deciding:
+                raise RemoteProtocolError("bytes came ahead of an answer")
+            payload = self._decoder.next_frame()
+            if payload is not None:
+                if self._decoder.buffered:
+                    raise RemoteProtocolError("bytes came ahead of an answer")
+                self._receive(payload)
+        except AuthRejected as refused:
+            self._refuse(Error(refused.code, refused.reason, refused.retry_after))
+        except RemoteProtocolError as breach:
+            self._refuse(Error(breach.code, breach.reason))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Gone before it was known."""
+        self._over = True
+        self._door.leave()
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+
+    def _receive(self, payload: bytes) -> None:
+        if self._handshake is not None:
+            self._auth(payload, self._handshake)
+            return
+        found = strictjson.loads(payload)
+        kind = found.get("type")  # whatever JSON can hold
+        if isinstance(kind, str) and kind in V1_TYPES:
+            self._refuse_v1()
+        elif kind == "hello":
+            self._hello(payload)
+        elif kind == "leg":
+            message = decode_object(found)
+            assert isinstance(message, Leg)
+            self._leg(message)
+        else:
+            raise RemoteProtocolError("a connection begins with hello or leg")
+
+    # A control connection.
+
+    def _hello(self, payload: bytes) -> None:
+        if self._hub.tls is not None and not self._encrypted:
+            raise RemoteProtocolError("this server wants TLS (client.tls.mode: required)", "tls_required")
+        self._handshake = ServerHandshake(self._hub.credentials.key_for)
+        challenge = self._handshake.receive_hello(payload)
+        self._number = self._hub.sessions.next_number()
+        self.transport.write(encode_frame(challenge))
+
+    def _auth(self, payload: bytes, handshake: ServerHandshake) -> None:
+        try:
+            handshake.receive_auth(payload, exporter_binding(self.transport))
+        except AuthRejected as refused:
+            raise AuthRejected(refused.code, refused.reason, RETRY_AFTER_AUTH) from None
+        self._deciding = True
+        Deferred.fromCoroutine(self._decide(handshake)).addErrback(self._failed)
+
+    async def _decide(self, handshake: ServerHandshake) -> None:
+        name, sessions = handshake.hello.client, self._hub.sessions
+        instance = handshake.hello.instance or b""
+        decision = sessions.authenticated(name, instance, self._number)
+        while decision is Decision.ASK_OLD and not self._over:
+            old = sessions.current(name)
+            if old is None:
+                break
+            answered = await old.session.control.answers(OLD_SESSION_ANSWERS)
+            decision = sessions.authenticated(name, instance, self._number, Asked(old.sid, answered))
+            if decision is Decision.NAME_IN_USE:
+                old.session.rival(self._door.address)
+        if self._over:
+            return
+        if decision is Decision.STALE:
+            self._refuse(Error("stale", "a later connection of this client has come first"))
+        elif decision is Decision.NAME_IN_USE:
+            self._refuse(
+                Error(
+                    "name_in_use",
+                    f"another running client is called {name}; give each client a name of its own (client.name)",
+                    RETRY_AFTER_AUTH,
+                )
+            )
+        else:
+            self._establish(handshake, name, instance, decision)
+
+    def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
+        hub, config = self._hub, self._hub.config
+        session = ServerSession(hub, hub.peer(name), handshake.sid, handshake.ks, self._door.host, self._door.address)
+        control = ControlConnection(
+            hub.clock, config.heartbeat, config.heartbeat_timeout, session.message, session.lost
+        )
+        session.control = control
+        self._over = True
+        self._door.leave()
+        payload = handshake.established(hub.limits, config.heartbeat, config.heartbeat_timeout)
+        self.transport.write(encode_frame(payload))
+        hand_over(self.transport, control, b"")
+        hub.begin(session, name, instance, self._number, decision)
+
+    # A leg.
+
+    def _leg(self, leg: Leg) -> None:
+        hub = self._hub
+        if hub.tls is not None and not self._encrypted and not hub.plain_legs:
+            raise RemoteProtocolError("this server wants legs inside TLS", "tls_required")
+        record = hub.sessions.by_sid(leg.sid)
+        if record is None or record.session.over:
+            self._refuse(Error("no_session", "the session of this leg is over"))
+            return
+        session = record.session
+        binding = hub.tls.leg_binding if self._encrypted and hub.tls is not None else NO_BINDING
+        if not same(leg.mac, leg_client_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)):
+            raise RemoteProtocolError("the leg does not belong to its session", "auth_failed")
+        if leg.purpose != "reverse":
+            raise RemoteProtocolError("this server has no forward mappings", "unsupported")
+        if not session.seqs.accept(leg.seq):
+            raise RemoteProtocolError("this leg was seen before", "auth_failed")
+        plain = hub.tls is not None and not self._encrypted
+        if not session.room_for_leg(plain):
+            self._refuse(Error("limit", "this client has as many legs as it may"))
+            return
+        self._over = True
+        self._door.leave()
+        mac = leg_server_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)
+        self.transport.write(encode_frame(encode(LegOk(mac))))
+        taken = hub.relay.leg(self.transport, b"", End.OPENER, session, plain)
+        taken.tag = leg.seq
+        session.leg_arrived(taken)
+
+    # Refusals.
+
+    def _refuse(self, error: Error) -> None:
+        if error.code != "no_session":
+            self._door.say(
+                f"refused {error.code}", "{address} was refused: {code}: {reason}",
+                code=printable(error.code), reason=printable(error.reason),
+            )  # fmt: skip
+        self._close(encode(error))
+
+    def _refuse_v1(self) -> None:
+        self._door.say("v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused")
+        self._close(
+            strictjson.dumps(
+                {"type": "register_resp", "status": "fail", "reason": "version 1 is not enabled on this server"}
+            )
+        )
+
+    def _close(self, payload: bytes) -> None:
+        self._over = True
+        self._door.decided()
+        self._closing = send_and_close(self.transport, self._hub.clock, payload)
+
+    def _failed(self, failure: Failure) -> None:
+        self._door.log_failure(failure)
+        self._over = True
+        self.transport.abortConnection()

@@ -1,0 +1,201 @@
+"""What all parts of a server share: who is connected, who holds which port, and the words said of each visitor. It
+listens on nothing itself."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.config.model import ServerConfig
+from gotunnel.core.auth import Rights, SharedToken
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.ports import PortSet, PortTable
+from gotunnel.core.sessions import Decision, SessionTable
+from gotunnel.core.stream import StreamEnd
+from gotunnel.interfaces import IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.tls import ServerTls
+from gotunnel.server.peer import Peer
+from gotunnel.server.session import ServerSession
+from gotunnel.server.visitor import Visitor
+from gotunnel.wire.messages import Error, Limits
+
+__all__ = ["Hub"]
+
+_BACK = ", back within its time of grace"
+
+LAST_WORDS = 3.0
+"""Seconds, once visitors are cut, for resets and errors to reach the clients."""
+
+
+class Hub:
+    """The server's shared state. Made once by the service and dies with it."""
+
+    log = Logger()
+
+    def __init__(self, config: ServerConfig, clock: Any, relay: IRelay, tls: ServerTls | None, port: int) -> None:
+        self.config = config
+        self.clock = clock
+        self.relay = relay
+        self.tls = tls
+        self.plain_legs = tls is not None and config.allow_plain_legs
+        limits = config.limits
+        self.rights = Rights(
+            PortSet.parse(config.allow_ports), frozenset({port}), limits.mappings, limits.legs, limits.visitors
+        )
+        self.credentials = SharedToken(config.token.get_secret_value(), self.rights)
+        self.sessions: SessionTable[ServerSession] = SessionTable()
+        self.ports = PortTable()
+        self.peers: dict[str, Peer] = {}
+        self.stranger_lines = LogLimit(rate=0.5, burst=10)
+        """Lines that a stranger can cause."""
+        self.outcomes: Counter[Outcome] = Counter()
+        """How visitors fared since the start."""
+        self.visitors_total = 0
+        self._conn_prefix = secrets.token_hex(3)
+        self._conns = itertools.count(1)
+        self._live: set[ServerSession] = set()
+        self.streaming: set[ServerSession] = set()
+        """Sessions with visitors on their legs, those included that a successor has replaced."""
+        self._present: set[ServerSession] = set()  # with a control connection or a leg
+        self._awaited: Callable[[], bool] = bool
+        self._quiet: Deferred[None] | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What `auth_ok` tells a client."""
+        return Limits(self.rights.max_mappings, self.rights.max_legs, self.rights.max_visitors)
+
+    # Sessions.
+
+    def begin(self, session: ServerSession, name: str, instance: bytes, number: int, decision: Decision) -> None:
+        """A session is established: it takes the place of an older one, if there is one."""
+        peer = session.peer
+        old = self.sessions.begin(session.sid, name, instance, number, session)
+        self._live.add(session)
+        self._present.add(session)
+        self.log.info(
+            "client {client} connected from {address}{how}",
+            client=name, address=session.address,
+            how="" if old is None else _BACK if old.lost else ", in place of an older session",
+        )  # fmt: skip
+        if self.credentials.authenticated(name):
+            self.log.warn(
+                "one token serves several clients (now {client} too): whoever holds it can pose as any of them, "
+                "and as the server",
+                client=name,
+            )
+        if old is not None and not old.lost:
+            old.session.replaced()
+        peer.begin(session)
+
+    def legs_expected_from(self, host: str) -> int:
+        """How many legs were asked for from sessions at this address: strangers from there are likely to be legs."""
+        return sum(session.legs_expected for session in self._live if session.host == host)
+
+    def peer(self, name: str) -> Peer:
+        """Return what is held for a client name."""
+        if name not in self.peers:
+            self.peers[name] = Peer(self, name, self.rights)
+        return self.peers[name]
+
+    def forget(self, peer: Peer) -> None:
+        """Nothing is held for this name any more."""
+        if self.peers.get(peer.name) is peer:
+            del self.peers[peer.name]
+            current = self.sessions.current(peer.name)
+            if current is not None:
+                self.sessions.ended(current.sid)
+
+    def session_lost(self, session: ServerSession) -> None:
+        """A control connection is gone."""
+        self.sessions.lost(session.sid)
+        self._live.discard(session)
+
+    def session_gone(self, session: ServerSession) -> None:
+        """Neither its control connection nor a leg of it is left."""
+        self._present.discard(session)
+        self.changed()
+
+    def session_draining(self, session: ServerSession) -> None:
+        """A client is about to stop: its successor need not ask whether it lives."""
+        self.sessions.draining(session.sid)
+
+    # Visitors.
+
+    def next_conn(self) -> str:
+        """Return the id of a new visitor: unique in this process, and unlikely in another one."""
+        return f"{self._conn_prefix}-{next(self._conns)}"
+
+    def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
+        """A visitor was accepted."""
+        self.visitors_total += 1
+        self.log.info(
+            "visitor {visitor} connected to {mapping} of client {client} ({conn})",
+            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
+        )  # fmt: skip
+
+    def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
+        """A visitor's time is over."""
+        self.outcomes[outcome] += 1
+        self.log.info(
+            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+            "({conn})",
+            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, outcome=outcome.value,
+            code=f" ({end.code})" if end is not None and end.code else "",
+            up=end.up if end else 0, down=end.down if end else 0,
+            seconds=self.clock.seconds() - visitor.arrived, conn=visitor.conn,
+        )  # fmt: skip
+        self.changed()
+
+    @property
+    def live(self) -> int:
+        """Visitors that are here now: waiting or served."""
+        return self.visitors_total - self.outcomes.total()
+
+    # The end.
+
+    async def stop(self, seconds: float) -> None:
+        """Close all public ports, give visitors up to `seconds` to finish, then reset them and end all sessions.
+
+        Fires when every connection is gone; LAST_WORDS seconds after the cut at the latest, those excepted whose other
+        end does not answer even a close: they are aborted a little later.
+        """
+        for session in tuple(self._live):
+            session.ask_to_drain(seconds)
+        for peer in tuple(self.peers.values()):
+            await peer.stop()
+        if self.live:
+            self.log.info(
+                "{count} visitors are being served; they have {seconds:g} s to finish", count=self.live, seconds=seconds
+            )
+            await self._until(lambda: not self.live, seconds)
+        cut = self.live
+        for session in tuple(self.streaming):
+            session.reset_streams()
+        if cut:
+            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+        for session in tuple(self._live):
+            session.close(Error("going_away", "the server stops"), "the server stops")
+        await self._until(lambda: not self._present, LAST_WORDS)
+        for session in tuple(self._present):
+            session.drop_legs()
+
+    def changed(self) -> None:
+        """A visitor or a session is over."""
+        if self._quiet is not None and not self._quiet.called and self._awaited():
+            self._quiet.callback(None)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        if not condition():
+            self._awaited, self._quiet = condition, Deferred()
+            late = self.clock.callLater(seconds, self._quiet.callback, None)
+            await self._quiet
+            if late.active():
+                late.cancel()

@@ -1,0 +1,121 @@
+"""One mapping on the server: its public port, opened, closed and opened again. Whom it accepts it hands to its peer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+
+from gotunnel.address import HostPort
+from gotunnel.core.auth import Rights
+from gotunnel.core.ports import PortTable
+from gotunnel.errors import PortUnavailable
+from gotunnel.interfaces import ILocal, IRelay
+
+__all__ = ["PublicPort"]
+
+ANY_PORT_TRIES = 64
+"""How many random ports are tried for `remote_port: 0`. With half of the allowed ones taken, 64 misses in a row are as
+likely as 2**-64."""
+
+
+class PublicPort:
+    """The listener of one mapping. It belongs to a peer and outlives sessions. `owner` is who claims the port: no two
+    mappings have the same.
+
+    `wanted` is the port that was asked for (0: any), `port` the one it has. A suspended mapping keeps its claim on the
+    port and does not listen, so that visitors are refused by the kernel while the target is down.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bind: str,
+        wanted: int,
+        plain: bool,
+        relay: IRelay,
+        ports: PortTable,
+        owner: Hashable,
+        on_visitor: Callable[[PublicPort, ILocal], None],
+    ) -> None:
+        self.name = name
+        self.bind = bind
+        self.wanted = wanted
+        self.plain = plain
+        self.port = 0
+        self.streams = 0
+        self.suspended: str | None = None
+        self._relay = relay
+        self._ports = ports
+        self._owner = owner
+        self._on_visitor = on_visitor
+        self._listening: Any = None
+
+    @property
+    def address(self) -> HostPort:
+        """Where it listens, or would."""
+        return HostPort(self.bind, self.port)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether visitors can connect."""
+        return self._listening is not None
+
+    def open(self, rights: Rights) -> None:
+        """Claim the port and listen. Raises PortUnavailable, and then nothing is held."""
+        refusal = PortUnavailable("port_in_use", "no allowed port is free")
+        for port in self._candidates(rights):
+            rights.check_port(self.bind, port)
+            try:
+                self._ports.claim(self.bind, port, self._owner)
+            except PortUnavailable as taken:
+                refusal = taken
+                continue
+            try:
+                self._listening = self._relay.listen(self.bind, port, self._accepted, 1024)
+            except PortUnavailable as taken:
+                self._ports.release(self.bind, port, self._owner)
+                refusal = taken
+                continue
+            self.port = port
+            return
+        raise refusal
+
+    def resume(self) -> None:
+        """Listen again after `suspend`. Raises PortUnavailable when somebody else has come in between."""
+        if self._listening is None:
+            self._listening = self._relay.listen(self.bind, self.port, self._accepted, 1024)
+        self.suspended = None
+
+    async def suspend(self, reason: str) -> None:
+        """Let no new visitor in until `resume`."""
+        self.suspended = reason
+        await self._stop()
+
+    async def close(self) -> None:
+        """Stop listening for good; the port is free for others when this returns."""
+        await self._stop()
+        self._ports.release(self.bind, self.port, self._owner)
+
+    async def _stop(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            # The socket is closed a turn of the reactor later; until then nobody could listen there.
+            await maybeDeferred(listening.stopListening)
+
+    def _accepted(self, local: ILocal) -> None:
+        self._on_visitor(self, local)
+
+    def _candidates(self, rights: Rights) -> Iterator[int]:
+        if self.wanted:
+            yield self.wanted
+            return
+        ranges = rights.allow_ports.ranges
+        weights = [high - low + 1 for low, high in ranges]
+        for _ in range(ANY_PORT_TRIES):
+            low, high = random.choices(ranges, weights)[0]
+            port = random.randint(low, high)
+            if port not in rights.reserved:
+                yield port

@@ -1,0 +1,166 @@
+"""The control port's door: who may wait there, for how long, and whether he speaks TLS. What he says is for the
+greeting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from gotunnel.address import HostPort
+from gotunnel.core.admission import Admission, Ticket
+from gotunnel.errors import printable
+from gotunnel.logs import Logger
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.sockets import set_nodelay
+from gotunnel.net.transports import hand_over
+from gotunnel.server.greeting import ServerGreeting
+from gotunnel.server.hub import Hub
+
+__all__ = ["Door", "Reception"]
+
+TLS_HELLO = 0x16
+PLAIN_FRAME = 0x00
+
+
+class Reception(ServerFactory):
+    """Makes a Door for each connection, and keeps how many strangers wait within limits."""
+
+    noisy = False
+    log = Logger()
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        limits = hub.config.limits
+        self._admission = Admission(limits.unauthenticated, limits.unauthenticated_per_address)
+        self._doors: set[Door] = set()
+        self._held: dict[Ticket, Door] = {}
+        self._expected: Counter[str] = Counter()  # let in beside the limits, by address
+
+    @property
+    def strangers(self) -> int:
+        """Connections that have not proved anything yet."""
+        return len(self._doors)
+
+    def buildProtocol(self, addr: IAddress | None) -> Door:
+        """Called by Twisted for each connection."""
+        return Door(self)
+
+    def admit(self, door: Door) -> Ticket | None:
+        """Let a stranger in; if there are too many, the oldest of the most crowded address goes.
+
+        From where legs were asked for, as many come in beside the limits: they get no ticket.
+        """
+        self._doors.add(door)
+        if self._expected.get(door.host, 0) < self.hub.legs_expected_from(door.host):
+            self._expected[door.host] += 1
+            return None
+        ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds())
+        self._held[ticket] = door
+        if victim is not None:
+            self.say("crowd", "too many unauthenticated connections: the oldest from {address} is closed", victim.group)
+            self._held[victim].turn_out()
+        return ticket
+
+    def release(self, door: Door, ticket: Ticket | None) -> None:
+        """He is no stranger any more, or gone."""
+        self._doors.discard(door)
+        if ticket is not None:
+            self._admission.release(ticket)
+            del self._held[ticket]
+            return
+        self._expected[door.host] -= 1
+        if not self._expected[door.host]:
+            del self._expected[door.host]
+
+    def close_all(self) -> None:
+        """Turn all strangers out, those included that are just being refused."""
+        for door in tuple(self._doors):
+            door.turn_out()
+
+    def say(self, kind: str, words: str, address: str, **values: Any) -> None:
+        """Log what a stranger did, unless strangers fill the log already."""
+        allowed, suppressed = self.hub.stranger_lines.allow(kind, self.hub.clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.warn(words + "{more}", address=printable(address), more=more, **values)
+
+
+class Door(Protocol):
+    """One connection until its first byte tells what it is; then the deadline and the place in the crowd go on to the
+    greeting."""
+
+    transport: Any
+
+    def __init__(self, reception: Reception) -> None:
+        self.host = ""
+        self.address = ""
+        self._reception = reception
+        self._hub = reception.hub
+        self._ticket: Ticket | None = None
+        self._inside = False
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Start the one deadline that runs until the proof."""
+        peer = self.transport.getPeer()
+        self.host = getattr(peer, "host", "unix")
+        self.address = str(HostPort(self.host, getattr(peer, "port", 0)))
+        set_nodelay(self.transport.getHandle())
+        self._inside = True
+        self._ticket = self._reception.admit(self)
+        self._deadline = self._hub.clock.callLater(self._hub.config.handshake_timeout, self._late)
+
+    def dataReceived(self, data: bytes) -> None:
+        """The first bytes."""
+        first, tls = data[0], self._hub.tls
+        greeting = ServerGreeting(self._hub, self, encrypted=first == TLS_HELLO)
+        if first == TLS_HELLO and tls is not None:
+            wrapped = OneProtocol(lambda: greeting)
+            session = TLSMemoryBIOFactory(tls.options, False, wrapped).buildProtocol(self.transport.getPeer())
+            if session is not None:
+                hand_over(self.transport, session, data)
+        elif first == PLAIN_FRAME:
+            hand_over(self.transport, greeting, data)
+        else:
+            if first == TLS_HELLO:
+                self.say("tls_off", "{address} speaks TLS, and server.tls.mode is off: closed")
+            self.turn_out()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Gone before the first byte."""
+        self.leave()
+
+    def leave(self) -> None:
+        """He is known, or gone: his place is free and his deadline off. Harmless when called again."""
+        if self._inside:
+            self._inside = False
+            self._reception.release(self, self._ticket)
+        self.decided()
+
+    def decided(self) -> None:
+        """His deadline is off. One who is refused keeps his place until he is gone, or refusals would be free."""
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def turn_out(self) -> None:
+        """Close at once, without an answer."""
+        self.leave()
+        self.transport.abortConnection()
+
+    def say(self, kind: str, words: str, **values: Any) -> None:
+        """Log what he did; `words` may use {address}."""
+        self._reception.say(kind, words, self.address, **values)
+
+    def log_failure(self, failure: Failure) -> None:
+        """A bug of ours, met while he was greeted."""
+        self._reception.log.failure("greeting {address}", failure, address=self.address)
+
+    def _late(self) -> None:
+        self.say("late", "{address} did not prove itself in time: closed")
+        self.turn_out()

@@ -1,0 +1,101 @@
+"""The server as a Twisted service: binds the control port, builds the parts and wires them. No logic of its own."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+
+from gotunnel.address import HostPort
+from gotunnel.config.model import ServerConfig
+from gotunnel.logs import Logger
+from gotunnel.net.relay import PortableRelay, listen_failure
+from gotunnel.net.tls import ServerTls, load_server_tls, own_server_tls
+from gotunnel.server.hub import Hub
+from gotunnel.server.reception import Reception
+
+__all__ = ["ServerService", "bind_control", "make_server"]
+
+BACKLOG = 1024
+
+
+def bind_control(config: ServerConfig) -> socket.socket:
+    """Bind the control port and listen on it. Raises PortUnavailable, whose text is fit for an operator.
+
+    This is done before the reactor runs and before a daemon detaches, so that a port in use is told to whoever
+    started the program.
+    """
+    host, port = config.addr.host, config.addr.port
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError as failed:
+        listening.close()
+        raise listen_failure(host, port, failed) from None
+    return listening
+
+
+class ServerService(Service):
+    """Owns the hub, the reception and the relay; lives as long as the process, or as long as a test wants it."""
+
+    log = Logger()
+
+    def __init__(self, config: ServerConfig, reactor: Any, tls: ServerTls | None, listening: socket.socket) -> None:
+        self._reactor = reactor
+        self._listening = listening
+        self._port: IListeningPort | None = None
+        host, port = listening.getsockname()[:2]
+        self.address = HostPort(host, port)
+        self._relay = PortableRelay(reactor)
+        self.hub = Hub(config, reactor, self._relay, tls, port)
+        self._reception = Reception(self.hub)
+
+    def startService(self) -> None:
+        """Accept clients from now on."""
+        super().startService()
+        self._port = self._reactor.adoptStreamPort(self._listening.fileno(), self._listening.family, self._reception)
+        self._listening.close()
+        self.log.info(
+            "server listening for clients on {address} ({tls})",
+            address=str(self.address), tls="TLS" if self.hub.tls is not None else "without TLS",
+        )  # fmt: skip
+
+    def stopService(self) -> Deferred[None]:
+        """Drain; fires when the last visitor is gone or was cut."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+        self._listening.close()
+        self._reception.close_all()
+        await self.hub.stop(self.hub.config.drain_timeout)
+        self._relay.stop()
+        self.log.info("server stopped")
+
+
+def make_server(
+    config: ServerConfig, reactor: Any, state_dir: Path, listening: socket.socket | None = None
+) -> ServerService:
+    """Build a server. `listening` is what `bind_control` returned; without it the port is bound here.
+
+    Raises TlsFilesError or PortUnavailable.
+    """
+    if config.tls.mode == "off":
+        tls = None
+    elif config.tls.cert is not None and config.tls.key is not None:
+        tls = load_server_tls(config.tls.cert, config.tls.key)
+    else:
+        tls = own_server_tls(state_dir)
+    if listening is None:
+        listening = bind_control(config)
+    return ServerService(config, reactor, tls, listening)

@@ -1,0 +1,69 @@
+"""A visitor as the server knows him, from accept to the log line of his end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gotunnel.interfaces import ILocal
+
+__all__ = ["Visitor", "Waiting"]
+
+
+@dataclass(slots=True, eq=False)
+class Visitor:
+    """One connection to a public port. `conn` is its id in both ends' logs; times are monotonic seconds."""
+
+    conn: str
+    mapping: str
+    plain: bool
+    local: ILocal
+    arrived: float
+
+
+class Waiting:
+    """Visitors that wait for a leg, first come first served, and for a limited time. Closes none itself."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._queue: dict[Visitor, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, visitor: Visitor) -> None:
+        """Let him wait."""
+        self._queue[visitor] = None
+
+    def leave(self, visitor: Visitor) -> bool:
+        """He waits no more; False if he did not."""
+        return self._queue.pop(visitor, self) is None
+
+    def next(self) -> Visitor | None:
+        """Take the one that has waited longest."""
+        visitor = next(iter(self._queue), None)
+        if visitor is not None:
+            del self._queue[visitor]
+        return visitor
+
+    def expired(self, now: float) -> list[Visitor]:
+        """Take those whose patience is over."""
+        over: list[Visitor] = []
+        for visitor in self._queue:
+            if visitor.arrived + self._patience > now:
+                break
+            over.append(visitor)
+        return self._taken(over)
+
+    def take_all(self, mapping: str | None = None) -> list[Visitor]:
+        """Take everybody, or everybody of one mapping."""
+        return self._taken([v for v in self._queue if mapping in (None, v.mapping)])
+
+    def next_expiry(self, now: float) -> float | None:
+        """Seconds until `expired` has something to say; None while nobody waits."""
+        first = next(iter(self._queue), None)
+        return None if first is None else max(0.0, first.arrived + self._patience - now)
+
+    def _taken(self, visitors: list[Visitor]) -> list[Visitor]:
+        for visitor in visitors:
+            del self._queue[visitor]
+        return visitors

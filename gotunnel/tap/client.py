@@ -1,0 +1,26 @@
+"""The client role for `twistd gotunnel-client` and `gotunnel-client`."""
+
+from __future__ import annotations
+
+from twisted.application.service import IService
+
+from gotunnel.client.service import make_client
+from gotunnel.config.load import load_client
+from gotunnel.tap.role import Role, RoleOptions
+
+__all__ = ["CLIENT", "Options", "makeService"]
+
+CLIENT = Role("gotunnel-client", load_client, make_client)
+
+
+class Options(RoleOptions):
+    """Options of `twistd gotunnel-client`."""
+
+    role = CLIENT
+
+
+def makeService(options: Options) -> IService:
+    """Called by twistd and twist after the options are parsed."""
+    from twisted.internet import reactor
+
+    return CLIENT.service(options.prepared, reactor)

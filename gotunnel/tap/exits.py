@@ -1,0 +1,38 @@
+"""Exit codes, and how an expected error ends a process: its lines on standard error, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twisted.python.usage import UsageError
+
+from gotunnel.errors import ConfigError, GotunnelError
+
+__all__ = ["BAD_USAGE", "FAILED", "one_line_errors"]
+
+FAILED = 1
+"""Exit code: failed while running."""
+
+BAD_USAGE = 2
+"""Exit code: bad command line or configuration."""
+
+
+@contextmanager
+def one_line_errors(program: str) -> Iterator[None]:
+    """Turn an expected error into its lines on standard error and SystemExit with the right code.
+
+    On a UsageError `twistd` would exit with 1 and `twist` with 64; both let a SystemExit pass.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(BAD_USAGE) from None
+    except UsageError as error:
+        print(f"{program}: {error}\nTry '{program} --help'.", file=sys.stderr)
+        raise SystemExit(BAD_USAGE) from None
+    except (GotunnelError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        raise SystemExit(FAILED) from None

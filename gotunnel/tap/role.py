@@ -1,0 +1,110 @@
+"""What the two roles have in common at start: files to load, a folder for state, exit codes. Opens no connection."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from gotunnel import __version__
+from gotunnel.logs import Logger, set_level
+from gotunnel.net.clock import use_monotonic
+from gotunnel.tap.exits import one_line_errors
+from gotunnel.tap.shutdown import TwoStepStop
+
+__all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder"]
+
+DEFAULT_CONFIG = "config.yaml"
+
+log = Logger()
+
+
+def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder for what must outlive the process, made with mode 0700 if it is missing.
+
+    `chosen` is `--state`; then come systemd's STATE_DIRECTORY (the first, if it names several) and the XDG base
+    directory. A folder that exists keeps its mode. Raises OSError.
+    """
+    name = chosen or env.get("STATE_DIRECTORY", "").partition(":")[0]
+    if not name:
+        base = env.get("XDG_STATE_HOME", "")
+        # The XDG specification: a relative path there is to be ignored.
+        name = os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.local/state"), "gotunnel")
+    path = Path(name).absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"the state folder {path} cannot be made: {error.strerror}; choose another with --state"
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OSError(f"the state folder {path} is not writable; choose another with --state")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A role that is fit to start: its section of the file, validated, and its state folder."""
+
+    config: Any
+    state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One of the two roles. `load` and `make` raise GotunnelError for whatever is the operator's to mend."""
+
+    program: str
+    load: Callable[[str], Any]
+    make: Callable[[Any, Any, Path], IService]
+
+    def prepare(self, config: str, state: str | None) -> Prepared:
+        """Read the file and find the state folder, or print what is wrong and raise SystemExit."""
+        with one_line_errors(self.program):
+            return Prepared(self.load(config), state_folder(state))
+
+    def service(self, prepared: Prepared, reactor: Any) -> IService:
+        """Build the service, with the server's control port bound already; or print one line and raise SystemExit."""
+        use_monotonic(reactor)
+        set_level(prepared.config.log_level)
+        for warning in prepared.config.warnings:
+            log.warn("{warning}", warning=warning)
+        with one_line_errors(self.program):
+            made = self.make(prepared.config, reactor, prepared.state)
+        return TwoStepStop(made, reactor, self.program)
+
+
+class RoleOptions(usage.Options):
+    """The command line of a role under `twistd` and `twist`. `prepared` is there after parsing."""
+
+    role: Role
+    prepared: Prepared
+
+    optParameters = [
+        ["config", "c", DEFAULT_CONFIG, "The configuration file."],
+        [
+            "state",
+            None,
+            None,
+            "The folder for state (default: $STATE_DIRECTORY, else $XDG_STATE_HOME/gotunnel).",
+        ],
+    ]
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        """Called by twistd with the words after the role's name."""
+        with one_line_errors(self.role.program):
+            super().parseOptions(options)
+
+    def postOptions(self) -> None:
+        """Load the file here, before twistd leaves the terminal, so that whoever started it reads what is wrong."""
+        self.prepared = self.role.prepare(self["config"], self["state"])
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"{self.role.program} {__version__}")
+        raise SystemExit(0)

@@ -1,0 +1,117 @@
+"""The messages of the two handshakes, of a control connection and of a leg, and the error that ends either.
+How they become payloads is in `gotunnel.wire.messages`; what is in the MACs, in `gotunnel.wire.keys`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gotunnel.wire.fields import (
+    Agent,
+    Capability,
+    ClientName,
+    Code,
+    Counter,
+    Instance,
+    Limit,
+    Mac,
+    Nonce,
+    Purpose,
+    Reason,
+    Seconds,
+    ServerName,
+    SessionId,
+    Version,
+)
+
+__all__ = ["VERSION", "Auth", "AuthOk", "Challenge", "Error", "Hello", "Leg", "LegOk", "Limits"]
+
+VERSION = 2
+"""The one version of the protocol that is spoken here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Client, first: the newest and the oldest version it speaks, its name, 32 random bytes. `instance` is
+    random per process."""
+
+    v: Version
+    min_v: Version
+    client: ClientName
+    nonce: Nonce
+    caps: tuple[Capability, ...] = ()
+    instance: Instance | None = None
+    agent: Agent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes."""
+
+    v: Version
+    sid: SessionId
+    nonce: Nonce
+    caps: tuple[Capability, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Client, to a challenge: the proof that it holds the token (32 bytes)."""
+
+    mac: Mac = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many of each a client may have; the server enforces it."""
+
+    mappings: Limit
+    legs: Limit
+    visitors: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class AuthOk:
+    """Server, to an auth: its own proof, the pace of pings and the silence that means death (seconds), the
+    limits, and the TLS server name that legs send, for routing only."""
+
+    mac: Mac = field(repr=False)
+    heartbeat: Seconds
+    heartbeat_timeout: Seconds
+    limits: Limits
+    leg_sni: ServerName | None = None
+
+    def misfit(self) -> str | None:
+        """Say what is wrong between the fields."""
+        fits = self.heartbeat < self.heartbeat_timeout
+        return None if fits else ".heartbeat must be below heartbeat_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Either end, before it closes. `retry_after` is a wish, in seconds."""
+
+    code: Code
+    reason: Reason = ""
+    retry_after: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Client, first on a new leg: the session, a number that serves once in it, who opens, and the proof."""
+
+    sid: SessionId
+    seq: Counter
+    purpose: Purpose
+    mac: Mac = field(repr=False)
+    v: Version = VERSION
+
+    def misfit(self) -> str | None:
+        """Say what is wrong between the fields and the one version there is."""
+        return None if self.v == VERSION else f".v must be {VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class LegOk:
+    """Server, to a leg: its own proof. Leg frames follow."""
+
+    mac: Mac = field(repr=False)

@@ -1,0 +1,262 @@
+"""The handshake of version 2, one object per end that walks through it once. Frames, deadlines and the order
+of sessions are not here.
+
+    client                                server
+    hello()                        →      receive_hello()      version, client name
+    receive_challenge()            ←                           session id
+                   auth            →      receive_auth()       the client holds the token, in this TLS session
+    receive_auth_ok()              ←      established()        so does the server
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolError
+from gotunnel.wire import strictjson
+from gotunnel.wire.keys import (
+    NO_BINDING,
+    client_mac,
+    derive_key,
+    leg_client_mac,
+    leg_server_mac,
+    open_mac,
+    same,
+    server_mac,
+    session_key,
+    transcript,
+)
+from gotunnel.wire.messages import (
+    VERSION,
+    Auth,
+    AuthOk,
+    Challenge,
+    Error,
+    Hello,
+    Limits,
+    Message,
+    decode,
+    decode_object,
+    encode,
+)
+
+__all__ = [
+    "NO_BINDING",
+    "ClientHandshake",
+    "Established",
+    "ServerHandshake",
+    "client_mac",
+    "derive_key",
+    "leg_client_mac",
+    "leg_server_mac",
+    "open_mac",
+    "same",
+    "server_mac",
+    "session_key",
+    "transcript",
+]
+
+HINT_SECONDS = 60.0
+"""How much of an unproven peer's `retry_after` counts."""
+
+Random = Callable[[int], bytes]
+_M = TypeVar("_M")
+
+
+class Step(enum.Enum):
+    """How far one end has come. Each step is taken once; a step that fails leads to FAILED, from where none
+    leads on."""
+
+    START = "start"
+    HELLO = "hello"
+    AUTH = "auth"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """What a client has after its handshake: the session id (16 bytes), the key of its legs, and both
+    answers."""
+
+    sid: bytes
+    ks: bytes = field(repr=False)
+    auth_ok: AuthOk
+    challenge: Challenge
+
+
+class _Walk:
+    """The order of the steps, kept for both ends."""
+
+    def __init__(self) -> None:
+        self._step = Step.START
+
+    def _leave(self, step: Step) -> None:
+        """Begin what follows `step`; until `_reach` says otherwise it has failed."""
+        self._require(step)
+        self._step = Step.FAILED
+
+    def _reach(self, step: Step) -> None:
+        self._step = step
+
+    def _require(self, *steps: Step) -> None:
+        if self._step not in steps:
+            raise LocalProtocolError(f"the handshake is at {self._step.value}, not at {steps[0].value}")
+
+
+class ClientHandshake(_Walk):
+    """The client's side. `instance` is this process's random id (1 to 64 bytes), `agent` names the
+    program."""
+
+    def __init__(
+        self,
+        client: str,
+        token: str,
+        instance: bytes | None,
+        agent: str | None,
+        caps: Sequence[str] = (),
+        *,
+        random_bytes: Random = secrets.token_bytes,
+    ) -> None:
+        super().__init__()
+        self._key = derive_key(token, client)
+        self._message = Hello(VERSION, VERSION, client, random_bytes(32), tuple(caps), instance, agent)
+        self._hello = encode(self._message)
+        self._challenge: Challenge | None = None
+        self._th = b""
+
+    def hello(self) -> bytes:
+        """Return the first payload to send."""
+        self._leave(Step.START)
+        self._reach(Step.HELLO)
+        return self._hello
+
+    def receive_challenge(self, payload: bytes, cb: bytes) -> bytes:
+        """Take the server's answer and the channel binding of this connection; return the payload that proves
+        us.
+
+        Raises AuthRejected if it is an `error` (a hint: nobody has proved anything yet), and
+        RemoteProtocolError if it is anything else, with code `version` if the server speaks another one.
+        """
+        self._leave(Step.HELLO)
+        found = strictjson.loads(payload)
+        if found.get("type") == "register_resp":
+            raise RemoteProtocolError("the server speaks only version 1 of the protocol", "version")
+        challenge = _expected(Challenge, decode_object(found))
+        if not self._message.min_v <= challenge.v <= self._message.v:
+            raise RemoteProtocolError(f"the server chose version {challenge.v}, not {VERSION}", "version")
+        self._challenge = challenge
+        self._th = transcript(self._hello, payload, cb)
+        auth = encode(Auth(client_mac(self._key, self._th)))
+        self._reach(Step.AUTH)
+        return auth
+
+    def receive_auth_ok(self, payload: bytes) -> Established:
+        """Take the server's proof. Raises AuthRejected for an `error` or a wrong MAC, else
+        RemoteProtocolError."""
+        self._leave(Step.AUTH)
+        auth_ok = _expected(AuthOk, decode(payload))
+        if self._challenge is None or not same(auth_ok.mac, server_mac(self._key, self._th)):
+            reason = "the server did not prove that it holds the token; somebody may be in between"
+            raise AuthRejected("bad_server_mac", reason)
+        self._reach(Step.DONE)
+        return Established(self._challenge.sid, session_key(self._key, self._th), auth_ok, self._challenge)
+
+
+class ServerHandshake(_Walk):
+    """The server's side. `key_for` returns the key K of a client name, or None for a name it does not
+    know."""
+
+    def __init__(
+        self,
+        key_for: Callable[[str], bytes | None],
+        caps: Sequence[str] = (),
+        *,
+        random_bytes: Random = secrets.token_bytes,
+    ) -> None:
+        super().__init__()
+        self._key_for = key_for
+        self._caps = tuple(caps)
+        self._sid, self._nonce, self._key = random_bytes(16), random_bytes(32), random_bytes(32)
+        self._hello: Hello | None = None
+        self._payloads = (b"", b"")
+        self._th = b""
+
+    def receive_hello(self, payload: bytes) -> bytes:
+        """Take the client's first payload; return the challenge to send.
+
+        Raises RemoteProtocolError, with code `version` if the client does not speak ours.
+        """
+        self._leave(Step.START)
+        found = strictjson.loads(payload)
+        if found.get("type") == "hello":
+            # Before the other fields, which another version may have changed.
+            _check_version(found.get("v"), found.get("min_v"))
+        self._hello = _expected(Hello, decode_object(found))
+        challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps))
+        self._payloads = (payload, challenge)
+        self._reach(Step.HELLO)
+        return challenge
+
+    @property
+    def hello(self) -> Hello:
+        """What the client said of itself; proven only after `receive_auth`. Raises LocalProtocolError before
+        that."""
+        if self._hello is None:
+            raise LocalProtocolError("no hello has been received")
+        return self._hello
+
+    @property
+    def sid(self) -> bytes:
+        """The id of this session, 16 random bytes."""
+        return self._sid
+
+    def receive_auth(self, payload: bytes, cb: bytes) -> None:
+        """Take the client's proof, with the channel binding of this connection. Raises AuthRejected
+        (`auth_failed`, the same for a wrong token and for an unknown name), or RemoteProtocolError for
+        another message."""
+        self._leave(Step.HELLO)
+        auth = _expected(Auth, decode(payload))
+        key = self._key_for(self.hello.client)
+        # An unknown name is compared like a known one, with a random key, and so takes the same time.
+        self._key = self._key if key is None else key
+        self._th = transcript(*self._payloads, cb)
+        proven = same(auth.mac, client_mac(self._key, self._th))
+        if not proven or key is None:
+            raise AuthRejected("auth_failed", "the client name or the token is wrong")
+        self._reach(Step.AUTH)
+
+    def established(
+        self, limits: Limits, heartbeat: float, heartbeat_timeout: float, leg_sni: str | None = None
+    ) -> bytes:
+        """Return the payload that proves us and opens the session. `heartbeat` and its timeout are
+        seconds."""
+        self._leave(Step.AUTH)
+        mac = server_mac(self._key, self._th)
+        payload = encode(AuthOk(mac, heartbeat, heartbeat_timeout, limits, leg_sni))
+        self._reach(Step.DONE)
+        return payload
+
+    @property
+    def ks(self) -> bytes:
+        """The key of the session's legs. Raises LocalProtocolError before the client has proved itself."""
+        self._require(Step.AUTH, Step.DONE)
+        return session_key(self._key, self._th)
+
+
+def _check_version(newest: object, oldest: object) -> None:
+    if type(newest) is int and type(oldest) is int and not oldest <= VERSION <= newest:
+        raise RemoteProtocolError(f"this server speaks version {VERSION} of the protocol only", "version")
+
+
+def _expected(cls: type[_M], message: Message) -> _M:
+    if isinstance(message, cls):
+        return message
+    if isinstance(message, Error) and cls in (Challenge, AuthOk):
+        hint = None if message.retry_after is None else min(message.retry_after, HINT_SECONDS)
+        raise AuthRejected(message.code, message.reason, hint)
+    raise RemoteProtocolError(f"{cls.__name__} was due, and {type(message).__name__} came")

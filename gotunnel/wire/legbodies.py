@@ -1,0 +1,118 @@
+"""The JSON bodies of the leg frames RST, OPEN and OPENED. Frame headers, and when each frame may come, are
+not here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gotunnel.errors import LocalProtocolError, RemoteProtocolError
+from gotunnel.wire import strictjson
+from gotunnel.wire.fields import (
+    Address,
+    ClientName,
+    Code,
+    Connection,
+    Mac,
+    MappingName,
+    Misfit,
+    Ordinal,
+    Reason,
+    Schema,
+)
+
+__all__ = ["LIMIT", "OpenBody", "OpenedBody", "RstBody"]
+
+LIMIT = 4096
+"""The longest body of an RST, OPEN or OPENED frame, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBody:
+    """A visitor is here: `conn` is its id in both ends' logs, `src` its address. It goes to a `mapping`, of
+    another client if `client` is given, or to the address `dial`. `n` and `mac` come together, on plain
+    legs."""
+
+    conn: Connection
+    src: Address
+    mapping: MappingName | None = None
+    dial: Address | None = None
+    client: ClientName | None = None
+    n: Ordinal | None = None
+    mac: Mac | None = field(default=None, repr=False)
+
+    def misfit(self) -> str | None:
+        """Say what is wrong between the fields."""
+        if (self.mapping is None) == (self.dial is None):
+            return " must have either mapping or dial"
+        if self.client is not None and self.mapping is None:
+            return ".client needs mapping"
+        if (self.n is None) != (self.mac is None):
+            return " must have both n and mac, or neither"
+        return None
+
+    def encode(self) -> bytes:
+        """Return the body. Raises LocalProtocolError for what the other end would refuse."""
+        return _encode("OPEN", _OPEN, self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> OpenBody:
+        """Read a body. Raises RemoteProtocolError, whose reason names the field."""
+        return _decode("OPEN", _OPEN, body)
+
+
+@dataclass(frozen=True, slots=True)
+class RstBody:
+    """The visitor is aborted, and why."""
+
+    code: Code
+    reason: Reason | None = None
+
+    def encode(self) -> bytes:
+        """Return the body; a long reason is cut. Raises LocalProtocolError for what the other end would
+        refuse."""
+        return _encode("RST", _RST, self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> RstBody:
+        """Read a body. Raises RemoteProtocolError, whose reason names the field."""
+        return _decode("RST", _RST, body)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBody:
+    """The target answered the dial. There is nothing more to say yet."""
+
+    def encode(self) -> bytes:
+        """Return the body."""
+        return _encode("OPENED", _OPENED, self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> OpenedBody:
+        """Read a body. Raises RemoteProtocolError if it is not a JSON object."""
+        return _decode("OPENED", _OPENED, body)
+
+
+B = TypeVar("B")
+_OPEN = Schema(OpenBody)
+_RST = Schema(RstBody)
+_OPENED = Schema(OpenedBody)
+
+
+def _encode(name: str, schema: Schema[B], body: B) -> bytes:
+    try:
+        written = strictjson.dumps(schema.write(body))
+    except Misfit as misfit:
+        raise LocalProtocolError(f"{name}{misfit}") from None
+    if len(written) > LIMIT:
+        raise LocalProtocolError(f"the body of {name} has {len(written)} bytes, more than {LIMIT}")
+    return written
+
+
+def _decode(name: str, schema: Schema[B], body: bytes) -> B:
+    if len(body) > LIMIT:
+        raise RemoteProtocolError(f"the body of {name} has {len(body)} bytes, more than {LIMIT}")
+    try:
+        return schema.read(strictjson.loads(body))
+    except Misfit as misfit:
+        raise RemoteProtocolError(f"{name}{misfit}") from None

@@ -1,0 +1,240 @@
+"""The life of a leg as one table: what each end may send and receive, when, and what it must do then.
+
+Everything that affects the state of a leg lives in this file; it knows no sockets, no timers and no bytes. The two
+ends differ: the *opener* has the visitor, the *dialling* end the target. "Local" below is the visitor at the opener
+and the target at the dialling end. A test walks state × event for both ends, and two tables against each other.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from gotunnel.errors import LocalProtocolError
+from gotunnel.wire.legs import LegFrame
+
+__all__ = ["FRAME_EVENTS", "TABLES", "Act", "End", "Event", "LegMachine", "State"]
+
+
+class End(Enum):
+    """Which end of the leg we are."""
+
+    OPENER = "opener"
+    DIALLER = "dialler"
+
+
+class State(Enum):
+    """What an end of a leg waits for. "Sent" and "received" are ours; "open" means that a direction has not ended."""
+
+    IDLE = auto()  # no visitor
+    PROBING = auto()  # opener: PROBE sent, not back yet
+    DIALLING = auto()  # OPEN sent (opener) or received (dialler), not answered
+    DIALLING_FIN = auto()  # opener: our FIN sent before the answer
+    DIALLING_RST = auto()  # opener: our RST sent before the answer
+    STREAMING = auto()  # both directions open
+    FIN_SENT = auto()  # ours ended, theirs open
+    FIN_RECEIVED = auto()  # theirs ended, ours open
+    RST_SENT = auto()  # ours ended with RST, theirs open: what comes is thrown away
+    FINISHED = auto()  # both ended with FIN; opener: DONE is to come; dialler: the target still takes its last bytes
+    ABORTED = auto()  # opener: ours ended with RST, theirs with FIN; DONE is to come, and an RST may
+    RESET = auto()  # opener: theirs ended with RST and ours ended; DONE is to come
+    CLOSED = auto()  # the leg is gone
+
+
+class Event(Enum):
+    """What happens to a leg: frames that arrive, and facts about our own side."""
+
+    GOT_DATA = auto()
+    GOT_FIN = auto()
+    GOT_RST = auto()
+    GOT_OPEN = auto()
+    GOT_OPENED = auto()
+    GOT_DONE = auto()
+    GOT_PROBE = auto()
+    START = auto()  # opener: a visitor is to be served
+    PROBE = auto()  # opener: an idle leg is to be tried first
+    DIALLED = auto()  # dialler: the target answered
+    DIAL_FAILED = auto()  # dialler: it did not
+    LOCAL_DATA = auto()  # the local socket gave bytes
+    LOCAL_EOF = auto()  # the local socket ended its direction cleanly
+    LOCAL_LOST = auto()  # the local socket was reset, or is to be
+    LOCAL_CLOSED = auto()  # the local socket took its last byte and is closed, in order
+    LEG_LOST = auto()  # the leg's connection is gone, or is to be closed
+
+
+class Act(Enum):
+    """What the relay does upon an event, in the order given."""
+
+    SEND_OPEN = auto()
+    SEND_OPENED = auto()
+    SEND_DATA = auto()
+    SEND_FIN = auto()
+    SEND_RST = auto()
+    SEND_DONE = auto()
+    SEND_PROBE = auto()
+    DELIVER = auto()  # pass DATA to the local socket
+    DISCARD = auto()  # throw DATA away
+    DIAL = auto()  # ask for the target
+    ANSWERED = auto()  # tell that the target answered
+    PROBED = auto()  # tell that the leg lives
+    HALF_CLOSE = auto()  # end the local socket's sending direction once its bytes are written
+    FINISH_LOCAL = auto()  # write what is left, close the local socket in order, then say LOCAL_CLOSED
+    ABORT_LOCAL = auto()  # reset the local socket, or give up its dial
+    IDLE = auto()  # the leg is free for the next visitor
+    BREACH = auto()  # the peer broke the contract: abort the leg's connection
+
+
+FRAME_EVENTS = {
+    LegFrame.DATA: Event.GOT_DATA,
+    LegFrame.FIN: Event.GOT_FIN,
+    LegFrame.RST: Event.GOT_RST,
+    LegFrame.OPEN: Event.GOT_OPEN,
+    LegFrame.OPENED: Event.GOT_OPENED,
+    LegFrame.DONE: Event.GOT_DONE,
+    LegFrame.PROBE: Event.GOT_PROBE,
+}
+
+Row = tuple[State, tuple[Act, ...]]
+Table = dict[tuple[State, Event], Row]
+
+_S, _E, _A = State, Event, Act
+
+_OPENER: dict[State, dict[Event, Row]] = {
+    _S.IDLE: {
+        _E.START: (_S.DIALLING, (_A.SEND_OPEN,)),
+        _E.PROBE: (_S.PROBING, (_A.SEND_PROBE,)),
+    },
+    _S.PROBING: {_E.GOT_PROBE: (_S.IDLE, (_A.PROBED,))},
+    _S.DIALLING: {
+        _E.LOCAL_DATA: (_S.DIALLING, (_A.SEND_DATA,)),
+        _E.LOCAL_EOF: (_S.DIALLING_FIN, (_A.SEND_FIN,)),
+        _E.LOCAL_LOST: (_S.DIALLING_RST, (_A.SEND_RST,)),
+        _E.GOT_OPENED: (_S.STREAMING, (_A.ANSWERED,)),
+        _E.GOT_RST: (_S.RESET, (_A.ABORT_LOCAL, _A.SEND_RST)),
+    },
+    _S.DIALLING_FIN: {
+        _E.LOCAL_LOST: (_S.DIALLING_RST, (_A.SEND_RST,)),
+        _E.GOT_OPENED: (_S.FIN_SENT, (_A.ANSWERED,)),
+        _E.GOT_RST: (_S.RESET, (_A.ABORT_LOCAL,)),
+    },
+    _S.DIALLING_RST: {
+        _E.GOT_OPENED: (_S.RST_SENT, ()),
+        _E.GOT_RST: (_S.RESET, ()),
+    },
+    _S.STREAMING: {
+        _E.LOCAL_DATA: (_S.STREAMING, (_A.SEND_DATA,)),
+        _E.LOCAL_EOF: (_S.FIN_SENT, (_A.SEND_FIN,)),
+        _E.LOCAL_LOST: (_S.RST_SENT, (_A.SEND_RST,)),
+        _E.GOT_DATA: (_S.STREAMING, (_A.DELIVER,)),
+        _E.GOT_FIN: (_S.FIN_RECEIVED, (_A.HALF_CLOSE,)),
+        _E.GOT_RST: (_S.RESET, (_A.ABORT_LOCAL, _A.SEND_RST)),
+    },
+    _S.FIN_SENT: {
+        _E.LOCAL_LOST: (_S.RST_SENT, (_A.SEND_RST,)),
+        _E.GOT_DATA: (_S.FIN_SENT, (_A.DELIVER,)),
+        _E.GOT_FIN: (_S.FINISHED, (_A.FINISH_LOCAL,)),
+        _E.GOT_RST: (_S.RESET, (_A.ABORT_LOCAL,)),
+    },
+    _S.FIN_RECEIVED: {
+        _E.LOCAL_DATA: (_S.FIN_RECEIVED, (_A.SEND_DATA,)),
+        _E.LOCAL_EOF: (_S.FINISHED, (_A.SEND_FIN, _A.FINISH_LOCAL)),
+        _E.LOCAL_LOST: (_S.ABORTED, (_A.SEND_RST,)),
+        _E.GOT_RST: (_S.RESET, (_A.ABORT_LOCAL, _A.SEND_RST)),
+    },
+    _S.RST_SENT: {
+        _E.GOT_DATA: (_S.RST_SENT, (_A.DISCARD,)),
+        _E.GOT_FIN: (_S.ABORTED, ()),
+        _E.GOT_RST: (_S.RESET, ()),
+    },
+    _S.FINISHED: {
+        _E.LOCAL_LOST: (_S.ABORTED, (_A.SEND_RST,)),
+        _E.LOCAL_CLOSED: (_S.FINISHED, ()),
+        _E.GOT_RST: (_S.RESET, (_A.ABORT_LOCAL,)),
+        _E.GOT_DONE: (_S.IDLE, (_A.IDLE,)),
+    },
+    _S.ABORTED: {
+        _E.GOT_RST: (_S.RESET, ()),
+        _E.GOT_DONE: (_S.IDLE, (_A.IDLE,)),
+    },
+    _S.RESET: {_E.GOT_DONE: (_S.IDLE, (_A.IDLE,))},
+    _S.CLOSED: {},
+}
+
+_DIALLER: dict[State, dict[Event, Row]] = {
+    _S.IDLE: {
+        _E.GOT_OPEN: (_S.DIALLING, (_A.DIAL,)),
+        _E.GOT_PROBE: (_S.IDLE, (_A.SEND_PROBE,)),
+        # The opener's RST may cross our DONE: it belongs to the visitor that is over.
+        _E.GOT_RST: (_S.IDLE, ()),
+    },
+    # While it dials, this end reads no frames.
+    _S.DIALLING: {
+        _E.DIALLED: (_S.STREAMING, (_A.SEND_OPENED,)),
+        _E.DIAL_FAILED: (_S.RST_SENT, (_A.SEND_RST,)),
+    },
+    _S.STREAMING: {
+        _E.LOCAL_DATA: (_S.STREAMING, (_A.SEND_DATA,)),
+        _E.LOCAL_EOF: (_S.FIN_SENT, (_A.SEND_FIN,)),
+        _E.LOCAL_LOST: (_S.RST_SENT, (_A.SEND_RST,)),
+        _E.GOT_DATA: (_S.STREAMING, (_A.DELIVER,)),
+        _E.GOT_FIN: (_S.FIN_RECEIVED, (_A.HALF_CLOSE,)),
+        _E.GOT_RST: (_S.IDLE, (_A.ABORT_LOCAL, _A.SEND_RST, _A.SEND_DONE, _A.IDLE)),
+    },
+    _S.FIN_SENT: {
+        _E.LOCAL_LOST: (_S.RST_SENT, (_A.SEND_RST,)),
+        _E.GOT_DATA: (_S.FIN_SENT, (_A.DELIVER,)),
+        _E.GOT_FIN: (_S.FINISHED, (_A.FINISH_LOCAL,)),
+        _E.GOT_RST: (_S.IDLE, (_A.ABORT_LOCAL, _A.SEND_DONE, _A.IDLE)),
+    },
+    _S.FIN_RECEIVED: {
+        _E.LOCAL_DATA: (_S.FIN_RECEIVED, (_A.SEND_DATA,)),
+        _E.LOCAL_EOF: (_S.FINISHED, (_A.SEND_FIN, _A.FINISH_LOCAL)),
+        _E.LOCAL_LOST: (_S.IDLE, (_A.SEND_RST, _A.SEND_DONE, _A.IDLE)),
+        _E.GOT_RST: (_S.IDLE, (_A.ABORT_LOCAL, _A.SEND_RST, _A.SEND_DONE, _A.IDLE)),
+    },
+    _S.RST_SENT: {
+        _E.GOT_DATA: (_S.RST_SENT, (_A.DISCARD,)),
+        _E.GOT_FIN: (_S.IDLE, (_A.SEND_DONE, _A.IDLE)),
+        _E.GOT_RST: (_S.IDLE, (_A.SEND_DONE, _A.IDLE)),
+    },
+    _S.FINISHED: {
+        _E.LOCAL_CLOSED: (_S.IDLE, (_A.SEND_DONE, _A.IDLE)),
+        _E.LOCAL_LOST: (_S.IDLE, (_A.SEND_RST, _A.SEND_DONE, _A.IDLE)),
+        _E.GOT_RST: (_S.IDLE, (_A.ABORT_LOCAL, _A.SEND_DONE, _A.IDLE)),
+    },
+    _S.CLOSED: {},
+}
+
+
+def _completed(rows: dict[State, dict[Event, Row]]) -> Table:
+    """Add what holds for every state: a frame that no row expects is a breach, and a lost leg resets its visitor."""
+    table: Table = {}
+    breach: Row = (State.CLOSED, (Act.ABORT_LOCAL, Act.BREACH))
+    for state, events in rows.items():
+        if state is not State.CLOSED:
+            table.update({(state, event): breach for event in FRAME_EVENTS.values()})
+            table[state, Event.LEG_LOST] = (State.CLOSED, (Act.ABORT_LOCAL,))
+        table.update({(state, event): row for event, row in events.items()})
+    return table
+
+
+TABLES: dict[End, Table] = {End.OPENER: _completed(_OPENER), End.DIALLER: _completed(_DIALLER)}
+"""(state, event) → (next state, acts) for each end. A pair that is absent cannot happen unless we have a bug."""
+
+
+class LegMachine:
+    """One end of one leg: its state, and what to do at each event."""
+
+    __slots__ = ("_table", "end", "state")
+
+    def __init__(self, end: End) -> None:
+        self.end = end
+        self.state = State.IDLE
+        self._table = TABLES[end]
+
+    def on(self, event: Event) -> tuple[Act, ...]:
+        """Move on and return what to do. Raises LocalProtocolError for what our own side cannot do in this state."""
+        row = self._table.get((self.state, event))
+        if row is None:
+            raise LocalProtocolError(f"{event.name} at the {self.end.value} of a leg that is {self.state.name}")
+        self.state = row[0]
+        return row[1]

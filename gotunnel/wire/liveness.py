@@ -1,0 +1,75 @@
+"""Whether the other end of a control connection still lives, and when to ping it. It sends nothing and reads
+no clock: the owner calls it with monotonic seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+__all__ = ["Liveness"]
+
+_REMEMBERED_PINGS = 32
+
+
+class Liveness:
+    """Judges one connection, from `now` on.
+
+    A ping is due `interval` seconds after the last one, whatever else is received, so that round trips stay
+    known. The peer is dead when no byte has come for `timeout` seconds.
+
+    A process that was suspended (SIGSTOP, a sleeping laptop, a frozen VM) finds at its first check that the
+    silence is long over, while the peer's bytes may wait in the socket, unread. So a check that comes later
+    than planned by more than `interval` moves death to at least `interval` from then: one chance to read. It
+    is granted once in a silence, or an end that is always late would never give up.
+    """
+
+    def __init__(self, interval: float, timeout: float, now: float) -> None:
+        """`interval` and `timeout` are seconds. Raises ValueError unless 0 < interval < timeout."""
+        if not 0 < interval < timeout:
+            raise ValueError(f"a heartbeat of {interval} s does not fit a timeout of {timeout} s")
+        self._interval = interval
+        self._timeout = timeout
+        self._dead_at = now + timeout
+        self._ping_at = now + interval
+        self._planned = self._ping_at
+        self._granted = False
+        self._pings: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED_PINGS)
+        self._number = 0
+        self.round_trip: float | None = None
+        """Seconds from the last answered ping to its pong, or None while there was none."""
+
+    def received(self, now: float) -> None:
+        """Note that at least one byte has come."""
+        self._dead_at = now + self._timeout
+        self._granted = False
+
+    def due(self, now: float) -> Literal["ping", "dead"] | None:
+        """Say what to do now. A "ping" stays due until `ping` is called."""
+        if now - self._planned > self._interval and not self._granted:
+            self._granted = True
+            self._dead_at = max(self._dead_at, now + self._interval)
+        if now >= self._dead_at:
+            return "dead"
+        return "ping" if now >= self._ping_at else None
+
+    def next_check(self, now: float) -> float:
+        """Return in how many seconds to call `due` again, and plan for it: call this after each `due`."""
+        self._planned = max(now, min(self._ping_at, self._dead_at))
+        return self._planned - now
+
+    def ping(self, now: float) -> int:
+        """Return the number of the ping that is sent now: 1, 2, 3…"""
+        self._number += 1
+        self._pings.append((self._number, now))
+        self._ping_at = now + self._interval
+        return self._number
+
+    def pong(self, n: int, now: float) -> float | None:
+        """Return the round trip of ping `n` in seconds, or None if it is none of the last ones still
+        unanswered."""
+        while self._pings and self._pings[0][0] <= n <= self._number:
+            number, sent = self._pings.popleft()
+            if number == n:
+                self.round_trip = now - sent
+                return self.round_trip
+        return None

@@ -1,0 +1,231 @@
+"""The JSON messages of version 2: one frozen dataclass each, and the way from a frame's payload to them and
+back. They decide nothing: whether a message is welcome in some state, or a port allowed, is for others to
+say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
+from gotunnel.wire import strictjson
+from gotunnel.wire.fields import (
+    Code,
+    Count,
+    Counter,
+    Host,
+    MappingName,
+    Milliseconds,
+    Misfit,
+    Port,
+    Protocol,
+    Reason,
+    Schema,
+    State,
+    Status,
+)
+from gotunnel.wire.greeting import (
+    VERSION,
+    Auth,
+    AuthOk,
+    Challenge,
+    Error,
+    Hello,
+    Leg,
+    LegOk,
+    Limits,
+)
+
+__all__ = [
+    "VERSION",
+    "Auth",
+    "AuthOk",
+    "Challenge",
+    "Drain",
+    "DrainOk",
+    "Error",
+    "Hello",
+    "Leg",
+    "LegOk",
+    "LegsFailed",
+    "Limits",
+    "MappingRequest",
+    "MappingResult",
+    "MappingState",
+    "Message",
+    "NeedLegs",
+    "Ping",
+    "Pong",
+    "Register",
+    "RegisterResp",
+    "Unregister",
+    "decode",
+    "decode_object",
+    "encode",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRequest:
+    """One port that a client asks for. `bind` is the address to listen on; without it the server takes its
+    default."""
+
+    name: MappingName
+    remote_port: Port
+    bind: Host | None = None
+    protocol: Protocol = "tcp"
+    encrypt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Client: publish these. `more` says that another register frame of the same set follows."""
+
+    id: Counter
+    mappings: tuple[MappingRequest, ...]
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MappingResult:
+    """What became of one mapping: `remote_port` as bound, or `code` and `reason`."""
+
+    name: MappingName
+    status: Status
+    remote_port: Port | None = None
+    code: Code | None = None
+    reason: Reason | None = None
+
+    def misfit(self) -> str | None:
+        """Say what is wrong between the fields."""
+        return ".code is missing" if self.status == "fail" and self.code is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterResp:
+    """Server, to a register or an unregister with the same `id`."""
+
+    id: Counter
+    status: Status
+    results: tuple[MappingResult, ...] = ()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """Client: close these mappings."""
+
+    id: Counter
+    names: tuple[MappingName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingState:
+    """Client: the target of a mapping is there again, or is not."""
+
+    name: MappingName
+    state: State
+    reason: Reason = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedLegs:
+    """Server: dial `count` more reverse legs, plain ones or inside TLS."""
+
+    plain: bool
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class LegsFailed:
+    """Client, to need_legs: so many of them it cannot bring."""
+
+    plain: bool
+    count: Count
+    reason: Reason = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Either end: are you there?"""
+
+    n: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to the ping of the same number."""
+
+    n: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Either end: open nothing more; after `deadline_ms` milliseconds what still streams is reset."""
+
+    deadline_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class DrainOk:
+    """The answer to a drain, behind the last OPEN."""
+
+
+Message = (
+    Hello | Challenge | Auth | AuthOk | Error | Register | RegisterResp | Unregister | MappingState | NeedLegs
+    | LegsFailed | Ping | Pong | Drain | DrainOk | Leg | LegOk
+)  # fmt: skip
+
+_CLASSES: dict[str, type[Any]] = {
+    "hello": Hello,
+    "challenge": Challenge,
+    "auth": Auth,
+    "auth_ok": AuthOk,
+    "error": Error,
+    "register": Register,
+    "register_resp": RegisterResp,
+    "unregister": Unregister,
+    "mapping_state": MappingState,
+    "need_legs": NeedLegs,
+    "legs_failed": LegsFailed,
+    "ping": Ping,
+    "pong": Pong,
+    "drain": Drain,
+    "drain_ok": DrainOk,
+    "leg": Leg,
+    "leg_ok": LegOk,
+}
+_SCHEMAS: dict[str, Schema[Any]] = {name: Schema(cls) for name, cls in _CLASSES.items()}
+_NAMES = {cls: name for name, cls in _CLASSES.items()}
+
+
+def decode(payload: bytes) -> Message:
+    """Read one payload. Raises RemoteProtocolError, whose reason names the field that is wrong, never its
+    value."""
+    return decode_object(strictjson.loads(payload))
+
+
+def decode_object(found: dict[str, object]) -> Message:
+    """Read one message from JSON that is parsed already. Raises RemoteProtocolError like `decode`."""
+    name = found.get("type")
+    if not isinstance(name, str):
+        raise RemoteProtocolError("the message has no type")
+    schema = _SCHEMAS.get(name)
+    if schema is None:
+        raise RemoteProtocolError(f"the message type {printable(name, 40)} is unknown")
+    try:
+        message: Message = schema.read(found)
+    except Misfit as misfit:
+        raise RemoteProtocolError(f"{name}{misfit}") from None
+    return message
+
+
+def encode(message: Message) -> bytes:
+    """Write one payload, not framed. Raises LocalProtocolError for what the other end would refuse."""
+    name = _NAMES.get(type(message))
+    if name is None:
+        raise LocalProtocolError(f"{type(message).__name__} is not a message")
+    try:
+        return strictjson.dumps({"type": name, **_SCHEMAS[name].write(message)})
+    except Misfit as misfit:
+        raise LocalProtocolError(f"{name}{misfit}") from None

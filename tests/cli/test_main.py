@@ -1,0 +1,134 @@
+"""The `gotunnel` command: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import re
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel import __version__
+from gotunnel.cli.expose import Wish, client_config
+from gotunnel.cli.main import main
+from gotunnel.errors import ConfigError
+from tests.processes import ProcessTestCase
+
+TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
+
+
+def call(*words: str, **env: str) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(main, list(words), env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel")
+
+
+class MainTests(SynchronousTestCase):
+    """The short commands."""
+
+    def test_version(self) -> None:
+        """`--version` is the version, `version` what else a bug report needs."""
+        self.assertEqual(call("--version").output, f"gotunnel {__version__}\n")
+        self.assertRegex(
+            call("version").output,
+            rf"^gotunnel {re.escape(__version__)}\nTwisted \S+, Python \S+, OpenSSL \S+\n$",
+        )
+
+    def test_token(self) -> None:
+        """256 bits, another one each time."""
+        first, second = call("token").output, call("token").output
+        self.assertRegex(first, r"\A[0-9a-f]{64}\n\Z")
+        self.assertNotEqual(first, second)
+
+    def test_bad_command_line(self) -> None:
+        """Exit code 2."""
+        for words in (["nonsense"], ["--nonsense"], ["check"], ["expose", "8000"], ["token", "more"]):
+            self.assertEqual(call(*words).exit_code, 2, words)
+
+
+class CheckTests(ProcessTestCase):
+    """`gotunnel check FILE`."""
+
+    def test_good(self) -> None:
+        """What would be opened, and 0."""
+        file = self.folder / "config.yaml"
+        file.write_text(f'server:\n  addr: "127.0.0.1:17000"\n  token: "{TOKEN}"\n')
+        result = call("check", str(file))
+        self.assertEqual(result.exit_code, 0, result.output)
+        self.assertIn("listens for clients on 127.0.0.1:17000", result.output)
+        self.assertNotIn(TOKEN, result.output)
+
+    def test_bad(self) -> None:
+        """Every problem with its line on standard error, and 2."""
+        file = self.folder / "config.yaml"
+        file.write_text(f'server:\n  adr: "127.0.0.1:17000"\n  token: "{TOKEN}"\n  heartbeat: never\n')
+        result = call("check", str(file))
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        self.assertIn(f"{file}:2: server.adr: ", result.stderr)
+        self.assertIn(f"{file}:4: server.heartbeat: ", result.stderr)
+
+    def test_absent(self) -> None:
+        """A file that is not there is a problem like others."""
+        result = call("check", str(self.folder / "none.yaml"))
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("does not exist", result.stderr)
+
+
+class ExposeConfigTests(SynchronousTestCase):
+    """From the command line to a client's configuration."""
+
+    def test_short(self) -> None:
+        """A port and a server are enough: TLS, and the same port there."""
+        config = client_config(Wish("8000", "example.org:17001"), TOKEN)
+        (mapping,) = config.mappings
+        self.assertEqual(
+            (str(config.server_addr), str(mapping.local), mapping.remote_port, mapping.bind, config.tls.mode),
+            ("example.org:17001", "127.0.0.1:8000", 8000, None, "required"),
+        )
+        self.assertRegex(config.name, r"\Aexpose-[A-Za-z0-9._-]+-8000\Z")
+
+    def test_full(self) -> None:
+        """Everything that can be said."""
+        wish = Wish("unix:/run/web", "192.0.2.1", "127.0.0.1:18080", "me", plain=True)
+        config = client_config(wish, TOKEN)
+        (mapping,) = config.mappings
+        self.assertEqual(
+            (str(config.server_addr), str(mapping.local), mapping.remote_port, mapping.bind, config.tls.mode),
+            ("192.0.2.1:17000", "unix:/run/web", 18080, "127.0.0.1", "off"),
+        )
+        self.assertEqual(config.name, "me")
+
+    def test_problems(self) -> None:
+        """All at once, in the words of the command line, without the token."""
+        wish = Wish("80000", "example.org", "x", "two words", tls_ca="/nonexistent.pem")
+        problems = self.assertRaises(ConfigError, client_config, wish, "changeme").problems
+        self.assertEqual(
+            {problem.key for problem in problems},
+            {"PORT", "--remote", "--name", "--tls-ca", "GOTUNNEL_TOKEN"},
+        )
+        self.assertEqual({problem.file for problem in problems}, {"gotunnel expose"})
+
+
+class ExposeTests(SynchronousTestCase):
+    """What ends before it connects."""
+
+    def test_no_token(self) -> None:
+        """Without a terminal to ask at: 2, and how to give one."""
+        result = call("expose", "8000", "--server", "127.0.0.1:1")
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        self.assertIn("there is no token; set the variable GOTUNNEL_TOKEN", result.stderr)
+
+    def test_token_is_no_option(self) -> None:
+        """Command lines are public."""
+        result = call("expose", "8000", "--server", "127.0.0.1:1", "--token", TOKEN)
+        self.assertEqual(result.exit_code, 2)
+
+    def test_contradiction(self) -> None:
+        """A CA without TLS protects nobody."""
+        result = call("expose", "8000", "--server", "h", "--plain", "--tls-ca", "x", GOTUNNEL_TOKEN=TOKEN)
+        self.assertEqual(result.exit_code, 2)
+
+    def test_bad_values(self) -> None:
+        """A configuration that cannot be: 2."""
+        result = call("expose", "99999", "--server", "h", GOTUNNEL_TOKEN=TOKEN)
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("gotunnel expose: PORT: ", result.stderr)
+        self.assertNotIn(TOKEN, result.output)

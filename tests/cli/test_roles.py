@@ -1,0 +1,116 @@
+"""The commands as processes: a server, `gotunnel expose` towards it, and bytes of a visitor."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from contextlib import closing
+
+from tests.processes import DEADLINE, ProcessTestCase
+
+TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
+
+SERVER = ["-c", "from gotunnel.cli.roles import server; server(prog_name='gotunnel-server')"]
+CLIENT = ["-c", "from gotunnel.cli.roles import client; client(prog_name='gotunnel-client')"]
+GOTUNNEL = ["-m", "gotunnel"]
+
+
+def served_once(listening: socket.socket, public: int) -> bytes:
+    """Be a visitor of the public port and the service behind it: return what comes back."""
+    with closing(socket.create_connection(("127.0.0.1", public), DEADLINE)) as visitor:
+        visitor.sendall(b"question")
+        listening.settimeout(DEADLINE)
+        service, _ = listening.accept()
+        with closing(service):
+            service.settimeout(DEADLINE)
+            received = b""
+            while len(received) < 8:
+                received += service.recv(8 - len(received))
+            service.sendall(received.upper())
+        visitor.settimeout(DEADLINE)
+        answer = b""
+        while more := visitor.recv(100):
+            answer += more
+    return answer
+
+
+class RolesTests(ProcessTestCase):
+    """`gotunnel-server` and `gotunnel-client` where they cannot start."""
+
+    def test_default_file(self) -> None:
+        """Without an option they read config.yaml in this folder; without that file: 2, one line."""
+        for name, command in (("server", SERVER), ("client", CLIENT)):
+            code, out, err = self.run_python(*command)
+            self.assertEqual((code, out, err.count("\n")), (2, "", 1), name)
+            self.assertIn("config.yaml: does not exist", err)
+
+    def test_other_section(self) -> None:
+        """A file of the other role is refused by name."""
+        (self.folder / "config.yaml").write_text(f'server:\n  addr: "127.0.0.1:0"\n  token: "{TOKEN}"\n')
+        code, _, err = self.run_python(*CLIENT)
+        self.assertEqual(code, 2)
+        self.assertIn("the file has no client section, only server", err)
+
+    def test_port_in_use(self) -> None:
+        """One line that names the address, exit code 1, no traceback."""
+        with closing(socket.create_server(("127.0.0.1", 0))) as other:
+            port = other.getsockname()[1]
+            (self.folder / "s.yaml").write_text(f'server:\n  addr: "127.0.0.1:{port}"\n  token: "{TOKEN}"\n')
+            code, out, err = self.run_python(*SERVER, "-c", "s.yaml")
+        self.assertEqual((code, out, err.count("\n")), (1, "", 1), err)
+        self.assertTrue(err.startswith("gotunnel-server: port_in_use: "), err)
+        self.assertIn(f"127.0.0.1:{port}", err)
+
+    def test_bad_option(self) -> None:
+        """A bad command line is 2."""
+        self.assertEqual(self.run_python(*SERVER, "--nonsense")[0], 2)
+
+
+class ExposeTests(ProcessTestCase):
+    """`gotunnel expose` with a real server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        (self.folder / "config.yaml").write_text(f'server:\n  addr: "127.0.0.1:0"\n  token: "{TOKEN}"\n')
+        self.server = self.start_logged("server", *SERVER)
+        line = self.wait_for_line("server.err", r"listening for clients on (127\.0\.0\.1:\d+)", self.server)
+        self.address = line[1]
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listening.close)
+        self.local = self.listening.getsockname()[1]
+
+    def expose(self, *options: str, token: str = TOKEN) -> subprocess.Popen[str]:
+        command = [*GOTUNNEL, "expose", str(self.local), "--server", self.address, *options]
+        return self.start_logged("expose", *command, GOTUNNEL_TOKEN=token)
+
+    def test_works(self) -> None:
+        """It says where, bytes travel both ways, and Ctrl-C ends it with 0."""
+        process = self.expose("--remote", "0")
+        line = self.wait_for_line(
+            "expose.out",
+            rf"^127\.0\.0\.1:(\d+) reaches 127\.0\.0\.1:{self.local}\. Ctrl-C ends it\.$",
+            process,
+        )
+        self.assertEqual(served_once(self.listening, int(line[1])), b"QUESTION")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(DEADLINE), 0)
+        for name in ("expose.out", "expose.err", "server.err"):
+            self.assertNotIn(TOKEN, (self.folder / name).read_text())
+        self.server.terminate()
+        self.assertEqual(self.server.wait(DEADLINE), 0)
+
+    def test_refused(self) -> None:
+        """A port that the server does not give ends it: 1, and why."""
+        process = self.expose("--remote", "80")
+        self.assertEqual(process.wait(DEADLINE), 1)
+        self.assertIn(
+            "gotunnel expose: the server refuses: acl_denied", (self.folder / "expose.err").read_text()
+        )
+
+    def test_wrong_token(self) -> None:
+        """The log says what does not fit; it goes on trying until a signal."""
+        process = self.expose("--remote", "0", token="f" * 10 + TOKEN)
+        self.wait_for_line("expose.err", "does not let us in: auth_failed", process)
+        process.terminate()
+        self.assertEqual(process.wait(DEADLINE), 0)

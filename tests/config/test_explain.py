@@ -1,0 +1,68 @@
+"""What `gotunnel check` says about a file that is fine."""
+
+from __future__ import annotations
+
+from gotunnel.config.explain import explain
+from tests.config.files import CLIENT, SERVER, TOKEN, FileTestCase
+
+
+class ExplainTests(FileTestCase):
+    """One line for each thing that would be opened."""
+
+    def lines(self, text: str) -> list[str]:
+        """Return the lines for a file; none of them holds the token or a line break."""
+        lines = explain(self.load(text))
+        for line in lines:
+            self.assertNotIn(TOKEN, line)
+            self.assertNotIn("\n", line)
+        return lines
+
+    def test_server(self) -> None:
+        """Where it listens, how it proves itself, what clients may do."""
+        text = "\n".join(self.lines(SERVER + "  allow_ports: [443, 1024-2048]\n  addr: 10.0.0.1:18000\n"))
+        self.assertIn("listens for clients on 10.0.0.1:18000 with TLS", text)
+        self.assertIn("443, 1024-2048", text)
+        self.assertIn("may not travel without TLS", text)
+        self.assertIn("without TLS: whoever", self.lines(SERVER + "  tls: {mode: off}\n")[0])
+        self.write("c", "c.pem")
+        lines = self.lines(SERVER + "  tls: {cert: c.pem, key: c.pem}\n  allow_plain_legs: true\n")
+        self.assertIn(str(self.folder / "c.pem"), lines[0])
+        self.assertIn("encrypt: false may travel", lines[3])
+
+    def test_client(self) -> None:
+        """Where it connects to, and every mapping with both of its ends."""
+        mappings = (
+            "  mappings:\n"
+            "  - {name: a, local: 22, remote: 20022}\n"
+            "  - {name: b, local: 'unix:/x', remote: '127.0.0.1:1', encrypt: false}\n"
+            "  - {name: c, local: 'h:3', remote: 0}\n"
+            "  - {name: d, local: 4, remote: '[::1]:0'}\n"
+        )
+        lines = self.lines(CLIENT + mappings)
+        self.assertEqual(
+            lines[0],
+            "client edge-07: connects to tunnel.example.com:17000 with TLS; the token proves the server",
+        )
+        self.assertEqual(
+            lines[2:],
+            [
+                "client edge-07: publishes 127.0.0.1:22 on port 20022 of the server as 'a'",
+                "client edge-07: publishes unix:/x on 127.0.0.1:1 on the server as 'b',"
+                " without a TLS of gotunnel's around it",
+                "client edge-07: publishes h:3 on any free port of the server as 'c'",
+                "client edge-07: publishes 127.0.0.1:4 on any free port of ::1 on the server as 'd'",
+            ],
+        )
+        self.write("c", "ca.pem")
+        with_ca = self.lines(CLIENT + "  local_ports: 22\n  tls: {ca: ca.pem}\n")[0]
+        self.assertIn("a certificate for tunnel.example.com that", with_ca)
+
+    def test_token_file(self) -> None:
+        """A token file is named, its content is not."""
+        path = self.write(TOKEN, "token")
+        self.assertIn(f"server: reads its token from {path}", self.lines("server:\n  token_file: token\n"))
+
+    def test_warnings(self) -> None:
+        """Warnings come last."""
+        lines = self.lines(SERVER.replace(TOKEN, "correct-horse-battery-staple"))
+        self.assertTrue(lines[-1].startswith("warning: server.token: "), lines)

@@ -1,0 +1,100 @@
+"""Logs as collectors and operators read them. That no log of any test holds a traceback or a token is seen to by the
+harness, at the end of each."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from typing import Any
+
+from tests.e2e.harness import FORBIDDEN, TunnelTestCase
+from tests.e2e.peers import Service, echo
+
+
+class JsonTests(TunnelTestCase):
+    """`--log-format json`."""
+
+    def test_every_line(self) -> None:
+        """Every line of both roles is one object with time, level, text and the values of its own; one visitor has the
+        same id at both ends."""
+        service = Service(self, echo)
+        public = self.port()
+        address = f"{self.host}:{self.control}"
+        server_file = self.write("server.yaml", {"server": {"addr": address, "token": self.token, "log_level": "debug"}})
+        server = self.role("server", ["--config", server_file, "--log-format", "json"])
+        server.wait_for("server listening for clients")
+        client_file = self.write(
+            "client.yaml",
+            {
+                "client": {
+                    "name": "json",
+                    "token": self.token,
+                    "server_addr": address,
+                    "log_level": "debug",
+                    "mappings": [{"name": 'a "quoted" name', "local": service.address, "remote": public}],
+                }
+            },
+        )
+        client = self.role("client", ["--config", client_file, "--log-format", "json"])
+        client.wait_for("mapping .* open")
+        self.assert_echo(public)
+        ids = []
+        for program in (server, client):
+            program.wait_for("ended: completed")
+            self.assertEqual(program.stop(), 0)
+            events: list[dict[str, Any]] = [json.loads(line) for line in program.said.splitlines()]
+            for event in events:
+                self.assertIsInstance(event["message"], str)
+                self.assertIsInstance(event["log_time"], float)
+                self.assertIn(event["log_level"]["name"], ("debug", "info", "warn", "error"))
+            (ended,) = [event for event in events if "ended: completed" in event["message"]]
+            self.assertEqual((ended["up"], ended["down"], ended["mapping"]), (14, 14, 'a "quoted" name'))
+            ids.append(ended["conn"])
+        self.assertEqual(*ids)
+
+
+class StrangerTests(TunnelTestCase):
+    """What the internet sends to any open port."""
+
+    def test_control_port(self) -> None:
+        """Scanners, browsers and garbage are closed without a traceback, and a client is served meanwhile."""
+        service = Service(self, echo)
+        server, _, public = self.tunnel(service.address)
+        for sent in (
+            b"",
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"\x16\x03\x01\x02\x00" + bytes(512),
+            b"\x00\x00\x00\x02{}",
+            b"\x00\x00\x00\x05\xff\xfe\x1b[2J",
+            b"\x00\xff\xff\xff",
+            b'\x00\x00\x00\x10{"type":"hello"}',
+            b"\x1b]0;title\x07\n[info] a forged line\n",
+        ):
+            with self.visit(self.control) as stranger:
+                stranger.sendall(sent)
+                stranger.shutdown(socket.SHUT_WR)
+                try:
+                    while stranger.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    pass
+        self.assert_echo(public)
+        self.assertNotIn("\x1b", server.said)
+        self.assertNotRegex(server.said, "(?m)^.info. a forged line")
+
+
+class SearchTests(TunnelTestCase):
+    """The search at the end of each test is one that finds."""
+
+    def test_search_finds(self) -> None:
+        """A traceback, an unhandled error and a token in a log each fail a test."""
+        self.server()
+        for planted in ("Traceback (most recent call last):", "Unhandled error in Deferred:", self.token):
+            planted_log = self.write("planted.log", f"2026 [info] {planted}\n")
+            self.assertRaises(self.failureException, self._search_logs)
+            planted_log.unlink()
+        self._search_logs()
+        self.assertIsNone(FORBIDDEN.search("a line like any other"))
+        self.assertEqual(re.findall("server listening", self.programs[0].said), ["server listening"])

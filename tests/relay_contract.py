@@ -1,0 +1,376 @@
+"""The conformance suite of relays: what every way to move bytes between visitors, legs and targets must do. A test case
+mixes RelayContract in and says how its relay is made; sockets, clock and reactor are real."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import gatherResults
+from twisted.internet.threads import deferToThread
+from twisted.logger import LogLevel, globalLogPublisher
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from gotunnel.address import UnixPath
+from gotunnel.core.outcome import Outcome
+from gotunnel.interfaces import ILeg, ILegOwner, IRelay
+from gotunnel.net import legacts, legbase
+from gotunnel.wire.legbodies import OpenBody, OpenedBody, RstBody
+from gotunnel.wire.legs import (
+    DONE_FRAME,
+    FIN_FRAME,
+    PROBE_FRAME,
+    LegFrame,
+    data_header,
+    encode_leg_frame,
+)
+from gotunnel.wire.legstate import End, State
+
+from .relay_link import (
+    Link,
+    Lone,
+    abort,
+    clean,
+    connected_pair,
+    digest_of,
+    echo,
+    holdings,
+    push,
+    read_all,
+    until,
+    was_reset,
+)
+
+Case = Callable[[Link], Awaitable[None]]
+
+MIB = 1 << 20
+OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
+RST = encode_leg_frame(LegFrame.RST, RstBody("reset").encode())
+OPEN = encode_leg_frame(LegFrame.OPEN, OpenBody("c1", "203.0.113.9:1", mapping="m").encode())
+
+
+def data(content: bytes) -> bytes:
+    """Return a DATA frame."""
+    return data_header(len(content)) + content
+
+
+class RelayContract(TestCase if TYPE_CHECKING else object):
+    """What a relay does; `make_relay` and `tls` say of which relay and over which legs."""
+
+    timeout = 60
+    tls = False
+    bulk = 64 * MIB
+    host = "127.0.0.1"
+
+    def make_relay(self) -> IRelay:
+        """Return a new relay on the global reactor. Its looks at paused connections come ten times a second."""
+        raise NotImplementedError
+
+    # The stage.
+
+    def setUp(self) -> None:
+        self.base = holdings()
+        self.warnings: list[str] = []
+        globalLogPublisher.addObserver(self._watch_log)
+        self.addCleanup(globalLogPublisher.removeObserver, self._watch_log)
+
+    def _watch_log(self, event: Any) -> None:
+        if event.get("log_level") is LogLevel.warn and event["log_namespace"].startswith("gotunnel"):
+            self.warnings.append(event["log_format"].format(**event))
+
+    async def at_base(self) -> None:
+        """Wait until the reactor holds nothing more than before the test."""
+        await until(lambda: holdings() == self.base, f"nothing is left: {holdings()}")
+
+    async def pair(self) -> tuple[Any, Any]:
+        """Return both ends of a new leg's connection."""
+        state = Path(self.mktemp())
+        state.mkdir()
+        return await connected_pair(state if self.tls else None)
+
+    async def link(self) -> Link:
+        """Return a leg between two relays."""
+        return Link((self.make_relay(), self.make_relay()), await self.pair(), not self.tls, self.host)
+
+    async def run_cases(self, *cases: Case) -> None:
+        """Run cases one after another on one leg, which is idle and holds nothing in between; then take all down."""
+        link = await self.link()
+        try:
+            await until(lambda: not holdings()[1] - self.base[1], "everything is written")
+            readers = len(holdings()[0])
+            for case in cases:
+                await case(link)
+                await link.rest()
+                await until(lambda: len(holdings()[0]) == readers, "no connection of a visitor or target is left")
+                self.assertFalse(holdings()[1] - self.base[1])
+            self.assertEqual(self.warnings, [])
+        finally:
+            await link.stop()
+        await self.at_base()
+
+    async def lone(self, end: End) -> Lone:
+        """Return one end of a leg whose other end has no manners."""
+        ours, theirs = await self.pair()
+        return Lone(self.make_relay(), (ours, theirs), end, not self.tls)
+
+    async def outcome(self, link: Link, at_opener: Outcome, at_dialler: Outcome) -> None:
+        """Check how both ends saw the last visitor."""
+        ends = await link.rest()
+        self.assertEqual([end.outcome for end in ends], [at_opener, at_dialler])
+
+    def test_interfaces(self) -> None:
+        """A relay is what it says, and so are the owners of this suite."""
+        relay = self.make_relay()
+        verifyObject(IRelay, relay)
+        relay.stop()
+
+    # Bytes.
+
+    async def echo_bulk(self, link: Link) -> None:
+        """Fresh random bytes come back as they went, all of them, and both ends count them."""
+        await self._echo(link, self.bulk)
+
+    async def echo_some(self, link: Link) -> None:
+        """The same, less of it."""
+        await self._echo(link, 300_000)
+
+    async def _echo(self, link: Link, size: int) -> None:
+        visitor, target = await link.visit()
+        content = os.urandom(size)
+        back = deferToThread(echo, target)
+        got = deferToThread(digest_of, visitor, size)
+        await deferToThread(visitor.sendall, content)
+        visitor.shutdown(socket.SHUT_WR)
+        self.assertEqual(await got, hashlib.sha256(content).digest())
+        await back
+        self.assertEqual(await deferToThread(read_all, visitor), b"")
+        for end in await link.rest():
+            self.assertEqual((end.outcome, end.code, end.up, end.down), (Outcome.COMPLETED, None, size, size))
+
+    async def one_byte_at_a_time(self, link: Link) -> None:
+        """Each byte passes by itself, both ways, without waiting for company."""
+        stream = await link.visit()
+
+        def ping_pong() -> bytes:
+            heard = b""
+            for value in range(200):
+                stream.visitor.sendall(bytes((value,)))
+                stream.target.sendall(stream.target.recv(10))
+                heard += stream.visitor.recv(10)
+            return heard
+
+        self.assertEqual(await deferToThread(ping_pong), bytes(range(200)))
+        stream.visitor.close()
+        stream.target.close()
+
+    async def half_close(self, link: Link) -> None:
+        """Who has said all still hears the answer, either way round, also after a silence."""
+        for way in (0, 1):
+            near, far = (await link.visit()).ways()[way]
+            near.sendall(b"question")
+            near.shutdown(socket.SHUT_WR)
+            self.assertEqual(await deferToThread(read_all, far), b"question")
+            answer = os.urandom(100_000)
+            await deferToThread(time.sleep, 0.35)  # looks at both connections happen, and find nothing wrong
+            await deferToThread(far.sendall, answer)
+            far.shutdown(socket.SHUT_WR)
+            self.assertEqual(await deferToThread(read_all, near), answer)
+            await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+
+    async def unsent_at_close(self, link: Link) -> None:
+        """A mebibyte that is sent and closed upon arrives at a slow reader, either way round."""
+        for way in (0, 1):
+            near, far = (await link.visit()).ways()[way]
+            content = os.urandom(MIB)
+            sending = deferToThread(near.sendall, content)
+            reading = deferToThread(read_all, far, 0.002)
+            await sending
+            near.close()
+            self.assertEqual(await reading, content)
+            far.close()
+            await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+
+    async def slow_reader(self, link: Link) -> None:
+        """Who does not read stops who sends to him, either way round, and gets every byte when he reads again."""
+        for way in (0, 1):
+            near, far = (await link.visit()).ways()[way]
+            sent = await deferToThread(push, near, 256 * MIB)
+            self.assertLess(sent, 64 * MIB)
+            near.shutdown(socket.SHUT_WR)
+            self.assertEqual(await deferToThread(lambda far=far: len(read_all(far))), sent)
+            far.close()
+            await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+
+    async def target_speaks_first(self, link: Link) -> None:
+        """A greeting reaches a visitor who waits for it."""
+        visitor, target = await link.visit()
+        target.sendall(b"220 ready")
+        self.assertEqual(await deferToThread(visitor.recv, 100), b"220 ready")
+        visitor.close()
+        target.close()
+
+    async def target_closes_at_once(self, link: Link) -> None:
+        """A target that closes without a word is a clean end for the visitor, whose own words go nowhere."""
+        visitor, target = await link.visit()
+        target.close()
+        self.assertEqual(await deferToThread(read_all, visitor), b"")
+        visitor.close()
+        await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+
+    # Resets.
+
+    async def reset(self, link: Link) -> None:
+        """A reset passes as a reset, either way round."""
+        for way, outcome in ((0, Outcome.RESET_BY_VISITOR), (1, Outcome.RESET_BY_TARGET)):
+            near, far = (await link.visit()).ways()[way]
+            near.sendall(b"so far")
+            self.assertEqual(await deferToThread(far.recv, 100), b"so far")
+            abort(near)
+            self.assertTrue(await deferToThread(was_reset, far))
+            await self.outcome(link, outcome, outcome)
+
+    async def reset_after_fin(self, link: Link) -> None:
+        """A reset passes also when its direction had ended, and nothing is sent that would meet it."""
+        for way, outcome in ((0, Outcome.RESET_BY_VISITOR), (1, Outcome.RESET_BY_TARGET)):
+            near, far = (await link.visit()).ways()[way]
+            near.shutdown(socket.SHUT_WR)
+            self.assertEqual(await deferToThread(far.recv, 100), b"")
+            abort(near)
+            self.assertTrue(await deferToThread(was_reset, far))
+            await self.outcome(link, outcome, outcome)
+
+    async def reset_while_paused(self, link: Link) -> None:
+        """Somebody who is not read any more, since nobody takes his bytes, resets: that is noticed."""
+        for way, outcome in ((0, Outcome.RESET_BY_VISITOR), (1, Outcome.RESET_BY_TARGET)):
+            near, far = (await link.visit()).ways()[way]
+            await deferToThread(push, near, 256 * MIB)
+            abort(near)
+            self.assertTrue(await deferToThread(was_reset, far))
+            await self.outcome(link, outcome, outcome)
+
+    async def owner_resets(self, link: Link) -> None:
+        """At the word of either owner both sockets are reset, the code is told, and the leg lives."""
+        for way, owner in enumerate((link.opener, link.dialler)):
+            visitor, target = await link.visit()
+            target.sendall(b"x")
+            self.assertEqual(await deferToThread(visitor.recv, 1), b"x")
+            owner.leg.reset("going_away")
+            for far in (visitor, target):
+                self.assertTrue(await deferToThread(was_reset, far))
+            told = (Outcome.RESET_BY_TARGET, Outcome.RESET_BY_VISITOR)[1 - way]
+            ends = await link.rest()
+            self.assertEqual((ends[way].outcome, ends[way].code), (Outcome.DRAINED, "going_away"))
+            self.assertEqual((ends[1 - way].outcome, ends[1 - way].code), (told, "going_away"))
+
+    async def refused(self, link: Link) -> None:
+        """A target that refuses resets the visitor within a second, also one that has said all already."""
+        link.target.close()
+        for ends_first in (False, True):
+            visitor = link.visit_alone()
+            visitor.sendall(b"hello?")
+            if ends_first:
+                visitor.shutdown(socket.SHUT_WR)
+            begin = time.monotonic()
+            self.assertTrue(await deferToThread(was_reset, visitor))
+            self.assertLess(time.monotonic() - begin, 1.0)
+            ends = await link.rest()
+            self.assertEqual([(end.outcome, end.code) for end in ends], [(Outcome.REFUSED, "refused")] * 2)
+        link.target = socket.create_server(link.target_address)
+        link.target.settimeout(20)
+
+    async def early_data(self, link: Link) -> None:
+        """What a visitor sends, and that he has ended, waits for a dial that takes its time."""
+        content = os.urandom(200_000)
+        link.dialler.hold = True
+        visitor = link.visit_alone()
+        sending = deferToThread(visitor.sendall, content)
+        await until(lambda: link.dialler.leg.state is State.DIALLING, "the dialler was asked")
+        await sending
+        visitor.shutdown(socket.SHUT_WR)
+        await until(lambda: link.opener.leg.state is State.DIALLING_FIN, "the opener has sent all")
+        link.dialler.hold = False
+        link.dialler.dial()
+        target, _ = await deferToThread(link.target.accept)
+        target.settimeout(20)
+        self.assertEqual(await deferToThread(read_all, target), content)
+        target.sendall(b"thanks")
+        target.close()
+        self.assertEqual(await deferToThread(read_all, visitor), b"thanks")
+
+    # The cases, each twice on one leg, and all of them on one leg.
+
+    async def test_echo(self) -> None:
+        """64 MiB come back byte by byte, twice over one leg."""
+        await self.run_cases(self.echo_bulk, self.echo_bulk)
+
+    async def test_one_byte_at_a_time(self) -> None:
+        """Interactive use."""
+        await self.run_cases(self.one_byte_at_a_time, self.one_byte_at_a_time)
+
+    async def test_half_close(self) -> None:
+        """The two directions of a stream end each for itself."""
+        await self.run_cases(self.half_close, self.half_close)
+
+    async def test_unsent_at_close(self) -> None:
+        """A close does not overtake bytes."""
+        await self.run_cases(self.unsent_at_close, self.unsent_at_close)
+
+    async def test_slow_reader(self) -> None:
+        """Memory is bounded."""
+        await self.run_cases(self.slow_reader, self.slow_reader)
+
+    async def test_target_speaks_first(self) -> None:
+        """SSH, SMTP and the like."""
+        await self.run_cases(self.target_speaks_first, self.target_speaks_first)
+
+    async def test_target_closes_at_once(self) -> None:
+        """Load balancers' probes, and services that are full."""
+        await self.run_cases(self.target_closes_at_once, self.target_closes_at_once)
+
+    async def test_reset(self) -> None:
+        """A reset stays one."""
+        await self.run_cases(self.reset, self.reset)
+
+    async def test_reset_after_fin(self) -> None:
+        """A reset stays one after FIN too."""
+        await self.run_cases(self.reset_after_fin, self.reset_after_fin)
+
+    async def test_reset_while_paused(self) -> None:
+        """A reset is not overlooked while bytes wait."""
+        await self.run_cases(self.reset_while_paused, self.reset_while_paused)
+
+    async def test_owner_resets(self) -> None:
+        """Draining."""
+        await self.run_cases(self.owner_resets, self.owner_resets)
+
+    async def test_refused(self) -> None:
+        """Nobody listens at the target."""
+        await self.run_cases(self.refused, self.refused)
+
+    async def test_early_data(self) -> None:
+        """No round trip is lost."""
+        await self.run_cases(self.early_data, self.early_data)
+
+    async def test_all_on_one_leg(self) -> None:
+        """Whatever a visitor did, the next one finds the leg as new."""
+        cases: list[Case] = [
+            self.echo_some,
+            self.one_byte_at_a_time,
+            self.target_speaks_first,
+            self.target_closes_at_once,
+            self.reset,
+            self.reset_after_fin,
+            self.owner_resets,
+            self.refused,
+            self.early_data,
+        ]
+        order = cases * 4
+        random.Random(9).shuffle(order)
+        await self.run_cases(*order)

@@ -1,0 +1,1 @@
+"""Tests of the roles under twistd and twist."""

@@ -1,0 +1,163 @@
+"""The JSON bodies of leg frames."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.errors import LocalProtocolError, RemoteProtocolError
+from gotunnel.wire.legbodies import LIMIT, OpenBody, OpenedBody, RstBody
+
+from .strategies import JSON, OPEN, PROPERTY, RST
+
+MAC = "00" * 31 + "ff"
+FULL = {"conn": "c1", "src": "192.0.2.1:40000", "mapping": "web", "client": "edge-07", "n": 1, "mac": MAC}
+
+
+class OpenTests(SynchronousTestCase):
+    """OPEN."""
+
+    def refused(self, word: str, **fields: Any) -> None:
+        error = self.assertRaises(RemoteProtocolError, OpenBody.decode, json.dumps(fields).encode())
+        self.assertIn("OPEN", error.reason)
+        self.assertIn(word, error.reason)
+
+    def test_both_ways(self) -> None:
+        """All fields, the least there may be, and the other kind."""
+        full = OpenBody("c1", "192.0.2.1:40000", "web", None, "edge-07", 1, bytes(31) + b"\xff")
+        for body, fields in (
+            (full, FULL),
+            (OpenBody("c", "s", mapping="m"), {"conn": "c", "src": "s", "mapping": "m"}),
+            (OpenBody("c", "s", dial="db:1"), {"conn": "c", "src": "s", "dial": "db:1"}),
+        ):
+            self.assertEqual(OpenBody.decode(json.dumps({**fields, "later": 1}).encode()), body)
+            self.assertEqual(json.loads(body.encode()), fields)
+
+    def test_where_to(self) -> None:
+        """Either a mapping or an address is dialled, and only a mapping is another client's."""
+        both = {**FULL, "dial": "db:1"}
+        self.refused("either mapping or dial", **both)
+        self.refused("either mapping or dial", conn="c", src="s")
+        self.refused("OPEN.client", conn="c", src="s", dial="db:1", client="x")
+
+    def test_number_and_mac(self) -> None:
+        """The number without its MAC, or the reverse, is no proof."""
+        for absent in ("n", "mac"):
+            self.refused("n and mac", **{k: v for k, v in FULL.items() if k != absent})
+
+    def test_fields(self) -> None:
+        """Each field refuses what is not its own."""
+        for field, values in {
+            "conn": ["", "x" * 65, "a\n", "é", 1, None],
+            "src": ["", "x" * 321, "a\n", 1, None],
+            "mapping": ["", "x" * 129, "a\n", 1, None],
+            "client": ["", "x" * 65, "a b", 1, None],
+            "n": [0, -1, True, 1.0, "1", None],
+            "mac": ["", MAC.upper(), MAC[1:], 1, None],
+        }.items():
+            for bad in values:
+                with self.subTest(field=field, bad=bad):
+                    self.refused(f"OPEN.{field}", **{**FULL, field: bad})
+        self.refused("OPEN.dial", conn="c", src="s", dial="a\nb")
+        self.refused("OPEN.conn is missing", src="s", mapping="m")
+
+    def test_ours(self) -> None:
+        """We do not send what the other end would refuse."""
+        for body in (
+            OpenBody("c", "s"),
+            OpenBody("c", "s", mapping="m", dial="d"),
+            OpenBody("c", "s", mapping="m", n=1),
+            OpenBody("", "s", mapping="m"),
+        ):
+            self.assertRaises(LocalProtocolError, body.encode)
+
+    def test_mac_does_not_print(self) -> None:
+        """A body that lands in a log does not show its MAC."""
+        self.assertNotIn("mac", repr(OpenBody("c", "s", mapping="m", n=1, mac=bytes(32))))
+
+    def test_longest(self) -> None:
+        """The longest values that fields take fit into one body."""
+        body = OpenBody("c" * 64, "\\" * 320, "\\" * 128, None, "x" * 64, 2**64 - 1, bytes(32))
+        self.assertEqual(OpenBody.decode(body.encode()), body)
+        body = OpenBody("\\" * 64, "\\" * 320, None, "\\" * 320, None, 2**64 - 1, bytes(32))
+        self.assertEqual(OpenBody.decode(body.encode()), body)
+
+    @PROPERTY
+    @given(OPEN)
+    def test_round_trip(self, body: OpenBody) -> None:
+        """Every body comes back as it was."""
+        self.assertEqual(OpenBody.decode(body.encode()), body)
+
+
+class RstTests(SynchronousTestCase):
+    """RST."""
+
+    def test_both_ways(self) -> None:
+        """With a reason and without."""
+        self.assertEqual(RstBody("refused").encode(), b'{"code":"refused"}')
+        self.assertEqual(RstBody.decode(b'{"code":"refused","x":1}'), RstBody("refused"))
+        self.assertEqual(RstBody.decode(b'{"code":"a","reason":"b"}'), RstBody("a", "b"))
+
+    def test_refused(self) -> None:
+        """A code is needed, and is a word."""
+        for raw in (
+            b"{}",
+            b'{"code":""}',
+            b'{"code":1}',
+            b'{"code":"A b"}',
+            b'{"code":"a","reason":null}',
+            b"[]",
+        ):
+            self.assertRaises(RemoteProtocolError, RstBody.decode, raw)
+
+    def test_longest_reason(self) -> None:
+        """Any reason fits: it is cut, whatever its characters cost."""
+        for character in ("x", "\0", "😀", "\ud800"):
+            self.assertTrue(len(RstBody("x" * 64, character * 5000).encode()) <= LIMIT)
+
+    @PROPERTY
+    @given(RST)
+    def test_round_trip(self, body: RstBody) -> None:
+        """Every body comes back as it was."""
+        self.assertEqual(RstBody.decode(body.encode()), body)
+
+
+class AnyBodyTests(SynchronousTestCase):
+    """What holds for all three."""
+
+    def test_opened(self) -> None:
+        """OPENED is an empty object, and may say more one day."""
+        self.assertEqual(OpenedBody().encode(), b"{}")
+        self.assertEqual(OpenedBody.decode(b'{"later":[1]}'), OpenedBody())
+        self.assertRaises(RemoteProtocolError, OpenedBody.decode, b"")
+
+    def test_limit(self) -> None:
+        """4,096 bytes are read, one more is not, whatever they say."""
+        for cls, start in (
+            (OpenBody, b'{"conn":"c","src":"s","dial":"d"'),
+            (RstBody, b'{"code":"a"'),
+            (OpenedBody, b"{"),
+        ):
+            fill = start + b" " * (LIMIT - len(start) - 1) + b"}"
+            cls.decode(fill)
+            self.assertRaises(RemoteProtocolError, cls.decode, fill + b" ")
+
+    @PROPERTY
+    @given(
+        st.binary()
+        | st.dictionaries(st.sampled_from([*FULL, "dial", "code", "reason"]), JSON)
+        .map(json.dumps)
+        .map(lambda text: text.encode("utf-8", "surrogatepass"))
+    )
+    def test_any_bytes(self, raw: bytes) -> None:
+        """No bytes raise anything but RemoteProtocolError."""
+        for cls in (OpenBody, RstBody, OpenedBody):
+            try:
+                body = cls.decode(raw)
+            except RemoteProtocolError:
+                continue
+            self.assertIsInstance(body, cls)
