@@ -28,6 +28,8 @@ def printable(value: object, limit: int = PRINTABLE_CHARACTERS) -> str:
     break or escape sequence of his reaches a terminal or a log.
     """
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    if len(text) <= limit and text.isprintable():
+        return text
     cut = text[: limit + 1]
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut)
     return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "…"

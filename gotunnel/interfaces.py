@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-__all__ = ["ILeg", "ILegOwner", "ILocal", "IRelay"]
+__all__ = ["IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IRelay"]
 
 
 class IRelay(Interface):
@@ -18,6 +18,7 @@ class IRelay(Interface):
     """
 
     name = Attribute("the word that chooses it in a configuration")
+    own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
 
     def listen(host: str, port: int, on_visitor: Any, backlog: int = 1024) -> Any:
         """Listen for visitors on `host` and `port` (0: any free one), as soon as this returns.
@@ -43,6 +44,18 @@ class IRelay(Interface):
     def stop() -> None:
         """Give up what the relay itself holds: its timers, and visitors and targets that still take their last bytes,
         which are reset. Legs and listeners are for their owners to close, before. Called once, last."""
+
+
+class IHealthCheck(Interface):
+    """How a client finds out whether one target is there. It only looks: how often, how long, and what follows from the
+    results is decided by its caller, who never starts a probe while another one is under way."""
+
+    def probe() -> Any:
+        """Look once. Returns a Deferred that fires with None when the target is well, and fails with a `GotunnelError`
+        whose text says in one line what is wrong with it.
+
+        The caller cancels it when its time is over. However it ends, whatever the probe had opened is closed with it.
+        """
 
 
 class ILocal(Interface):

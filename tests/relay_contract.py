@@ -8,128 +8,37 @@ import os
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread
-from twisted.logger import LogLevel, globalLogPublisher
-from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from gotunnel.address import UnixPath
 from gotunnel.core.outcome import Outcome
-from gotunnel.interfaces import ILeg, ILegOwner, IRelay
-from gotunnel.net import legacts, legbase
-from gotunnel.wire.legbodies import OpenBody, OpenedBody, RstBody
-from gotunnel.wire.legs import (
-    DONE_FRAME,
-    FIN_FRAME,
-    PROBE_FRAME,
-    LegFrame,
-    data_header,
-    encode_leg_frame,
-)
+from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
 from gotunnel.wire.legstate import End, State
 
-from .relay_link import (
-    Link,
-    Lone,
-    abort,
-    clean,
-    connected_pair,
-    digest_of,
-    echo,
-    holdings,
-    push,
-    read_all,
-    until,
-    was_reset,
-)
+from .relay_faults import RelayFaults
+from .relay_link import Link, abort, digest_of, echo, push, read_all, until, was_reset
+from .relay_stage import MIB, Case
 
-Case = Callable[[Link], Awaitable[None]]
-
-MIB = 1 << 20
-OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
-RST = encode_leg_frame(LegFrame.RST, RstBody("reset").encode())
-OPEN = encode_leg_frame(LegFrame.OPEN, OpenBody("c1", "203.0.113.9:1", mapping="m").encode())
+__all__ = ["RelayContract"]
 
 
-def data(content: bytes) -> bytes:
-    """Return a DATA frame."""
-    return data_header(len(content)) + content
+class RelayContract(RelayFaults):
+    """What a relay does with honest ends; faults and dishonest ones are in RelayFaults."""
 
-
-class RelayContract(TestCase if TYPE_CHECKING else object):
-    """What a relay does; `make_relay` and `tls` say of which relay and over which legs."""
-
-    timeout = 60
-    tls = False
-    bulk = 64 * MIB
-    host = "127.0.0.1"
-
-    def make_relay(self) -> IRelay:
-        """Return a new relay on the global reactor. Its looks at paused connections come ten times a second."""
-        raise NotImplementedError
-
-    # The stage.
-
-    def setUp(self) -> None:
-        self.base = holdings()
-        self.warnings: list[str] = []
-        globalLogPublisher.addObserver(self._watch_log)
-        self.addCleanup(globalLogPublisher.removeObserver, self._watch_log)
-
-    def _watch_log(self, event: Any) -> None:
-        if event.get("log_level") is LogLevel.warn and event["log_namespace"].startswith("gotunnel"):
-            self.warnings.append(event["log_format"].format(**event))
-
-    async def at_base(self) -> None:
-        """Wait until the reactor holds nothing more than before the test."""
-        await until(lambda: holdings() == self.base, f"nothing is left: {holdings()}")
-
-    async def pair(self) -> tuple[Any, Any]:
-        """Return both ends of a new leg's connection."""
-        state = Path(self.mktemp())
-        state.mkdir()
-        return await connected_pair(state if self.tls else None)
-
-    async def link(self) -> Link:
-        """Return a leg between two relays."""
-        return Link((self.make_relay(), self.make_relay()), await self.pair(), not self.tls, self.host)
-
-    async def run_cases(self, *cases: Case) -> None:
-        """Run cases one after another on one leg, which is idle and holds nothing in between; then take all down."""
-        link = await self.link()
-        try:
-            await until(lambda: not holdings()[1] - self.base[1], "everything is written")
-            readers = len(holdings()[0])
-            for case in cases:
-                await case(link)
-                await link.rest()
-                await until(lambda: len(holdings()[0]) == readers, "no connection of a visitor or target is left")
-                self.assertFalse(holdings()[1] - self.base[1])
-            self.assertEqual(self.warnings, [])
-        finally:
-            await link.stop()
+    async def test_interfaces(self) -> None:
+        """Relay, leg, visitor and owner are what they say."""
+        lone = await self.lone(End.OPENER)
+        lone.leg.probe()
+        visitor = lone.visit()
+        await until(lambda: lone.owner.waiting, "the visitor waits")
+        local = lone.owner.waiting[0]
+        for interface, thing in ((IRelay, lone.relay), (ILeg, lone.leg), (ILegOwner, lone.owner), (ILocal, local)):
+            verifyObject(interface, thing)
+        self.assertEqual((local.host, local.address), ("127.0.0.1", "{}:{}".format(*visitor.getsockname())))
+        self.assertEqual((lone.leg.end, lone.leg.plain, lone.leg.opens), (End.OPENER, not self.tls, 0))
+        await lone.stop()
         await self.at_base()
-
-    async def lone(self, end: End) -> Lone:
-        """Return one end of a leg whose other end has no manners."""
-        ours, theirs = await self.pair()
-        return Lone(self.make_relay(), (ours, theirs), end, not self.tls)
-
-    async def outcome(self, link: Link, at_opener: Outcome, at_dialler: Outcome) -> None:
-        """Check how both ends saw the last visitor."""
-        ends = await link.rest()
-        self.assertEqual([end.outcome for end in ends], [at_opener, at_dialler])
-
-    def test_interfaces(self) -> None:
-        """A relay is what it says, and so are the owners of this suite."""
-        relay = self.make_relay()
-        verifyObject(IRelay, relay)
-        relay.stop()
 
     # Bytes.
 

@@ -1,5 +1,5 @@
-"""What the relay contract stands on: a leg over real loopback sockets with an owner at both ends, visitors and targets as
-plain blocking sockets, and an account of what the reactor still holds. It tests nothing by itself."""
+"""What the relay contract stands on: a leg over real loopback sockets with an owner at both ends, visitors and targets
+as plain blocking sockets, and an account of what the reactor still holds. It tests nothing by itself."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twisted.internet import defer, error, reactor, task
+from twisted.internet import defer, reactor, task
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -27,7 +28,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
 from gotunnel.net.tls import client_creator, own_server_tls
-from gotunnel.net.transports import hand_over
+from gotunnel.net.transports import hand_over, raw_socket, unsent_bytes
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legs import LegDecoder, LegFrame
 from gotunnel.wire.legstate import End, State
@@ -35,22 +36,24 @@ from gotunnel.wire.legstate import End, State
 __all__ = [
     "Link",
     "Lone",
+    "NoNames",
     "Owner",
     "RawPeer",
     "Stream",
     "abort",
-    "clean",
+    "clock",
     "connected_pair",
     "digest_of",
     "echo",
     "holdings",
+    "is_stuck",
     "push",
     "read_all",
     "until",
     "was_reset",
 ]
 
-DEADLINE = 20.0
+DEADLINE = 15.0
 """Seconds after which a wait fails; far more than is needed, for a machine that is busy."""
 clock: Any = reactor
 
@@ -215,6 +218,24 @@ class RawPeer(Protocol):
         return [kind for kind, _ in self.frames]
 
 
+@implementer(IHostnameResolver)
+class NoNames:
+    """Resolves nothing, without asking anybody: no name exists, or no answer ever comes."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent
+
+    def resolveHostName(self, receiver: Any, hostName: str, *more: Any, **options: Any) -> Any:
+        """Called by Twisted."""
+        receiver.resolutionBegan(self)
+        if not self._silent:
+            receiver.resolutionComplete()
+        return self
+
+    def cancel(self) -> None:
+        """Called by Twisted when it gives up."""
+
+
 class Stream(NamedTuple):
     """A visitor's socket and the target's, with a leg between them."""
 
@@ -276,11 +297,18 @@ def echo(far: socket.socket) -> None:
     far.shutdown(socket.SHUT_WR)
 
 
+def is_stuck(transport: Any) -> bool:
+    """Say whether bytes are unsent and the kernel takes no more of them."""
+    poller = select.poll()
+    poller.register(raw_socket(transport), select.POLLOUT)
+    return bool(unsent_bytes(transport)) and not poller.poll(0)
+
+
 def push(near: socket.socket, most: int) -> int:
-    """Send until nothing is taken any more for half a second, `most` bytes at most; return how many. In a thread."""
+    """Send until nothing is taken any more for a while, `most` bytes at most; return how many. In a thread."""
     poller, sent, piece = select.poll(), 0, os.urandom(1 << 16)
     poller.register(near, select.POLLOUT)
-    while sent < most and poller.poll(500):
+    while sent < most and poller.poll(300):
         sent += near.send(piece[: most - sent], socket.MSG_DONTWAIT)
     return sent
 
@@ -348,25 +376,52 @@ class Link:
 
 
 class Lone:
-    """One leg whose other end is a `RawPeer`."""
+    """One leg whose other end is a `RawPeer`; the visitor or target is a socket."""
 
-    def __init__(self, relay: IRelay, transports: tuple[Any, Any], end: End, plain: bool) -> None:
+    def __init__(
+        self, relay: IRelay, transports: tuple[Any, Any], end: End, plain: bool, leftover: bytes = b""
+    ) -> None:
         self.relay = relay
         self.owner = Owner(relay)
         self.peer = RawPeer()
         ours, theirs = transports
         hand_over(theirs, self.peer, b"")
-        self.leg = self.owner.leg = relay.leg(ours, b"", end, self.owner, plain)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(DEADLINE)
+        self.owner.target = HostPort(*self.server.getsockname())
+        self.leg = self.owner.leg = relay.leg(ours, leftover, end, self.owner, plain)
+        self.port = relay.listen("127.0.0.1", 0, self.owner.arrived, 50)
+        self.local: socket.socket | None = None
+
+    def send(self, content: bytes) -> None:
+        """Let the peer send something."""
+        self.peer.transport.write(content)
+
+    def visit(self) -> socket.socket:
+        """Return a new visitor's socket."""
+        self.local = socket.create_connection(("127.0.0.1", self.port.getHost().port), DEADLINE)
+        return self.local
+
+    async def accept(self) -> socket.socket:
+        """Return the socket of the target that was dialled."""
+        self.local, _ = await deferToThread(self.server.accept)
+        self.local.settimeout(DEADLINE)
+        return self.local
+
+    async def reaches(self, state: State) -> None:
+        """Wait for a state of the leg."""
+        await until(lambda: self.leg.state is state, f"the leg is {state.name}, and not {self.leg.state.name}")
 
     async def stop(self) -> None:
         """Close everything."""
         self.leg.close()
+        for local in self.owner.waiting:
+            local.abort()
         if self.peer.lost is None:
             self.peer.transport.abortConnection()
+        await self.port.stopListening()
+        self.server.close()
+        if self.local is not None:
+            self.local.close()
         await until(lambda: self.owner.lost and self.peer.lost is not None, "both ends have lost the leg")
         self.relay.stop()
-
-
-def clean(reason: Failure) -> bool:
-    """Say whether a connection was closed in order."""
-    return bool(reason.check(error.ConnectionDone))

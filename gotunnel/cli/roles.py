@@ -62,6 +62,9 @@ def client(config: str, state: str | None, log_format: str) -> None:
 
 
 def _run(role: Role, config: str, state: str | None, log_format: str) -> None:
+    from gotunnel.net.choice import install_reactor
+
+    install_reactor()
     from twisted.internet import reactor
 
     from gotunnel.cli.foreground import run

@@ -63,6 +63,7 @@ class ClientLegs:
         published: Published,
         limit: int,
         dial_timeout: float,
+        sni: str | None,
         failed: Callable[[LegsFailed], None],
         changed: Callable[[], None],
     ) -> None:
@@ -74,6 +75,7 @@ class ClientLegs:
         self._published = published
         self._limit = limit
         self._dial_timeout = dial_timeout
+        self._sni = sni
         self._failed = failed
         self._changed = changed
         self._legs: set[ILeg] = set()
@@ -136,7 +138,7 @@ class ClientLegs:
     async def _dial(self, plain: bool) -> None:
         seq = next(self._seq)
         greeting = LegGreeting(self._clock, GREETING_TIMEOUT, self._key, seq, "reverse")
-        greeted = await self._path.greet(greeting, GREETING_TIMEOUT, plain=plain)
+        greeted = await self._path.greet_leg(greeting, GREETING_TIMEOUT, plain=plain, sni=self._sni)
         if self._over:
             greeted.transport.abortConnection()
             return
@@ -174,12 +176,12 @@ class ClientLegs:
             self._warn("unknown", "the server opens {mapping}, which this client does not have", mapping=stream.mapping)
             leg.refuse("unknown_mapping")
             return
-        stream.dial = self._relay.dial(mapping.local, self._dial_timeout)
-        stream.dial.addCallbacks(
+        stream.dial = dial = self._relay.dial(mapping.local, self._dial_timeout)
+        dial.addCallbacks(
             lambda local: self._target_answered(local, leg, stream, mapping),
             lambda failure: self._target_failed(failure, leg, stream, mapping),
         )
-        stream.dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
+        dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
 
     def leg_abandoned(self, leg: ILeg) -> None:
         """The leg is gone while the target is dialled."""

@@ -9,6 +9,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel import __version__
+from gotunnel.client.checks import check_for
+from gotunnel.client.health import Monitor
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
 from gotunnel.config.model import ClientConfig
@@ -17,7 +19,7 @@ from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
-from gotunnel.net.greeting import ControlGreeting
+from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.handshake import ClientHandshake
 
@@ -45,6 +47,7 @@ class Link:
     def __init__(self, config: ClientConfig, clock: Any, relay: IRelay, path: ServerPath, instance: bytes) -> None:
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
+        self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
         self._config = config
         self._clock = clock
         self._relay = relay
@@ -58,7 +61,8 @@ class Link:
         self._stopping = False
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect, and to watch the targets."""
+        self._health.start()
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
 
@@ -74,6 +78,7 @@ class Link:
         end does not answer even a close: they are aborted a little later.
         """
         self._stopping = True
+        self._health.stop()
         if self.session is not None:
             self.session.drain(seconds)
         elif self._running is not None:
@@ -118,6 +123,8 @@ class Link:
                 server=server, reason=str(refused), hint=_hint(refused.code), seconds=delay,
             )  # fmt: skip
         except GotunnelError as failed:
+            if self._stopping:  # Twisted tells a cancelled look-up of a name as one that failed
+                raise CancelledError from None
             delay = self._backoff.failed()
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
@@ -145,6 +152,15 @@ class Link:
         greeted = await self._path.greet(
             ControlGreeting(self._clock, CONNECT_TIMEOUT, handshake), CONNECT_TIMEOUT
         )
+        try:
+            return self._begin(greeted)
+        except Exception:
+            self.session = None
+            greeted.transport.abortConnection()
+            raise
+
+    def _begin(self, greeted: Greeted) -> ClientSession:
+        config = self._config
         assert greeted.established is not None
         session = ClientSession(
             self._clock, self._relay, self._path, self.published, greeted.established, config.heartbeat_interval,
@@ -183,9 +199,14 @@ class Link:
             if late.active():
                 late.cancel()
 
-    def _retry(self, seconds: float, names: list[str]) -> None:
+    def _retry(self) -> None:
         if self.session is not None:
-            self.session.retry(seconds, names)
+            self.session.retry()
+
+    def _target_changed(self, name: str, up: bool, reason: str) -> None:
+        self.published.set_down(name, None if up else reason)
+        if self.session is not None:
+            self.session.tell(name, up, reason)
 
     async def _sleep(self, seconds: float) -> None:
         woken: Deferred[None] = Deferred(lambda _: call.cancel())

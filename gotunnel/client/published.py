@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from gotunnel.address import HostPort
@@ -11,7 +11,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
-from gotunnel.wire.messages import MappingRequest, MappingResult
+from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 
 __all__ = ["MappingStatus", "Published", "Standing"]
 
@@ -27,37 +27,34 @@ class Standing(Enum):
     REFUSED = "refused"
 
 
-def _backoff() -> Backoff:
-    return Backoff(first=2.0, cap=60.0)
-
-
 @dataclass(slots=True)
 class MappingStatus:
-    """One mapping: its configuration, and what the server last said of it."""
+    """One mapping: its configuration, what the server last said of it, and why its target is down (None: it is not)."""
 
     config: MappingConfig
     standing: Standing = Standing.PENDING
     address: HostPort | None = None
     reason: str = ""
-    backoff: Backoff = field(default_factory=_backoff)
+    down: str | None = None
 
     def request(self) -> MappingRequest:
-        """Return what is asked of the server. A free port that it gave once is asked for again."""
+        """Return what is asked of the server. """
         config = self.config
         return MappingRequest(config.name, config.remote_port, config.bind, "tcp", config.encrypt)
 
 
 class Published:
-    """All mappings of one link. `retry(seconds, names)` is called for those that were refused."""
+    """All mappings of one link. `retry()` is called when some were refused."""
 
     log = Logger()
 
     def __init__(
-        self, mappings: Iterable[MappingConfig], server: HostPort, retry: Callable[[float, list[str]], None]
+        self, mappings: Iterable[MappingConfig], server: HostPort, retry: Callable[[], None]
     ) -> None:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self._server = server
         self._retry = retry
+        self._backoff = self._ladder()
 
     def get(self, name: str) -> MappingConfig | None:
         """Return the mapping of that name, if this client has one."""
@@ -68,17 +65,33 @@ class Published:
         """A new session: nothing is known of its server."""
         for status in self.statuses.values():
             status.standing = Standing.PENDING
+        self._backoff = self._ladder()
 
-    def batches(self, names: Iterable[str] | None = None) -> Iterator[tuple[tuple[MappingRequest, ...], bool]]:
+    def pause(self) -> float:
+        """Return in how many seconds to ask again for what was refused: one round for all, and each round later."""
+        return 1.0 + self._backoff.failed()
+
+    def batches(self) -> Iterator[tuple[tuple[MappingRequest, ...], bool]]:
         """Yield what to register, in frames of a fit size; the flag says that more follows."""
-        requests = [self.statuses[name].request() for name in (self.statuses if names is None else names)]
+        requests = [status.request() for status in self.statuses.values()]
         for start in range(0, len(requests), MAPPINGS_PER_FRAME):
             end = start + MAPPINGS_PER_FRAME
             yield tuple(requests[start:end]), end < len(requests)
 
+    def set_down(self, name: str, reason: str | None) -> None:
+        """Remember, across sessions, that a target is down, or with None that it is not."""
+        self.statuses[name].down = reason
+
+    def down(self, requests: Iterable[MappingRequest]) -> Iterator[MappingState]:
+        """Yield what to tell the server behind these requests: which of their targets are down."""
+        for request in requests:
+            reason = self.statuses[request.name].down
+            if reason is not None:
+                yield MappingState(request.name, "down", reason)
+
     def answered(self, results: Iterable[MappingResult]) -> None:
         """Take the server's word on some of them."""
-        refused: list[str] = []
+        refused = False
         for result in results:
             status = self.statuses.get(result.name)
             if status is None:
@@ -86,23 +99,30 @@ class Published:
             if result.status == "ok":
                 self._opened(status, result)
             else:
-                refused.append(result.name)
+                refused = True
                 self._refused(status, result)
         if refused:
-            delay = min(self.statuses[name].backoff.failed() for name in refused) + 1.0
-            self.log.info(
-                "{count} mappings refused by the server; asking again in {seconds:.1f} s",
-                count=len(refused), seconds=delay, mappings=refused,
-            )  # fmt: skip
-            self._retry(delay, refused)
+            self._retry()
+        elif all(status.standing is not Standing.REFUSED for status in self.statuses.values()):
+            self._backoff = self._ladder()
+
+    @staticmethod
+    def _ladder() -> Backoff:
+        return Backoff(first=2.0, cap=60.0)
 
     def _opened(self, status: MappingStatus, result: MappingResult) -> None:
         config = status.config
         host = config.bind if config.bind is not None else self._server.host
         address = HostPort(host, result.remote_port or config.remote_port)
         known = status.standing is Standing.OPEN and status.address == address
-        status.standing, status.address, status.reason, status.backoff = Standing.OPEN, address, "", _backoff()
+        status.standing, status.address, status.reason = Standing.OPEN, address, ""
         if known:
+            return
+        if status.down is not None:
+            self.log.info(
+                "mapping {mapping} registered: {address} opens when {target} is up again",
+                mapping=config.name, address=str(status.address), target=str(config.local),
+            )  # fmt: skip
             return
         self.log.info(
             "mapping {mapping} open: visitors of {address} reach {target}",

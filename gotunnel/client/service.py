@@ -13,7 +13,8 @@ from gotunnel.client.link import Link
 from gotunnel.config.model import ClientConfig
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
-from gotunnel.net.relay import PortableRelay
+from gotunnel.net.choice import choose_relay
+from gotunnel.net.legtls import client_leg_tls
 from gotunnel.net.tls import client_creator
 
 __all__ = ["ClientService", "make_client"]
@@ -26,12 +27,14 @@ class ClientService(Service):
 
     def __init__(self, config: ClientConfig, reactor: Any) -> None:
         tls = config.tls
-        creator = None
-        if tls.mode != "off":
-            creator = client_creator(tls.ca, tls.server_name or config.server_addr.host)
         self._config = config
-        self._relay = PortableRelay(reactor, config.dial_timeout)
-        path = ServerPath(reactor, config.server_addr, creator)
+        self._relay = choose_relay(config.relay, reactor, config.dial_timeout)
+        creator, legs = None, None
+        if tls.mode != "off":
+            name = tls.server_name or config.server_addr.host
+            creator = client_creator(tls.ca, name)
+            legs = client_leg_tls(tls.ca, name) if self._relay.own_tls else None
+        path = ServerPath(reactor, config.server_addr, creator, legs)
         # Random per process: it tells a restart from two clients that share one name.
         self.link = Link(config, reactor, self._relay, path, secrets.token_bytes(16))
 

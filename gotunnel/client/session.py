@@ -25,6 +25,7 @@ from gotunnel.wire.messages import (
     DrainOk,
     Error,
     MappingResult,
+    MappingState,
     Message,
     NeedLegs,
     Register,
@@ -70,7 +71,7 @@ class ClientSession:
         )
         self.legs = ClientLegs(
             clock, relay, path, SessionKey(established.sid, established.ks), published, auth_ok.limits.legs,
-            dial_timeout, self.control.send, changed,
+            dial_timeout, auth_ok.leg_sni, self.control.send, changed,
         )  # fmt: skip
 
     def begin(self) -> None:
@@ -78,25 +79,30 @@ class ClientSession:
         self._published.begin()
         self.register()
 
-    def register(self, names: list[str] | None = None) -> None:
-        """Ask for mappings: all of them, or those that were refused before."""
-        if names is not None:
-            # A frame without "more" closes what this session has not named, so everything is named again.
-            self.log.debug("asking again for {mappings}", mappings=names)
+    def register(self) -> None:
+        """Ask for all mappings, for those that are open too: a frame without "more" closes what was not named."""
         for requests, more in self._published.batches():
             register = Register(next(self._ids), requests, more)
             self._asked.append(register)
             self.control.send(register)
+            for down in self._published.down(requests):
+                self.control.send(down)  # right behind, so that the port does not stay open
 
-    def retry(self, seconds: float, names: list[str]) -> None:
-        """Ask for refused mappings again after a while. As all are asked for together, one timer serves them all."""
+    def tell(self, name: str, up: bool, reason: str) -> None:
+        """Tell the server that a target is there again, or is not."""
+        self.control.send(MappingState(name, "up" if up else "down", reason))
+
+    def retry(self) -> None:
+        """Ask for refused mappings again after a while; one timer serves them all."""
 
         def again() -> None:
             self._retry = None
-            self.register(names)
+            self.register()
 
         if self._retry is None:
+            seconds = self._published.pause()
             self._retry = self._clock.callLater(seconds, again)
+            self.log.info("asking again for refused mappings in {seconds:.1f} s", seconds=seconds)
 
     def drain(self, seconds: float) -> None:
         """Ask the server to open nothing more."""

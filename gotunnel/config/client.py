@@ -16,10 +16,11 @@ from gotunnel.config.fields import (
     ServerName,
     Token,
 )
+from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import Part, Section, seconds, several, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import ReadableFile, TokenFile
-from gotunnel.config.server import LEVEL, TLS_MODE, LogLevel, TlsMode
+from gotunnel.config.server import LEVEL, RELAY, RELAY_WORDS, TLS_MODE, LogLevel, RelayName, TlsMode
 
 __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 
@@ -59,6 +60,10 @@ class ClientConfig(Section):
         default=(), description="the server's ports for `local_ports`, one each; the same numbers if absent"
     )
     log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    health_check_interval: Annotated[float, seconds(0.1, 86_400)] | None = Field(
+        default=None,
+        description="probe every service whose mapping has no `health`, by connecting to it, with so much time between",
+    )
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
     )
@@ -72,6 +77,8 @@ class ClientConfig(Section):
     heartbeat_interval: Annotated[float, seconds(0.1, 3600)] | None = Field(
         default=None, description="time between the client's pings; what the server says if absent"
     )
+
+    relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
     @field_validator("local_ports", "remote_port")
     @classmethod
@@ -101,7 +108,7 @@ class ClientConfig(Section):
     def _complete(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         local, remote = info.data.get("local_ports"), info.data.get("remote_port")
         first = [] if local is None or remote is None else published(local, remote)
-        found = collisions(first, value)
+        found = collisions(first, value, info.context)
         try:
             mappings = handler(value)
         except ValidationError as error:
@@ -110,7 +117,9 @@ class ClientConfig(Section):
             raise several(found)
         if not mappings and local == ():
             raise wrong("there is nothing to publish", EXAMPLE)
-        return (*first, *mappings)
+        interval = info.data.get("health_check_interval")
+        health = None if interval is None else HealthConfig(interval=interval)
+        return tuple(mapping.or_probed(health) for mapping in (*first, *mappings))
 
     @property
     def warnings(self) -> list[str]:

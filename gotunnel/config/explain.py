@@ -66,5 +66,6 @@ def _mapping(mapping: MappingConfig) -> str:
         where = f"any free port of {mapping.bind} on the server"
     else:
         where = f"{HostPort(mapping.bind, mapping.remote_port)} on the server"
+    probed = "" if mapping.health is None else f", while a probe finds it there ({mapping.health})"
     how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
-    return f"publishes {mapping.local} on {where} as {mapping.name!r}{how}"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{how}{probed}"

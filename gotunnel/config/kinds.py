@@ -18,7 +18,7 @@ from gotunnel.config.scalars import Text, bare, read_plain, shown
 from gotunnel.config.source import BROKEN
 
 __all__ = [
-    "FLAG", "Kind", "Part", "Section", "choice", "count", "each", "parts_of", "seconds", "several", "sort",
+    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "parts_of", "seconds", "several", "sort",
     "text_of", "wrong",
 ]  # fmt: skip
 
@@ -53,6 +53,26 @@ class Kind:
     ) -> dict[str, Any]:
         """Describe what the file may hold, not what it becomes."""
         return dict(self.json)
+
+
+@dataclass(frozen=True, eq=False)
+class Short:
+    """Goes into Annotated beside a group that one word can stand for: `expand` makes keys of the word, and
+    leaves keys as they are."""
+
+    takes: str
+    expand: Callable[[Any], Any]
+    json: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Expand before the group is validated."""
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe both forms."""
+        return {"anyOf": [dict(self.json), handler(schema)]}
 
 
 def wrong(what: str, cure: str) -> PydanticCustomError:

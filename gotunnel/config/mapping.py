@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
+from gotunnel.config.health import HealthConfig, OptionalHealth
 from gotunnel.config.kinds import FLAG, Part, Section
 
 __all__ = ["MappingConfig", "collisions", "published"]
@@ -35,6 +36,11 @@ class MappingConfig(Section):
         default=True,
         description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
     )
+    health: OptionalHealth = Field(
+        default=None,
+        description="how to find out whether the service is there: while it is down, the server's port is closed. "
+        "Absent: nothing is probed",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -45,6 +51,10 @@ class MappingConfig(Section):
             return {**data, "name": str(read_target(data["local"]))}
         except PydanticCustomError:
             return data  # `local` itself says why
+
+    def or_probed(self, health: HealthConfig | None) -> MappingConfig:
+        """Return this mapping, with `health` where its own group says nothing of it, not even `false`."""
+        return self if "health" in self.model_fields_set else self.model_copy(update={"health": health})
 
     @property
     def bind(self) -> str | None:
@@ -67,14 +77,14 @@ def published(local_ports: Iterable[int], remote_ports: Iterable[int]) -> list[M
     ]
 
 
-def collisions(first: list[MappingConfig], value: object) -> list[Part]:
+def collisions(first: list[MappingConfig], value: object, context: Any) -> list[Part]:
     """Name the items of `value`, a list as the file has it, that use a name or a port of an earlier one or of
-    `first`."""
+    `first`. `context` is pydantic's."""
     parts: list[Part] = []
     seen = list(first)
     for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
         try:
-            mapping = MappingConfig.model_validate(item)
+            mapping = MappingConfig.model_validate(item, context=context)
         except ValidationError:
             continue  # it is refused for what it is
         if any(other.name == mapping.name for other in seen):

@@ -8,6 +8,7 @@ from pydantic import Field
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.client import ClientConfig, TlsClientConfig
 from gotunnel.config.fields import Remote
+from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import Section
 from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.server import LimitsConfig, ServerConfig, TlsServerConfig
@@ -15,6 +16,7 @@ from gotunnel.config.server import LimitsConfig, ServerConfig, TlsServerConfig
 __all__ = [
     "ClientConfig",
     "File",
+    "HealthConfig",
     "LimitsConfig",
     "MappingConfig",
     "Remote",

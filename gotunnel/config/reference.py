@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gotunnel.config.kinds import Kind, Section
+from gotunnel.config.kinds import Kind, Section, Short
 from gotunnel.config.model import File
 from gotunnel.config.tree import key_name, walk
 
@@ -45,11 +45,11 @@ def _takes(info: FieldInfo) -> str:
     return "list of groups" if get_args(info.annotation) else "group"
 
 
-def _kind(metadata: Any) -> Kind | None:
-    return next((found for found in metadata if isinstance(found, Kind)), None)
+def _kind(metadata: Any) -> Kind | Short | None:
+    return next((found for found in metadata if isinstance(found, (Kind, Short))), None)
 
 
-def _kind_in(annotation: Any) -> Kind | None:
+def _kind_in(annotation: Any) -> Kind | Short | None:
     inner = (_kind(getattr(part, "__metadata__", ())) for part in get_args(annotation))
     return next((kind for kind in inner if kind is not None), None)
 

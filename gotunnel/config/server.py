@@ -47,6 +47,11 @@ class TlsServerConfig(Section):
         return key
 
 
+RelayName = Literal["auto", "portable", "fast"]
+RELAY = choice("auto", "portable", "fast")
+RELAY_WORDS = "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`"
+
+
 class LimitsConfig(Section):
     """What one server and one client of it may use at most. A refused one is told so."""
 
@@ -101,9 +106,7 @@ class ServerConfig(Section):
         default=10.0, description="time a visitor waits for a leg, then is closed"
     )
     limits: LimitsConfig = Field(default=LimitsConfig(), description="what may be used at most")
-    relay: Annotated[Literal["auto", "portable"], choice("auto", "portable")] = Field(
-        default="auto", description="how bytes are moved; `auto` is the best way there is, today `portable`"
-    )
+    relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
     @field_validator("heartbeat_timeout")
     @classmethod

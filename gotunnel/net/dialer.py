@@ -9,12 +9,15 @@ from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError
+from gotunnel.net.biotls import BioTls
 from gotunnel.net.greeting import Greeted, Greeting
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.legtls import LegTls
 
 __all__ = ["ServerPath", "Unreachable"]
 
@@ -24,35 +27,58 @@ class Unreachable(GotunnelError):
 
 
 class ServerPath:
-    """The way from this client to one server. `tls` is None where the network is secret already."""
+    """The way from this client to one server. `tls` is None where the network is secret already;
+    `legs` is there when legs run on a TLS of their own (`net.biotls`)."""
 
-    def __init__(self, reactor: Any, address: HostPort, tls: IOpenSSLClientConnectionCreator | None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        address: HostPort,
+        tls: IOpenSSLClientConnectionCreator | None,
+        legs: LegTls | None = None,
+    ) -> None:
         self.address = address
         self._reactor = reactor
         self._tls = tls
+        self._legs = legs
 
     @property
     def encrypted(self) -> bool:
         """Whether connections run inside TLS unless they are asked not to."""
         return self._tls is not None
 
-    async def greet(self, greeting: Greeting, timeout: float, *, plain: bool = False) -> Greeted:
-        """Connect and carry out `greeting`. The name is resolved anew each time.
+    async def greet(self, greeting: Greeting, timeout: float) -> Greeted:
+        """Connect and carry out `greeting`, that of a control connection. The name is resolved anew each time.
 
         `timeout` is for the connect alone, in seconds; the greeting keeps its own. Raises Unreachable, AuthRejected or
-        RemoteProtocolError. Cancelling closes whatever there is, and raises CancelledError.
+        RemoteProtocolError. Cancelling closes whatever there is.
         """
+        return await self._greet(greeting, greeting, timeout, self._tls)
+
+    async def greet_leg(self, greeting: Greeting, timeout: float, *, plain: bool, sni: str | None) -> Greeted:
+        """The same for a leg. `plain` keeps it outside TLS, `sni` is the server name that routes it."""
+        if plain or self._tls is None:
+            return await self._greet(greeting, greeting, timeout, None)
+        if self._legs is None:
+            return await self._greet(greeting, greeting, timeout, self._tls)
+        legs = self._legs
+        wrapped = BioTls(legs.context, greeting, server_side=False, server_name=sni, verify=legs.verify)
+        return await self._greet(wrapped, greeting, timeout, None)
+
+    async def _greet(
+        self, first: Protocol, greeting: Greeting, timeout: float, tls: IOpenSSLClientConnectionCreator | None
+    ) -> Greeted:
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
             self._reactor, self.address.host, self.address.port, timeout=timeout
         )
-        if self._tls is not None and not plain:
-            endpoint = wrapClientTLS(self._tls, endpoint)
-        connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: greeting))
+        if tls is not None:
+            endpoint = wrapClientTLS(tls, endpoint)
+        connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: first))
         try:
             await connecting
-        except (CancelledError, error.ConnectingCancelledError):
-            raise CancelledError from None
-        except Exception as failed:  # noqa: BLE001 - whatever an endpoint fails with, the server cannot be reached
+        except (CancelledError, GotunnelError):
+            raise
+        except Exception as failed:
             raise Unreachable(f"cannot reach {self.address}: {_said(failed)}") from None
         return await greeting.done
 

@@ -15,7 +15,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
-from gotunnel.net.tls import exporter_binding, peer_leg_binding
+from gotunnel.net.biotls import BioTls
+from gotunnel.net.legtls import leg_binding
+from gotunnel.net.tls import exporter_binding
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
 from gotunnel.wire.messages import Error, Leg, LegOk, decode, encode
@@ -63,7 +65,9 @@ class Greeting(Protocol):
             self._fail(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if reason.check(ConnectionDone):
+        if isinstance(reason.value, GotunnelError):
+            self._fail(reason.value)  # the certificate is refused
+        elif reason.check(ConnectionDone):
             self._fail(RemoteProtocolError("the server closed the connection during the handshake", "closed"))
         else:
             self._fail(RemoteProtocolError(f"the connection broke: {_said(reason)}", "closed"))
@@ -149,7 +153,7 @@ class LegGreeting(Greeting):
         self._binding = b""
 
     def connectionMade(self) -> None:
-        if isinstance(self.transport, TLSMemoryBIOProtocol):
+        if isinstance(self.transport, (TLSMemoryBIOProtocol, BioTls)):
             # The certificate is known only after the TLS handshake, which this starts.
             self._arm()
         else:
@@ -161,7 +165,7 @@ class LegGreeting(Greeting):
 
     def _first(self) -> bytes:
         key = self._key
-        self._binding = peer_leg_binding(self.transport)
+        self._binding = leg_binding(self.transport)
         mac = leg_client_mac(key.ks, key.sid, self._seq, self._purpose, self._binding)
         return encode(Leg(key.sid, self._seq, self._purpose, mac))
 

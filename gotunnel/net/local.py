@@ -17,6 +17,7 @@ from zope.interface import implementer
 from gotunnel.address import HostPort
 from gotunnel.interfaces import ILocal
 from gotunnel.net.sockets import is_gone, linger_off, linger_reset, set_keepalive, set_nodelay
+from gotunnel.net.transports import close_as_lingering
 
 __all__ = ["Local", "LocalSink"]
 
@@ -73,6 +74,7 @@ class Local(Protocol):
         """Arm the reset, stop reading, and tell who made us."""
         sock: socket.socket = self.transport.getHandle()
         linger_reset(sock)
+        close_as_lingering(self.transport)
         set_nodelay(sock)
         set_keepalive(sock)
         self.transport.pauseProducing()

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import defer, endpoints, error
+from twisted.internet import endpoints, error
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import ServerFactory
@@ -24,7 +24,7 @@ from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.legstate import End
 
-__all__ = ["PortableRelay", "listen_failure"]
+__all__ = ["PortableRelay", "dial_failed", "listen_failure", "target_endpoint"]
 
 _LISTEN_CODES = {
     errno.EADDRINUSE: ("port_in_use", "another program on the server listens there"),
@@ -38,7 +38,6 @@ _LISTEN_CODES = {
 _DIAL_CODES: tuple[tuple[type[Exception], str, str], ...] = (
     (error.ConnectionRefusedError, "refused", "connection refused"),
     (error.TimeoutError, "timeout", "no answer in time"),
-    (defer.TimeoutError, "timeout", "no answer in time"),
     (error.DNSLookupError, "unknown_host", "the name does not resolve"),
 )
 _DIAL_ERRNOS = {
@@ -62,6 +61,7 @@ class PortableRelay:
     """See IRelay. One per process and role."""
 
     name = "portable"
+    own_tls = False
 
     def __init__(self, reactor: Any, dial_timeout: float = 10.0) -> None:
         self._reactor = reactor
@@ -81,12 +81,12 @@ class PortableRelay:
 
     def dial(self, target: Address, timeout: float) -> Deferred[Local]:
         """Connect to a target; see IRelay."""
-        dialled: Deferred[Any] = self._endpoint(target, timeout).connect(
+        dialled: Deferred[Any] = target_endpoint(self._reactor, target, timeout).connect(
             OneProtocol(lambda: Local(self.remember, self.forget))
         )
         # The endpoint's own time limit is for each address of a name, and not for looking it up.
-        dialled.addTimeout(timeout, self._reactor)
-        return dialled.addErrback(_dial_failed, target)
+        dialled.addTimeout(timeout, self._reactor, lambda _cancelled, _seconds: _timed_out(target))
+        return dialled.addErrback(dial_failed, target)
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> PortableLeg:
         """Take over an authenticated connection; see IRelay."""
@@ -111,16 +111,6 @@ class PortableRelay:
         self._locals.discard(local)
         self._watch.remove(local)
 
-    def _endpoint(self, target: Address, timeout: float) -> IStreamClientEndpoint:
-        if isinstance(target, UnixPath):
-            return endpoints.UNIXClientEndpoint(self._reactor, target.path, timeout=timeout)
-        try:
-            version = ipaddress.ip_address(target.host.partition("%")[0]).version
-        except ValueError:
-            return endpoints.HostnameEndpoint(self._reactor, target.host, target.port, timeout=timeout)
-        kind = endpoints.TCP4ClientEndpoint if version == 4 else endpoints.TCP6ClientEndpoint
-        return kind(self._reactor, target.host, target.port, timeout=timeout)
-
 
 class _Visitors(ServerFactory):
     """Makes a Local for each visitor of one port."""
@@ -139,7 +129,24 @@ class _Visitors(ServerFactory):
         self._on_visitor(local)
 
 
-def _dial_failed(failure: Failure, target: Address) -> Any:
+def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamClientEndpoint:
+    """Return what connects to a target. `timeout` (seconds) is for each address of a name, not for looking it up."""
+    if isinstance(target, UnixPath):
+        return endpoints.UNIXClientEndpoint(reactor, target.path, timeout=timeout)
+    try:
+        version = ipaddress.ip_address(target.host.partition("%")[0]).version
+    except ValueError:
+        return endpoints.HostnameEndpoint(reactor, target.host, target.port, timeout=timeout)
+    kind = endpoints.TCP4ClientEndpoint if version == 4 else endpoints.TCP6ClientEndpoint
+    return kind(reactor, target.host, target.port, timeout=timeout)
+
+
+def _timed_out(target: Address) -> Any:
+    raise DialFailed("timeout", f"{target}: no answer in time")
+
+
+def dial_failed(failure: Failure, target: Address) -> Any:
+    """Turn what such an endpoint failed with into DialFailed; for an errback."""
     if failure.check(DialFailed):
         return failure
     for kind, code, words in _DIAL_CODES:

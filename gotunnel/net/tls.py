@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL, crypto
+from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
+from service_identity.pyopenssl import extract_patterns
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
@@ -28,12 +32,14 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.errors import GotunnelError
 from gotunnel.wire.keys import NO_BINDING
 
 __all__ = [
+    "ServerNotTrusted",
     "ServerTls",
     "TlsFilesError",
     "client_creator",
@@ -41,6 +47,7 @@ __all__ = [
     "load_server_tls",
     "own_server_tls",
     "peer_leg_binding",
+    "target_creator",
 ]
 
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
@@ -54,12 +61,27 @@ class TlsFilesError(GotunnelError):
     """A key or certificate file cannot be used; the text says which and why, and never quotes a key."""
 
 
+class ServerNotTrusted(GotunnelError):
+    """A server's certificate is not from a trusted authority for its name; the text says why."""
+
+
+_BROKEN_CHAINS = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is self-signed",
+    26: "is not meant for a server",
+}
+"""Some of OpenSSL's X509_V_ERR codes (openssl-verification-options(1)) in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerTls:
     """What a server needs for TLS: the context for `TLSMemoryBIOFactory`, and what its legs are bound to."""
 
     options: CertificateOptions
     leg_binding: bytes
+    leg_context: ssl.SSLContext | None = None
+    """The same for legs on `net.biotls`, where the relay wants them there."""
 
 
 def own_server_tls(state: Path) -> ServerTls:
@@ -94,20 +116,28 @@ def client_creator(
     Raises TlsFilesError.
     """
     if ca is None:
-        return _TokenProves(CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_3).getContext(), server_name)
-    try:
-        loaded = x509.load_pem_x509_certificates(ca.read_bytes())
-        found = [Certificate(crypto.X509.from_cryptography(each)) for each in loaded]
-    except OSError as failed:
-        raise TlsFilesError(f"{ca}: {failed.strerror}") from None
-    except ValueError:
-        raise TlsFilesError(f"{ca}: there is no PEM certificate in it") from None
+        return _Unverified(CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_3).getContext(), server_name)
     creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
-        verify_name,
-        trustRoot=trustRootFromCertificates(found),
-        extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_3},
+        verify_name, trustRoot=_trust(ca), extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_3}
     )
-    return creator
+    return _Verified(creator, verify_name)
+
+
+def target_creator(ca: Path | None, name: str, verify: bool) -> IOpenSSLClientConnectionCreator:
+    """Return what makes TLS sessions (1.2 or newer) with a service that is none of ours.
+
+    Its certificate must be for `name` and signed by one of `ca` (PEM file; None: by one that the system trusts), unless
+    `verify` is False. Raises TlsFilesError.
+    """
+    try:
+        if verify:
+            creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
+                name, trustRoot=None if ca is None else _trust(ca)
+            )
+            return _Verified(creator, name)
+    except UnicodeError:
+        raise TlsFilesError(f"{name}: no certificate is for such a name; set server_name") from None
+    return _Unverified(CertificateOptions().getContext(), None if isIPAddress(name) or isIPv6Address(name) else name)
 
 
 def exporter_binding(transport: Any) -> bytes:
@@ -127,8 +157,8 @@ def peer_leg_binding(transport: Any) -> bytes:
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class _TokenProves:
-    """Makes sessions that accept any certificate, since the handshake inside proves the server."""
+class _Unverified:
+    """Makes sessions that accept any certificate: the handshake inside proves our server."""
 
     def __init__(self, context: SSL.Context, server_name: str | None) -> None:
         self._context = context
@@ -141,16 +171,56 @@ class _TokenProves:
         return connection
 
 
+def _trust(ca: Path) -> Any:
+    try:
+        loaded = x509.load_pem_x509_certificates(ca.read_bytes())
+    except OSError as failed:
+        raise TlsFilesError(f"{ca}: {failed.strerror}") from None
+    except ValueError:
+        raise TlsFilesError(f"{ca}: there is no PEM certificate in it") from None
+    return trustRootFromCertificates([Certificate(crypto.X509.from_cryptography(each)) for each in loaded])
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Verified:
+    """Makes sessions that accept only what a trusted authority has issued for `name`.
+
+    Twisted's own check accepts a certificate that carries no name at all, and logs a traceback for it (26.10); this one
+    accepts nothing that it has not verified.
+    """
+
+    def __init__(self, twisted: IOpenSSLClientConnectionCreator, name: str) -> None:
+        self._twisted = twisted
+        self._name = name
+        self._service: ServiceID = IPAddress_ID(name) if isIPAddress(name) or isIPv6Address(name) else DNS_ID(name)
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        def verify(_: SSL.Connection, certificate: crypto.X509, error: int, depth: int, good: int) -> bool:
+            problem = None if good else _BROKEN_CHAINS.get(error, "was not issued by a trusted authority")
+            if problem is None and depth == 0:
+                try:
+                    verify_service_identity(extract_patterns(certificate), [self._service], [])
+                except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not verified
+                    problem = f"is not for {self._name}"
+            if problem is not None:
+                tlsProtocol.failVerification(Failure(ServerNotTrusted(f"its certificate {problem}")))
+            return problem is None
+
+        connection = self._twisted.clientConnectionForTLS(tlsProtocol)
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
+        return connection
+
+
 def _server_tls(pem: bytes, path: Path) -> ServerTls:
     try:
         # First, as it refuses an encrypted key, where OpenSSL would ask the terminal for its pass phrase.
         key = serialization.load_pem_private_key(_block(pem, b"PRIVATE KEY"), None)
         chain = x509.load_pem_x509_certificates(pem)
-        own = PrivateCertificate.loadPEM(pem)
-    except (ValueError, TypeError, crypto.Error, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise TlsFilesError(f"{path}: there is no usable certificate and unencrypted key in PEM form") from None
     if _public(key.public_key()) != _public(chain[0].public_key()):
         raise TlsFilesError(f"{path}: the key does not belong to the certificate")
+    own = PrivateCertificate.loadPEM(pem)
     options = CertificateOptions(
         privateKey=own.privateKey.original,
         certificate=own.original,

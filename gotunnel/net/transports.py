@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.interfaces import IProtocol
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 
-__all__ = ["hand_over", "is_closing", "raw_socket", "tcp_transport", "unsent_bytes"]
+__all__ = ["close_as_lingering", "hand_over", "is_closing", "raw_socket", "tcp_transport", "unsent_bytes"]
 
 
 def tcp_transport(transport: Any) -> Any:
@@ -21,6 +21,15 @@ def raw_socket(transport: Any) -> socket.socket:
     """Return the kernel's socket of a TCP transport or of the one below TLS."""
     handle: socket.socket = tcp_transport(transport).getHandle()
     return handle
+
+
+def close_as_lingering(transport: Any) -> None:
+    """From now on a close is what the socket's SO_LINGER makes of it.
+
+    Twisted shuts a socket down in order ahead of every close that is no abort, also when the reactor stops under a
+    stream: that sends FIN, and a lingering reset comes too late.
+    """
+    tcp_transport(transport)._shouldShutdown = False
 
 
 def unsent_bytes(transport: Any) -> int:

@@ -147,7 +147,7 @@ class ServerGreeting(Protocol):
         session.control = control
         self._over = True
         self._door.leave()
-        payload = handshake.established(hub.limits, config.heartbeat, config.heartbeat_timeout)
+        payload = handshake.established(hub.limits, config.heartbeat, config.heartbeat_timeout, hub.leg_sni)
         self.transport.write(encode_frame(payload))
         hand_over(self.transport, control, b"")
         hub.begin(session, name, instance, self._number, decision)

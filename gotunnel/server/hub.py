@@ -34,6 +34,10 @@ LAST_WORDS = 3.0
 """Seconds, once visitors are cut, for resets and errors to reach the clients."""
 
 
+LEG_SNI = "legs.gotunnel"
+"""The server name that `auth_ok` gives to clients for their legs."""
+
+
 class Hub:
     """The server's shared state. Made once by the service and dies with it."""
 
@@ -45,6 +49,7 @@ class Hub:
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
+        self.leg_sni = LEG_SNI if tls is not None and tls.leg_context is not None else None
         limits = config.limits
         self.rights = Rights(
             PortSet.parse(config.allow_ports), frozenset({port}), limits.mappings, limits.legs, limits.visitors

@@ -27,6 +27,8 @@ __all__ = ["Peer"]
 
 GRACE = 30.0
 """Seconds that listeners outlive a lost session (protocol, section 4)."""
+REOPEN = 5.0
+"""Seconds between attempts to open the port of a target that is up again, when a program outside has taken it."""
 
 
 class Peer:
@@ -48,6 +50,8 @@ class Peer:
         self._stopped = False
         self._grace: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
+        self._to_reopen: set[str] = set()
+        self._reopening: IDelayedCall | None = None
 
     # Sessions.
 
@@ -131,26 +135,44 @@ class Peer:
                 )  # fmt: skip
 
     async def _set_state(self, name: str, up: bool, reason: str) -> None:
+        self._to_reopen.discard(name)
         mapping = self.mappings.get(name)
         if mapping is None or up == (mapping.suspended is None):
             return
         if up:
             try:
+                self.rights.check_port(mapping.bind, mapping.port)
                 mapping.resume()
             except PortUnavailable as refused:
-                mapping.suspended = refused.reason
                 self.log.error(
-                    "mapping {mapping} of client {client} cannot open again: {reason}",
-                    mapping=name, client=self.name, reason=refused.reason,
+                    "mapping {mapping} of client {client} cannot open again: {reason}; next try in {seconds:g} s",
+                    mapping=name, client=self.name, reason=refused.reason, seconds=REOPEN,
                 )  # fmt: skip
+                self._to_reopen.add(name)
+                if self._reopening is None:
+                    self._reopening = self._clock.callLater(REOPEN, self._reopen)
                 return
         else:
             await mapping.suspend(reason)
+            for waiting in self.waiting.values():
+                self._turn_away(waiting.take_all(name), Outcome.MAPPING_DOWN)
         self.log.info(
             "mapping {mapping} of client {client} is {state} at {address}: {reason}",
             mapping=name, client=self.name, state="up" if up else "down", address=str(mapping.address),
             reason=printable(reason),
         )  # fmt: skip
+
+    def _reopen(self) -> None:
+        self._reopening = None
+
+        async def reopen() -> None:
+            async with self._turn:
+                for name in tuple(self._to_reopen):
+                    await self._set_state(name, True, "its port is free again")
+
+        Deferred.fromCoroutine(reopen()).addErrback(
+            lambda failure: self.log.failure("opening ports of client {client} again", failure, client=self.name)
+        )
 
     # Visitors.
 
@@ -215,8 +237,8 @@ class Peer:
         mapping = self.mappings.get(request.name)
         if mapping is not None and (mapping.bind, mapping.wanted, mapping.plain) == (bind, request.remote_port, plain):
             self.rights.check_port(bind, mapping.port)
-            if mapping.suspended is not None:
-                mapping.resume()  # "ok" is to mean that visitors can connect; a target that is down is said anew
+            if mapping.suspended is not None and request.name not in self._named:
+                mapping.resume()  # a session that is new here says anew which targets are down
             return mapping
         if mapping is not None:
             await self._close([request.name], self.session)
@@ -264,6 +286,9 @@ class Peer:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
 
     def _cancel_grace(self) -> None:
         grace, self._grace = self._grace, None

@@ -15,11 +15,14 @@ from gotunnel.address import HostPort
 from gotunnel.core.admission import Admission, Ticket
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
+from gotunnel.net.biotls import BioTls
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.sockets import set_nodelay
+from gotunnel.net.tls import ServerTls
 from gotunnel.net.transports import hand_over
 from gotunnel.server.greeting import ServerGreeting
-from gotunnel.server.hub import Hub
+from gotunnel.server.hub import LEG_SNI, Hub
+from gotunnel.wire.clienthello import server_name
 
 __all__ = ["Door", "Reception"]
 
@@ -103,6 +106,7 @@ class Door(Protocol):
         self._hub = reception.hub
         self._ticket: Ticket | None = None
         self._inside = False
+        self._first = b""  # of a TLS connection that has not told yet where it wants to go
         self._deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -117,19 +121,33 @@ class Door(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """The first bytes."""
+        data = self._first + data
         first, tls = data[0], self._hub.tls
-        greeting = ServerGreeting(self._hub, self, encrypted=first == TLS_HELLO)
         if first == TLS_HELLO and tls is not None:
-            wrapped = OneProtocol(lambda: greeting)
-            session = TLSMemoryBIOFactory(tls.options, False, wrapped).buildProtocol(self.transport.getPeer())
-            if session is not None:
-                hand_over(self.transport, session, data)
+            self._route_tls(tls, data)
         elif first == PLAIN_FRAME:
-            hand_over(self.transport, greeting, data)
+            hand_over(self.transport, ServerGreeting(self._hub, self, encrypted=False), data)
         else:
             if first == TLS_HELLO:
                 self.say("tls_off", "{address} speaks TLS, and server.tls.mode is off: closed")
             self.turn_out()
+
+    def _route_tls(self, tls: ServerTls, data: bytes) -> None:
+        """Start TLS. By the name that it asks for a leg is told from a control connection, where the two use different
+        libraries; a leg that does not say so works all the same."""
+        known, name = (True, None) if tls.leg_context is None else server_name(data)
+        if not known:
+            self._first = data
+            return
+        greeting = ServerGreeting(self._hub, self, encrypted=True)
+        session: Any
+        if tls.leg_context is not None and name == LEG_SNI:
+            session = BioTls(tls.leg_context, greeting, server_side=True)
+        else:
+            wrapped = OneProtocol(lambda: greeting)
+            factory = TLSMemoryBIOFactory(tls.options, False, wrapped, clock=self._hub.clock)
+            session = factory.buildProtocol(self.transport.getPeer())
+        hand_over(self.transport, session, data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Gone before the first byte."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from gotunnel.address import HostPort
-from gotunnel.config.model import ServerConfig
+from gotunnel.config.model import ServerConfig, TlsServerConfig
+from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
-from gotunnel.net.relay import PortableRelay, listen_failure
-from gotunnel.net.tls import ServerTls, load_server_tls, own_server_tls
+from gotunnel.net.choice import choose_relay
+from gotunnel.net.relay import listen_failure
+from gotunnel.net.legtls import server_leg_context
+from gotunnel.net.tls import OWN_FILE, ServerTls, load_server_tls, own_server_tls
 from gotunnel.server.hub import Hub
 from gotunnel.server.reception import Reception
 
@@ -47,13 +51,15 @@ class ServerService(Service):
 
     log = Logger()
 
-    def __init__(self, config: ServerConfig, reactor: Any, tls: ServerTls | None, listening: socket.socket) -> None:
+    def __init__(
+        self, config: ServerConfig, reactor: Any, relay: IRelay, tls: ServerTls | None, listening: socket.socket
+    ) -> None:
         self._reactor = reactor
         self._listening = listening
         self._port: IListeningPort | None = None
         host, port = listening.getsockname()[:2]
         self.address = HostPort(host, port)
-        self._relay = PortableRelay(reactor)
+        self._relay = relay
         self.hub = Hub(config, reactor, self._relay, tls, port)
         self._reception = Reception(self.hub)
 
@@ -90,12 +96,15 @@ def make_server(
 
     Raises TlsFilesError or PortUnavailable.
     """
-    if config.tls.mode == "off":
-        tls = None
-    elif config.tls.cert is not None and config.tls.key is not None:
-        tls = load_server_tls(config.tls.cert, config.tls.key)
-    else:
-        tls = own_server_tls(state_dir)
+    relay = choose_relay(config.relay, reactor)
+    tls = None if config.tls.mode == "off" else _tls(config.tls, state_dir, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    return ServerService(config, reactor, tls, listening)
+    return ServerService(config, reactor, relay, tls, listening)
+
+
+def _tls(config: TlsServerConfig, state_dir: Path, *, legs: bool) -> ServerTls:
+    own = state_dir / OWN_FILE
+    cert, key = config.cert or own, config.key or own
+    tls = own_server_tls(state_dir) if config.cert is None else load_server_tls(cert, key)
+    return replace(tls, leg_context=server_leg_context(cert, key)) if legs else tls

@@ -46,6 +46,8 @@ PROBE_AFTER = 10.0
 """Seconds without a frame after which a leg is tried before it gets a visitor (protocol, section 5)."""
 REQUESTS = 64
 """Requests that may wait for their answer; a client that sends more without reading is cut."""
+STATES = 4096
+"""Changes of state that may wait. They have no answer to read first: all targets of a client can go at once."""
 LEGS_PER_REQUEST = 4096
 """The most that one need_legs can say."""
 
@@ -78,6 +80,7 @@ class ServerSession:
         self._lost = False
         self._asked_to_drain = False
         self._requests: deque[Message] = deque()
+        self._states = 0  # how many of them are changes of state
         self._answering = False
 
     @property
@@ -297,9 +300,10 @@ class ServerSession:
     # Messages.
 
     def _on_request(self, request: Message) -> None:
-        if len(self._requests) >= REQUESTS:
-            raise RemoteProtocolError("too many requests without waiting for answers", "limit")
         self._requests.append(request)
+        self._states += isinstance(request, MappingState)
+        if self._states > STATES or len(self._requests) - self._states > REQUESTS:
+            raise RemoteProtocolError("too many requests without waiting for answers", "limit")
         if not self._answering:
             self._answering = True
             Deferred.fromCoroutine(self._answer_all()).addErrback(self._failed)
@@ -309,6 +313,7 @@ class ServerSession:
         try:
             while self._requests and not self.over:
                 request = self._requests.popleft()
+                self._states -= isinstance(request, MappingState)
                 await _REQUESTS[type(request)](self, request)
         finally:
             self._answering = False

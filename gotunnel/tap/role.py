@@ -13,6 +13,7 @@ from twisted.python import usage
 
 from gotunnel import __version__
 from gotunnel.logs import Logger, set_level
+from gotunnel.net.choice import install_reactor
 from gotunnel.net.clock import use_monotonic
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.shutdown import TwoStepStop
@@ -96,7 +97,8 @@ class RoleOptions(usage.Options):
     ]
 
     def parseOptions(self, options: list[str] | None = None) -> None:
-        """Called by twistd with the words after the role's name."""
+        """Called by twistd with the words after the role's name; there is no reactor yet unless `--reactor` named one."""
+        install_reactor()
         with one_line_errors(self.role.program):
             super().parseOptions(options)
 

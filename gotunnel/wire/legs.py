@@ -16,6 +16,7 @@ __all__ = [
     "PROBE_FRAME",
     "LegDecoder",
     "LegFrame",
+    "checked_header",
     "data_header",
     "encode_leg_frame",
 ]
@@ -63,6 +64,23 @@ DONE_FRAME = encode_leg_frame(LegFrame.DONE)
 PROBE_FRAME = encode_leg_frame(LegFrame.PROBE)
 
 
+def checked_header(header: int) -> tuple[LegFrame, int]:
+    """Return the type and length that a header announces. Raises RemoteProtocolError for what is not allowed."""
+    number, length = header >> 24, header & MAX_DATA_BYTES
+    if number >= len(_TYPES):
+        raise RemoteProtocolError(f"a leg frame of unknown type {number}")
+    kind = _TYPES[number]
+    if kind is LegFrame.DATA:
+        if not length:
+            raise RemoteProtocolError("an empty DATA frame")
+    elif kind in _BODIES:
+        if not 0 < length <= MAX_BODY_BYTES:
+            raise RemoteProtocolError(f"a {kind.name} frame with a body of {length} bytes")
+    elif length:
+        raise RemoteProtocolError(f"a {kind.name} frame with a body of {length} bytes")
+    return kind, length
+
+
 class LegDecoder:
     """Turns received bytes into (type, body) pairs, one at a time, so that its owner may stop between two of them.
 
@@ -98,7 +116,7 @@ class LegDecoder:
             return None
         start = self._position + HEADER_BYTES
         header = int.from_bytes(self._buffer[self._position : start], "big")
-        kind, length = self._checked(header >> 24, header & MAX_DATA_BYTES)
+        kind, length = checked_header(header)
         if kind is LegFrame.DATA:
             self._position, self._left = start, length
             return self._piece() if self.buffered else None
@@ -113,18 +131,3 @@ class LegDecoder:
         self._left -= len(piece)
         self._position = end
         return LegFrame.DATA, piece
-
-    @staticmethod
-    def _checked(number: int, length: int) -> tuple[LegFrame, int]:
-        if number >= len(_TYPES):
-            raise RemoteProtocolError(f"a leg frame of unknown type {number}")
-        kind = _TYPES[number]
-        if kind is LegFrame.DATA:
-            if not length:
-                raise RemoteProtocolError("an empty DATA frame")
-        elif kind in _BODIES:
-            if not 0 < length <= MAX_BODY_BYTES:
-                raise RemoteProtocolError(f"a {kind.name} frame with a body of {length} bytes")
-        elif length:
-            raise RemoteProtocolError(f"a {kind.name} frame with a body of {length} bytes")
-        return kind, length

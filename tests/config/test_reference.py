@@ -39,6 +39,8 @@ class TableTests(FileTestCase):
             ("client.name", "required"),
             ("client.mappings[].remote", "required"),
             ("client.mappings[].encrypt", "`true`"),
+            ("client.mappings[].health.interval", "`10`"),
+            ("client.mappings[].health.tls.verify", "`true`"),
         ):
             self.assertEqual(cells[key][2], default, key)
 
@@ -48,6 +50,8 @@ class TableTests(FileTestCase):
         self.assertEqual(cells["server.log_level"][1], "debug, info, warn, error")
         self.assertEqual(cells["client.heartbeat_interval"][1], "seconds, 0.1 to 3600")
         self.assertEqual(cells["server.tls.cert"][1], "path of a file")
+        self.assertEqual(cells["client.mappings[].health"][1], "tcp, http, false or group")
+        self.assertEqual(cells["client.mappings[].health.tls"][1], "true, false or group")
         self.assertEqual((cells["server.tls"][1], cells["client.mappings"][1]), ("group", "list of groups"))
 
     def test_defaults_load(self) -> None:
@@ -77,6 +81,9 @@ class SchemaTests(FileTestCase):
         for path, _ in walk():
             self.assertIn(f'"{path[-1]}"', text)
         self.assertIs(schema()["additionalProperties"], False)
+        health = schema()["$defs"]["MappingConfig"]["properties"]["health"]["anyOf"]
+        self.assertEqual(health[0], {"enum": ["tcp", "http", False]})
+        self.assertIn("#/$defs/HealthConfig", json.dumps(health[1]))
         self.assertEqual(
             schema()["$defs"]["ServerConfig"]["properties"]["log_level"]["enum"],
             ["debug", "info", "warn", "error"],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gotunnel.address import HostPort
 from gotunnel.config.explain import explain
+from gotunnel.config.health import HealthConfig
 from gotunnel.config.load import load
 from gotunnel.config.tree import walk
 from tests.config.files import TOKEN, FileTestCase
@@ -97,8 +98,11 @@ class SampleTests(FileTestCase):
                 differs,
                 {"tls"}
                 if role == "server"
-                else {"tls", "local_ports", "remote_port", "mappings", "heartbeat_interval"},
+                else {"tls", "local_ports", "remote_port", "mappings", "heartbeat_interval", "health_check_interval"},
             )
+            if role == "client":
+                self.assertEqual(after.mappings[2].health, HealthConfig())
+                self.assertEqual(before.mappings[-1].health.status, after.mappings[-1].health.status)
 
     def test_index(self) -> None:
         """The index names every file of the folder."""

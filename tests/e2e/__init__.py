@@ -1,1 +1,1 @@
-"""The whole thing: real server and client processes, real peers (nginx, HAProxy, curl), on loopback and in network namespaces."""
+"""The whole thing: real processes of both roles, real peers (nginx, HAProxy, curl), loopback and network namespaces."""

@@ -6,10 +6,8 @@ Every log of every test is searched at its end for tracebacks, unhandled errors 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,96 +18,14 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+from tests.e2e.program import RUNNERS, TWISTD, Program, need, read_all, read_exactly
 from tests.processes import DEADLINE, ProcessTestCase
 
 __all__ = ["FORBIDDEN", "RUNNERS", "TWISTD", "Program", "TunnelTestCase", "need", "read_all", "read_exactly"]
 
-TWISTD = "from twisted.scripts.twistd import run; run()"
-
-RUNNERS: Mapping[str, Sequence[str]] = {
-    "command": ("-c", "from gotunnel.cli.roles import {role}; {role}(prog_name='gotunnel-{role}')"),
-    "twistd": ("-c", TWISTD, "-n", "--pidfile={name}.pid", "gotunnel-{role}"),
-    "twist": ("-m", "twisted", "gotunnel-{role}"),
-}
-"""What stands behind `python` and in front of a role's own options. The first is what the console scripts do."""
-
 FORBIDDEN = re.compile(r"Traceback|Unhandled|\[critical\]|ResourceWarning")
 
 _RANDOM = random.SystemRandom()
-
-
-def need(program: str, package: str | None = None) -> str:
-    """Return the path of a program that a test runs; skip the test where it is missing."""
-    # A user's PATH has no sbin on Debian.
-    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
-        raise SkipTest(f"{program} is not installed: apt install {package or program}")
-    return found
-
-
-class Program:
-    """A process of a test, with all that it says in one file."""
-
-    def __init__(self, case: TunnelTestCase, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.name = name
-        self.process = process
-        self.log = log
-        self._case = case
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def said(self) -> str:
-        """All that it has printed and logged so far."""
-        return self.log.read_text(errors="backslashreplace")
-
-    def count(self, pattern: str) -> int:
-        """Return how often `pattern` stands in its log."""
-        return len(re.findall(pattern, self.said))
-
-    def wait_for(self, pattern: str, times: int = 1) -> re.Match[str]:
-        """Wait until its log has `pattern` for the `times`-th time, and return that match."""
-        found: list[re.Match[str]] = []
-
-        def seen() -> bool:
-            ended = self.process.poll() is not None
-            found[:] = re.finditer(pattern, self.said)
-            if len(found) < times and ended:
-                self._case.fail(f"{self.name} ended with {self.process.returncode}, no {pattern!r}:\n{self.said}")
-            return len(found) >= times
-
-        try:
-            self._case.wait_until(seen, f"{pattern!r} in the log of {self.name}")
-        except self._case.failureException as failure:
-            raise self._case.failureException(f"{failure}\n{self.said}") from None
-        return found[times - 1]
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it as the kernel would: no last word."""
-        self.process.kill()
-        self.process.wait(DEADLINE)
-
-    def stop(self) -> int:
-        """End it in order; return the exit code."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.wait()
-
-    def wait(self) -> int:
-        """Wait for its end; return the exit code."""
-        try:
-            return self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            self._case.fail(f"{self.name} did not end:\n{self.said}")
-
-    def rss(self) -> int:
-        """Return the bytes of memory that are resident."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
 
 
 class TunnelTestCase(ProcessTestCase):
@@ -151,7 +67,9 @@ class TunnelTestCase(ProcessTestCase):
 
     # Processes.
 
-    def launch(self, name: str, command: Sequence[str | Path], *, cwd: Path | None = None, **more: str) -> Program:
+    def launch(
+        self, name: str, command: Sequence[str | Path], *, cwd: Path | None = None, **more: str
+    ) -> Program:
         """Start a command; `more` adds to the environment. What still runs when the test ends is killed."""
         log = self.folder / f"{name}.{len(self.programs)}.log"
         with log.open("wb") as output:
@@ -184,7 +102,14 @@ class TunnelTestCase(ProcessTestCase):
         words = [word.format(role=role, name=name) for word in RUNNERS[runner]]
         return self.launch(name, [*prefix, sys.executable, *words, *options], cwd=cwd, **more)
 
-    def server(self, *, name: str = "server", runner: str = "command", env: Mapping[str, str] | None = None, **keys: Any) -> Program:
+    def server(
+        self,
+        *,
+        name: str = "server",
+        runner: str = "command",
+        env: Mapping[str, str] | None = None,
+        **keys: Any,
+    ) -> Program:
         """Start a server on `self.host`, and wait until it listens; `keys` add to its section."""
         section = {"addr": f"{self.host}:{self.control}", "token": self.token, "drain_timeout": 1, **keys}
         path = self.write(f"{name}.yaml", {"server": section})
@@ -234,7 +159,9 @@ class TunnelTestCase(ProcessTestCase):
 
     # Visitors.
 
-    def visit(self, port: int, host: str | None = None, *, receive_buffer: int | None = None) -> socket.socket:
+    def visit(
+        self, port: int, host: str | None = None, *, receive_buffer: int | None = None
+    ) -> socket.socket:
         """Connect as a visitor; the socket is closed when the test ends."""
         visitor = socket.socket()
         self.addCleanup(visitor.close)
@@ -283,23 +210,6 @@ class TunnelTestCase(ProcessTestCase):
                 self.fail(f"{found.group()} in {path.name}:\n{text[-8000:]}")
             for secret in (*self.secrets, self.token):
                 self.assertNotIn(secret, text, f"a token is in {path.name}")
-
-
-def read_all(sock: socket.socket) -> bytes:
-    """Read to the end of the stream."""
-    parts = []
-    while part := sock.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def read_exactly(sock: socket.socket, count: int) -> bytes:
-    """Read so many bytes, or fewer if the stream ends before."""
-    parts: list[bytes] = []
-    while count and (part := sock.recv(min(count, 1 << 16))):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Machines for tests: network namespaces of this machine, joined by a wire, where ports and addresses are ours alone."""
+"""Machines for tests: network namespaces on one wire, where all ports and addresses are ours alone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def machines(case: ProcessTestCase, *addresses: str) -> list[Machine]:
     for number, address in enumerate(addresses):
         holder = _hold(case, *bridge.prefix, "unshare", "--net")
         machine = Machine(address, (*enter, str(holder)))
-        bridge.run("ip", "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", str(holder))
+        bridge.run(
+            "ip", "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", str(holder)
+        )
         bridge.run("ip", "link", "set", f"port{number}", "master", "wire", "up")
         machine.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
         machine.run("ip", "link", "set", "eth0", "up")

@@ -18,6 +18,8 @@ from cryptography.x509.oid import NameOID
 from tests.e2e.harness import Program, TunnelTestCase, need
 from tests.processes import DEADLINE
 
+Key = ec.EllipticCurvePrivateKey
+
 __all__ = ["Service", "authority", "echo", "haproxy", "nginx"]
 
 
@@ -25,7 +27,9 @@ class Service:
     """A TCP service of the test itself: each connection runs `serve` in a thread of its own. `endings` holds what
     ended those that raised OSError: what a target saw."""
 
-    def __init__(self, case: TunnelTestCase, serve: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, case: TunnelTestCase, serve: Callable[[socket.socket], None], host: str = "127.0.0.1"
+    ) -> None:
         self._serve = serve
         self._listening = socket.create_server((host, 0), backlog=1024)
         self.port: int = self._listening.getsockname()[1]
@@ -82,13 +86,16 @@ def echo(connection: socket.socket) -> None:
         connection.sendall(data)
 
 
-def nginx(case: TunnelTestCase, servers: str, *, name: str = "nginx", prefix: tuple[str, ...] = ()) -> Program:
+def nginx(
+    case: TunnelTestCase, servers: str, *, name: str = "nginx", prefix: tuple[str, ...] = ()
+) -> Program:
     """Start nginx with `server` blocks of ours. Its folder is `folder/NAME`; answers are waited for by the caller."""
     program = need("nginx")
     root = case.folder / name
     (root / "www").mkdir(parents=True)
     temporary = "".join(
-        f"  {kind}_temp_path {root}/tmp-{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"  {kind}_temp_path {root}/tmp-{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     config = f"""\
 daemon off;
@@ -130,7 +137,7 @@ def authority(folder: Path, *addresses: str, name: str = "kubernetes") -> tuple[
     """Make a CA and a certificate of it for `name` and `addresses`; return the files of CA, certificate and key."""
     now = datetime.datetime.now(datetime.timezone.utc)
 
-    def issue(subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey, ca: bool) -> bytes:
+    def issue(subject: str, key: Key, issuer: str, signer: Key, ca: bool) -> bytes:
         names: list[x509.GeneralName] = [x509.DNSName(subject)]
         names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         builder = (

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 
 from tests.e2e.harness import TunnelTestCase
-from tests.e2e.peers import Service
 from tests.processes import DEADLINE
 
 __all__ = ["CHUNK", "Pump", "drain", "source"]
@@ -75,7 +74,9 @@ class Pump:
             except OSError as error:
                 self.ending = error
 
-        self._sock.settimeout(None)  # a test waits for it with a deadline of its own, and its end closes the socket
+        self._sock.settimeout(
+            None
+        )  # a test waits for it with a deadline of its own, and its end closes the socket
         self._thread = threading.Thread(target=guarded, daemon=True)
         self._thread.start()
         return self

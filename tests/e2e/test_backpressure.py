@@ -29,7 +29,7 @@ class BackpressureTests(TunnelTestCase):
         self.addCleanup(taken.close)
         self.targets.append(taken)
 
-    def start(self, *, encrypt: bool) -> list[Program]:
+    def start_tunnel(self, *, encrypt: bool) -> list[Program]:
         """Start both roles, and let some bytes flow, so that what is allocated once is."""
         self.public, warm = self.port(), self.port()
         server = self.server(allow_plain_legs=True)
@@ -57,29 +57,31 @@ class BackpressureTests(TunnelTestCase):
         held = self.stable(lambda: offer.moved, "what the sender got rid of")
         grown = [program.rss() - size for program, size in zip(programs, before, strict=True)]
         self.assertLess(held, OFFERED // 4, "the kernel's buffers cannot hold so much")
-        self.assertLess(max(grown), ALLOWED, f"server and client grew by {grown} bytes while {held} were under way")
+        self.assertLess(
+            max(grown), ALLOWED, f"server and client grew by {grown} bytes while {held} were under way"
+        )
         self.assertEqual(len(read_exactly(receiver, 2 * held)), 2 * held)
 
     def test_download(self) -> None:
         """A visitor does not read."""
-        programs = self.start(encrypt=True)
+        programs = self.start_tunnel(encrypt=True)
         visitor, target = self.pair()
         self.check(programs, target, visitor)
 
     def test_upload(self) -> None:
         """A target does not read."""
-        programs = self.start(encrypt=True)
+        programs = self.start_tunnel(encrypt=True)
         visitor, target = self.pair()
         self.check(programs, visitor, target)
 
     def test_plain_download(self) -> None:
         """The same on a leg without TLS."""
-        programs = self.start(encrypt=False)
+        programs = self.start_tunnel(encrypt=False)
         visitor, target = self.pair()
         self.check(programs, target, visitor)
 
     def test_plain_upload(self) -> None:
         """The same on a leg without TLS."""
-        programs = self.start(encrypt=False)
+        programs = self.start_tunnel(encrypt=False)
         visitor, target = self.pair()
         self.check(programs, visitor, target)

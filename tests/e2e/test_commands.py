@@ -15,7 +15,9 @@ class CommandTests(TunnelTestCase):
     """`gotunnel WORD …`; only `expose` meets a server."""
 
     def gotunnel(self, *words: object, **more: str) -> Program:
-        return self.launch(f"gotunnel-{words[0]}", [sys.executable, "-m", "gotunnel", *map(str, words)], **more)
+        return self.launch(
+            f"gotunnel-{words[0]}", [sys.executable, "-m", "gotunnel", *map(str, words)], **more
+        )
 
     def expose(self, *words: object, **more: str) -> Program:
         environment = {"GOTUNNEL_TOKEN": self.token, **more}
@@ -46,7 +48,9 @@ class CommandTests(TunnelTestCase):
 
     def test_check_bad_file(self) -> None:
         """All mistakes of both sections, a line each; exit code 2, and the token that is too short is not shown."""
-        program = self.gotunnel("check", self.write("bad.yaml", "server:\n  token: qwe9Pz\nclient:\n  name: a\n"))
+        program = self.gotunnel(
+            "check", self.write("bad.yaml", "server:\n  token: qwe9Pz\nclient:\n  name: a\n")
+        )
         self.secrets.append("qwe9Pz")
         self.assertEqual(program.wait(), 2)
         for key in ("server.token", "client.token", "client.server_addr"):
@@ -58,7 +62,9 @@ class CommandTests(TunnelTestCase):
         self.server()
         public = self.port()
         program = self.expose(service.port, "--remote", public)
-        program.wait_for(rf"(?m)^{self.host}:{public} reaches 127\.0\.0\.1:{service.port}\. Ctrl-C ends it\.$")
+        program.wait_for(
+            rf"(?m)^{self.host}:{public} reaches 127\.0\.0\.1:{service.port}\. Ctrl-C ends it\.$"
+        )
         self.assert_echo(public)
         program.signal(signal.SIGINT)
         self.assertEqual(program.wait(), 0)

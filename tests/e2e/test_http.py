@@ -26,7 +26,10 @@ class HttpTests(TunnelTestCase):
         """Start all; return the server and the public port, when the first page has come."""
         self.curl_path = need("curl")
         upstream = self.port()
-        nginx(self, f"  server {{ listen {self.host}:{upstream}{listen}; location = /up {{ return 204; }}\n{more} }}")
+        nginx(
+            self,
+            f"  server {{ listen {self.host}:{upstream}{listen}; location = /up {{ return 204; }}\n{more} }}",
+        )
         self.wait_until(lambda: not self.refused(upstream), "nginx")
         server, _, public = self.tunnel(f"{self.host}:{upstream}", **keys)
         self.www = self.folder / "nginx" / "www"
@@ -81,7 +84,13 @@ class HttpTests(TunnelTestCase):
         trace = self.folder / "trace"
         self.curl(
             *("--header", "Expect: 100-continue", "--expect100-timeout", str(DEADLINE)),
-            *("--trace-ascii", str(trace), "--upload-file", "upload", f"http://{self.host}:{public}/put/upload"),
+            *(
+                "--trace-ascii",
+                str(trace),
+                "--upload-file",
+                "upload",
+                f"http://{self.host}:{public}/put/upload",
+            ),
         )
         self.assertIn("100 Continue", trace.read_text(errors="replace"))
         self.assertEqual(hashlib.sha256((self.www / "put" / "upload").read_bytes()).hexdigest(), wanted)
@@ -129,7 +138,9 @@ class HttpTests(TunnelTestCase):
             while not head.endswith(b"\r\n\r\n"):
                 head += read_exactly(connection, 1)
             assert b"upgrade: frames" in head.lower()
-            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: frames\r\n\r\n")
+            connection.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: frames\r\n\r\n"
+            )
             connection.sendall(b"\0\5hello")
             while size := int.from_bytes(read_exactly(connection, 2), "big"):
                 frame = read_exactly(connection, size)
@@ -137,8 +148,10 @@ class HttpTests(TunnelTestCase):
             connection.sendall(b"\0\3bye")
 
         service = Service(self, upgraded)
-        headers = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
-        _, public = self.publish(f"location /ws {{ proxy_pass http://{service.address}; {headers} }}")
+        headers = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+        _, public = self.publish(
+            f"location /ws {{ proxy_pass http://{service.address}; proxy_http_version 1.1; {headers} }}"
+        )
         with self.visit(public) as visitor:
             visitor.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: frames\r\n\r\n")
             head = b""

@@ -64,7 +64,7 @@ class KillTests(TunnelTestCase):
         """Kill a role while curl loads what has no length, whose end only the connection tells."""
 
         def page(connection: socket.socket) -> None:
-            while not read_exactly(connection, 1) == b"\n":
+            while read_exactly(connection, 1) != b"\n":
                 pass
             connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
             source(ENDLESS)(connection)
@@ -73,7 +73,16 @@ class KillTests(TunnelTestCase):
         server, client, public = self.tunnel(target.address)
         taken = self.folder / "taken"
         loading = self.launch(
-            "curl", [need("curl"), "--silent", "--show-error", "--http1.0", "-o", taken, f"http://{self.host}:{public}/"]
+            "curl",
+            [
+                need("curl"),
+                "--silent",
+                "--show-error",
+                "--http1.0",
+                "-o",
+                taken,
+                f"http://{self.host}:{public}/",
+            ],
         )
         self.wait_until(lambda: taken.exists() and taken.stat().st_size > ENOUGH, "a download that flows")
         self.victim(role, server, client).kill()

@@ -21,7 +21,9 @@ class JsonTests(TunnelTestCase):
         service = Service(self, echo)
         public = self.port()
         address = f"{self.host}:{self.control}"
-        server_file = self.write("server.yaml", {"server": {"addr": address, "token": self.token, "log_level": "debug"}})
+        server_file = self.write(
+            "server.yaml", {"server": {"addr": address, "token": self.token, "log_level": "debug"}}
+        )
         server = self.role("server", ["--config", server_file, "--log-format", "json"])
         server.wait_for("server listening for clients")
         client_file = self.write(

@@ -88,7 +88,10 @@ class MappingTests(TunnelTestCase):
         port = self.port()
         self.server()
         client = self.client(
-            {name: (service.address, f"{host}:{port}") for name, service, host in zip("ab", services, hosts, strict=True)}
+            {
+                name: (service.address, f"{host}:{port}")
+                for name, service, host in zip("ab", services, hosts, strict=True)
+            }
         )
         self.assertEqual(client.count("refused"), 0)
         self.assert_answers(port, "first", hosts[0])
@@ -110,9 +113,13 @@ class MappingTests(TunnelTestCase):
         ports = self.port(), self.port()
         self.server()
         self.client({"web": (first.address, ports[0])}, name="one")
-        other = self.client({"mine": (second.address, ports[1]), "web": (second.address, ports[0])}, name="two", ready=False)
+        other = self.client(
+            {"mine": (second.address, ports[1]), "web": (second.address, ports[0])}, name="two", ready=False
+        )
         other.wait_for("mapping mine open")
-        other.wait_for(rf"mapping web refused by the server: port {ports[0]}: port_in_use: .*choose another one")
+        other.wait_for(
+            rf"mapping web refused by the server: port {ports[0]}: port_in_use: .*choose another one"
+        )
         self.assert_answers(ports[0], "of the first")
         self.assert_answers(ports[1], "of the second")
 
@@ -121,7 +128,9 @@ class MappingTests(TunnelTestCase):
         inside, outside = self.named("inside"), self.named("outside")
         ports = self.port(), self.port()
         server = self.server(allow_plain_legs=True)
-        self.client({"inside": (inside.address, ports[0]), "outside": (outside.address, ports[1])}, plain=("outside",))
+        self.client(
+            {"inside": (inside.address, ports[0]), "outside": (outside.address, ports[1])}, plain=("outside",)
+        )
         server.wait_for(r"mapping outside .* open at .*legs without TLS")
         self.assert_answers(ports[0], "inside")
         self.assert_answers(ports[1], "outside")

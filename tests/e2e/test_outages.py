@@ -63,7 +63,9 @@ class OneNameTests(TunnelTestCase):
         service = Service(self, echo)
         server, client, public = self.tunnel(service.address)
         second = self.client({"web": ("127.0.0.1:9", public)}, ready=False)
-        second.wait_for("does not let us in: .*name_in_use.*give each.* a name of (its|their) own.*; next try in")
+        second.wait_for(
+            "does not let us in: .*name_in_use.*give each.* a name of (its|their) own.*; next try in"
+        )
         server.wait_for("another running client calls itself client.*give each client a name of its own")
         self.assert_echo(public)
         self.assertEqual(client.count("lost|refused"), 0)

@@ -1,5 +1,5 @@
-"""The deployment that gotunnel was made for: a Kubernetes control plane at home, workers in a cloud, and the files of its
-document as they are printed. The machines are network namespaces, so that no port and no path has to be another one.
+"""The deployment that gotunnel was made for: a Kubernetes control plane at home, workers in a cloud, and the files of
+its document as they are printed. The machines are network namespaces, so that no port and no path has to change.
 
 Replaced in the files: the token's placeholder, and `your-controller-public-ip`. What stands for kube-apiserver and
 kubelet is nginx with a certificate of the cluster's CA, and every request checks that certificate.
@@ -101,9 +101,19 @@ class _ClusterTestCase(TunnelTestCase):
 
     def fetch(self, machine: Machine, url: str, ca: Path, resolve: str | None = None) -> str:
         """Fetch a page on a machine, with full verification of the certificate; "" if that fails."""
-        command = [*machine.prefix, need("curl"), "--silent", "--cacert", str(ca), "--max-time", str(DEADLINE)]
+        command = [
+            *machine.prefix,
+            need("curl"),
+            "--silent",
+            "--cacert",
+            str(ca),
+            "--max-time",
+            str(DEADLINE),
+        ]
         command += ["--resolve", resolve] if resolve else []
-        done = subprocess.run([*command, url], capture_output=True, text=True, check=False, env=self.environment())
+        done = subprocess.run(
+            [*command, url], capture_output=True, text=True, check=False, env=self.environment()
+        )
         return done.stdout if done.returncode == 0 else ""
 
     def assert_reached(self, machine: Machine, name: str, address: str, ca: Path) -> None:
@@ -131,7 +141,9 @@ class PrintedFilesTests(_ClusterTestCase):
         both = SERVER + CLIENT
         self.start_server(controller, both)
         client = self.start_client(controller, self.filled(both))
-        client.wait_for(r"mapping .* refused by the server: port 6443: port_in_use: .*choose another one .*remote_port")
+        client.wait_for(
+            r"mapping .* refused by the server: port 6443: port_in_use: .*choose another one .*remote_port"
+        )
         self.assertEqual(client.stop(), 0)
 
         client = self.start_client(controller, self.filled(both) + "  remote_port: 16443\n", "cured")
@@ -139,7 +151,9 @@ class PrintedFilesTests(_ClusterTestCase):
         self.assert_reached(worker, "apiserver", f"{CONTROLLER}:16443", ca)
 
         haproxy(self, f"{CONTROLLER}:6443", "127.0.0.1:16443", prefix=controller.prefix)
-        self.wait_until(lambda: self.fetch(worker, f"https://{CONTROLLER}:6443/", ca) != "", "an answer through HAProxy")
+        self.wait_until(
+            lambda: self.fetch(worker, f"https://{CONTROLLER}:6443/", ca) != "", "an answer through HAProxy"
+        )
         self.assert_reached(worker, "apiserver", f"{CONTROLLER}:6443", ca)
 
     def test_server_on_the_public_address(self) -> None:
@@ -166,7 +180,9 @@ class PrintedFilesTests(_ClusterTestCase):
         made = self.step("server-step", SERVER_STEP)
         (self.token,) = [line.split('"')[1] for line in made.splitlines() if "token:" in line]
         server = self.start_server(controller, made)
-        self.start_client(controller, self.filled(CLIENT) + "  remote_port: 16443\n").wait_for("mapping .* open")
+        self.start_client(controller, self.filled(CLIENT) + "  remote_port: 16443\n").wait_for(
+            "mapping .* open"
+        )
         for number, machine in enumerate((first, second)):
             # These two have one kernel and so one host name; and what a worker has is the kubelet.
             here = os.uname().nodename
@@ -186,7 +202,9 @@ class PrintedFilesTests(_ClusterTestCase):
         """Run commands of the document; return the file that they make."""
         place = self.folder / folder
         place.mkdir()
-        subprocess.run(["sh", "-ec", commands], cwd=place, env=self.environment(), check=True, timeout=DEADLINE)
+        subprocess.run(
+            ["sh", "-ec", commands], cwd=place, env=self.environment(), check=True, timeout=DEADLINE
+        )
         return (place / "config.yaml").read_text()
 
 
@@ -200,4 +218,6 @@ class PlaceholderTests(TunnelTestCase):
             program = self.role(role, [])
             self.assertEqual(program.wait(), 2)
             (line,) = program.said.splitlines()
-            self.assertRegex(line, rf"^config.yaml:\d+: {role}.token: the token is a placeholder .*gotunnel token")
+            self.assertRegex(
+                line, rf"^config.yaml:\d+: {role}.token: the token is a placeholder .*gotunnel token"
+            )

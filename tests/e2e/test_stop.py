@@ -11,7 +11,7 @@ from tests.e2e.harness import Program, TunnelTestCase, read_all, read_exactly
 from tests.e2e.peers import Service, echo
 from tests.e2e.streams import Pump
 
-DRAIN = 2.5
+DRAIN = 1.8
 
 
 class _StreamsTestCase(TunnelTestCase):
@@ -64,9 +64,9 @@ class _StopCases:
         finishing, late = self.stream(), self.stream()
         began = time.monotonic()
         program.signal(signal.SIGTERM)
-        program.wait_for("2 visitors are being served; they have 2.5 s to finish")
+        program.wait_for("2 visitors are being served; they have 1.8 s to finish")
         if role == "server":
-            self.wait_until(lambda: self.refused(self.public) and self.refused(self.control), "closed listeners")
+            self.assertTrue(self.refused(self.public) and self.refused(self.control))
         self.assertIsNone(program.process.poll())
         visitor, target = finishing
         self.talk(target, visitor)

@@ -1,14 +1,26 @@
-"""The portable relay against the contract of all relays, over plain and over TLS legs."""
+"""The portable relay against the contract of all relays, over plain and over TLS legs, and what is its own."""
 
 from __future__ import annotations
 
-from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
+import errno
+import socket
+import time
 
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import IRelay
 from gotunnel.net import pathwatch
-from gotunnel.net.relay import PortableRelay
+from gotunnel.net.relay import PortableRelay, listen_failure
+from gotunnel.net.transports import unsent_bytes
+from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, data_header
+from gotunnel.wire.legstate import End, State
 from tests.relay_contract import RelayContract
+from tests.relay_faults import OPEN, OPENED
+from tests.relay_link import is_stuck, until, was_reset
+from tests.relay_stage import RelayStage
 
 
 class PortableRelayTests(RelayContract, TestCase):
@@ -23,3 +35,61 @@ class PortableRelayOverTlsTests(PortableRelayTests):
     """Legs in TLS."""
 
     tls = True
+
+
+class OwnTests(RelayStage, TestCase):
+    """What the contract cannot see."""
+
+    def make_relay(self) -> IRelay:
+        return PortableRelay(reactor)
+
+    async def test_noticed_in_time(self) -> None:
+        """With the interval that is used in earnest, a dialling end notices within 5 seconds that the leg is gone."""
+        lone = await self.lone(End.DIALLER)
+        lone.owner.hold = True
+        lone.send(OPEN)
+        await lone.reaches(State.DIALLING)
+        begin = time.monotonic()
+        lone.peer.transport.abortConnection()
+        await until(lambda: "abandoned" in lone.owner.events, "the dial is abandoned")
+        self.assertLess(time.monotonic() - begin, 5.0)
+        await lone.stop()
+        await self.at_base()
+
+    async def test_stop(self) -> None:
+        """A relay that stops resets a visitor who still takes his last bytes; its legs are not its own."""
+        lone = await self.lone(End.OPENER)
+        visitor = lone.visit()
+        visitor.shutdown(socket.SHUT_WR)
+        lone.send(OPENED)
+        await lone.reaches(State.FIN_SENT)
+        local, size = lone.leg._local.transport, 0
+        while not is_stuck(local):
+            lone.send(data_header(20_000) + bytes(20_000))
+            size += 20_000
+            await until(lambda size=size: lone.leg._tally.down == size, "it is passed on")
+            await until(lambda: is_stuck(local) or not unsent_bytes(local), "no more is taken")
+        lone.send(FIN_FRAME + DONE_FRAME)
+        await lone.reaches(State.IDLE)
+        self.assertEqual([(end.outcome, end.down) for end in lone.owner.ends], [(Outcome.COMPLETED, size)])
+        self.assertTrue(unsent_bytes(local))
+        lone.relay.stop()
+        self.assertTrue(await deferToThread(was_reset, visitor))
+        self.assertIs(lone.leg.state, State.IDLE)
+        await lone.stop()
+        await self.at_base()
+
+
+class ListenFailureTests(SynchronousTestCase):
+    """What the system says about listening."""
+
+    def test_codes(self) -> None:
+        """It becomes a code of the wire and one line that names the address."""
+        for number, host, wanted in (
+            (errno.EADDRINUSE, "", "port_in_use: *:80: another program on the server listens there"),
+            (errno.EMFILE, "::1", "no_fds: [::1]:80: the server is out of file descriptors"),
+            (errno.EACCES, "10.0.0.1", "acl_denied: 10.0.0.1:80: the server's system does not let it listen there"),
+            (errno.EADDRNOTAVAIL, "10.0.0.1", "bad_request: 10.0.0.1:80: the server has no such address"),
+            (errno.EPIPE, "10.0.0.1", f"bad_request: 10.0.0.1:80: [Errno {errno.EPIPE}] odd"),
+        ):
+            self.assertEqual(str(listen_failure(host, 80, OSError(number, "odd"))), wanted)

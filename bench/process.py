@@ -1,0 +1,133 @@
+"""Processes of a run: started in sessions of their own, so that a Ctrl-C reaches the run alone, and ended by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bench.cpu import descendants
+
+__all__ = ["ROOT", "BenchError", "LoadProcess", "Processes", "python_environment"]
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The tree that is measured."""
+
+_GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class BenchError(Exception):
+    """A measure could not be taken; the text says why."""
+
+
+def python_environment() -> dict[str, str]:
+    """Return the environment of Python processes: this tree on the path, and compiled files kept, as an installed
+    program has them."""
+    dropped = ("PYTHONDONTWRITEBYTECODE", "STATE_DIRECTORY")
+    kept = {
+        key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("GOTUNNEL")
+    }
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+class Processes:
+    """A context that starts processes and has ended all of them, with what they started, when it is left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: list[subprocess.Popen[Any]] = []
+        self._started = 0
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for process in reversed(self._running[:]):
+            self.end(process)
+
+    def log_of(self, process: subprocess.Popen[Any]) -> Path:
+        """Return the file with all that a process from `spawn` says."""
+        return self.folder / f"{process.pid}.log"
+
+    def spawn(
+        self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a program that nobody talks to. Raises OSError."""
+        self._started += 1
+        log = self.folder / f"starting.{self._started}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [str(word) for word in command], env=env, cwd=cwd or self.folder, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self._running.append(process)
+        log.rename(self.log_of(process))
+        return process
+
+    def talk(self, module: str) -> subprocess.Popen[str]:
+        """Start `python -m bench.MODULE`, which reads lines from us and answers with lines."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"bench.{module}"], env=python_environment(), cwd=ROOT,
+            start_new_session=True, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._running.append(process)
+        return process
+
+    def end(self, process: subprocess.Popen[Any]) -> None:
+        """End a process and all below it. sshd's sessions are sessions of their own: a process group would miss them."""
+        if process in self._running:
+            self._running.remove(process)
+        family = descendants(process.pid) if process.poll() is None else []
+        _signal(family, signal.SIGTERM)
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _signal(family[1:], signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _signal(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+class LoadProcess:
+    """The visitors, in a process of their own."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._process = processes.talk("load")
+
+    def ask(self, what: str, timeout: float = 120.0, **values: Any) -> dict[str, Any]:
+        """Give a command of `bench.load` and return its answer. Raises BenchError when it failed or took too long."""
+        given, taken = self._process.stdin, self._process.stdout
+        assert given is not None and taken is not None
+        given.write(json.dumps({"do": what, **values}) + "\n")
+        given.flush()
+        until = time.monotonic() + timeout
+        if not select.select([taken], [], [], max(0.0, until - time.monotonic()))[0]:
+            raise BenchError(f"{what} took more than {timeout:.0f} s")
+        line = taken.readline()
+        if not line:
+            raise BenchError("the load generator ended")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise BenchError(str(answer["error"]))
+        return answer

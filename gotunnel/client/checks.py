@@ -1,0 +1,157 @@
+"""What a probe of a target does: connect to it, or ask it by HTTP. When to probe is decided elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel import __version__
+from gotunnel.address import Address, HostPort, UnixPath
+from gotunnel.config.model import HealthConfig, MappingConfig
+from gotunnel.errors import GotunnelError
+from gotunnel.interfaces import IHealthCheck
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.net.tls import target_creator
+
+__all__ = ["HttpCheck", "TcpCheck", "Unhealthy", "check_for"]
+
+MOST_HEAD = 16 * 1024
+"""Bytes that the head of an answer may have, those of interim answers (1xx) included."""
+
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
+_BEGIN = b"HTTP/1."
+
+
+class Unhealthy(GotunnelError):
+    """A target was reached and did not answer as expected; the text says how."""
+
+
+def check_for(reactor: Any, mapping: MappingConfig) -> TcpCheck | HttpCheck:
+    """Return the check that a mapping with `health` asks for. Raises TlsFilesError."""
+    assert mapping.health is not None
+    return (HttpCheck if mapping.health.type == "http" else TcpCheck)(reactor, mapping.local, mapping.health)
+
+
+@implementer(IHealthCheck)
+class TcpCheck:
+    """The target is well when it accepts a connection, which is closed in order at once."""
+
+    def __init__(self, reactor: Any, target: Address, health: HealthConfig) -> None:
+        self._target = target
+        self._endpoint = target_endpoint(reactor, target, health.timeout)
+
+    def probe(self) -> Deferred[None]:
+        """See IHealthCheck."""
+        connecting: Deferred[Any] = self._endpoint.connect(OneProtocol(Protocol))
+        connecting.addErrback(dial_failed, self._target)
+        return connecting.addCallback(lambda protocol: protocol.transport.loseConnection())
+
+
+@implementer(IHealthCheck)
+class HttpCheck:
+    """The target is well when it answers a GET with a status that is expected, in HTTP/1.1 or 1.0.
+
+    Twisted's Agent is not used: it sets no bound to the head of an answer, and only the first line of it matters here.
+    Raises TlsFilesError.
+    """
+
+    def __init__(self, reactor: Any, target: Address, health: HealthConfig) -> None:
+        self._target = target
+        self._health = health
+        self._endpoint = target_endpoint(reactor, target, health.timeout)
+        if health.tls is not None:
+            name = health.certificate_name("localhost" if isinstance(target, UnixPath) else target.host)
+            creator = target_creator(health.tls.ca, name, health.tls.verify)
+            self._endpoint = wrapClientTLS(creator, self._endpoint)
+        self._request = (
+            f"GET {health.path} HTTP/1.1\r\nHost: {health.host or _host(target, health.tls is not None)}\r\n"
+            f"User-Agent: gotunnel/{__version__}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        ).encode("ascii")
+
+    def probe(self) -> Deferred[None]:
+        """See IHealthCheck."""
+        exchange = _Exchange(self._request)
+        connecting: Deferred[Any] = self._endpoint.connect(OneProtocol(lambda: exchange))
+        connecting.addErrback(dial_failed, self._target)
+        return connecting.addCallback(lambda _: exchange.answered).addCallback(self._judge)
+
+    def _judge(self, status: int) -> None:
+        if not self._health.expects(status):
+            raise Unhealthy(f"it answers with status {status} instead of {', '.join(self._health.status)}")
+
+
+class _Exchange(Protocol):
+    """One request and the head of its answer; `answered` fires with the status. Cancelling it aborts."""
+
+    transport: Any
+
+    def __init__(self, request: bytes) -> None:
+        self.answered: Deferred[int] = Deferred(self._given_up)
+        self._request = request
+        self._head = b""
+        self._read = 0
+        self._over = False
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._request)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._head += data
+        self._read += len(data)
+        while (end := self._head.find(b"\r\n\r\n")) >= 0:
+            found = _STATUS.match(self._head)
+            if found is None:
+                break
+            if not found[1].startswith(b"1"):
+                self._finish(int(found[1]))
+                return
+            self._head = self._head[end + 4 :]
+        if end >= 0 or not self._head.startswith(_BEGIN[: len(self._head)]):
+            self._finish(Failure(Unhealthy("its answer is not HTTP/1.1")))
+        elif self._read > MOST_HEAD:
+            self._finish(Failure(Unhealthy(f"the head of its answer is longer than {MOST_HEAD} bytes")))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self._over:
+            self._over = True
+            self.answered.errback(Unhealthy(_why(reason)))
+
+    def _given_up(self, _: object) -> None:
+        self._over = True
+        self.transport.abortConnection()
+
+    def _finish(self, result: int | Failure) -> None:
+        self._over = True
+        # TLS closes in order only if the other end takes part.
+        secured = isinstance(self.transport, TLSMemoryBIOProtocol)
+        (self.transport.abortConnection if secured else self.transport.loseConnection)()
+        self.answered.callback(result)
+
+
+def _host(target: Address, tls: bool) -> str:
+    if isinstance(target, UnixPath):
+        return "localhost"
+    address = HostPort(target.host.partition("%")[0], target.port)
+    return str(address).removesuffix(":443" if tls else ":80")
+
+
+def _why(reason: Failure) -> str:
+    problem = reason.value
+    if isinstance(problem, SSL.Error):
+        said = problem.args[0][-1][-1] if problem.args and problem.args[0] else "it broke off"
+        return f"no TLS with it: {said}"
+    if isinstance(problem, (ConnectionDone, ConnectionLost)):
+        return "it closed the connection ahead of an answer"
+    return reason.getErrorMessage()

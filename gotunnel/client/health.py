@@ -1,0 +1,148 @@
+"""Watches the targets of a client's mappings, from the start of the client to its end, whoever it is connected to. What
+a probe does, and what follows from a verdict, is not its business."""
+
+from __future__ import annotations
+
+import random as _random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from gotunnel.config.model import MappingConfig
+from gotunnel.core.health import Health
+from gotunnel.errors import GotunnelError, printable
+from gotunnel.interfaces import IHealthCheck
+from gotunnel.logs import Logger
+
+__all__ = ["Monitor"]
+
+MOST_JITTER = 1.0
+"""Seconds within which first probes are spread, or a tenth of the interval if that is less: many targets are not to be
+probed in step."""
+LONGEST_REASON = 200
+"""Characters of what is said to the server."""
+
+
+class Monitor:
+    """Probes each mapping that has `health`, and no other.
+
+    `check_for(mapping)` returns the check of one. `changed(mapping, up, reason)` is called for each change of a
+    verdict; until the first, all targets pass for up.
+    """
+
+    def __init__(
+        self,
+        clock: Any,
+        mappings: Iterable[MappingConfig],
+        check_for: Callable[[MappingConfig], IHealthCheck],
+        changed: Callable[[str, bool, str], None],
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._random = random
+        self._watches = [
+            _Watch(clock, mapping, check_for(mapping), changed)
+            for mapping in mappings
+            if mapping.health is not None
+        ]
+
+    def start(self) -> None:
+        """Begin to probe."""
+        for watch in self._watches:
+            watch.start(self._random())
+
+    def stop(self) -> None:
+        """Probe no more; what is under way is given up. Harmless when it does not run."""
+        for watch in self._watches:
+            watch.stop()
+
+
+class _Watch:
+    """One target: a timer to the next probe, or a probe and the timer that cuts it."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        mapping: MappingConfig,
+        check: IHealthCheck,
+        changed: Callable[[str, bool, str], None],
+    ) -> None:
+        assert mapping.health is not None
+        self._clock = clock
+        self._mapping = mapping
+        self._config = mapping.health
+        self._check = check
+        self._changed = changed
+        self._health = Health(self._config.failures, self._config.successes)
+        self._timer: IDelayedCall | None = None
+        self._probe: Deferred[None] | None = None
+        self._late = False
+        self._stopped = False
+
+    def start(self, fraction: float) -> None:
+        self._timer = self._clock.callLater(
+            fraction * min(MOST_JITTER, self._config.interval / 10), self._begin
+        )
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._cancel_timer()
+        if self._probe is not None:
+            self._probe.cancel()
+
+    def _begin(self) -> None:
+        started = self._clock.seconds()
+        self._late = False
+        # Ahead of the probe: of two timers with one time the first wins, and ours says how long it took.
+        self._timer = self._clock.callLater(self._config.timeout, self._cut)
+        self._probe = probe = maybeDeferred(self._check.probe)
+        probe.addCallbacks(self._passed, self._failed)
+        probe.addErrback(lambda failure: self.log.failure("judging the target of a mapping", failure))
+        probe.addCallback(self._again, started)
+
+    def _cut(self) -> None:
+        self._timer = None
+        self._late = True
+        assert self._probe is not None
+        self._probe.cancel()
+
+    def _again(self, _: object, started: float) -> None:
+        self._probe = None
+        self._cancel_timer()
+        if not self._stopped:
+            taken = self._clock.seconds() - started
+            self._timer = self._clock.callLater(max(0.0, self._config.interval - taken), self._begin)
+
+    def _passed(self, _: object) -> None:
+        down = None if self._stopped else self._health.passed(self._clock.seconds())
+        if down is not None:
+            self.log.info(
+                "target {target} of mapping {mapping} is up again after {seconds:.1f} s",
+                mapping=self._mapping.name, target=str(self._mapping.local), seconds=down,
+            )  # fmt: skip
+            self._changed(self._mapping.name, True, f"its target is up again after {down:.1f} s")
+
+    def _failed(self, failure: Failure) -> None:
+        if self._stopped:
+            return
+        if not self._late and not failure.check(GotunnelError):
+            self.log.failure("probing the target of mapping {mapping}", failure, mapping=self._mapping.name)
+        if not self._health.failed(self._clock.seconds()):
+            return
+        said = f"no answer within {self._config.timeout:g} s" if self._late else failure.getErrorMessage()
+        # It goes to the server as well, and where a target is remains the client's own secret.
+        reason = printable(said.removeprefix(f"{self._mapping.local}: "), LONGEST_REASON)
+        self.log.warn(
+            "target {target} of mapping {mapping} is down: {reason}",
+            mapping=self._mapping.name, target=str(self._mapping.local), reason=reason,
+        )  # fmt: skip
+        self._changed(self._mapping.name, False, reason)
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()

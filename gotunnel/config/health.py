@@ -1,0 +1,161 @@
+"""How a client finds out whether the service of a mapping is there. Nothing here connects."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from gotunnel.address import parse_host_port
+from gotunnel.config.fields import ServerName
+from gotunnel.config.kinds import (
+    FLAG,
+    Kind,
+    Section,
+    Short,
+    choice,
+    count,
+    each,
+    seconds,
+    several,
+    text_of,
+    wrong,
+)
+from gotunnel.config.paths import ReadableFile
+from gotunnel.config.scalars import shown
+
+__all__ = ["HealthConfig", "HealthTlsConfig", "OptionalHealth"]
+
+HTTP_ONLY = ("path", "status", "host", "tls")
+
+
+def _read_path(value: Any) -> str:
+    cure = "write what follows the host in a URL, like /healthz"
+    path = text_of(value, "a path", cure)
+    if not re.fullmatch(r"/[\x21-\x7e]{0,2047}", path):
+        raise wrong(f"{shown(value)} is not the path of a URL", cure)
+    return str(path)
+
+
+def _read_status(value: Any) -> str:
+    cure = 'write codes and ranges of them from 200 to 599, like [200, "300-399"]'
+    number = isinstance(value, int) and not isinstance(value, bool)
+    text = str(value) if number else text_of(value, "a status", cure)
+    found = re.fullmatch(r"([2-5][0-9]{2})(?:-([2-5][0-9]{2}))?", text.replace(" ", ""))
+    if found is None:
+        raise wrong(f"{shown(value)} is not a status or a range of them", cure)
+    if found[2] is not None and found[2] < found[1]:
+        raise wrong(f"the range {shown(value)} ends before it begins", f'write "{found[2]}-{found[1]}"')
+    return found[0]
+
+
+def _read_statuses(value: Any) -> tuple[str, ...]:
+    found = each(value, _read_status)
+    if not found:
+        raise wrong("expects no status at all", "remove it, or write status: 200")
+    return found
+
+
+def _read_host(value: Any) -> str:
+    cure = "write a host name, or a host and a port"
+    text = text_of(value, "a host", cure)
+    try:
+        parse_host_port(text, default_port=80)
+    except ValueError as error:
+        raise wrong(str(error), cure) from None
+    return str(text)
+
+
+def _from_flag(value: Any) -> Any:
+    if value is None or isinstance(value, (dict, HealthTlsConfig)):
+        return value
+    return {} if FLAG.read(value) else None
+
+
+def _from_word(value: Any) -> Any:
+    if value is None or isinstance(value, (dict, HealthConfig)):
+        return value
+    if value is False or (isinstance(value, str) and value.strip().lower() in ("false", "no", "off")):
+        return None
+    return {"type": value}
+
+
+_STATUSES = {
+    "anyOf": [{"type": ["integer", "string"]}, {"type": "array", "items": {"type": ["integer", "string"]}}]
+}
+
+
+class HealthTlsConfig(Section):
+    """TLS to a service that is asked by HTTP."""
+
+    ca: ReadableFile | None = Field(
+        default=None,
+        description="certificates in PEM, one of which must have signed the service's; those of the system if absent",
+    )
+    server_name: ServerName | None = Field(
+        default=None, description="name that the service's certificate must have; its host if absent"
+    )
+    verify: Annotated[bool, FLAG] = Field(default=True, description="`false` takes any certificate")
+
+
+class HealthConfig(Section):
+    """How one service is probed, and what the verdict takes."""
+
+    type: Annotated[Literal["tcp", "http"], choice("tcp", "http")] = Field(
+        default="tcp",
+        description="`tcp`: it accepts a connection; `http`: it answers a GET with a status that is expected",
+    )
+    interval: Annotated[float, seconds(0.1, 86_400)] = Field(
+        default=10.0, description="time from the start of one probe to the next"
+    )
+    timeout: Annotated[float, seconds(0.1, 300)] = Field(
+        default=5.0, description="time a probe has; one that takes longer has failed"
+    )
+    failures: Annotated[int, count(1, 1000)] = Field(
+        default=3,
+        description="failed probes in a row that make it down; the first probe after the start counts at once",
+    )
+    successes: Annotated[int, count(1, 1000)] = Field(
+        default=1, description="good probes in a row that make it up again"
+    )
+    path: Annotated[str, Kind("path of a URL", _read_path)] = Field(
+        default="/", description="what is asked for by `http`"
+    )
+    status: Annotated[
+        tuple[str, ...], Kind('statuses and ranges, like [200, "300-399"]', _read_statuses, list, _STATUSES)
+    ] = Field(default=("200-399",), description="answers to `http` that are good; redirects are not followed")
+    host: Annotated[str, Kind('"host" or "host:port"', _read_host)] | None = Field(
+        default=None, description="the Host header of `http`; the service's address if absent"
+    )
+    tls: Annotated[HealthTlsConfig | None, Short("true, false or group", _from_flag, {"type": "boolean"})] = (
+        Field(default=None, description="`http` inside TLS; `true` checks the certificate as a browser would")
+    )
+
+    @model_validator(mode="after")
+    def _keys_fit_type(self) -> HealthConfig:
+        stray = [key for key in HTTP_ONLY if key in self.model_fields_set] if self.type == "tcp" else []
+        if stray:
+            raise several([((key,), "is for type: http", "add type: http, or remove it") for key in stray])
+        return self
+
+    def expects(self, status: int) -> bool:
+        """Say whether that status of an HTTP answer is a good one."""
+        return any(int(rule[:3]) <= status <= int(rule[-3:]) for rule in self.status)
+
+    def certificate_name(self, target_host: str) -> str:
+        """Return the name that the certificate of a service on `target_host` must have."""
+        if self.tls is not None and self.tls.server_name is not None:
+            return self.tls.server_name
+        return target_host if self.host is None else parse_host_port(self.host, default_port=80).host
+
+    def __str__(self) -> str:
+        how = f"tcp every {self.interval:g} s"
+        if self.type == "http":
+            how = f"{'https' if self.tls else 'http'} {self.path} every {self.interval:g} s"
+        return how
+
+
+OptionalHealth = Annotated[
+    HealthConfig | None, Short("tcp, http, false or group", _from_word, {"enum": ["tcp", "http", False]})
+]

@@ -1,0 +1,143 @@
+"""TLS for legs on the standard library's `ssl` with memory BIOs, as a transport for their first exchange. Whoever takes
+the leg over then works with the session and the BIOs directly. Control connections need the TLS exporter, which this
+library does not have, and so stay with Twisted's TLS."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from gotunnel.errors import RemoteProtocolError
+
+__all__ = ["BioTls"]
+
+READ = 65536
+
+
+class BioTls(Protocol):
+    """The protocol of a TCP transport and the transport of `wrapped`, for the time of a leg's handshake.
+
+    `verify(session)` is called once TLS is up and may raise RemoteProtocolError: then `wrapped` never speaks.
+    """
+
+    transport: Any
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        wrapped: Protocol,
+        *,
+        server_side: bool,
+        server_name: str | None = None,
+        verify: Callable[[ssl.SSLObject], None] | None = None,
+    ) -> None:
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.session = context.wrap_bio(self.incoming, self.outgoing, server_side, server_name)
+        self.taken = False
+        """Set by whoever takes the session over: nothing is read for `wrapped` any more."""
+        self._wrapped = wrapped
+        self._verify = verify
+        self._up = False
+        self._early: list[bytes] = []  # written before TLS is up
+        self._closing = False
+        self._broken: str | None = None
+
+    # The protocol of the TCP transport.
+
+    def connectionMade(self) -> None:
+        """Begin; a client speaks first."""
+        self._wrapped.makeConnection(self)  # type: ignore[arg-type]
+        self._go_on()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Records."""
+        self.incoming.write(data)
+        self._go_on()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell `wrapped`, with TLS's own words if it was TLS that failed."""
+        if not self.taken:
+            if self._broken is not None:
+                reason = Failure(RemoteProtocolError(self._broken, "tls"))
+            self._wrapped.connectionLost(reason)
+
+    # The transport of `wrapped`.
+
+    def write(self, data: bytes) -> None:
+        """Send, once TLS is up."""
+        if self._up:
+            self.session.write(data)
+            self._flush()
+        else:
+            self._early.append(data)
+
+    def loseConnection(self) -> None:
+        """Close behind what was written."""
+        self._closing = True
+        if self._up:
+            try:
+                self.session.unwrap()
+            except ssl.SSLError:
+                pass  # it wants the other end's answer, which nobody waits for
+            self._flush()
+        self.transport.loseConnection()
+
+    def abortConnection(self) -> None:
+        """Close at once."""
+        self._closing = True
+        self.transport.abortConnection()
+
+    def getPeer(self) -> Any:
+        """The other end's address."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> Any:
+        """Our address."""
+        return self.transport.getHost()
+
+    def getHandle(self) -> Any:
+        """The socket."""
+        return self.transport.getHandle()
+
+    def _go_on(self) -> None:
+        try:
+            if not self._up:
+                self.session.do_handshake()
+                self._up = True
+                if self._verify is not None:
+                    self._verify(self.session)
+                for early in self._early:
+                    self.session.write(early)
+                self._flush()
+                if IHandshakeListener.providedBy(self._wrapped):
+                    self._wrapped.handshakeCompleted()  # type: ignore[attr-defined]
+            while not self.taken and not self._closing:
+                data = self.session.read(READ)
+                if not data:
+                    raise ssl.SSLZeroReturnError
+                self._wrapped.dataReceived(data)
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLZeroReturnError:
+            self.transport.loseConnection()
+        except ssl.SSLCertVerificationError as bad:
+            self._break(f"TLS: the certificate is refused: {bad.verify_message}")
+        except ssl.SSLError as bad:
+            self._break(f"TLS: {bad.reason or bad}")
+        except RemoteProtocolError as bad:
+            self._break(bad.reason)
+
+    def _break(self, reason: str) -> None:
+        self._broken = reason
+        self._flush()  # the alert
+        self.transport.loseConnection()
+
+    def _flush(self) -> None:
+        if self.outgoing.pending and not self.taken:
+            self.transport.write(self.outgoing.read())

@@ -1,0 +1,53 @@
+"""Chooses the relay: the fast one where it can run, the portable one elsewhere, and says which and why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from gotunnel.errors import GotunnelError
+from gotunnel.interfaces import IRelay
+from gotunnel.logs import Logger
+
+__all__ = ["RelayUnfit", "choose_relay", "install_reactor"]
+
+log = Logger(namespace="gotunnel.net.choice")
+
+
+class RelayUnfit(GotunnelError):
+    """The relay that the configuration names cannot run here."""
+
+
+def choose_relay(wish: str, reactor: Any, dial_timeout: float = 10.0) -> IRelay:
+    """Return the relay for `wish`: auto, portable or fast. Raises GotunnelError when fast is wished and cannot be."""
+    why = _obstacle()
+    if wish == "portable" or (wish == "auto" and why is not None):
+        from gotunnel.net.relay import PortableRelay
+
+        log.info("bytes are moved by the portable relay: {why}", why="as configured" if wish == "portable" else why)
+        portable: IRelay = PortableRelay(reactor, dial_timeout)
+        return portable
+    if why is not None:
+        raise RelayUnfit(f"relay: fast cannot be had here: {why}; write relay: auto")
+    from gotunnel.net.fast.relay import FastRelay
+
+    inside = hasattr(reactor, "pump")
+    log.info("bytes are moved by the fast relay{how}", how="" if inside else " on the reactor's own descriptors")
+    fast: IRelay = FastRelay(reactor, dial_timeout)
+    return fast
+
+
+def install_reactor() -> None:
+    """Install the fast relay's reactor where it can run, unless there is a reactor already. To be called before anything
+    imports `twisted.internet.reactor`."""
+    if _obstacle() is None:
+        from gotunnel.net.fast.reactor import install_if_free
+
+        install_if_free()
+
+
+def _obstacle() -> str | None:
+    if not sys.platform.startswith("linux"):
+        return "it needs Linux"
+    return None if hasattr(os, "splice") else "this Python has no os.splice"

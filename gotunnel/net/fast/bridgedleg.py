@@ -1,0 +1,126 @@
+"""A fast leg whose connection is a Twisted TLS transport: for a client that dials its legs with another TLS than ours,
+or without the server name that tells them from control connections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.net.fast.leg import FastLeg
+from gotunnel.net.fast.poller import IN
+from gotunnel.net.sockets import is_gone, set_keepalive, set_nodelay
+from gotunnel.net.transports import hand_over, raw_socket, unsent_bytes
+from gotunnel.wire.legstate import State
+
+__all__ = ["BridgedLeg"]
+
+
+class BridgedLeg(FastLeg):
+    """See FastLeg. The leg's bytes go through Twisted; those of the local socket do not."""
+
+    def _open_wire(self, transport: Any) -> None:
+        self._holding = transport
+        self._sock = raw_socket(transport)
+        set_nodelay(self._sock)
+        set_keepalive(self._sock)
+        self._wire_gone = False
+        hand_over(transport, _Bridge(self), b"")
+        transport.registerProducer(_Flow(self), True)
+
+    def wire_data(self, data: bytes) -> None:
+        """Bytes of leg frames."""
+        self.last_received = self._clock.seconds()
+        self._corked = True
+        try:
+            if self._dialling:
+                self._inbuf += data
+            else:
+                self._parse(data)
+        except RemoteProtocolError as breach:
+            self.breach(breach.reason)
+        finally:
+            self._uncork()
+
+    def wire_lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self._wire_gone = True
+        self._tools.watch.remove(self)
+        self.lost(reason)
+
+    def wire_full(self, full: bool) -> None:
+        """Twisted's buffer is full, or takes more again."""
+        self._set_blocked(full)
+
+    def _wire_is_gone(self) -> bool:
+        return not self._wire_gone and is_gone(self._sock.fileno(), eof_means_gone=True)
+
+    def _send(self, data: memoryview) -> None:
+        self._out += data
+        self._unhurried = False
+        if not self._corked:
+            self._flush()
+
+    def _flush(self) -> bool:
+        data, self._out = bytes(self._out), bytearray()
+        if data:
+            self._holding.write(data)
+        return not self._blocked
+
+    def _unsent(self) -> int:
+        return len(self._out) + unsent_bytes(self._holding)
+
+    def _watch(self, mask: int) -> None:
+        changed, self._mask = self._mask ^ mask, mask
+        if changed & IN and not self._wire_gone:
+            if mask & IN:
+                self._holding.resumeProducing()
+            else:
+                self._holding.pauseProducing()
+
+    def _set_reading(self) -> None:
+        if self.state is not State.CLOSED:
+            self._watch(0 if self._full or self._dialling else IN)
+
+    def _leave_poller(self) -> None:
+        self._tools.watch.remove(self)
+        if not self._wire_gone:
+            self._holding.unregisterProducer()  # TLS waits for a producer to end by itself
+
+    def _set_blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
+        local = self._local
+        if local is not None and local.reading == blocked and self.state is not State.CLOSED:
+            local.read_more(not blocked)
+
+
+class _Bridge(Protocol):
+    """The protocol of the transport."""
+
+    def __init__(self, leg: BridgedLeg) -> None:
+        self._leg = leg
+
+    def dataReceived(self, data: bytes) -> None:
+        self._leg.wire_data(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._leg.wire_lost("the other end closed it" if reason.check(ConnectionDone) else reason.getErrorMessage())
+
+
+class _Flow:
+    """Twisted's word for "the buffer is full", passed on to the leg."""
+
+    def __init__(self, leg: BridgedLeg) -> None:
+        self._leg = leg
+
+    def pauseProducing(self) -> None:
+        self._leg.wire_full(True)
+
+    def resumeProducing(self) -> None:
+        self._leg.wire_full(False)
+
+    def stopProducing(self) -> None:
+        """The connection is being lost; connectionLost says so."""

@@ -1,0 +1,437 @@
+"""A leg on a descriptor of the fast relay: frames are read into one shared buffer and passed on from there. What happens
+when is in `net.legacts`; what travels on the wire (plain or TLS) is for the subclasses."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.interfaces import ILeg, ILegOwner
+from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.pipes import Pipes
+from gotunnel.net.fast.poller import ERR, IN, OUT, Poller
+from gotunnel.net.fast.wire import Held, take_descriptor
+from gotunnel.net.legbase import LegBase
+from gotunnel.net.pathwatch import PathWatch, Stall
+from gotunnel.net.sockets import is_gone, path_state
+from gotunnel.wire.legs import HEADER_BYTES, LegFrame, checked_header
+from gotunnel.wire.legstate import Act, End, Event, State
+
+__all__ = ["Buffers", "FastLeg"]
+
+
+_DISCARD = (Act.DISCARD,)
+
+UNHURRIED = 0.003
+"""Seconds that an OPENED may wait for the target's first bytes, to leave with them. Nobody waits for it but a timer of
+15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
+
+
+class Buffers:
+    """What is read lands here and leaves before the next event; one set for all legs of a relay.
+
+    Legs and local sockets have a buffer each: while the frames in one are passed on, a leg may be given to the next
+    visitor, whose first bytes are read then and there.
+    """
+
+    SIZE = 128 * 1024
+
+    def __init__(self) -> None:
+        self.from_leg = memoryview(bytearray(self.SIZE + 2 * 16384))
+        self.from_local = memoryview(bytearray(HEADER_BYTES + self.SIZE))
+        self.cipher = memoryview(bytearray(self.SIZE))
+
+
+class Tools:
+    """What all legs of one relay share."""
+
+    def __init__(self, clock: IReactorTime, poller: Poller, watch: PathWatch, dial_timeout: float) -> None:
+        self.clock = clock
+        self.poller = poller
+        self.watch = watch
+        self.dial_timeout = dial_timeout
+        self.buffers = Buffers()
+        self.pipes = Pipes()
+        self._unhurried: list[FastLeg] = []
+
+    def flush_soon(self, leg: FastLeg) -> None:
+        """Flush `leg` within UNHURRIED seconds, unless something else does before."""
+        if not self._unhurried:
+            self.clock.callLater(UNHURRIED, self._flush_all)
+        self._unhurried.append(leg)
+
+    def _flush_all(self) -> None:
+        legs, self._unhurried = self._unhurried, []
+        for leg in legs:
+            leg.flush_now()
+
+
+@implementer(ILeg)
+class FastLeg(LegBase[FastLocal]):
+    """One end of a leg. Made by `FastRelay.leg`; dies with its connection."""
+
+    def __init__(self, tools: Tools, transport: Any, end: End, owner: ILegOwner, plain: bool) -> None:
+        super().__init__(tools.clock, end, owner, plain, tools.dial_timeout)
+        self._tools = tools
+        self._stall = Stall()
+        self._out = bytearray()  # for the wire, behind what the subclass still holds
+        self._inbuf = b""  # the beginning of a frame, or all that came while this end dials
+        self._left = 0  # bytes of the current DATA frame still to come
+        self._corked = False
+        self._dialling = False
+        self._full = False  # the local socket takes no more
+        self._blocked = False  # the wire takes no more
+        self._unhurried = False  # what is in `_out` may wait a little
+        self._mask = IN
+        self._fd = -1
+        self._holding: Any
+        self._sock: socket.socket
+        self._open_wire(transport)
+
+    def begin(self, leftover: bytes) -> None:
+        """Take what arrived behind the handshake, but not before the owner knows this leg."""
+        if leftover:
+            self._inbuf = leftover
+            self._clock.callLater(0, self.handle_pending)
+
+    def handle_pending(self) -> None:
+        """Take what arrived before this leg was made."""
+        if self.state is not State.CLOSED:
+            self._corked = True
+            try:
+                self._parse(b"")
+            except RemoteProtocolError as breach:
+                self.breach(breach.reason)
+            finally:
+                self._uncork()
+
+    # What the owner calls, beyond LegBase: several frames leave in one send.
+
+    def open(self, local: FastLocal, body: bytes) -> None:
+        """Serve a visitor; his first bytes, if they are there, leave together with the OPEN."""
+        self._corked = True
+        try:
+            super().open(local, body)
+        finally:
+            self._uncork()
+
+    def accept(self, local: FastLocal) -> None:
+        """The target answered; OPENED leaves with its first bytes, or soon."""
+        corked, self._corked = self._corked, True
+        try:
+            super().accept(local)
+        finally:
+            self._corked = corked
+        if self._out and not self._unhurried and not self._blocked and self.state is State.STREAMING:
+            self._unhurried = True
+            self._tools.flush_soon(self)
+
+    def flush_now(self) -> None:
+        """What waited for company goes alone."""
+        if self._unhurried:
+            self._unhurried = False
+            if self._out and self.state is not State.CLOSED:
+                self._flush()
+
+    # What the poller says.
+
+    def handle(self, events: int) -> None:
+        """Something happened on the leg's descriptor."""
+        self._corked = True
+        try:
+            if events & OUT:
+                self._flush()
+            if events & IN and not self._full and not self._dialling:
+                self._readable()
+            elif events & ERR and self.state is not State.CLOSED:
+                self.give_up("the connection broke")
+            elif events & IN:
+                self._watch(self._mask & ~IN)  # paused, and this is the first event since
+        except RemoteProtocolError as breach:
+            self.breach(breach.reason)
+        finally:
+            self._uncork()
+
+    def check(self, now: float) -> None:
+        """Look at what a paused reader is not told, and whether what was written arrives (called by the path watch)."""
+        if self.state is State.CLOSED:
+            return
+        path = path_state(self._sock)
+        if (self._full or self._dialling) and self._wire_is_gone():
+            self.give_up("the other end is gone")
+        elif self._stall.dead(path, now):
+            self.give_up("what was sent is not acknowledged")
+        elif self._local is not None:
+            self._local.check()
+        elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
+            self._tools.watch.remove(self)  # until the next frame
+
+    # What the local socket says.
+
+    def local_readable(self) -> None:
+        """There is something to read, and it may be sent: the leg is not blocked."""
+        local = self._local
+        if local is None:
+            return
+        buffer = self._tools.buffers.from_local
+        try:
+            count = local.sock.recv_into(buffer[HEADER_BYTES:])
+        except BlockingIOError:
+            return
+        except OSError:
+            local.lost()
+            return
+        if count:
+            self._count_out(count)
+            buffer[:HEADER_BYTES] = count.to_bytes(HEADER_BYTES, "big")
+            self._send(buffer[: HEADER_BYTES + count])
+            if count == self.bulk_read:
+                self._bulk_out(local)
+        else:
+            self._local_ended(local)
+
+    def local_drained(self) -> None:
+        """It takes more again."""
+        self._full = False
+        self._set_reading()
+
+    def local_lost(self) -> None:
+        """It was reset: read on, if only to throw away what comes."""
+        self._corked = True
+        try:
+            self.local_drained()
+            super().local_lost()
+        finally:
+            self._uncork()
+
+    # What LegBase asks for.
+
+    def _write(self, data: bytes) -> None:
+        self._tools.watch.add(self)
+        self._unhurried = False
+        self._queue(data)
+        if not self._corked:
+            self._flush()
+
+    def _unsent(self) -> int:
+        return len(self._out)
+
+    def _close_connection(self) -> None:
+        self._flush()
+        self._leave_poller()
+        self._holding.loseConnection()
+
+    def _abort_connection(self) -> None:
+        self._leave_poller()
+        self._holding.abortConnection()
+
+    def _attach(self, local: FastLocal) -> None:
+        if local.gone:
+            self._local = None
+            super().local_lost()
+            return
+        self._full = False
+        local.leg = self
+        if not self._blocked:
+            local.read_more(True)
+            if self.end is End.OPENER:
+                self.local_readable()
+
+    def _detach(self, local: FastLocal, *, abort: bool) -> None:
+        local.leg = None
+        if abort:
+            local.abort()
+        elif not local.gone:
+            local.read_more(False)
+        self.local_drained()
+
+    def _half_close(self, local: FastLocal) -> None:
+        local.half_close()
+        self.local_drained()  # nothing more is coming for it
+
+    def _finish(self, local: FastLocal) -> None:
+        local.finish()
+        self.local_drained()
+
+    def _hold(self) -> None:
+        self._dialling = True
+        self._tools.watch.add(self)
+        self._set_reading()
+
+    def _go_on(self) -> None:
+        self._dialling = False
+        self._set_reading()
+        if self._inbuf and not self._parsing:
+            self.handle_pending()
+
+    # For the subclasses.
+
+    def _open_wire(self, transport: Any) -> None:
+        """Take the connection over."""
+        self._holding = transport
+        self._sock = take_descriptor(transport, Held(self.lost))
+        self._fd = self._sock.fileno()
+        self._tools.poller.add(self._fd, IN, self.handle)
+
+    def _wire_is_gone(self) -> bool:
+        return self._fd >= 0 and is_gone(self._fd, eof_means_gone=True)
+
+    bulk_read = -1
+    """A read of so many bytes says that more is behind it."""
+
+    def _bulk_out(self, local: FastLocal) -> None:
+        """Much comes from the local socket."""
+
+    def _readable(self) -> None:
+        """The descriptor has something to read. May raise RemoteProtocolError."""
+        raise NotImplementedError
+
+    def _queue(self, data: bytes | memoryview) -> None:
+        """Put bytes into `_out`, in the form that they have on the wire."""
+        self._out += data
+
+    def _send(self, data: memoryview) -> None:
+        """Send a frame at once if nothing is before it, and stop reading the local socket if it does not all fit."""
+        raise NotImplementedError
+
+    def _flush(self) -> bool:
+        """Send what waits; False when not all of it left."""
+        try:
+            if self._out:
+                del self._out[: self._sock.send(self._out)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            # The descriptor's next event says what happened to it; who writes is not called back.
+            self._out.clear()
+            return False
+        blocked = bool(self._unsent())
+        self._set_blocked(blocked)
+        return not blocked
+
+    def _not_all_left(self) -> None:
+        """Bytes for the wire were put into `_out`."""
+        if self._unhurried:
+            self._unhurried = False
+            if not self._corked:
+                self._flush()
+        elif not self._corked:
+            self._set_blocked(True)
+
+    def _set_blocked(self, blocked: bool) -> None:
+        """The wire takes no more, or takes more again: read the local socket accordingly."""
+        self._blocked = blocked
+        self._watch(self._mask | OUT if blocked else self._mask & ~OUT)
+        local = self._local
+        if local is not None and local.reading == blocked:
+            local.read_more(not blocked)
+
+    def _pass_on(self, data: memoryview | bytes) -> None:
+        """A piece of a DATA frame."""
+        state = self._machine.state
+        local = self._local
+        if state is State.STREAMING or state is State.FIN_SENT:
+            self._count_in(len(data))
+            if local is not None:
+                try:
+                    local.send(data)
+                except OSError:
+                    local.lost()
+                    return
+                if local.blocked:
+                    self._full = True
+                    self._set_reading()
+            return
+        acts = self._machine.on(Event.GOT_DATA)
+        if acts != _DISCARD:
+            self.obey(Event.GOT_DATA, state, acts)
+
+    _parsing = False
+
+    def _parse(self, data: memoryview | bytes) -> None:
+        """Take apart what was read. May raise RemoteProtocolError."""
+        if self._inbuf:
+            data, self._inbuf = self._inbuf + data, b""
+        position, end = 0, len(data)
+        self._parsing = True
+        try:
+            while position < end and not self._dialling:
+                if self._left:
+                    piece = data[position : position + self._left]
+                    position += len(piece)
+                    self._left -= len(piece)
+                    self._pass_on(piece)
+                    continue
+                start = position + HEADER_BYTES
+                if start > end:
+                    break
+                header = int.from_bytes(data[position:start], "big")
+                kind, length = checked_header(header)
+                if kind is LegFrame.DATA:
+                    self._left = length
+                    position = start
+                    continue
+                if start + length > end:
+                    break
+                position = start + length
+                if kind is LegFrame.DONE and position < end:
+                    raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
+                self.receive(kind, bytes(data[start:position]))
+                if self.state is State.CLOSED:
+                    return
+        finally:
+            self._parsing = False
+        self._inbuf = bytes(data[position:])
+
+    def _set_reading(self) -> None:
+        # To pause is to do nothing until the next event: most dials are over before there is one.
+        if not self._full and not self._dialling and self.state is not State.CLOSED:
+            self._watch(self._mask | IN)
+
+    def _lost_on_read(self) -> None:
+        self.give_up("the other end closed it")
+
+    def _local_ended(self, local: FastLocal) -> None:
+        local.read_ended = True
+        local.read_more(False)
+        self._corked = True
+        try:
+            self.local_eof()
+        finally:
+            self._uncork()
+
+    def _uncork(self) -> None:
+        self._corked = False
+        if self._out and not self._unhurried and self.state is not State.CLOSED:
+            self._flush()
+
+    def _count_out(self, count: int) -> None:
+        tally = self._tally
+        if tally is not None:
+            if self.end is End.OPENER:
+                tally.up += count
+            else:
+                tally.down += count
+
+    def _count_in(self, count: int) -> None:
+        tally = self._tally
+        if tally is not None:
+            if self.end is End.OPENER:
+                tally.down += count
+            else:
+                tally.up += count
+
+    def _watch(self, mask: int) -> None:
+        if mask != self._mask and self._fd >= 0:
+            self._mask = mask
+            self._tools.poller.set(self._fd, mask)
+
+    def _leave_poller(self) -> None:
+        if self._fd >= 0:
+            self._tools.poller.remove(self._fd)
+            self._tools.watch.remove(self)
+            self._fd = -1

@@ -1,0 +1,129 @@
+"""The listening socket of one public port, for the fast relay. What it accepts has all its options already: Linux copies
+them from the listening socket."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from zope.interface import implementer
+
+from gotunnel.address import HostPort
+from gotunnel.logs import Logger
+from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.poller import IN, Poller
+from gotunnel.net.relay import listen_failure
+from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay
+
+__all__ = ["Listener"]
+
+ACCEPTS_AT_ONCE = 64
+"""Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
+PAUSE = 0.1
+"""Seconds without accepting after the process ran out of descriptors. The kernel's queue holds those who come."""
+
+
+@implementer(IListeningPort)
+class Listener:
+    """One public port. Raises PortUnavailable when it cannot listen."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        poller: Poller,
+        host: str,
+        port: int,
+        backlog: int,
+        made: Callable[[socket.socket, str, str], FastLocal],
+        on_visitor: Callable[[FastLocal], None],
+    ) -> None:
+        self._reactor = reactor
+        self._poller = poller
+        self._made = made
+        self._on_visitor = on_visitor
+        self._pause: IDelayedCall | None = None
+        self._short = False  # of descriptors, and it was said
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = None
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            linger_reset(sock)
+            set_nodelay(sock)
+            set_keepalive(sock)
+            sock.bind((host, port))
+            sock.listen(backlog)
+        except OSError as failed:
+            if sock is not None:
+                sock.close()
+            raise listen_failure(host, port, failed) from None
+        self._sock: socket.socket | None = sock
+        self._poller.add(sock.fileno(), IN, self._accept)
+
+    def getHost(self) -> Any:
+        """Return the address it listens on."""
+        from twisted.internet.address import IPv4Address, IPv6Address
+
+        assert self._sock is not None
+        host, port = self._sock.getsockname()[:2]
+        return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
+
+    def startListening(self) -> None:
+        """It does from the start."""
+
+    def stopListening(self) -> Deferred[None]:
+        """Accept nobody any more; those in the kernel's queue are reset. The port is free when this returns."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            if self._pause is not None:
+                self._pause.cancel()
+                self._pause = None
+            self._poller.remove(sock.fileno())
+            sock.close()
+        return succeed(None)
+
+    def _accept(self, events: int) -> None:
+        for _ in range(ACCEPTS_AT_ONCE):
+            if self._sock is None:
+                return
+            try:
+                sock, peer = self._sock.accept()
+            except BlockingIOError:
+                break
+            except OSError as failed:
+                if failed.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._wait()
+                    return
+                continue  # he left while he waited in the queue
+            sock.setblocking(False)
+            host = peer[0]
+            local = self._made(sock, host, f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}")
+            self._on_visitor(local)
+            if local.leg is None:
+                local.watch_for_loss()
+        self._short = False
+
+    def _wait(self) -> None:
+        if self._sock is None:
+            return
+        if not self._short:
+            self._short = True
+            host, port = self._sock.getsockname()[:2]
+            self.log.error(
+                "out of file descriptors: visitors of {address} wait; raise LimitNOFILE or ulimit -n",
+                address=str(HostPort(host, port)),
+            )
+        self._poller.set(self._sock.fileno(), 0)
+        self._pause = self._reactor.callLater(PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        if self._sock is not None:
+            self._poller.set(self._sock.fileno(), IN)

@@ -1,0 +1,225 @@
+"""A visitor's or a target's connection on a descriptor of the fast relay. Its leg reads it directly; what it could not
+take at once it sends by itself, also after its leg has left it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from zope.interface import implementer
+
+from gotunnel.interfaces import ILocal
+from gotunnel.net.fast.pipes import Pipe, Pipes
+from gotunnel.net.fast.poller import ERR, IN, OUT, Poller
+from gotunnel.net.sockets import is_gone, linger_off
+
+__all__ = ["FastLocal", "LocalLeg"]
+
+_SPLICE_FLAGS = 3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+
+
+class LocalLeg(Protocol):
+    """Who has the connection: a leg."""
+
+    def local_readable(self) -> None: ...
+    def local_drained(self) -> None: ...
+    def local_lost(self) -> None: ...
+    def local_closed(self) -> None: ...
+
+
+def _ignore() -> None:
+    return None
+
+
+@implementer(ILocal)
+class FastLocal:
+    """One connection. The socket lingers with reset until its orderly close (see net.local)."""
+
+    __slots__ = (
+        "_forget", "_half_closing", "_mask", "_out", "_pipes", "_poller", "_shut", "address", "fd",
+        "finishing", "gone", "host", "leg", "on_gone", "pipe", "read_ended", "reading", "sock",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        address: str,
+        host: str,
+        poller: Poller,
+        pipes: Pipes,
+        forget: Callable[[FastLocal], None],
+    ) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.address = address
+        self.host = host
+        self.on_gone: Callable[[], None] = _ignore
+        self.leg: LocalLeg | None = None
+        self.pipe: Pipe | None = None
+        self.read_ended = False
+        self.reading = False
+        """Whether the leg is told when there is something to read. The poller is told so only when it matters: what is
+        paused is mostly read on, or closed, before its next event."""
+        self.finishing = False
+        self.gone = False
+        self._poller = poller
+        self._pipes = pipes
+        self._forget = forget
+        self._mask: int | None = None  # None: not in the poller
+        self._out = bytearray()
+        self._half_closing = False
+        self._shut = False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether bytes wait here: who has more must wait too."""
+        return bool(self._out) or (self.pipe is not None and self.pipe.held > 0)
+
+    # Called by the leg.
+
+    def read_more(self, on: bool) -> None:
+        """Tell the leg when there is something to read, or do not."""
+        self.reading = on = on and not self.read_ended
+        mask = self._mask
+        if mask is None:
+            self._watch(IN if on else 0)
+        elif on and not mask & IN:
+            self._watch(mask | IN)
+
+    def send(self, data: memoryview | bytes) -> None:
+        """Send bytes, now or later. Raises OSError when the connection is reset."""
+        if self._out:
+            self._out += data
+            return
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._out += data[sent:]
+            self._watch((self._mask or 0) | OUT)
+
+    def drain_pipe(self) -> None:
+        """Send what the pipe holds, now or later. Raises OSError when the connection is reset."""
+        pipe = self.pipe
+        if pipe is None:
+            return
+        try:
+            while pipe.held:
+                pipe.held -= os.splice(pipe.reader, self.fd, pipe.held, flags=_SPLICE_FLAGS)
+        except BlockingIOError:
+            self._watch((self._mask or 0) | OUT)
+
+    def half_close(self) -> None:
+        """Send end of stream behind what waits."""
+        self._half_closing = True
+        if not self.blocked:
+            self._shut_down()
+
+    def finish(self) -> None:
+        """Close in order behind what waits; then `local_closed`."""
+        self.finishing = True
+        self.half_close()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        if not self.gone:
+            self._close()
+            self.on_gone()
+
+    def watch_for_loss(self) -> None:
+        """Nobody reads it for now: still notice a reset."""
+        if self._mask is None and not self.gone:
+            self._watch(0)
+
+    def check(self) -> bool:
+        """Look for a reset that a poller on another reactor does not tell; True when it was found."""
+        if self.gone or (self.reading and self._mask) or not is_gone(self.fd, eof_means_gone=False):
+            return False
+        self.lost()
+        return True
+
+    # Called by the poller.
+
+    def handle(self, events: int) -> None:
+        """Something happened on the descriptor."""
+        if events & OUT:
+            self._flush()
+        if self.gone:
+            return
+        if events & IN and self.leg is not None and self.reading:
+            self.leg.local_readable()
+        elif events & ERR:
+            self.lost()
+        elif events & IN and self._mask is not None:
+            self._watch(self._mask & ~IN)
+
+    def _flush(self) -> None:
+        try:
+            if self._out:
+                del self._out[: self.sock.send(self._out)]
+            if not self._out and self.pipe is not None:
+                self.drain_pipe()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.lost()
+            return
+        if self.blocked:
+            return
+        self._watch((self._mask or 0) & ~OUT)
+        if self._half_closing:
+            self._shut_down()
+        elif self.leg is not None:
+            self.leg.local_drained()
+
+    def _shut_down(self) -> None:
+        if self.gone:
+            return
+        try:
+            if not self._shut:
+                self._shut = True
+                self.sock.shutdown(socket.SHUT_WR)
+            if self.finishing:
+                # All is in the kernel and FIN behind it: from here on a death of this process loses nothing.
+                linger_off(self.sock)
+        except OSError:
+            # It was reset. Whoever half-closes is not called back; the descriptor's own event will say it.
+            if self.finishing:
+                self.lost()
+            return
+        if self.finishing:
+            leg = self.leg
+            self._close()
+            if leg is not None:
+                leg.local_closed()
+            self.on_gone()
+
+    def lost(self) -> None:
+        """It was reset: give the descriptor back and tell the leg."""
+        leg = self.leg
+        self._close()
+        if leg is not None:
+            leg.local_lost()
+        self.on_gone()
+
+    def _close(self) -> None:
+        self.gone = True
+        self.leg = None
+        if self._mask is not None:
+            self._poller.remove(self.fd, closing=True)
+            self._mask = None
+        if self.pipe is not None:
+            self._pipes.give_back(self.pipe)
+            self.pipe = None
+        self.sock.close()
+        self._forget(self)
+
+    def _watch(self, mask: int) -> None:
+        if self._mask is None:
+            self._poller.add(self.fd, mask, self.handle)
+        else:
+            self._poller.set(self.fd, mask)
+        self._mask = mask

@@ -1,0 +1,203 @@
+"""A fast leg outside TLS: small exchanges by recv and send, large ones by splice, kernel to kernel."""
+
+from __future__ import annotations
+
+import os
+from socket import MSG_MORE
+
+from gotunnel.net.fast.leg import Buffers, FastLeg
+from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.pipes import CHUNK, Pipe
+from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame
+from gotunnel.wire.legstate import State
+
+__all__ = ["PlainFastLeg"]
+
+BULK = 32 * 1024
+"""Bytes from which on splice costs less than recv and send do."""
+FRAMES_AT_ONCE = 4
+"""Frames spliced per event, so that one stream does not keep the others waiting."""
+_FLAGS = 3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+
+
+class PlainFastLeg(FastLeg):
+    """See FastLeg. A pipe towards the leg is borrowed while the local socket has much to say (`_up`), one towards the
+    local socket while large frames arrive (it belongs to that socket, which may outlive the stream)."""
+
+    bulk_read = Buffers.SIZE
+    _up: Pipe | None = None
+    _head = b""  # what is left of the header of the frame in `_up`
+
+    # Towards the leg.
+
+    def local_readable(self) -> None:
+        """See FastLeg."""
+        if self._up is not None and self._local is not None:
+            self._splice_out(self._local, self._up)
+        else:
+            super().local_readable()
+
+    def _send(self, data: memoryview) -> None:
+        if not self._out:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # the leg's own event says more
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._out += data
+        self._not_all_left()
+
+    def _bulk_out(self, local: FastLocal) -> None:
+        if not self._unsent():
+            self._up = self._tools.pipes.borrow()
+
+    def _splice_out(self, local: FastLocal, pipe: Pipe) -> None:
+        try:
+            count = os.splice(local.fd, pipe.writer, CHUNK, flags=_FLAGS)
+        except BlockingIOError:
+            return
+        except OSError:
+            local.lost()
+            return
+        if not count:
+            self._return_up()
+            self._local_ended(local)
+            return
+        self._count_out(count)
+        pipe.held = count
+        self._head = count.to_bytes(HEADER_BYTES, "big")
+        if self._flush() and count < BULK:
+            self._return_up()
+
+    def _flush(self) -> bool:
+        pipe = self._up
+        if pipe is None or not (pipe.held or self._head):
+            return super()._flush()
+        try:
+            if self._head:
+                self._head = self._head[self._sock.send(self._head, MSG_MORE) :]
+            while pipe.held and not self._head:
+                pipe.held -= os.splice(pipe.reader, self._sock.fileno(), pipe.held, flags=_FLAGS)
+        except BlockingIOError:
+            self._set_blocked(True)
+            return False
+        except OSError:
+            return False
+        if self._local is None:
+            self._return_up()
+        return super()._flush()
+
+    def _unsent(self) -> int:
+        pipe = self._up
+        return len(self._out) + (len(self._head) + pipe.held if pipe is not None else 0)
+
+    def _return_up(self) -> None:
+        pipe, self._up = self._up, None
+        self._head = b""
+        if pipe is not None:
+            self._tools.pipes.give_back(pipe)
+
+    def _leave_poller(self) -> None:
+        super()._leave_poller()
+        self._return_up()
+
+    def _detach(self, local: FastLocal, *, abort: bool) -> None:
+        super()._detach(local, abort=abort)
+        if self._up is not None and not self._unsent():
+            self._return_up()
+
+    # From the leg.
+
+    def _readable(self) -> None:
+        local = self._local
+        if local is not None and local.pipe is not None:
+            self._splice_in(local, local.pipe)
+            return
+        buffer = self._tools.buffers.from_leg
+        try:
+            count = self._sock.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._lost_on_read()
+            return
+        self.last_received = self._clock.seconds()
+        left = self._left
+        if left >= count:
+            self._left = left - count
+            self._pass_on(buffer[:count])
+        elif (
+            not left and not self._inbuf and count > HEADER_BYTES and not buffer[0]
+            and int.from_bytes(buffer[:HEADER_BYTES], "big") == count - HEADER_BYTES
+        ):  # fmt: skip
+            self._pass_on(buffer[HEADER_BYTES:count])  # one whole frame
+        else:
+            self._parse(buffer[:count])
+        if self._left >= BULK:
+            self._bulk_in()
+
+    def _bulk_in(self) -> None:
+        local = self._local
+        if local is not None and local.pipe is None and not local.blocked and self._delivers():
+            local.pipe = self._tools.pipes.borrow()
+
+    def _delivers(self) -> bool:
+        return self.state in (State.STREAMING, State.FIN_SENT)
+
+    def _splice_in(self, local: FastLocal, pipe: Pipe) -> None:
+        self.last_received = self._clock.seconds()
+        for _ in range(FRAMES_AT_ONCE):
+            if not self._left and not self._next_large(local):
+                return
+            try:
+                count = os.splice(self._fd, pipe.writer, min(self._left, CHUNK), flags=_FLAGS)
+            except BlockingIOError:
+                return
+            except OSError:
+                count = 0
+            if not count:
+                self._lost_on_read()
+                return
+            self._left -= count
+            self._count_in(count)
+            pipe.held += count
+            try:
+                local.drain_pipe()
+            except OSError:
+                local.lost()
+                return
+            if local.blocked:
+                self._full = True
+                self._set_reading()
+                return
+
+    def _next_large(self, local: FastLocal) -> bool:
+        """Read the next header; True when it announces more for the pipe, which else goes back."""
+        try:
+            got = self._sock.recv(HEADER_BYTES - len(self._inbuf))
+        except BlockingIOError:
+            return False
+        except OSError:
+            got = b""
+        if not got:
+            self._lost_on_read()
+            return False
+        self._inbuf += got
+        if len(self._inbuf) < HEADER_BYTES:
+            return False
+        header = int.from_bytes(self._inbuf, "big")
+        if header >> 24 == LegFrame.DATA and header & MAX_DATA_BYTES >= BULK:
+            self._inbuf = b""
+            self._left = header
+            return True
+        if local.pipe is not None:
+            self._tools.pipes.give_back(local.pipe)
+            local.pipe = None
+        self._parse(b"")
+        return False

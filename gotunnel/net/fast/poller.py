@@ -1,0 +1,165 @@
+"""How descriptors of the fast relay hear of their events: from our own loop inside the reactor, or from whatever reactor
+there is. Reads and writes nothing."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IReadWriteDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.logs import Logger
+
+__all__ = ["ERR", "IN", "OUT", "Handler", "Poller", "Pump", "ReactorPoller"]
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+ERR = select.EPOLLERR | select.EPOLLHUP
+"""What is told also to those who ask for nothing."""
+
+Handler = Callable[[int], None]
+"""Called with the events of its descriptor. It may not raise; if it does, that is logged as a bug and `ERR` is told
+to it once."""
+
+MOST_EVENTS = 128
+"""Events taken from the kernel at once, so that the reactor's own descriptors are not kept waiting."""
+
+
+class Poller(Protocol):
+    """What the fast relay asks for. A descriptor is added once, and removed right before it is closed or handed on;
+    `closing` says that it is closed now, so that the kernel forgets it by itself."""
+
+    def add(self, fd: int, mask: int, handler: Handler) -> None: ...
+    def set(self, fd: int, mask: int) -> None: ...
+    def remove(self, fd: int, *, closing: bool = False) -> None: ...
+
+
+class Pump:
+    """Our own epoll set, which `fast.reactor` runs inside the reactor's."""
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._fresh: set[int] = set()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the epoll set."""
+        return self._epoll.fileno()
+
+    def close(self) -> None:
+        """Give the epoll set back."""
+        self._handlers.clear()
+        self._epoll.close()
+
+    def add(self, fd: int, mask: int, handler: Handler) -> None:
+        """Tell `handler` of the events in `mask`, and of errors."""
+        self._epoll.register(fd, mask)
+        self._handlers[fd] = handler
+        self._fresh.add(fd)
+
+    def set(self, fd: int, mask: int) -> None:
+        """Change what is told."""
+        self._epoll.modify(fd, mask)
+
+    def remove(self, fd: int, *, closing: bool = False) -> None:
+        """Tell nothing more."""
+        del self._handlers[fd]
+        if not closing:
+            self._epoll.unregister(fd)
+
+    def run(self, timeout: float, foreign: int) -> bool:
+        """Wait for events up to `timeout` seconds (-1: as long as it takes) and pass them on, once. True when the
+        descriptor `foreign`, which has no handler, was among them."""
+        found = False
+        get, fresh = self._handlers.get, self._fresh
+        fresh.clear()
+        for fd, events in self._epoll.poll(timeout, MOST_EVENTS):
+            # A handler may have removed a descriptor whose event is in the same batch, and its number may belong to a
+            # new one already: that one's own events come with the next batch.
+            handler = get(fd)
+            if fd in fresh:
+                continue
+            if handler is not None:
+                try:
+                    handler(events)
+                except Exception:
+                    self._failed(fd, handler)
+            elif fd == foreign:
+                found = True
+        return found
+
+    def add_foreign(self, fd: int) -> None:
+        """Wait for a descriptor that has no handler here."""
+        self._epoll.register(fd, IN)
+
+    def _failed(self, fd: int, handler: Handler) -> None:
+        self.log.failure("moving bytes: a bug", Failure())
+        if self._handlers.get(fd) is handler:
+            try:
+                handler(ERR)
+            except Exception:
+                self.log.failure("moving bytes: a bug while giving up", Failure())
+                if fd in self._handlers:
+                    self.remove(fd)
+
+
+class ReactorPoller:
+    """The same on any Twisted reactor, at the price that it has for each event."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._descriptors: dict[int, _Descriptor] = {}
+
+    def add(self, fd: int, mask: int, handler: Handler) -> None:
+        """See Pump.add. With no mask, errors are not told: the path watch looks for them."""
+        self._descriptors[fd] = _Descriptor(fd, handler)
+        self.set(fd, mask)
+
+    def set(self, fd: int, mask: int) -> None:
+        """See Pump.set."""
+        descriptor, reactor = self._descriptors[fd], self._reactor
+        changed, descriptor.mask = descriptor.mask ^ mask, mask
+        if changed & IN:
+            (reactor.addReader if mask & IN else reactor.removeReader)(descriptor)
+        if changed & OUT:
+            (reactor.addWriter if mask & OUT else reactor.removeWriter)(descriptor)
+
+    def remove(self, fd: int, *, closing: bool = False) -> None:
+        """See Pump.remove."""
+        self.set(fd, 0)
+        self._descriptors.pop(fd).gone = True
+
+
+@implementer(IReadWriteDescriptor)
+class _Descriptor:
+    """One descriptor as Twisted's reactors know it."""
+
+    def __init__(self, fd: int, handler: Handler) -> None:
+        self.mask = 0
+        self.gone = False
+        self._fd = fd
+        self._handler = handler
+
+    def fileno(self) -> int:
+        return -1 if self.gone else self._fd
+
+    def logPrefix(self) -> str:
+        return "gotunnel"
+
+    def doRead(self) -> None:
+        if not self.gone:
+            self._handler(IN)
+
+    def doWrite(self) -> None:
+        if not self.gone:
+            self._handler(OUT)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor has taken it out already, for an error on the descriptor or one that a handler raised."""
+        self.mask = 0
+        if not self.gone:
+            self._handler(ERR)

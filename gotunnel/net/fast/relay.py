@@ -1,0 +1,90 @@
+"""The fast relay: accepts visitors, dials targets and takes over legs on descriptors of its own (Linux)."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from gotunnel.address import Address, UnixPath
+from gotunnel.interfaces import ILegOwner, IRelay
+from gotunnel.net.biotls import BioTls
+from gotunnel.net.fast.bridgedleg import BridgedLeg
+from gotunnel.net.fast.dial import Dial, resolved
+from gotunnel.net.fast.leg import FastLeg, Tools
+from gotunnel.net.fast.listener import Listener
+from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.plainleg import PlainFastLeg
+from gotunnel.net.fast.poller import Poller, ReactorPoller
+from gotunnel.net.fast.tlsleg import TlsFastLeg
+from gotunnel.net.pathwatch import PathWatch
+from gotunnel.wire.legstate import End
+
+__all__ = ["FastRelay"]
+
+
+@implementer(IRelay)
+class FastRelay:
+    """See IRelay. One per process and role."""
+
+    name = "fast"
+    own_tls = True
+
+    def __init__(self, reactor: Any, dial_timeout: float = 10.0) -> None:
+        self._reactor = reactor
+        poller: Poller = getattr(reactor, "pump", None) or ReactorPoller(reactor)
+        self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout)
+        self._locals: set[FastLocal] = set()
+
+    def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
+        """Listen for visitors; see IRelay."""
+        return Listener(self._reactor, self._tools.poller, host, port, backlog, self._made, on_visitor)
+
+    def dial(self, target: Address, timeout: float) -> Deferred[FastLocal]:
+        """Connect to a target; see IRelay."""
+        if isinstance(target, UnixPath):
+            return self._dial(target, [(socket.AF_UNIX, target.path)], timeout)
+        try:
+            version = ipaddress.ip_address(target.host.partition("%")[0]).version
+        except ValueError:
+            return resolved(self._reactor, target, timeout).addCallback(
+                lambda found: self._dial(target, found, timeout)
+            )
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        return self._dial(target, [(family, (target.host, target.port))], timeout)
+
+    def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> FastLeg:
+        """Take over an authenticated connection; see IRelay."""
+        leg: FastLeg
+        if isinstance(transport, BioTls):
+            leg = TlsFastLeg(self._tools, transport, end, owner, plain)
+        elif isinstance(transport, TLSMemoryBIOProtocol):
+            leg = BridgedLeg(self._tools, transport, end, owner, plain)
+        else:
+            leg = PlainFastLeg(self._tools, transport, end, owner, plain)
+        leg.begin(leftover)
+        return leg
+
+    def stop(self) -> None:
+        """Reset what still finishes by itself; see IRelay."""
+        self._tools.watch.stop()
+        for local in tuple(self._locals):
+            local.abort()
+        self._tools.pipes.close()
+
+    def _made(self, sock: socket.socket, host: str, address: str) -> FastLocal:
+        local = FastLocal(sock, address, host, self._tools.poller, self._tools.pipes, self._locals.discard)
+        self._locals.add(local)
+        return local
+
+    def _dial(
+        self, target: Address, candidates: list[tuple[int, Any]], timeout: float
+    ) -> Deferred[FastLocal]:
+        return Dial(self._reactor, self._tools.poller, target, candidates, timeout, self._made).start()
+
+

@@ -1,0 +1,246 @@
+"""Legs at the client: how many it brings, what it dials for whom, and what it never dials."""
+
+from __future__ import annotations
+
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
+
+from gotunnel.address import HostPort
+from gotunnel.errors import DialFailed
+from gotunnel.wire.messages import Error, Leg, LegsFailed, NeedLegs
+from tests.client.world import ClientTestCase, World, mapping
+from tests.doubles import FakeLocal
+
+
+class BringTests(ClientTestCase):
+    """need_legs."""
+
+    def test_none_unasked(self) -> None:
+        """A client dials no leg unless it is asked to."""
+        world = World()
+        world.connected().grant()
+        world.clock.advance(9)
+        self.assertEqual(len(world.path.attempts), 1)
+
+    def test_as_many_as_asked(self) -> None:
+        """Each with a number of its own, within TLS or not as asked."""
+        world = World()
+        server = world.connected()
+        server.grant()
+        self.assertEqual(len(server.legs(3)), 3)
+        self.assertEqual(len(server.legs(2, plain=True)), 2)
+        self.assertEqual([plain for *_, plain in world.path.attempts[1:]], [False] * 3 + [True] * 2)
+        self.assertEqual(sorted(leg.tag for leg in world.relay.legs), [1, 2, 3, 4, 5])
+
+    def test_limit(self) -> None:
+        """Never more than limits.legs, those under way counted; the rest is answered with legs_failed."""
+        world = World()
+        server = world.connected(legs=4)
+        server.grant()
+        legs = server.legs(3)
+        server.heard()
+        server.say(NeedLegs(False, 5))
+        (failed,) = [m for m in server.heard() if isinstance(m, LegsFailed)]
+        self.assertEqual((failed.plain, failed.count), (False, 4))
+        self.assertEqual(len(world.path.attempts), 1 + 4)
+        server.take(world.path.attempts[-1][2])
+        legs[0].lose()
+        self.assertEqual(len(server.legs(1)), 1)
+
+    def test_side_by_side(self) -> None:
+        """A flood of requests dials a few at a time, and all in the end."""
+        world = World()
+        server = world.connected(legs=100)
+        server.grant()
+        server.say(NeedLegs(False, 90))
+        self.assertEqual(len(world.path.attempts) - 1, 24)
+        taken = 1
+        while taken < len(world.path.attempts):
+            server.take(world.path.attempts[taken][2])
+            taken += 1
+        self.assertEqual(len(world.relay.legs), 90)
+
+    def test_cannot(self) -> None:
+        """Each leg that fails is told, with the reason."""
+        world = World()
+        server = world.connected()
+        server.grant()
+        world.path.fails = "cannot reach tunnel.example.com:17000: connection refused"
+        server.say(NeedLegs(True, 2))
+        failed = [m for m in server.heard() if isinstance(m, LegsFailed)]
+        self.assertEqual([(m.plain, m.count) for m in failed], [(True, 1)] * 2)
+        self.assertIn("connection refused", failed[0].reason)
+
+    def test_server_that_is_not_ours(self) -> None:
+        """A leg whose server cannot prove itself, or refuses, is closed and told; no byte of a visitor went there."""
+        for answer in (b'{"type":"leg_ok","mac":"' + b"0" * 64 + b'"}', b'{"type":"error","code":"no_session"}', b"{}"):
+            world = World()
+            server = world.connected()
+            server.grant()
+            server.say(NeedLegs(False, 1))
+            transport = world.path.attempts[-1][2]
+            transport.payloads()
+            transport.say_json(answer)
+            self.assertTrue(transport.aborted)
+            self.assertEqual([m.count for m in server.heard() if isinstance(m, LegsFailed)], [1])
+            self.assertEqual(world.relay.legs, [])
+
+    def test_session_ends_while_a_leg_is_greeted(self) -> None:
+        """It is given up, and does not join the next session."""
+        world = World()
+        server = world.connected()
+        server.say(NeedLegs(False, 1))
+        transport = world.path.attempts[-1][2]
+        server.transport.lose()
+        self.assertTrue(transport.aborted)
+        self.assertEqual(world.relay.legs, [])
+
+
+class OpenTests(ClientTestCase):
+    """OPEN."""
+
+    def setUp(self) -> None:
+        """A client with two mappings, one of which may travel outside TLS."""
+        self.it = World(mapping("web", 8000, 8080), mapping("tls", 6443, 6443, encrypt=False))
+        self.server = self.it.connected()
+        self.server.grant()
+        self.server.heard()
+
+    def dialled(self) -> list[object]:
+        """Return what was dialled."""
+        return [target for target, _ in self.it.relay.dials]
+
+    def test_target_of_the_file(self) -> None:
+        """The mapping's own target is dialled, and the leg joined to it."""
+        (leg,) = self.server.legs()
+        leg.receive_open(self.server.open_body(leg))
+        self.assertEqual(self.dialled(), [HostPort("127.0.0.1", 8000)])
+        local = FakeLocal()
+        self.it.relay.dials[0][1].callback(local)
+        self.assertEqual(leg.accepted, [local])
+
+    def test_refused(self) -> None:
+        """A target that does not answer is told at once, with the code."""
+        (leg,) = self.server.legs()
+        leg.receive_open(self.server.open_body(leg))
+        self.it.relay.dials[0][1].errback(DialFailed("refused", "127.0.0.1:8000: connection refused"))
+        self.assertEqual(leg.refused, ["refused"])
+
+    def test_unknown_mapping(self) -> None:
+        """A server that opens what the file does not name is refused, and nothing is dialled."""
+        (leg,) = self.server.legs()
+        for name in ("ghost", "127.0.0.1:22", "WEB", "web ", "../web", "localhost:9777", "0"):
+            leg.receive_open(self.server.open_body(leg, name))
+            self.assertEqual(leg.refused.pop(), "unknown_mapping")
+            leg.finish()
+        self.assertEqual(self.dialled(), [])
+
+    def test_hostile_bodies(self) -> None:
+        """`dial`, another client's mapping, and what is no OPEN: the leg closes, nothing is dialled, no traceback."""
+        for body in (
+            b'{"conn":"c","src":"s","dial":"127.0.0.1:22"}',
+            b'{"conn":"c","src":"s","mapping":"web","client":"other"}',
+            b'{"conn":"c","src":"s","mapping":"web","dial":"127.0.0.1:22"}',
+            b'{"conn":"c","src":"s"}',
+            b'{"mapping":["web"],"conn":"c","src":"s"}',
+            b"\xff",
+            b"",
+        ):
+            for plain in (False, True):
+                (leg,) = self.server.legs(plain=plain)
+                leg.receive_open(body)
+                self.assertTrue(leg.closed, body)
+                self.it.clock.advance(0)
+        self.assertEqual(self.dialled(), [])
+        self.assertEqual(self.it.link.streams, 0)
+
+    def test_plain(self) -> None:
+        """A mapping that says encrypt: false is opened on a plain leg with the right proof, again and again."""
+        (leg,) = self.server.legs(plain=True)
+        for _ in range(3):
+            leg.receive_open(self.server.open_body(leg, "tls"))
+            self.it.relay.dials[-1][1].callback(FakeLocal())
+            leg.finish()
+        self.assertEqual(self.dialled(), [HostPort("127.0.0.1", 6443)] * 3)
+
+    def test_plain_needs_proof(self) -> None:
+        """On a plain leg the proof, its number, and the mapping's own encrypt: false are needed, or the leg closes."""
+        (good,) = self.server.legs(plain=True)
+        valid = self.server.open_body(good, "tls")
+        changes = [
+            {"mac": bytes(32)},
+            {"n": 2},
+            {"n": None, "mac": None},
+            {"conn": "c-2"},
+            {"src": "203.0.113.1:1"},
+        ]
+        for change in changes:
+            (leg,) = self.server.legs(plain=True)
+            leg.receive_open(self.server.open_body(leg, "tls", **change))
+            self.assertTrue(leg.closed, change)
+        for name in ("web", "ghost"):
+            (leg,) = self.server.legs(plain=True)
+            leg.receive_open(self.server.open_body(leg, name))
+            self.assertTrue(leg.closed, name)
+        (other,) = self.server.legs(plain=True)
+        other.receive_open(valid)  # of another leg
+        self.assertTrue(other.closed)
+        self.assertEqual(self.dialled(), [])
+        good.receive_open(valid)
+        self.it.relay.dials[-1][1].callback(FakeLocal())
+        good.finish()
+        good.receive_open(valid)  # replayed
+        self.assertTrue(good.closed)
+        self.assertEqual(len(self.dialled()), 1)
+
+    def test_encrypt_false_inside_tls(self) -> None:
+        """Where the server does not allow plain legs, such a mapping is opened inside TLS."""
+        (leg,) = self.server.legs()
+        leg.receive_open(self.server.open_body(leg, "tls"))
+        self.assertEqual(self.dialled(), [HostPort("127.0.0.1", 6443)])
+
+    def test_leg_lost_while_dialling(self) -> None:
+        """The dial is given up; its end, whichever comes, does no harm."""
+        (leg,) = self.server.legs()
+        leg.receive_open(self.server.open_body(leg))
+        leg.lose()
+        self.assertEqual((self.it.relay.cancelled, self.it.link.streams), (1, 0))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_target_answers_too_late(self) -> None:
+        """Who answers although he was given up is reset."""
+        (leg,) = self.server.legs()
+        relay = self.it.relay
+        leg.receive_open(self.server.open_body(leg))
+        dialled = relay.dials[0][1]
+        dialled._canceller = None
+        dialled._suppressAlreadyCalled = False
+        self.it.link.session.legs.streams[leg].dial = None  # type: ignore[union-attr]
+        local = FakeLocal()
+        dialled.callback(local)
+        self.assertTrue(local.aborted)
+        self.assertEqual(leg.accepted, [])
+
+    def test_log_is_limited(self) -> None:
+        """A server that opens nonsense a thousand times does not write a thousand lines."""
+        (leg,) = self.server.legs()
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        for _ in range(1000):
+            leg.receive_open(self.server.open_body(leg, "ghost"))
+            leg.finish()
+        warnings = [e for e in observer if "does not have" in str(e.get("log_format"))]
+        self.assertLess(len(warnings), 20)
+
+
+class LegMessageTests(ClientTestCase):
+    """What a leg says first."""
+
+    def test_first(self) -> None:
+        """It names the session, a number, the purpose; and no token."""
+        world = World()
+        server = world.connected()
+        server.say(NeedLegs(False, 1))
+        (leg,) = world.path.attempts[-1][2].heard()
+        assert isinstance(leg, Leg)
+        self.assertEqual((leg.sid, leg.purpose), (server.sid, "reverse"))
+        self.assertNotIsInstance(leg, Error)

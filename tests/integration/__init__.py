@@ -1,0 +1,1 @@
+"""A server and a client in one process, on loopback and the real reactor."""

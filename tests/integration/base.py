@@ -1,0 +1,248 @@
+"""Brings a server and clients up on loopback and the real reactor, and takes them down so that nothing is left: no
+connection, no port, no timer."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from gotunnel.address import HostPort
+from gotunnel.client import link
+from gotunnel.client.published import Published, Standing
+from gotunnel.client.service import ClientService, make_client
+from gotunnel.config.model import ClientConfig, LimitsConfig, MappingConfig, ServerConfig
+from gotunnel.core import backoff
+from gotunnel.logs import set_level
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.server.service import ServerService, make_server
+
+__all__ = ["TOKEN", "Echo", "IntegrationTestCase", "Peer", "reactor"]
+
+reactor: Any = global_reactor
+TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
+DEADLINE = 15.0
+"""Seconds after which a wait fails; far more than is needed."""
+
+
+class Peer(Protocol):
+    """A visitor, or any other connection that a test holds in its hand."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.ended: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended = reason
+
+    def hang_up(self) -> None:
+        """Reset the connection, if it is there."""
+        if self.ended is None:
+            self.transport.abortConnection()
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether the end was not an orderly one."""
+        return self.ended is not None and not self.ended.check(ConnectionDone)
+
+
+class Echo(Peer):
+    """A service that sends everything back."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        self.transport.write(data)
+
+
+class IntegrationTestCase(TestCase):
+    """A test with real connections. Whatever it starts is ended after it, the clients first."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        """Note what there is."""
+        self.addCleanup(self._check_nothing_left, self._held())
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        self._numbers = itertools.count(1)
+        self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    # What there is.
+
+    @staticmethod
+    def _held() -> tuple[set[Any], int]:
+        found = set(reactor.getReaders()) | set(reactor.getWriters())
+        # A reactor that is started again has wakers of its own, made anew.
+        found = {each for each in found if type(each).__module__ != "twisted.internet._signals"}
+        return found, len(reactor.getDelayedCalls())
+
+    async def _check_nothing_left(self, before: tuple[set[Any], int]) -> None:
+        end = reactor.seconds() + 3
+        while (left := self._held()[0] - before[0]) and reactor.seconds() < end:
+            await self.pause(0.005)
+        self.assertEqual([str(each) for each in left], [])
+        calls = [str(call) for call in reactor.getDelayedCalls()]
+        self.assertEqual(len(calls), before[1], calls)
+
+    @staticmethod
+    def descriptors() -> int:
+        """Count what this process has open."""
+        return len(os.listdir("/proc/self/fd"))
+
+    # Starting.
+
+    async def server(self, **config: Any) -> ServerService:
+        """Start a server on a free port."""
+        values: dict[str, Any] = {
+            "addr": HostPort("127.0.0.1", 0),
+            "token": TOKEN,
+            "drain_timeout": 0.0,
+            "allow_ports": ("1024-65535",),
+            **config,
+        }
+        if isinstance(values.get("limits"), dict):
+            values["limits"] = LimitsConfig(**values["limits"])
+        state = self.folder / f"state{next(self._numbers)}"
+        state.mkdir()
+        service = make_server(ServerConfig(**values), reactor, state)
+        service.startService()
+        self.addCleanup(self.stop, service)
+        return service
+
+    def client(self, server: ServerService | int, *mappings: MappingConfig, **config: Any) -> ClientService:
+        """Start a client; it is connected some time later."""
+        port = server if isinstance(server, int) else server.address.port
+        values: dict[str, Any] = {
+            "name": "edge",
+            "token": TOKEN,
+            "server_addr": HostPort("127.0.0.1", port),
+            "mappings": mappings,
+            "drain_timeout": 0.0,
+            **config,
+        }
+        service = make_client(ClientConfig(**values), reactor, self.folder)
+        service.startService()
+        self.addCleanup(self.stop, service)
+        return service
+
+    async def open_client(
+        self, server: ServerService | int, *mappings: MappingConfig, **config: Any
+    ) -> ClientService:
+        """Start a client and wait until all its mappings are open."""
+        client = self.client(server, *mappings, **config)
+        await self.until(lambda: self.is_open(client), "all mappings are open")
+        return client
+
+    @staticmethod
+    async def stop(service: Any) -> None:
+        """Stop a service, if it runs."""
+        if service.running:
+            await maybeDeferred(service.stopService)
+
+    @staticmethod
+    def mapping(target: int, name: str = "web", remote: Any = 0, **more: Any) -> MappingConfig:
+        """Return a mapping to a port of 127.0.0.1, published on 127.0.0.1."""
+        where = f"127.0.0.1:{remote}" if isinstance(remote, int) else remote
+        return MappingConfig.model_validate({"name": name, "local": target, "remote": where, **more})
+
+    async def target(self, make: Callable[[], Protocol] = Echo) -> tuple[int, list[Any]]:
+        """Start a service; return its port, and the list of its connections."""
+        made: list[Any] = []
+
+        class Service(Factory):
+            noisy = False
+
+            def buildProtocol(self, addr: object) -> Protocol:
+                made.append(make())
+                return made[-1]
+
+        port = reactor.listenTCP(0, Service(), interface="127.0.0.1")
+
+        async def end() -> None:
+            await maybeDeferred(port.stopListening)
+            for each in made:
+                each.hang_up()
+
+        self.addCleanup(end)
+        return port.getHost().port, made
+
+    async def connect(self, port: int) -> Peer:
+        """Connect to a port of 127.0.0.1."""
+        peer = Peer()
+        await TCP4ClientEndpoint(reactor, "127.0.0.1", port, 10).connect(OneProtocol(lambda: peer))
+        self.addCleanup(peer.hang_up)
+        return peer
+
+    # Looking.
+
+    @staticmethod
+    def is_open(client: ClientService) -> bool:
+        """Whether all mappings of a client are open."""
+        return all(status.standing is Standing.OPEN for status in client.link.published.statuses.values())
+
+    @staticmethod
+    def port_of(client: ClientService, name: str = "web") -> int:
+        """Return where a mapping is open."""
+        address = client.link.published.statuses[name].address
+        assert address is not None
+        return address.port
+
+    def lines(self) -> list[str]:
+        """Return all that was logged."""
+        return [str(formatEvent(event)) for event in self.log]
+
+    async def said(self, words: str, times: int = 1, skip: int = 0) -> None:
+        """Wait until so many lines of the log, behind the first `skip`, have these words."""
+        await self.until(lambda: sum(words in line for line in self.lines()[skip:]) >= times, f"a line: {words}")
+
+    # Waiting.
+
+    async def pause(self, seconds: float) -> None:
+        """Let the reactor run."""
+        waited: Deferred[None] = Deferred()
+        reactor.callLater(seconds, waited.callback, None)
+        await waited
+
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> None:
+        """Wait until something holds."""
+        end = reactor.seconds() + seconds
+        while not condition():
+            if reactor.seconds() > end:
+                self.fail(f"not seen in {seconds:g} s: {what}; the log ends with {self.lines()[-15:]}")
+            await self.pause(0.005)
+
+    async def echoes(self, port: int, words: bytes = b"hello") -> Peer:
+        """Visit a port and wait for one's own words."""
+        visitor = await self.connect(port)
+        visitor.transport.write(words)
+        await self.until(lambda: visitor.received == words or visitor.ended, "the echo")
+        self.assertEqual(visitor.received, words)
+        return visitor
+
+    # Making it quick.
+
+    def quick(self, first: float = 0.01, cap: float = 0.05) -> None:
+        """Let clients try again, and ask again for refused mappings, after some milliseconds."""
+        self.patch(Published, "pause", lambda published: 0.05)
+        self.patch(backoff, "LEAST_DELAY", first)
+        self.patch(link, "Backoff", lambda: backoff.Backoff(first=first, cap=cap))
+
+    def debug(self) -> None:
+        """Log everything."""
+        set_level("debug")
+        self.addCleanup(set_level, "info")

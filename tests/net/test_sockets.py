@@ -1,0 +1,194 @@
+"""What the kernel says of real loopback sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.net.sockets import is_gone, linger_off, linger_reset, path_state, set_keepalive, set_nodelay
+
+
+class SocketTestCase(SynchronousTestCase):
+    """Connected pairs."""
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """Return two ends of a TCP connection over loopback."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            one = socket.create_connection(server.getsockname(), 10)
+            other, _ = server.accept()
+        other.settimeout(10)
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        return one, other
+
+    def unix_pair(self) -> tuple[socket.socket, socket.socket]:
+        """Return two ends of a unix stream."""
+        one, other = socket.socketpair()
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        return one, other
+
+
+class GoneTests(SocketTestCase):
+    """is_gone: is it reset, and for a leg: has the other end gone at all."""
+
+    def gone(self, sock: socket.socket) -> tuple[bool, bool]:
+        """Return what is said of a visitor and of a leg."""
+        return is_gone(sock.fileno(), eof_means_gone=False), is_gone(sock.fileno(), eof_means_gone=True)
+
+    def test_alive(self) -> None:
+        """A connection with or without bytes to read is not gone."""
+        one, other = self.pair()
+        self.assertEqual(self.gone(one), (False, False))
+        other.sendall(b"x")
+        self.assertEqual(self.gone(one), (False, False))
+
+    def test_ended(self) -> None:
+        """The other side's FIN is the end of a leg, and not of a visitor; bytes before it do not hide it."""
+        one, other = self.pair()
+        other.sendall(b"x")
+        other.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.gone(one), (False, True))
+
+    def test_both_ended(self) -> None:
+        """A visitor with whom both directions have ended in order still has bytes for us: that is no reset."""
+        for first in (0, 1):
+            pair = self.pair()
+            one, other = pair
+            other.sendall(b"last words")
+            pair[first].shutdown(socket.SHUT_WR)
+            pair[1 - first].shutdown(socket.SHUT_WR)
+            self.assertEqual(self.gone(one), (False, True))
+            self.assertEqual(one.recv(100), b"last words")
+
+    def test_reset(self) -> None:
+        """A reset is the end of both, with bytes to read, after FIN, and when both had ended."""
+        for one_ends, other_ends in ((False, False), (True, False), (False, True)):
+            one, other = self.pair()
+            other.sendall(b"x")
+            if one_ends:
+                one.shutdown(socket.SHUT_WR)
+            if other_ends:
+                other.shutdown(socket.SHUT_WR)
+            linger_reset(other)
+            other.close()
+            self.assertEqual(self.gone(one), (True, True), f"{one_ends} {other_ends}")
+
+    def test_unix(self) -> None:
+        """A unix target that closes in order is no reset either."""
+        one, other = self.unix_pair()
+        self.assertEqual(self.gone(one), (False, False))
+        other.sendall(b"x")
+        other.close()
+        self.assertEqual(self.gone(one), (False, True))
+
+
+class LingerTests(SocketTestCase):
+    """How a close looks from the other side."""
+
+    def test_reset(self) -> None:
+        """With linger_reset a close resets; linger_off takes it back."""
+        one, other = self.pair()
+        linger_reset(one)
+        one.close()
+        self.assertRaises(ConnectionResetError, other.recv, 1)
+        one, other = self.pair()
+        linger_reset(one)
+        linger_off(one)
+        one.sendall(b"all")
+        one.close()
+        self.assertEqual((other.recv(10), other.recv(10)), (b"all", b""))
+
+    def test_other_options(self) -> None:
+        """Keepalive and no delay are set as the contract says, and a unix socket is left in peace."""
+        one, _ = self.pair()
+        set_nodelay(one)
+        set_keepalive(one)
+        self.assertTrue(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        self.assertTrue(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            self.assertEqual([one.getsockopt(socket.IPPROTO_TCP, option) for option in options], [15, 5, 3])
+        unix, _ = self.unix_pair()
+        set_nodelay(unix)
+        set_keepalive(unix)
+        linger_reset(unix)
+        linger_off(unix)
+        self.assertFalse(unix.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+
+class PathStateTests(SocketTestCase):
+    """TCP_INFO, read at the right offsets."""
+
+    if not sys.platform.startswith("linux"):
+        skip = "TCP_INFO as it is read here is Linux's"
+
+    def test_at_rest(self) -> None:
+        """What has arrived is acknowledged, and the acknowledgement is young."""
+        one, other = self.pair()
+        one.sendall(b"x")
+        self.assertEqual(other.recv(1), b"x")
+        path = path_state(one)
+        assert path is not None
+        self.assertEqual((path.unacknowledged, path.window_closed), (0, False))
+        self.assertLess(path.last_ack_ms, 5000)
+
+    def test_age_of_the_last_acknowledgement(self) -> None:
+        """It is in milliseconds, counts from the last acknowledgement (and not from the last data), and grows."""
+        one, other = self.pair()
+        other.sendall(b"x")
+        self.assertEqual(one.recv(1), b"x")
+        time.sleep(0.1)
+        one.sendall(b"x")
+        path = path_state(one)
+        while path is not None and path.unacknowledged:
+            path = path_state(one)
+        assert path is not None
+        (last_data,) = struct.unpack_from("@I", one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 52)
+        self.assertGreaterEqual(last_data - path.last_ack_ms, 50)
+        time.sleep(0.1)
+        later = path_state(one)
+        assert later is not None
+        self.assertGreaterEqual(later.last_ack_ms - path.last_ack_ms, 90)
+        self.assertLess(later.last_ack_ms, 60_000)
+
+    def test_closed_window(self) -> None:
+        """A reader who has stopped closes his window, and opens it when he reads again."""
+        one, other = self.pair()
+        one.setblocking(False)
+        path, end = path_state(one), time.monotonic() + 10
+        while path is not None and not path.window_closed:
+            self.assertLess(time.monotonic(), end)
+            try:
+                one.send(os.urandom(1 << 16))
+            except BlockingIOError:
+                path = path_state(one)
+        other.settimeout(0.2)
+        try:
+            while other.recv(1 << 20):
+                pass
+        except TimeoutError:
+            path = path_state(one)
+        assert path is not None
+        self.assertEqual((path.unacknowledged, path.window_closed), (0, False))
+
+    def test_unacknowledged(self) -> None:
+        """Segments that nobody acknowledges are counted: a connection to a listener whose queue is full is such."""
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+            waiting = [socket.socket() for _ in range(4)]
+            for each in waiting:
+                self.addCleanup(each.close)
+                each.setblocking(False)
+                each.connect_ex(server.getsockname())
+            paths = [path_state(each) for each in waiting]
+        # The SYN itself is the segment.
+        self.assertEqual([path and path.unacknowledged for path in paths[2:]], [1, 1])
+
+    def test_unix(self) -> None:
+        """A unix socket has no path."""
+        self.assertIsNone(path_state(self.unix_pair()[0]))

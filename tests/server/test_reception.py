@@ -1,0 +1,185 @@
+"""The control port's door: first bytes, the deadline, and how many strangers may wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
+
+from gotunnel.net.tls import own_server_tls
+from gotunnel.wire.frames import encode_frame
+from gotunnel.wire.messages import Error
+from tests.server.world import ServerTestCase, World
+
+HELLO = (
+    b'{"type":"hello","v":2,"min_v":2,"client":"edge","nonce":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}'
+)
+
+
+class FirstByteTests(ServerTestCase):
+    """Section 1: the first byte decides."""
+
+    def test_every_byte(self) -> None:
+        """0x00 is a frame, 0x16 is TLS, and all other first bytes close at once and without an answer."""
+        world = self.world()
+        for first in range(256):
+            transport = world.connect()
+            transport.say_bytes(bytes([first]) + b"GET / HTTP/1.1\r\n\r\n")
+            if first == 0:
+                self.assertEqual([type(m) for m in transport.heard()], [Error])
+            else:
+                self.assertEqual((transport.value(), transport.aborted), (b"", True), first)
+            world.clock.advance(0)
+        self.assertEqual(world.reception.strangers, 0)
+
+    def test_tls_hello(self) -> None:
+        """0x16 starts TLS where there is TLS: what comes back is a TLS record."""
+        state = Path(self.mktemp())
+        state.mkdir()
+        world = World(tls=own_server_tls(state))
+        transport = world.connect()
+        transport.say_bytes(b"\x16\x03\x01\x00\x05hello")
+        self.assertEqual(transport.value()[:1], b"\x15")  # an alert, as that was no ClientHello
+        self.assertTrue(transport.gone)
+
+    def test_byte_by_byte(self) -> None:
+        """A frame may come in any pieces."""
+        transport = self.world().connect()
+        for byte in encode_frame(HELLO):
+            transport.say_bytes(bytes([byte]))
+        self.assertEqual([type(m).__name__ for m in transport.heard()], ["Challenge"])
+
+
+class DeadlineTests(ServerTestCase):
+    """From accept to the proof there is one absolute deadline."""
+
+    def test_silent(self) -> None:
+        """Whoever says nothing is closed after handshake_timeout, without an answer."""
+        world = self.world(handshake_timeout=5.0)
+        transport = world.connect()
+        world.clock.advance(4.99)
+        self.assertFalse(transport.aborted)
+        world.clock.advance(0.02)
+        self.assertEqual((transport.aborted, transport.value()), (True, b""))
+        self.assertEqual(world.clock.getDelayedCalls(), [])
+
+    def test_drip(self) -> None:
+        """One byte every 2 s does not move it: not before the first frame, not behind the challenge."""
+        for first in (b"", encode_frame(HELLO)):
+            world = self.world(handshake_timeout=5.0)
+            transport = world.connect()
+            if first:
+                transport.say_bytes(first)
+            for byte in encode_frame(HELLO)[:2]:
+                world.clock.advance(2)
+                transport.say_bytes(bytes([byte]))
+            self.assertFalse(transport.aborted)
+            world.clock.advance(1.01)
+            self.assertTrue(transport.aborted)
+
+    def test_tls_handshake_counts(self) -> None:
+        """The time for the TLS handshake is part of it."""
+        state = Path(self.mktemp())
+        state.mkdir()
+        world = World(tls=own_server_tls(state), handshake_timeout=5.0)
+        transport = world.connect()
+        for _ in range(2):
+            world.clock.advance(2)
+            transport.say_bytes(b"\x16")
+        world.clock.advance(1.01)
+        self.assertTrue(transport.aborted)
+
+    def test_over_with_the_proof(self) -> None:
+        """Once somebody has proved himself it is off."""
+        world = self.world(handshake_timeout=5.0)
+        client = world.login()
+        world.clock.advance(5.1)
+        self.assertFalse(client.transport.gone)
+
+
+class CrowdTests(ServerTestCase):
+    """How many may be unauthenticated."""
+
+    def test_per_address(self) -> None:
+        """At the limit of an address its oldest goes; other addresses are left alone."""
+        world = self.world(limits={"unauthenticated_per_address": 3})
+        other = world.connect("192.0.2.9")
+        mine = [world.connect("192.0.2.1") for _ in range(5)]
+        self.assertEqual([t.aborted for t in mine], [True, True, False, False, False])
+        self.assertFalse(other.aborted)
+        self.assertEqual(world.reception.strangers, 4)
+
+    def test_in_all(self) -> None:
+        """At the limit of all, the oldest of the most crowded address goes."""
+        world = self.world(limits={"unauthenticated": 4, "unauthenticated_per_address": 32})
+        alone = world.connect("192.0.2.1")
+        crowd = [world.connect("192.0.2.2") for _ in range(3)]
+        world.connect("192.0.2.3")
+        self.assertFalse(alone.aborted)
+        self.assertEqual([t.aborted for t in crowd], [True, False, False])
+        self.assertEqual(world.reception.strangers, 4)
+
+    def test_place_is_free_again(self) -> None:
+        """Somebody who is let in, or leaves, takes no place any more."""
+        world = self.world(limits={"unauthenticated_per_address": 1})
+        client = world.login()
+        gone = world.connect()
+        gone.lose()
+        world.connect()
+        self.assertFalse(client.transport.gone)
+        self.assertEqual(world.reception.strangers, 1)
+
+    def test_refused_keep_their_place(self) -> None:
+        """Somebody who was refused and does not go keeps his place, or refusals would be free; two seconds at most."""
+        world = self.world(limits={"unauthenticated_per_address": 2})
+        refused = [world.connect(holds=True) for _ in range(2)]
+        for transport in refused:
+            transport.say_json(b'{"type":"ping","n":1}')
+            self.assertEqual((transport.closed, transport.aborted), (True, False))
+        self.assertEqual(world.reception.strangers, 2)
+        world.connect()
+        self.assertEqual([t.aborted for t in refused], [True, False])
+        world.clock.advance(2.0)
+        self.assertTrue(refused[1].aborted)
+        world.clock.advance(0)
+        self.assertEqual(world.reception.strangers, 1)
+
+    def test_expected_legs_are_outside(self) -> None:
+        """As many as legs were asked for from an address come in beside the limits, and no more."""
+        world = self.world(limits={"unauthenticated_per_address": 1})
+        client = world.login()
+        client.heard()
+        self.assertEqual(sum(need.count for need in client.needed), 2)
+        legs = [world.connect() for _ in range(2)]
+        strangers = [world.connect() for _ in range(2)]
+        self.assertEqual([t.aborted for t in (*legs, *strangers)], [False, False, True, False])
+        elsewhere = world.connect("192.0.2.2")
+        world.connect("192.0.2.2")
+        self.assertTrue(elsewhere.aborted)
+        for leg in legs:
+            leg.say(client.leg_message())
+        self.assertEqual(len(world.relay.legs), 2)
+
+    def test_close_all(self) -> None:
+        """The end turns all of them out, those expected and those just refused included, and leaves no timer."""
+        world = self.world()
+        world.login().heard()
+        waiting = [world.connect(), world.connect(), world.connect()]  # two of these are expected
+        refused = world.connect(holds=True)
+        refused.say_json(b'{"type":"ping","n":1}')
+        before = len(world.clock.getDelayedCalls())
+        world.reception.close_all()
+        world.clock.advance(0)
+        self.assertEqual([t.aborted for t in (*waiting, refused)], [True] * 4)
+        self.assertEqual(before - len(world.clock.getDelayedCalls()), 4)
+        self.assertEqual(world.reception.strangers, 0)
+
+    def test_log_is_limited(self) -> None:
+        """A thousand strangers do not write a thousand lines."""
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        world = self.world(handshake_timeout=5.0)
+        for _ in range(1000):
+            world.connect().say_json(b"{}")
+            world.clock.advance(0.01)
+        self.assertLess(len(observer), 60)

@@ -1,0 +1,285 @@
+"""A visitor from accept to his end: which leg he gets, how long he waits, and how it is counted."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.wire.messages import Drain, LegsFailed, MappingRequest
+from tests.server.world import ServerTestCase
+
+
+class LegTests(ServerTestCase):
+    """Who gets which leg."""
+
+    def setUp(self) -> None:
+        """A server with a client and its port."""
+        self.it = self.world(leg_wait=10.0)
+        self.client = self.it.login()
+        self.port = self.client.publish(8080)
+
+    def outcomes(self) -> dict[str, int]:
+        """Return how visitors fared."""
+        return {outcome.value: count for outcome, count in self.it.hub.outcomes.items()}
+
+    def asked(self) -> int:
+        """Return how many legs were asked for since the last call."""
+        self.client.heard()
+        found, self.client.needed = sum(need.count for need in self.client.needed), []
+        return found
+
+    def test_served_at_once(self) -> None:
+        """An idle leg serves the next visitor; OPEN says which mapping, which visitor, and an id."""
+        leg = self.client.bring_leg()
+        self.port.visit("198.51.100.7:5000")
+        (opening,) = leg.opened
+        self.assertEqual((opening.mapping, opening.src, opening.dial), ("web", "198.51.100.7:5000", None))
+        self.assertEqual((opening.n, opening.mac), (None, None))
+
+    def test_reused(self) -> None:
+        """A leg serves one after the other, each with an id of his own."""
+        leg = self.client.bring_leg()
+        for _ in range(3):
+            self.port.visit()
+            leg.finish()
+        self.assertEqual(len({opening.conn for opening in leg.opened}), 3)
+        self.assertEqual(self.outcomes(), {"completed": 3})
+
+    def test_waits_in_order(self) -> None:
+        """Without a leg visitors wait, and are served as legs come, first come first served."""
+        visitors = [self.port.visit(f"198.51.100.7:{n}") for n in (1, 2, 3)]
+        served = [self.client.bring_leg().opened[0].src for _ in visitors]
+        self.assertEqual(served, [v.address for v in visitors])
+
+    def test_no_leg(self) -> None:
+        """A visitor for whom no leg comes is closed after leg_wait, and counted."""
+        visitor = self.port.visit()
+        self.it.clock.advance(9.9)
+        self.assertFalse(visitor.aborted)
+        self.it.clock.advance(0.2)
+        self.assertTrue(visitor.aborted)
+        self.assertEqual(self.outcomes(), {"no_leg": 1})
+        self.assertEqual(self.it.hub.live, 0)
+
+    def test_each_his_own_time(self) -> None:
+        """Everybody waits as long, whenever he came."""
+        first = self.port.visit()
+        self.it.clock.advance(4)
+        second = self.port.visit()
+        self.it.clock.advance(6)
+        self.assertEqual((first.aborted, second.aborted), (True, False))
+        self.it.clock.advance(4)
+        self.assertTrue(second.aborted)
+
+    def test_leaves_while_waiting(self) -> None:
+        """Nobody is opened for a visitor who went away, and he is counted once."""
+        self.port.visit().leave()
+        leg = self.client.bring_leg()
+        self.assertEqual(leg.opened, [])
+        self.assertEqual(self.outcomes(), {"visitor_left": 1})
+
+    def test_asked_for(self) -> None:
+        """There are two legs at the start, more are asked for as visitors wait, and again after 10 s."""
+        self.assertEqual(self.asked(), 2)
+        for _ in range(5):
+            self.port.visit()
+        self.assertGreaterEqual(self.asked(), 3)
+        self.it.clock.advance(9.0)
+        self.assertEqual(self.asked(), 0)
+        self.port.visit()
+        self.it.clock.advance(1.0)
+        self.assertGreaterEqual(self.asked(), 1)
+
+    def test_legs_failed(self) -> None:
+        """A client that cannot bring legs is asked again, after a pause, while visitors wait."""
+        self.asked()
+        self.port.visit()
+        self.client.say(LegsFailed(False, 2, "no route"))
+        self.assertEqual(self.asked(), 0)
+        self.it.clock.advance(0.5)
+        self.assertGreaterEqual(self.asked(), 1)
+
+    def test_limit_of_legs(self) -> None:
+        """No more are asked for than `limits.legs`, of both kinds together."""
+        self.it = self.world(limits={"legs": 3})
+        self.client = self.it.login()
+        port = self.client.publish(8080)
+        for _ in range(9):
+            port.visit()
+        self.assertEqual(self.asked(), 3)
+
+    def test_thousands(self) -> None:
+        """More than one need_legs can name are asked for in several."""
+        self.it = self.world(limits={"legs": 10000, "visitors": 10000, "pending": 10000})
+        self.client = self.it.login()
+        port = self.client.publish(8080)
+        session = self.it.session(self.client)
+        self.it.hub.peers["edge"].session = None
+        for _ in range(5000):
+            port.visit()
+        self.it.hub.peers["edge"].session = session
+        session.feed()
+        self.assertGreaterEqual(self.asked(), 5000)
+
+    def test_too_many_visitors(self) -> None:
+        """Beyond `limits.visitors`, or with `limits.pending` waiting, a visitor is closed at once and counted."""
+        for limits in ({"visitors": 2}, {"pending": 2}):
+            self.it = self.world(limits=limits)
+            self.client = self.it.login()
+            port = self.client.publish(8080)
+            visitors = [port.visit() for _ in range(3)]
+            self.assertEqual([v.aborted for v in visitors], [False, False, True])
+            self.assertEqual(self.outcomes(), {"denied": 1})
+
+    def test_lost_leg(self) -> None:
+        """A leg that breaks takes its visitor along and is not used again."""
+        leg = self.client.bring_leg()
+        self.port.visit()
+        leg.lose()
+        self.assertEqual(self.outcomes(), {"leg_lost": 1})
+        self.port.visit()
+        self.assertEqual(len(leg.opened), 1)
+
+    def test_drain_of_the_client(self) -> None:
+        """After its drain nothing is opened on its legs; visitors wait for its successor."""
+        leg = self.client.bring_leg()
+        self.client.say(Drain(1000))
+        self.assertTrue(leg.closed)
+        visitor = self.port.visit()
+        self.assertEqual(leg.opened, [])
+        self.assertFalse(visitor.aborted)
+
+    def test_drain_keeps_streams(self) -> None:
+        """What streams goes on, and its leg closes when it is free."""
+        leg = self.client.bring_leg()
+        self.port.visit()
+        self.client.say(Drain(1000))
+        self.assertFalse(leg.closed)
+        leg.finish()
+        self.assertTrue(leg.closed)
+        self.assertEqual(self.outcomes(), {"completed": 1})
+
+
+class ProbeTests(ServerTestCase):
+    """A leg that was quiet for 10 s is tried before it gets a visitor."""
+
+    def setUp(self) -> None:
+        """A server with a client, its port and a leg."""
+        self.it = self.world(leg_wait=10.0)
+        self.client = self.it.login()
+        self.port = self.client.publish(8080)
+        self.leg = self.client.bring_leg()
+
+    def test_fresh(self) -> None:
+        """Heard of within 10 s it is not tried."""
+        self.it.clock.advance(9.9)
+        self.port.visit()
+        self.assertEqual((self.leg.probes, len(self.leg.opened)), (0, 1))
+
+    def test_old(self) -> None:
+        """Later it is; nothing is opened before the probe is back, and then it is opened once."""
+        self.it.clock.advance(10)
+        visitor = self.port.visit()
+        self.assertEqual((self.leg.probes, self.leg.opened), (1, []))
+        self.leg.probe_comes_back()
+        self.assertEqual([o.src for o in self.leg.opened], [visitor.address])
+
+    def test_dead(self) -> None:
+        """The leg is gone: another one serves, and the visitor is opened once in all."""
+        self.it.clock.advance(10)
+        visitor = self.port.visit()
+        self.leg.lose()
+        other = self.client.bring_leg()
+        self.assertEqual([o.src for o in other.opened], [visitor.address])
+        self.assertEqual(self.leg.opened, [])
+
+    def test_visitor_leaves_meanwhile(self) -> None:
+        """Then the leg is idle again, and serves the next one without a probe."""
+        self.it.clock.advance(10)
+        self.port.visit().leave()
+        self.leg.probe_comes_back()
+        self.port.visit()
+        self.assertEqual((self.leg.probes, len(self.leg.opened)), (1, 1))
+
+    def test_session_ends_meanwhile(self) -> None:
+        """A leg that is being tried closes with its session."""
+        self.it.clock.advance(10)
+        self.port.visit()
+        self.client.transport.lose()
+        self.assertTrue(self.leg.closed)
+
+
+class StopTests(ServerTestCase):
+    """The server stops."""
+
+    def setUp(self) -> None:
+        """A server with a client, a streaming visitor and an idle leg."""
+        self.it = self.world()
+        self.client = self.it.login()
+        self.port = self.client.publish(8080)
+        self.idle, self.busy = self.client.bring_leg(), self.client.bring_leg()
+        self.port.visit()
+        self.client.heard()
+
+    def stop(self, seconds: float) -> list[object]:
+        """Begin to stop; the list tells when it is over."""
+        done: list[object] = []
+        Deferred.fromCoroutine(self.it.hub.stop(seconds)).addCallback(done.append)
+        self.it.clock.advance(0)
+        return done
+
+    def test_drains(self) -> None:
+        """The client is told, ports and idle legs close, and the end comes as soon as the visitor is done."""
+        done = self.stop(10.0)
+        self.assertEqual(self.client.heard(), [Drain(10000)])
+        self.assertFalse(self.port.open)
+        self.assertEqual((self.idle.closed, self.busy.closed), (True, False))
+        self.it.clock.advance(3)
+        self.assertEqual(done, [])
+        self.busy.finish()
+        self.it.clock.advance(0)
+        self.it.clock.advance(0)
+        self.assertEqual(done, [None])
+        self.assertError(self.client.transport, "going_away")
+        self.assertEqual(self.it.clock.getDelayedCalls(), [])
+
+    def test_cut(self) -> None:
+        """At the deadline what streams is reset, and legs that do not answer do not hold up the end for long."""
+        done = self.stop(10.0)
+        self.it.clock.advance(9.9)
+        self.assertEqual(self.busy.resets, [])
+        self.it.clock.advance(0.2)
+        self.assertEqual(self.busy.resets, ["going_away"])
+        self.it.clock.advance(3.0)
+        self.it.clock.advance(0)
+        self.assertEqual(done, [None])
+        self.assertTrue(self.busy.closed)
+        self.it.clock.advance(0)
+        self.assertEqual(self.it.clock.getDelayedCalls(), [])
+
+    def test_streams_of_an_old_session(self) -> None:
+        """Those of a session that was replaced are waited for, and cut, as well."""
+        self.it.login()
+        self.stop(10.0)
+        self.it.clock.advance(10.1)
+        self.assertEqual(self.busy.resets, ["going_away"])
+
+    def test_nothing_opens_any_more(self) -> None:
+        """A register during the drain is refused; waiting visitors and the time of grace leave no timer."""
+        self.stop(10.0)
+        (result,) = self.client.register(MappingRequest("late", 8081))
+        self.assertEqual((result.status, result.code), ("fail", "limit"))
+        self.assertEqual(self.it.relay.ports, [])
+
+    def test_in_time_of_grace(self) -> None:
+        """A client that is away: its ports close, its waiting visitors are turned away, no timer is left."""
+        self.busy.finish()
+        self.client.transport.lose()
+        waiting = self.port.visit()
+        done = self.stop(10.0)
+        self.it.clock.advance(0)
+        self.assertTrue(waiting.aborted)
+        self.assertEqual(done, [None])
+        self.assertEqual(self.it.clock.getDelayedCalls(), [])
+        self.assertEqual(self.it.hub.live, 0)
+        self.assertEqual(self.it.hub.outcomes[Outcome.STOPPED], 1)

@@ -1,0 +1,153 @@
+"""A server without sockets: time is a Clock, clients are transports in memory that prove themselves like real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.config.model import LimitsConfig, ServerConfig, TlsServerConfig
+from gotunnel.net.tls import ServerTls
+from gotunnel.server.hub import Hub
+from gotunnel.server.reception import Reception
+from gotunnel.server.session import ServerSession
+from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, Established, leg_client_mac
+from gotunnel.wire.messages import (
+    Error,
+    Leg,
+    LegOk,
+    MappingRequest,
+    MappingResult,
+    Message,
+    NeedLegs,
+    Register,
+    RegisterResp,
+    decode,
+)
+from tests.doubles import FakeLeg, FakePort, FakeRelay, MemoryTransport
+
+__all__ = ["TOKEN", "ServerTestCase", "World"]
+
+TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
+
+
+class World:
+    """A server, and what one can do to it from outside."""
+
+    def __init__(self, tls: ServerTls | None = None, limits: dict[str, int] | None = None, **config: Any) -> None:
+        self.clock = Clock()
+        self.relay = FakeRelay(self.clock)
+        mode = TlsServerConfig(mode="off" if tls is None else "required")
+        values: dict[str, Any] = {"token": TOKEN, "tls": mode, "limits": LimitsConfig(**(limits or {})), **config}
+        self.config = ServerConfig(**values)
+        self.hub = Hub(self.config, self.clock, self.relay, tls, 17000)
+        self.reception = Reception(self.hub)
+        self._ports = iter(range(40000, 60000))
+
+    def connect(self, host: str = "192.0.2.1", holds: bool = False) -> MemoryTransport:
+        """Somebody connects to the control port."""
+        transport = MemoryTransport(self.clock, host, next(self._ports), holds)
+        door = self.reception.buildProtocol(transport.getPeer())
+        transport.protocol = door
+        door.makeConnection(transport)
+        return transport
+
+    def prove(
+        self,
+        transport: MemoryTransport,
+        name: str = "edge",
+        instance: bytes = b"one",
+        token: str = TOKEN,
+    ) -> tuple[ClientHandshake, list[bytes]]:
+        """Say hello and auth; return the handshake and what the server answered to auth."""
+        handshake = ClientHandshake(name, token, instance, "test")
+        transport.say_json(handshake.hello())
+        (challenge,) = transport.payloads()
+        transport.say_json(handshake.receive_challenge(challenge, NO_BINDING))
+        return handshake, transport.payloads()
+
+    def login(self, name: str = "edge", instance: bytes = b"one", host: str = "192.0.2.1") -> Client:
+        """A client connects and is let in."""
+        transport = self.connect(host)
+        handshake, (auth_ok, *behind) = self.prove(transport, name, instance)
+        client = Client(self, transport, handshake.receive_auth_ok(auth_ok))
+        client.needed += [m for m in map(decode, behind) if isinstance(m, NeedLegs)]
+        return client
+
+    def session(self, client: Client) -> ServerSession:
+        """Return the server's side of a session that is current."""
+        record = self.hub.sessions.by_sid(client.established.sid)
+        assert record is not None
+        return record.session
+
+
+class Client:
+    """A client that is let in."""
+
+    def __init__(self, world: World, transport: MemoryTransport, established: Established) -> None:
+        self.world = world
+        self.transport = transport
+        self.established = established
+        self._ids = iter(range(1, 10000))
+        self._seqs = iter(range(1, 10000))
+        self.needed: list[NeedLegs] = []
+
+    def say(self, *messages: Message) -> None:
+        """Send messages."""
+        self.transport.say(*messages)
+
+    def heard(self) -> list[Message]:
+        """Return what the server said, but for its requests of legs, which are kept in `needed`."""
+        found = self.transport.heard()
+        self.needed += [m for m in found if isinstance(m, NeedLegs)]
+        return [m for m in found if not isinstance(m, NeedLegs)]
+
+    def register(self, *mappings: MappingRequest, more: bool = False) -> tuple[MappingResult, ...]:
+        """Register and return the results."""
+        self.say(Register(next(self._ids), mappings, more))
+        self.world.clock.advance(0)
+        self.world.clock.advance(0)
+        answers = [m for m in self.heard() if isinstance(m, RegisterResp)]
+        assert len(answers) == 1, answers
+        return answers[0].results
+
+    def publish(self, port: int, name: str = "web", **more: Any) -> FakePort:
+        """Register one mapping, which must be granted, and return its port."""
+        (result,) = self.register(MappingRequest(name, port, **more))
+        assert result.status == "ok", result
+        assert result.remote_port is not None
+        return self.world.relay.port(result.remote_port)
+
+    def leg_message(self, seq: int | None = None, cb: bytes = NO_BINDING) -> Leg:
+        """Return the first message of a leg of this session."""
+        number = next(self._seqs) if seq is None else seq
+        mac = leg_client_mac(self.established.ks, self.established.sid, number, "reverse", cb)
+        return Leg(self.established.sid, number, "reverse", mac)
+
+    def offer_leg(self, seq: int | None = None, host: str = "192.0.2.1") -> MemoryTransport:
+        """Bring a leg; the answer is still to be read."""
+        transport = self.world.connect(host)
+        transport.say(self.leg_message(seq))
+        return transport
+
+    def bring_leg(self) -> FakeLeg:
+        """Bring a leg, which must be taken."""
+        (answer,) = self.offer_leg().heard()
+        assert isinstance(answer, LegOk), answer
+        return self.world.relay.legs[-1]
+
+
+class ServerTestCase(SynchronousTestCase):
+    """A test of a World."""
+
+    def world(self, **config: Any) -> World:
+        """Make one."""
+        return World(**config)
+
+    def assertError(self, transport: MemoryTransport, *codes: str) -> None:
+        """The last words were such an error, and then the connection was closed."""
+        *_, last = transport.heard()
+        self.assertIsInstance(last, Error)
+        self.assertIn(last.code, codes, last)
+        self.assertTrue(transport.gone)
