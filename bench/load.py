@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["Load", "main"]
 
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 """Seconds that a single answer may take; a tunnel that needs more has lost it."""
 
 _CHUNK = 1 << 18
@@ -108,7 +108,8 @@ class Load:
         return {"done": done, "seconds": time.perf_counter() - began}
 
     def _exchange_alone(self, sock: socket.socket, count: int, size: int, seconds: float) -> dict[str, Any]:
-        message, took, clock = bytes(size), [], time.perf_counter
+        message, clock = bytes(size), time.perf_counter
+        took: list[float] = []
         began = last = clock()
         while len(took) < count and last - began < seconds:
             sock.send(message)

@@ -46,7 +46,7 @@ class Visitor(portforward.Proxy):
 
     def connectionLost(self, reason: Any = protocol.connectionDone) -> None:
         self.factory.server.waiting.pop(self.number, None)
-        super().connectionLost(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call,unused-ignore]
 
 
 class Arrival(portforward.Proxy):
@@ -57,7 +57,7 @@ class Arrival(portforward.Proxy):
 
     def dataReceived(self, data: bytes) -> None:
         if self.peer is not None:
-            super().dataReceived(data)
+            super().dataReceived(data)  # type: ignore[no-untyped-call,unused-ignore]
             return
         self.begun += data
         line, end, rest = self.begun.partition(b"\n")

@@ -94,10 +94,10 @@ def _openssh(place: Place) -> list[Role]:
     options += [f"UserKnownHostsFile={place.folder / 'known'}", "IdentitiesOnly=yes", "ServerAliveInterval=0"]
     words = [word for option in options for word in ("-o", option)]
     forward = f"{HOST}:{place.public}:{HOST}:{place.target}"
-    client = [_path("ssh"), "-F", "none", "-N", "-i", place.folder / "user", "-p", str(place.control), *words]
+    client = [_path("ssh"), "-F", "none", "-N", "-i", str(place.folder / "user"), "-p", str(place.control)]
     return [
         Role("server", [_path("sshd"), "-D", "-f", _write(place.folder / "sshd", config)], place.control),
-        Role("client", [*client, "-R", forward, f"{getpass.getuser()}@{HOST}"], place.public),
+        Role("client", [*client, *words, "-R", forward, f"{getpass.getuser()}@{HOST}"], place.public),
     ]
 
 

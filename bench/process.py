@@ -85,7 +85,7 @@ class Processes:
         return process
 
     def end(self, process: subprocess.Popen[Any]) -> None:
-        """End a process and all below it. sshd's sessions are sessions of their own: a process group would miss them."""
+        """End a process and all below it. sshd's sessions are in process groups of their own."""
         if process in self._running:
             self._running.remove(process)
         family = descendants(process.pid) if process.poll() is None else []

@@ -1,7 +1,8 @@
-"""What is measured: a tunnel that can be started, and one that runs. Which tunnels there are is in `ours` and `peers`."""
+"""What is measured: a tunnel that can be started, and one that runs. Which ones there are is in `ours` and `peers`."""
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -101,7 +102,7 @@ class Tunnel:
 
 
 def start(subject: Subject, processes: Processes, target: int) -> Tunnel:
-    """Start the roles of a tunnel one after another. Raises BenchError with the end of the log if one does not come up."""
+    """Start the roles of a tunnel one after another. Raises BenchError, with the end of the log, if one is not up."""
     number = random.randrange(1 << 32)
     folder = processes.folder / f"{subject.name}.{number:08x}"
     folder.mkdir()
@@ -136,11 +137,9 @@ def is_listening(port: int) -> bool:
     """Say whether a TCP port of this machine has a listener, without connecting to it: a visitor would leave traces."""
     wanted = f"{port:04X}"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = open(table)
-        except FileNotFoundError:  # a kernel without IPv6
+        if not os.path.exists(table):  # a kernel without IPv6
             continue
-        with lines:
+        with open(table) as lines:
             next(lines)
             for line in lines:
                 _, local, _, state = line.split(maxsplit=4)[:4]

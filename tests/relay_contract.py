@@ -152,7 +152,7 @@ class RelayContract(RelayFaults):
             near.shutdown(socket.SHUT_WR)
             self.assertEqual(await deferToThread(far.recv, 100), b"")
             abort(near)
-            self.assertTrue(await deferToThread(was_reset, far))
+            self.assertTrue(await deferToThread(was_reset, far, after_fin=True))
             await self.outcome(link, outcome, outcome)
 
     async def reset_while_paused(self, link: Link) -> None:

@@ -101,7 +101,7 @@ class RelayFaults(RelayStage):
         self.assertTrue(lone.owner.lost[0].startswith("protocol error: "), f"{what}: {lone.owner.lost}")
         self.assertEqual(len(self.warnings), 1, f"{what}: {self.warnings}")
         if lone.local is not None and state in HAS_LOCAL:
-            self.assertTrue(await deferToThread(was_reset, lone.local), what)
+            self.assertTrue(await deferToThread(was_reset, lone.local, after_fin=state is State.FIN_RECEIVED), what)
         if state not in (State.IDLE, State.PROBING):
             self.assertEqual(len(lone.owner.ends), 1)
             self.assertIsNot(lone.owner.ends[0].outcome, Outcome.COMPLETED)
@@ -216,7 +216,7 @@ class RelayFaults(RelayStage):
                     await self.lead(lone, end, state)
                     lone.peer.transport.unregisterProducer()
                     getattr(lone.peer.transport, go)()
-                    self.assertTrue(await deferToThread(was_reset, lone.local))
+                    self.assertTrue(await deferToThread(was_reset, lone.local, after_fin=state is State.FIN_RECEIVED))
                     await until(lambda lone=lone: lone.owner.lost, "the leg is lost")
                     self.assertEqual([each.outcome for each in lone.owner.ends], [Outcome.LEG_LOST])
                     await lone.stop()
@@ -465,7 +465,7 @@ class RelayFaults(RelayStage):
     async def test_leftover(self) -> None:
         """Frames that arrived with the handshake's last frame are the leg's first, but its owner knows it by then; what
         follows them keeps its place."""
-        ours, theirs = await self.pair()
+        ours, theirs = await self.pair(alone=True)
         content = os.urandom(20_000)
         leftover = OPEN + data_header(20_000) + content[:9]
         lone = Lone(self.make_relay(), (ours, theirs), End.DIALLER, not self.tls, leftover)

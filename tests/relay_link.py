@@ -27,7 +27,9 @@ from gotunnel.address import Address, HostPort
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
-from gotunnel.net.tls import client_creator, own_server_tls
+from gotunnel.net.biotls import BioTls
+from gotunnel.net.legtls import client_leg_tls, server_leg_context
+from gotunnel.net.tls import OWN_FILE, client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, raw_socket, unsent_bytes
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legs import LegDecoder, LegFrame
@@ -85,13 +87,19 @@ class Ready(Protocol):
         self.ready.callback(self.transport)
 
 
-async def connected_pair(state: Path | None) -> tuple[Any, Any]:
-    """Return two ends of a new loopback connection, the accepting one first; with a state folder, inside TLS."""
+async def connected_pair(state: Path | None, own_tls: tuple[bool, bool] = (False, False)) -> tuple[Any, Any]:
+    """Return two ends of a new loopback connection, the accepting one first; with a state folder, inside TLS: Twisted's,
+    or where `own_tls` says so that of net.biotls."""
     ends = Ready(), Ready()
     accepting, connecting = (_Once(end) for end in ends)
     if state is not None:
         accepting = TLSMemoryBIOFactory(own_server_tls(state).options, False, accepting, clock)
         connecting = TLSMemoryBIOFactory(client_creator(None, "server"), True, connecting, clock)
+        if own_tls[0]:
+            context = server_leg_context(state / OWN_FILE, state / OWN_FILE)
+            accepting = _Once(BioTls(context, ends[0], server_side=True))
+        if own_tls[1]:
+            connecting = _Once(BioTls(client_leg_tls(None, "server").context, ends[1], server_side=False))
     port = clock.listenTCP(0, accepting, interface="127.0.0.1")
     clock.connectTCP("127.0.0.1", port.getHost().port, connecting)
     try:
@@ -253,13 +261,15 @@ def abort(near: socket.socket) -> None:
     near.close()
 
 
-def was_reset(far: socket.socket) -> bool:
+def was_reset(far: socket.socket, *, after_fin: bool = False) -> bool:
     """Wait for a connection to be reset, throwing away what comes before; False when it ends cleanly. In a thread."""
     try:
         while far.recv(65536):
             pass
     except ConnectionResetError:
         return True
+    if not after_fin:
+        return False
     # After the other side's FIN a reset shows in no recv().
     poller = select.poll()
     poller.register(far, 0)
@@ -344,6 +354,8 @@ class Link:
         target, _ = await deferToThread(self.target.accept)
         target.settimeout(DEADLINE)
         self._sockets.append(target)
+        # A relay may let OPENED wait for the target's first bytes, a little.
+        await until(lambda: self.opener.leg.state is not State.DIALLING, "the opener knows that the target answered")
         return Stream(visitor, target)
 
     async def rest(self) -> tuple[StreamEnd, StreamEnd]:

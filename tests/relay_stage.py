@@ -29,6 +29,7 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
 
     timeout = 60
     tls = False
+    own_tls = False
     bulk = 64 * MIB
     host = "127.0.0.1"
 
@@ -51,13 +52,13 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
         """Wait until the reactor holds nothing more than before the leg was made."""
         await until(lambda: holdings() == self.base, f"nothing is left: {holdings()}")
 
-    async def pair(self) -> tuple[Any, Any]:
-        """Return both ends of a new leg's connection."""
+    async def pair(self, *, alone: bool = False) -> tuple[Any, Any]:
+        """Return both ends of a new leg's connection; with `alone` the second one is no leg of ours."""
         await deferLater(reactor, 0)  # trial starts the reactor when a test waits for the first time
         self.base = holdings()
         state = Path(self.mktemp())
         state.mkdir()
-        return await connected_pair(state if self.tls else None)
+        return await connected_pair(state if self.tls else None, (self.own_tls, self.own_tls and not alone))
 
     async def link(self) -> Link:
         """Return a leg between two relays."""
@@ -81,7 +82,7 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
 
     async def lone(self, end: End) -> Lone:
         """Return one end of a leg whose other end has no manners."""
-        ours, theirs = await self.pair()
+        ours, theirs = await self.pair(alone=True)
         return Lone(self.make_relay(), (ours, theirs), end, not self.tls)
 
     async def outcome(self, link: Link, at_opener: Outcome, at_dialler: Outcome) -> None:

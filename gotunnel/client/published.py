@@ -38,7 +38,7 @@ class MappingStatus:
     down: str | None = None
 
     def request(self) -> MappingRequest:
-        """Return what is asked of the server. """
+        """Return what is asked of the server."""
         config = self.config
         return MappingRequest(config.name, config.remote_port, config.bind, "tcp", config.encrypt)
 

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from gotunnel.client.link import Link
 from gotunnel.config.model import ClientConfig
 from gotunnel.logs import Logger
-from gotunnel.net.dialer import ServerPath
 from gotunnel.net.choice import choose_relay
+from gotunnel.net.dialer import ServerPath
 from gotunnel.net.legtls import client_leg_tls
 from gotunnel.net.tls import client_creator
 

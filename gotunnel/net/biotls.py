@@ -52,7 +52,7 @@ class BioTls(Protocol):
 
     def connectionMade(self) -> None:
         """Begin; a client speaks first."""
-        self._wrapped.makeConnection(self)  # type: ignore[arg-type]
+        self._wrapped.makeConnection(self)
         self._go_on()
 
     def dataReceived(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class BioTls(Protocol):
                     self.session.write(early)
                 self._flush()
                 if IHandshakeListener.providedBy(self._wrapped):
-                    self._wrapped.handshakeCompleted()  # type: ignore[attr-defined]
+                    self._wrapped.handshakeCompleted()
             while not self.taken and not self._closing:
                 data = self.session.read(READ)
                 if not data:

@@ -39,8 +39,8 @@ def choose_relay(wish: str, reactor: Any, dial_timeout: float = 10.0) -> IRelay:
 
 
 def install_reactor() -> None:
-    """Install the fast relay's reactor where it can run, unless there is a reactor already. To be called before anything
-    imports `twisted.internet.reactor`."""
+    """Install the fast relay's reactor where it can run, unless there is a reactor already: to be called before
+    anything imports `twisted.internet.reactor`."""
     if _obstacle() is None:
         from gotunnel.net.fast.reactor import install_if_free
 

@@ -16,8 +16,8 @@ from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.greeting import Greeted, Greeting
-from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.legtls import LegTls
+from gotunnel.net.quiet import OneProtocol
 
 __all__ = ["ServerPath", "Unreachable"]
 
@@ -51,7 +51,8 @@ class ServerPath:
         """Connect and carry out `greeting`, that of a control connection. The name is resolved anew each time.
 
         `timeout` is for the connect alone, in seconds; the greeting keeps its own. Raises Unreachable, AuthRejected or
-        RemoteProtocolError. Cancelling closes whatever there is.
+        RemoteProtocolError. Cancelling closes whatever there is, and raises CancelledError or, while the name is being
+        resolved, Unreachable.
         """
         return await self._greet(greeting, greeting, timeout, self._tls)
 
@@ -76,9 +77,9 @@ class ServerPath:
         connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: first))
         try:
             await connecting
-        except (CancelledError, GotunnelError):
-            raise
-        except Exception as failed:
+        except (CancelledError, error.ConnectingCancelledError):
+            raise CancelledError from None
+        except Exception as failed:  # noqa: BLE001 - whatever it is, there is no connection
             raise Unreachable(f"cannot reach {self.address}: {_said(failed)}") from None
         return await greeting.done
 

@@ -16,8 +16,8 @@ from gotunnel.config.model import ServerConfig, TlsServerConfig
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
-from gotunnel.net.relay import listen_failure
 from gotunnel.net.legtls import server_leg_context
+from gotunnel.net.relay import listen_failure
 from gotunnel.net.tls import OWN_FILE, ServerTls, load_server_tls, own_server_tls
 from gotunnel.server.hub import Hub
 from gotunnel.server.reception import Reception

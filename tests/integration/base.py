@@ -73,6 +73,8 @@ class IntegrationTestCase(TestCase):
     """A test with real connections. Whatever it starts is ended after it, the clients first."""
 
     timeout = 60
+    relay = "auto"
+    """How both ends move bytes."""
 
     def setUp(self) -> None:
         """Note what there is."""
@@ -111,6 +113,7 @@ class IntegrationTestCase(TestCase):
         values: dict[str, Any] = {
             "addr": HostPort("127.0.0.1", 0),
             "token": TOKEN,
+            "relay": self.relay,
             "drain_timeout": 0.0,
             "allow_ports": ("1024-65535",),
             **config,
@@ -130,6 +133,7 @@ class IntegrationTestCase(TestCase):
         values: dict[str, Any] = {
             "name": "edge",
             "token": TOKEN,
+            "relay": self.relay,
             "server_addr": HostPort("127.0.0.1", port),
             "mappings": mappings,
             "drain_timeout": 0.0,

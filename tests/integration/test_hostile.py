@@ -7,17 +7,21 @@ import json
 import socket
 from typing import Any
 
+from pydantic import SecretStr
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from gotunnel.config.model import TlsClientConfig, TlsServerConfig
+from gotunnel.address import HostPort
+from gotunnel.client.service import make_client
+from gotunnel.config.model import ClientConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core import auth as auth_module
+from gotunnel.errors import GotunnelError
 from gotunnel.net import greeting as client_greeting
 from gotunnel.net.control import MOST_UNSENT
-from gotunnel.net.greeting import ControlGreeting
+from gotunnel.net.greeting import ControlGreeting, LegGreeting, SessionKey
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, unsent_bytes
@@ -175,6 +179,12 @@ class MiddleTests(IntegrationTestCase):
         self.assertIn(b'"leg_ok"', middle.seen)
 
 
+class PortableMiddleTests(MiddleTests):
+    """The same, with Twisted's TLS under the legs."""
+
+    relay = "portable"
+
+
 class NeverFallsBackTests(IntegrationTestCase):
     """TLS or plain is what the files say."""
 
@@ -218,11 +228,44 @@ class NeverFallsBackTests(IntegrationTestCase):
             self.assertEqual(said, [], kind)
             await self.stop(client)
             await self.stop(server)
+        self.assertEqual(said, [])
         target, _ = await self.target()
         cert, key = authority.issue("127.0.0.1")
         server = await self.server(tls=TlsServerConfig(cert=cert, key=key))
         client = await self.open_client(server, self.mapping(target), tls=trusting)
         await self.echoes(self.port_of(client))
+
+
+    async def test_authorities_of_legs(self) -> None:
+        """The same holds for a leg by itself: to a server with a bad certificate it sends nothing."""
+        authority = Authority(self.folder)
+        said: list[bytes] = []
+        self.patch(server_greeting.ServerGreeting, "dataReceived", lambda greeting, data: said.append(data))
+        config = ClientConfig(
+            name="edge",
+            token=SecretStr(TOKEN),
+            server_addr=HostPort("127.0.0.1", 1),
+            mappings=(self.mapping(1),),
+            tls=TlsClientConfig(ca=authority.file),
+            relay=self.relay,
+        )
+        for kind in (*BAD, "good"):
+            good = kind == "good"
+            cert, key = authority.issue("127.0.0.1") if good else bad_server(kind, authority, "127.0.0.1")
+            server = await self.server(tls=TlsServerConfig(cert=cert, key=key), handshake_timeout=0.5)
+            path = make_client(config, reactor, self.folder).link._path
+            path.address = server.address
+            greeting = LegGreeting(reactor, 5.0, SessionKey(bytes(16), bytes(32)), 1, "reverse")
+            with self.assertRaises(GotunnelError):
+                await path.greet_leg(greeting, 5.0, plain=False, sni=None)
+            self.assertEqual(bool(said), good, kind)
+            await self.stop(server)
+
+
+class PortableNeverFallsBackTests(NeverFallsBackTests):
+    """The same, with Twisted's TLS under the legs."""
+
+    relay = "portable"
 
 
 class StrangerTests(IntegrationTestCase):

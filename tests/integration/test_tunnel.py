@@ -107,6 +107,12 @@ class TrafficTests(IntegrationTestCase):
         self.assertEqual((server.hub.outcomes, made), ({Outcome.NO_LEG: 1}, []))
 
 
+class PortableTrafficTests(TrafficTests):
+    """The same on the relay that runs everywhere."""
+
+    relay = "portable"
+
+
 class MappingTests(IntegrationTestCase):
     """Real ports."""
 

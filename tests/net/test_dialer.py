@@ -17,6 +17,7 @@ from zope.interface import implementer
 from gotunnel.address import HostPort
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting
+from gotunnel.net.legtls import client_leg_tls
 from gotunnel.net.tls import client_creator
 from gotunnel.wire.handshake import ClientHandshake
 
@@ -132,11 +133,17 @@ class DialTests(SynchronousTestCase):
 
     def test_tls_unless_plain(self) -> None:
         """With TLS the first byte is a ClientHello and no hello is to be seen; a plain leg is asked for as such."""
-        path = ServerPath(self.reactor, self.path.address, client_creator(None, "tunnel.example.com"))
-        self.assertTrue(path.encrypted)
-        for plain, first in ((False, b"\x16"), (True, b"\0")):
+        creator = client_creator(None, "tunnel.example.com")
+        for own_tls, plain, first in (
+            (None, False, b"\x16"),
+            (None, True, b"\0"),
+            (client_leg_tls(None, "tunnel.example.com"), False, b"\x16"),
+            (client_leg_tls(None, "tunnel.example.com"), True, b"\0"),
+        ):
+            path = ServerPath(self.reactor, self.path.address, creator, own_tls)
+            self.assertTrue(path.encrypted)
             greeting = ControlGreeting(self.reactor, 10.0, ClientHandshake("edge", "0123456789abcdef", b"one", "test"))
-            attempt = Deferred.fromCoroutine(path.greet(greeting, 10.0, plain=plain))
+            attempt = Deferred.fromCoroutine(path.greet_leg(greeting, 10.0, plain=plain, sni=None))
             protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
             transport = StringTransport()
             protocol.makeConnection(transport)

@@ -340,7 +340,12 @@ class OrderTests(LegTestCase):
     def test_answers_at_once(self) -> None:
         """A refusal or an answer within the call that asks is as good as a later one."""
         leg = self.leg(End.DIALLER)
-        self.session.then["open"] = lambda: leg.refuse("refused")
+
+        def refuse() -> None:
+            leg.refuse("refused")
+            self.assertEqual(self.session.told, ["open"], "it is told of the next frames before it has returned")
+
+        self.session.then["open"] = refuse
         leg.dataReceived(OPEN + data_header(3) + b"abc" + FIN_FRAME + OPEN)
         self.assertEqual(self.sent(), [LegFrame.RST, LegFrame.DONE])
         self.session.then["open"] = lambda: leg.accept(self.near)
@@ -380,6 +385,26 @@ class OrderTests(LegTestCase):
         leg.local_full()
         leg.local_lost()
         self.assertEqual(self.wire.producerState, "producing")
+
+    def test_full_at_the_end(self) -> None:
+        """A full local that has all it will get does not stop the leg: DONE is still to come, or an RST."""
+        for ended in (False, True):
+            leg = self.opened()
+            if ended:
+                leg.local_eof()
+            leg.local_full()
+            leg.dataReceived(FIN_FRAME)
+            self.assertEqual(self.wire.producerState, "producing")
+            self.assertEqual(self.near.did[-1], "finish" if ended else "half_close")
+
+    def test_last_received(self) -> None:
+        """The time of the last byte from the other end is known; what goes out does not count."""
+        leg = self.leg(End.OPENER)
+        self.clock.advance(5)
+        leg.open(self.near, b"{}")
+        self.assertEqual(leg.last_received, 0)
+        leg.dataReceived(OPENED[:1])
+        self.assertEqual(leg.last_received, 5)
 
     def test_full_when_it_begins(self) -> None:
         """A visitor is not read while the leg is full from before."""

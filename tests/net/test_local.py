@@ -93,7 +93,7 @@ class LocalTests(TestCase):
     async def visit(self) -> tuple[Local, socket.socket]:
         """Return a visitor at our side and at his."""
         self.patch(pathwatch, "INTERVAL", 0.05)
-        relay = PortableRelay(reactor)
+        relay = self.relay = PortableRelay(reactor)
         came: list[Local] = []
         port = relay.listen("127.0.0.1", 0, came.append)
         far = socket.create_connection(("127.0.0.1", port.getHost().port), 15)
@@ -200,6 +200,8 @@ class LocalTests(TestCase):
         local, far = await self.visit()
         local.transport.connectionLost(Failure(ConnectionLost()))
         self.assertTrue(await deferToThread(was_reset, far))
+        # Gone, it is looked at no more.
+        self.assertFalse(self.relay._watch._watched)
 
     async def test_abort(self) -> None:
         """An abort resets also when bytes are unsent, and again does nothing."""

@@ -121,6 +121,17 @@ class StateTests(ServerTestCase):
         self.assertEqual(self.it.clock.getDelayedCalls(), [])
         self.assertIsNone(self.it.hub.ports.owner_of("0.0.0.0", 8080))
 
+    def test_stopped(self) -> None:
+        """Nor does a server that stops."""
+        self.client.publish(8080)
+        self.say("down")
+        self.it.relay.taken = {8080}
+        self.say("up")
+        peer = self.it.hub.peers["edge"]
+        self.assertIn(peer._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
+        self.successResultOf(Deferred.fromCoroutine(peer.stop()))
+        self.assertNotIn(peer._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
+
     def test_rights(self) -> None:
         """Rights are checked when it opens again."""
         self.client.publish(8080)
@@ -144,8 +155,13 @@ class StateTests(ServerTestCase):
             self.it.clock.advance(0)
         self.assertEqual([m for m in self.client.heard() if isinstance(m, Error)], [])
         self.assertEqual((self.ports(), len(self.it.hub.peers["edge"].mappings)), ([], 120))
-        self.client.say(*(MappingState(name, "up") for name in names))
+        for _ in range(20):
+            for state in ("up", "down", "up"):
+                self.client.say(*(MappingState(name, state) for name in names))
+                for _ in names:
+                    self.it.clock.advance(0)
         self.assertEqual(len(self.ports()), 120)
+        self.assertEqual([m for m in self.client.heard() if isinstance(m, Error)], [])
         self.client.say(*(MappingState("m0", "up" if n % 2 else "down") for n in range(5000)))
         self.assertEqual([m.code for m in self.client.heard() if isinstance(m, Error)], ["limit"])
 

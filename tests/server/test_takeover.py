@@ -169,12 +169,14 @@ class PassOverTests(ServerTestCase):
     def test_old_requests_stop(self) -> None:
         """What the old session had asked for and was not done yet is not done any more: not to the new one's ports."""
         self.old.register(*(MappingRequest(name, 8100 + i) for i, name in enumerate("abc")), more=True)
+        kept = [self.it.relay.port(8101), self.it.relay.port(8102)]
         self.old.say(Unregister(9, ("a", "b", "c")))  # closing one port takes a turn; the others are to follow
         new = self.it.login()
         new.say(Register(1, tuple(MappingRequest(name, 8100 + i) for i, name in enumerate("abc"))))
         for _ in range(10):
             self.it.clock.advance(0)
         self.assertEqual(sorted(port.port for port in self.it.relay.ports), [8100, 8101, 8102])
+        self.assertEqual([self.it.relay.port(8101), self.it.relay.port(8102)], kept)
 
     def test_old_final_frame_stops(self) -> None:
         """Nor does the old one's last register frame close what only the new one names."""

@@ -13,7 +13,7 @@ from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.poller import IN
 from gotunnel.net.sockets import is_gone, set_keepalive, set_nodelay
-from gotunnel.net.transports import hand_over, raw_socket, unsent_bytes
+from gotunnel.net.transports import hand_over, is_closing, raw_socket, unsent_bytes
 from gotunnel.wire.legstate import State
 
 __all__ = ["BridgedLeg"]
@@ -54,6 +54,12 @@ class BridgedLeg(FastLeg):
     def wire_full(self, full: bool) -> None:
         """Twisted's buffer is full, or takes more again."""
         self._set_blocked(full)
+
+    def check(self, now: float) -> None:
+        """See FastLeg."""
+        if self.state is not State.CLOSED and not self._wire_gone and is_closing(self._holding):
+            self.give_up("the other end is gone")
+        super().check(now)
 
     def _wire_is_gone(self) -> bool:
         return not self._wire_gone and is_gone(self._sock.fileno(), eof_means_gone=True)

@@ -26,8 +26,8 @@ Candidate = tuple[int, Any]
 
 _CODES = {
     errno.ECONNREFUSED: ("refused", "connection refused"),
-    errno.ENOENT: ("refused", "there is no such socket"),
-    errno.EACCES: ("refused", "permission denied"),
+    errno.ENOENT: ("failed", "there is no such socket"),
+    errno.EACCES: ("failed", "permission denied"),
     errno.ETIMEDOUT: ("timeout", "no answer in time"),
     errno.ENETUNREACH: ("unreachable", "no route to it"),
     errno.EHOSTUNREACH: ("unreachable", "no route to it"),
@@ -146,9 +146,8 @@ def resolved(reactor: Any, target: HostPort, timeout: float) -> Deferred[list[Ca
     """Resolve a name. Fires with candidates, or fails with DialFailed (unknown_host)."""
     receiver = _Receiver(target)
     reactor.nameResolver.resolveHostName(receiver, target.host, target.port)
-    return receiver.done.addTimeout(
-        timeout, reactor, lambda value, seconds: _raise(DialFailed("unknown_host", f"{target}: the name does not resolve in time"))
-    )
+    late = DialFailed("unknown_host", f"{target}: the name does not resolve in time")
+    return receiver.done.addTimeout(timeout, reactor, lambda value, seconds: _raise(late))
 
 
 @implementer(IResolutionReceiver)

@@ -1,89 +1,37 @@
-"""A leg on a descriptor of the fast relay: frames are read into one shared buffer and passed on from there. What happens
-when is in `net.legacts`; what travels on the wire (plain or TLS) is for the subclasses."""
+"""A leg on a descriptor of the fast relay: frames are read into one shared buffer and passed on from there. What
+happens when is in `net.legacts`; what travels on the wire (plain or TLS) is for the subclasses."""
 
 from __future__ import annotations
 
 import socket
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILeg, ILegOwner
+from gotunnel.net.fast.frames import FrameLeg
 from gotunnel.net.fast.local import FastLocal
-from gotunnel.net.fast.pipes import Pipes
-from gotunnel.net.fast.poller import ERR, IN, OUT, Poller
+from gotunnel.net.fast.poller import ERR, IN, OUT
+from gotunnel.net.fast.tools import Tools
 from gotunnel.net.fast.wire import Held, take_descriptor
-from gotunnel.net.legbase import LegBase
-from gotunnel.net.pathwatch import PathWatch, Stall
+from gotunnel.net.pathwatch import Stall
 from gotunnel.net.sockets import is_gone, path_state
-from gotunnel.wire.legs import HEADER_BYTES, LegFrame, checked_header
-from gotunnel.wire.legstate import Act, End, Event, State
+from gotunnel.wire.legs import HEADER_BYTES
+from gotunnel.wire.legstate import End, State
 
-__all__ = ["Buffers", "FastLeg"]
-
-
-_DISCARD = (Act.DISCARD,)
-
-UNHURRIED = 0.003
-"""Seconds that an OPENED may wait for the target's first bytes, to leave with them. Nobody waits for it but a timer of
-15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
-
-
-class Buffers:
-    """What is read lands here and leaves before the next event; one set for all legs of a relay.
-
-    Legs and local sockets have a buffer each: while the frames in one are passed on, a leg may be given to the next
-    visitor, whose first bytes are read then and there.
-    """
-
-    SIZE = 128 * 1024
-
-    def __init__(self) -> None:
-        self.from_leg = memoryview(bytearray(self.SIZE + 2 * 16384))
-        self.from_local = memoryview(bytearray(HEADER_BYTES + self.SIZE))
-        self.cipher = memoryview(bytearray(self.SIZE))
-
-
-class Tools:
-    """What all legs of one relay share."""
-
-    def __init__(self, clock: IReactorTime, poller: Poller, watch: PathWatch, dial_timeout: float) -> None:
-        self.clock = clock
-        self.poller = poller
-        self.watch = watch
-        self.dial_timeout = dial_timeout
-        self.buffers = Buffers()
-        self.pipes = Pipes()
-        self._unhurried: list[FastLeg] = []
-
-    def flush_soon(self, leg: FastLeg) -> None:
-        """Flush `leg` within UNHURRIED seconds, unless something else does before."""
-        if not self._unhurried:
-            self.clock.callLater(UNHURRIED, self._flush_all)
-        self._unhurried.append(leg)
-
-    def _flush_all(self) -> None:
-        legs, self._unhurried = self._unhurried, []
-        for leg in legs:
-            leg.flush_now()
+__all__ = ["FastLeg"]
 
 
 @implementer(ILeg)
-class FastLeg(LegBase[FastLocal]):
+class FastLeg(FrameLeg):
     """One end of a leg. Made by `FastRelay.leg`; dies with its connection."""
 
     def __init__(self, tools: Tools, transport: Any, end: End, owner: ILegOwner, plain: bool) -> None:
-        super().__init__(tools.clock, end, owner, plain, tools.dial_timeout)
+        super().__init__(tools, end, owner, plain)
         self._tools = tools
         self._stall = Stall()
         self._out = bytearray()  # for the wire, behind what the subclass still holds
-        self._inbuf = b""  # the beginning of a frame, or all that came while this end dials
-        self._left = 0  # bytes of the current DATA frame still to come
-        self._corked = False
-        self._dialling = False
-        self._full = False  # the local socket takes no more
         self._blocked = False  # the wire takes no more
         self._unhurried = False  # what is in `_out` may wait a little
         self._mask = IN
@@ -97,17 +45,6 @@ class FastLeg(LegBase[FastLocal]):
         if leftover:
             self._inbuf = leftover
             self._clock.callLater(0, self.handle_pending)
-
-    def handle_pending(self) -> None:
-        """Take what arrived before this leg was made."""
-        if self.state is not State.CLOSED:
-            self._corked = True
-            try:
-                self._parse(b"")
-            except RemoteProtocolError as breach:
-                self.breach(breach.reason)
-            finally:
-                self._uncork()
 
     # What the owner calls, beyond LegBase: several frames leave in one send.
 
@@ -166,7 +103,7 @@ class FastLeg(LegBase[FastLocal]):
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")
         elif self._local is not None:
-            self._local.check()
+            self._local.check(now)
         elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
             self._tools.watch.remove(self)  # until the next frame
 
@@ -330,63 +267,6 @@ class FastLeg(LegBase[FastLocal]):
         if local is not None and local.reading == blocked:
             local.read_more(not blocked)
 
-    def _pass_on(self, data: memoryview | bytes) -> None:
-        """A piece of a DATA frame."""
-        state = self._machine.state
-        local = self._local
-        if state is State.STREAMING or state is State.FIN_SENT:
-            self._count_in(len(data))
-            if local is not None:
-                try:
-                    local.send(data)
-                except OSError:
-                    local.lost()
-                    return
-                if local.blocked:
-                    self._full = True
-                    self._set_reading()
-            return
-        acts = self._machine.on(Event.GOT_DATA)
-        if acts != _DISCARD:
-            self.obey(Event.GOT_DATA, state, acts)
-
-    _parsing = False
-
-    def _parse(self, data: memoryview | bytes) -> None:
-        """Take apart what was read. May raise RemoteProtocolError."""
-        if self._inbuf:
-            data, self._inbuf = self._inbuf + data, b""
-        position, end = 0, len(data)
-        self._parsing = True
-        try:
-            while position < end and not self._dialling:
-                if self._left:
-                    piece = data[position : position + self._left]
-                    position += len(piece)
-                    self._left -= len(piece)
-                    self._pass_on(piece)
-                    continue
-                start = position + HEADER_BYTES
-                if start > end:
-                    break
-                header = int.from_bytes(data[position:start], "big")
-                kind, length = checked_header(header)
-                if kind is LegFrame.DATA:
-                    self._left = length
-                    position = start
-                    continue
-                if start + length > end:
-                    break
-                position = start + length
-                if kind is LegFrame.DONE and position < end:
-                    raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
-                self.receive(kind, bytes(data[start:position]))
-                if self.state is State.CLOSED:
-                    return
-        finally:
-            self._parsing = False
-        self._inbuf = bytes(data[position:])
-
     def _set_reading(self) -> None:
         # To pause is to do nothing until the next event: most dials are over before there is one.
         if not self._full and not self._dialling and self.state is not State.CLOSED:
@@ -408,22 +288,6 @@ class FastLeg(LegBase[FastLocal]):
         self._corked = False
         if self._out and not self._unhurried and self.state is not State.CLOSED:
             self._flush()
-
-    def _count_out(self, count: int) -> None:
-        tally = self._tally
-        if tally is not None:
-            if self.end is End.OPENER:
-                tally.up += count
-            else:
-                tally.down += count
-
-    def _count_in(self, count: int) -> None:
-        tally = self._tally
-        if tally is not None:
-            if self.end is End.OPENER:
-                tally.down += count
-            else:
-                tally.up += count
 
     def _watch(self, mask: int) -> None:
         if mask != self._mask and self._fd >= 0:

@@ -1,5 +1,5 @@
-"""The listening socket of one public port, for the fast relay. What it accepts has all its options already: Linux copies
-them from the listening socket."""
+"""The listening socket of one public port, for the fast relay. What it accepts has all its options already: Linux
+copies them from the listening socket."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Listener:
                     return
                 continue  # he left while he waited in the queue
             sock.setblocking(False)
-            host = peer[0]
+            host = peer[0].removeprefix("::ffff:")  # an IPv4 visitor of a socket for both families
             local = self._made(sock, host, f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}")
             self._on_visitor(local)
             if local.leg is None:

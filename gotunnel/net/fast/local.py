@@ -13,6 +13,7 @@ from zope.interface import implementer
 from gotunnel.interfaces import ILocal
 from gotunnel.net.fast.pipes import Pipe, Pipes
 from gotunnel.net.fast.poller import ERR, IN, OUT, Poller
+from gotunnel.net.pathwatch import PathWatch
 from gotunnel.net.sockets import is_gone, linger_off
 
 __all__ = ["FastLocal", "LocalLeg"]
@@ -38,7 +39,7 @@ class FastLocal:
     """One connection. The socket lingers with reset until its orderly close (see net.local)."""
 
     __slots__ = (
-        "_forget", "_half_closing", "_mask", "_out", "_pipes", "_poller", "_shut", "address", "fd",
+        "_forget", "_half_closing", "_mask", "_out", "_paths", "_pipes", "_poller", "_shut", "address", "fd",
         "finishing", "gone", "host", "leg", "on_gone", "pipe", "read_ended", "reading", "sock",
     )  # fmt: skip
 
@@ -49,6 +50,7 @@ class FastLocal:
         host: str,
         poller: Poller,
         pipes: Pipes,
+        paths: PathWatch,
         forget: Callable[[FastLocal], None],
     ) -> None:
         self.sock = sock
@@ -66,6 +68,7 @@ class FastLocal:
         self.gone = False
         self._poller = poller
         self._pipes = pipes
+        self._paths = paths
         self._forget = forget
         self._mask: int | None = None  # None: not in the poller
         self._out = bytearray()
@@ -133,13 +136,14 @@ class FastLocal:
         """Nobody reads it for now: still notice a reset."""
         if self._mask is None and not self.gone:
             self._watch(0)
+            if not self._poller.tells_errors:
+                self._paths.add(self)
 
-    def check(self) -> bool:
-        """Look for a reset that a poller on another reactor does not tell; True when it was found."""
+    def check(self, now: float) -> None:
+        """Look for a reset that a poller on another reactor does not tell."""
         if self.gone or (self.reading and self._mask) or not is_gone(self.fd, eof_means_gone=False):
-            return False
+            return
         self.lost()
-        return True
 
     # Called by the poller.
 
@@ -214,6 +218,7 @@ class FastLocal:
         if self.pipe is not None:
             self._pipes.give_back(self.pipe)
             self.pipe = None
+        self._paths.remove(self)
         self.sock.close()
         self._forget(self)
 

@@ -1,4 +1,5 @@
-"""Pipes that `splice(2)` moves bytes through, kernel to kernel. They are borrowed while much flows and come back empty."""
+"""Pipes that `splice(2)` moves bytes through, kernel to kernel. They are borrowed while much flows and come back
+empty."""
 
 from __future__ import annotations
 

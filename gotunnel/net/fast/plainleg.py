@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from socket import MSG_MORE
 
-from gotunnel.net.fast.leg import Buffers, FastLeg
+from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.pipes import CHUNK, Pipe
+from gotunnel.net.fast.tools import Buffers
 from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame
 from gotunnel.wire.legstate import State
 

@@ -1,5 +1,5 @@
-"""How descriptors of the fast relay hear of their events: from our own loop inside the reactor, or from whatever reactor
-there is. Reads and writes nothing."""
+"""How descriptors of the fast relay hear of their events: from our own loop inside the reactor, or from whatever
+reactor there is. Reads and writes nothing."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ class Poller(Protocol):
     """What the fast relay asks for. A descriptor is added once, and removed right before it is closed or handed on;
     `closing` says that it is closed now, so that the kernel forgets it by itself."""
 
+    tells_errors: bool
+    """Whether `ERR` is told also to those whose mask is empty."""
+
     def add(self, fd: int, mask: int, handler: Handler) -> None: ...
     def set(self, fd: int, mask: int) -> None: ...
     def remove(self, fd: int, *, closing: bool = False) -> None: ...
@@ -40,6 +43,7 @@ class Pump:
     """Our own epoll set, which `fast.reactor` runs inside the reactor's."""
 
     log = Logger()
+    tells_errors = True
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -86,7 +90,7 @@ class Pump:
             if handler is not None:
                 try:
                     handler(events)
-                except Exception:
+                except Exception:  # noqa: BLE001 - a bug in one connection must not end the others
                     self._failed(fd, handler)
             elif fd == foreign:
                 found = True
@@ -101,7 +105,7 @@ class Pump:
         if self._handlers.get(fd) is handler:
             try:
                 handler(ERR)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the same
                 self.log.failure("moving bytes: a bug while giving up", Failure())
                 if fd in self._handlers:
                     self.remove(fd)
@@ -109,6 +113,8 @@ class Pump:
 
 class ReactorPoller:
     """The same on any Twisted reactor, at the price that it has for each event."""
+
+    tells_errors = False
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor

@@ -16,12 +16,13 @@ from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.fast.bridgedleg import BridgedLeg
 from gotunnel.net.fast.dial import Dial, resolved
-from gotunnel.net.fast.leg import FastLeg, Tools
+from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.plainleg import PlainFastLeg
 from gotunnel.net.fast.poller import Poller, ReactorPoller
 from gotunnel.net.fast.tlsleg import TlsFastLeg
+from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legstate import End
 
@@ -78,7 +79,8 @@ class FastRelay:
         self._tools.pipes.close()
 
     def _made(self, sock: socket.socket, host: str, address: str) -> FastLocal:
-        local = FastLocal(sock, address, host, self._tools.poller, self._tools.pipes, self._locals.discard)
+        tools = self._tools
+        local = FastLocal(sock, address, host, tools.poller, tools.pipes, tools.watch, self._locals.discard)
         self._locals.add(local)
         return local
 

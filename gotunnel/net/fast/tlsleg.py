@@ -8,7 +8,8 @@ from typing import Any
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILegOwner
 from gotunnel.net.biotls import BioTls
-from gotunnel.net.fast.leg import FastLeg, Tools
+from gotunnel.net.fast.leg import FastLeg
+from gotunnel.net.fast.tools import Tools
 from gotunnel.wire.legs import HEADER_BYTES
 from gotunnel.wire.legstate import End, State
 

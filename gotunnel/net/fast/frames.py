@@ -1,0 +1,121 @@
+"""What arrives on a leg of the fast relay, taken apart where it lies in the shared buffer. How it arrives, and how
+anything leaves, is in `leg`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.interfaces import ILegOwner
+from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.tools import Tools
+from gotunnel.net.legbase import LegBase
+from gotunnel.wire.legs import HEADER_BYTES, LegFrame, checked_header
+from gotunnel.wire.legstate import Act, End, Event, State
+
+__all__ = ["FrameLeg"]
+
+_DISCARD = (Act.DISCARD,)
+
+
+class FrameLeg(LegBase[FastLocal]):
+    """The receiving half of a leg."""
+
+    def __init__(self, tools: Tools, end: End, owner: ILegOwner, plain: bool) -> None:
+        super().__init__(tools.clock, end, owner, plain, tools.dial_timeout)
+        self._inbuf = b""  # the beginning of a frame, or all that came while this end dials
+        self._left = 0  # bytes of the current DATA frame still to come
+        self._parsing = False
+        self._corked = False
+        self._dialling = False
+        self._full = False  # the local socket takes no more
+
+    @abstractmethod
+    def _set_reading(self) -> None:
+        """Read the leg or do not, as `_full` and `_dialling` say."""
+
+    @abstractmethod
+    def _uncork(self) -> None:
+        """Let out what was written meanwhile."""
+
+    def handle_pending(self) -> None:
+        """Take what arrived before this leg was made."""
+        if self.state is not State.CLOSED:
+            self._corked = True
+            try:
+                self._parse(b"")
+            except RemoteProtocolError as breach:
+                self.breach(breach.reason)
+            finally:
+                self._uncork()
+
+    def _pass_on(self, data: memoryview | bytes) -> None:
+        """A piece of a DATA frame."""
+        state = self._machine.state
+        local = self._local
+        if state is State.STREAMING or state is State.FIN_SENT:
+            self._count_in(len(data))
+            if local is not None:
+                try:
+                    local.send(data)
+                except OSError:
+                    local.lost()
+                    return
+                if local.blocked:
+                    self._full = True
+                    self._set_reading()
+            return
+        acts = self._machine.on(Event.GOT_DATA)
+        if acts != _DISCARD:
+            self.obey(Event.GOT_DATA, state, acts)
+
+    def _parse(self, data: memoryview | bytes) -> None:
+        """Take apart what was read. May raise RemoteProtocolError."""
+        if self._inbuf:
+            data, self._inbuf = self._inbuf + data, b""
+        position, end = 0, len(data)
+        self._parsing = True
+        try:
+            while position < end and not self._dialling:
+                if self._left:
+                    piece = data[position : position + self._left]
+                    position += len(piece)
+                    self._left -= len(piece)
+                    self._pass_on(piece)
+                    continue
+                start = position + HEADER_BYTES
+                if start > end:
+                    break
+                header = int.from_bytes(data[position:start], "big")
+                kind, length = checked_header(header)
+                if kind is LegFrame.DATA:
+                    self._left = length
+                    position = start
+                    continue
+                if start + length > end:
+                    break
+                position = start + length
+                if kind is LegFrame.DONE and position < end:
+                    raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
+                self.receive(kind, bytes(data[start:position]))
+                if self.state is State.CLOSED:
+                    return
+        finally:
+            self._parsing = False
+        self._inbuf = bytes(data[position:])
+
+    def _count_out(self, count: int) -> None:
+        tally = self._tally
+        if tally is not None:
+            if self.end is End.OPENER:
+                tally.up += count
+            else:
+                tally.down += count
+
+    def _count_in(self, count: int) -> None:
+        tally = self._tally
+        if tally is not None:
+            if self.end is End.OPENER:
+                tally.down += count
+            else:
+                tally.up += count

@@ -1,0 +1,63 @@
+"""What all legs of one fast relay share: the loop, the buffers, the pipes, and the frames that may wait for company."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from gotunnel.net.fast.pipes import Pipes
+from gotunnel.net.fast.poller import Poller
+from gotunnel.net.pathwatch import PathWatch
+from gotunnel.wire.legs import HEADER_BYTES
+
+__all__ = ["Buffers", "Tools"]
+
+UNHURRIED = 0.003
+"""Seconds that an OPENED may wait for the target's first bytes, to leave with them. Nobody waits for it but a timer of
+15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
+
+
+class Buffers:
+    """What is read lands here and leaves before the next event; one set for all legs of a relay.
+
+    Legs and local sockets have a buffer each: while the frames in one are passed on, a leg may be given to the next
+    visitor, whose first bytes are read then and there.
+    """
+
+    SIZE = 128 * 1024
+
+    def __init__(self) -> None:
+        self.from_leg = memoryview(bytearray(self.SIZE + 2 * 16384))
+        self.from_local = memoryview(bytearray(HEADER_BYTES + self.SIZE))
+        self.cipher = memoryview(bytearray(self.SIZE))
+
+
+class Unhurried(Protocol):
+    """A leg with an OPENED that may wait."""
+
+    def flush_now(self) -> None: ...
+
+
+class Tools:
+    """What all legs of one relay share."""
+
+    def __init__(self, clock: IReactorTime, poller: Poller, watch: PathWatch, dial_timeout: float) -> None:
+        self.clock = clock
+        self.poller = poller
+        self.watch = watch
+        self.dial_timeout = dial_timeout
+        self.buffers = Buffers()
+        self.pipes = Pipes()
+        self._unhurried: list[Unhurried] = []
+
+    def flush_soon(self, leg: Unhurried) -> None:
+        """Flush `leg` within UNHURRIED seconds, unless something else does before."""
+        if not self._unhurried:
+            self.clock.callLater(UNHURRIED, self._flush_all)
+        self._unhurried.append(leg)
+
+    def _flush_all(self) -> None:
+        legs, self._unhurried = self._unhurried, []
+        for leg in legs:
+            leg.flush_now()
