@@ -20,13 +20,14 @@ CLEAR := --clear
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check bench clean
 
 help:
 	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
 	@echo "make demo ONCE=1   the same, fetches one page and ends"
 	@echo "make test          every test, under trial (TESTS=tests.wire for some, JOBS=1 for one process)"
 	@echo "make check         lint, types, every test with branch coverage"
+	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
 	@echo "make clean         removes what the others left, except $(VENV)"
 
 demo: $(INSTALLED)
@@ -42,6 +43,10 @@ check: $(DEVELOPER)
 	$(BIN)/coverage run -m tests.run -j$(JOBS) $(TESTS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# Other tunnels are measured too if they are on the PATH. BENCH="--only tls rathole --rounds 3" is handed on.
+bench: $(INSTALLED)
+	@$(BIN)/python -m bench $(if $(filter-out 0,$(QUICK)),--quick) $(BENCH)
 
 # setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
 # nothing new.

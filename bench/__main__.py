@@ -18,7 +18,7 @@ from bench.ours import ours
 from bench.peers import PEERS
 from bench.picture import picture
 from bench.process import ROOT, Processes
-from bench.report import Report
+from bench.report import Report, versions_of
 from bench.run import MEASURES, Run
 from bench.scale import FULL, QUICK, TINY, fit
 from bench.subject import Subject
@@ -104,7 +104,7 @@ def _show(report: Report) -> None:
     lines = [
         f"{report.date}, {report.seconds:.0f} s, {report.command}",
         ", ".join(report.machine.values()) + f"; others used {report.others:.0f} %",
-        "; ".join(f"{each.label} {each.version}".strip() for each in report.tested),
+        ", ".join(versions_of(report)),
         *(f"not measured: {name} ({why})" for name, why in report.missing.items()),
     ]
     sys.stdout.write("\n".join(lines) + "\n\n" + tables(report) + "\n" + limits(report) + "\n")

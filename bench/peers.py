@@ -31,7 +31,8 @@ def _version(program: str, *options: str) -> Callable[[], str]:
         done = subprocess.run(
             [find(program) or program, *options], capture_output=True, text=True, timeout=10, check=False
         )
-        found = re.search(r"\d+\.\d+[\w.]*", done.stdout + done.stderr)
+        # Not a time: rathole names those of its build, too.
+        found = re.search(r"(?<![\d:])\d+\.\d+[\w.]*", done.stdout + done.stderr)
         return found.group() if found else ""
 
     return version
@@ -60,7 +61,7 @@ def _naive(place: Place) -> list[Role]:
 def _naive_version() -> str:
     from twisted import __version__ as version
 
-    return f"Twisted {version}"
+    return f"on Twisted {version}"
 
 
 _SSHD = """\
@@ -174,7 +175,7 @@ def _go(place: Place) -> list[Role]:
 
 
 PEERS = [
-    Subject("naive", "naive Twisted pair, plain", _naive, version=_naive_version),
+    Subject("naive", "naive pair, plain", _naive, version=_naive_version),
     Subject("openssh", "OpenSSH -R", _openssh, _no_sshd, _version("ssh", "-V")),
     Subject("haproxy", "HAProxy, one hop", _haproxy, _needs("haproxy"), _version("haproxy", "-v")),
     Subject("rathole", "rathole, plain", _rathole, _needs("rathole"), _version("rathole", "--version")),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bench.figures import BASELINE, CROWDS, FIGURES, LEVELS, LIMITS
-from bench.report import Report
+from bench.report import Report, versions_of
 from bench.svg import Canvas
 from bench.table import shown
 
@@ -67,7 +67,7 @@ def _panels(report: Report) -> list[_Bars]:
 
 def _head(canvas: Canvas, report: Report) -> float:
     canvas.text(_EDGE, 38, "What tunnels cost", size=22, bold=True)
-    versions = ", ".join(f"{each.label} {each.version}".strip() for each in report.tested)
+    versions = ", ".join(versions_of(report))
     lines = [
         f"{report.date} · {', '.join(report.machine.values())} · others used {report.others:.0f} % meanwhile",
         *textwrap.wrap(versions, 150),
@@ -90,7 +90,7 @@ def _bars(canvas: Canvas, report: Report, chosen: _Bars, x: float, top: float) -
         if value is None:
             continue
         ratio = report.ratio(name, subject.name)
-        beside = shown(value, figure.digits) + ("" if ratio is None else f"  {ratio:.2f}×")
+        beside = shown(value, figure.digits) + ("" if ratio is None else f" · {ratio:.2f}×")
         colour = _COLOURS.get(subject.name, _OTHER)
         canvas.text(x, y + 11, subject.label, bold=subject.name in ("tls", "plain"), size=11)
         canvas.bar(x + _LABELS, y, value / highest * room, _THICK, colour, f"{subject.label}: {beside}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.figures import BASELINE, FIGURES, LIMITS
 
-__all__ = ["Report", "Tested", "Verdict"]
+__all__ = ["Report", "Tested", "Verdict", "versions_of"]
 
 FORMAT = 1
 
@@ -139,6 +139,12 @@ class Report:
         """Return the subjects that have a sample of any of these figures."""
         names = list(figures)
         return [each for each in self.tested if any(self.of(name, each.name) for name in names)]
+
+
+def versions_of(report: Report) -> list[str]:
+    """Return the name and version of each program, once: gotunnel is measured in more than one way."""
+    names = (f"{each.label.partition(',')[0]} {each.version}".strip() for each in report.tested)
+    return list(dict.fromkeys(names))
 
 
 def _rounded(value: Any) -> Any:

@@ -93,6 +93,21 @@ class RelayContract(RelayFaults):
             self.assertEqual(await deferToThread(read_all, near), answer)
             await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
 
+    async def answer_and_close(self, link: Link) -> None:
+        """Who has said all and reads late gets all of a long answer, though the other side has closed long before."""
+        for way in (0, 1):
+            near, far = (await link.visit()).ways()[way]
+            near.shutdown(socket.SHUT_WR)
+            self.assertEqual(await deferToThread(read_all, far), b"")
+            answer = os.urandom(2 * MIB)
+            answering = deferToThread(far.sendall, answer)
+            await deferToThread(time.sleep, 0.15)
+            reading = deferToThread(read_all, near)
+            await answering
+            far.close()
+            self.assertEqual(await reading, answer)
+            await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+
     async def unsent_at_close(self, link: Link) -> None:
         """A mebibyte that is sent and closed upon arrives at a slow reader, either way round."""
         for way in (0, 1):
@@ -227,6 +242,10 @@ class RelayContract(RelayFaults):
         """The two directions of a stream end each for itself."""
         await self.run_cases(self.half_close, self.half_close)
 
+    async def test_answer_and_close(self) -> None:
+        """The last bytes are not lost."""
+        await self.run_cases(self.answer_and_close, self.answer_and_close)
+
     async def test_unsent_at_close(self) -> None:
         """A close does not overtake bytes."""
         await self.run_cases(self.unsent_at_close, self.unsent_at_close)
@@ -274,6 +293,7 @@ class RelayContract(RelayFaults):
             self.one_byte_at_a_time,
             self.target_speaks_first,
             self.target_closes_at_once,
+            self.answer_and_close,
             self.reset,
             self.reset_after_fin,
             self.owner_resets,

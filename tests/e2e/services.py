@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -66,7 +66,7 @@ Subsystem sftp internal-sftp
         """Return `ssh` or `scp` to a port of the test's address, as who accepts this sshd's host key and no other."""
         options = {
             "Port": port,
-            "User": getpass.getuser(),
+            "User": pwd.getpwuid(os.geteuid()).pw_name,
             "IdentityFile": self._folder / "user",
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",

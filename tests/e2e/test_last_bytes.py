@@ -1,5 +1,5 @@
-"""Both directions of a stream have ended, and its last bytes wait unread behind a leg that takes no more: an ending is no
-reset, and who reads later gets all of it."""
+"""A stream whose directions have both ended while its last bytes wait behind a full leg: an ending is no reset, and who
+reads later gets all of it."""
 
 from __future__ import annotations
 

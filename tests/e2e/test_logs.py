@@ -75,13 +75,13 @@ class StrangerTests(TunnelTestCase):
             b"\x1b]0;title\x07\n[info] a forged line\n",
         ):
             with self.visit(self.control) as stranger:
-                stranger.sendall(sent)
-                stranger.shutdown(socket.SHUT_WR)
                 try:
+                    stranger.sendall(sent)
+                    stranger.shutdown(socket.SHUT_WR)
                     while stranger.recv(4096):
                         pass
-                except ConnectionResetError:
-                    pass
+                except OSError:
+                    pass  # it was reset, perhaps before it had said all
         self.assert_echo(public)
         self.assertNotIn("\x1b", server.said)
         self.assertNotRegex(server.said, "(?m)^.info. a forged line")

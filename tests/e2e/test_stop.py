@@ -42,9 +42,9 @@ class _StreamsTestCase(TunnelTestCase):
 
     def stream(self) -> tuple[socket.socket, socket.socket]:
         """Return a visitor and his target, after a first word."""
+        count = len(self.targets)
         visitor = self.visit(self.public)
         visitor.sendall(b"?")
-        count = len(self.targets)
         self.wait_until(lambda: len(self.targets) > count, "the target's connection")
         target = self.targets[-1]
         self.assertEqual(target.recv(1), b"?")

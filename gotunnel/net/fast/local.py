@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from gotunnel.interfaces import ILocal
 from gotunnel.net.fast.pipes import Pipe, Pipes
-from gotunnel.net.fast.poller import ERR, IN, OUT, Poller
+from gotunnel.net.fast.poller import ERR, IN, OUT, RESET, Poller
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.net.sockets import is_gone, linger_off
 
@@ -155,8 +155,14 @@ class FastLocal:
             return
         if events & IN and self.leg is not None and self.reading:
             self.leg.local_readable()
-        elif events & ERR:
+        elif events & RESET:
             self.lost()
+        elif events & ERR:
+            # Both directions have ended in order, with bytes still to be read. That would be told again and again: the
+            # poller forgets the descriptor until it is read on.
+            self._poller.remove(self.fd)
+            self._mask = None
+            self._paths.add(self)
         elif events & IN and self._mask is not None:
             self._watch(self._mask & ~IN)
 

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from gotunnel.logs import Logger
 
-__all__ = ["ERR", "IN", "OUT", "Handler", "Poller", "Pump", "ReactorPoller"]
+__all__ = ["ERR", "IN", "OUT", "RESET", "Handler", "Poller", "Pump", "ReactorPoller"]
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 ERR = select.EPOLLERR | select.EPOLLHUP
@@ -22,6 +22,9 @@ ERR = select.EPOLLERR | select.EPOLLHUP
 Handler = Callable[[int], None]
 """Called with the events of its descriptor. It may not raise; if it does, that is logged as a bug and `ERR` is told
 to it once."""
+
+RESET = select.EPOLLERR
+"""A reset. The other half of `ERR`, a hang-up, only says that both directions have ended, however."""
 
 MOST_EVENTS = 128
 """Events taken from the kernel at once, so that the reactor's own descriptors are not kept waiting."""

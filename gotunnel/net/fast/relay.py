@@ -73,10 +73,9 @@ class FastRelay:
 
     def stop(self) -> None:
         """Reset what still finishes by itself; see IRelay."""
-        self._tools.watch.stop()
         for local in tuple(self._locals):
             local.abort()
-        self._tools.pipes.close()
+        self._tools.stop()
 
     def _made(self, sock: socket.socket, host: str, address: str) -> FastLocal:
         tools = self._tools

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gotunnel.net.fast.pipes import Pipes
 from gotunnel.net.fast.poller import Poller
@@ -50,12 +50,20 @@ class Tools:
         self.buffers = Buffers()
         self.pipes = Pipes()
         self._unhurried: list[Unhurried] = []
+        self._flush: IDelayedCall | None = None
 
     def flush_soon(self, leg: Unhurried) -> None:
         """Flush `leg` within UNHURRIED seconds, unless something else does before."""
         if not self._unhurried:
-            self.clock.callLater(UNHURRIED, self._flush_all)
+            self._flush = self.clock.callLater(UNHURRIED, self._flush_all)
         self._unhurried.append(leg)
+
+    def stop(self) -> None:
+        """Give up timers and pipes."""
+        self.watch.stop()
+        self.pipes.close()
+        if self._flush is not None and self._flush.active():
+            self._flush.cancel()
 
     def _flush_all(self) -> None:
         legs, self._unhurried = self._unhurried, []
