@@ -26,6 +26,8 @@ from bench.table import limits, tables
 
 __all__ = ["main"]
 
+_BEGAN = time.monotonic()
+
 _BUSY = 15.0
 """Percent of the machine that others may use before a run warns."""
 
@@ -113,7 +115,7 @@ def _show(report: Report) -> None:
 
 
 def _progress(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{time.monotonic() - _BEGAN:4.0f} s  {line}\n")
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -87,7 +87,7 @@ class RelayContract(RelayFaults):
             near.shutdown(socket.SHUT_WR)
             self.assertEqual(await deferToThread(read_all, far), b"question")
             answer = os.urandom(100_000)
-            await deferToThread(time.sleep, 0.35)  # looks at both connections happen, and find nothing wrong
+            await deferToThread(time.sleep, 0.25)  # looks at both connections happen, and find nothing wrong
             await deferToThread(far.sendall, answer)
             far.shutdown(socket.SHUT_WR)
             self.assertEqual(await deferToThread(read_all, near), answer)
@@ -293,13 +293,12 @@ class RelayContract(RelayFaults):
             self.one_byte_at_a_time,
             self.target_speaks_first,
             self.target_closes_at_once,
-            self.answer_and_close,
             self.reset,
             self.reset_after_fin,
             self.owner_resets,
             self.refused,
             self.early_data,
         ]
-        order = cases * 4
+        order = cases * 3
         random.Random(9).shuffle(order)
         await self.run_cases(*order)

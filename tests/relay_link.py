@@ -88,8 +88,8 @@ class Ready(Protocol):
 
 
 async def connected_pair(state: Path | None, own_tls: tuple[bool, bool] = (False, False)) -> tuple[Any, Any]:
-    """Return two ends of a new loopback connection, the accepting one first; with a state folder, inside TLS: Twisted's,
-    or where `own_tls` says so that of net.biotls."""
+    """Return two ends of a new loopback connection, the accepting one first; with a state folder, inside TLS:
+    Twisted's, or where `own_tls` says so that of net.biotls."""
     ends = Ready(), Ready()
     accepting, connecting = (_Once(end) for end in ends)
     if state is not None:
@@ -318,7 +318,7 @@ def push(near: socket.socket, most: int) -> int:
     """Send until nothing is taken any more for a while, `most` bytes at most; return how many. In a thread."""
     poller, sent, piece = select.poll(), 0, os.urandom(1 << 16)
     poller.register(near, select.POLLOUT)
-    while sent < most and poller.poll(300):
+    while sent < most and poller.poll(200):
         sent += near.send(piece[: most - sent], socket.MSG_DONTWAIT)
     return sent
 

@@ -25,17 +25,18 @@ def choose_relay(wish: str, reactor: Any, dial_timeout: float = 10.0) -> IRelay:
     if wish == "portable" or (wish == "auto" and why is not None):
         from gotunnel.net.relay import PortableRelay
 
-        log.info("bytes are moved by the portable relay: {why}", why="as configured" if wish == "portable" else why)
+        reason = "as configured" if wish == "portable" else f"the fast one {why}"
+        log.info("bytes are moved by the portable relay: {why}", why=reason)
         portable: IRelay = PortableRelay(reactor, dial_timeout)
         return portable
     if why is not None:
-        raise RelayUnfit(f"relay: fast cannot be had here: {why}; write relay: auto")
+        raise RelayUnfit(f"relay: fast cannot be had here: it {why}; write relay: auto")
     from gotunnel.net.fast.relay import FastRelay
 
-    inside = hasattr(reactor, "pump")
-    log.info("bytes are moved by the fast relay{how}", how="" if inside else " on the reactor's own descriptors")
-    fast: IRelay = FastRelay(reactor, dial_timeout)
-    return fast
+    fast = FastRelay(reactor, dial_timeout)
+    log.info("bytes are moved by the fast relay{how}", how="" if fast.has_loop else " on the reactor's own descriptors")
+    chosen: IRelay = fast
+    return chosen
 
 
 def install_reactor() -> None:
@@ -49,5 +50,5 @@ def install_reactor() -> None:
 
 def _obstacle() -> str | None:
     if not sys.platform.startswith("linux"):
-        return "it needs Linux"
-    return None if hasattr(os, "splice") else "this Python has no os.splice"
+        return "needs Linux"
+    return None if hasattr(os, "splice") else "needs os.splice, which this Python lacks"

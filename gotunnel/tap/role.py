@@ -97,7 +97,7 @@ class RoleOptions(usage.Options):
     ]
 
     def parseOptions(self, options: list[str] | None = None) -> None:
-        """Called by twistd with the words after the role's name. There is no reactor yet unless `--reactor` named it."""
+        """Called by twistd with the words after the role's name. No reactor is there yet if `--reactor` named none."""
         install_reactor()
         with one_line_errors(self.role.program):
             super().parseOptions(options)

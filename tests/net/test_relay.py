@@ -17,8 +17,8 @@ from gotunnel.net.relay import PortableRelay, listen_failure
 from gotunnel.net.transports import unsent_bytes
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, data_header
 from gotunnel.wire.legstate import End, State
+from tests.relay_breaches import OPEN, OPENED
 from tests.relay_contract import RelayContract
-from tests.relay_faults import OPEN, OPENED
 from tests.relay_link import is_stuck, until, was_reset
 from tests.relay_stage import RelayStage
 

@@ -21,6 +21,7 @@ from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.plainleg import PlainFastLeg
 from gotunnel.net.fast.poller import Poller, ReactorPoller
+from gotunnel.net.fast.reactor import PumpReactor
 from gotunnel.net.fast.tlsleg import TlsFastLeg
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import PathWatch
@@ -38,7 +39,8 @@ class FastRelay:
 
     def __init__(self, reactor: Any, dial_timeout: float = 10.0) -> None:
         self._reactor = reactor
-        poller: Poller = getattr(reactor, "pump", None) or ReactorPoller(reactor)
+        self.has_loop = isinstance(reactor, PumpReactor)
+        poller: Poller = reactor.pump if isinstance(reactor, PumpReactor) else ReactorPoller(reactor)
         self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout)
         self._locals: set[FastLocal] = set()
 
