@@ -1,4 +1,4 @@
-"""The part of the relay contract about the other end's manners: frames that it must not send, and answers that it owes."""
+"""The part of the relay contract about the other end's manners: frames it must not send, and answers that it owes."""
 
 from __future__ import annotations
 

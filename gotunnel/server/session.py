@@ -44,6 +44,8 @@ __all__ = ["ServerSession"]
 
 PROBE_AFTER = 10.0
 """Seconds without a frame after which a leg is tried before it gets a visitor (protocol, section 5)."""
+UNHURRIED = 0.05
+"""Seconds until the pools are looked at when nobody waits."""
 REQUESTS = 64
 """Requests that may wait for their answer; a client that sends more without reading is cut."""
 STATES = 4096
@@ -171,7 +173,7 @@ class ServerSession:
         if leg is None:
             return False
         self._open(leg, visitor)
-        self.feed()
+        self._feed_soon(urgent=not self._pools[visitor.plain].idle)
         return True
 
     def feed(self) -> None:
@@ -227,7 +229,7 @@ class ServerSession:
         if self.over or self.draining or not self._pools[leg.plain].put(leg, self._clock.seconds()):
             leg.close()
             return
-        self.feed()
+        self._feed_soon(urgent=bool(self.peer.waiting[leg.plain]))
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
@@ -271,13 +273,27 @@ class ServerSession:
         body = OpenBody(visitor.conn, visitor.local.address, mapping=visitor.mapping, n=n, mac=mac)
         leg.open(visitor.local, body.encode())
 
+    def _feed_soon(self, *, urgent: bool) -> None:
+        """Feed now, or within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at each
+        coming and going would cost more than to serve a visitor."""
+        if urgent:
+            self.feed()
+        else:
+            self._wake_in(UNHURRIED)
+
     def _plan(self, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         times = [t for t in (pool.next_check(now) for pool in self._pools.values()) if t is not None]
         if times:
-            self._timer = self._clock.callLater(min(times), self._tick)
+            self._wake_in(min(times))
+
+    def _wake_in(self, seconds: float) -> None:
+        """Feed again no later than that; to wake too early costs little."""
+        due = self._clock.seconds() + seconds
+        if self._timer is not None and self._timer.getTime() <= due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.callLater(seconds, self._tick)
 
     def _check_gone(self) -> None:
         if self._lost and not self._legs:
