@@ -19,7 +19,7 @@ __all__ = ["MEASURES", "Run"]
 MEASURES = (*SIDE_BY_SIDE, "first-byte", "start", "crowd")
 """What `--only` may name."""
 
-_GIVE_UP = 3
+_GIVE_UP = 2
 """A subject that failed so often is left out from then on: each failure may have cost a time-out."""
 
 

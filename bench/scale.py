@@ -41,8 +41,8 @@ FULL = Scale(
 
 QUICK = Scale(
     rounds=3, round_trips=1000, round_trips_64=30, connections=150, connections_16=160,
-    bulk_bytes=96_000_000, seconds=2.0, idle_rounds=1, idle_seconds=3.0, starts=1,
-    memory_at=CROWDS[:1], cost_at=LEVELS[:3], cost_connections=60, cost_batches=1, watch_seconds=1.5,
+    bulk_bytes=64_000_000, seconds=1.5, idle_rounds=1, idle_seconds=3.0, starts=1,
+    memory_at=CROWDS[:1], cost_at=LEVELS[:3], cost_connections=50, cost_batches=1, watch_seconds=1.0,
 )  # fmt: skip
 
 TINY = Scale(

@@ -50,7 +50,7 @@ class _Stream:
 @implementer(ILegOwner)
 class ClientLegs:
     """Owned by a session; outlives it while streams run. `failed` tells the server what cannot be brought, `changed`
-    is called whenever a stream or a leg has ended."""
+    is called whenever a stream has begun, and when a stream or a leg has ended."""
 
     log = Logger()
 
@@ -82,6 +82,7 @@ class ClientLegs:
         self._dialling: set[Deferred[None]] = set()
         self._wanted: deque[bool] = deque()  # plain or not, one for each leg still to be dialled
         self._seq = itertools.count(1)
+        self._no_more = False
         self._over = False
         self._lines = LogLimit(rate=1.0, burst=10)
 
@@ -92,18 +93,30 @@ class ClientLegs:
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
+        if self._no_more:
+            return  # asked before the server knew
         room = max(0, self._limit - self.held)
         if count > room:
             self._failed(LegsFailed(plain, count - room, "as many legs as the server allows are there already"))
         self._wanted.extend([plain] * min(count, room))
         self._dial_some()
 
-    def end(self) -> None:
-        """The session is over: idle legs close, streams go on."""
-        self._over = True
+    def bring_no_more(self) -> None:
+        """The client is about to stop. The legs that are there still serve what the server has opened by now."""
+        self._no_more = True
         self._wanted.clear()
         for dialling in tuple(self._dialling):
             dialling.cancel()
+
+    @property
+    def all_busy(self) -> bool:
+        """Whether no leg is left on which an OPEN could come, nor one under way."""
+        return not self._dialling and self._legs == self.streams.keys()
+
+    def end(self) -> None:
+        """The session is over: idle legs close, streams go on."""
+        self._over = True
+        self.bring_no_more()
         for leg in self._legs - self.streams.keys():
             leg.close()
 
@@ -128,7 +141,7 @@ class ClientLegs:
     # Bringing legs.
 
     def _dial_some(self) -> None:
-        while self._wanted and len(self._dialling) < AT_ONCE and not self._over:
+        while self._wanted and len(self._dialling) < AT_ONCE and not self._no_more:
             plain = self._wanted.popleft()
             dialling = Deferred.fromCoroutine(self._dial(plain))
             self._dialling.add(dialling)
@@ -139,7 +152,7 @@ class ClientLegs:
         seq = next(self._seq)
         greeting = LegGreeting(self._clock, GREETING_TIMEOUT, self._key, seq, "reverse")
         greeted = await self._path.greet_leg(greeting, GREETING_TIMEOUT, plain=plain, sni=self._sni)
-        if self._over:
+        if self._no_more:
             greeted.transport.abortConnection()
             return
         leg = self._relay.leg(greeted.transport, greeted.leftover, End.DIALLER, self, plain)
@@ -147,7 +160,7 @@ class ClientLegs:
         self._legs.add(leg)
 
     def _not_brought(self, failure: Failure, plain: bool) -> None:
-        if self._over:
+        if self._no_more:
             return
         if not failure.check(GotunnelError):
             self.log.failure("dialling a leg", failure)
@@ -172,6 +185,7 @@ class ClientLegs:
             leg.close()
             return
         stream = self.streams[leg] = _Stream(opening, self._clock.seconds())
+        self._changed()
         if mapping is None:
             self._warn("unknown", "the server opens {mapping}, which this client does not have", mapping=stream.mapping)
             leg.refuse("unknown_mapping")

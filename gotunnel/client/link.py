@@ -29,6 +29,9 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the handshake."""
 LAST_WORDS = 3.0
 """Seconds, once visitors are cut, for resets to reach the server."""
+IN_FLIGHT = 5.0
+"""Seconds for the server to agree to open nothing more, and for what it had opened by then to arrive (protocol, section
+4)."""
 AUTH_PAUSE = 5.0
 """Seconds at least between attempts when the server does not let us in: somebody must change something first."""
 
@@ -79,8 +82,9 @@ class Link:
         """
         self._stopping = True
         self._health.stop()
-        if self.session is not None:
-            self.session.drain(seconds)
+        session, deadline = self.session, self._clock.seconds() + seconds
+        if session is not None:
+            session.drain(seconds)
         elif self._running is not None:
             self._running.cancel()  # it connects, or sleeps
         if self.streams:
@@ -88,7 +92,9 @@ class Link:
                 "{count} visitors are being served; they have {seconds:g} s to finish",
                 count=self.streams, seconds=seconds,
             )  # fmt: skip
-            await self._until(lambda: not self.streams, seconds)
+        if session is not None:
+            await self._until(lambda: session.drained, min(seconds, IN_FLIGHT))
+        await self._until(lambda: not self.streams, max(0.0, deadline - self._clock.seconds()))
         if self.streams:
             self.log.warn("{count} visitors were cut: their time was over", count=self.streams)
         for session in tuple(self._sessions):

@@ -62,6 +62,7 @@ class ClientSession:
         self._ids = itertools.count(1)
         self._asked: deque[Register] = deque()  # not answered yet
         self._draining = False
+        self._agreed = False
         self._retry: IDelayedCall | None = None
         auth_ok = established.auth_ok
         timeout = auth_ok.heartbeat_timeout
@@ -107,7 +108,14 @@ class ClientSession:
     def drain(self, seconds: float) -> None:
         """Ask the server to open nothing more."""
         self._draining = True
+        self.legs.bring_no_more()
         self.control.send(Drain(int(seconds * 1000)))
+
+    @property
+    def drained(self) -> bool:
+        """Whether no OPEN can come any more. The server closes idle legs before it agrees; a leg that is there and idle
+        for us after that has one on its way."""
+        return not self.connected or (self._agreed and self.legs.all_busy)
 
     @property
     def gone(self) -> bool:
@@ -130,7 +138,10 @@ class ClientSession:
             self.control.send(DrainOk())
         elif isinstance(message, Error):
             self.retry_after = message.retry_after
-        elif not isinstance(message, DrainOk) or not self._draining:
+        elif isinstance(message, DrainOk) and self._draining:
+            self._agreed = True
+            self._changed()
+        else:
             raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
 
     def _registered(self, answer: RegisterResp) -> None:

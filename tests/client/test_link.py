@@ -9,8 +9,9 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
 from gotunnel.client import link
+from gotunnel.client.link import IN_FLIGHT
 from gotunnel.core.backoff import Backoff
-from gotunnel.wire.messages import Drain, Error, NeedLegs
+from gotunnel.wire.messages import Drain, DrainOk, Error, NeedLegs
 from tests.client.world import ClientTestCase, World
 
 
@@ -208,16 +209,49 @@ class StopTests(ClientTestCase):
         self.assertStopped(world, world.stop())
 
     def test_while_idle(self) -> None:
-        """The server is told, and the connection closed in order."""
+        """The server is told; when it has agreed and closed its idle legs, the connection is closed in order."""
         world = World()
         server = world.connected()
         server.grant()
         (leg,) = server.legs()
         done = world.stop()
         self.assertEqual(server.heard(), [Drain(10000)])
+        leg.lose()
+        self.assertFalse(server.transport.closed)
+        server.say(DrainOk())
         self.assertTrue(server.transport.closed)
         self.assertStopped(world, done)
-        self.assertTrue(leg.closed)
+
+    def test_server_that_never_agrees(self) -> None:
+        """It is waited for as long as an OPEN may be under way, and no longer; nor longer than visitors have."""
+        for seconds in (10, 3):
+            world = World()
+            server = world.connected()
+            (leg,) = server.legs()
+            done = world.stop(seconds)
+            server.say(NeedLegs(False, 2))
+            world.clock.advance(min(seconds, IN_FLIGHT) - 0.1)
+            self.assertEqual((done, leg.closed, len(world.path.attempts)), ([], False, 2))
+            world.clock.advance(0.2)
+            self.assertTrue(leg.closed)
+            self.assertStopped(world, done)
+
+    def test_open_under_way(self) -> None:
+        """A server has agreed and has opened something before: that visitor is served, although there was none when
+        the client was asked to stop."""
+        world = World()
+        server = world.connected()
+        (leg,) = server.legs()
+        done = world.stop()
+        server.say(DrainOk())
+        world.clock.advance(IN_FLIGHT - 0.1)
+        leg.receive_open(server.open_body(leg))
+        world.relay.dials[0][1].callback(object())
+        world.clock.advance(1)
+        self.assertEqual((done, leg.closed, server.transport.gone), ([], False, False))
+        leg.finish()
+        self.assertStopped(world, done)
+        self.assertEqual(leg.resets, [])
 
     def test_while_a_leg_is_dialled(self) -> None:
         """It is cancelled."""
@@ -228,6 +262,7 @@ class StopTests(ClientTestCase):
         done = world.stop()
         world.clock.advance(0)
         self.assertEqual(world.path.cancelled, 3)
+        server.say(DrainOk())
         self.assertStopped(world, done)
 
     def test_while_streaming(self) -> None:

@@ -393,16 +393,19 @@ class NothingLeftTests(IntegrationTestCase):
         client = await self.open_client(server, self.mapping(target))
         listener = server.hub.peers["edge"].mappings["web"]._listening
 
-        async def settled() -> tuple[int, int, int]:
+        async def settled() -> None:
             await self.until(lambda: client.link.session is not None and self.is_open(client), "connected")
             record = server.hub.sessions.current("edge")
             assert record is not None
-            await self.until(lambda: len(record.session._legs) == 2, "its two legs")
+            await self.until(lambda: len(record.session._legs) >= 2, "its two legs")
             await self.until(lambda: len(server.hub._present) == 1, "older sessions are gone")
             await self.until(lambda: len(client.link._sessions) == 1, "there, too")
+
+        def held() -> tuple[int, int, int]:
             return self.descriptors(), len(reactor.getDelayedCalls()), len(reactor.getReaders())
 
-        before = await settled()
+        await settled()
+        before = held()
         for _ in range(300):
             session = client.link.session
             assert session is not None
@@ -410,10 +413,11 @@ class NothingLeftTests(IntegrationTestCase):
             await self.until(
                 lambda s=session: client.link.session not in (None, s) and self.is_open(client), "back"  # type: ignore[misc]
             )
-        after = await settled()
-        self.assertLessEqual(abs(after[0] - before[0]), 2, (before, after))
-        self.assertLessEqual(abs(after[1] - before[1]), 3, (before, after))
-        self.assertLessEqual(abs(after[2] - before[2]), 2, (before, after))
+        await settled()
+        # A leg more than at the start may be there, and a close under way; 300 sessions that leave something are not.
+        await self.until(
+            lambda: all(now - then <= 8 for now, then in zip(held(), before, strict=True)), "as it was before"
+        )
         self.assertIs(server.hub.peers["edge"].mappings["web"]._listening, listener)
         await self.echoes(self.port_of(client))
 

@@ -63,9 +63,13 @@ class FastLeg(FrameLeg):
             super().accept(local)
         finally:
             self._corked = corked
-        if self._out and not self._unhurried and not self._blocked and self.state is State.STREAMING:
+        if not self._out or self._unhurried or self.state is State.CLOSED:
+            return
+        if self.state is State.STREAMING and not self._blocked:
             self._unhurried = True
             self._tools.flush_soon(self)
+        elif not corked:
+            self._flush()
 
     def flush_now(self) -> None:
         """What waited for company goes alone."""

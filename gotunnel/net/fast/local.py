@@ -157,7 +157,7 @@ class FastLocal:
             self.leg.local_readable()
         elif events & RESET:
             self.lost()
-        elif events & ERR:
+        elif events & ERR and not self.reading:  # else it was read on after this event was taken: the next one tells
             # Both directions have ended in order, with bytes still to be read. That would be told again and again: the
             # poller forgets the descriptor until it is read on.
             self._poller.remove(self.fd)

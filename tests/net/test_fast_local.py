@@ -1,0 +1,112 @@
+"""A local connection of the fast relay whose both directions have ended before it was read to its end."""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+from unittest import skipUnless
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+LINUX = sys.platform.startswith("linux")
+if LINUX:
+    from gotunnel.net.fast.local import FastLocal
+    from gotunnel.net.fast.pipes import Pipes
+    from gotunnel.net.fast.poller import Pump
+    from gotunnel.net.pathwatch import PathWatch
+
+
+class Reader:
+    """A leg that reads all there is."""
+
+    def __init__(self, local: FastLocal) -> None:
+        self.local = local
+        self.heard = b""
+        self.events: list[str] = []
+
+    def local_readable(self) -> None:
+        part = self.local.sock.recv(4)
+        self.heard += part
+        if not part:
+            self.events.append("ended")
+            self.local.read_ended = True
+            self.local.read_more(False)
+
+    def local_drained(self) -> None: ...
+
+    def local_lost(self) -> None:
+        self.events.append("lost")
+
+    def local_closed(self) -> None:
+        self.events.append("closed")
+
+
+@skipUnless(LINUX, "the fast relay needs Linux")
+class HangUpTests(SynchronousTestCase):
+    """The kernel tells a hang-up as soon as both directions have ended, whatever is still to be read."""
+
+    def setUp(self) -> None:
+        self.pump = Pump()
+        self.addCleanup(self.pump.close)
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.far = socket.create_connection(listening.getsockname())
+        near, _ = listening.accept()
+        listening.close()
+        near.setblocking(False)
+        self.clock = Clock()
+        self.watch = PathWatch(self.clock)
+        self.local = FastLocal(near, "x:1", "x", self.pump, Pipes(), self.watch, lambda local: None)
+        self.leg = self.local.leg = Reader(self.local)
+        self.addCleanup(self.local.abort)
+        self.addCleanup(self.far.close)
+        self.local.read_more(True)
+        self.local.read_more(False)
+        self.local.half_close()
+        self.far.sendall(b"twelve bytes")
+        self.far.shutdown(socket.SHUT_WR)
+
+    def turn(self) -> int:
+        """Run the loop once; return how many handlers it called."""
+        before = dict(self.pump._handlers)
+        called: list[int] = []
+        for fd, handler in before.items():
+            self.pump._handlers[fd] = lambda events, fd=fd, handler=handler: (called.append(fd), handler(events))
+        self.pump.run(0, -1)
+        for fd, handler in before.items():
+            if fd in self.pump._handlers:
+                self.pump._handlers[fd] = handler
+        return len(called)
+
+    def test_paused(self) -> None:
+        """It is no reset, and it is not told again and again; what is there is read when reading goes on."""
+        self.assertEqual(self.turn(), 1)
+        self.assertEqual([self.turn() for _ in range(3)], [0, 0, 0])
+        self.clock.advance(5)
+        self.assertEqual(self.leg.events, [])
+        self.local.read_more(True)
+        for _ in range(5):
+            self.pump.run(0, -1)
+        self.assertEqual((self.leg.heard, self.leg.events), (b"twelve bytes", ["ended"]))
+
+    def test_read_on_meanwhile(self) -> None:
+        """A hang-up that was taken from the kernel before reading went on does not stop it."""
+        self.turn()
+        self.local.read_more(True)
+        self.local.handle(select.EPOLLHUP)
+        for _ in range(5):
+            self.pump.run(0, -1)
+        self.assertEqual((self.leg.heard, self.leg.events), (b"twelve bytes", ["ended"]))
+
+    def test_reset_while_paused(self) -> None:
+        """A reset is told all the same, also by the path watch once the loop has forgotten the descriptor."""
+        self.turn()
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.far.close()
+        self.clock.advance(5)
+        self.assertEqual(self.leg.events, [])  # both had ended: there is nothing left to reset
+        self.local.read_more(True)
+        for _ in range(5):
+            self.pump.run(0, -1)
+        self.assertEqual(self.leg.events, ["ended"])
