@@ -22,6 +22,7 @@ from gotunnel.server.visitor import Visitor
 from gotunnel.wire.frames import LIMIT_AFTER_AUTH
 from gotunnel.wire.handshake import open_mac
 from gotunnel.wire.legbodies import OpenBody
+from gotunnel.wire.legstate import State
 from gotunnel.wire.messages import (
     Drain,
     DrainOk,
@@ -246,6 +247,9 @@ class ServerSession:
         """Take an idle leg that was heard of lately. An older one is tried first, and serves when it has answered."""
         pool = self._pools[plain]
         leg = pool.take(self._clock.seconds())
+        while leg is not None and leg.state is State.CLOSED:
+            pool.discard(leg)  # its connection has broken, and `leg_lost` is on its way
+            leg = pool.take(self._clock.seconds())
         if leg is None or self._clock.seconds() - leg.last_received < PROBE_AFTER:
             return leg
         self._probing[plain].add(leg)

@@ -99,13 +99,13 @@ class HangUpTests(SynchronousTestCase):
             self.pump.run(0, -1)
         self.assertEqual((self.leg.heard, self.leg.events), (b"twelve bytes", ["ended"]))
 
-    def test_reset_while_paused(self) -> None:
-        """A reset is told all the same, also by the path watch once the loop has forgotten the descriptor."""
+    def test_reset_behind_both_ends(self) -> None:
+        """A reset of a connection whose both directions had ended takes nothing back: the reader comes to its end."""
         self.turn()
         self.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.far.close()
         self.clock.advance(5)
-        self.assertEqual(self.leg.events, [])  # both had ended: there is nothing left to reset
+        self.assertEqual(self.leg.events, [])
         self.local.read_more(True)
         for _ in range(5):
             self.pump.run(0, -1)

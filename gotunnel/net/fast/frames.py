@@ -49,6 +49,20 @@ class FrameLeg(LegBase[FastLocal]):
             finally:
                 self._uncork()
 
+    def _take(self, buffer: memoryview, count: int) -> None:
+        """Pass on what was read. Most reads bring a piece of one frame, or one whole frame."""
+        left = self._left
+        if left >= count:
+            self._left = left - count
+            self._pass_on(buffer[:count])
+        elif (
+            not left and not self._inbuf and count > HEADER_BYTES and not buffer[0]
+            and int.from_bytes(buffer[:HEADER_BYTES], "big") == count - HEADER_BYTES
+        ):  # fmt: skip
+            self._pass_on(buffer[HEADER_BYTES:count])
+        else:
+            self._parse(buffer[:count])
+
     def _pass_on(self, data: memoryview | bytes) -> None:
         """A piece of a DATA frame."""
         state = self._machine.state

@@ -239,6 +239,35 @@ class FastLeg(FrameLeg):
         """Send a frame at once if nothing is before it, and stop reading the local socket if it does not all fit."""
         raise NotImplementedError
 
+    def _ship(self, data: memoryview | bytes) -> None:
+        """Send at once what has the form of the wire, behind what waits already."""
+        if not self._out and not self._corked:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # the leg's own event says more
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._out += data
+        self._not_all_left()
+
+    def _receive_into(self, buffer: memoryview) -> int:
+        """Read the descriptor; 0 when there is nothing, or when the leg is lost and given up."""
+        try:
+            count = self._sock.recv_into(buffer)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            count = 0
+        if count:
+            self.last_received = self._clock.seconds()
+        else:
+            self._lost_on_read()
+        return count
+
     def _flush(self) -> bool:
         """Send what waits; False when not all of it left."""
         try:

@@ -39,18 +39,7 @@ class PlainFastLeg(FastLeg):
             super().local_readable()
 
     def _send(self, data: memoryview) -> None:
-        if not self._out:
-            try:
-                sent = self._sock.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the leg's own event says more
-            if sent == len(data):
-                return
-            data = data[sent:]
-        self._out += data
-        self._not_all_left()
+        self._ship(data)
 
     def _bulk_out(self, local: FastLocal) -> None:
         if not self._unsent():
@@ -119,27 +108,10 @@ class PlainFastLeg(FastLeg):
             self._splice_in(local, local.pipe)
             return
         buffer = self._tools.buffers.from_leg
-        try:
-            count = self._sock.recv_into(buffer)
-        except BlockingIOError:
-            return
-        except OSError:
-            count = 0
+        count = self._receive_into(buffer)
         if not count:
-            self._lost_on_read()
             return
-        self.last_received = self._clock.seconds()
-        left = self._left
-        if left >= count:
-            self._left = left - count
-            self._pass_on(buffer[:count])
-        elif (
-            not left and not self._inbuf and count > HEADER_BYTES and not buffer[0]
-            and int.from_bytes(buffer[:HEADER_BYTES], "big") == count - HEADER_BYTES
-        ):  # fmt: skip
-            self._pass_on(buffer[HEADER_BYTES:count])  # one whole frame
-        else:
-            self._parse(buffer[:count])
+        self._take(buffer, count)
         if self._left >= BULK:
             self._bulk_in()
 

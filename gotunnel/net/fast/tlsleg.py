@@ -10,7 +10,6 @@ from gotunnel.interfaces import ILegOwner
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.tools import Tools
-from gotunnel.wire.legs import HEADER_BYTES
 from gotunnel.wire.legstate import End, State
 
 __all__ = ["TlsFastLeg"]
@@ -35,34 +34,14 @@ class TlsFastLeg(FastLeg):
 
     def _send(self, data: memoryview) -> None:
         self._session.write(data)
-        records = self._outgoing.read()
-        if not self._out and not self._corked:
-            try:
-                sent = self._sock.send(records)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the leg's own event says more
-            if sent == len(records):
-                return
-            records = records[sent:]
-        self._out += records
-        self._not_all_left()
+        self._ship(self._outgoing.read())
 
     def _readable(self) -> None:
-        buffers = self._tools.buffers
-        try:
-            count = self._sock.recv_into(buffers.cipher)
-        except BlockingIOError:
-            return
-        except OSError:
-            count = 0
-        if not count:
-            self._lost_on_read()
-            return
-        self.last_received = self._clock.seconds()
-        self._incoming.write(buffers.cipher[:count])
-        self._decrypt()
+        records = self._tools.buffers.cipher
+        count = self._receive_into(records)
+        if count:
+            self._incoming.write(records[:count])
+            self._decrypt()
 
     def begin(self, leftover: bytes) -> None:
         """See FastLeg. Behind the handshake's last record there may be more, decrypted or not."""
@@ -100,24 +79,10 @@ class TlsFastLeg(FastLeg):
             return
         if self._outgoing.pending:
             self._out += self._outgoing.read()  # a key update's answer
-        self._take(plain, got)
+        if got:
+            self._take(plain, got)
         if over:
             self._lost_on_read()
-
-    def _take(self, plain: memoryview, got: int) -> None:
-        left = self._left
-        if not got:
-            return
-        if left >= got:
-            self._left = left - got
-            self._pass_on(plain[:got])
-        elif (
-            not left and not self._inbuf and got > HEADER_BYTES and not plain[0]
-            and int.from_bytes(plain[:HEADER_BYTES], "big") == got - HEADER_BYTES
-        ):  # fmt: skip
-            self._pass_on(plain[HEADER_BYTES:got])  # one whole frame
-        else:
-            self._parse(plain[:got])
 
     def _close_connection(self) -> None:
         try:
