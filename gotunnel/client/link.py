@@ -92,8 +92,7 @@ class Link:
                 "{count} visitors are being served; they have {seconds:g} s to finish",
                 count=self.streams, seconds=seconds,
             )  # fmt: skip
-        if session is not None:
-            await self._until(lambda: session.drained, min(seconds, IN_FLIGHT))
+        await self._until(lambda: session is None or session.drained, min(seconds, IN_FLIGHT))
         await self._until(lambda: not self.streams, max(0.0, deadline - self._clock.seconds()))
         if self.streams:
             self.log.warn("{count} visitors were cut: their time was over", count=self.streams)

@@ -178,7 +178,11 @@ class ServerGreeting(Protocol):
         self._door.leave()
         mac = leg_server_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)
         self.transport.write(encode_frame(encode(LegOk(mac))))
-        taken = hub.relay.leg(self.transport, b"", End.OPENER, session, plain)
+        try:
+            taken = hub.relay.leg(self.transport, b"", End.OPENER, session, plain)
+        except RemoteProtocolError:
+            self.transport.abortConnection()  # it broke under our answer: nobody is there to be refused
+            return
         taken.tag = leg.seq
         session.leg_arrived(taken)
 

@@ -21,6 +21,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.tls import ServerTls
+from gotunnel.server.legs import SessionLegs
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
 from gotunnel.server.visitor import Visitor
@@ -66,7 +67,7 @@ class Hub:
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._live: set[ServerSession] = set()
-        self.streaming: set[ServerSession] = set()
+        self.streaming: set[SessionLegs] = set()
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
         self._awaited: Callable[[], bool] = bool
@@ -182,8 +183,8 @@ class Hub:
             )
             await self._until(lambda: not self.live, seconds)
         cut = self.live
-        for session in tuple(self.streaming):
-            session.reset_streams()
+        for legs in tuple(self.streaming):
+            legs.reset_streams()
         if cut:
             self.log.warn("{count} visitors were cut: their time was over", count=cut)
         for session in tuple(self._live):

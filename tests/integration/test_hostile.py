@@ -26,8 +26,8 @@ from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, unsent_bytes
 from gotunnel.server import greeting as server_greeting
+from gotunnel.server import legs as server_legs
 from gotunnel.server import peer as server_peer
-from gotunnel.server import session as server_session
 from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import ClientHandshake
@@ -340,7 +340,7 @@ class SecretTests(IntegrationTestCase):
         noted: tuple[tuple[Any, tuple[str, ...]], ...] = (
             (client_greeting, ("leg_client_mac", "leg_server_mac")),
             (server_greeting, ("leg_client_mac", "leg_server_mac")),
-            (server_session, ("open_mac",)),
+            (server_legs, ("open_mac",)),
             (handshake_module, ("client_mac", "server_mac", "session_key", "derive_key")),
             (auth_module, ("derive_key",)),
         )

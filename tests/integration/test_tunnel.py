@@ -205,7 +205,7 @@ class AwayTests(IntegrationTestCase):
         old_session.control.transport.pauseProducing()  # as good as stopped: it reads nothing any more
         record = server.hub.sessions.current("edge")
         assert record is not None
-        for leg in record.session._open_no_more() or ():
+        for leg in record.session.open_no_more() or ():
             leg.close()
         record.session.draining = True  # so that the next visitor has to wait
         waiting = await self.connect(port)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+
+from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.tls import own_server_tls
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, encode_frame
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, leg_client_mac
@@ -223,6 +227,23 @@ class LegTests(ServerTestCase):
         """A leg is answered with the server's proof and goes to the relay, told of what it is."""
         leg = self.client.bring_leg()
         self.assertEqual((leg.plain, leg.tag), (False, 1))
+
+    def test_breaks_under_the_answer(self) -> None:
+        """A connection that is gone when the relay takes it over is closed, without a word to nobody: it leaves neither
+        a line in the log nor a timer."""
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+        def broken(*args: object) -> None:
+            raise RemoteProtocolError("the connection broke at the end of its handshake", "closed")
+
+        self.patch(self.it.relay, "leg", broken)
+        timers = len(self.it.clock.getDelayedCalls())
+        transport = self.it.connect()
+        transport.say(self.client.leg_message())
+        self.assertTrue(transport.aborted)
+        self.it.clock.advance(0)
+        self.assertEqual(len(self.it.clock.getDelayedCalls()), timers)
+        self.assertEqual([str(formatEvent(event)) for event in log], [])
 
     def test_replayed(self) -> None:
         """Each number serves once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.wire.legstate import State
 from gotunnel.wire.messages import Drain, LegsFailed, MappingRequest
 from tests.server.world import ServerTestCase
 
@@ -130,6 +131,22 @@ class LegTests(ServerTestCase):
             visitors = [port.visit() for _ in range(3)]
             self.assertEqual([v.aborted for v in visitors], [False, False, True])
             self.assertEqual(self.outcomes(), {"denied": 1})
+
+    def test_closed_and_not_told_yet(self) -> None:
+        """A leg whose machine has closed and whose end its owner has not heard of yet serves nobody: another one does,
+        or the visitor waits."""
+        first, second = self.client.bring_leg(), self.client.bring_leg()
+        second.state = State.CLOSED  # type: ignore[assignment]
+        self.port.visit()
+        self.assertEqual((len(first.opened), second.opened), (1, []))
+        third = self.client.bring_leg()
+        third.state = State.CLOSED  # type: ignore[assignment]
+        waiting = self.port.visit()
+        self.assertEqual((waiting.aborted, third.opened), (False, []))
+        for leg in (second, third):
+            leg.lose()
+        fourth = self.client.bring_leg()
+        self.assertEqual([opened.src for opened in fourth.opened], [waiting.address])
 
     def test_lost_leg(self) -> None:
         """A leg that breaks takes its visitor along and is not used again."""
