@@ -94,11 +94,13 @@ def _bars(canvas: Canvas, report: Report, chosen: _Bars, x: float, top: float) -
         colour = _COLOURS.get(subject.name, _OTHER)
         canvas.text(x, y + 11, subject.label, bold=subject.name in ("tls", "plain"), size=11)
         canvas.bar(x + _LABELS, y, value / highest * room, _THICK, colour, f"{subject.label}: {beside}")
-        canvas.text(x + _LABELS + value / highest * room + 5, y + 11, beside, size=11, colour=_QUIET)
+        end = value
         limit = _limit(report, name, subject.name)
         if limit is not None and limit <= highest:
+            end = max(value, limit)
             at = x + _LABELS + limit / highest * room
             canvas.line([(at, y - 3), (at, y + _THICK + 3)], "#1f2328", 1.5)
+        canvas.text(x + _LABELS + end / highest * room + 5, y + 11, beside, size=11, colour=_QUIET)
         y += _STEP
     return y
 
@@ -113,7 +115,7 @@ def _limit(report: Report, name: str, subject: str) -> float | None:
 
 
 def _growth(canvas: Canvas, report: Report, x: float, top: float) -> float:
-    canvas.text(x, top + 12, "new connection while others are open, µs CPU (both axes logarithmic)", size=13, bold=True)
+    canvas.text(x, top + 12, "new connection while others are open, µs CPU (log scale)", size=13, bold=True)
     names = [f"growth-{level}" for level in LEVELS]
     rows = {
         each.name: [(level, report.middle(f"growth-{level}", each.name)) for level in LEVELS]

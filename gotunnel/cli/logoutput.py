@@ -67,7 +67,7 @@ def line_of(event: LogEvent) -> str:
     """
     when = datetime.fromtimestamp(event["log_time"], timezone.utc).isoformat(timespec="milliseconds")
     level = event.get("log_level", LogLevel.info)
-    text = formatEvent(event)
+    text = _text_of(event)
     # twisted.python.log, which Twisted uses for errors in protocols, calls it failure and has it in the text already.
     failure = event.get("log_failure", event.get("failure"))
     trace: list[str] = []
@@ -79,6 +79,17 @@ def line_of(event: LogEvent) -> str:
         *(f"    {printable(part, LONGEST_MESSAGE)}" for part in trace),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _text_of(event: LogEvent) -> str:
+    """Return an event as text. Our own formats are constant and call nothing: `str.format_map` is ten times as fast as
+    Twisted's formatter, and two lines a visitor are a good part of what he costs."""
+    if event.get("log_namespace", "").startswith("gotunnel"):
+        try:
+            return str(event["log_format"]).format_map(event)
+        except (KeyError, ValueError, AttributeError, IndexError, TypeError):
+            pass  # formatEvent says what is wrong with it
+    return formatEvent(event)
 
 
 def _is_chatter(event: LogEvent) -> bool:
