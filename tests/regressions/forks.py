@@ -63,7 +63,7 @@ class Forks:
 def _serve() -> None:
     # All that a client imports, but no reactor: a child chooses and makes its own.
     import twisted.internet.endpoints
-    import twisted.internet.ssl
+    import twisted.internet.ssl  # noqa: F401
 
     import gotunnel.cli.foreground
     import gotunnel.cli.roles

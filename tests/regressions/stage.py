@@ -3,6 +3,7 @@ process takes; and a path between client and server that loses what it is told t
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path as File
@@ -17,7 +18,7 @@ from gotunnel.client.service import ClientService
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.service import ServerService
 from gotunnel.server.session import ServerSession
-from tests.integration.base import IntegrationTestCase, Peer, reactor
+from tests.integration.base import IntegrationTestCase, reactor
 
 __all__ = ["DEADLINE", "Figures", "Path", "RegressionTestCase"]
 
@@ -78,6 +79,28 @@ class RegressionTestCase(IntegrationTestCase):
         legs = sum(len(session._legs) for session in server.hub._present)
         return Figures(self.descriptors(), len(reactor.getDelayedCalls()), len(reactor.getReaders()), legs)
 
+    @staticmethod
+    async def free_port() -> int:
+        """Return a port of 127.0.0.1 that is free."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            number: int = probe.getsockname()[1]
+            return number
+
+    async def as_before(
+        self, server: ServerService, before: Figures, quiet: Callable[[], object], spare: int = 0
+    ) -> None:
+        """Wait until all figures are at most what they were, `spare` timers and readers aside that come and go."""
+
+        def fits() -> bool:
+            now = self.figures(server)
+            return bool(quiet()) and all(new <= old + spare for new, old in zip(now, before, strict=True))
+
+        try:
+            await self.until(fits, "as before")
+        except self.failureException:
+            calls = [str(call) for call in reactor.getDelayedCalls()]
+            self.fail(f"{before} has become {self.figures(server)}; quiet: {bool(quiet())}; timers: {calls}")
+
     async def idle_cpu(self, seconds: float) -> float:
         """Return which part of one processor this process takes while nothing happens in it."""
         began, used = time.monotonic(), time.process_time()
@@ -94,11 +117,17 @@ class _End(Protocol):
 
     def __init__(self) -> None:
         self.early: list[bytes] = []
+        self.port = 0
+        self.stands = False
+
+    def connectionMade(self) -> None:
+        self.port = self.transport.getHost().port
+        self.stands = True
 
     def dataReceived(self, data: bytes) -> None:
         if self.holed:
             return
-        if self.other is not None and self.other.connected and not self.held:
+        if self.other is not None and self.other.stands and not self.held:
             self.other.transport.write(data)
         else:
             self.early.append(data)
@@ -107,12 +136,13 @@ class _End(Protocol):
         """Pass on what was kept."""
         self.held = False
         early, self.early = self.early, []
-        if self.other is not None and self.other.connected:
+        if self.other is not None and self.other.stands:
             for data in early:
                 self.other.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not self.holed and self.other is not None and self.other.connected:
+        self.stands = False
+        if not self.holed and self.other is not None and self.other.stands:
             self.other.transport.loseConnection()
 
 
@@ -125,23 +155,40 @@ class Path(Factory):
     def __init__(self, case: IntegrationTestCase, server_port: int) -> None:
         self.ends: list[tuple[_End, _End]] = []
         self._server_port = server_port
+        self._closed = False
         self._listening = reactor.listenTCP(0, self, interface="127.0.0.1")
         self.port: int = self._listening.getHost().port
         case.addCleanup(self._close)
 
-    def buildProtocol(self, addr: object) -> Protocol:
+    def close(self) -> None:
+        """Let nobody new through, until `open`."""
+        self._closed = True
+
+    def open(self) -> None:
+        """Let new connections through."""
+        self._closed = False
+
+    def buildProtocol(self, addr: object) -> Protocol | None:
+        if self._closed:
+            return None
         near, far = _End(), _End()
         near.other, far.other = far, near
         self.ends.append((near, far))
 
         def connected(_: object) -> None:
             near.release()
-            if not near.connected:
+            if not near.stands:
                 far.transport.loseConnection()
 
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", self._server_port)
         endpoint.connect(OneProtocol(lambda: far)).addCallback(connected).addErrback(lambda _: None)
         return near
+
+    def of(self, session: ServerSession) -> int:
+        """Return the number of a session's control connection."""
+        port = int(session.address.rpartition(":")[2])
+        (number,) = [n for n, (_, far) in enumerate(self.ends) if far.stands and far.port == port]
+        return number
 
     def hole(self, number: int) -> None:
         """Let nothing pass on a connection any more: no byte, no end, no reset."""
@@ -162,7 +209,7 @@ class Path(Factory):
         """Reset one end of a connection, or both. The one that is left stays as it is: nobody tells it."""
         self.hole(number)
         for end, wanted in zip(self.ends[number], (client, server), strict=True):
-            if wanted and end.connected:
+            if wanted and end.stands:
                 end.transport.abortConnection()
 
     async def _close(self) -> None:

@@ -84,7 +84,7 @@ class ClientDrainTests(RegressionTestCase):
         self.assertEqual(set(server.hub.outcomes), {Outcome.COMPLETED})
 
     async def test_successor_of_a_process(self) -> None:
-        """The same with clients of their own processes, by SIGTERM, which each exits after."""
+        """Five times the same with clients of their own processes, by SIGTERM, which each exits after."""
         target, _ = await self.target()
         server = await self.server()
         forks = Forks(self)
@@ -93,7 +93,7 @@ class ClientDrainTests(RegressionTestCase):
         await self.until(lambda: self.session(server) and server.hub.peers["edge"].mappings, "its port is open")
         port = server.hub.peers["edge"].mappings["web"].port
         inode = self.listener(port)
-        for _ in range(10):
+        for _ in range(5):
             old, session, visitors = running, self.session(server), list[Peer]()
             assert session is not None
             os.kill(old, signal.SIGTERM)

@@ -1,0 +1,170 @@
+"""Many visitors who come and go at any moment, and many reconnects: afterwards there is what there was before."""
+
+from __future__ import annotations
+
+import random
+import resource
+import socket
+from pathlib import Path as File
+from typing import Any
+
+from twisted.internet.protocol import Factory, Protocol
+
+from gotunnel.client.service import ClientService
+from gotunnel.config.model import TlsClientConfig, TlsServerConfig
+from gotunnel.core.outcome import Outcome
+from gotunnel.logs import set_level
+from gotunnel.server.service import ServerService
+from tests.integration.base import reactor
+from tests.regressions.stage import RegressionTestCase
+
+VISITORS = 5_000
+"""On each of the two relays."""
+AT_ONCE = 50
+RECONNECTS = 500
+GROWTH = 10 << 20
+"""Bytes of memory that may stay with the allocator behind the first thousand visitors: 2.5 KiB for each later one. An
+endpoint of the tunnel that is not let go is more (5 KiB and up)."""
+
+
+class _Echo(Protocol):
+    """A service that keeps nothing of those who have left."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(data)  # type: ignore[union-attr]
+
+
+def resident() -> int:
+    """Return the bytes of memory of this process that are resident."""
+    return int(File("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+class _ChurnTestCase(RegressionTestCase):
+    """A tunnel without TLS, for speed, in a process that logs warnings only."""
+
+    timeout = 240
+
+    async def both(self) -> tuple[ServerService, ClientService]:
+        """Start both, and wait until nothing moves."""
+        set_level("warn")
+        self.addCleanup(set_level, "info")
+        factory = Factory.forProtocol(_Echo)
+        factory.noisy = False
+        listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        target = listening.getHost().port
+        server = await self.server(tls=TlsServerConfig(mode="off"))
+        client = await self.open_client(server, self.mapping(target), tls=TlsClientConfig(mode="off"))
+        await self.until(lambda: self.settled(server, client), "two idle legs")
+        return server, client
+
+
+class VisitorTests(_ChurnTestCase):
+    """Each visitor leaves at one of six moments, in order or not; which one is drawn from a seed."""
+
+    async def test_thousands(self) -> None:
+        """Each of them is counted once; descriptors, timers and legs are as before, memory has stopped growing, and the
+        process is idle. After each 250 of them the control connection breaks, so that some leave while they wait."""
+        self.quick()
+        server, client = await self.both()
+        draw = random.Random(20240717)
+        port = self.port_of(client)
+        await self.crowd(client, port, draw, VISITORS // 5)
+        await self.until(lambda: not server.hub.live, "all are over")
+        before, memory = self.held(server), resident()
+        await self.crowd(client, port, draw, VISITORS - VISITORS // 5)
+        await self.until(lambda: not server.hub.live, "all are over")
+        self.assertGreater(server.hub.outcomes[Outcome.VISITOR_LEFT], 10)
+        self.assertEqual(server.hub.visitors_total, VISITORS)
+        self.assertEqual(server.hub.outcomes.total(), VISITORS)
+        await self.until(
+            lambda: all(now <= then + 2 for now, then in zip(self.held(server), before, strict=True)),
+            f"as before: {before}",
+        )
+        self.assertLess(resident() - memory, GROWTH)
+        self.assertLess(await self.idle_cpu(2.0), 0.01)
+        await self.echoes(port)
+
+    def held(self, server: ServerService) -> tuple[int, ...]:
+        """What this process holds beside its legs, of which idle ones are kept for a minute, and how many those are."""
+        figures = self.figures(server)
+        legs = figures.legs
+        return figures.descriptors - 2 * legs, figures.timers, figures.readers - 2 * legs, max(0, legs - 64)
+
+    async def crowd(self, client: ClientService, port: int, draw: random.Random, count: int) -> None:
+        """Let so many visitors come, no more than AT_ONCE of them at a time."""
+        here: list[tuple[socket.socket, int]] = []
+        for number in range(count):
+            visitor = socket.socket()
+            visitor.setblocking(False)
+            visitor.connect_ex(("127.0.0.1", port))
+            here.append((visitor, draw.randrange(6)))
+            if len(here) > AT_ONCE:
+                self.leave(*here.pop(draw.randrange(AT_ONCE)))
+            session = client.link.session
+            if number % 250 == 249 and session is not None:
+                session.control.transport.abortConnection()
+                await self.until(lambda s=session: client.link.session is not s, "the loss")  # type: ignore[misc]
+            if number % 4 == 0:
+                await self.pause(0)
+                for each, moment in here:
+                    self.speak(each, moment)
+        for each, moment in here:
+            self.leave(each, moment)
+
+    @staticmethod
+    def speak(visitor: socket.socket, moment: int) -> None:
+        """Those of moments 2 to 5 say something, the last ones read the echo too."""
+        try:
+            if moment >= 2:
+                visitor.send(b"x" * 100)
+            if moment >= 4:
+                visitor.recv(65536)
+        except OSError:
+            pass  # not connected yet, or nothing to read
+
+    @staticmethod
+    def leave(visitor: socket.socket, moment: int) -> None:
+        """Every other one resets."""
+        if moment % 2:
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        visitor.close()
+
+
+class PortableVisitorTests(VisitorTests):
+    """The same on the relay that runs everywhere."""
+
+    relay = "portable"
+
+
+class ReconnectTests(_ChurnTestCase):
+    """A control connection that breaks again and again."""
+
+    async def test_five_hundred(self) -> None:
+        """Descriptors, timers, readers and legs are what they were, the process is idle, and the port was bound
+        once."""
+        self.quick(0.0005, 0.001)
+        server, client = await self.both()
+        inode = self.listener(self.port_of(client))
+
+        def quiet() -> bool:
+            return self.settled(server, client)
+
+        before = self.figures(server)
+        for _ in range(RECONNECTS):
+            session: Any = client.link.session
+            session.control.transport.abortConnection()
+            await self.until(
+                lambda s=session: client.link.session not in (None, s) and self.is_open(client),  # type: ignore[misc]
+                "back",
+            )
+        await self.as_before(server, before, quiet)
+        self.assertEqual(self.listener(self.port_of(client)), inode)
+        self.assertLess(await self.idle_cpu(2.0), 0.01)
+        await self.echoes(self.port_of(client))
+
+
+class PortableReconnectTests(ReconnectTests):
+    """The same on the relay that runs everywhere."""
+
+    relay = "portable"
