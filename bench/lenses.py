@@ -153,7 +153,12 @@ def _functions(seen: Mapping[str, str], done: float, unit: str) -> str:
         # The time in epoll is mostly that of waiting.
         stats = {key: value for key, value in stats.items() if "'poll' of 'select" not in key[2]}
         total = sum(each[2] for each in stats.values())
+        calls = [sum(each[1] for key, each in stats.items() if (key[0] == "~") is builtin) for builtin in (False, True)]
         rows = [[f"{role}: functions", "calls", "own time", ""]]
+        rows += [
+            [name, f"{count / done:.1f}", "", ""]
+            for name, count in zip(("all of Python's", "all built-in"), calls, strict=True)
+        ]
         for (file, line, name), (_, calls, own, _, _) in sorted(stats.items(), key=lambda item: -item[1][2])[:_TOP]:
             place = name if file == "~" else f"{'/'.join(Path(file).parts[-2:])}:{line} {name}"
             rows.append([place[:76], f"{calls / done:.2f}", f"{own / done * 1e6:.1f} µs", f"{own / total:5.1%}"])

@@ -3,7 +3,8 @@ Twisted's own chatter is left out."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from functools import lru_cache
+from time import gmtime, strftime
 from typing import TextIO
 
 from twisted.logger import (
@@ -65,20 +66,28 @@ def line_of(event: LogEvent) -> str:
 
     No control character of a value reaches the terminal, so that no peer can forge a line or move the cursor.
     """
-    when = datetime.fromtimestamp(event["log_time"], timezone.utc).isoformat(timespec="milliseconds")
+    stamp: float = event["log_time"]
+    second = int(stamp)
+    when = f"{_utc(second)}.{int((stamp - second) * 1000):03d}+00:00"
     level = event.get("log_level", LogLevel.info)
     text = _text_of(event)
     # twisted.python.log, which Twisted uses for errors in protocols, calls it failure and has it in the text already.
     failure = event.get("log_failure", event.get("failure"))
-    trace: list[str] = []
-    if isinstance(failure, Failure):
-        text = text.partition("\n")[0]
-        trace = failure.getTraceback().splitlines()
+    if not isinstance(failure, Failure):
+        return f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}\n"
+    text = text.partition("\n")[0]
+    trace = failure.getTraceback().splitlines()
     lines = [
         f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}",
         *(f"    {printable(part, LONGEST_MESSAGE)}" for part in trace),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+@lru_cache(maxsize=1)
+def _utc(second: int) -> str:
+    """Return a second since 1970 as date and time. Lines come in bunches."""
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
 
 
 def _text_of(event: LogEvent) -> str:
@@ -94,5 +103,7 @@ def _text_of(event: LogEvent) -> str:
 
 def _is_chatter(event: LogEvent) -> bool:
     """Say whether Twisted tells how it is ("Starting factory …", "Main loop terminated."), which helps no operator."""
-    level = event.get("log_level", LogLevel.info)
-    return level < LogLevel.warn and event.get("log_namespace", "").startswith(("twisted.", "log_legacy"))
+    if not event.get("log_namespace", "").startswith(("twisted.", "log_legacy")):
+        return False
+    level: bool = event.get("log_level", LogLevel.info) < LogLevel.warn
+    return level

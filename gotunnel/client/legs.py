@@ -15,6 +15,7 @@ from zope.interface import implementer
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, GotunnelError, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
@@ -212,7 +213,7 @@ class ClientLegs:
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",
-            visitor=stream.source, mapping=stream.mapping, outcome=end.outcome.value,
+            visitor=stream.source, mapping=stream.mapping, outcome=WORDS[end.outcome],
             code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
             seconds=self._clock.seconds() - stream.started, conn=stream.conn,
         )  # fmt: skip
@@ -258,7 +259,7 @@ class ClientLegs:
             local.abort()
             return
         stream.dial = None
-        self.log.info(
+        self.log.debug(
             "visitor {visitor} of {mapping} reached {target} ({conn})",
             visitor=stream.source, mapping=stream.mapping, target=str(mapping.local), conn=stream.conn,
         )  # fmt: skip

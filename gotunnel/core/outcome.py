@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Outcome", "StreamRecord"]
+__all__ = ["WORDS", "Outcome", "StreamRecord"]
 
 
 class Outcome(Enum):
@@ -25,6 +25,13 @@ class Outcome(Enum):
     PROTOCOL_ERROR = "protocol_error"  # the other end broke the wire contract
     DRAINED = "drained"  # it still streamed when the time to drain was over
     STOPPED = "stopped"  # the mapping was closed or the process stopped
+
+    # Counted once a visitor, and a hash of its identity costs a tenth of Enum's own.
+    __hash__ = object.__hash__
+
+
+WORDS: dict[Outcome, str] = {outcome: outcome.value for outcome in Outcome}
+"""The word of each: to look it up costs a tenth of what Enum's `value` does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from gotunnel.config.model import ServerConfig
 from gotunnel.core.auth import Rights, SharedToken
 from gotunnel.core.loglimit import LogLimit
-from gotunnel.core.outcome import Outcome
+from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.ports import PortSet, PortTable
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.core.stream import StreamEnd
@@ -142,7 +142,7 @@ class Hub:
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
         """A visitor was accepted."""
         self.visitors_total += 1
-        self.log.info(
+        self.log.debug(
             "visitor {visitor} connected to {mapping} of client {client} ({conn})",
             visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
         )  # fmt: skip
@@ -153,7 +153,7 @@ class Hub:
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",
-            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, outcome=outcome.value,
+            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, outcome=WORDS[outcome],
             code=f" ({end.code})" if end is not None and end.code else "",
             up=end.up if end else 0, down=end.down if end else 0,
             seconds=self.clock.seconds() - visitor.arrived, conn=visitor.conn,

@@ -111,7 +111,8 @@ class TunnelTestCase(ProcessTestCase):
         **keys: Any,
     ) -> Program:
         """Start a server on `self.host`, and wait until it listens; `keys` add to its section."""
-        section = {"addr": f"{self.host}:{self.control}", "token": self.token, "drain_timeout": 1, **keys}
+        address = f"{self.host}:{self.control}"
+        section = {"addr": address, "token": self.token, "drain_timeout": 1, "log_level": "debug", **keys}
         path = self.write(f"{name}.yaml", {"server": section})
         program = self.role("server", ["--config", path], name=name, runner=runner, **(env or {}))
         program.wait_for("server listening for clients on")
