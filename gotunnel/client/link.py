@@ -104,7 +104,7 @@ class Link:
             await self._running
         await self._until(lambda: not self._sessions, LAST_WORDS)
         for session in tuple(self._sessions):
-            session.legs.drop()
+            session.legs.drop_legs()
 
     async def _run(self) -> None:
         try:

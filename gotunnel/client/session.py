@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from gotunnel.client.bringing import Bringing
 from gotunnel.client.legs import ClientLegs
 from gotunnel.client.published import Published
 from gotunnel.errors import RemoteProtocolError, printable
@@ -70,9 +71,10 @@ class ClientSession:
         self.control = ControlConnection(
             clock, wished if wished < timeout else auth_ok.heartbeat, timeout, self._message, self._lost
         )
+        key = SessionKey(established.sid, established.ks)
+        self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed)
         self.legs = ClientLegs(
-            clock, relay, path, SessionKey(established.sid, established.ks), published, auth_ok.limits.legs,
-            dial_timeout, auth_ok.leg_sni, self.control.send, changed,
+            clock, relay, self.bringing, key, published, dial_timeout, self.control.send, changed
         )  # fmt: skip
 
     def begin(self) -> None:
@@ -108,19 +110,19 @@ class ClientSession:
     def drain(self, seconds: float) -> None:
         """Ask the server to open nothing more."""
         self._draining = True
-        self.legs.bring_no_more()
+        self.bringing.stop()
         self.control.send(Drain(int(seconds * 1000)))
 
     @property
     def drained(self) -> bool:
         """Whether no OPEN can come any more. The server closes idle legs before it agrees; a leg that is there and idle
         for us after that has one on its way."""
-        return not self.connected or (self._agreed and self.legs.all_busy)
+        return not self.connected or (self._agreed and not self.bringing.busy and self.legs.all_busy)
 
     @property
     def gone(self) -> bool:
         """Whether neither the control connection nor a leg is left."""
-        return not self.connected and self.legs.gone
+        return not self.connected and not self.bringing.busy and not self.legs.legs
 
     def close(self, reason: str) -> None:
         """End it from our side."""
@@ -161,6 +163,7 @@ class ClientSession:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        self.legs.end()
+        self.bringing.stop()
+        self.legs.end_legs()
         self.ended.callback(reason)
         self._changed()

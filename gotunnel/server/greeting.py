@@ -171,7 +171,7 @@ class ServerGreeting(Protocol):
         if not session.seqs.accept(leg.seq):
             raise RemoteProtocolError("this leg was seen before", "auth_failed")
         plain = hub.tls is not None and not self._encrypted
-        if not session.room_for_leg(plain):
+        if not session.room_for_leg:
             self._refuse(Error("limit", "this client has as many legs as it may"))
             return
         self._over = True

@@ -21,10 +21,10 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.tls import ServerTls
+from gotunnel.net.visitor import Visitor
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.server.visitor import Visitor
 from gotunnel.wire.messages import Error, Limits
 
 __all__ = ["Hub"]

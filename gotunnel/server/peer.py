@@ -15,8 +15,8 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
+from gotunnel.net.visitor import Visitor, Waiting
 from gotunnel.server.public import PublicPort
-from gotunnel.server.visitor import Visitor, Waiting
 from gotunnel.wire.messages import MappingRequest, MappingResult
 
 if TYPE_CHECKING:

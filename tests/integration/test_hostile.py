@@ -20,13 +20,13 @@ from gotunnel.config.model import ClientConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core import auth as auth_module
 from gotunnel.errors import GotunnelError
 from gotunnel.net import greeting as client_greeting
+from gotunnel.net import opening
 from gotunnel.net.control import MOST_UNSENT
 from gotunnel.net.greeting import ControlGreeting, LegGreeting, SessionKey
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, unsent_bytes
 from gotunnel.server import greeting as server_greeting
-from gotunnel.server import legs as server_legs
 from gotunnel.server import peer as server_peer
 from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
@@ -340,7 +340,7 @@ class SecretTests(IntegrationTestCase):
         noted: tuple[tuple[Any, tuple[str, ...]], ...] = (
             (client_greeting, ("leg_client_mac", "leg_server_mac")),
             (server_greeting, ("leg_client_mac", "leg_server_mac")),
-            (server_legs, ("open_mac",)),
+            (opening, ("open_mac",)),
             (handshake_module, ("client_mac", "server_mac", "session_key", "derive_key")),
             (auth_module, ("derive_key",)),
         )

@@ -71,7 +71,7 @@ class RegressionTestCase(IntegrationTestCase):
             and self.is_open(client)
             and not server.hub.live
             and len(server.hub._present) == len(client.link._sessions) == 1
-            and len(session._legs) == len(client.link.session.legs._legs) == legs  # type: ignore[union-attr]
+            and len(session._legs) == len(client.link.session.legs.legs) == legs  # type: ignore[union-attr]
         )
 
     def figures(self, server: ServerService) -> Figures:

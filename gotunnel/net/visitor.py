@@ -1,9 +1,11 @@
-"""A visitor as the server knows him, from accept to the log line of his end."""
+"""A visitor as the opening end knows him, from accept to the log line of his end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
 
 __all__ = ["Visitor", "Waiting"]
@@ -11,13 +13,20 @@ __all__ = ["Visitor", "Waiting"]
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """One connection to a public port. `conn` is its id in both ends' logs; times are monotonic seconds."""
+    """One connection to a public port, or to a port that a client forwards. `mapping` is what it came to, `conn` its id
+    in both ends' logs; times are monotonic seconds."""
 
     conn: str
     mapping: str
     plain: bool
     local: ILocal
     arrived: float
+
+    def answered(self) -> None:
+        """His target answered. For those who wait to hear it."""
+
+    def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """He was served (then `end` tells more), or will not be. For those who wait to hear it."""
 
 
 class Waiting:

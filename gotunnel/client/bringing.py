@@ -1,0 +1,132 @@
+"""How a client session makes its legs: connects and greets them, some side by side, never more than the server allows.
+What a leg is for, its receiver knows."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.errors import GotunnelError, printable
+from gotunnel.interfaces import ILeg, IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.greeting import LegGreeting, SessionKey
+from gotunnel.wire.fields import Purpose
+from gotunnel.wire.legstate import End
+
+__all__ = ["Bringing", "Receiver"]
+
+AT_ONCE = 24
+"""Legs dialled side by side: enough to hide a long round trip, fewer than what a server takes from one stranger."""
+GREETING_TIMEOUT = 10.0
+"""Seconds for connect, and again for the handshake."""
+
+
+class Receiver(Protocol):
+    """Whom a leg is made for: one half of the session, and the ILegOwner of the leg."""
+
+    @property
+    def purpose(self) -> Purpose: ...
+    @property
+    def end(self) -> End: ...
+    def leg_arrived(self, leg: ILeg) -> None: ...
+    def leg_failed(self, plain: bool, count: int, reason: str) -> None: ...
+
+
+class Bringing:
+    """Owned by a session. `changed` is called when a leg is made, or will not be."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        relay: IRelay,
+        path: ServerPath,
+        key: SessionKey,
+        limit: int,
+        sni: str | None,
+        changed: Callable[[], None],
+    ) -> None:
+        self.held = 0
+        """Legs that are there; kept by whoever receives and loses them."""
+        self._clock = clock
+        self._relay = relay
+        self._path = path
+        self._key = key
+        self._limit = limit
+        self._sni = sni
+        self._changed = changed
+        self._dialling: dict[Deferred[None], Receiver] = {}
+        self._wanted: deque[tuple[Receiver, bool]] = deque()  # and whether plain; one for each leg still to be dialled
+        self._seq = itertools.count(1)
+        self._no_more = False
+        self._lines = LogLimit(rate=1.0, burst=10)
+
+    def bring(self, receiver: Receiver, plain: bool, count: int) -> None:
+        """Make so many legs more, as far as the server's limit goes."""
+        if self._no_more:
+            return  # asked before they knew
+        room = max(0, self._limit - self.held - len(self._dialling) - len(self._wanted))
+        if count > room:
+            reason = "as many legs as the server allows are there already"
+            receiver.leg_failed(plain, count - room, reason)
+        self._wanted.extend([(receiver, plain)] * min(count, room))
+        self._dial_some()
+
+    def stop(self) -> None:
+        """Make no more; what is under way is given up."""
+        self._no_more = True
+        self._wanted.clear()
+        for dialling in tuple(self._dialling):
+            dialling.cancel()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a leg is under way."""
+        return bool(self._dialling)
+
+    def _dial_some(self) -> None:
+        while self._wanted and len(self._dialling) < AT_ONCE and not self._no_more:
+            receiver, plain = self._wanted.popleft()
+            dialling = Deferred.fromCoroutine(self._dial(receiver, plain))
+            self._dialling[dialling] = receiver
+            dialling.addErrback(self._not_brought, receiver, plain)
+            dialling.addBoth(self._dialled, dialling)
+
+    async def _dial(self, receiver: Receiver, plain: bool) -> None:
+        seq = next(self._seq)
+        greeting = LegGreeting(self._clock, GREETING_TIMEOUT, self._key, seq, receiver.purpose)
+        greeted = await self._path.greet_leg(greeting, GREETING_TIMEOUT, plain=plain, sni=self._sni)
+        if self._no_more:
+            greeted.transport.abortConnection()
+            return
+        leg = self._relay.leg(greeted.transport, greeted.leftover, receiver.end, receiver, plain)
+        leg.tag = seq
+        self.held += 1
+        receiver.leg_arrived(leg)
+
+    def _not_brought(self, failure: Failure, receiver: Receiver, plain: bool) -> None:
+        if self._no_more:
+            return
+        if not failure.check(GotunnelError):
+            self.log.failure("dialling a leg", failure)
+        reason = printable(failure.getErrorMessage())
+        allowed, suppressed = self._lines.allow("leg", self._clock.seconds())
+        if allowed:
+            self.log.warn(
+                "a leg could not be brought to the server: {reason}{more}",
+                reason=reason, more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+            )  # fmt: skip
+        receiver.leg_failed(plain, 1, reason)
+
+    def _dialled(self, result: object, dialling: Deferred[None]) -> None:
+        self._dialling.pop(dialling, None)
+        self._dial_some()
+        self._changed()

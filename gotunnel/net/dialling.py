@@ -1,0 +1,223 @@
+"""The dialling end of one session's legs: an OPEN arrives, its target is dialled, and the two are joined. A client
+dials on reverse legs, the server on forward legs. What an OPEN may reach is for the subclass to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import DialFailed, RemoteProtocolError, printable
+from gotunnel.interfaces import ILeg, ILegOwner, ILocal
+from gotunnel.logs import Logger
+from gotunnel.net.greeting import SessionKey
+from gotunnel.wire.fields import Purpose
+from gotunnel.wire.handshake import open_mac, same
+from gotunnel.wire.legbodies import OpenBody
+
+__all__ = ["DialledStream", "DiallingEnd", "Route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where an OPEN leads. `target` is for the log, `dial` connects: it may raise DialFailed, or its Deferred fail."""
+
+    target: str
+    dial: Callable[[], Deferred[ILocal]]
+
+
+class DialledStream:
+    """What runs on a busy leg: words for the log, and the dial while it is under way."""
+
+    __slots__ = ("conn", "dial", "name", "source", "started")
+
+    def __init__(self, body: OpenBody, started: float) -> None:
+        self.conn = printable(body.conn, 64)
+        self.source = printable(body.src, 64)
+        self.name = _name(body)
+        self.started = started
+        self.dial: Deferred[ILocal] | None = None
+
+
+@implementer(ILegOwner)
+class DiallingEnd:
+    """Half of a session. It outlives the control connection while streams run. `changed` is called whenever a stream
+    has begun, and when a stream or a leg has ended."""
+
+    log = Logger()
+    purpose: ClassVar[Purpose]
+
+    def __init__(self, clock: Any, key: SessionKey, changed: Callable[[], None]) -> None:
+        self.key = key
+        self.streams: dict[ILeg, DialledStream] = {}
+        self.legs: set[ILeg] = set()
+        self._clock = clock
+        self._changed = changed
+        self._over = False
+        self._lines = LogLimit(rate=1.0, burst=10)
+
+    # For the subclass to say.
+
+    def route(self, leg: ILeg, opening: OpenBody) -> Route:
+        """Return where an OPEN leads. Raises RemoteProtocolError for one that closes the leg, DialFailed for one that
+        is refused; without a reason the subclass has logged it."""
+        raise NotImplementedError
+
+    def ended(self, stream: DialledStream, end: StreamEnd) -> None:
+        """A visitor's time is over."""
+        raise NotImplementedError
+
+    # For the rest of the session.
+
+    def add(self, leg: ILeg) -> None:
+        """A leg is there."""
+        self.legs.add(leg)
+
+    @property
+    def all_busy(self) -> bool:
+        """Whether no leg is left on which an OPEN could come."""
+        return self.legs == self.streams.keys()
+
+    def end_legs(self) -> None:
+        """The session is over: idle legs close, streams go on."""
+        self._over = True
+        for leg in self.legs - self.streams.keys():
+            leg.close()
+
+    def drop_legs(self) -> None:
+        """Close all legs that are left, whatever they do."""
+        for leg in tuple(self.legs):
+            leg.close()
+
+    def reset_streams(self) -> None:
+        """Cut what still streams."""
+        for leg, stream in tuple(self.streams.items()):
+            if stream.dial is not None:
+                leg.close()
+            else:
+                leg.reset("going_away")
+
+    # ILegOwner.
+
+    def leg_open(self, leg: ILeg, body: bytes) -> None:
+        """A visitor: dial his target."""
+        try:
+            opening = OpenBody.decode(body)
+            if leg.plain:
+                self._prove(leg, opening)
+            stream = DialledStream(opening, self._clock.seconds())
+            try:
+                route = self.route(leg, opening)
+                dial = route.dial()
+            except DialFailed as refused:
+                self._refuse(leg, stream, refused)
+                return
+        except RemoteProtocolError as breach:
+            self.log.warn("a leg is closed: bad OPEN: {reason}", reason=printable(breach.reason))
+            leg.close()
+            return
+        self._began(leg, stream)
+        stream.dial = dial
+        dial.addCallbacks(
+            lambda local: self._target_answered(local, leg, stream, route),
+            lambda failure: self._target_failed(failure, leg, stream),
+        )
+        dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
+
+    def leg_abandoned(self, leg: ILeg) -> None:
+        """The leg is gone while the target is dialled."""
+        stream = self.streams.get(leg)
+        if stream is not None and stream.dial is not None:
+            dial, stream.dial = stream.dial, None
+            dial.cancel()
+
+    def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
+        """A visitor's time is over."""
+        stream = self.streams.pop(leg, None)
+        if stream is None:
+            return  # its OPEN was bad, and `leg_open` has said so
+        self.ended(stream, end)
+        self._changed()
+
+    def leg_idle(self, leg: ILeg) -> None:
+        """Free for the next visitor, unless there is no session any more."""
+        if self._over:
+            leg.close()
+
+    def leg_lost(self, leg: ILeg, reason: str) -> None:
+        """The leg is gone."""
+        self.legs.discard(leg)
+        self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
+        self._changed()
+
+    def leg_answered(self, leg: ILeg) -> None:
+        """Never happens at a dialler."""
+
+    def leg_probed(self, leg: ILeg) -> None:
+        """Never happens at a dialler."""
+
+    # Parts of the above.
+
+    def warn(self, kind: str, words: str, **values: Any) -> None:
+        """Log a warning, unless there were many of its kind lately."""
+        allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.warn(words + "{more}", more=more, **values)
+
+    def _began(self, leg: ILeg, stream: DialledStream) -> None:
+        self.streams[leg] = stream
+        self._changed()
+
+    def _prove(self, leg: ILeg, opening: OpenBody) -> None:
+        """Whoever sits on the path of a plain leg must not open anything (protocol, section 5)."""
+        key = self.key
+        kind, name = ("mapping", opening.mapping) if opening.mapping is not None else ("dial", opening.dial or "")
+        expected = open_mac(
+            key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src
+        )
+        if opening.n != leg.opens or opening.mac is None or not same(opening.mac, expected):
+            raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
+
+    def _refuse(self, leg: ILeg, stream: DialledStream, refused: DialFailed) -> None:
+        self._began(leg, stream)
+        if refused.reason:
+            self._did_not_reach(stream, printable(refused.reason, 256))
+        leg.refuse(refused.code)
+
+    def _target_answered(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
+        if stream.dial is None:  # abandoned
+            local.abort()
+            return
+        stream.dial = None
+        self.log.debug(
+            "visitor {visitor} of {mapping} reached {target} ({conn})",
+            visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
+        )  # fmt: skip
+        leg.accept(local)
+
+    def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:
+        if stream.dial is None:  # abandoned
+            return
+        stream.dial = None
+        problem = failure.value
+        self._did_not_reach(stream, printable(failure.getErrorMessage(), 256))
+        leg.refuse(problem.code if isinstance(problem, DialFailed) else "failed")
+
+    def _did_not_reach(self, stream: DialledStream, reason: str) -> None:
+        self.warn(
+            stream.name, "visitor {visitor} of {mapping} did not reach its target: {reason} ({conn})",
+            visitor=stream.source, mapping=stream.name, reason=reason, conn=stream.conn,
+        )  # fmt: skip
+
+
+def _name(body: OpenBody) -> str:
+    if body.mapping is None:
+        return printable(body.dial or "")
+    return printable(body.mapping if body.client is None else f"{body.client}/{body.mapping}")
