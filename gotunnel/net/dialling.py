@@ -18,7 +18,7 @@ from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.handshake import open_mac, same
+from gotunnel.wire.handshake import open_mac, same_mac
 from gotunnel.wire.legbodies import OpenBody
 
 __all__ = ["DialledStream", "DiallingEnd", "Route"]
@@ -182,7 +182,7 @@ class DiallingEnd:
         expected = open_mac(
             key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src
         )
-        if opening.n != leg.opens or opening.mac is None or not same(opening.mac, expected):
+        if opening.n != leg.opens or opening.mac is None or not same_mac(opening.mac, expected):
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
 
     def _refuse(self, leg: ILeg, stream: DialledStream, refused: DialFailed) -> None:

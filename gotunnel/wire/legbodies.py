@@ -3,6 +3,7 @@ not here."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -25,6 +26,14 @@ __all__ = ["LIMIT", "OpenBody", "OpenedBody", "RstBody"]
 
 LIMIT = 4096
 """The longest body of an RST, OPEN or OPENED frame, in bytes."""
+
+_CHARACTER = r"[ !#-\[\]-~]"  # of printable ASCII, what JSON writes as itself
+_USUAL = re.compile(
+    rf'\{{"conn":"({_CHARACTER}{{1,64}})","src":"({_CHARACTER}{{1,320}})","mapping":"({_CHARACTER}{{1,128}})"'
+    r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?\}'
+)
+"""An OPEN as we write it: nearly every one. One pattern reads it and checks every field, where JSON and the schema,
+which take all others, cost ten times as much for each visitor. No text that this takes means anything else to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,25 @@ class OpenBody:
 
     def encode(self) -> bytes:
         """Return the body. Raises LocalProtocolError for what the other end would refuse."""
+        n, mac = self.n, self.mac
+        if self.dial is None and self.client is None and (type(n), type(mac)) in _PROOFS:
+            proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
+            text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}}}'
+            usual = _USUAL.fullmatch(text)
+            if usual is not None and usual.group(1, 2, 3) == (self.conn, self.src, self.mapping):
+                return text.encode("ascii")
         return _encode("OPEN", _OPEN, self)
 
     @classmethod
     def decode(cls, body: bytes) -> OpenBody:
         """Read a body. Raises RemoteProtocolError, whose reason names the field."""
-        return _decode("OPEN", _OPEN, body)
+        usual = _USUAL.fullmatch(body.decode("latin-1"))
+        if usual is None:
+            return _decode("OPEN", _OPEN, body)
+        conn, src, mapping, n, mac = usual.groups()
+        if n is None:
+            return cls(conn, src, mapping)
+        return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +117,7 @@ class OpenedBody:
 
 B = TypeVar("B")
 _OPEN = Schema(OpenBody)
+_PROOFS = ((type(None), type(None)), (int, bytes))
 _RST = Schema(RstBody)
 _OPENED = Schema(OpenedBody)
 

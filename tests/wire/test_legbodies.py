@@ -10,12 +10,33 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
+from gotunnel.wire import strictjson
+from gotunnel.wire.fields import Misfit, Schema
 from gotunnel.wire.legbodies import LIMIT, OpenBody, OpenedBody, RstBody
 
 from .strategies import JSON, OPEN, PROPERTY, RST
 
 MAC = "00" * 31 + "ff"
 FULL = {"conn": "c1", "src": "192.0.2.1:40000", "mapping": "web", "client": "edge-07", "n": 1, "mac": MAC}
+
+
+SCHEMA = Schema(OpenBody)
+
+
+def by_schema_written(body: OpenBody) -> bytes:
+    """What an OPEN is by the rules of its fields. Raises LocalProtocolError."""
+    try:
+        return strictjson.dumps(SCHEMA.write(body))
+    except Misfit as misfit:
+        raise LocalProtocolError(str(misfit)) from None
+
+
+def by_schema_read(raw: bytes) -> OpenBody:
+    """The other way. Raises RemoteProtocolError."""
+    try:
+        return SCHEMA.read(strictjson.loads(raw))
+    except Misfit as misfit:
+        raise RemoteProtocolError(str(misfit)) from None
 
 
 class OpenTests(SynchronousTestCase):
@@ -91,6 +112,49 @@ class OpenTests(SynchronousTestCase):
     def test_round_trip(self, body: OpenBody) -> None:
         """Every body comes back as it was."""
         self.assertEqual(OpenBody.decode(body.encode()), body)
+
+    @PROPERTY
+    @given(OPEN)
+    def test_usual_writing(self, body: OpenBody) -> None:
+        """The short way writes what JSON and the schema do."""
+        self.assertEqual(body.encode(), by_schema_written(body))
+
+    @PROPERTY
+    @given(
+        st.sampled_from(["c", "", "c" * 65, 'c"', "c\\", "\x7f", "é", "c\n", " "]),
+        st.sampled_from(["a:1", "", 'a","src":"b', "a" * 321]),
+        st.sampled_from(["m", None, "", 'm","n":1,"mac":"' + "0" * 64, 'm","x":"', "m" * 129]),
+        st.sampled_from([None, 0, 1, True, 2**64, -1, "1", 1.0]),
+        st.sampled_from([None, bytes(32), bytes(31), "0" * 64, b""]),
+    )
+    def test_usual_writing_refuses(self, conn: str, src: str, mapping: Any, n: Any, mac: Any) -> None:
+        """What the schema would not write, or not so, the short way does not write either."""
+        body = OpenBody(conn, src, mapping, n=n, mac=mac)
+        try:
+            expected = by_schema_written(body)
+        except LocalProtocolError:
+            self.assertRaises(LocalProtocolError, body.encode)
+        else:
+            self.assertEqual(body.encode(), expected)
+
+    @PROPERTY
+    @given(
+        st.sampled_from(['"c1"', '""', f'"{"c" * 65}"', '"\\u0063"', '"c\\n"', '"\x7f"', '"é"', "1"]),
+        st.sampled_from(['"m"', f'"{"m" * 128}"', f'"{"m" * 129}"', '"m","mapping":"m"', 'null']),
+        st.sampled_from(["1", "0", "01", "-1", "1.0", "1e3", "9" * 19, "9" * 20, str(2**64), '"1"', None]),
+        st.sampled_from(["0" * 64, "A" * 64, "f" * 63, "", "０" * 64]),
+        st.sampled_from(["", " ", "\n", "x"]),
+    )
+    def test_usual_reading(self, conn: str, mapping: str, n: str | None, mac: str, end: str) -> None:
+        """The short way reads nothing that JSON and the schema read otherwise, or refuse."""
+        proof = "" if n is None else f',"n":{n},"mac":"{mac}"'
+        raw = f'{{"conn":{conn},"src":"a:1","mapping":{mapping}{proof}}}{end}'.encode()
+        try:
+            expected = by_schema_read(raw)
+        except RemoteProtocolError:
+            self.assertRaises(RemoteProtocolError, OpenBody.decode, raw)
+        else:
+            self.assertEqual(OpenBody.decode(raw), expected)
 
 
 class RstTests(SynchronousTestCase):
