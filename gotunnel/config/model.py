@@ -10,8 +10,9 @@ from gotunnel.config.client import ClientConfig, TlsClientConfig
 from gotunnel.config.fields import Remote
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import Section
+from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.mapping import MappingConfig
-from gotunnel.config.server import LimitsConfig, ServerConfig, TlsServerConfig
+from gotunnel.config.server import ServerConfig, TlsServerConfig
 
 __all__ = [
     "ClientConfig",
@@ -19,6 +20,7 @@ __all__ = [
     "HealthConfig",
     "LimitsConfig",
     "MappingConfig",
+    "PenaltiesConfig",
     "Remote",
     "ServerConfig",
     "TlsClientConfig",

@@ -9,10 +9,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
-from gotunnel.config.kinds import FLAG, Section, choice, count, seconds, wrong
+from gotunnel.config.kinds import FLAG, Section, choice, seconds, wrong
+from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ReadableFile, TokenFile
 
-__all__ = ["LEVEL", "TLS_MODE", "LimitsConfig", "LogLevel", "ServerConfig", "TlsMode", "TlsServerConfig"]
+__all__ = ["LEVEL", "TLS_MODE", "LogLevel", "ServerConfig", "TlsMode", "TlsServerConfig"]
 
 LEVEL = choice("debug", "info", "warn", "error")
 TLS_MODE = choice("required", "off")
@@ -52,25 +53,6 @@ RELAY = choice("auto", "portable", "fast")
 RELAY_WORDS = "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`"
 
 
-class LimitsConfig(Section):
-    """What one server and one client of it may use at most. A refused one is told so."""
-
-    unauthenticated: Annotated[int, count(1, 100_000)] = Field(
-        default=256, description="connections that have not yet proved their token, in all"
-    )
-    unauthenticated_per_address: Annotated[int, count(1, 100_000)] = Field(
-        default=32, description="the same, from one address (IPv6: from one /64)"
-    )
-    mappings: Annotated[int, count(1, 65_535)] = Field(default=128, description="mappings of one client")
-    legs: Annotated[int, count(1, 1_000_000)] = Field(default=4096, description="legs of one client")
-    visitors: Annotated[int, count(1, 1_000_000)] = Field(
-        default=4096, description="visitors of one client at a time"
-    )
-    pending: Annotated[int, count(1, 1_000_000)] = Field(
-        default=1024, description="visitors of one client that wait for a leg"
-    )
-
-
 class ServerConfig(Section):
     """What a server needs to know."""
 
@@ -106,6 +88,9 @@ class ServerConfig(Section):
         default=10.0, description="time a visitor waits for a leg, then is closed"
     )
     limits: LimitsConfig = Field(default=LimitsConfig(), description="what may be used at most")
+    penalties: PenaltiesConfig = Field(
+        default=PenaltiesConfig(), description="addresses with failed logins are refused for a while"
+    )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
     @field_validator("heartbeat_timeout")

@@ -3,9 +3,10 @@ the one."""
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from operator import attrgetter
+
+from gotunnel.core.sources import source_of
 
 __all__ = ["Admission", "Ticket"]
 
@@ -41,14 +42,14 @@ class Admission:
 
     def count(self, address: str) -> int:
         """How many of them share this address, or its /64."""
-        return len(self._groups.get(_group(address), ()))
+        return len(self._groups.get(source_of(address), ()))
 
     def admit(self, address: str, now: float) -> tuple[Ticket, Ticket | None]:
         """Let a connection in. Returns its ticket, and that of the connection to abort at once, if any.
 
         The victim's ticket is released already; releasing it again is harmless.
         """
-        group = _group(address)
+        group = source_of(address)
         victim: Ticket | None = None
         if len(self._groups.get(group, ())) >= self._per_address:
             victim = next(iter(self._groups[group]))
@@ -73,16 +74,3 @@ class Admission:
             del self._groups[ticket.group]
         self._count -= 1
         return True
-
-
-def _group(address: str) -> str:
-    # Whoever has one IPv6 address has the 2**64 of its network too.
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64)) + "/64"

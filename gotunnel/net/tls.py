@@ -35,7 +35,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, RemoteProtocolError
 from gotunnel.wire.keys import NO_BINDING
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "TlsFilesError",
     "client_creator",
     "exporter_binding",
+    "is_tls_failure",
     "load_server_tls",
     "own_server_tls",
     "peer_leg_binding",
@@ -146,6 +147,12 @@ def exporter_binding(transport: Any) -> bytes:
         return NO_BINDING
     session: SSL.Connection = transport.getHandle()
     return session.export_keying_material(EXPORTER_LABEL, 32)
+
+
+def is_tls_failure(reason: Failure) -> bool:
+    """Say whether a connection ended because TLS failed, on either of the two libraries, and not by anybody's will."""
+    value = reason.value
+    return isinstance(value, SSL.Error) or (isinstance(value, RemoteProtocolError) and value.code == "tls")
 
 
 def peer_leg_binding(transport: Any) -> bytes:

@@ -10,10 +10,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from gotunnel.core.penalties import Offence
 from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.control import ControlConnection, send_and_close
-from gotunnel.net.tls import exporter_binding
+from gotunnel.net.tls import exporter_binding, is_tls_failure
 from gotunnel.net.transports import hand_over
 from gotunnel.server.session import ServerSession
 from gotunnel.wire import strictjson
@@ -33,6 +34,12 @@ OLD_SESSION_ANSWERS = 2.0
 RETRY_AFTER_AUTH = 5.0
 """Seconds that a client is asked to wait after a failed authentication."""
 V1_TYPES = frozenset({"register", "data_channel"})
+
+COSTS = {
+    "auth_failed": Offence.AUTH_FAILURE, "protocol_error": Offence.NO_AUTH, "bad_json": Offence.NO_AUTH
+}  # fmt: skip
+"""What a refusal costs, by its code. All others are free: a mode or a version that differs, a name in use or a session
+that is over are no attempts to get in."""
 
 
 class ServerGreeting(Protocol):
@@ -70,7 +77,9 @@ class ServerGreeting(Protocol):
             self._refuse(Error(breach.code, breach.reason))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone before it was known."""
+        """Gone before it was known. To leave costs nothing: whoever stops in the middle closes his connections."""
+        if not self._over and is_tls_failure(reason):
+            self._door.charge(Offence.NO_AUTH)
         self._over = True
         self._door.leave()
         if self._closing is not None and self._closing.active():
@@ -96,6 +105,9 @@ class ServerGreeting(Protocol):
     # A control connection.
 
     def _hello(self, payload: bytes) -> None:
+        if self._door.legs_only:
+            self._turn_out()
+            return
         if self._hub.tls is not None and not self._encrypted:
             raise RemoteProtocolError("this server wants TLS (client.tls.mode: required)", "tls_required")
         self._handshake = ServerHandshake(self._hub.credentials.key_for)
@@ -104,10 +116,14 @@ class ServerGreeting(Protocol):
         self.transport.write(encode_frame(challenge))
 
     def _auth(self, payload: bytes, handshake: ServerHandshake) -> None:
+        if self._door.refused:  # guesses side by side are not worth more than one after the other
+            self._turn_out()
+            return
         try:
             handshake.receive_auth(payload, exporter_binding(self.transport))
         except AuthRejected as refused:
             raise AuthRejected(refused.code, refused.reason, RETRY_AFTER_AUTH) from None
+        self._door.proved()
         self._deciding = True
         Deferred.fromCoroutine(self._decide(handshake)).addErrback(self._failed)
 
@@ -188,7 +204,13 @@ class ServerGreeting(Protocol):
 
     # Refusals.
 
+    def _turn_out(self) -> None:
+        self._over = True
+        self._door.turn_out()
+
     def _refuse(self, error: Error) -> None:
+        if error.code in COSTS:
+            self._door.charge(COSTS[error.code])
         if error.code != "no_session":
             self._door.say(
                 f"refused {error.code}", "{address} was refused: {code}: {reason}",

@@ -17,6 +17,7 @@ from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.ports import PortSet, PortTable
 from gotunnel.core.sessions import Decision, SessionTable
+from gotunnel.core.sources import source_of
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -67,6 +68,7 @@ class Hub:
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._live: set[ServerSession] = set()
+        self._live_at: dict[str, set[ServerSession]] = {}  # the same by where they come from
         self.streaming: set[SessionLegs] = set()
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
@@ -85,6 +87,7 @@ class Hub:
         peer = session.peer
         old = self.sessions.begin(session.sid, name, instance, number, session)
         self._live.add(session)
+        self._live_at.setdefault(source_of(session.host), set()).add(session)
         self._present.add(session)
         self.log.info(
             "client {client} connected from {address}{how}",
@@ -103,7 +106,7 @@ class Hub:
 
     def legs_expected_from(self, host: str) -> int:
         """How many legs were asked for from sessions at this address: strangers from there are likely to be legs."""
-        return sum(session.legs_expected for session in self._live if session.host == host)
+        return sum(session.legs_expected for session in self._live_at.get(source_of(host), ()))
 
     def peer(self, name: str) -> Peer:
         """Return what is held for a client name."""
@@ -123,6 +126,11 @@ class Hub:
         """A control connection is gone."""
         self.sessions.lost(session.sid)
         self._live.discard(session)
+        source = source_of(session.host)
+        there = self._live_at.get(source, set())
+        there.discard(session)
+        if not there:
+            self._live_at.pop(source, None)
 
     def session_gone(self, session: ServerSession) -> None:
         """Neither its control connection nor a leg of it is left."""

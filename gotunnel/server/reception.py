@@ -13,6 +13,8 @@ from twisted.python.failure import Failure
 
 from gotunnel.address import HostPort
 from gotunnel.core.admission import Admission, Ticket
+from gotunnel.core.penalties import Offence
+from gotunnel.core.sources import source_of
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.net.biotls import BioTls
@@ -22,6 +24,7 @@ from gotunnel.net.tls import ServerTls
 from gotunnel.net.transports import hand_over
 from gotunnel.server.greeting import ServerGreeting
 from gotunnel.server.hub import LEG_SNI, Hub
+from gotunnel.server.refusals import Refusals
 from gotunnel.wire.clienthello import server_name
 
 __all__ = ["Door", "Reception"]
@@ -38,6 +41,7 @@ class Reception(ServerFactory):
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
+        self.refusals = Refusals(hub.config.penalties, hub.clock, self.say)
         limits = hub.config.limits
         self._admission = Admission(limits.unauthenticated, limits.unauthenticated_per_address)
         self._doors: set[Door] = set()
@@ -49,9 +53,16 @@ class Reception(ServerFactory):
         """Connections that have not proved anything yet."""
         return len(self._doors)
 
-    def buildProtocol(self, addr: IAddress | None) -> Door:
-        """Called by Twisted for each connection."""
-        return Door(self)
+    def buildProtocol(self, addr: IAddress | None) -> Door | None:
+        """Called by Twisted for each connection. None closes it at once.
+
+        An address that is refused may still bring the legs that a client connected from there was asked for: he who
+        shares an address with a guesser is not to lose his visitors.
+        """
+        host = getattr(addr, "host", "unix")
+        if not self.refusals.refuses(host):
+            return Door(self)
+        return Door(self, legs_only=True) if self.hub.legs_expected_from(host) else None
 
     def admit(self, door: Door) -> Ticket | None:
         """Let a stranger in; if there are too many, the oldest of the most crowded address goes.
@@ -59,8 +70,8 @@ class Reception(ServerFactory):
         From where legs were asked for, as many come in beside the limits: they get no ticket.
         """
         self._doors.add(door)
-        if self._expected.get(door.host, 0) < self.hub.legs_expected_from(door.host):
-            self._expected[door.host] += 1
+        if self._expected.get(door.source, 0) < self.hub.legs_expected_from(door.host):
+            self._expected[door.source] += 1
             return None
         ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds())
         self._held[ticket] = door
@@ -76,14 +87,15 @@ class Reception(ServerFactory):
             self._admission.release(ticket)
             del self._held[ticket]
             return
-        self._expected[door.host] -= 1
-        if not self._expected[door.host]:
-            del self._expected[door.host]
+        self._expected[door.source] -= 1
+        if not self._expected[door.source]:
+            del self._expected[door.source]
 
     def close_all(self) -> None:
         """Turn all strangers out, those included that are just being refused."""
         for door in tuple(self._doors):
             door.turn_out()
+        self.refusals.stop()
 
     def say(self, kind: str, words: str, address: str, **values: Any) -> None:
         """Log what a stranger did, unless strangers fill the log already."""
@@ -99,9 +111,11 @@ class Door(Protocol):
 
     transport: Any
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, legs_only: bool = False) -> None:
         self.host = ""
+        self.source = ""
         self.address = ""
+        self.legs_only = legs_only
         self._reception = reception
         self._hub = reception.hub
         self._ticket: Ticket | None = None
@@ -113,6 +127,7 @@ class Door(Protocol):
         """Start the one deadline that runs until the proof."""
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "unix")
+        self.source = source_of(self.host)
         self.address = str(HostPort(self.host, getattr(peer, "port", 0)))
         set_nodelay(self.transport.getHandle())
         self._inside = True
@@ -130,6 +145,8 @@ class Door(Protocol):
         else:
             if first == TLS_HELLO:
                 self.say("tls_off", "{address} speaks TLS, and server.tls.mode is off: closed")
+            else:
+                self.charge(Offence.NO_AUTH)
             self.turn_out()
 
     def _route_tls(self, tls: ServerTls, data: bytes) -> None:
@@ -171,6 +188,19 @@ class Door(Protocol):
         self.leave()
         self.transport.abortConnection()
 
+    @property
+    def refused(self) -> bool:
+        """Whether others from his address have spoilt it for him meanwhile."""
+        return self._reception.refusals.refuses(self.host)
+
+    def proved(self) -> None:
+        """His proof is right."""
+        self._reception.refusals.proved(self.host)
+
+    def charge(self, offence: Offence) -> None:
+        """His address pays for what he did."""
+        self._reception.refusals.charge(self.host, offence)
+
     def say(self, kind: str, words: str, **values: Any) -> None:
         """Log what he did; `words` may use {address}."""
         self._reception.say(kind, words, self.address, **values)
@@ -181,4 +211,5 @@ class Door(Protocol):
 
     def _late(self) -> None:
         self.say("late", "{address} did not prove itself in time: closed")
+        self.charge(Offence.NO_AUTH)
         self.turn_out()

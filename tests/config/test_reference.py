@@ -67,7 +67,9 @@ class TableTests(FileTestCase):
                 f"  {key}: {json.dumps(value) if '[' not in value else value}"
                 for key, value in groups.pop("").items()
             ]
-            lines += [f"  {group}: {json.dumps(keys)}" for group, keys in groups.items()]
+            for group, keys in groups.items():
+                values = {key: json.loads(value) if value.startswith("[") else value for key, value in keys.items()}
+                lines.append(f"  {group}: {json.dumps(values)}")
             self.assertGreater(len(lines), 3)
             self.assertEqual(getattr(self.load(text + "\n".join(lines)), role), plain)
 

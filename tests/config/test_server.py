@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from gotunnel.address import HostPort
-from gotunnel.config.model import LimitsConfig, ServerConfig
+from gotunnel.config.model import LimitsConfig, PenaltiesConfig, ServerConfig
 from tests.config.files import SERVER, TOKEN, FileTestCase
 
 
@@ -130,6 +130,23 @@ class ServerTests(FileTestCase):
         self.assertEqual(
             sorted(keys), [f"server.limits.{key}" for key in ("legs", "mappings", "pending", "visitors")]
         )
+
+    def test_penalties(self) -> None:
+        """The defaults are OpenSSH's; networks are networks, and the maximum is not below the minimum."""
+        self.assertEqual(self.server("penalties: {}").penalties, PenaltiesConfig())
+        found = self.server("penalties: {enabled: off, exempt: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32']}").penalties
+        self.assertFalse(found.enabled)
+        self.assertEqual(found.exempt, ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"))
+        self.assertEqual(self.server("penalties: {exempt: []}").penalties.exempt, ())
+        for text, words in (
+            ("exempt: [10.0.0.1/8]", 'write "10.0.0.0/8"'),
+            ("exempt: nowhere", "is not a network"),
+            ("exempt: [10]", "quote it"),
+            ("maximum: 3", "less than minimum"),
+            ("auth_failure: -1", "not between 0 and"),
+        ):
+            problem = self.problem(f"{SERVER}  penalties: {{{text}}}\n")
+            self.assertIn(words, f"{problem.wrong}; {problem.cure}", text)
 
     def test_certificate(self) -> None:
         """cert and key come together, exist, and are relative to the file that names them."""

@@ -46,9 +46,12 @@ class World:
         self._ports = iter(range(40000, 60000))
 
     def connect(self, host: str = "192.0.2.1", holds: bool = False) -> MemoryTransport:
-        """Somebody connects to the control port."""
+        """Somebody connects to the control port; one who is refused finds his connection closed."""
         transport = MemoryTransport(self.clock, host, next(self._ports), holds)
         door = self.reception.buildProtocol(transport.getPeer())
+        if door is None:
+            transport.aborted = transport.lost = True
+            return transport
         transport.protocol = door
         door.makeConnection(transport)
         return transport

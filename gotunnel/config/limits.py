@@ -1,0 +1,94 @@
+"""The parts of the `server:` section that say how much one may use, and what failed logins cost. Nothing here
+counts."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from gotunnel.config.kinds import FLAG, Kind, Section, count, each, seconds, text_of, wrong
+from gotunnel.config.scalars import shown
+
+__all__ = ["LimitsConfig", "PenaltiesConfig"]
+
+
+def _read_network(value: Any) -> str:
+    cure = 'write an address or a network, like "10.0.0.0/8" or "2001:db8::/32"'
+    text = text_of(value, "a network", cure)
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        pass
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise wrong(f"{shown(value)} is not a network", cure) from None
+    raise wrong(f"{shown(value)} has bits behind its prefix", f'write "{network}"')
+
+
+def _read_networks(value: Any) -> tuple[str, ...]:
+    return each(value, _read_network)
+
+
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+Networks = Annotated[
+    tuple[str, ...], Kind("networks, like [10.0.0.0/8, 2001:db8::/32]", _read_networks, list, _TEXTS)
+]
+
+
+class LimitsConfig(Section):
+    """What one server and one client of it may use at most. A refused one is told so."""
+
+    unauthenticated: Annotated[int, count(1, 100_000)] = Field(
+        default=256, description="connections that have not yet proved their token, in all"
+    )
+    unauthenticated_per_address: Annotated[int, count(1, 100_000)] = Field(
+        default=32, description="the same, from one address (IPv6: from one /64)"
+    )
+    mappings: Annotated[int, count(1, 65_535)] = Field(default=128, description="mappings of one client")
+    legs: Annotated[int, count(1, 1_000_000)] = Field(default=4096, description="legs of one client")
+    visitors: Annotated[int, count(1, 1_000_000)] = Field(
+        default=4096, description="visitors of one client at a time"
+    )
+    pending: Annotated[int, count(1, 1_000_000)] = Field(
+        default=1024, description="visitors of one client that wait for a leg"
+    )
+
+
+class PenaltiesConfig(Section):
+    """Which addresses are refused for a while (see core.penalties). Times are seconds; IPv6 addresses count by /64."""
+
+    enabled: Annotated[bool, FLAG] = Field(default=True, description="`false`: no address is ever refused")
+    auth_failure: Annotated[float, seconds(0, 86_400)] = Field(
+        default=5.0, description="penalty for a login or a leg with a wrong proof"
+    )
+    no_auth: Annotated[float, seconds(0, 86_400)] = Field(
+        default=1.0,
+        description="penalty for a connection that proved nothing in time or broke the protocol; none for an address "
+        "from which a client got in within the last hour",
+    )
+    minimum: Annotated[float, seconds(0, 86_400)] = Field(
+        default=15.0, description="an address is refused once more than this is outstanding"
+    )
+    maximum: Annotated[float, seconds(0, 86_400)] = Field(
+        default=600.0,
+        validate_default=True,
+        description="the most that can be outstanding; not less than `minimum`",
+    )
+    table: Annotated[int, count(1, 1_000_000)] = Field(
+        default=65_536, description="addresses that are remembered at most"
+    )
+    exempt: Networks = Field(
+        default=("127.0.0.0/8", "::1/128"), description="networks that never get a penalty"
+    )
+
+    @field_validator("maximum")
+    @classmethod
+    def _not_below_minimum(cls, maximum: float, info: ValidationInfo) -> float:
+        minimum = info.data.get("minimum")
+        if minimum is not None and maximum < minimum:
+            raise wrong(f"{maximum:g} is less than minimum, {minimum:g}", "write a maximum above it, like 600")
+        return maximum

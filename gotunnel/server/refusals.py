@@ -1,0 +1,79 @@
+"""The addresses that the control port refuses for a while: what costs how much is configuration, how it adds up is
+`core.penalties`; here are the clock and the words for the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from gotunnel.config.model import PenaltiesConfig
+from gotunnel.core.penalties import Offence, Penalties
+
+__all__ = ["Refusals"]
+
+LOOK = 1.0
+"""Seconds at least between two looks at who is let in again: one timer for all of them, however many there are."""
+
+
+class Refusals:
+    """Owned by the reception. `say(kind, words, address, **values)` writes a line, unless there were many already."""
+
+    def __init__(self, config: PenaltiesConfig, clock: IReactorTime, say: Callable[..., Any]) -> None:
+        self._clock = clock
+        self._say = say
+        self._timer: IDelayedCall | None = None
+        self._penalties: Penalties | None = None
+        if config.enabled:
+            self._penalties = Penalties(
+                config.auth_failure, config.no_auth, config.minimum, config.maximum, config.table, config.exempt
+            )
+
+    @property
+    def active(self) -> int:
+        """How many addresses are refused."""
+        return 0 if self._penalties is None else self._penalties.active
+
+    def refuses(self, host: str) -> bool:
+        """Say whether a connection from there is refused now."""
+        return self._penalties is not None and self._penalties.refuses(host, self._clock.seconds())
+
+    def proved(self, host: str) -> None:
+        """A client from there has proved itself."""
+        if self._penalties is not None:
+            self._penalties.proved(host, self._clock.seconds())
+
+    def charge(self, host: str, offence: Offence) -> None:
+        """Somebody from there did what costs something."""
+        if self._penalties is None:
+            return
+        seconds = self._penalties.charge(host, offence, self._clock.seconds())
+        if seconds:
+            self._say(
+                "penalty",
+                "connections from {address} are refused for {seconds:.0f} s, longer if it goes on: too many failed "
+                "logins (server.penalties; a network to be trusted goes into its exempt)",
+                host, seconds=seconds,
+            )  # fmt: skip
+            self._plan(self._penalties)
+
+    def stop(self) -> None:
+        """Give up the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _plan(self, penalties: Penalties) -> None:
+        seconds = penalties.next_pardon(self._clock.seconds())
+        if seconds is not None and self._timer is None:
+            self._timer = self._clock.callLater(max(LOOK, seconds), self._look, penalties)
+
+    def _look(self, penalties: Penalties) -> None:
+        self._timer = None
+        for pardon in penalties.pardons(self._clock.seconds()):
+            self._say(
+                "pardon", "connections from {address} are let in again; {count} were refused", pardon.source,
+                count=pardon.refused,
+            )  # fmt: skip
+        self._plan(penalties)
