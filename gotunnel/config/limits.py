@@ -56,6 +56,9 @@ class LimitsConfig(Section):
     pending: Annotated[int, count(1, 1_000_000)] = Field(
         default=1024, description="visitors of one client that wait for a leg"
     )
+    messages: Annotated[int, count(1, 1_000_000)] = Field(
+        default=100, description="messages of one client a second, pings included; several seconds' worth at once"
+    )
 
 
 class PenaltiesConfig(Section):

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from gotunnel.core.ratelimit import RateLimit
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.logs import Logger
 from gotunnel.net.sockets import set_keepalive, set_nodelay, set_user_timeout
@@ -43,7 +44,8 @@ class ControlConnection(Protocol):
     """Owned by a session, which is told of each message and, once and last, of the end.
 
     `on_message(message)` may raise RemoteProtocolError, which closes the connection with `error`. Pings and pongs
-    are answered here and not passed on. `heartbeat` and `timeout` are seconds.
+    are answered here and not passed on. `heartbeat` and `timeout` are seconds. With `limit` the other end is cut, with
+    `error/limit`, when it sends more messages than that, pings included.
     """
 
     log = Logger()
@@ -56,11 +58,13 @@ class ControlConnection(Protocol):
         timeout: float,
         on_message: Callable[[Message], None],
         on_lost: Callable[[str], None],
+        limit: RateLimit | None = None,
     ) -> None:
         self._clock = clock
         self._timeout = timeout
         self._on_message = on_message
         self._on_lost = on_lost
+        self._limit = limit
         self._liveness = Liveness(heartbeat, timeout, clock.seconds())
         self._decoder = FrameDecoder(LIMIT_AFTER_AUTH)
         self._timer: IDelayedCall | None = None
@@ -99,9 +103,16 @@ class ControlConnection(Protocol):
                 payload = self._decoder.next_frame()
                 if payload is None:
                     return
+                if self._limit is not None and not self._limit.take(now):
+                    raise RemoteProtocolError("too many messages in a short time", "limit")
                 self._receive(decode(payload))
         except RemoteProtocolError as breach:
             self.close(Error(breach.code, breach.reason), f"protocol error: {breach.reason}")
+
+    def asked_for(self) -> None:
+        """The message that was passed on last answers one of ours: it does not count."""
+        if self._limit is not None:
+            self._limit.give_back()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""

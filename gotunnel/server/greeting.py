@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from gotunnel.core.penalties import Offence
+from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.control import ControlConnection, send_and_close
@@ -33,6 +34,10 @@ OLD_SESSION_ANSWERS = 2.0
 """Seconds that an older session has to answer a ping before another process may take its place."""
 RETRY_AFTER_AUTH = 5.0
 """Seconds that a client is asked to wait after a failed authentication."""
+MESSAGE_SECONDS = 5
+"""A client may send `limits.messages` a second, and so many seconds' worth of them at once;"""
+MESSAGES_PER_MAPPING = 4
+"""and some more for each mapping that it may have: when it connects, or its network breaks, all change their state."""
 V1_TYPES = frozenset({"register", "data_channel"})
 
 COSTS = {
@@ -157,9 +162,12 @@ class ServerGreeting(Protocol):
     def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
         hub, config = self._hub, self._hub.config
         session = ServerSession(hub, hub.peer(name), handshake.sid, handshake.ks, self._door.host, self._door.address)
+        messages = config.limits.messages
+        burst = MESSAGE_SECONDS * messages + MESSAGES_PER_MAPPING * session.peer.rights.max_mappings
         control = ControlConnection(
-            hub.clock, config.heartbeat, config.heartbeat_timeout, session.message, session.lost
-        )
+            hub.clock, config.heartbeat, config.heartbeat_timeout, session.message, session.lost,
+            RateLimit(messages, burst, hub.clock.seconds()),
+        )  # fmt: skip
         session.control = control
         self._over = True
         self._door.leave()

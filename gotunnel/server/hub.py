@@ -62,6 +62,7 @@ class Hub:
         self.peers: dict[str, Peer] = {}
         self.stranger_lines = LogLimit(rate=0.5, burst=10)
         """Lines that a stranger can cause."""
+        self._client_lines = LogLimit(rate=1.0, burst=128)
         self.outcomes: Counter[Outcome] = Counter()
         """How visitors fared since the start."""
         self.visitors_total = 0
@@ -79,6 +80,13 @@ class Hub:
     def limits(self) -> Limits:
         """What `auth_ok` tells a client."""
         return Limits(self.rights.max_mappings, self.rights.max_legs, self.rights.max_visitors)
+
+    def say_of(self, client: str, kind: str, words: str, **values: Any) -> None:
+        """Warn of what a client did, unless it fills the log already; `words` may use {client}."""
+        allowed, suppressed = self._client_lines.allow((client, kind), self.clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.warn(words + "{more}", client=client, more=more, **values)
 
     # Sessions.
 

@@ -85,9 +85,9 @@ class Peer:
                 try:
                     mapping = await self._opened(request)
                 except PortUnavailable as refused:
-                    self.log.warn(
-                        "mapping {mapping} of client {client} is refused: {code}: {reason}",
-                        mapping=request.name, client=self.name, code=refused.code, reason=printable(refused.reason),
+                    self._hub.say_of(
+                        self.name, "refused", "mapping {mapping} of client {client} is refused: {code}: {reason}",
+                        mapping=request.name, code=refused.code, reason=printable(refused.reason),
                     )  # fmt: skip
                     results.append(MappingResult(request.name, "fail", None, refused.code, refused.reason))
                 else:

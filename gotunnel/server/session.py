@@ -171,9 +171,11 @@ class ServerSession(SessionLegs):
         await self.peer.set_state(message.name, message.state == "up", message.reason, self)
 
     def _on_legs_failed(self, message: LegsFailed) -> None:
-        self.log.warn(
-            "client {client} cannot bring {count} legs: {reason}",
-            client=self.peer.name, count=message.count, reason=printable(message.reason),
+        if message.count <= self.legs_expected:
+            self.control.asked_for()
+        self._hub.say_of(
+            self.peer.name, "legs", "client {client} cannot bring {count} legs: {reason}",
+            count=message.count, reason=printable(message.reason),
         )  # fmt: skip
         self.legs_failed(message.plain, message.count)
 

@@ -30,7 +30,7 @@ class ServerTests(FileTestCase):
             (server.leg_wait, server.drain_timeout, server.allow_ports), (10, 10, ("1024-65535",))
         )
         limits = {"unauthenticated": 256, "unauthenticated_per_address": 32, "mappings": 128}
-        limits |= {"legs": 4096, "visitors": 4096, "pending": 1024}
+        limits |= {"legs": 4096, "visitors": 4096, "pending": 1024, "messages": 100}
         self.assertEqual(server.limits, LimitsConfig(**limits))
 
     def test_addr(self) -> None:

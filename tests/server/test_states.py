@@ -156,6 +156,7 @@ class StateTests(ServerTestCase):
         self.assertEqual([m for m in self.client.heard() if isinstance(m, Error)], [])
         self.assertEqual((self.ports(), len(self.it.hub.peers["edge"].mappings)), ([], 120))
         for _ in range(20):
+            self.it.clock.advance(4)  # within limits.messages
             for state in ("up", "down", "up"):
                 self.client.say(*(MappingState(name, state) for name in names))
                 for _ in names:

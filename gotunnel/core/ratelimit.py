@@ -1,0 +1,33 @@
+"""How often something may happen: a token bucket. Refuses nothing itself."""
+
+from __future__ import annotations
+
+__all__ = ["RateLimit"]
+
+
+class RateLimit:
+    """`burst` times at once, then `rate` times a second. Times are monotonic seconds. Raises ValueError for numbers
+    that allow nothing."""
+
+    __slots__ = ("_burst", "_filled", "_level", "_rate")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        if rate <= 0 or burst < 1:
+            raise ValueError(f"a rate limit of rate={rate}, burst={burst}")
+        self._rate = rate
+        self._burst = burst
+        self._level = burst
+        self._filled = now
+
+    def take(self, now: float) -> bool:
+        """Count one more; False when it is one too many."""
+        self._level = min(self._burst, self._level + max(0.0, now - self._filled) * self._rate)
+        self._filled = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+    def give_back(self) -> None:
+        """The last one does not count: it was asked for."""
+        self._level += 1

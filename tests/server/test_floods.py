@@ -1,0 +1,116 @@
+"""How much an authenticated client may say."""
+
+from __future__ import annotations
+
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+
+from gotunnel.wire.messages import (
+    Error,
+    LegsFailed,
+    MappingRequest,
+    MappingState,
+    Message,
+    Ping,
+    Pong,
+    Register,
+    RegisterResp,
+    Unregister,
+)
+from tests.server.world import Client, ServerTestCase, World
+
+
+class FloodTests(ServerTestCase):
+    """Messages per second: 100, and 500 + 4 for each of 128 mappings at once."""
+
+    BURST = 5 * 100 + 4 * 128
+
+    def until_cut(self, client: Client, message: Message, at_most: int) -> int | None:
+        """Send a message until the session is cut; return how many were taken."""
+        for number in range(at_most):
+            client.say(message)
+            if client.transport.gone:
+                return number
+        return None
+
+    def test_pings(self) -> None:
+        """A flood of pings is cut after the burst, with a word to the client and a line in the log; others are not."""
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        world = self.world()
+        client, other = world.login(), world.login("other")
+        self.assertEqual(self.until_cut(client, Ping(1), 100_000), self.BURST)
+        *_, last = client.heard()
+        self.assertEqual(last, Error("limit", "too many messages in a short time"))
+        world.clock.advance(0)
+        lost = [formatEvent(event) for event in observer if "client edge lost" in formatEvent(event)]
+        self.assertEqual(len(lost), 1)
+        self.assertIn("too many messages", lost[0])
+        other.say(Ping(7))
+        self.assertEqual(other.heard(), [Pong(7)])
+
+    def test_registers(self) -> None:
+        """A flood of requests is cut too, however fast each is answered."""
+        world = self.world()
+        client = world.login()
+        cut = self.until_cut(client, Unregister(1, ("nothing",)), 100_000)
+        self.assertIsNotNone(cut)
+        assert cut is not None
+        self.assertLessEqual(cut, self.BURST)
+
+    def test_below_the_rate(self) -> None:
+        """90 messages a second are welcome for ever; 200 a second are cut within ten seconds or so."""
+        for rate, cut in ((90, False), (200, True)):
+            world = self.world()
+            client = world.login()
+            for _ in range(12 * rate):
+                world.clock.advance(1 / rate)
+                client.say(Ping(1))
+            self.assertEqual(client.transport.gone, cut, rate)
+
+    def test_configured(self) -> None:
+        """The number comes from the configuration."""
+        world = self.world(limits={"messages": 2, "mappings": 1})
+        self.assertEqual(self.until_cut(world.login(), Ping(1), 100), 5 * 2 + 4)
+
+    def test_thousands_of_targets(self) -> None:
+        """A client with 4,096 mappings connects, loses all targets and finds them again, at once: nothing is cut."""
+        world = self.world(limits={"mappings": 4096})
+        client = world.login()
+        names = [f"m{number}" for number in range(4096)]
+        for start in range(0, 4096, 64):
+            part = names[start : start + 64]
+            requests = tuple(MappingRequest(name, 20000 + start + n) for n, name in enumerate(part))
+            client.say(Register(start, requests, start + 64 < 4096))
+            client.say(*[MappingState(name, "down") for name in part])
+        for state in ("up", "down", "up"):
+            world.clock.pump([0] * 5000)
+            client.say(*[MappingState(name, state) for name in names])
+        world.clock.pump([0] * 5000)
+        answers = [message for message in client.heard() if isinstance(message, RegisterResp)]
+        self.assertEqual((len(answers), client.transport.gone), (64, False))
+        self.assertEqual(len(world.relay.ports), 4096)
+
+    def test_answers_do_not_count(self) -> None:
+        """A client that cannot bring the legs it is asked for says so for each of them, and is not cut for that; what
+        nobody asked for counts. The log is not filled either."""
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        world = self.world(limits={"messages": 1, "mappings": 1, "pending": 3000})
+        client = world.login()
+        port = client.publish(8080)
+        for _ in range(2000):
+            port.visit()
+        client.heard()
+        for _ in range(sum(need.count for need in client.needed)):
+            client.say(LegsFailed(False, 1, "no descriptors"))
+        self.assertFalse(client.transport.gone)
+        self.assertLess(sum("cannot bring" in formatEvent(event) for event in observer), 140)
+        self.assertIsNotNone(self.until_cut(client, LegsFailed(False, 1, "unasked"), 20))
+
+    def test_refusals_do_not_fill_the_log(self) -> None:
+        """A client that asks for what it may not have, a thousand mappings at a time, writes no thousand lines."""
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        client = World().login()
+        for _ in range(5):
+            results = client.register(*[MappingRequest(f"m{number}", 22) for number in range(400)])
+            self.assertEqual({result.code for result in results}, {"acl_denied"})
+        self.assertLess(len(observer), 150)
