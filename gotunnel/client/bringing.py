@@ -4,6 +4,8 @@ What a leg is for, its receiver knows."""
 from __future__ import annotations
 
 import itertools
+import resource
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -26,6 +28,15 @@ AT_ONCE = 24
 """Legs dialled side by side: enough to hide a long round trip, fewer than what a server takes from one stranger."""
 GREETING_TIMEOUT = 10.0
 """Seconds for connect, and again for the handshake."""
+
+RESERVED_DESCRIPTORS = 64
+"""What this process needs beside legs and their targets."""
+
+
+def most_legs() -> int:
+    """Return how many legs this process has descriptors for, a target for each: a bound that no server can move."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max(1, (soft - RESERVED_DESCRIPTORS) // 2)
 
 
 class Receiver(Protocol):
@@ -60,7 +71,7 @@ class Bringing:
         self._relay = relay
         self._path = path
         self._key = key
-        self._limit = limit
+        self._limit = min(limit, most_legs())
         self._sni = sni
         self._changed = changed
         self._dialling: dict[Deferred[None], Receiver] = {}
@@ -75,7 +86,7 @@ class Bringing:
             return  # asked before they knew
         room = max(0, self._limit - self.held - len(self._dialling) - len(self._wanted))
         if count > room:
-            reason = "as many legs as the server allows are there already"
+            reason = "as many legs as may be are there already"
             receiver.leg_failed(plain, count - room, reason)
         self._wanted.extend([(receiver, plain)] * min(count, room))
         self._dial_some()

@@ -35,6 +35,8 @@ from gotunnel.wire.messages import (
 
 __all__ = ["ClientSession"]
 
+LEAST_HEARTBEAT = 0.1
+"""Seconds. Whatever a server asks for, pings must not become a busy loop."""
 
 class ClientSession:
     """Begins when both ends are proved. `ended` fires with the reason when the control connection is gone; streams that
@@ -66,10 +68,11 @@ class ClientSession:
         self._agreed = False
         self._retry: IDelayedCall | None = None
         auth_ok = established.auth_ok
-        timeout = auth_ok.heartbeat_timeout
-        wished = auth_ok.heartbeat if heartbeat is None else heartbeat
+        timeout = max(2 * LEAST_HEARTBEAT, auth_ok.heartbeat_timeout)
+        offered = max(LEAST_HEARTBEAT, auth_ok.heartbeat)
+        wished = offered if heartbeat is None else heartbeat
         self.control = ControlConnection(
-            clock, wished if wished < timeout else auth_ok.heartbeat, timeout, self._message, self._lost
+            clock, wished if wished < timeout else offered, timeout, self._message, self._lost
         )
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed)

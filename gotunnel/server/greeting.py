@@ -14,6 +14,7 @@ from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
+from gotunnel.net.biotls import BioTls
 from gotunnel.net.control import ControlConnection, send_and_close
 from gotunnel.net.tls import exporter_binding, is_tls_failure
 from gotunnel.net.transports import hand_over
@@ -115,6 +116,9 @@ class ServerGreeting(Protocol):
             return
         if self._hub.tls is not None and not self._encrypted:
             raise RemoteProtocolError("this server wants TLS (client.tls.mode: required)", "tls_required")
+        if isinstance(self.transport, BioTls):
+            # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
+            raise RemoteProtocolError("a control connection does not ask for the server name of legs")
         self._handshake = ServerHandshake(self._hub.credentials.key_for)
         challenge = self._handshake.receive_hello(payload)
         self._number = self._hub.sessions.next_number()

@@ -125,6 +125,7 @@ class Peer:
             if self.session is not session and not self._stopped:
                 break
             mapping = self.mappings.pop(name, None)
+            self._named.discard(name)
             if mapping is not None:
                 for waiting in self.waiting.values():
                     self._turn_away(waiting.take_all(name), Outcome.STOPPED)
