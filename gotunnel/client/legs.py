@@ -78,6 +78,8 @@ class ClientLegs(DiallingEnd):
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
+        if stream.refused:
+            return  # the warning has said so; a line for each would let a server fill our log
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",

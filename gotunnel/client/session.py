@@ -38,6 +38,7 @@ __all__ = ["ClientSession"]
 LEAST_HEARTBEAT = 0.1
 """Seconds. Whatever a server asks for, pings must not become a busy loop."""
 
+
 class ClientSession:
     """Begins when both ends are proved. `ended` fires with the reason when the control connection is gone; streams that
     run then live on, and this object with them."""

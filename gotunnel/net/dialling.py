@@ -35,7 +35,7 @@ class Route:
 class DialledStream:
     """What runs on a busy leg: words for the log, and the dial while it is under way."""
 
-    __slots__ = ("conn", "dial", "name", "source", "started")
+    __slots__ = ("conn", "dial", "name", "refused", "source", "started")
 
     def __init__(self, body: OpenBody, started: float) -> None:
         self.conn = printable(body.conn, 64)
@@ -43,6 +43,8 @@ class DialledStream:
         self.name = _name(body)
         self.started = started
         self.dial: Deferred[ILocal] | None = None
+        self.refused = False
+        """Nothing was dialled for it."""
 
 
 @implementer(ILegOwner)
@@ -186,6 +188,7 @@ class DiallingEnd:
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
 
     def _refuse(self, leg: ILeg, stream: DialledStream, refused: DialFailed) -> None:
+        stream.refused = True
         self._began(leg, stream)
         if refused.reason:
             self._did_not_reach(stream, printable(refused.reason, 256))

@@ -1,1 +1,1 @@
-"""Hostile input: peers that break the contract on purpose, strangers, and what outside judges say of a running server."""
+"""Peers that break the contract on purpose, strangers, and what outside judges say of a running server."""

@@ -59,7 +59,7 @@ def _port(rng: random.Random) -> str:
 
 
 def _encoded(rng: random.Random) -> bytes:
-    text = '{"type":"ping","n":%d}' % rng.randint(0, 9)
+    text = json.dumps({"type": "ping", "n": rng.randint(0, 9)})
     return text.encode(rng.choice(("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-8-sig")))
 
 

@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.legs import LegFrame, encode_leg_frame
-from gotunnel.wire.messages import Drain, Error, LegOk, MappingRequest, NeedLegs, Register, RegisterResp, decode
+from gotunnel.wire.messages import (
+    Drain,
+    DrainOk,
+    LegOk,
+    MappingRequest,
+    NeedLegs,
+    Register,
+    RegisterResp,
+    decode,
+    encode,
+)
 from tests.e2e.harness import Program, TunnelTestCase
 from tests.e2e.peers import Service, echo
 from tests.hostile import raw
@@ -122,14 +132,14 @@ class BadFrameTests(TunnelTestCase):
     def before_proof(self) -> None:
         """A leg with one thing wrong."""
         connection = self.connect()
-        good = encode_frame(_payload(self.holder, connection))
+        good = encode_frame(encode(self.holder.leg_message(connection)))
         name, bad = "leg", good
         while bad == good:
-            at = self.rng.randrange(4, len(good))
+            # The last field, the version, is its own default: with another name nobody would miss it.
+            at = self.rng.randrange(4, good.index(b',"v"'))
             bad = good[:at] + bytes([self.rng.randrange(256)]) + good[at + 1 :]
         if self.rng.random() < 0.2:
             name, bad = "bytes behind leg", good + b"\0"
-        # What is changed may be white space to JSON, or the name of a field that nobody needs: never the proof.
         self.closed(connection, name, bad, ANSWERED_FIRST)
 
     def leg(self) -> raw.Raw:
@@ -205,10 +215,9 @@ class BadFrameTests(TunnelTestCase):
         self.assertLess(grown, GROWTH)
         self.assert_echo(port)
         self.holder.control.say(Drain(0))
-        while not isinstance(answer := self.holder.control.hear(), Error) and answer is not None:
-            if type(answer).__name__ == "DrainOk":
-                break
-        self.assertEqual(type(answer).__name__, "DrainOk", "the session that held the legs is well")
+        while isinstance(answer := self.holder.control.hear(), NeedLegs):
+            pass
+        self.assertIsInstance(answer, DrainOk, "the session that held the legs is well")
 
     def test_ten_thousand(self) -> None:
         """Without TLS, so that frames and not ciphers are tried: 10,000 of them."""
@@ -223,15 +232,10 @@ class BadFrameTests(TunnelTestCase):
         """What the legs here are spoiled from is good: an unspoiled one is taken."""
         self.serve("off")
         connection = self.connect()
-        connection.send(encode_frame(_payload(self.holder, connection)))
+        connection.say(self.holder.leg_message(connection))
         self.assertIsInstance(connection.hear(), LegOk)
         connection.close()
 
 
 _OPENED = encode_leg_frame(LegFrame.OPENED, b"{}")
 
-
-def _payload(session: raw.Session, connection: raw.Raw) -> bytes:
-    from gotunnel.wire.messages import encode
-
-    return encode(session.leg_message(connection))
