@@ -3,6 +3,7 @@ How well it reads is for people to judge."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 from itertools import zip_longest
@@ -16,7 +17,10 @@ from gotunnel.config.load import load
 from gotunnel.errors import ConfigError
 from tests.pages import DOCS, LANGUAGES, PAGES, ROOT, blocks, broken_links, headings, markdown, pairs, prose
 
-TOKEN = "6f1d0c9b8a7e5f4d3c2b1a09f8e7d6c5b4a39281706f5e4d"
+
+def secret(name: str) -> str:
+    """Return a token, another one for each name."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def generator() -> ModuleType:
@@ -111,10 +115,12 @@ class ConfigurationTests(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir()
         for name in re.findall(r"(?:token_file|cert|key|ca): ([\w.-]+)", text):
-            (folder / name).write_text(TOKEN)
+            (folder / name).write_text(secret(name))
             (folder / name).chmod(0o600)
         (folder / "config.yaml").write_text(text, "utf-8")
-        env = {"GOTUNNEL_TOKEN": TOKEN} if "${GOTUNNEL_TOKEN}" in text or "token" not in text else {}
+        env = {name: secret(name) for name in re.findall(r"\$\{(\w+_TOKEN)\}", text)}
+        if "token" not in text:
+            env["GOTUNNEL_TOKEN"] = secret("token")
         return load(folder / "config.yaml", env).warnings
 
     def test_all_load(self) -> None:

@@ -19,9 +19,9 @@ from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService, make_client
-from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
+from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
 
@@ -87,7 +87,7 @@ def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
         prepared = Prepared(client_config(wish, _token()), state_folder(state))
     begin_logging(sys.stderr, log_format)
     watch = _Watch(reactor)
-    run(Role(PROGRAM, load_client, watch.make).service(prepared, reactor), reactor)
+    run(Role(PROGRAM, CLIENT.load, watch.make).service(prepared, reactor), reactor)
     if watch.refused:
         print(f"{PROGRAM}: the server refuses: {watch.refused}", file=sys.stderr)
         raise SystemExit(FAILED)

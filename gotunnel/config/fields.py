@@ -17,6 +17,7 @@ from gotunnel.config.scalars import Text, bare, shown
 
 __all__ = [
     "DEFAULT_PORT",
+    "BindAddresses",
     "ClientName",
     "FreePortList",
     "ListenAddress",
@@ -30,12 +31,17 @@ __all__ = [
     "ServerName",
     "Target",
     "Token",
+    "Tokens",
     "read_target",
     "read_token",
+    "read_tokens",
 ]
 
 DEFAULT_PORT = 17000
 """Where a server listens, as the original did."""
+
+MAX_TOKENS = 2
+"""How many tokens of one client are valid at once: the one that comes and the one that goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,25 @@ def _read_rules(value: Any) -> tuple[PortRule, ...]:
     return found
 
 
+def _read_bind(value: Any) -> str:
+    cure = "write an IP address of the server, as a mapping's remote has it"
+
+    def parse(text: str) -> str:
+        # What follows a % names an interface, and ipaddress takes anything there.
+        if not text.isascii() or not text.isprintable():
+            raise ValueError("it has a character that no address has")
+        return str(ipaddress.ip_address(text))
+
+    return str(_parsed(value, "an IP address", cure, parse))
+
+
+def _read_binds(value: Any) -> tuple[str, ...]:
+    found = each(value, _read_bind)
+    if not found:
+        raise wrong("allows no address at all", "remove it to allow any, or write addresses of the server")
+    return found
+
+
 def _read_client_name(value: Any) -> str:
     cure = "write 1 to 64 of A-Z a-z 0-9 . _ -"
     name = text_of(value, "a name", cure)
@@ -211,11 +236,38 @@ def read_token(value: Any) -> SecretStr:
     return SecretStr(str(secret.strip()))
 
 
+def read_tokens(value: Any) -> tuple[SecretStr, ...]:
+    """Return one token or two, both valid at once. Raises the error of `wrong`, as `read_token` does."""
+    found = each(value, read_token)
+    if not 1 <= len(found) <= MAX_TOKENS:
+        what = "there is no token" if not found else f"holds {len(found)} tokens"
+        raise wrong(what, f"write one, or {MAX_TOKENS} while a new one replaces an old one")
+    return found
+
+
 _PORT = {"type": "integer", "minimum": 0, "maximum": 65535}
 _ADDRESS = {"anyOf": [_PORT, {"type": "string"}]}
 _PORTS = {"anyOf": [_PORT, {"type": "string"}, {"type": "array", "items": _ADDRESS}]}
 
 Token = Annotated[SecretStr, Kind("text, 16 characters or more", read_token)]
+Tokens = Annotated[
+    tuple[SecretStr, ...],
+    Kind(
+        "text, 16 characters or more, or list of two",
+        read_tokens,
+        lambda found: [str(token) for token in found],
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TOKENS}]},
+    ),
+]
+BindAddresses = Annotated[
+    tuple[str, ...],
+    Kind(
+        "IP address, or list of IP addresses",
+        _read_binds,
+        list,
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    ),
+]
 ClientName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", _read_client_name)]
 MappingName = Annotated[str, Kind("1 to 128 printable ASCII characters", _read_mapping_name)]
 ServerName = Annotated[str, Kind("host name or IP address", _read_server_name)]

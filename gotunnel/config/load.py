@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from gotunnel.config.expand import expand
 from gotunnel.config.model import ClientConfig, File, ServerConfig
 from gotunnel.config.paths import BASE
-from gotunnel.config.problems import flaws_of
+from gotunnel.config.problems import NOBODY, flaws_of
 from gotunnel.config.source import Document, Flaw, Unreadable, parse
-from gotunnel.config.token_source import resolve_token
+from gotunnel.config.token_source import resolve_client_tokens, resolve_token
 from gotunnel.config.tree import key_name
 from gotunnel.errors import ConfigError, Problem, printable
 
@@ -28,18 +28,24 @@ SHOWN = 400
 """Characters of one sentence of a problem; what a file quotes in it is cut to less."""
 
 
-def load(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> File:
+def load(
+    path: str | os.PathLike[str], env: Mapping[str, str] | None = None, *, clients_elsewhere: bool = False
+) -> File:
     """Read the file with both of its sections; variables come from `env`, by default the environment.
 
-    Raises ConfigError. Paths in the result are absolute; those of the file are relative to its folder.
+    A server that nobody can connect to, since it has no token and no clients, is refused, unless `clients_elsewhere`
+    says that it has some in its state folder. Raises ConfigError. Paths in the result are absolute; those of the file
+    are relative to its folder.
     """
-    return _load(path, env, ROLES)
+    return _load(path, env, ROLES, clients_elsewhere)
 
 
-def load_server(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> ServerConfig:
+def load_server(
+    path: str | os.PathLike[str], env: Mapping[str, str] | None = None, *, clients_elsewhere: bool = False
+) -> ServerConfig:
     """Read the `server` section, which must exist. What is in `client` is not looked at: its variables and
-    its token file may be another user's. Raises ConfigError."""
-    server = _load(path, env, ("server",)).server
+    its token file may be another user's. For the rest see `load`. Raises ConfigError."""
+    server = _load(path, env, ("server",), clients_elsewhere).server
     if server is None:
         raise ConfigError([_no_section(path, "server")])
     return server
@@ -62,13 +68,18 @@ def _no_section(path: str | os.PathLike[str], role: str) -> Problem:
     )
 
 
-def _load(path: str | os.PathLike[str], env: Mapping[str, str] | None, roles: Iterable[str]) -> File:
+def _load(
+    path: str | os.PathLike[str],
+    env: Mapping[str, str] | None,
+    roles: Iterable[str],
+    clients_elsewhere: bool = False,
+) -> File:
     env = os.environ if env is None else env
     name = printable(os.fspath(path), SHOWN)
     skipped = {role for role in ROLES if role not in roles}
     try:
         document = parse(_read(path))
-        found = _validate(document, Path(path).absolute().parent, env, skipped)
+        found = _validate(document, Path(path).absolute().parent, env, skipped, clients_elsewhere)
     except Unreadable as unreadable:
         raise ConfigError([_problem(name, unreadable.flaw)]) from None
     flaws = [flaw for flaw in document.flaws if not flaw.path or flaw.path[0] not in skipped]
@@ -81,7 +92,9 @@ def _load(path: str | os.PathLike[str], env: Mapping[str, str] | None, roles: It
     return found
 
 
-def _validate(document: Document, base: Path, env: Mapping[str, str], skipped: set[str]) -> File | None:
+def _validate(
+    document: Document, base: Path, env: Mapping[str, str], skipped: set[str], clients_elsewhere: bool
+) -> File | None:
     root = document.root
     if root is None or (root == {} and not document.flaws):
         raise Unreadable(None, "is empty", "write a server: or a client: section into it")
@@ -92,6 +105,12 @@ def _validate(document: Document, base: Path, env: Mapping[str, str], skipped: s
     for role in ROLES:
         if isinstance(tree.get(role), dict):
             resolve_token(role, tree[role], base, env, document)
+    server = tree.get("server")
+    if isinstance(server, dict):
+        resolve_client_tokens(server.get("clients"), base, env, document)
+        if not clients_elsewhere and not (server.keys() & {"token", "clients_file"}) and not server.get("clients"):
+            path = ("server", "token")
+            document.flaws.append(Flaw(path, document.line_of(path), *NOBODY))
     try:
         return File.model_validate(tree, context={BASE: base})
     except ValidationError as error:

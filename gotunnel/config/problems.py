@@ -10,11 +10,17 @@ from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
 from gotunnel.config.tree import keys_at, suggestion
 from gotunnel.errors import printable
 
-__all__ = ["flaws_of"]
+__all__ = ["NOBODY", "flaws_of"]
 
 TOKEN_CURE = (
     "make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN"
 )
+
+NOBODY = (
+    "there is no token",
+    f"{TOKEN_CURE}; or give each client a token of its own under clients, or name a clients_file",
+)
+"""What is wrong with a server that nobody could connect to, and what would be right."""
 
 _MISSING = {
     "token": ("there is no token", TOKEN_CURE),

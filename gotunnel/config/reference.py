@@ -4,6 +4,7 @@ editors."""
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
@@ -15,6 +16,8 @@ from gotunnel.config.tree import key_name, walk
 
 __all__ = ["schema", "table"]
 
+_LISTS = re.compile(r"\b(mappings|clients)\.")
+
 GROUPS = {("server",), ("client",)}
 """Groups that get no row: they are the two headings of a file."""
 
@@ -25,8 +28,8 @@ def table() -> list[str]:
     rows = ["| key | takes | default | what it is for |", "|---|---|---|---|"]
     for path, info in walk():
         if path not in GROUPS:
-            # An item of `mappings` is written with [] behind the list.
-            key = key_name(path).replace("mappings.", "mappings[].")
+            # An item of a list of groups is written with [] behind the list.
+            key = _LISTS.sub(r"\1[].", key_name(path))
             cells = (f"`{key}`", _takes(info), _default(info), info.description or "")
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return rows

@@ -8,10 +8,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
+from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
-from gotunnel.config.kinds import FLAG, Section, choice, seconds, wrong
+from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
-from gotunnel.config.paths import ReadableFile, TokenFile
+from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
 
 __all__ = ["LEVEL", "TLS_MODE", "LogLevel", "ServerConfig", "TlsMode", "TlsServerConfig"]
 
@@ -61,11 +62,21 @@ class ServerConfig(Section):
         description="where clients connect; its address is also where mappings listen that name no other",
     )
     log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
-    token: Token = Field(
-        description="the secret that clients prove; or `token_file`, or the variable GOTUNNEL_TOKEN"
+    token: Token | None = Field(
+        default=None,
+        description="the secret of all clients that are not in `clients` or `clients_file`; or `token_file`, or the "
+        "variable GOTUNNEL_TOKEN; without it nobody else gets in",
     )
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
+    )
+    clients: tuple[IdentityConfig, ...] = Field(
+        default=(), description="clients with a token and rights of their own"
+    )
+    clients_file: ClientsFile | None = Field(
+        default=None,
+        description="file with more such clients, read again whenever it changes; `clients.json` in the state folder "
+        "if absent",
     )
     tls: TlsServerConfig = Field(default=TlsServerConfig(), description="TLS on the port of `addr`")
     heartbeat: Annotated[float, seconds(0.1, 3600)] = Field(default=10.0, description="time between pings")
@@ -77,7 +88,9 @@ class ServerConfig(Section):
     handshake_timeout: Annotated[float, seconds(0.1, 10)] = Field(
         default=5.0, description="time a new connection has to prove its token"
     )
-    allow_ports: PortRules = Field(default=("1024-65535",), description="ports that clients may publish")
+    allow_ports: PortRules = Field(
+        default=("1024-65535",), description="ports that clients may publish, unless an entry of `clients` has its own"
+    )
     allow_plain_legs: Annotated[bool, FLAG] = Field(
         default=False, description="let mappings with `encrypt: false` travel without TLS"
     )
@@ -93,6 +106,14 @@ class ServerConfig(Section):
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
+    @field_validator("clients")
+    @classmethod
+    def _all_different(cls, clients: tuple[IdentityConfig, ...]) -> tuple[IdentityConfig, ...]:
+        parts = same_names(clients)
+        if parts:
+            raise several(parts)
+        return clients
+
     @field_validator("heartbeat_timeout")
     @classmethod
     def _longer_than_heartbeat(cls, timeout: float, info: ValidationInfo) -> float:
@@ -105,8 +126,10 @@ class ServerConfig(Section):
     @property
     def warnings(self) -> list[str]:
         """What is accepted and still doubtful, one line each, without the file's name."""
-        weak = tokens.warning(self.token.get_secret_value())
+        shared = None if self.token is None else self.token.get_secret_value()
+        weak = None if shared is None else tokens.warning(shared)
         found = [f"server.token: the token {weak}"] if weak else []
+        found += token_warnings(self.clients, shared)
         if self.tls.mode == "off" and self.tls.cert is not None:
             found.append("server.tls.cert: is not used, since server.tls.mode is off")
         return found

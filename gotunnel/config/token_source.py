@@ -1,25 +1,25 @@
 """Where a section's token comes from: the file itself, a file that it names, or the environment. Exactly one
-of them."""
+of them; and the same, but for the environment, for the tokens of a server's clients."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from gotunnel.config.fields import read_token
+from gotunnel.config.fields import MAX_TOKENS, read_token, read_tokens
 from gotunnel.config.kinds import parts_of
 from gotunnel.config.paths import absolute
 from gotunnel.config.scalars import Text, shown
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
 from gotunnel.errors import printable
 
-__all__ = ["VARIABLE", "resolve_token"]
+__all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token"]
 
 VARIABLE = "GOTUNNEL_TOKEN"
 """The variable that holds the token of a section whose file names none."""
@@ -29,6 +29,8 @@ CREDENTIALS = "CREDENTIALS_DIRECTORY"
 read."""
 
 MAX_BYTES = 4096
+
+CLIENT_CURE = "make one with `gotunnel token`, and name it with token or token_file"
 
 
 def resolve_token(
@@ -48,15 +50,15 @@ def resolve_token(
             if section["token_file"] is BROKEN:
                 section["token"] = BROKEN
             else:
-                section["token"] = _from_file(section["token_file"], base, env)
+                section["token"] = _from_file(section["token_file"], base, env, read_token)
         elif VARIABLE in env:
             own = (role,)
             try:
                 section["token"] = read_token(str(env[VARIABLE]))
             except PydanticCustomError as error:
                 (_, what, cure) = parts_of(error)[0]
-                raise _Refused(f"{VARIABLE} in the environment: {what}", cure) from None
-    except _Refused as refused:
+                raise Refused(f"{VARIABLE} in the environment: {what}", cure) from None
+    except Refused as refused:
         _add(document, own, refused.what, refused.cure)
         section["token"] = BROKEN
     except PydanticCustomError as error:
@@ -65,7 +67,40 @@ def resolve_token(
         section["token"] = BROKEN
 
 
-class _Refused(Exception):
+def resolve_client_tokens(clients: Any, base: Path, env: Mapping[str, str], document: Document) -> None:
+    """Do the like for each of `server.clients`, as far as they are groups of keys: `token` becomes a tuple of one or
+    two accepted SecretStr."""
+    for index, client in enumerate(clients if isinstance(clients, list) else ()):
+        if not isinstance(client, dict):
+            continue
+        here: KeyPath = ("server", "clients", index)
+        named = [key for key in ("token", "token_file") if key in client]
+        values = [client[key] for key in named]
+        client["token"] = BROKEN
+        if BROKEN in values:
+            continue
+        if len(named) != 1:
+            what = "token and token_file both name a token" if named else "there is no token"
+            _add(document, (*here, "token"), what, "keep one of them" if named else CLIENT_CURE)
+            continue
+        try:
+            read = _two_lines if named == ["token_file"] else None
+            client["token"] = read_tokens(values[0]) if read is None else _from_file(values[0], base, env, read)
+        except Refused as refused:
+            _add(document, (*here, named[0]), refused.what, refused.cure)
+        except PydanticCustomError as error:
+            for below, what, cure in parts_of(error):
+                _add(document, (*here, named[0], *below), what, cure)
+
+
+def _two_lines(text: str) -> Any:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return read_tokens(lines[: MAX_TOKENS + 1] if lines else [""])
+
+
+class Refused(Exception):
+    """A token or its file cannot be taken: what is wrong, and what would be right."""
+
     def __init__(self, what: str, cure: str) -> None:
         super().__init__(what)
         self.what = what
@@ -92,7 +127,7 @@ def _refuse_two(role: str, section: dict[str, Any], env: Mapping[str, str], docu
         _add(document, (role, "token" if "token" in section else "token_file"), what, "keep one of them")
 
 
-def _from_file(value: Any, base: Path, env: Mapping[str, str]) -> Any:
+def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[str], Any]) -> Any:
     path = absolute(value, base)
     secret = isinstance(value, Text) and value.written
     name = shown(value) if secret or _looks_like_a_token(str(value)) else printable(path)
@@ -101,41 +136,41 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str]) -> Any:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if _looks_like_a_token(str(value)):
-            raise _Refused(
+            raise Refused(
                 "names no file; it looks like a token itself", "write the token as token:, or name a file"
             ) from None
         reason = (error.strerror or "cannot be opened").lower()
-        raise _Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
+        raise Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
     try:
         _check_owner_and_mode(path, name, os.fstat(descriptor), env)
         raw = os.read(descriptor, MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or "error").lower()
-        raise _Refused(f"{name} cannot be read: {reason}", "name another file") from None
+        raise Refused(f"{name} cannot be read: {reason}", "name another file") from None
     finally:
         os.close(descriptor)
     if len(raw) > MAX_BYTES:
-        raise _Refused(f"{name} is longer than {MAX_BYTES} bytes", "put one token there and nothing else")
+        raise Refused(f"{name} is longer than {MAX_BYTES} bytes", "put one token there and nothing else")
     try:
-        return read_token(raw.decode("utf-8-sig"))
+        return read(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise _Refused(f"{name} is not text", "put one token there and nothing else") from None
+        raise Refused(f"{name} is not text", "put one token there and nothing else") from None
     except PydanticCustomError as error:
         (_, what, cure) = parts_of(error)[0]
-        raise _Refused(f"{name}: {what}", cure) from None
+        raise Refused(f"{name}: {what}", cure) from None
 
 
 def _check_owner_and_mode(path: Path, name: str, status: os.stat_result, env: Mapping[str, str]) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise _Refused(f"{name} is {kind}", "name a file that holds the token")
+        raise Refused(f"{name} is {kind}", "name a file that holds the token")
     if status.st_uid not in (0, os.geteuid()):
         user = os.geteuid()
-        raise _Refused(f"{name} belongs to the user {status.st_uid}", f"chown {user} {shlex.quote(name)}")
+        raise Refused(f"{name} belongs to the user {status.st_uid}", f"chown {user} {shlex.quote(name)}")
     folder = env.get(CREDENTIALS)
     others = 0o037 if folder and path.parent == Path(folder) else 0o077
     if status.st_mode & others:
-        raise _Refused(
+        raise Refused(
             f"{name} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o})",
             f"chmod 600 {shlex.quote(name)}",
         )

@@ -50,7 +50,7 @@ class OpeningEnd:
         self.streams: dict[ILeg, Visitor] = {}
         self._clock = clock
         self._waiting = waiting
-        self._most_legs = most_legs
+        self.most_legs = most_legs
         self._plain_legs = plain_legs
         self._pools: dict[bool, LegPool[ILeg]] = {False: LegPool(start=start), True: LegPool(start=0)}
         self._probing: dict[bool, set[ILeg]] = {False: set(), True: set()}
@@ -156,7 +156,7 @@ class OpeningEnd:
             if plain and not self._plain_legs:
                 continue
             other = self._pools[not plain]
-            pool.limit = max(0, self._most_legs - other.idle - other.busy - other.requested)
+            pool.limit = max(0, self.most_legs - other.idle - other.busy - other.requested)
             count = pool.wanted(now, max(0, len(waiting) - len(self._probing[plain])))
             if count:
                 self.need_legs(plain, count)

@@ -119,7 +119,7 @@ class ServerGreeting(Protocol):
         if isinstance(self.transport, BioTls):
             # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
-        self._handshake = ServerHandshake(self._hub.credentials.key_for)
+        self._handshake = ServerHandshake(self._hub.keys_for)
         challenge = self._handshake.receive_hello(payload)
         self._number = self._hub.sessions.next_number()
         self.transport.write(encode_frame(challenge))
@@ -150,7 +150,10 @@ class ServerGreeting(Protocol):
                 old.session.rival(self._door.address)
         if self._over:
             return
-        if decision is Decision.STALE:
+        gone = self._hub.shut_out(name, handshake.key)  # it may have been revoked while an older session was asked
+        if gone is not None:
+            self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
+        elif decision is Decision.STALE:
             self._refuse(Error("stale", "a later connection of this client has come first"))
         elif decision is Decision.NAME_IN_USE:
             self._refuse(
@@ -165,7 +168,9 @@ class ServerGreeting(Protocol):
 
     def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
         hub, config = self._hub, self._hub.config
-        session = ServerSession(hub, hub.peer(name), handshake.sid, handshake.ks, self._door.host, self._door.address)
+        session = ServerSession(
+            hub, hub.peer(name), handshake.sid, handshake.key, handshake.ks, self._door.host, self._door.address
+        )
         messages = config.limits.messages
         burst = MESSAGE_SECONDS * messages + MESSAGES_PER_MAPPING * session.peer.rights.max_mappings
         control = ControlConnection(
@@ -175,7 +180,7 @@ class ServerGreeting(Protocol):
         session.control = control
         self._over = True
         self._door.leave()
-        payload = handshake.established(hub.limits, config.heartbeat, config.heartbeat_timeout, hub.leg_sni)
+        payload = handshake.established(hub.limits_for(name), config.heartbeat, config.heartbeat_timeout, hub.leg_sni)
         self.transport.write(encode_frame(payload))
         hand_over(self.transport, control, b"")
         hub.begin(session, name, instance, self._number, decision)

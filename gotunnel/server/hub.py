@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.config.model import ServerConfig
-from gotunnel.core.auth import Rights, SharedToken
+from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
-from gotunnel.core.ports import PortSet, PortTable
+from gotunnel.core.ports import PortTable
+from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.core.sources import source_of
 from gotunnel.core.stream import StreamEnd
@@ -23,6 +25,7 @@ from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.tls import ServerTls
 from gotunnel.net.visitor import Visitor
+from gotunnel.server.credentials import Credentials
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
@@ -45,18 +48,26 @@ class Hub:
 
     log = Logger()
 
-    def __init__(self, config: ServerConfig, clock: Any, relay: IRelay, tls: ServerTls | None, port: int) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        clock: Any,
+        relay: IRelay,
+        tls: ServerTls | None,
+        port: int,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.config = config
         self.clock = clock
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
         self.leg_sni = LEG_SNI if tls is not None and tls.leg_context is not None else None
-        limits = config.limits
-        self.rights = Rights(
-            PortSet.parse(config.allow_ports), frozenset({port}), limits.mappings, limits.legs, limits.visitors
-        )
-        self.credentials = SharedToken(config.token.get_secret_value(), self.rights)
+        self.wall_clock = wall_clock
+        """Unix seconds, which only the expiry of identities goes by."""
+        self.credentials = Credentials(config, frozenset({port}))
+        self.identities = self.credentials.table()
+        self._next_expiry: float | None = None
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
         self.peers: dict[str, Peer] = {}
@@ -76,10 +87,45 @@ class Hub:
         self._awaited: Callable[[], bool] = bool
         self._quiet: Deferred[None] | None = None
 
-    @property
-    def limits(self) -> Limits:
+    # Identities.
+
+    def keys_for(self, name: str) -> tuple[bytes, ...]:
+        """Return the keys that let a client in now, as the handshake wants them."""
+        return self.identities.keys_for(name, self.wall_clock())
+
+    def shut_out(self, name: str, key: bytes) -> str | None:
+        """Say why a client that proved this key may not stay, None if it may."""
+        return self.identities.shut_out(name, key, self.wall_clock())
+
+    def knows(self, name: str) -> bool:
+        """Whether a client of this name may come in now."""
+        return self.identities.rights_for(name, self.wall_clock()) is not None
+
+    def rights_of(self, name: str) -> Rights:
+        """Return what a client may do now: nothing, when it may not come in any more."""
+        return self.identities.rights_for(name, self.wall_clock()) or NO_RIGHTS
+
+    def limits_for(self, name: str) -> Limits:
         """What `auth_ok` tells a client."""
-        return Limits(self.rights.max_mappings, self.rights.max_legs, self.rights.max_visitors)
+        rights = self.rights_of(name)
+        return Limits(rights.max_mappings, rights.max_legs, rights.max_visitors)
+
+    def identities_changed(self, new: Identities) -> None:
+        """Let a new table of identities take effect, also for those who are here: who may not stay is cut, and what a
+        client may not publish any more closes. Everything else goes on."""
+        self.identities = new
+        self._next_expiry = new.next_expiry(self.wall_clock())
+        for session in tuple(self._present):
+            reason = self.shut_out(session.peer.name, session.proven)
+            if reason is not None:
+                session.expel(reason)
+        for peer in tuple(self.peers.values()):
+            peer.rights_changed()
+
+    def expire(self) -> None:
+        """Cut whose identity has expired. To be called every half second or so."""
+        if self._next_expiry is not None and self.wall_clock() >= self._next_expiry:
+            self.identities_changed(self.identities)
 
     def say_of(self, client: str, kind: str, words: str, **values: Any) -> None:
         """Warn of what a client did, unless it fills the log already; `words` may use {client}."""
@@ -102,7 +148,7 @@ class Hub:
             client=name, address=session.address,
             how="" if old is None else _BACK if old.lost else ", in place of an older session",
         )  # fmt: skip
-        if self.credentials.authenticated(name):
+        if self.identities.authenticated(name):
             self.log.warn(
                 "one token serves several clients (now {client} too): whoever holds it can pose as any of them, "
                 "and as the server",
@@ -119,7 +165,7 @@ class Hub:
     def peer(self, name: str) -> Peer:
         """Return what is held for a client name."""
         if name not in self.peers:
-            self.peers[name] = Peer(self, name, self.rights)
+            self.peers[name] = Peer(self, name)
         return self.peers[name]
 
     def forget(self, peer: Peer) -> None:

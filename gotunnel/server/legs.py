@@ -47,7 +47,7 @@ class SessionLegs(OpeningEnd):
     @property
     def room_for_leg(self) -> bool:
         """Whether one more leg is within the limits."""
-        return not self.over and self.legs_held < self._most_legs
+        return not self.over and self.legs_held < self.most_legs
 
     # OpeningEnd.
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 
-from gotunnel.core.auth import Rights
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.visitor import Visitor, Waiting
 from gotunnel.server.public import PublicPort
-from gotunnel.wire.messages import MappingRequest, MappingResult
+from gotunnel.wire.messages import Error, MappingRequest, MappingResult
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -36,9 +36,8 @@ class Peer:
 
     log = Logger()
 
-    def __init__(self, hub: Hub, name: str, rights: Rights) -> None:
+    def __init__(self, hub: Hub, name: str) -> None:
         self.name = name
-        self.rights = rights
         self.mappings: dict[str, PublicPort] = {}
         self.session: ServerSession | None = None
         self.waiting = {plain: Waiting(hub.config.leg_wait) for plain in (False, True)}
@@ -52,6 +51,11 @@ class Peer:
         self._expiry: IDelayedCall | None = None
         self._to_reopen: set[str] = set()
         self._reopening: IDelayedCall | None = None
+
+    @property
+    def rights(self) -> Rights:
+        """What this client may do now: to be asked anew whenever something is done."""
+        return self._hub.rights_of(self.name)
 
     # Sessions.
 
@@ -111,6 +115,42 @@ class Peer:
         async with self._turn:
             if self.session is session:
                 await self._set_state(name, up, reason)
+
+    def rights_changed(self) -> None:
+        """Its rights may be others now: close what they leave out, at once if it may not come in any more."""
+        if self.session is not None:
+            self.session.most_legs = self.rights.max_legs
+        if self._hub.knows(self.name):
+            act, what = self._close_denied, "closing what client {client} may not publish any more"
+        else:
+            self._cancel_grace()
+            act, what = self._wind_up, "closing the ports of client {client}"
+        Deferred.fromCoroutine(act()).addErrback(lambda failure: self.log.failure(what, failure, client=self.name))
+
+    async def _close_denied(self) -> None:
+        async with self._turn:
+            denied = self._denied()
+            for name, refused in denied.items():
+                self.log.warn(
+                    "mapping {mapping} of client {client} is closed: its rights have changed: {code}: {reason}",
+                    mapping=name, client=self.name, code=refused.code, reason=printable(refused.reason),
+                )  # fmt: skip
+            session = self.session
+            await self._close(denied, session)
+            if denied and session is not None:
+                # It asks for its mappings when it comes back, and so hears which one is refused, and why.
+                session.close(Error("going_away", "the rights of this client have changed"), "its rights have changed")
+
+    def _denied(self) -> dict[str, PortUnavailable]:
+        rights = self.rights
+        denied: dict[str, PortUnavailable] = {}
+        for name, mapping in self.mappings.items():
+            try:
+                rights.check_port(mapping.bind, mapping.port)
+                rights.check_room(len(self.mappings) - len(denied) - 1)
+            except PortUnavailable as refused:
+                denied[name] = refused
+        return denied
 
     async def stop(self) -> None:
         """Close all public ports for good; what streams goes on."""
@@ -179,13 +219,13 @@ class Peer:
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
         """A visitor is there: serve him now, or let him wait."""
-        limits = self._hub.config.limits
+        rights = self.rights
         visitor = Visitor(self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds())
         local.on_gone = lambda: self._gone(visitor)
         self.visitors += 1
         self._hub.visitor_arrived(self, visitor)
         waiting = self.waiting[visitor.plain]
-        if self.visitors > limits.visitors or self.pending >= limits.pending:
+        if self.visitors > rights.max_visitors or self.pending >= rights.max_pending:
             self._turn_away([visitor], Outcome.DENIED)
             return
         if self.session is None or not self.session.serve(visitor):

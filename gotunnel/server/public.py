@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet.defer import maybeDeferred
 
 from gotunnel.address import HostPort
-from gotunnel.core.auth import Rights
 from gotunnel.core.ports import PortTable
+from gotunnel.core.rights import Rights
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from gotunnel.address import HostPort
+from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
 from gotunnel.config.model import ServerConfig, TlsServerConfig
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -19,6 +20,7 @@ from gotunnel.net.choice import choose_relay
 from gotunnel.net.legtls import server_leg_context
 from gotunnel.net.relay import listen_failure
 from gotunnel.net.tls import OWN_FILE, ServerTls, load_server_tls, own_server_tls
+from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.hub import Hub
 from gotunnel.server.reception import Reception
 
@@ -52,7 +54,13 @@ class ServerService(Service):
     log = Logger()
 
     def __init__(
-        self, config: ServerConfig, reactor: Any, relay: IRelay, tls: ServerTls | None, listening: socket.socket
+        self,
+        config: ServerConfig,
+        reactor: Any,
+        relay: IRelay,
+        tls: ServerTls | None,
+        listening: socket.socket,
+        clients_file: Path,
     ) -> None:
         self._reactor = reactor
         self._listening = listening
@@ -61,6 +69,8 @@ class ServerService(Service):
         self.address = HostPort(host, port)
         self._relay = relay
         self.hub = Hub(config, reactor, self._relay, tls, port)
+        self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
+        self._clients_changed(self._clients_file.read())
         self._reception = Reception(self.hub)
 
     def startService(self) -> None:
@@ -68,10 +78,19 @@ class ServerService(Service):
         super().startService()
         self._port = self._reactor.adoptStreamPort(self._listening.fileno(), self._listening.family, self._reception)
         self._listening.close()
+        self._clients_file.start()
+        if self.hub.config.token is None and not len(self.hub.identities):
+            self.log.warn(
+                "no client can connect yet: there is no token, and {path} has no clients; add one with gotunnel client",
+                path=str(self._clients_file.path),
+            )  # fmt: skip
         self.log.info(
             "server listening for clients on {address} ({tls})",
             address=str(self.address), tls="TLS" if self.hub.tls is not None else "without TLS",
         )  # fmt: skip
+
+    def _clients_changed(self, clients: tuple[FileIdentity, ...]) -> None:
+        self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
 
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut."""
@@ -83,6 +102,7 @@ class ServerService(Service):
         if port is not None:
             await maybeDeferred(port.stopListening)
         self._listening.close()
+        self._clients_file.stop()
         self._reception.close_all()
         await self.hub.stop(self.hub.config.drain_timeout)
         self._relay.stop()
@@ -94,13 +114,13 @@ def make_server(
 ) -> ServerService:
     """Build a server. `listening` is what `bind_control` returned; without it the port is bound here.
 
-    Raises TlsFilesError or PortUnavailable.
+    Raises ConfigError, TlsFilesError or PortUnavailable.
     """
     relay = choose_relay(config.relay, reactor)
     tls = None if config.tls.mode == "off" else _tls(config.tls, state_dir, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    return ServerService(config, reactor, relay, tls, listening)
+    return ServerService(config, reactor, relay, tls, listening, config.clients_file or state_dir / CLIENTS_FILE)
 
 
 def _tls(config: TlsServerConfig, state_dir: Path, *, legs: bool) -> ServerTls:

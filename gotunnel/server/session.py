@@ -49,8 +49,10 @@ class ServerSession(SessionLegs):
 
     log = Logger()
 
-    def __init__(self, hub: Hub, peer: Peer, sid: bytes, ks: bytes, host: str, address: str) -> None:
+    def __init__(self, hub: Hub, peer: Peer, sid: bytes, proven: bytes, ks: bytes, host: str, address: str) -> None:
         super().__init__(hub, peer, sid, ks)
+        self.proven = proven
+        """The key that the client has proved: the session lasts as long as this is valid."""
         self.host = host
         self.address = address
         self.seqs = SeqWindow()
@@ -99,6 +101,19 @@ class ServerSession(SessionLegs):
         """A successor has taken over: this one goes, and takes nothing with it."""
         self._end()
         self.control.close(Error("going_away", "another session of this client has taken over"), "replaced")
+
+    def expel(self, reason: str) -> None:
+        """Its client may not stay: cut it, with all its streams. `reason` is for both logs."""
+        if not self._lost:
+            self.log.warn(
+                "client {client} is cut ({address}): {reason}",
+                client=self.peer.name, address=self.address, reason=reason,
+            )  # fmt: skip
+        self._hub.session_lost(self)
+        self._end()
+        self.drop_legs()
+        self.peer.lost(self)
+        self.control.close(Error("auth_failed", "this client may not stay: " + reason), reason)
 
     def close(self, error: Error | None, reason: str) -> None:
         """End the session from our side."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from twisted.application.service import IService
 
 from gotunnel.client.service import make_client
 from gotunnel.config.load import load_client
+from gotunnel.config.model import ClientConfig
 from gotunnel.tap.role import Role, RoleOptions
 
 __all__ = ["CLIENT", "Options", "makeService"]
 
-CLIENT = Role("gotunnel-client", load_client, make_client)
+
+
+def _load(path: str, _state: Path) -> ClientConfig:
+    return load_client(path)
+
+
+CLIENT = Role("gotunnel-client", _load, make_client)
 
 
 class Options(RoleOptions):

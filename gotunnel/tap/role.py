@@ -18,25 +18,33 @@ from gotunnel.net.clock import use_monotonic
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.shutdown import TwoStepStop
 
-__all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder"]
+__all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]
 
 DEFAULT_CONFIG = "config.yaml"
 
 log = Logger()
 
 
-def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder for what must outlive the process, made with mode 0700 if it is missing.
+def state_path(chosen: str | None, env: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder for what must outlive the process, which need not exist.
 
     `chosen` is `--state`; then come systemd's STATE_DIRECTORY (the first, if it names several) and the XDG base
-    directory. A folder that exists keeps its mode. Raises OSError.
+    directory.
     """
     name = chosen or env.get("STATE_DIRECTORY", "").partition(":")[0]
     if not name:
         base = env.get("XDG_STATE_HOME", "")
         # The XDG specification: a relative path there is to be ignored.
         name = os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.local/state"), "gotunnel")
-    path = Path(name).absolute()
+    return Path(name).absolute()
+
+
+def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Path:
+    """Return `state_path`, made with mode 0700 if it is missing. A folder that exists keeps its mode.
+
+    Raises OSError.
+    """
+    path = state_path(chosen, env)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -58,16 +66,19 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One of the two roles. `load` and `make` raise GotunnelError for whatever is the operator's to mend."""
+    """One of the two roles. `load` and `make` raise GotunnelError for whatever is the operator's to mend.
+
+    `load` gets the file's path and that of the state folder, which may not exist yet.
+    """
 
     program: str
-    load: Callable[[str], Any]
+    load: Callable[[str, Path], Any]
     make: Callable[[Any, Any, Path], IService]
 
     def prepare(self, config: str, state: str | None) -> Prepared:
         """Read the file and find the state folder, or print what is wrong and raise SystemExit."""
         with one_line_errors(self.program):
-            return Prepared(self.load(config), state_folder(state))
+            return Prepared(self.load(config, state_path(state)), state_folder(state))
 
     def service(self, prepared: Prepared, reactor: Any) -> IService:
         """Build the service, with the server's control port bound already; or print one line and raise SystemExit."""

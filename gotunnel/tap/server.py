@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
 
+from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load_server
 from gotunnel.config.model import ServerConfig
 from gotunnel.server.service import bind_control, make_server
@@ -25,7 +27,11 @@ def _make(config: ServerConfig, reactor: Any, state: Path) -> IService:
         raise
 
 
-SERVER = Role("gotunnel-server", load_server, _make)
+def _load(path: str, state: Path) -> ServerConfig:
+    return load_server(path, clients_elsewhere=os.path.exists(state / CLIENTS_FILE))
+
+
+SERVER = Role("gotunnel-server", _load, _make)
 
 
 class Options(RoleOptions):

@@ -170,18 +170,18 @@ class ClientHandshake(_Walk):
 
 
 class ServerHandshake(_Walk):
-    """The server's side. `key_for` returns the key K of a client name, or None for a name it does not
-    know."""
+    """The server's side. `keys_for` returns the keys K that are valid for a client name, none for a name that may not
+    come in. Names are hard to tell apart by time only if it returns equally many for all."""
 
     def __init__(
         self,
-        key_for: Callable[[str], bytes | None],
+        keys_for: Callable[[str], Sequence[bytes]],
         caps: Sequence[str] = (),
         *,
         random_bytes: Random = secrets.token_bytes,
     ) -> None:
         super().__init__()
-        self._key_for = key_for
+        self._keys_for = keys_for
         self._caps = tuple(caps)
         self._sid, self._nonce, self._key = random_bytes(16), random_bytes(32), random_bytes(32)
         self._hello: Hello | None = None
@@ -223,14 +223,21 @@ class ServerHandshake(_Walk):
         another message."""
         self._leave(Step.HELLO)
         auth = _expected(Auth, decode(payload))
-        key = self._key_for(self.hello.client)
-        # An unknown name is compared like a known one, with a random key, and so takes the same time.
-        self._key = self._key if key is None else key
+        keys = self._keys_for(self.hello.client)
         self._th = transcript(*self._payloads, cb)
-        proven = same(auth.mac, client_mac(self._key, self._th))
-        if not proven or key is None:
+        # An unknown name is compared like a known one, with a random key, and so takes the same time; and all keys are
+        # tried whichever fits.
+        proven = [same(auth.mac, client_mac(key, self._th)) for key in keys or (self._key,)]
+        if not keys or True not in proven:
             raise AuthRejected("auth_failed", "the client name or the token is wrong")
+        self._key = keys[proven.index(True)]
         self._reach(Step.AUTH)
+
+    @property
+    def key(self) -> bytes:
+        """The key K that the client has proved. Raises LocalProtocolError before that."""
+        self._require(Step.AUTH, Step.DONE)
+        return self._key
 
     def established(
         self, limits: Limits, heartbeat: float, heartbeat_timeout: float, leg_sni: str | None = None

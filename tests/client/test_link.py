@@ -120,7 +120,7 @@ class ReconnectTests(ClientTestCase):
         world.server_token = "0" * 32
         world.link.start()
         server = world.server().challenge()
-        server.handshake._key_for = lambda name: None
+        server.handshake._keys_for = lambda name: ()
         (auth,) = server.transport.payloads()
         server.transport.say_json(
             b'{"type":"auth_ok","mac":"' + b"0" * 64 + b'","heartbeat":10,"heartbeat_timeout":30,'

@@ -87,7 +87,7 @@ class FakeServer:
     def __init__(self, world: World, transport: MemoryTransport) -> None:
         self.world = world
         self.transport = transport
-        self.handshake = ServerHandshake(lambda name: derive_key(world.server_token, name))
+        self.handshake = ServerHandshake(lambda name: (derive_key(world.server_token, name),))
         self.sid = self.handshake.sid
         self.ks = b""
 

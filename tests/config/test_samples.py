@@ -10,7 +10,7 @@ from gotunnel.config.explain import explain
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.load import load
 from gotunnel.config.tree import walk
-from tests.config.files import TOKEN, FileTestCase
+from tests.config.files import OTHER_TOKEN, TOKEN, FileTestCase
 
 ETC = Path(__file__).parents[2] / "etc"
 SAMPLES = sorted(ETC.glob("*.yaml"))
@@ -85,6 +85,7 @@ class SampleTests(FileTestCase):
     def test_commented_defaults(self) -> None:
         """What is commented out as a default is the default, and is no mistake when the sign is taken away."""
         self.write(TOKEN, "token")
+        self.write(OTHER_TOKEN, "worker-1.token")
         for name in ("server.pem", "server.key", "ca.pem"):
             self.write("pem", name)
         for role in ("server", "client"):
@@ -96,10 +97,12 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {"tls"}
+                {"tls", "clients", "clients_file"}
                 if role == "server"
                 else {"tls", "local_ports", "remote_port", "mappings", "heartbeat_interval", "health_check_interval"},
             )
+            if role == "server":
+                self.assertEqual((after.clients[0].name, after.clients[0].disabled), ("worker-1", False))
             if role == "client":
                 self.assertEqual(after.mappings[2].health, HealthConfig())
                 self.assertEqual(before.mappings[-1].health.status, after.mappings[-1].health.status)
@@ -153,5 +156,5 @@ class DocumentTests(FileTestCase):
 
 def _is_commented_key(line: str) -> bool:
     """Say whether a line is a key behind a comment sign: `  # heartbeat: 10`, `  #   mode: off`."""
-    key, colon, _ = line.strip().removeprefix("# ").strip().partition(":")
+    key, colon, _ = line.strip().removeprefix("# ").strip().removeprefix("- ").partition(":")
     return line.startswith("  ") and line.strip().startswith("# ") and bool(colon) and key in KEYS

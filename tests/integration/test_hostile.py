@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from gotunnel.address import HostPort
 from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig, TlsClientConfig, TlsServerConfig
-from gotunnel.core import auth as auth_module
+from gotunnel.core import identities as identities_module
 from gotunnel.errors import GotunnelError
 from gotunnel.net import greeting as client_greeting
 from gotunnel.net import opening
@@ -342,7 +342,7 @@ class SecretTests(IntegrationTestCase):
             (server_greeting, ("leg_client_mac", "leg_server_mac")),
             (opening, ("open_mac",)),
             (handshake_module, ("client_mac", "server_mac", "session_key", "derive_key")),
-            (auth_module, ("derive_key",)),
+            (identities_module, ("derive_key",)),
         )
         for module, names in noted:
             for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
@@ -11,9 +12,12 @@ from twisted.logger import formatEvent, globalLogPublisher
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.tls import own_server_tls
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, encode_frame
-from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, leg_client_mac
+from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, client_mac, leg_client_mac
 from gotunnel.wire.messages import AuthOk, Challenge, Error, Leg, LegOk, encode
 from tests.server.world import TOKEN, ServerTestCase, World
+
+SHARED = "c94e01b7d6f85a2338e07b1f6ad95c42"
+CLIENTS = [{"name": "edge", "token": TOKEN}, {"name": "out", "token": TOKEN, "disabled": True}]
 
 HOSTILE = (
     b"{}",
@@ -128,21 +132,39 @@ class ControlTests(ServerTestCase):
         self.assertEqual(len(world.hub.sessions), 0)
 
     def test_unknown_name_gets_the_same_answer(self) -> None:
-        """Who has a token of his own and who is unknown cannot be told apart from outside."""
-        answers = []
-        for known in (True, False):
-            world = self.world()
-            key_for = world.hub.credentials.key_for
-            world.hub.credentials.key_for = key_for if known else lambda client: None  # type: ignore[method-assign]
-            answers.append(world.prove(world.connect(), token="0" * 32)[1])
-        self.assertEqual(answers[0], answers[1])
+        """Who has a token of his own, who is disabled, and who is unknown cannot be told apart from outside: the same
+        answer, after as many comparisons."""
+        world = World(token=None, clients=CLIENTS)
+        answers, counts = [], []
+        for name in ("edge", "out", "nobody"):
+            compared: list[bytes] = []
 
-    def test_unknown_name_with_the_right_token(self) -> None:
-        """A name that may not come in is refused although its MAC would be right."""
-        world = self.world()
-        world.hub.credentials.key_for = lambda client: None  # type: ignore[method-assign]
-        _, answers = world.prove(world.connect())
-        self.assertEqual([json.loads(answer)["code"] for answer in answers], ["auth_failed"])
+            def count(key: bytes, th: bytes, compared: list[bytes] = compared) -> bytes:
+                compared.append(key)
+                return client_mac(key, th)
+
+            handshake = ClientHandshake(name, "0" * 32, b"one", "test")
+            transport = world.connect()
+            transport.say_json(handshake.hello())
+            auth = handshake.receive_challenge(transport.payloads()[0], NO_BINDING)
+            with mock.patch("gotunnel.wire.handshake.client_mac", count):
+                transport.say_json(auth)
+            answers.append(transport.payloads())
+            counts.append(len(compared))
+        self.assertEqual((answers[0], answers[0]), (answers[1], answers[2]))
+        self.assertEqual(counts, [2, 2, 2])
+
+    def test_names_that_may_not_come_in(self) -> None:
+        """A disabled name and a name that is not listed are refused although their token would be right, and so is a
+        listed name with the shared token."""
+        world = World(token=SHARED, clients=CLIENTS)
+        for name, token in (("out", TOKEN), ("nobody", TOKEN), ("edge", SHARED), ("out", SHARED)):
+            _, answers = world.prove(world.connect(), name, token=token)
+            self.assertEqual([json.loads(answer)["code"] for answer in answers], ["auth_failed"], name)
+        self.assertEqual(len(world.hub.sessions), 0)
+        world.login("edge", host="192.0.2.2")
+        _, answers = world.prove(world.connect("192.0.2.2"), "nobody", token=SHARED)
+        self.assertEqual([json.loads(answer)["type"] for answer in answers if b"need_legs" not in answer], ["auth_ok"])
 
     def test_replay(self) -> None:
         """A recorded hello and auth, sent again, is refused: the server's nonce is another one."""

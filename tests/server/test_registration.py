@@ -174,7 +174,6 @@ class ChangeTests(ServerTestCase):
         self.client.transport.lose()
         self.client = self.it.login()
         rights = self.it.hub.peers["edge"].rights
-
         object.__setattr__(rights, "allow_ports", type(rights.allow_ports).parse(["9000"]))
         (result,) = self.client.register(MappingRequest("web", 8080))
         self.it.clock.advance(0)

@@ -81,7 +81,7 @@ def make(config: Any, reactor: Any, state: Path) -> Sample:
     return Sample(config, reactor)
 
 
-ROLE = Role("gotunnel-sample", load, make)
+ROLE = Role("gotunnel-sample", lambda path, state: load(path), make)
 
 
 class Options(RoleOptions):

@@ -87,7 +87,7 @@ class GoldenTests(SynchronousTestCase):
     def test_both_ends_walk_it(self) -> None:
         """The two handshake objects, fed with these random bytes, send just these payloads and MACs."""
         client = ClientHandshake(CLIENT, TOKEN, None, "test", random_bytes=fixed(CLIENT_NONCE))
-        server = ServerHandshake({CLIENT: K}.get, random_bytes=fixed(SID, SERVER_NONCE, bytes(32)))
+        server = ServerHandshake(lambda client: (K,), random_bytes=fixed(SID, SERVER_NONCE, bytes(32)))
         hello = client.hello()
         self.assertEqual(hello, HELLO)
         challenge = server.receive_hello(hello)

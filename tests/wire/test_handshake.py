@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolError
+from gotunnel.wire import handshake
 from gotunnel.wire.handshake import (
     NO_BINDING,
     ClientHandshake,
@@ -37,7 +38,7 @@ def client_end(token: str = TOKEN, client: str = "edge") -> ClientHandshake:
 
 
 def server_end() -> ServerHandshake:
-    return ServerHandshake({"edge": derive_key(TOKEN, "edge")}.get, ("zstd",))
+    return ServerHandshake(lambda name: (derive_key(TOKEN, name),) if name == "edge" else (), ("zstd",))
 
 
 def damaged(payload: bytes, **fields: Any) -> bytes:
@@ -97,6 +98,39 @@ class AgreementTests(SynchronousTestCase):
         server.receive_auth(encode(Auth(client_mac(key, transcript(hello, challenge, CB)))), CB)
         self.assertEqual(server.established(LIMITS, 10, 30), server_ok(key, hello, challenge))
 
+    def test_several_keys(self) -> None:
+        """Any of the valid keys lets in, and is the one that the session goes on with; before the proof there is
+        none."""
+        valid = ("the token that goes", TOKEN, "another one that is valid")
+        keys = tuple(derive_key(token, "edge") for token in valid)
+        for token, expected in zip(valid, keys, strict=True):
+            client, server = client_end(token), ServerHandshake(lambda name: keys)
+            challenge = server.receive_hello(client.hello())
+            self.assertRaises(LocalProtocolError, getattr, server, "key")
+            server.receive_auth(client.receive_challenge(challenge, CB), CB)
+            self.assertEqual(server.key, expected)
+            established = client.receive_auth_ok(server.established(LIMITS, 10, 30))
+            self.assertEqual(established.ks, server.ks)
+        client, server = client_end("none of them"), ServerHandshake(lambda name: keys)
+        auth = client.receive_challenge(server.receive_hello(client.hello()), CB)
+        self.assertRaises(AuthRejected, server.receive_auth, auth, CB)
+        self.assertRaises(LocalProtocolError, getattr, server, "key")
+
+    def test_every_key_is_compared(self) -> None:
+        """The time does not tell which of the keys it was: none is left out once one has fitted."""
+        keys = tuple(derive_key(token, "edge") for token in (TOKEN, "another", "a third"))
+        compared: list[bytes] = []
+
+        def count(key: bytes, th: bytes) -> bytes:
+            compared.append(key)
+            return client_mac(key, th)
+
+        client, server = client_end(), ServerHandshake(lambda name: keys)
+        auth = client.receive_challenge(server.receive_hello(client.hello()), CB)
+        self.patch(handshake, "client_mac", count)
+        server.receive_auth(auth, CB)
+        self.assertEqual(compared, list(keys))
+
     def test_secrets_do_not_print(self) -> None:
         """Neither end, nor the result, shows a token or a key."""
         pair = Pair()
@@ -134,7 +168,7 @@ class AttackTests(SynchronousTestCase):
     def test_unknown_name_with_every_key(self) -> None:
         """No key opens an unknown name: not the one of no bytes, not even the dummy of this very server."""
         draws = iter([bytes(16), bytes(32), b"\x07" * 32])
-        server = ServerHandshake(lambda name: None, random_bytes=lambda size: next(draws))
+        server = ServerHandshake(lambda name: (), random_bytes=lambda size: next(draws))
         hello = client_end().hello()
         challenge = server.receive_hello(hello)
         mac = client_mac(b"\x07" * 32, transcript(hello, challenge, CB))

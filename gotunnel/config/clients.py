@@ -1,0 +1,92 @@
+"""What a file says of one client of a server: its rights, and under `server.clients` its name and token too. Nothing
+here is decided; what a key leaves out is the server's."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gotunnel.config import tokens
+from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens
+from gotunnel.config.kinds import FLAG, Part, Section, count
+from gotunnel.config.paths import TokenFile
+
+__all__ = ["ClientLimitsConfig", "IdentityConfig", "RightsConfig", "same_names", "token_warnings"]
+
+
+class ClientLimitsConfig(Section):
+    """What one client may use at most, where that is not what `server.limits` says."""
+
+    mappings: Annotated[int, count(1, 65_535)] | None = Field(
+        default=None, description="its mappings; `server.limits` says it if absent"
+    )
+    legs: Annotated[int, count(1, 1_000_000)] | None = Field(
+        default=None, description="its legs; `server.limits` says it if absent"
+    )
+    visitors: Annotated[int, count(1, 1_000_000)] | None = Field(
+        default=None, description="its visitors at a time; `server.limits` says it if absent"
+    )
+    pending: Annotated[int, count(1, 1_000_000)] | None = Field(
+        default=None, description="its visitors that wait for a leg; `server.limits` says it if absent"
+    )
+
+
+class RightsConfig(Section):
+    """The rights of one client, wherever they are written."""
+
+    allow_ports: PortRules | None = Field(
+        default=None, description="ports that it may publish, instead of those of `server.allow_ports`"
+    )
+    allow_bind: BindAddresses | None = Field(
+        default=None, description="addresses of the server that its mappings may listen on; any if absent"
+    )
+    limits: ClientLimitsConfig = Field(
+        default=ClientLimitsConfig(), description="what it may use at most, where it differs from others"
+    )
+    disabled: Annotated[bool, FLAG] = Field(
+        default=False, description="keep it out; its name stays taken"
+    )
+
+
+class IdentityConfig(RightsConfig):
+    """A client with a token of its own, as a server's file has it. `token` holds one or two, also those of a file."""
+
+    name: ClientName = Field(description="the client's name; the shared `server.token` does not open it")
+    token: Tokens = Field(
+        description="its own secret, or a list of two, both valid, while one replaces the other; or `token_file`"
+    )
+    token_file: TokenFile | None = Field(
+        default=None,
+        description="file that holds its token, or two on a line each, and nothing else; only its owner may read it",
+    )
+
+
+def same_names(clients: tuple[IdentityConfig, ...]) -> list[Part]:
+    """Return a mistake for each name that stands again."""
+    first: dict[str, int] = {}
+    parts: list[Part] = []
+    for index, client in enumerate(clients):
+        if first.setdefault(client.name, index) != index:
+            what = f"{client.name} is the name of clients[{first[client.name]}] already"
+            parts.append(((index, "name"), what, "give each client a name of its own"))
+    return parts
+
+
+def token_warnings(clients: tuple[IdentityConfig, ...], shared: str | None) -> list[str]:
+    """Return a line for each token that is doubtful, or that more than one name has: `shared` is the server's."""
+    holders: dict[str, str] = {} if shared is None else {shared: "server.token"}
+    found: list[str] = []
+    for index, client in enumerate(clients):
+        for secret in dict.fromkeys(token.get_secret_value() for token in client.token):
+            key = f"server.clients[{index}].token"
+            weak = tokens.warning(secret)
+            if weak:
+                found.append(f"{key}: the token of {client.name} {weak}")
+            holder = holders.setdefault(secret, client.name)
+            if holder != client.name:
+                found.append(
+                    f"{key}: the token of {client.name} is that of {holder} too: whoever holds it can pose as both, "
+                    "and as the server to both; make another with `gotunnel token`"
+                )
+    return found

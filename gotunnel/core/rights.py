@@ -1,0 +1,60 @@
+"""What one client may do on a server, as values that cannot change. Who has which rights is for the identities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gotunnel.address import MAX_PORT
+from gotunnel.core.ports import PortSet, canonical_bind
+from gotunnel.errors import PortUnavailable
+
+__all__ = ["NO_RIGHTS", "Rights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
+
+    `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any.
+    """
+
+    allow_ports: PortSet
+    reserved: frozenset[int] = frozenset()
+    max_mappings: int = 32
+    max_legs: int = 2048
+    max_visitors: int = 2000
+    binds: frozenset[str] | None = None
+    max_pending: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.binds is not None:
+            object.__setattr__(self, "binds", frozenset(canonical_bind(bind) for bind in self.binds))
+
+    def check_port(self, bind: str, port: int) -> None:
+        """Return if the client may listen on (bind, port). Raises PortUnavailable: bad_request for what is
+        no address or port at all, reserved for the server's own ports, acl_denied for what its rights leave
+        out."""
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= MAX_PORT:
+            raise PortUnavailable("bad_request", f"a remote port must lie between 1 and {MAX_PORT}")
+        try:
+            address = canonical_bind(bind)
+        except ValueError as error:
+            raise PortUnavailable("bad_request", str(error)) from None
+        if port in self.reserved:
+            raise PortUnavailable("reserved", f"port {port} is the server's own")
+        if port not in self.allow_ports:
+            raise PortUnavailable("acl_denied", f"port {port} is not allowed; allowed: {self.allow_ports}")
+        if self.binds is not None and address not in self.binds:
+            allowed = ", ".join(sorted(bind or "all addresses" for bind in self.binds)) or "none"
+            where = address or "all addresses"
+            raise PortUnavailable("acl_denied", f"listening on {where} is not allowed; allowed: {allowed}")
+
+    def check_room(self, held: int) -> None:
+        """Return if a client that holds `held` mappings may have one more. Raises PortUnavailable, code
+        limit."""
+        if held >= self.max_mappings:
+            raise PortUnavailable("limit", f"this client may publish {self.max_mappings} mappings")
+
+
+NO_RIGHTS = Rights(PortSet(), max_mappings=0, max_legs=0, max_visitors=0, max_pending=0)
+"""Those of a client that is not known, or not any more."""

@@ -1,0 +1,80 @@
+"""The clients file of a running server: looked at twice a second, and read again when it has changed. What follows from
+it is for the hub; a file that cannot be taken changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+
+from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
+from gotunnel.errors import ConfigError, printable
+from gotunnel.logs import Logger
+
+__all__ = ["INTERVAL", "ClientsFile"]
+
+INTERVAL = 0.5
+"""Seconds between looks. A client that is revoked is to be gone within a second."""
+
+
+class ClientsFile:
+    """`taken(clients)` is called with what the file holds, whenever that has changed. It may raise ConfigError for what
+    does not fit the rest, and then nothing has changed either. `looked()` is called after every look, whatever it
+    found."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Any,
+        taken: Callable[[tuple[FileIdentity, ...]], None],
+        looked: Callable[[], None],
+    ) -> None:
+        self.path = path
+        self._taken = taken
+        self._looked = looked
+        self._seen = stamp(path)
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+
+    def read(self) -> tuple[FileIdentity, ...]:
+        """Return what the file holds now, and nothing if there is none. Raises ConfigError."""
+        # Before reading: what changes meanwhile is then seen as a change.
+        self._seen = stamp(self.path)
+        return () if self._seen is None else load_clients(self.path)
+
+    def start(self) -> None:
+        """Look at it from now on."""
+        self._looking.start(INTERVAL, now=False).addErrback(
+            lambda failure: self.log.failure("looking at the clients file", failure)
+        )
+
+    def stop(self) -> None:
+        """Look at it no more. Harmless when it was not started."""
+        if self._looking.running:
+            self._looking.stop()
+
+    def _look(self) -> None:
+        found = stamp(self.path)
+        if found != self._seen:
+            self._seen = found
+            self._read_again()
+        self._looked()
+
+    def _read_again(self) -> None:
+        try:
+            # A file that is gone could be a slip as well as a wish: it shuts nobody out, and a restart tells.
+            clients = load_clients(self.path)
+            self._taken(clients)
+        except ConfigError as error:
+            first, more = error.problems[0], len(error.problems) - 1
+            self.log.error(
+                "the clients file has changed and cannot be taken, so that clients stay as they were: {problem}{more}",
+                problem=printable(first, 600), more=f" (and {more} more)" if more else "",
+            )  # fmt: skip
+        else:
+            self.log.info("the clients file {path} has changed: {count} clients", path=printable(self.path, 400),
+                          count=len(clients))  # fmt: skip

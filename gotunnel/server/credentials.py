@@ -1,0 +1,69 @@
+"""From what the configuration and the clients file say to the table of identities. Reads no file, compares no MAC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gotunnel.config.clients import RightsConfig
+from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
+from gotunnel.config.model import ServerConfig
+from gotunnel.core.identities import Identities, Identity, SharedToken
+from gotunnel.core.ports import PortSet
+from gotunnel.core.rights import Rights
+from gotunnel.errors import ConfigError, Problem, printable
+from gotunnel.wire.handshake import derive_key
+
+__all__ = ["Credentials"]
+
+
+class Credentials:
+    """What one configuration says about clients; `table` adds what the clients file says.
+
+    `reserved` are the server's own ports, which nobody may publish.
+    """
+
+    def __init__(self, config: ServerConfig, reserved: frozenset[int]) -> None:
+        self._config = config
+        self._reserved = reserved
+        shared = config.token
+        self._others = None if shared is None else SharedToken(shared.get_secret_value(), self._rights(None))
+        self._own = [
+            Identity(
+                client.name,
+                tuple(derive_key(token.get_secret_value(), client.name) for token in client.token),
+                self._rights(client),
+                client.disabled,
+            )
+            for client in config.clients
+        ]
+
+    def table(self, file: Iterable[FileIdentity] = (), path: Path = Path(CLIENTS_FILE)) -> Identities:
+        """Return all identities, those of the clients file included, which is at `path`. Raises ConfigError."""
+        names = {identity.name for identity in self._own}
+        found = list(self._own)
+        for client in file:
+            if client.name in names:
+                what = f"the client {client.name} stands here and under server.clients too"
+                raise ConfigError([Problem(printable(path, 400), None, "", what, "remove one of the two")])
+            keys = tuple(key.get_secret_value() for key in client.keys)
+            found.append(
+                Identity(
+                    client.name, keys, self._rights(client), client.disabled, client.expires, client.one_time
+                )
+            )
+        return Identities(found, self._others)
+
+    def _rights(self, client: RightsConfig | None) -> Rights:
+        config, limits = self._config, self._config.limits
+        own = RightsConfig() if client is None else client
+        ports = config.allow_ports if own.allow_ports is None else own.allow_ports
+        return Rights(
+            PortSet.parse(ports),
+            self._reserved,
+            own.limits.mappings or limits.mappings,
+            own.limits.legs or limits.legs,
+            own.limits.visitors or limits.visitors,
+            None if own.allow_bind is None else frozenset(own.allow_bind),
+            own.limits.pending or limits.pending,
+        )

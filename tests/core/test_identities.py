@@ -1,0 +1,197 @@
+"""Tests of gotunnel.core.identities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.core import identities
+from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
+from gotunnel.core.ports import PortSet
+from gotunnel.core.rights import Rights
+from gotunnel.wire.handshake import derive_key
+
+TOKEN = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+THIRD = "0011223344556677" * 4
+RIGHTS = Rights(PortSet.parse(["1024-65535"]), reserved=frozenset({17000}))
+OWN = Rights(PortSet.parse([10250]))
+NOW = 1_800_000_000.0
+
+
+def identity(name: str, *tokens: str, **more: Any) -> Identity:
+    """Return an identity with keys of these tokens."""
+    return Identity(name, tuple(derive_key(token, name) for token in tokens), OWN, **more)
+
+
+class SharedTokenTests(SynchronousTestCase):
+    """One token for all."""
+
+    def test_key(self) -> None:
+        """The key is the handshake's, another one for each name."""
+        token = SharedToken(TOKEN, RIGHTS)
+        self.assertEqual(
+            token.key_for("edge-07"),
+            bytes.fromhex("1b0be4c6a610583fdb199456eaacd6fdc6a7c2ff7ed5cf4fd3051a3dd1a56431"),
+        )
+        self.assertNotEqual(token.key_for("edge-07"), token.key_for("edge-08"))
+        self.assertIs(token.rights, RIGHTS)
+
+    def test_cache(self) -> None:
+        """Keys are derived once while they are in use, and strangers' names do not fill the memory."""
+        derived: list[str] = []
+
+        def count(token: str, client: str) -> bytes:
+            derived.append(client)
+            return derive_key(token, client)
+
+        self.patch(identities, "derive_key", count)
+        token = SharedToken(TOKEN, RIGHTS, cached_keys=2)
+        for client in ("a", "b", "a", "c", "a", "b"):
+            self.assertEqual(token.key_for(client), derive_key(TOKEN, client))
+        # "c" pushed out "b", which was used less recently than "a".
+        self.assertEqual(derived, ["a", "b", "c", "b"])
+
+    def test_warns_once(self) -> None:
+        """A second name that proves the token is reported, once; a mere hello is not."""
+        token = SharedToken(TOKEN, RIGHTS)
+        for client in ("x", "y", "z"):
+            token.key_for(client)
+        reports = [token.authenticated(client) for client in ("a", "a", "b", "a", "c", "b")]
+        self.assertEqual(reports, [False, False, True, False, False, False])
+
+    def test_no_secret_in_repr(self) -> None:
+        """A token does not print."""
+        for value in (SharedToken(TOKEN, RIGHTS), identity("a", TOKEN), Identities([identity("a", TOKEN)])):
+            shown = repr(value) + str(value)
+            self.assertNotIn(TOKEN[:16], shown)
+            self.assertNotIn(repr(derive_key(TOKEN, "a"))[2:-1], shown)
+
+
+class IdentityTests(SynchronousTestCase):
+    """One name, and whether it may come in."""
+
+    def test_shut(self) -> None:
+        """Disabled, revoked and expired each say so; the very second of the expiry is out already."""
+        good = identity("a", TOKEN, expires=NOW)
+        self.assertIsNone(good.shut(NOW - 0.001))
+        self.assertEqual(good.shut(NOW), "it has expired")
+        self.assertEqual(replace(good, disabled=True).shut(0), "it is disabled")
+        for keyless in (identity("a"), identity("a", disabled=True)):
+            self.assertEqual(keyless.shut(0), "it is revoked")
+
+
+class IdentitiesTests(SynchronousTestCase):
+    """The table."""
+
+    def test_own_comes_first(self) -> None:
+        """A name with its own token has its own rights, and the shared token does not open it."""
+        table = Identities([identity("worker-1", OTHER)], SharedToken(TOKEN, RIGHTS))
+        self.assertIn(derive_key(OTHER, "worker-1"), table.keys_for("worker-1", NOW))
+        self.assertNotIn(derive_key(TOKEN, "worker-1"), table.keys_for("worker-1", NOW))
+        self.assertIs(table.rights_for("worker-1", NOW), OWN)
+        self.assertIn(derive_key(TOKEN, "worker-2"), table.keys_for("worker-2", NOW))
+        self.assertIs(table.rights_for("worker-2", NOW), RIGHTS)
+
+    def test_shut_names(self) -> None:
+        """No token opens a name whose identity is disabled, revoked or expired, the shared one neither."""
+        shut = [
+            identity("disabled", OTHER, disabled=True),
+            identity("revoked"),
+            identity("expired", OTHER, expires=NOW),
+        ]
+        table = Identities(shut, SharedToken(TOKEN, RIGHTS))
+        for each in shut:
+            keys = table.keys_for(each.name, NOW)
+            for token in (OTHER, TOKEN):
+                self.assertNotIn(derive_key(token, each.name), keys)
+                self.assertEqual(table.shut_out(each.name, derive_key(token, each.name), NOW), each.shut(NOW))
+            self.assertIsNone(table.rights_for(each.name, NOW))
+        self.assertIn(derive_key(OTHER, "expired"), table.keys_for("expired", NOW - 1))
+
+    def test_unknown(self) -> None:
+        """Without a shared token an unknown name has neither key nor rights."""
+        table = Identities([identity("worker-1", OTHER)])
+        self.assertIsNone(table.rights_for("worker-2", NOW))
+        self.assertFalse(table.authenticated("worker-2"))
+        self.assertIsNotNone(table.shut_out("worker-2", derive_key(OTHER, "worker-2"), NOW))
+        self.assertIsNone(table.identity("worker-2"))
+
+    def test_as_many_keys_for_all(self) -> None:
+        """Whatever a name is, there are KEYS keys for it, so that as many are compared; what fills them up is no
+        token's, and differs from table to table."""
+        own = [
+            identity("one", OTHER),
+            identity("two", OTHER, TOKEN),
+            identity("disabled", OTHER, disabled=True),
+            identity("expired", OTHER, expires=NOW),
+            identity("revoked"),
+        ]
+        for others in (None, SharedToken(TOKEN, RIGHTS)):
+            table, again = Identities(own, others), Identities(own, others)
+            for name in ("one", "two", "disabled", "expired", "revoked", "unknown"):
+                keys = table.keys_for(name, NOW)
+                self.assertEqual(([len(key) for key in keys], len(set(keys))), ([32] * KEYS, KEYS), name)
+            unknown = table.keys_for("unknown", NOW), again.keys_for("unknown", NOW)
+            common = {derive_key(TOKEN, "unknown")} if others else set()
+            self.assertEqual(set(unknown[0]) & set(unknown[1]), common)
+
+    def test_as_much_work_for_all(self) -> None:
+        """Listed or not, the shared token's key is looked for just as often: deriving takes time that could be seen."""
+        derived: list[str] = []
+
+        def count(token: str, client: str) -> bytes:
+            derived.append(client)
+            return derive_key(token, client)
+
+        own = [identity("listed", OTHER), identity("shut", OTHER, disabled=True)]
+        shared = SharedToken(TOKEN, RIGHTS, cached_keys=1)
+        table = Identities(own, shared)
+        shared.key_for("the cache holds this name only")
+        self.patch(identities, "derive_key", count)
+        for name in ("listed", "shut", "unknown"):
+            table.keys_for(name, NOW)
+        self.assertEqual(derived, ["listed", "shut", "unknown"])
+
+    def test_rotation(self) -> None:
+        """Two tokens let in; a session of one that is not valid any more may not go on, the other's may."""
+        both = Identities([identity("a", TOKEN, OTHER)])
+        new = Identities([identity("a", OTHER)])
+        for token in (TOKEN, OTHER):
+            self.assertIn(derive_key(token, "a"), both.keys_for("a", NOW))
+            self.assertIsNone(both.shut_out("a", derive_key(token, "a"), NOW))
+        self.assertIsNone(new.shut_out("a", derive_key(OTHER, "a"), NOW))
+        self.assertEqual(new.shut_out("a", derive_key(TOKEN, "a"), NOW), "its token is not valid any more")
+
+    def test_shared_session_of_a_name_that_is_listed_now(self) -> None:
+        """A session that the shared token opened may not go on once its name has an identity, nor without that
+        token."""
+        shared, other, key = SharedToken(TOKEN, RIGHTS), SharedToken(OTHER, RIGHTS), derive_key(TOKEN, "a")
+        self.assertIsNone(Identities([], shared).shut_out("a", key, NOW))
+        for table in (Identities([identity("a", OTHER)], shared), Identities(), Identities([], other)):
+            self.assertIsNotNone(table.shut_out("a", key, NOW))
+
+    def test_refused(self) -> None:
+        """A name that stands twice, and three keys, are bugs of the caller."""
+        self.assertRaises(ValueError, Identities, [identity("a", TOKEN), identity("a", OTHER)])
+        self.assertRaises(ValueError, Identities, [identity("a", TOKEN, OTHER, THIRD)])
+
+    def test_common_tokens(self) -> None:
+        """Names whose own token is the shared one are named."""
+        own = [identity("a", OTHER), identity("b", OTHER, TOKEN), identity("c")]
+        self.assertEqual(Identities(own).names_with_common_token, frozenset())
+        self.assertEqual(Identities(own, SharedToken(TOKEN, RIGHTS)).names_with_common_token, {"b"})
+
+    def test_next_expiry(self) -> None:
+        """The next one that is still to come."""
+        own = [identity("a", OTHER), identity("b", OTHER, expires=NOW + 5), identity("c", OTHER, expires=NOW)]
+        table = Identities(own)
+        self.assertEqual([table.next_expiry(at) for at in (0, NOW, NOW + 5)], [NOW, NOW + 5, None])
+
+    def test_authenticated(self) -> None:
+        """Only names that used the shared token count as its names."""
+        table = Identities([identity("worker-1", OTHER)], SharedToken(TOKEN, RIGHTS))
+        reports = [table.authenticated(client) for client in ("worker-1", "a", "worker-1", "b")]
+        self.assertEqual(reports, [False, False, False, True])
