@@ -93,7 +93,7 @@ async def connected_pair(state: Path | None, own_tls: tuple[bool, bool] = (False
     ends = Ready(), Ready()
     accepting, connecting = (_Once(end) for end in ends)
     if state is not None:
-        accepting = TLSMemoryBIOFactory(own_server_tls(state).options, False, accepting, clock)
+        accepting = TLSMemoryBIOFactory(own_server_tls(state).creator, False, accepting, clock)
         connecting = TLSMemoryBIOFactory(client_creator(None, "server"), True, connecting, clock)
         if own_tls[0]:
             context = server_leg_context(state / OWN_FILE, state / OWN_FILE)

@@ -41,6 +41,7 @@ WORDS: Mapping[tuple[object, ...], str] = {
     ("server_addr",): "--server",
     ("token",): VARIABLE,
     ("tls", "ca"): "--tls-ca",
+    ("tls", "pin"): "--pin",
     ("mappings", 0, "local"): "PORT",
     ("mappings", 0, "remote"): "--remote",
 }
@@ -57,6 +58,7 @@ class Wish:
     name: str | None = None
     tls_ca: str | None = None
     plain: bool = False
+    pin: str | None = None
 
 
 def client_config(wish: Wish, token: str) -> ClientConfig:
@@ -73,6 +75,8 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
     }
     if wish.tls_ca is not None:
         section["tls"]["ca"] = os.path.abspath(wish.tls_ca)
+    if wish.pin is not None:
+        section["tls"]["pin"] = wish.pin
     try:
         return ClientConfig.model_validate(section)
     except ValidationError as error:

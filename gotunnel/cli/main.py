@@ -34,6 +34,22 @@ def token() -> None:
 
 
 @main.command()
+@click.argument("server", metavar="[HOST:PORT]", required=False)
+@click.option("-c", "--config", metavar="FILE", help="The server's configuration (default: config.yaml).")
+@click.option("--cert", metavar="FILE", type=click.Path(), help="A certificate in PEM.")
+@click.option("--state", metavar="DIR", help="The server's folder for state, where it keeps its own certificate.")
+def pin(server: str | None, config: str | None, cert: str | None, state: str | None) -> None:
+    """Print the pin of a server's key, for `client.tls.pin`.
+
+    On the server: of what its configuration names, or of its own certificate, which is made if there is none. From
+    elsewhere: HOST:PORT, of what that server shows now, unchecked.
+    """
+    from gotunnel.cli.pin import print_pin
+
+    print_pin(server, config, cert, state)
+
+
+@main.command()
 def version() -> None:
     """Print the versions to name in a bug report."""
     import platform
@@ -57,6 +73,7 @@ def version() -> None:
 @click.option(
     "--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM)."
 )
+@click.option("--pin", metavar="PIN", help="Accept only a server with this key, as `gotunnel pin` prints it there.")
 @click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
 @click.option("--state", metavar="DIR", help="The folder for state.")
 @click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True)
@@ -66,6 +83,7 @@ def expose(
     remote: str | None,
     name: str | None,
     tls_ca: str | None,
+    pin: str | None,
     plain: bool,
     state: str | None,
     log_format: str,
@@ -77,6 +95,6 @@ def expose(
     """
     from gotunnel.cli.expose import Wish, expose_port
 
-    if plain and tls_ca:
-        raise click.UsageError("--plain and --tls-ca contradict each other")
-    expose_port(Wish(local, server, remote, name, tls_ca, plain), state, log_format)
+    if plain and (tls_ca or pin):
+        raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
+    expose_port(Wish(local, server, remote, name, tls_ca, plain, pin), state, log_format)

@@ -9,13 +9,12 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
 from gotunnel.config.model import ClientConfig
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.dialer import ServerPath
-from gotunnel.net.legtls import client_leg_tls
-from gotunnel.net.tls import client_creator
 
 __all__ = ["ClientService", "make_client"]
 
@@ -26,26 +25,29 @@ class ClientService(Service):
     log = Logger()
 
     def __init__(self, config: ClientConfig, reactor: Any) -> None:
-        tls = config.tls
         self._config = config
         self._relay = choose_relay(config.relay, reactor, config.dial_timeout)
-        creator, legs = None, None
-        if tls.mode != "off":
-            name = tls.server_name or config.server_addr.host
-            creator = client_creator(tls.ca, name)
-            legs = client_leg_tls(tls.ca, name) if self._relay.own_tls else None
-        path = ServerPath(reactor, config.server_addr, creator, legs)
+        self._identity: ClientIdentity | None = None
+        path = ServerPath(reactor, config.server_addr, None)
+        if config.tls.mode != "off":
+            self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
+            path = ServerPath(reactor, config.server_addr, self._identity.tls.creator, self._identity.tls.legs)
+            self._identity.changed = lambda tls: path.use(tls.creator, tls.legs)
         # Random per process: it tells a restart from two clients that share one name.
         self.link = Link(config, reactor, self._relay, path, secrets.token_bytes(16))
 
     def startService(self) -> None:
         """Connect, now and for ever."""
         super().startService()
+        if self._identity is not None:
+            self._identity.start()
         self.link.start()
 
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut, and the server is left."""
         super().stopService()
+        if self._identity is not None:
+            self._identity.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

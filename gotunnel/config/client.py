@@ -20,7 +20,17 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import Part, Section, seconds, several, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import ReadableFile, TokenFile
-from gotunnel.config.server import LEVEL, RELAY, RELAY_WORDS, TLS_MODE, LogLevel, RelayName, TlsMode
+from gotunnel.config.pins import Pins
+from gotunnel.config.server import (
+    LEVEL,
+    RELAY,
+    RELAY_WORDS,
+    TLS_MODE,
+    LogLevel,
+    RelayName,
+    TlsMode,
+    belongs_to_cert,
+)
 
 __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 
@@ -42,6 +52,30 @@ class TlsClientConfig(Section):
         default=None,
         description="name that the server's certificate must have; the host of `server_addr` if absent",
     )
+    pin: Pins = Field(
+        default=(),
+        description="pins of the server's key, as `gotunnel pin` prints them; any one of them will do. Without `ca`, "
+        "name and dates of the certificate do not matter then",
+    )
+    cert: ReadableFile | None = Field(
+        default=None,
+        description="this client's own certificate chain in PEM, for a server with `client_ca`",
+    )
+    key: ReadableFile | None = Field(
+        default=None, validate_default=True, description="private key of `cert`, in PEM"
+    )
+
+    @field_validator("pin")
+    @classmethod
+    def _needs_tls(cls, pin: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if pin and info.data.get("mode") == "off":
+            raise wrong("pins a key where mode: off shows none", "set mode: required, or remove pin")
+        return pin
+
+    @field_validator("key")
+    @classmethod
+    def _belongs_to_cert(cls, key: object, info: ValidationInfo) -> object:
+        return belongs_to_cert(key, info)
 
 
 class ClientConfig(Section):
@@ -125,7 +159,11 @@ class ClientConfig(Section):
     def warnings(self) -> list[str]:
         """What is accepted and still doubtful, one line each, without the file's name."""
         weak = tokens.warning(self.token.get_secret_value())
-        return [f"client.token: the token {weak}"] if weak else []
+        found = [f"client.token: the token {weak}"] if weak else []
+        if self.tls.mode == "off":
+            unused = [key for key in ("ca", "cert") if getattr(self.tls, key) is not None]
+            found += [f"client.tls.{key}: is not used, since client.tls.mode is off" for key in unused]
+        return found
 
 
 def _with(error: ValidationError, parts: list[Part]) -> ValidationError:

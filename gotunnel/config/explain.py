@@ -32,9 +32,9 @@ def _server(server: ServerConfig) -> list[str]:
 def _server_tls(server: ServerConfig) -> str:
     if server.tls.mode == "off":
         return "without TLS: whoever is on the path can read what travels"
-    if server.tls.cert is None:
-        return "with TLS and a certificate of its own making"
-    return f"with TLS and the certificate {server.tls.cert}"
+    own = "a certificate of its own making" if server.tls.cert is None else f"the certificate {server.tls.cert}"
+    ca = server.tls.client_ca
+    return f"with TLS and {own}" + (f"; clients need a certificate that {ca} has signed" if ca else "")
 
 
 def _client(client: ClientConfig) -> list[str]:
@@ -50,12 +50,14 @@ def _client(client: ClientConfig) -> list[str]:
 def _client_tls(client: ClientConfig) -> str:
     if client.tls.mode == "off":
         return "without TLS: whoever is on the path can read what travels"
-    if client.tls.ca is None:
-        return "with TLS; the token proves the server"
-    name = client.tls.server_name or client.server_addr.host
-    return (
-        f"with TLS; the token and a certificate for {name} that {client.tls.ca} has signed prove the server"
-    )
+    tls, proofs = client.tls, ["the token"]
+    if tls.ca is not None:
+        proofs.append(f"a certificate for {tls.server_name or client.server_addr.host} that {tls.ca} has signed")
+    if tls.pin:
+        proofs.append(f"its key ({' or '.join(tls.pin)})")
+    shown = f"; this client shows {tls.cert}" if tls.cert else ""
+    proves = "proves" if len(proofs) == 1 else "prove"
+    return f"with TLS; {' and '.join(proofs)} {proves} the server{shown}"
 
 
 def _mapping(mapping: MappingConfig) -> str:

@@ -14,13 +14,30 @@ from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
 
-__all__ = ["LEVEL", "TLS_MODE", "LogLevel", "ServerConfig", "TlsMode", "TlsServerConfig"]
+__all__ = [
+    "LEVEL",
+    "TLS_MODE",
+    "LogLevel",
+    "ServerConfig",
+    "TlsMode",
+    "TlsServerConfig",
+    "belongs_to_cert",
+]
 
 LEVEL = choice("debug", "info", "warn", "error")
 TLS_MODE = choice("required", "off")
 
 LogLevel = Literal["debug", "info", "warn", "error"]
 TlsMode = Literal["required", "off"]
+
+
+def belongs_to_cert(key: object, info: ValidationInfo) -> object:
+    """Return `key` if it stands with `cert` or both are absent. Raises the error of `wrong`."""
+    if key is None and info.data.get("cert") is not None:
+        raise wrong("is missing beside cert", "add key: with the private key of that certificate")
+    if key is not None and "cert" in info.data and info.data["cert"] is None:
+        raise wrong("stands without cert", "add cert: with the certificate of that key")
+    return key
 
 
 class TlsServerConfig(Section):
@@ -39,14 +56,23 @@ class TlsServerConfig(Section):
         default=None, validate_default=True, description="private key of `cert`, in PEM"
     )
 
+    client_ca: ReadableFile | None = Field(
+        default=None,
+        description="certificates in PEM, one of which must have signed that of every client; the client's name must "
+        "stand in it as a DNS name. Absent: clients need no certificate",
+    )
+
+    @field_validator("client_ca")
+    @classmethod
+    def _needs_tls(cls, client_ca: object, info: ValidationInfo) -> object:
+        if client_ca is not None and info.data.get("mode") == "off":
+            raise wrong("asks for certificates where mode: off takes none", "set mode: required, or remove client_ca")
+        return client_ca
+
     @field_validator("key")
     @classmethod
     def _belongs_to_cert(cls, key: object, info: ValidationInfo) -> object:
-        if key is None and info.data.get("cert") is not None:
-            raise wrong("is missing beside cert", "add key: with the private key of that certificate")
-        if key is not None and "cert" in info.data and info.data["cert"] is None:
-            raise wrong("stands without cert", "add cert: with the certificate of that key")
-        return key
+        return belongs_to_cert(key, info)
 
 
 RelayName = Literal["auto", "portable", "fast"]

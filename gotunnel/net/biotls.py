@@ -22,7 +22,9 @@ READ = 65536
 class BioTls(Protocol):
     """The protocol of a TCP transport and the transport of `wrapped`, for the time of a leg's handshake.
 
-    `verify(session)` is called once TLS is up and may raise RemoteProtocolError: then `wrapped` never speaks.
+    `verify(session)` is called once TLS is up and may raise RemoteProtocolError: then `wrapped` never speaks, and the
+    other end does not get our certificate either. `chain_problem(code)` says what OpenSSL's verdict on the other end's
+    chain means.
     """
 
     transport: Any
@@ -35,6 +37,7 @@ class BioTls(Protocol):
         server_side: bool,
         server_name: str | None = None,
         verify: Callable[[ssl.SSLObject], None] | None = None,
+        chain_problem: Callable[[int], str] | None = None,
     ) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
@@ -43,6 +46,7 @@ class BioTls(Protocol):
         """Set by whoever takes the session over: nothing is read for `wrapped` any more."""
         self._wrapped = wrapped
         self._verify = verify
+        self._chain_problem = chain_problem
         self._up = False
         self._early: list[bytes] = []  # written before TLS is up
         self._closing = False
@@ -127,11 +131,14 @@ class BioTls(Protocol):
         except ssl.SSLZeroReturnError:
             self.transport.loseConnection()
         except ssl.SSLCertVerificationError as bad:
-            self._break(f"TLS: the certificate is refused: {bad.verify_message}")
+            known = self._chain_problem
+            said = bad.verify_message if known is None else known(bad.verify_code)
+            self._break(f"its certificate {said}")
         except ssl.SSLError as bad:
             self._break(f"TLS: {bad.reason or bad}")
         except RemoteProtocolError as bad:
-            self._break(bad.reason)
+            self._broken = bad.reason
+            self.transport.abortConnection()
 
     def _break(self, reason: str) -> None:
         self._broken = reason

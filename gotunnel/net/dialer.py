@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -18,6 +18,8 @@ from gotunnel.net.biotls import BioTls
 from gotunnel.net.greeting import Greeted, Greeting
 from gotunnel.net.legtls import LegTls
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.tls import ClientCreator
+from gotunnel.net.trust import server_name_of
 
 __all__ = ["ServerPath", "Unreachable"]
 
@@ -34,13 +36,17 @@ class ServerPath:
         self,
         reactor: Any,
         address: HostPort,
-        tls: IOpenSSLClientConnectionCreator | None,
+        tls: ClientCreator | None,
         legs: LegTls | None = None,
     ) -> None:
         self.address = address
         self._reactor = reactor
         self._tls = tls
         self._legs = legs
+
+    def use(self, tls: ClientCreator, legs: LegTls | None) -> None:
+        """Make connections with these from now on: files have changed."""
+        self._tls, self._legs = tls, legs
 
     @property
     def encrypted(self) -> bool:
@@ -57,17 +63,22 @@ class ServerPath:
         return await self._greet(greeting, greeting, timeout, self._tls)
 
     async def greet_leg(self, greeting: Greeting, timeout: float, *, plain: bool, sni: str | None) -> Greeted:
-        """The same for a leg. `plain` keeps it outside TLS, `sni` is the server name that routes it."""
+        """The same for a leg. `plain` keeps it outside TLS, `sni` is the server name that routes it and nothing else:
+        what the certificate must be for is in the client's own file."""
         if plain or self._tls is None:
             return await self._greet(greeting, greeting, timeout, None)
+        sni = None if sni is None else server_name_of(sni)  # the server's word, and not each can be sent
         if self._legs is None:
-            return await self._greet(greeting, greeting, timeout, self._tls)
+            return await self._greet(greeting, greeting, timeout, self._tls.routed(sni))
         legs = self._legs
-        wrapped = BioTls(legs.context, greeting, server_side=False, server_name=sni, verify=legs.verify)
+        wrapped = BioTls(
+            legs.context, greeting, server_side=False, server_name=sni or legs.sni, verify=legs.verify,
+            chain_problem=legs.chain_problem,
+        )  # fmt: skip
         return await self._greet(wrapped, greeting, timeout, None)
 
     async def _greet(
-        self, first: Protocol, greeting: Greeting, timeout: float, tls: IOpenSSLClientConnectionCreator | None
+        self, first: Protocol, greeting: Greeting, timeout: float, tls: ClientCreator | None
     ) -> Greeted:
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
             self._reactor, self.address.host, self.address.port, timeout=timeout

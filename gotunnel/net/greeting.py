@@ -16,8 +16,8 @@ from zope.interface import implementer
 
 from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
 from gotunnel.net.biotls import BioTls
-from gotunnel.net.legtls import leg_binding
 from gotunnel.net.tls import exporter_binding
+from gotunnel.net.tlspeer import leg_binding, tls_words
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
 from gotunnel.wire.messages import Error, Leg, LegOk, decode, encode
@@ -65,12 +65,15 @@ class Greeting(Protocol):
             self._fail(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if isinstance(reason.value, GotunnelError):
+        words = tls_words(reason)
+        if words is not None:
+            self._fail(RemoteProtocolError(words, "tls"))
+        elif isinstance(reason.value, GotunnelError):
             self._fail(reason.value)  # the certificate is refused
         elif reason.check(ConnectionDone):
             self._fail(RemoteProtocolError("the server closed the connection during the handshake", "closed"))
         else:
-            self._fail(RemoteProtocolError(f"the connection broke: {_said(reason)}", "closed"))
+            self._fail(RemoteProtocolError(f"the connection broke: {reason.getErrorMessage()}", "closed"))
 
     def _first(self) -> bytes:
         raise NotImplementedError
@@ -180,11 +183,3 @@ class LegGreeting(Greeting):
             raise AuthRejected("bad_server_mac", "the server did not prove itself on a leg; somebody may be in between")
         self._succeed(None)
 
-
-def _said(reason: Failure) -> str:
-    """Return what broke a connection in words: OpenSSL's errors are lists of triples."""
-    arguments = reason.value.args if reason.value is not None else ()
-    triples = arguments[0] if arguments and isinstance(arguments[0], list) else None
-    if triples:
-        return "TLS: " + ", ".join(str(triple[-1]) for triple in triples)
-    return reason.getErrorMessage()

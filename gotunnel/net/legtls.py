@@ -1,77 +1,88 @@
-"""What legs on `net.biotls` need of TLS: contexts for both ends, and the certificate that a leg is bound to. The same
-rules as in `net.tls` hold: without a CA the token proves the server, with one its certificate must be verified too."""
+"""What legs on `net.biotls` need of TLS: contexts for both ends, on the standard library's `ssl`. The same rules as in
+`net.tls` hold: without a CA and a pin the token proves the server, with one its certificate must fit, too."""
 
 from __future__ import annotations
 
-import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
-from service_identity.cryptography import extract_patterns
-from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
-from twisted.internet.abstract import isIPAddress, isIPv6Address
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gotunnel.errors import RemoteProtocolError
-from gotunnel.net.biotls import BioTls
-from gotunnel.net.tls import TlsFilesError, peer_leg_binding
+from gotunnel.net.certificates import KeyPair, TlsFilesError
+from gotunnel.net.trust import CLIENT, CLIENT_CA, chain_problem, load_trust
 
-__all__ = ["LegTls", "client_leg_tls", "leg_binding", "server_leg_context"]
+__all__ = ["LegTls", "client_leg_tls", "client_refused", "server_leg_context"]
 
 
 @dataclass(frozen=True, slots=True)
 class LegTls:
-    """What a client needs. `verify(session)` raises RemoteProtocolError for a certificate that is not the server's; it
-    is None where the token alone proves the server."""
+    """What a client needs. `verify(session)` raises RemoteProtocolError for a certificate that is not the server's, and
+    `chain_problem(code)` says what OpenSSL's verdict on its chain means; `sni` is the name that is sent where the
+    server gave none for its legs."""
 
     context: ssl.SSLContext
     verify: Callable[[ssl.SSLObject], None] | None
+    chain_problem: Callable[[int], str]
+    sni: str | None = None
 
 
-def server_leg_context(cert: Path, key: Path) -> ssl.SSLContext:
-    """Return the server's context, from the same PEM files as that of its control connections. Raises TlsFilesError."""
+def server_leg_context(cert: Path, key: Path, authorities: Iterable[x509.Certificate] = ()) -> ssl.SSLContext:
+    """Return the server's context, from the same PEM files as that of its control connections. With authorities a
+    client must show a certificate that one of them has issued. Raises TlsFilesError."""
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # no leg resumes a TLS session
-    try:
-        context.load_cert_chain(cert, key)
-    except OSError as failed:  # ssl.SSLError is one
-        raise TlsFilesError(f"{cert}: {failed.strerror or failed}") from None
+    _load(context, cert, key)
+    if _trust(context, authorities):
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def client_leg_tls(ca: Path | None, verify_name: str) -> LegTls:
-    """Return what makes a client's legs. With `ca` (PEM file) the certificate must be issued by it for `verify_name`.
-    Raises TlsFilesError."""
+def client_leg_tls(
+    ca: Path | None, verify_name: str, *, pins: Iterable[str] = (), pair: KeyPair | None = None, sni: str | None = None
+) -> LegTls:
+    """Return what makes a client's legs, of the same as `net.tls.client_creator`. Raises TlsFilesError."""
+    trust = load_trust(ca, verify_name, pins)
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is None:
+    if not _trust(context, trust.authorities):
         context.verify_mode = ssl.CERT_NONE
-        return LegTls(context, None)
-    try:
-        context.load_verify_locations(ca)
-    except OSError as failed:
-        raise TlsFilesError(f"{ca}: {failed.strerror or 'there is no PEM certificate in it'}") from None
-    is_address = isIPAddress(verify_name) or isIPv6Address(verify_name)
-    service: ServiceID = IPAddress_ID(verify_name) if is_address else DNS_ID(verify_name)
+    if pair is not None:
+        _load(context, pair.certificate_file, pair.key_file)
+        pair.check_unchanged()
 
     def verify(session: ssl.SSLObject) -> None:
         # The server name that is sent routes the leg; the one that is checked is that of the client's own file.
-        certificate = x509.load_der_x509_certificate(session.getpeercert(True) or b"")
         try:
-            verify_service_identity(extract_patterns(certificate), [service], [])
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not verified
-            raise RemoteProtocolError(f"TLS: its certificate is not for {verify_name}", "tls") from None
+            problem = trust.problem(x509.load_der_x509_certificate(session.getpeercert(True) or b""))
+        except ValueError:
+            problem = "cannot be read"
+        if problem is not None:
+            raise RemoteProtocolError(f"its certificate {problem}", "tls")
 
-    return LegTls(context, verify)
+    return LegTls(context, None if trust.anybody else verify, trust.chain_problem, sni)
 
 
-def leg_binding(transport: Any) -> bytes:
-    """Return CB of a leg at the client, whichever TLS it runs on (protocol, section 5)."""
-    if isinstance(transport, BioTls):
-        return hashlib.sha256(transport.session.getpeercert(True) or b"").digest()
-    return peer_leg_binding(transport)
+def client_refused(code: int) -> str:
+    """Return what OpenSSL's verdict on the chain of a client means."""
+    return chain_problem(code, CLIENT_CA, CLIENT)
+
+
+def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> bool:
+    pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
+    if pem:
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    return bool(pem)
+
+
+def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    try:
+        # An empty pass phrase: OpenSSL is never to ask the terminal for one.
+        context.load_cert_chain(cert, key, password="")
+    except OSError as failed:  # ssl.SSLError is one
+        raise TlsFilesError(f"{cert}: {failed.strerror or failed}") from None
 
 
 def _context(protocol: int) -> ssl.SSLContext:

@@ -16,8 +16,10 @@ from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.control import ControlConnection, send_and_close
-from gotunnel.net.tls import exporter_binding, is_tls_failure
+from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
+from gotunnel.net.tlspeer import client_refusal, peer_certificate
 from gotunnel.net.transports import hand_over
+from gotunnel.net.trust import client_name_problem
 from gotunnel.server.session import ServerSession
 from gotunnel.wire import strictjson
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
@@ -53,10 +55,10 @@ class ServerGreeting(Protocol):
 
     transport: Any
 
-    def __init__(self, hub: Hub, door: Door, *, encrypted: bool) -> None:
+    def __init__(self, hub: Hub, door: Door, tls: ServerTls | None) -> None:
         self._hub = hub
         self._door = door
-        self._encrypted = encrypted
+        self._tls = tls  # what this connection runs in, which may be no longer the hub's
         self._decoder = FrameDecoder(LIMIT_BEFORE_AUTH)
         self._handshake: ServerHandshake | None = None
         self._number = 0
@@ -86,6 +88,9 @@ class ServerGreeting(Protocol):
         """Gone before it was known. To leave costs nothing: whoever stops in the middle closes his connections."""
         if not self._over and is_tls_failure(reason):
             self._door.charge(Offence.NO_AUTH)
+            problem = client_refusal(self.transport, reason)
+            if problem is not None:
+                self._door.say("certificate", "{address} was refused: {problem}", problem=printable(problem, 256))
         self._over = True
         self._door.leave()
         if self._closing is not None and self._closing.active():
@@ -114,15 +119,24 @@ class ServerGreeting(Protocol):
         if self._door.legs_only:
             self._turn_out()
             return
-        if self._hub.tls is not None and not self._encrypted:
+        if self._hub.tls is not None and self._tls is None:
             raise RemoteProtocolError("this server wants TLS (client.tls.mode: required)", "tls_required")
         if isinstance(self.transport, BioTls):
             # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
         self._handshake = ServerHandshake(self._hub.keys_for)
         challenge = self._handshake.receive_hello(payload)
+        self._check_certificate(self._handshake.hello.client)
         self._number = self._hub.sessions.next_number()
         self.transport.write(encode_frame(challenge))
+
+    def _check_certificate(self, client: str) -> None:
+        """Where clients need a certificate, raise AuthRejected if the one of this connection is not this client's."""
+        if self._tls is None or not self._tls.asks_clients:
+            return
+        problem = client_name_problem(peer_certificate(self.transport), client)
+        if problem is not None:
+            raise AuthRejected("auth_failed", problem, RETRY_AFTER_AUTH)
 
     def _auth(self, payload: bytes, handshake: ServerHandshake) -> None:
         if self._door.refused:  # guesses side by side are not worth more than one after the other
@@ -189,21 +203,22 @@ class ServerGreeting(Protocol):
 
     def _leg(self, leg: Leg) -> None:
         hub = self._hub
-        if hub.tls is not None and not self._encrypted and not hub.plain_legs:
+        if hub.tls is not None and self._tls is None and not hub.plain_legs:
             raise RemoteProtocolError("this server wants legs inside TLS", "tls_required")
         record = hub.sessions.by_sid(leg.sid)
         if record is None or record.session.over:
             self._refuse(Error("no_session", "the session of this leg is over"))
             return
         session = record.session
-        binding = hub.tls.leg_binding if self._encrypted and hub.tls is not None else NO_BINDING
+        binding = NO_BINDING if self._tls is None else self._tls.leg_binding
         if not same(leg.mac, leg_client_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)):
             raise RemoteProtocolError("the leg does not belong to its session", "auth_failed")
+        self._check_certificate(session.peer.name)
         if leg.purpose != "reverse":
             raise RemoteProtocolError("this server has no forward mappings", "unsupported")
         if not session.seqs.accept(leg.seq):
             raise RemoteProtocolError("this leg was seen before", "auth_failed")
-        plain = hub.tls is not None and not self._encrypted
+        plain = hub.tls is not None and self._tls is None
         if not session.room_for_leg:
             self._refuse(Error("limit", "this client has as many legs as it may"))
             return

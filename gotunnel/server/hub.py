@@ -134,6 +134,10 @@ class Hub:
             more = f" ({suppressed} more like this were not logged)" if suppressed else ""
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
+    def use_tls(self, tls: ServerTls) -> None:
+        """Begin connections with another certificate from now on; those that are there keep theirs."""
+        self.tls = tls
+
     # Sessions.
 
     def begin(self, session: ServerSession, name: str, instance: bytes, number: int, decision: Decision) -> None:

@@ -18,6 +18,7 @@ from gotunnel.core.sources import source_of
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.legtls import client_refused
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.sockets import set_nodelay
 from gotunnel.net.tls import ServerTls
@@ -31,6 +32,8 @@ __all__ = ["Door", "Reception"]
 
 TLS_HELLO = 0x16
 PLAIN_FRAME = 0x00
+NO_TLS = b"\x15\x03\x03\x00\x02\x02\x46"
+"""A fatal alert protocol_version (RFC 8446, 5.1 and 6.2)."""
 
 
 class Reception(ServerFactory):
@@ -121,6 +124,7 @@ class Door(Protocol):
         self._ticket: Ticket | None = None
         self._inside = False
         self._first = b""  # of a TLS connection that has not told yet where it wants to go
+        self._told = False
         self._deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -136,18 +140,29 @@ class Door(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """The first bytes."""
+        if self._told:
+            return
         data = self._first + data
         first, tls = data[0], self._hub.tls
         if first == TLS_HELLO and tls is not None:
             self._route_tls(tls, data)
         elif first == PLAIN_FRAME:
-            hand_over(self.transport, ServerGreeting(self._hub, self, encrypted=False), data)
+            hand_over(self.transport, ServerGreeting(self._hub, self, None), data)
+        elif first == TLS_HELLO:
+            self._refuse_tls()
         else:
-            if first == TLS_HELLO:
-                self.say("tls_off", "{address} speaks TLS, and server.tls.mode is off: closed")
-            else:
-                self.charge(Offence.NO_AUTH)
+            self.charge(Offence.NO_AUTH)
             self.turn_out()
+
+    def _refuse_tls(self) -> None:
+        """Say so at both ends: an alert is all that a TLS client understands."""
+        self._told = True
+        self.say(
+            "tls_off",
+            "{address} speaks TLS, and server.tls.mode is off: closed; both files must have the same tls.mode",
+        )
+        self.transport.write(NO_TLS)
+        self.transport.loseConnection()
 
     def _route_tls(self, tls: ServerTls, data: bytes) -> None:
         """Start TLS. By the name that it asks for a leg is told from a control connection, where the two use different
@@ -156,13 +171,13 @@ class Door(Protocol):
         if not known:
             self._first = data
             return
-        greeting = ServerGreeting(self._hub, self, encrypted=True)
+        greeting = ServerGreeting(self._hub, self, tls)
         session: Any
         if tls.leg_context is not None and name == LEG_SNI:
-            session = BioTls(tls.leg_context, greeting, server_side=True)
+            session = BioTls(tls.leg_context, greeting, server_side=True, chain_problem=client_refused)
         else:
             wrapped = OneProtocol(lambda: greeting)
-            factory = TLSMemoryBIOFactory(tls.options, False, wrapped, clock=self._hub.clock)
+            factory = TLSMemoryBIOFactory(tls.creator, False, wrapped, clock=self._hub.clock)
             session = factory.buildProtocol(self.transport.getPeer())
         hand_over(self.transport, session, data)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ from twisted.internet.interfaces import IListeningPort
 
 from gotunnel.address import HostPort
 from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
-from gotunnel.config.model import ServerConfig, TlsServerConfig
+from gotunnel.config.model import ServerConfig
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
-from gotunnel.net.legtls import server_leg_context
 from gotunnel.net.relay import listen_failure
-from gotunnel.net.tls import OWN_FILE, ServerTls, load_server_tls, own_server_tls
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.hub import Hub
+from gotunnel.server.identity import Identity
 from gotunnel.server.reception import Reception
 
 __all__ = ["ServerService", "bind_control", "make_server"]
@@ -58,7 +56,7 @@ class ServerService(Service):
         config: ServerConfig,
         reactor: Any,
         relay: IRelay,
-        tls: ServerTls | None,
+        identity: Identity | None,
         listening: socket.socket,
         clients_file: Path,
     ) -> None:
@@ -68,7 +66,10 @@ class ServerService(Service):
         host, port = listening.getsockname()[:2]
         self.address = HostPort(host, port)
         self._relay = relay
-        self.hub = Hub(config, reactor, self._relay, tls, port)
+        self._identity = identity
+        self.hub = Hub(config, reactor, self._relay, None if identity is None else identity.tls, port)
+        if identity is not None:
+            identity.changed = self.hub.use_tls
         self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
         self._clients_changed(self._clients_file.read())
         self._reception = Reception(self.hub)
@@ -88,6 +89,8 @@ class ServerService(Service):
             "server listening for clients on {address} ({tls})",
             address=str(self.address), tls="TLS" if self.hub.tls is not None else "without TLS",
         )  # fmt: skip
+        if self._identity is not None:
+            self._identity.start()
 
     def _clients_changed(self, clients: tuple[FileIdentity, ...]) -> None:
         self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
@@ -95,6 +98,8 @@ class ServerService(Service):
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut."""
         super().stopService()
+        if self._identity is not None:
+            self._identity.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -117,14 +122,7 @@ def make_server(
     Raises ConfigError, TlsFilesError or PortUnavailable.
     """
     relay = choose_relay(config.relay, reactor)
-    tls = None if config.tls.mode == "off" else _tls(config.tls, state_dir, legs=relay.own_tls)
+    identity = None if config.tls.mode == "off" else Identity(config.tls, state_dir, reactor, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    return ServerService(config, reactor, relay, tls, listening, config.clients_file or state_dir / CLIENTS_FILE)
-
-
-def _tls(config: TlsServerConfig, state_dir: Path, *, legs: bool) -> ServerTls:
-    own = state_dir / OWN_FILE
-    cert, key = config.cert or own, config.key or own
-    tls = own_server_tls(state_dir) if config.cert is None else load_server_tls(cert, key)
-    return replace(tls, leg_context=server_leg_context(cert, key)) if legs else tls
+    return ServerService(config, reactor, relay, identity, listening, config.clients_file or state_dir / CLIENTS_FILE)

@@ -86,7 +86,7 @@ class SampleTests(FileTestCase):
         """What is commented out as a default is the default, and is no mistake when the sign is taken away."""
         self.write(TOKEN, "token")
         self.write(OTHER_TOKEN, "worker-1.token")
-        for name in ("server.pem", "server.key", "ca.pem"):
+        for name in ("server.pem", "server.key", "ca.pem", "clients.pem", "client.pem", "client.key"):
             self.write("pem", name)
         for role in ("server", "client"):
             text = (ETC / f"{role}.yaml").read_text("utf-8")

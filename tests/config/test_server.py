@@ -220,7 +220,7 @@ class UnknownKeyTests(FileTestCase):
 
     def test_nothing_like_it(self) -> None:
         """Otherwise the keys that exist are listed."""
-        self.assertEqual(self.cure(f"{SERVER}  tls: {{zzz: 1}}\n"), "remove it; known here: mode, cert, key")
+        self.assertEqual(self.cure(f"{SERVER}  tls: {{zzz: 1}}\n"), "remove it; known here: mode, cert, key, client_ca")
 
     def test_escaped(self) -> None:
         """A key with a control character cannot reach the terminal."""

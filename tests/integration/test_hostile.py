@@ -67,7 +67,7 @@ class Middle(Factory):
         self.connections = 0
         self._server_port = server_port
         self._tls = tls
-        factory = TLSMemoryBIOFactory(tls.options, False, self) if tls is not None else self
+        factory = TLSMemoryBIOFactory(tls.creator, False, self) if tls is not None else self
         self.listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.port: int = self.listening.getHost().port
 

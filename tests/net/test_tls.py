@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import os
 import subprocess
@@ -11,26 +12,32 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from gotunnel.net import owncert
+from gotunnel.net.certificates import dates, spki_pin
+from gotunnel.net.owncert import own_pair
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import (
     OWN_FILE,
-    ServerNotTrusted,
+    NotTrusted,
     ServerTls,
     TlsFilesError,
     client_creator,
     exporter_binding,
     load_server_tls,
     own_server_tls,
-    peer_leg_binding,
 )
+from gotunnel.net.tlspeer import leg_binding
 from gotunnel.wire.keys import NO_BINDING
 from tests.certificates import BAD, Authority, bad_server
 from tests.doubles import MemoryTransport
@@ -125,16 +132,14 @@ class OwnCertificateTests(TlsTestCase):
 
     def test_two_at_once(self) -> None:
         """A second process that lost the race uses what the first one wrote."""
-        from gotunnel.net import tls
+        original = owncert._make
 
-        original = tls._make_certificate
-
-        def late() -> bytes:
-            self.patch(tls, "_make_certificate", original)
+        def late(*args: Any) -> bytes:
+            self.patch(owncert, "_make", original)
             own_server_tls(self.folder)  # the other process, just now
-            return original()
+            return original(*args)
 
-        self.patch(tls, "_make_certificate", late)
+        self.patch(owncert, "_make", late)
         self.assertEqual(own_server_tls(self.folder).leg_binding, own_server_tls(self.folder).leg_binding)
         self.assertEqual(os.listdir(self.folder), [OWN_FILE])
 
@@ -144,10 +149,37 @@ class OwnCertificateTests(TlsTestCase):
         self.assertIn("the state folder must be writable", str(error))
 
     def test_broken_file(self) -> None:
-        """Said as such, not replaced: the clients may have pinned it."""
+        """Put aside and made anew, with an error that names what follows; nothing of it is lost."""
         (self.folder / OWN_FILE).write_bytes(b"nonsense")
+        (self.folder / OWN_FILE).chmod(0o644)
+        events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        found = own_server_tls(self.folder)
+        (event,) = events
+        self.assertIn("clients with tls.pin need the new pin", str(formatEvent(event)))
+        self.assertEqual(own_server_tls(self.folder).leg_binding, found.leg_binding)
+        self.assertEqual((self.folder / f"{OWN_FILE}.broken").read_bytes(), b"nonsense")
+        self.assertEqual((self.folder / OWN_FILE).stat().st_mode & 0o777, 0o600)
+
+    def test_unreadable_file(self) -> None:
+        """That is not the file's fault: it is left as it is."""
+        (self.folder / OWN_FILE).mkdir()
         self.assertRaises(TlsFilesError, own_server_tls, self.folder)
-        self.assertEqual((self.folder / OWN_FILE).read_bytes(), b"nonsense")
+        self.assertEqual(os.listdir(self.folder), [OWN_FILE])
+
+    def test_near_its_end(self) -> None:
+        """It is made anew for the same key, so that its pin stays; not earlier."""
+        first = own_pair(self.folder)
+        last = dates(first.leaf)[1]
+        month = datetime.timedelta(days=30)
+        day = datetime.timedelta(days=1)
+        self.assertEqual(own_pair(self.folder, last - month - day).leaf, first.leaf)
+        late = own_pair(self.folder, last - month + day)
+        self.assertNotEqual(late.leaf, first.leaf)
+        self.assertEqual(spki_pin(late.leaf), spki_pin(first.leaf))
+        self.assertGreater(dates(late.leaf)[1], last + 300 * month)
+        self.assertEqual(own_pair(self.folder, last).leaf, late.leaf)
+        self.assertEqual(os.listdir(self.folder), [OWN_FILE])
+        self.assertEqual((self.folder / OWN_FILE).stat().st_mode & 0o777, 0o600)
 
     def test_binding(self) -> None:
         """The SHA-256 of the certificate in DER."""
@@ -225,22 +257,22 @@ class BindingTests(TlsTestCase):
         """The exporter of a session, and the leaf certificate, whoever has signed it."""
         authority = Authority(self.folder)
         for tls in (own_server_tls(self.folder), load_server_tls(*authority.issue(HOST))):
-            pair = Pair(tls.options, client_creator(None, HOST))
+            pair = Pair(tls.creator, client_creator(None, HOST))
             ours, theirs = exporter_binding(pair.server.transport), exporter_binding(pair.client.transport)
             self.assertEqual((len(ours), ours), (32, theirs))
-            self.assertEqual(peer_leg_binding(pair.client.transport), tls.leg_binding)
+            self.assertEqual(leg_binding(pair.client.transport), tls.leg_binding)
             self.assertEqual(pair.server.heard, b"hello")
 
     def test_each_session_its_own(self) -> None:
         """Two sessions with one certificate have different exporters."""
         tls = own_server_tls(self.folder)
-        pairs = [Pair(tls.options, client_creator(None, HOST)) for _ in range(2)]
+        pairs = [Pair(tls.creator, client_creator(None, HOST)) for _ in range(2)]
         self.assertEqual(len({exporter_binding(pair.client.transport) for pair in pairs}), 2)
 
     def test_without_tls(self) -> None:
         """Zeros."""
         transport = MemoryTransport(Clock())
-        self.assertEqual((exporter_binding(transport), peer_leg_binding(transport)), (NO_BINDING, bytes(32)))
+        self.assertEqual((exporter_binding(transport), leg_binding(transport)), (NO_BINDING, bytes(32)))
 
 
 class VersionTests(TlsTestCase):
@@ -251,13 +283,13 @@ class VersionTests(TlsTestCase):
         tls = own_server_tls(self.folder)
         old_client = CertificateOptions(lowerMaximumSecurityTo=TLSVersion.TLSv1_2)
         old_server = CertificateOptions(
-            privateKey=tls.options.privateKey,
-            certificate=tls.options.certificate,
+            privateKey=crypto.PKey.from_cryptography_key(tls.pair.key),
+            certificate=crypto.X509.from_cryptography(tls.pair.leaf),
             lowerMaximumSecurityTo=TLSVersion.TLSv1_2,
         )
-        self.assertEqual(Pair(tls.options, client_creator(None, HOST)).server.heard, b"hello")
+        self.assertEqual(Pair(tls.creator, client_creator(None, HOST)).server.heard, b"hello")
         self.assertEqual(Pair(old_server, old_client).server.heard, b"hello")
-        self.assertEqual(Pair(tls.options, old_client).server.heard, b"")
+        self.assertEqual(Pair(tls.creator, old_client).server.heard, b"")
         self.assertEqual(Pair(old_server, client_creator(None, HOST)).server.heard, b"")
 
 
@@ -273,7 +305,7 @@ class AuthorityTests(TlsTestCase):
         """Issued by it for the name, or for the address, that is asked for."""
         for host in (HOST, "127.0.0.1", "::1"):
             tls = load_server_tls(*self.authority.issue(host))
-            pair = Pair(tls.options, client_creator(self.authority.file, host))
+            pair = Pair(tls.creator, client_creator(self.authority.file, host))
             self.assertEqual((pair.server.heard, pair.client.shaken), (b"hello", True), host)
 
     def test_one_of_several(self) -> None:
@@ -282,20 +314,20 @@ class AuthorityTests(TlsTestCase):
         both = self.folder / "both.pem"
         both.write_bytes(other.file.read_bytes() + self.authority.file.read_bytes())
         tls = load_server_tls(*self.authority.issue(HOST))
-        self.assertEqual(Pair(tls.options, client_creator(both, HOST)).server.heard, b"hello")
+        self.assertEqual(Pair(tls.creator, client_creator(both, HOST)).server.heard, b"hello")
 
     def test_bad(self) -> None:
         """Bad ones of all kinds, for a name and for an address: no byte of the application reaches such a server."""
         for host in (HOST, "127.0.0.1"):
             for kind in BAD:
                 tls: ServerTls = load_server_tls(*bad_server(kind, self.authority, host))
-                pair = Pair(tls.options, client_creator(self.authority.file, host))
+                pair = Pair(tls.creator, client_creator(self.authority.file, host))
                 self.assertEqual(pair.server.heard, b"", f"{kind}, {host}")
-                self.assertIsInstance(pair.client.ended.value, ServerNotTrusted, f"{kind}, {host}")
+                self.assertIsInstance(pair.client.ended.value, NotTrusted, f"{kind}, {host}")
                 self.assertIn(WORDS[kind], str(pair.client.ended.value))
 
     def test_own_certificate_of_a_server(self) -> None:
         """With an authority configured a server's own certificate is a bad one; without, it is good."""
         tls = own_server_tls(self.folder)
-        self.assertEqual(Pair(tls.options, client_creator(self.authority.file, HOST)).server.heard, b"")
-        self.assertEqual(Pair(tls.options, client_creator(None, HOST)).server.heard, b"hello")
+        self.assertEqual(Pair(tls.creator, client_creator(self.authority.file, HOST)).server.heard, b"")
+        self.assertEqual(Pair(tls.creator, client_creator(None, HOST)).server.heard, b"hello")

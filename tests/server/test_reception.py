@@ -8,6 +8,7 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
 from gotunnel.net.tls import own_server_tls
+from gotunnel.server.reception import NO_TLS
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.messages import Error
 from tests.server.world import ServerTestCase, World
@@ -21,13 +22,17 @@ class FirstByteTests(ServerTestCase):
     """Section 1: the first byte decides."""
 
     def test_every_byte(self) -> None:
-        """0x00 is a frame, 0x16 is TLS, and all other first bytes close at once and without an answer."""
+        """0x00 is a frame, 0x16 is TLS, which gets an alert where TLS is off; all other first bytes close at once and
+        without an answer."""
         world = self.world()
         for first in range(256):
             transport = world.connect(f"192.0.2.{first}")
             transport.say_bytes(bytes([first]) + b"GET / HTTP/1.1\r\n\r\n")
             if first == 0:
                 self.assertEqual([type(m) for m in transport.heard()], [Error])
+            elif first == 0x16:
+                transport.say_bytes(b"more")
+                self.assertEqual((transport.value(), transport.closed, transport.aborted), (NO_TLS, True, False))
             else:
                 self.assertEqual((transport.value(), transport.aborted), (b"", True), first)
             world.clock.advance(0)

@@ -1,0 +1,81 @@
+"""`gotunnel pin`: prints the pin of a server's key, from where it is known for sure or from the network. Changes
+nothing, but for making the server's own certificate if there is none yet."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from gotunnel.address import HostPort, parse_host_port
+from gotunnel.config.fields import DEFAULT_PORT
+from gotunnel.config.load import load_server
+from gotunnel.errors import GotunnelError
+from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
+from gotunnel.net.trust import server_name_of
+from gotunnel.server.identity import server_pair
+from gotunnel.tap.exits import one_line_errors
+from gotunnel.tap.role import DEFAULT_CONFIG, state_folder
+
+__all__ = ["print_pin"]
+
+TIMEOUT = 10.0
+"""Seconds for the server to connect and to show its certificate."""
+
+
+def print_pin(server: str | None, config: str | None, cert: str | None, state: str | None) -> None:
+    """Print one line, or what is wrong on standard error and raise SystemExit."""
+    named = [source for source in (server, config, cert) if source is not None]
+    if len(named) > 1:
+        raise click.UsageError("HOST:PORT, --config and --cert name different sources; choose one")
+    with one_line_errors("gotunnel pin"):
+        if cert is not None:
+            leaf = load_authorities(Path(cert))[0]
+        elif server is not None:
+            leaf = _shown_by(_address(server))
+        else:
+            leaf = _configured(config or DEFAULT_CONFIG, state)
+    click.echo(spki_pin(leaf))
+    if server is not None:
+        print(
+            f"This is what {server} shows now, and nothing has checked it: compare it with what the server's log says "
+            "at its start.",
+            file=sys.stderr,
+        )
+
+
+def _address(text: str) -> HostPort:
+    try:
+        return parse_host_port(text, default_port=DEFAULT_PORT)
+    except ValueError as error:
+        raise click.UsageError(f"{text}: {error}") from None
+
+
+def _configured(config: str, state: str | None) -> x509.Certificate:
+    tls = load_server(config).tls
+    if tls.mode == "off":
+        raise TlsFilesError(f"{config}: server.tls.mode is off: this server shows no key")
+    return server_pair(tls, state_folder(state)).leaf
+
+
+def _shown_by(server: HostPort) -> x509.Certificate:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        with (
+            socket.create_connection((server.host, server.port), TIMEOUT) as connection,
+            context.wrap_socket(connection, server_hostname=server_name_of(server.host)) as session,
+        ):
+            return x509.load_der_x509_certificate(session.getpeercert(True) or b"")
+    except ssl.SSLError as error:
+        raise GotunnelError(f"{server}: no TLS 1.3 with it: {error.reason or error}") from None
+    except OSError as error:
+        raise GotunnelError(f"{server}: {error.strerror or error}") from None
+    except ValueError:
+        raise GotunnelError(f"{server}: its certificate cannot be read") from None

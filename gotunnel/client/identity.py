@@ -1,0 +1,81 @@
+"""What a client's file says of TLS while the client runs: whom it trusts, and its own certificate. Taken up anew when
+the files change, and the certificate watched for its end."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gotunnel.config.model import ClientConfig
+from gotunnel.logs import Logger
+from gotunnel.net.certificates import KeyPair, dates, fingerprint, load_pair
+from gotunnel.net.expiry import ExpiryWatch, utc_now
+from gotunnel.net.legtls import LegTls, client_leg_tls
+from gotunnel.net.renewal import Renewal
+from gotunnel.net.tls import ClientCreator, client_creator
+from gotunnel.net.trust import server_name_of
+
+__all__ = ["ClientIdentity", "ClientTls"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """What a client's connections are made with; `legs` is there when legs run on a TLS of their own."""
+
+    creator: ClientCreator
+    legs: LegTls | None
+    pair: KeyPair | None
+
+
+class ClientIdentity:
+    """One per client with TLS. `tls` is what new connections are to use; `changed(tls)` is called when that is another.
+    Raises TlsFilesError when it is made."""
+
+    log = Logger()
+
+    def __init__(
+        self, config: ClientConfig, clock: Any, *, legs: bool, now: Callable[[], datetime.datetime] = utc_now
+    ) -> None:
+        self.changed: Callable[[ClientTls], None] = lambda _: None
+        tls = config.tls
+        self._expiry = ExpiryWatch(clock, "the certificate of this client", now)
+        self._renewal = Renewal(clock, (tls.ca, tls.cert, tls.key), lambda: _load(config, legs), self._renewed)
+        self.tls = self._renewal.first()
+
+    def start(self) -> None:
+        """Watch."""
+        if self.tls.pair is not None:
+            self._expiry.watch(self.tls.pair.leaf, str(self.tls.pair.certificate_file))
+        self._renewal.start()
+
+    def stop(self) -> None:
+        """Watch no more. Harmless when called again."""
+        self._renewal.stop()
+        self._expiry.stop()
+
+    def _renewed(self, tls: ClientTls) -> None:
+        before, self.tls = self.tls, tls
+        self.changed(tls)
+        if tls.pair is None or (before.pair is not None and before.pair.chain == tls.pair.chain):
+            self.log.info("client.tls.ca is loaded anew: it holds for connections from now on")
+            return
+        self.log.info(
+            "the new certificate of this client: SHA-256 {fingerprint}, valid until {until}",
+            fingerprint=fingerprint(tls.pair.leaf), until=f"{dates(tls.pair.leaf)[1]:%Y-%m-%d %H:%M} UTC",
+        )  # fmt: skip
+        self._expiry.watch(tls.pair.leaf, str(tls.pair.certificate_file))
+
+
+def _load(config: ClientConfig, legs: bool) -> ClientTls:
+    tls = config.tls
+    name = tls.server_name or config.server_addr.host
+    # Not sent where nobody needs it: who is on the path would read it.
+    sni = None if tls.ca is None and tls.server_name is None else server_name_of(name)
+    pair = None if tls.cert is None or tls.key is None else load_pair(tls.cert, tls.key)
+    return ClientTls(
+        client_creator(tls.ca, name, pins=tls.pin, pair=pair, sni=sni),
+        client_leg_tls(tls.ca, name, pins=tls.pin, pair=pair, sni=sni) if legs else None,
+        pair,
+    )

@@ -1,0 +1,133 @@
+"""Certificates and keys as their files give them, and what they are known by: pin, fingerprint, dates. It trusts
+nobody and opens no connection."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from gotunnel.errors import GotunnelError
+
+__all__ = [
+    "KeyPair",
+    "TlsFilesError",
+    "binding",
+    "dates",
+    "fingerprint",
+    "load_authorities",
+    "load_pair",
+    "pair_from",
+    "read_file",
+    "spki_pin",
+]
+
+MOST = 1024 * 1024
+"""Bytes of a file of certificates; the bundle of a whole system has a quarter of it."""
+
+_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+
+
+class TlsFilesError(GotunnelError):
+    """A key or certificate file cannot be used; the text says which and why, and never quotes a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate with the chain behind it, its key, and the PEM files that they came from, which may be one."""
+
+    certificate_file: Path
+    key_file: Path
+    key: Any = field(repr=False)
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The certificate itself."""
+        return self.chain[0]
+
+    def check_unchanged(self) -> None:
+        """Raise TlsFilesError if the files do not hold this pair any more: whoever reads them by their names would get
+        another one."""
+        now = load_pair(self.certificate_file, self.key_file)
+        if now.chain != self.chain:
+            raise TlsFilesError(f"{self.certificate_file}: it changes while it is read")
+
+
+def read_file(path: Path) -> bytes:
+    """Return what a file of certificates or of a key holds. Raises TlsFilesError."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST:
+            raise TlsFilesError(f"{path}: this is no file of certificates or of a key")
+        return path.read_bytes()
+    except OSError as failed:
+        raise TlsFilesError(f"{path}: {failed.strerror}") from None
+
+
+def load_pair(certificate: Path, key: Path) -> KeyPair:
+    """Read a certificate, with its chain behind it, and its key from PEM files. Raises TlsFilesError."""
+    return pair_from(certificate, read_file(certificate), key, read_file(key))
+
+
+def pair_from(certificate: Path, certificate_pem: bytes, key: Path, key_pem: bytes) -> KeyPair:
+    """The same, of what the two files hold. Raises TlsFilesError."""
+    block = _KEY.search(key_pem)
+    try:
+        if block is None:
+            raise ValueError("there is no key")
+        # An encrypted key is refused here, where OpenSSL would ask the terminal for its pass phrase.
+        private = serialization.load_pem_private_key(block[0] + b"\n", None)
+        chain = tuple(x509.load_pem_x509_certificates(certificate_pem))
+        fits = _spki(private.public_key()) == _spki(chain[0].public_key())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        files = str(certificate) if certificate == key else f"{certificate}, {key}"
+        raise TlsFilesError(f"{files}: there is no usable certificate and unencrypted key in PEM form") from None
+    if not fits:
+        raise TlsFilesError(
+            f"{key}: the key does not belong to the certificate {certificate} (to the first one, if it holds several)"
+        )
+    return KeyPair(certificate, key, private, chain)
+
+
+def load_authorities(path: Path) -> tuple[x509.Certificate, ...]:
+    """Read the certificates of authorities from a PEM file. Raises TlsFilesError."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(read_file(path)))
+    except ValueError:
+        raise TlsFilesError(f"{path}: there is no PEM certificate in it") from None
+
+
+def spki_pin(certificate: x509.Certificate) -> str:
+    """Return the pin of a certificate's key: `sha256:` and the base64 of the SHA-256 of its SubjectPublicKeyInfo, the
+    value that RFC 7469 (section 2.4) and curl's `--pinnedpubkey` have. It stays while the key stays."""
+    digest = hashlib.sha256(_spki(certificate.public_key())).digest()
+    return "sha256:" + base64.b64encode(digest).decode()
+
+
+def binding(certificate: x509.Certificate) -> bytes:
+    """Return what a leg is bound to, the SHA-256 of the certificate in DER (protocol, section 5)."""
+    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the same as `openssl x509 -fingerprint -sha256` writes it."""
+    return binding(certificate).hex(":").upper()
+
+
+def dates(certificate: x509.Certificate) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return from when to when a certificate is valid, in UTC."""
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
+def _spki(key: Any) -> bytes:
+    return bytes(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))

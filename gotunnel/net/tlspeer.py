@@ -1,0 +1,98 @@
+"""What a live connection says of the other end's certificate, whichever TLS library it runs on, and in words why a
+handshake came to nothing. It decides nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.net.biotls import BioTls
+from gotunnel.wire.keys import NO_BINDING
+
+__all__ = ["client_refusal", "leg_binding", "peer_certificate", "tls_words"]
+
+NO_CLIENT_CERTIFICATE = "the server wants a certificate of this client: set client.tls.cert and key"
+NOT_THIS_ONE = "the server refuses the certificate of this client (client.tls.cert): its log says why"
+NO_TLS_THERE = (
+    "there is no TLS on its side: tls.mode must be the same in both files (required is the safe one); "
+    "or is server_addr another program's?"
+)
+
+_ALERTS = (
+    ("certificate required", NO_CLIENT_CERTIFICATE),
+    ("alert bad certificate", NOT_THIS_ONE),
+    ("alert unsupported certificate", NOT_THIS_ONE),
+    ("alert certificate", NOT_THIS_ONE),  # revoked, expired, unknown
+    ("alert unknown ca", NOT_THIS_ONE),
+    ("alert protocol version", NO_TLS_THERE),
+    ("wrong version number", NO_TLS_THERE),
+    ("packet length too long", NO_TLS_THERE),
+)
+"""What OpenSSL calls the alerts that a client can hear (RFC 8446, 6.2), and its own words for an answer in clear."""
+
+
+def peer_certificate(transport: Any) -> x509.Certificate | None:
+    """Return what the other end has shown, if it can be read."""
+    der = _peer_der(transport)
+    try:
+        return None if der is None else x509.load_der_x509_certificate(der)
+    except ValueError:
+        return None
+
+
+def leg_binding(transport: Any) -> bytes:
+    """Return CB of a leg at the client (protocol, section 5), zeros without TLS."""
+    der = _peer_der(transport)
+    return NO_BINDING if der is None else hashlib.sha256(der).digest()
+
+
+def tls_words(reason: Failure) -> str | None:
+    """Return why TLS broke a connection of a client, with what to do where that is known; None: it was not TLS."""
+    said = _said(reason.value)
+    if said is None:
+        return None
+    plain = re.sub(r"[_/]", " ", said.lower())
+    for words, cure in _ALERTS:
+        if words in plain:
+            return cure
+    return f"TLS: {said}"
+
+
+def client_refusal(transport: Any, reason: Failure) -> str | None:
+    """Return why a server's TLS ended for want of a good certificate of the client; None: it was something else."""
+    said = _said(reason.value)
+    if said is None:
+        return None
+    if "did not return a certificate" in re.sub("_", " ", said.lower()):
+        return "it shows no client certificate (client.tls.cert), and server.tls.client_ca asks for one"
+    if isinstance(transport, TLSMemoryBIOProtocol):
+        problem = transport.getHandle().get_app_data()
+        return f"its certificate {problem}" if problem else None
+    return said if said.startswith("its certificate ") else None
+
+
+def _peer_der(transport: Any) -> bytes | None:
+    if isinstance(transport, BioTls):
+        return transport.session.getpeercert(True)
+    if isinstance(transport, TLSMemoryBIOProtocol):
+        session: SSL.Connection = transport.getHandle()
+        certificate = session.get_peer_certificate()
+        return None if certificate is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    return None
+
+
+def _said(problem: BaseException | None) -> str | None:
+    """Return TLS's own words: pyOpenSSL's errors are lists of triples, those of `net.biotls` texts."""
+    if isinstance(problem, SSL.Error):
+        triples = problem.args[0] if problem.args and isinstance(problem.args[0], list) else []
+        return ", ".join(str(triple[-1]) for triple in triples) or "it broke off"
+    if isinstance(problem, RemoteProtocolError) and problem.code == "tls":
+        return problem.reason.removeprefix("TLS: ")
+    return None

@@ -1,0 +1,155 @@
+"""Whom an end takes for its peer by certificate, whichever TLS library has received it: the words for what a chain
+lacks, the name and the pins of a server, the name of a client. It holds no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from service_identity.cryptography import extract_patterns
+from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+
+from gotunnel.errors import GotunnelError, printable
+from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
+
+__all__ = [
+    "CLIENT",
+    "CLIENT_CA",
+    "NotTrusted",
+    "Trust",
+    "chain_problem",
+    "check_name",
+    "client_name_problem",
+    "load_trust",
+    "server_name_of",
+]
+
+CLIENT_CA = "server.tls.client_ca"
+CLIENT = "a client"
+MOST_NAMES = 4
+"""How many names of a certificate a message lists."""
+
+
+class NotTrusted(GotunnelError):
+    """A peer's certificate is not what was asked for; the text says why, and what to do."""
+
+
+def server_name_of(name: str) -> str | None:
+    """Return a name as TLS sends it (RFC 6066, section 3), or None for an address and for what is no name there."""
+    if _is_ip(name):
+        return None
+    try:
+        return name.removesuffix(".").encode("idna").decode("ascii") or None
+    except UnicodeError:  # an empty part, or one that is too long
+        return None
+
+
+def chain_problem(code: int, authorities: str, use: str = "a server", known: bool = True) -> str:
+    """Return what OpenSSL's verdict on a certificate means, to be said behind "its certificate".
+
+    `code` is one of X509_V_ERR (openssl-verification-options(1)), `authorities` the configuration's key that names
+    whom to trust, and `known` whether it stands there.
+    """
+    if code == 9:
+        return "is not valid yet: check the clocks of both machines"
+    if code == 10:
+        return "has expired: renew it"
+    if code == 18:
+        return f"is self-signed: an authority of {authorities} must sign it"
+    if code == 26:
+        return f"is not meant for {use}: issue it with the extended key usage for {use}"
+    if not known:
+        return f"was not issued by a trusted authority: name its authority in {authorities}"
+    return f"was not issued by an authority of {authorities}: have it issued there, or add its authority"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a server's certificate must be. Without `chain` its name, its dates and who issued it do not matter, without
+    pins its key does not; with both, both hold. `keys` is the group of the configuration that says so."""
+
+    name: str
+    chain: bool = False
+    authorities: tuple[x509.Certificate, ...] = ()
+    """Who may have issued it; empty with `chain`: whom the system trusts."""
+    pins: frozenset[str] = frozenset()
+    keys: str = "client.tls"
+
+    @property
+    def anybody(self) -> bool:
+        """Whether any certificate will do: then it is the token alone that proves the server."""
+        return not self.chain and not self.pins
+
+    def chain_problem(self, code: int) -> str:
+        """Return what is wrong with a chain; see the function."""
+        return chain_problem(code, f"{self.keys}.ca", known=bool(self.authorities))
+
+    def problem(self, certificate: x509.Certificate) -> str | None:
+        """Return what is wrong with the certificate itself, its chain aside; None: nothing."""
+        if self.chain and not self._is_for_it(certificate):
+            found = ", ".join(printable(name, 64) for name in names(certificate)) or "no name at all"
+            return f"is not for {self.name} but for {found}: see {self.keys}.server_name"
+        if self.pins:
+            pin = spki_pin(certificate)
+            if pin not in self.pins:
+                return (
+                    f"has the pin {pin}, which {self.keys}.pin does not name: add it if the server's key is new, "
+                    "else somebody sits in between"
+                )
+        return None
+
+    def _is_for_it(self, certificate: x509.Certificate) -> bool:
+        service: ServiceID = IPAddress_ID(self.name) if _is_ip(self.name) else DNS_ID(self.name)
+        try:
+            verify_service_identity(extract_patterns(certificate), [service], [])
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not verified
+            return False
+        return True
+
+
+def load_trust(ca: Path | None, name: str, pins: Iterable[str] = (), keys: str = "client.tls") -> Trust:
+    """Return what a file asks of a server's certificate. `ca` is a PEM file. Raises TlsFilesError."""
+    if ca is not None:
+        check_name(name, keys)
+    return Trust(name, ca is not None, () if ca is None else load_authorities(ca), frozenset(pins), keys)
+
+
+def check_name(name: str, keys: str) -> None:
+    """Raise TlsFilesError if no certificate can be for a name."""
+    if not _is_ip(name) and server_name_of(name) is None:
+        raise TlsFilesError(f"{name}: no certificate is for such a name; set {keys}.server_name")
+
+
+def client_name_problem(certificate: x509.Certificate | None, client: str) -> str | None:
+    """Return why a certificate is not that of the client `client`; None: it is.
+
+    A DNS name of its subjectAltName must be the client's name, letter by letter: no wildcard, no other case, and never
+    the common name, which authorities fill as they like (RFC 9525, section 2).
+    """
+    if certificate is None:
+        return "there is no client certificate (client.tls.cert)"
+    found = names(certificate, only_dns=True)
+    if client in found:
+        return None
+    listed = ", ".join(printable(name, 64) for name in found[:MOST_NAMES]) or "no DNS name at all"
+    return f"the client certificate is not for {client} but for {listed}: its subjectAltName must have DNS:{client}"
+
+
+def names(certificate: x509.Certificate, only_dns: bool = False) -> list[str]:
+    """Return the DNS names and addresses of a certificate, a list that its owner has chosen."""
+    try:
+        general = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):  # ValueError: it cannot be parsed
+        return []
+    found = list(general.get_values_for_type(x509.DNSName))
+    if not only_dns:
+        found += [str(address) for address in general.get_values_for_type(x509.IPAddress)]
+        found = found[:MOST_NAMES]
+    return found
+
+
+def _is_ip(name: str) -> bool:
+    return bool(isIPAddress(name) or isIPv6Address(name))

@@ -1,0 +1,82 @@
+"""The certificate of a server while it runs: loaded at the start, taken up anew when its files change, and watched for
+its end. Sessions that are there notice nothing: a leg binds to the certificate of its own connection."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gotunnel.config.model import TlsServerConfig
+from gotunnel.logs import Logger
+from gotunnel.net.certificates import KeyPair, dates, fingerprint, load_pair, spki_pin
+from gotunnel.net.expiry import ExpiryWatch, utc_now
+from gotunnel.net.owncert import own_pair
+from gotunnel.net.renewal import Renewal
+from gotunnel.net.tls import ServerTls, server_tls
+
+__all__ = ["Identity", "server_pair"]
+
+
+def server_pair(config: TlsServerConfig, state_dir: Path) -> KeyPair:
+    """Return the key and certificate that a server with this configuration shows: from its files, or its own, which is
+    made if there is none. Raises TlsFilesError."""
+    if config.cert is None or config.key is None:
+        return own_pair(state_dir)
+    return load_pair(config.cert, config.key)
+
+
+class Identity:
+    """One per server with TLS. `tls` is what new connections are to use; `changed(tls)` is called when that is another.
+    Raises TlsFilesError when it is made."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        config: TlsServerConfig,
+        state_dir: Path,
+        clock: Any,
+        *,
+        legs: bool,
+        now: Callable[[], datetime.datetime] = utc_now,
+    ) -> None:
+        self.changed: Callable[[ServerTls], None] = lambda _: None
+        self._own = config.cert is None
+        self._expiry = ExpiryWatch(clock, "the certificate of this server", now)
+        self._renewal = Renewal(
+            clock,
+            (config.cert, config.key, config.client_ca),
+            lambda: server_tls(server_pair(config, state_dir), config.client_ca, legs=legs),
+            self._renewed,
+        )
+        self.tls = self._renewal.first()
+
+    def start(self) -> None:
+        """Say which certificate it is, and watch it."""
+        self._tell("the certificate of this server")
+        self._renewal.start()
+
+    def stop(self) -> None:
+        """Watch no more. Harmless when called again."""
+        self._renewal.stop()
+        self._expiry.stop()
+
+    def _renewed(self, tls: ServerTls) -> None:
+        same, self.tls = tls.pair.chain == self.tls.pair.chain, tls
+        self.changed(tls)
+        if same:
+            self.log.info("server.tls.client_ca is loaded anew: it holds for connections from now on")
+        else:
+            self._tell("the new certificate of this server")
+
+    def _tell(self, whose: str) -> None:
+        pair = self.tls.pair
+        how = ", of its own making" if self._own else f", valid until {dates(pair.leaf)[1]:%Y-%m-%d %H:%M} UTC"
+        self.log.info(
+            "{whose}: pin {pin}, SHA-256 {fingerprint}{how}",
+            whose=whose, pin=spki_pin(pair.leaf), fingerprint=fingerprint(pair.leaf), how=how,
+        )  # fmt: skip
+        if not self._own:  # nobody checks the dates of the other one
+            self._expiry.watch(pair.leaf, str(pair.certificate_file))
