@@ -75,6 +75,10 @@ class OpeningEnd:
         """A visitor's time on his leg is over."""
         raise NotImplementedError
 
+    def visitor_denied(self, visitor: Visitor) -> None:
+        """A visitor without a leg may not be served: turn him away."""
+        raise NotImplementedError
+
     def opening(self, visitor: Visitor) -> OpenBody:
         """Return what to say in the OPEN, without a proof."""
         raise NotImplementedError
@@ -90,6 +94,11 @@ class OpeningEnd:
         """Cut what still streams."""
         for leg in tuple(self.streams):
             leg.reset("going_away")
+
+    def reset_denied(self) -> None:
+        """Cut those who may not be served any more."""
+        for leg in [leg for leg, visitor in self.streams.items() if not visitor.allowed()]:
+            leg.reset("acl_denied")
 
     def drop_legs(self) -> None:
         """Close all legs that are left, whatever they do."""
@@ -131,9 +140,13 @@ class OpeningEnd:
         self.leg_idle(leg)
 
     def serve(self, visitor: Visitor) -> bool:
-        """Give a visitor a leg; False when there is none that is known to live, and then he waits."""
+        """Give a visitor a leg; False when there is none that is known to live, and then he waits. One who may not be
+        served is turned away."""
         if self.draining or self.over:
             return False
+        if not visitor.allowed():
+            self.visitor_denied(visitor)
+            return True
         leg = self._fresh_leg(visitor.plain)
         if leg is None:
             return False
@@ -222,6 +235,9 @@ class OpeningEnd:
 
     def _open_next(self, leg: ILeg) -> None:
         visitor = None if self.over or self.draining else self._waiting[leg.plain].next()
+        while visitor is not None and not visitor.allowed():
+            self.visitor_denied(visitor)
+            visitor = self._waiting[leg.plain].next()
         if visitor is None:
             self.leg_idle(leg)
         else:

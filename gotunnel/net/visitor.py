@@ -22,6 +22,10 @@ class Visitor:
     local: ILocal
     arrived: float
 
+    def allowed(self) -> bool:
+        """Whether he may (still) be served. For those whose rights can change."""
+        return True
+
     def answered(self) -> None:
         """His target answered. For those who wait to hear it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.opening import OpeningEnd
@@ -58,6 +59,10 @@ class SessionLegs(OpeningEnd):
     def visitor_opened(self, visitor: Visitor) -> None:
         """See OpeningEnd."""
         self._hub.streaming.add(self)
+
+    def visitor_denied(self, visitor: Visitor) -> None:
+        """See OpeningEnd."""
+        self.peer.turn_away([visitor], Outcome.DENIED)
 
     def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
         """See OpeningEnd."""

@@ -1,23 +1,22 @@
 """All that the server holds for one client name and that outlives a session: public ports, waiting visitors, and the
-time of grace after a session is lost. Who is the current session is decided elsewhere."""
+time of grace after a session is lost. Who is the current session is decided elsewhere; the ports are in `published`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import PortUnavailable, printable
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.visitor import Visitor, Waiting
-from gotunnel.server.public import PublicPort
-from gotunnel.wire.messages import Error, MappingRequest, MappingResult
+from gotunnel.server.public import PublicPort, PublicVisitor
+from gotunnel.server.published import Published
+from gotunnel.wire.messages import Error
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -27,8 +26,6 @@ __all__ = ["Peer"]
 
 GRACE = 30.0
 """Seconds that listeners outlive a lost session (protocol, section 4)."""
-REOPEN = 5.0
-"""Seconds between attempts to open the port of a target that is up again, when a program outside has taken it."""
 
 
 class Peer:
@@ -38,24 +35,24 @@ class Peer:
 
     def __init__(self, hub: Hub, name: str) -> None:
         self.name = name
-        self.mappings: dict[str, PublicPort] = {}
         self.session: ServerSession | None = None
         self.waiting = {plain: Waiting(hub.config.leg_wait) for plain in (False, True)}
         self.visitors = 0
         self._hub = hub
         self._clock = hub.clock
-        self._named: set[str] = set()
-        self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
-        self._stopped = False
         self._grace: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
-        self._to_reopen: set[str] = set()
-        self._reopening: IDelayedCall | None = None
+        self.published = Published(hub, self)
 
     @property
     def rights(self) -> Rights:
         """What this client may do now: to be asked anew whenever something is done."""
         return self._hub.rights_of(self.name)
+
+    @property
+    def mappings(self) -> dict[str, PublicPort]:
+        """Its public ports by the names of their mappings."""
+        return self.published.mappings
 
     # Sessions.
 
@@ -63,7 +60,7 @@ class Peer:
         """A session takes its place: what waits is its business now."""
         self._cancel_grace()
         self.session = session
-        self._named = set()
+        self.published.begin()
         session.feed()
 
     def lost(self, session: ServerSession) -> None:
@@ -74,159 +71,51 @@ class Peer:
             if not self.mappings:
                 self._grace_over()
 
-    # Mappings.
-
-    # A session asks for all of these. Once another one has taken its place it changes nothing any more, not even the
-    # rest of what it had asked for before.
-
-    async def register(self, requests: tuple[MappingRequest, ...], session: ServerSession) -> list[MappingResult]:
-        """Open what is asked for; each gets its own answer. Those that exist stay as they are, without re-binding."""
-        results = []
-        async with self._turn:
-            for request in requests:
-                if self.session is not session:
-                    break
-                try:
-                    mapping = await self._opened(request)
-                except PortUnavailable as refused:
-                    self._hub.say_of(
-                        self.name, "refused", "mapping {mapping} of client {client} is refused: {code}: {reason}",
-                        mapping=request.name, code=refused.code, reason=printable(refused.reason),
-                    )  # fmt: skip
-                    results.append(MappingResult(request.name, "fail", None, refused.code, refused.reason))
-                else:
-                    results.append(MappingResult(request.name, "ok", mapping.port))
-                    if self.session is session:
-                        self._named.add(request.name)
-        return results
-
-    async def close_unnamed(self, session: ServerSession) -> None:
-        """The session has named all that it wants: close the rest."""
-        async with self._turn:
-            await self._close([name for name in self.mappings if name not in self._named], session)
-
-    async def unregister(self, names: Iterable[str], session: ServerSession) -> None:
-        """Close mappings. Visitors that stream go on; those that wait are reset."""
-        async with self._turn:
-            await self._close(names, session)
-
-    async def set_state(self, name: str, up: bool, reason: str, session: ServerSession) -> None:
-        """The client says that a target is there, or is not."""
-        async with self._turn:
-            if self.session is session:
-                await self._set_state(name, up, reason)
-
-    def rights_changed(self) -> None:
-        """Its rights may be others now: close what they leave out, at once if it may not come in any more."""
-        if self.session is not None:
-            self.session.most_legs = self.rights.max_legs
-        if self._hub.knows(self.name):
-            act, what = self._close_denied, "closing what client {client} may not publish any more"
-        else:
-            self._cancel_grace()
-            act, what = self._wind_up, "closing the ports of client {client}"
-        Deferred.fromCoroutine(act()).addErrback(lambda failure: self.log.failure(what, failure, client=self.name))
-
-    async def _close_denied(self) -> None:
-        async with self._turn:
-            denied = self._denied()
-            for name, refused in denied.items():
-                self.log.warn(
-                    "mapping {mapping} of client {client} is closed: its rights have changed: {code}: {reason}",
-                    mapping=name, client=self.name, code=refused.code, reason=printable(refused.reason),
-                )  # fmt: skip
-            session = self.session
-            await self._close(denied, session)
-            if denied and session is not None:
-                # It asks for its mappings when it comes back, and so hears which one is refused, and why.
-                session.close(Error("going_away", "the rights of this client have changed"), "its rights have changed")
-
-    def _denied(self) -> dict[str, PortUnavailable]:
-        rights = self.rights
-        denied: dict[str, PortUnavailable] = {}
-        for name, mapping in self.mappings.items():
-            try:
-                rights.check_port(mapping.bind, mapping.port)
-                rights.check_room(len(self.mappings) - len(denied) - 1)
-            except PortUnavailable as refused:
-                denied[name] = refused
-        return denied
-
     async def stop(self) -> None:
         """Close all public ports for good; what streams goes on."""
-        self._stopped = True
         self._cancel_grace()
-        async with self._turn:
-            await self._close(tuple(self.mappings), self.session)
+        await self.published.stop()
         self._turn_away_all()
 
-    async def _close(self, names: Iterable[str], session: ServerSession | None) -> None:
-        for name in names:
-            if self.session is not session and not self._stopped:
-                break
-            mapping = self.mappings.pop(name, None)
-            self._named.discard(name)
-            if mapping is not None:
-                for waiting in self.waiting.values():
-                    self._turn_away(waiting.take_all(name), Outcome.STOPPED)
-                await mapping.close()
-                self.log.info(
-                    "mapping {mapping} of client {client} closed at {address}",
-                    mapping=name, client=self.name, address=str(mapping.address),
-                )  # fmt: skip
+    # Rights.
 
-    async def _set_state(self, name: str, up: bool, reason: str) -> None:
-        self._to_reopen.discard(name)
-        mapping = self.mappings.get(name)
-        if mapping is None or up == (mapping.suspended is None):
-            return
-        if up:
-            try:
-                self.rights.check_port(mapping.bind, mapping.port)
-                mapping.resume()
-            except PortUnavailable as refused:
-                self.log.error(
-                    "mapping {mapping} of client {client} cannot open again: {reason}; next try in {seconds:g} s",
-                    mapping=name, client=self.name, reason=refused.reason, seconds=REOPEN,
-                )  # fmt: skip
-                self._to_reopen.add(name)
-                if self._reopening is None:
-                    self._reopening = self._clock.callLater(REOPEN, self._reopen)
-                return
+    def rights_changed(self) -> None:
+        """Its rights may be others now: close what they leave out, and everything if it may not come in any more."""
+        rights = self.rights
+        if self.session is not None:
+            self.session.most_legs = rights.max_legs
+        if self._hub.knows(self.name):
+            closing = self._close_denied()
         else:
-            await mapping.suspend(reason)
-            for waiting in self.waiting.values():
-                self._turn_away(waiting.take_all(name), Outcome.MAPPING_DOWN)
-        self.log.info(
-            "mapping {mapping} of client {client} is {state} at {address}: {reason}",
-            mapping=name, client=self.name, state="up" if up else "down", address=str(mapping.address),
-            reason=printable(reason),
-        )  # fmt: skip
-
-    def _reopen(self) -> None:
-        self._reopening = None
-
-        async def reopen() -> None:
-            async with self._turn:
-                for name in tuple(self._to_reopen):
-                    await self._set_state(name, True, "its port is free again")
-
-        Deferred.fromCoroutine(reopen()).addErrback(
-            lambda failure: self.log.failure("opening ports of client {client} again", failure, client=self.name)
+            self._cancel_grace()
+            closing = self._wind_up()
+        Deferred.fromCoroutine(closing).addErrback(
+            lambda failure: self.log.failure("closing ports of client {client}", failure, client=self.name)
         )
+
+    async def _close_denied(self) -> None:
+        denied = await self.published.close_denied()
+        for legs in tuple(self._hub.streaming):
+            if legs.peer is self:
+                legs.reset_denied()
+        if denied and self.session is not None:
+            # It asks for its mappings when it comes back, and so hears which one is refused, and why.
+            self.session.close(Error("going_away", "the rights of this client have changed"), "its rights have changed")
 
     # Visitors.
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
         """A visitor is there: serve him now, or let him wait."""
         rights = self.rights
-        visitor = Visitor(self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds())
+        visitor = PublicVisitor(
+            self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
+        )
         local.on_gone = lambda: self._gone(visitor)
         self.visitors += 1
         self._hub.visitor_arrived(self, visitor)
         waiting = self.waiting[visitor.plain]
         if self.visitors > rights.max_visitors or self.pending >= rights.max_pending:
-            self._turn_away([visitor], Outcome.DENIED)
+            self.turn_away([visitor], Outcome.DENIED)
             return
         if self.session is None or not self.session.serve(visitor):
             waiting.add(visitor)
@@ -249,10 +138,16 @@ class Peer:
         if self.waiting[visitor.plain].leave(visitor):
             self.ended(visitor, Outcome.VISITOR_LEFT)
 
-    def _turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
+    def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
+        """Reset those, who have no leg."""
         for visitor in visitors:
             visitor.local.abort()
             self.ended(visitor, outcome)
+
+    def turn_away_from(self, mapping: str, outcome: Outcome) -> None:
+        """Reset those who wait for this mapping."""
+        for waiting in self.waiting.values():
+            self.turn_away(waiting.take_all(mapping), outcome)
 
     def _plan_expiry(self) -> None:
         now = self._clock.seconds()
@@ -263,45 +158,10 @@ class Peer:
     def _expire(self) -> None:
         self._expiry = None
         for waiting in self.waiting.values():
-            self._turn_away(waiting.expired(self._clock.seconds()), Outcome.NO_LEG)
+            self.turn_away(waiting.expired(self._clock.seconds()), Outcome.NO_LEG)
         self._plan_expiry()
 
-    # Parts of the above.
-
-    async def _opened(self, request: MappingRequest) -> PublicPort:
-        if self._stopped:
-            raise PortUnavailable("limit", "the server is about to stop")
-        if request.protocol != "tcp":
-            raise PortUnavailable("bad_request", f"the protocol {printable(request.protocol, 20)} is not supported")
-        bind = self._hub.config.addr.host if request.bind is None else request.bind
-        plain = not request.encrypt and self._hub.plain_legs
-        mapping = self.mappings.get(request.name)
-        if mapping is not None and (mapping.bind, mapping.wanted, mapping.plain) == (bind, request.remote_port, plain):
-            self.rights.check_port(bind, mapping.port)
-            if mapping.suspended is not None and request.name not in self._named:
-                mapping.resume()  # a session that is new here says anew which targets are down
-            return mapping
-        if mapping is not None:
-            await self._close([request.name], self.session)
-        self.rights.check_room(len(self.mappings))
-        mapping = PublicPort(
-            request.name, bind, request.remote_port, plain, self._hub.relay, self._hub.ports,
-            (self.name, request.name), self.arrived,
-        )  # fmt: skip
-        mapping.open(self.rights)
-        self.mappings[request.name] = mapping
-        self.log.info(
-            "mapping {mapping} of client {client} open at {address}{how}",
-            mapping=request.name, client=self.name, address=str(mapping.address),
-            how=" (legs without TLS)" if plain else "",
-        )  # fmt: skip
-        if not request.encrypt and not plain and self._hub.tls is not None:
-            self.log.info(
-                "mapping {mapping} of client {client} says encrypt: false, which this server does not allow: its legs "
-                "run inside TLS (server.allow_plain_legs: true would change that)",
-                mapping=request.name, client=self.name,
-            )  # fmt: skip
-        return mapping
+    # The end.
 
     def _grace_over(self) -> None:
         self._cancel_grace()
@@ -315,21 +175,18 @@ class Peer:
         )
 
     async def _wind_up(self) -> None:
-        async with self._turn:
-            await self._close(tuple(self.mappings), None)
-            if self.session is None and not self.mappings:
-                self._turn_away_all()
-                self._hub.forget(self)
+        await self.published.close_orphans()
+        if self.session is None and not self.mappings:
+            self._turn_away_all()
+            self._hub.forget(self)
 
     def _turn_away_all(self) -> None:
         for waiting in self.waiting.values():
-            self._turn_away(waiting.take_all(), Outcome.NO_LEG)
+            self.turn_away(waiting.take_all(), Outcome.NO_LEG)
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        if self._reopening is not None:
-            self._reopening.cancel()
-            self._reopening = None
+        self.published.cancel()
 
     def _cancel_grace(self) -> None:
         grace, self._grace = self._grace, None

@@ -1,10 +1,12 @@
-"""One mapping on the server: its public port, opened, closed and opened again. Whom it accepts it hands to its peer."""
+"""One mapping on the server: its public port, opened, closed and opened again, and who comes to it. Whom it accepts it
+hands to its peer."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import maybeDeferred
 
@@ -13,8 +15,12 @@ from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.net.visitor import Visitor
 
-__all__ = ["PublicPort"]
+if TYPE_CHECKING:
+    from gotunnel.server.peer import Peer
+
+__all__ = ["PublicPort", "PublicVisitor"]
 
 ANY_PORT_TRIES = 64
 """How many random ports are tried for `remote_port: 0`. With half of the allowed ones taken, 64 misses in a row are as
@@ -47,6 +53,9 @@ class PublicPort:
         self.port = 0
         self.streams = 0
         self.suspended: str | None = None
+        self.barred = False
+        """True once its owner may not have it any more; it will be closed."""
+        self._permitted_by: Rights | None = None
         self._relay = relay
         self._ports = ports
         self._owner = owner
@@ -62,6 +71,16 @@ class PublicPort:
     def is_open(self) -> bool:
         """Whether visitors can connect."""
         return self._listening is not None
+
+    def permitted(self, rights: Rights) -> bool:
+        """Whether its owner may have it, with these rights. Asked for each visitor, so that an answer is kept."""
+        if self._permitted_by is not rights:
+            try:
+                rights.check_port(self.bind, self.port)
+            except PortUnavailable:
+                return False
+            self._permitted_by = rights
+        return not self.barred
 
     def open(self, rights: Rights) -> None:
         """Claim the port and listen. Raises PortUnavailable, and then nothing is held."""
@@ -119,3 +138,15 @@ class PublicPort:
             port = random.randint(low, high)
             if port not in rights.reserved:
                 yield port
+
+
+@dataclass(slots=True, eq=False)
+class PublicVisitor(Visitor):
+    """A visitor of a public port, which may be its owner's no more when his turn comes."""
+
+    port: PublicPort
+    peer: Peer
+
+    def allowed(self) -> bool:
+        """See Visitor."""
+        return self.port.permitted(self.peer.rights)

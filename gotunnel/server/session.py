@@ -166,7 +166,7 @@ class ServerSession(SessionLegs):
         self.close(Error("internal", "the server failed; its log says more"), "internal error")
 
     async def _register(self, request: Register) -> None:
-        results = await self.peer.register(request.mappings, self)
+        results = await self.peer.published.register(request.mappings, self)
         if self.over:
             return
         answer = RegisterResp(request.id, "ok", tuple(results))
@@ -176,14 +176,14 @@ class ServerSession(SessionLegs):
             return
         self.control.send(answer)
         if not request.more:
-            await self.peer.close_unnamed(self)
+            await self.peer.published.close_unnamed(self)
 
     async def _unregister(self, request: Unregister) -> None:
-        await self.peer.unregister(request.names, self)
+        await self.peer.published.unregister(request.names, self)
         self.control.send(RegisterResp(request.id, "ok"))
 
     async def _mapping_state(self, message: MappingState) -> None:
-        await self.peer.set_state(message.name, message.state == "up", message.reason, self)
+        await self.peer.published.set_state(message.name, message.state == "up", message.reason, self)
 
     def _on_legs_failed(self, message: LegsFailed) -> None:
         if message.count <= self.legs_expected:

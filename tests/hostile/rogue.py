@@ -29,7 +29,7 @@ class RogueServer:
         state = case.folder / "rogue"
         state.mkdir()
         tls = own_server_tls(state)
-        self.context: SSL.Context = tls.options.getContext()
+        self.context: SSL.Context = tls.creator.serverConnectionForTLS(None).get_context()  # type: ignore[arg-type]
         self.binding = tls.leg_binding
         self.listening = socket.create_server((case.host, case.control), backlog=1024)
         self.listening.settimeout(raw.PATIENCE)
@@ -53,7 +53,7 @@ class RogueServer:
     def begin(self, heartbeat: float = 600, timeout: float = 1800) -> Register:
         """Let a client in, with all that a server may promise; return what it asks for, which is granted."""
         self.control = self.accept()
-        handshake = ServerHandshake(lambda name: derive_key(self._token, name))
+        handshake = ServerHandshake(lambda name: (derive_key(self._token, name),))
         self.control.send(encode_frame(handshake.receive_hello(self.control.payload() or b"")))
         handshake.receive_auth(self.control.payload() or b"", self.control.control_binding())
         self._ks = handshake.ks

@@ -81,7 +81,7 @@ class PileTests(ServerTestCase):
             client.world.clock.advance(0)
             client.world.clock.advance(0)
             client.heard()
-        self.assertEqual((peer.mappings, peer._named), ({}, set()))
+        self.assertEqual((peer.mappings, peer.published._named), ({}, set()))
 
     def test_ports(self) -> None:
         """Nor of those that were refused."""
@@ -91,7 +91,7 @@ class PileTests(ServerTestCase):
             client.say(Register(number, tuple(MappingRequest(f"m{number}-{n}", 22) for n in range(50)), True))
             client.world.clock.advance(0)
             client.heard()
-        self.assertEqual((peer.mappings, peer._named), ({}, set()))
+        self.assertEqual((peer.mappings, peer.published._named), ({}, set()))
 
 
 class PaceTests(client_world.ClientTestCase):

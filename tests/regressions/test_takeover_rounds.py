@@ -41,7 +41,7 @@ class _RoundsTestCase(RegressionTestCase):
 
         def there() -> bool:
             peer = self.it.hub.peers.get("edge")
-            return bool(peer and peer.session not in (None, old) and peer._named and peer.mappings)
+            return bool(peer and peer.session not in (None, old) and peer.published._named and peer.mappings)
 
         await self.until(there, "a session that has registered its port")
         session = self.session(self.it)

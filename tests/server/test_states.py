@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.server.peer import REOPEN
+from gotunnel.server.published import REOPEN
 from gotunnel.wire.messages import Drain, Error, MappingRequest, MappingState, Register
 from tests.server.world import Client, ServerTestCase
 
@@ -69,7 +69,7 @@ class StateTests(ServerTestCase):
         self.it.clock.advance(0)
         self.it.clock.advance(0)
         self.assertEqual(self.ports(), [])
-        Deferred.fromCoroutine(self.it.hub.peers["edge"].set_state("web", True, "", old))
+        Deferred.fromCoroutine(self.it.hub.peers["edge"].published.set_state("web", True, "", old))
         self.assertEqual(self.ports(), [], "the session that was replaced has no say any more")
         self.say("up", successor)
         self.assertEqual(self.ports(), [8080])
@@ -128,9 +128,9 @@ class StateTests(ServerTestCase):
         self.it.relay.taken = {8080}
         self.say("up")
         peer = self.it.hub.peers["edge"]
-        self.assertIn(peer._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
+        self.assertIn(peer.published._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
         self.successResultOf(Deferred.fromCoroutine(peer.stop()))
-        self.assertNotIn(peer._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
+        self.assertNotIn(peer.published._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
 
     def test_rights(self) -> None:
         """Rights are checked when it opens again."""

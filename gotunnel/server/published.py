@@ -1,0 +1,219 @@
+"""The public ports of one client name: opened, closed and opened again, one request after the other, and checked anew
+when its rights change. Who comes to them is for the peer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.errors import PortUnavailable, printable
+from gotunnel.logs import Logger
+from gotunnel.server.public import PublicPort
+from gotunnel.wire.messages import MappingRequest, MappingResult
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
+    from gotunnel.server.session import ServerSession
+
+__all__ = ["Published"]
+
+REOPEN = 5.0
+"""Seconds between attempts to open the port of a target that is up again, when a program outside has taken it."""
+
+
+class Published:
+    """Part of a peer. A session asks for `register` to `set_state`; once another one has taken its place it changes
+    nothing any more, not even the rest of what it had asked for before."""
+
+    log = Logger()
+
+    def __init__(self, hub: Hub, peer: Peer) -> None:
+        self.mappings: dict[str, PublicPort] = {}
+        self._hub = hub
+        self._peer = peer
+        self._clock = hub.clock
+        self._named: set[str] = set()
+        self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
+        self._stopped = False
+        self._to_reopen: set[str] = set()
+        self._reopening: IDelayedCall | None = None
+
+    def begin(self) -> None:
+        """A session begins: what it does not name is closed when it has named all that it wants."""
+        self._named = set()
+
+    async def register(self, requests: tuple[MappingRequest, ...], session: ServerSession) -> list[MappingResult]:
+        """Open what is asked for; each gets its own answer. Those that exist stay as they are, without re-binding."""
+        results = []
+        async with self._turn:
+            for request in requests:
+                if self._peer.session is not session:
+                    break
+                try:
+                    mapping = await self._opened(request)
+                except PortUnavailable as refused:
+                    self._hub.say_of(
+                        self._peer.name, "refused", "mapping {mapping} of client {client} is refused: {code}: {reason}",
+                        mapping=request.name, code=refused.code, reason=printable(refused.reason),
+                    )  # fmt: skip
+                    results.append(MappingResult(request.name, "fail", None, refused.code, refused.reason))
+                else:
+                    results.append(MappingResult(request.name, "ok", mapping.port))
+                    if self._peer.session is session:
+                        self._named.add(request.name)
+        return results
+
+    async def close_unnamed(self, session: ServerSession) -> None:
+        """The session has named all that it wants: close the rest."""
+        async with self._turn:
+            await self._close([name for name in self.mappings if name not in self._named], session)
+
+    async def unregister(self, names: Iterable[str], session: ServerSession) -> None:
+        """Close mappings. Visitors that stream go on; those that wait are reset."""
+        async with self._turn:
+            await self._close(names, session)
+
+    async def set_state(self, name: str, up: bool, reason: str, session: ServerSession) -> None:
+        """The client says that a target is there, or is not."""
+        async with self._turn:
+            if self._peer.session is session:
+                await self._set_state(name, up, reason)
+
+    async def close_denied(self) -> bool:
+        """Close what the rights leave out now; where there are too many mappings, those that came last. Say whether
+        there was any."""
+        async with self._turn:
+            kept = 0
+            names = tuple(self.mappings)
+            for name in names:
+                mapping = self.mappings[name]
+                try:
+                    self._peer.rights.check_port(mapping.bind, mapping.port)
+                    self._peer.rights.check_room(kept)
+                except PortUnavailable as refused:
+                    self.log.warn(
+                        "mapping {mapping} of client {client} is closed: its rights have changed: {code}: {reason}",
+                        mapping=name, client=self._peer.name, code=refused.code, reason=printable(refused.reason),
+                    )  # fmt: skip
+                    mapping.barred = True
+                    await self._close_one(name)
+                else:
+                    kept += 1
+            return kept < len(names)
+
+    async def close_orphans(self) -> None:
+        """Close everything, unless a session comes and wants it."""
+        async with self._turn:
+            await self._close(tuple(self.mappings), None)
+
+    async def stop(self) -> None:
+        """Close everything for good; what streams goes on."""
+        self._stopped = True
+        async with self._turn:
+            for name in tuple(self.mappings):
+                await self._close_one(name)
+
+    def cancel(self) -> None:
+        """Try no more to open what another program has."""
+        reopening, self._reopening = self._reopening, None
+        if reopening is not None:
+            reopening.cancel()
+
+    # Parts of the above.
+
+    async def _close(self, names: Iterable[str], session: ServerSession | None) -> None:
+        for name in names:
+            if self._peer.session is not session:
+                break
+            await self._close_one(name)
+
+    async def _close_one(self, name: str) -> None:
+        mapping = self.mappings.pop(name, None)
+        self._named.discard(name)
+        if mapping is not None:
+            self._peer.turn_away_from(name, Outcome.STOPPED)
+            await mapping.close()
+            self.log.info(
+                "mapping {mapping} of client {client} closed at {address}",
+                mapping=name, client=self._peer.name, address=str(mapping.address),
+            )  # fmt: skip
+
+    async def _set_state(self, name: str, up: bool, reason: str) -> None:
+        self._to_reopen.discard(name)
+        mapping = self.mappings.get(name)
+        if mapping is None or up == (mapping.suspended is None):
+            return
+        if up:
+            try:
+                self._peer.rights.check_port(mapping.bind, mapping.port)
+                mapping.resume()
+            except PortUnavailable as refused:
+                self.log.error(
+                    "mapping {mapping} of client {client} cannot open again: {reason}; next try in {seconds:g} s",
+                    mapping=name, client=self._peer.name, reason=refused.reason, seconds=REOPEN,
+                )  # fmt: skip
+                self._to_reopen.add(name)
+                if self._reopening is None:
+                    self._reopening = self._clock.callLater(REOPEN, self._reopen)
+                return
+        else:
+            await mapping.suspend(reason)
+            self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
+        self.log.info(
+            "mapping {mapping} of client {client} is {state} at {address}: {reason}",
+            mapping=name, client=self._peer.name, state="up" if up else "down", address=str(mapping.address),
+            reason=printable(reason),
+        )  # fmt: skip
+
+    def _reopen(self) -> None:
+        self._reopening = None
+
+        async def reopen() -> None:
+            async with self._turn:
+                for name in tuple(self._to_reopen):
+                    await self._set_state(name, True, "its port is free again")
+
+        Deferred.fromCoroutine(reopen()).addErrback(
+            lambda failure: self.log.failure("opening ports of client {client} again", failure, client=self._peer.name)
+        )
+
+    async def _opened(self, request: MappingRequest) -> PublicPort:
+        if self._stopped:
+            raise PortUnavailable("limit", "the server is about to stop")
+        if request.protocol != "tcp":
+            raise PortUnavailable("bad_request", f"the protocol {printable(request.protocol, 20)} is not supported")
+        hub, client = self._hub, self._peer.name
+        bind = hub.config.addr.host if request.bind is None else request.bind
+        plain = not request.encrypt and hub.plain_legs
+        mapping = self.mappings.get(request.name)
+        if mapping is not None and (mapping.bind, mapping.wanted, mapping.plain) == (bind, request.remote_port, plain):
+            self._peer.rights.check_port(bind, mapping.port)
+            if mapping.suspended is not None and request.name not in self._named:
+                mapping.resume()  # a session that is new here says anew which targets are down
+            return mapping
+        if mapping is not None:
+            await self._close([request.name], self._peer.session)
+        self._peer.rights.check_room(len(self.mappings))
+        mapping = PublicPort(
+            request.name, bind, request.remote_port, plain, hub.relay, hub.ports,
+            (client, request.name), self._peer.arrived,
+        )  # fmt: skip
+        mapping.open(self._peer.rights)
+        self.mappings[request.name] = mapping
+        self.log.info(
+            "mapping {mapping} of client {client} open at {address}{how}",
+            mapping=request.name, client=client, address=str(mapping.address),
+            how=" (legs without TLS)" if plain else "",
+        )  # fmt: skip
+        if not request.encrypt and not plain and hub.tls is not None:
+            self.log.info(
+                "mapping {mapping} of client {client} says encrypt: false, which this server does not allow: its legs "
+                "run inside TLS (server.allow_plain_legs: true would change that)",
+                mapping=request.name, client=client,
+            )  # fmt: skip
+        return mapping
