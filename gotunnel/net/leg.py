@@ -12,18 +12,16 @@ from zope.interface import implementer
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILeg, ILegOwner
+from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legbase import LegBase
 from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import PathWatch, Stall
 from gotunnel.net.sockets import is_gone, path_state, set_keepalive, set_nodelay
 from gotunnel.net.transports import is_closing, raw_socket, unsent_bytes
 from gotunnel.wire.legs import LegDecoder, LegFrame, data_header
-from gotunnel.wire.legstate import Act, End, Event, State
+from gotunnel.wire.legstate import End, Event, State
 
 __all__ = ["PortableLeg"]
-
-_DELIVER = (Act.DELIVER,)
-_DISCARD = (Act.DISCARD,)
 
 
 @implementer(ILeg)
@@ -33,9 +31,16 @@ class PortableLeg(LegBase[Local], Protocol):
     transport: Any
 
     def __init__(
-        self, clock: IReactorTime, watch: PathWatch, end: End, owner: ILegOwner, plain: bool, dial_timeout: float
+        self,
+        clock: IReactorTime,
+        watch: PathWatch,
+        deadlines: Deadlines,
+        end: End,
+        owner: ILegOwner,
+        plain: bool,
+        dial_timeout: float,
     ) -> None:
-        super().__init__(clock, end, owner, plain, dial_timeout)
+        super().__init__(clock, deadlines, end, owner, plain, dial_timeout)
         self._watch = watch
         self._decoder = LegDecoder()
         self._stall = Stall()
@@ -75,7 +80,7 @@ class PortableLeg(LegBase[Local], Protocol):
 
     def local_data(self, data: bytes) -> None:
         """The local socket gave bytes."""
-        self._machine.on(Event.LOCAL_DATA)
+        self.happen(Event.LOCAL_DATA)
         self._count(out=len(data))
         self.transport.writeSequence((data_header(len(data)), data))
 
@@ -184,14 +189,12 @@ class PortableLeg(LegBase[Local], Protocol):
             self._pumping = False
 
     def _receive_data(self, data: bytes) -> None:
-        before = self.state
-        acts = self._machine.on(Event.GOT_DATA)
-        if acts == _DELIVER:
+        if self.state in self._delivers:
             self._count(into=len(data))
             if self._local is not None:
                 self._local.write(data)
-        elif acts != _DISCARD:
-            self.obey(Event.GOT_DATA, before, acts)
+        elif self.state not in self._discards:
+            self.happen(Event.GOT_DATA)
 
     def _count(self, *, out: int = 0, into: int = 0) -> None:
         if self._tally is not None:

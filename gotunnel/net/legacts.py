@@ -4,19 +4,18 @@ to a leg is in `legbase`, how bytes move in `legbytes`."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from typing import Any, NamedTuple
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamTally
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILegOwner
 from gotunnel.logs import Logger
+from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legbytes import LegBytes, LocalT
 from gotunnel.wire.legbodies import OpenedBody, RstBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, encode_leg_frame
-from gotunnel.wire.legstate import Act, End, Event, LegMachine, State
+from gotunnel.wire.legstate import TABLES, Act, End, Event, LegMachine, State
 
 __all__ = ["LegActs"]
 
@@ -26,45 +25,32 @@ END_TIMEOUT = 5.0
 _OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
 
 
-class LegActs(LegBytes[LocalT]):
+class LegActs(LegBytes[LocalT], LegMachine["_Reaction"]):
     """The state of one end of one leg, and what happens to it at each event."""
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, end: End, owner: ILegOwner) -> None:
-        self.end = end
+    def __init__(self, deadlines: Deadlines, end: End, owner: ILegOwner) -> None:
+        super().__init__(end, _REACTIONS[end])
         self.opens = 0
-        self._clock = clock
         self._owner = owner
-        self._machine = LegMachine(end)
-        self._timer: IDelayedCall | None = None  # never more than one deadline runs
+        self._deadlines = deadlines
+        self._limited = False  # never more than one deadline runs
+        self._delivers, self._discards = _DATA[end]
         self._reason = "closed by this end"
         self._local: LocalT | None = None
         self._tally: StreamTally | None = None  # there while a visitor is served
         self._body = b""  # of the OPEN to be sent, or last received
         self._rst_code = "reset"
 
-    @property
-    def state(self) -> State:
-        """Where the machine stands."""
-        return self._machine.state
-
     def happen(self, event: Event) -> None:
         """Move the machine and do what it says."""
         before = self.state
-        self.obey(event, before, self._machine.on(event))
-
-    def obey(self, event: Event, before: State, acts: tuple[Act, ...]) -> None:
-        """Do what the machine said when `event` met the state `before`."""
+        acts, last = self.on(event)
         for act in acts:
-            if act is Act.BREACH:
-                self._breached(f"{event.name.removeprefix('GOT_')} in state {before.name}")
-            else:
-                _ACTS[act](self)
-        if event is Event.LEG_LOST or Act.BREACH in acts:
-            self._stop_stream(before)
-        if Act.BREACH in acts:
-            self._drop()
+            act(self)
+        if last is not None:
+            last(self, event, before)
 
     def give_up(self, reason: str) -> None:
         """Abort the leg and what streams, and say why. Harmless when it is closed."""
@@ -126,7 +112,7 @@ class LegActs(LegBytes[LocalT]):
         if local is not None:
             self._detach(local, abort=abort)
 
-    def _stop_stream(self, before: State) -> None:
+    def _stop_stream(self, event: Event, before: State) -> None:
         if self._tally is not None:
             self._note(Outcome.LEG_LOST)
             if self.end is End.DIALLER and before is State.DIALLING:
@@ -146,6 +132,11 @@ class LegActs(LegBytes[LocalT]):
 
     # Time and force.
 
+    def _broke(self, event: Event, before: State) -> None:
+        self._breached(f"{event.name.removeprefix('GOT_')} in state {before.name}")
+        self._stop_stream(event, before)
+        self._drop()
+
     def _unended(self) -> None:
         if self.end is End.OPENER or self._unsent():
             self.give_up("a reset was not acknowledged")
@@ -161,17 +152,18 @@ class LegActs(LegBytes[LocalT]):
 
     def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
         self._cancel_timer()
+        self._limited = True
 
-        def fire() -> None:
-            self._timer = None
+        def over() -> None:
+            self._limited = False
             act()
 
-        self._timer = self._clock.callLater(seconds, fire)
+        self._deadlines.start(self, seconds, over)
 
     def _cancel_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
+        if self._limited:
+            self._limited = False
+            self._deadlines.stop(self)
 
 
 _ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
@@ -189,4 +181,28 @@ _ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
     Act.ABORT_LOCAL: lambda leg: leg._part(abort=True),
     Act.IDLE: LegActs._idle,
 }
-"""DELIVER, DISCARD and SEND_DATA are the subclass's own: they concern bytes."""
+"""DELIVER, DISCARD and SEND_DATA are the subclass's own, they concern bytes; BREACH is the end of all."""
+
+
+class _Reaction(NamedTuple):
+    """A row of the table with what its words mean, put together once instead of at each event."""
+
+    acts: tuple[Callable[[LegActs[Any]], None], ...]
+    last: Callable[[LegActs[Any], Event, State], None] | None
+
+
+def _reaction(event: Event, acts: tuple[Act, ...]) -> _Reaction:
+    last = LegActs._broke if Act.BREACH in acts else LegActs._stop_stream if event is Event.LEG_LOST else None
+    return _Reaction(tuple(_ACTS[act] for act in acts if act in _ACTS), last)
+
+
+def _states(end: End, act: Act) -> frozenset[State]:
+    return frozenset(state for (state, event), (_, acts) in TABLES[end].items() if acts == (act,))
+
+
+_REACTIONS = {
+    end: {(state, event): (after, _reaction(event, acts)) for (state, event), (after, acts) in table.items()}
+    for end, table in TABLES.items()
+}
+_DATA = {end: (_states(end, Act.DELIVER), _states(end, Act.DISCARD)) for end in End}
+"""The states in which DATA is passed on, and those in which it is thrown away. In all others it is an event."""

@@ -10,6 +10,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamTally
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
 from gotunnel.interfaces import ILegOwner
+from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legacts import END_TIMEOUT, LegActs
 from gotunnel.net.legbytes import LocalT
 from gotunnel.wire.legbodies import OpenedBody, RstBody
@@ -32,8 +33,17 @@ _UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
 class LegBase(LegActs[LocalT]):
     """One end of one leg; a subclass provides the verbs of `LegBytes`."""
 
-    def __init__(self, clock: IReactorTime, end: End, owner: ILegOwner, plain: bool, dial_timeout: float) -> None:
-        super().__init__(clock, end, owner)
+    def __init__(
+        self,
+        clock: IReactorTime,
+        deadlines: Deadlines,
+        end: End,
+        owner: ILegOwner,
+        plain: bool,
+        dial_timeout: float,
+    ) -> None:
+        super().__init__(deadlines, end, owner)
+        self._clock = clock
         self.plain = plain
         self.tag: Any = None
         self.last_received = clock.seconds()

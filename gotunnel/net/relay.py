@@ -17,6 +17,7 @@ from zope.interface import implementer
 from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.errors import DialFailed, PortUnavailable
 from gotunnel.interfaces import ILegOwner, IRelay
+from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.leg import PortableLeg
 from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import PathWatch
@@ -67,6 +68,7 @@ class PortableRelay:
         self._reactor = reactor
         self._dial_timeout = dial_timeout
         self._watch = PathWatch(reactor)
+        self._deadlines = Deadlines(reactor)
         self._locals: set[Local] = set()
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Local], None], backlog: int = 1024) -> IListeningPort:
@@ -90,7 +92,9 @@ class PortableRelay:
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> PortableLeg:
         """Take over an authenticated connection; see IRelay."""
-        leg = PortableLeg(self._reactor, self._watch, end, owner, plain, self._dial_timeout)
+        leg = PortableLeg(
+            self._reactor, self._watch, self._deadlines, end, owner, plain, self._dial_timeout
+        )
         hand_over(transport, leg, b"")
         leg.begin(leftover)
         return leg
@@ -98,6 +102,7 @@ class PortableRelay:
     def stop(self) -> None:
         """Reset what still finishes by itself; see IRelay."""
         self._watch.stop()
+        self._deadlines.stop_all()
         for local in tuple(self._locals):
             local.abort()
 

@@ -48,8 +48,7 @@ class Side:
 
     def __init__(self, end: End, table: Table) -> None:
         self.end = end
-        self.machine = LegMachine(end)
-        self.machine._table = table
+        self.machine = LegMachine(end, table)
         self.queue: tuple[Frame, ...] = ()  # what it has sent and the other end not yet read
         self.local: Local | None = None
         self.tag = 0
@@ -75,8 +74,8 @@ class Pair:
         pair.sides = {}
         for end, side in self.sides.items():
             twin = copy(side)
-            twin.machine = LegMachine(end)
-            twin.machine._table, twin.machine.state = side.machine._table, side.machine.state
+            twin.machine = LegMachine(end, side.machine._table)
+            twin.machine.state = side.machine.state
             twin.local = copy(side.local)
             pair.sides[end] = twin
         pair.results = dict(self.results)

@@ -201,14 +201,14 @@ class MachineTests(SynchronousTestCase):
 
     def test_moves(self) -> None:
         """It begins idle, moves as the table says and returns the acts."""
-        machine = LegMachine(End.OPENER)
+        machine = LegMachine(End.OPENER, TABLES[End.OPENER])
         self.assertIs(machine.state, State.IDLE)
         self.assertEqual(machine.on(Event.START), (Act.SEND_OPEN,))
         self.assertIs(machine.state, State.DIALLING)
 
     def test_our_own_mistake(self) -> None:
         """What our side cannot do raises, names all three, and moves nothing."""
-        machine = LegMachine(End.DIALLER)
+        machine = LegMachine(End.DIALLER, TABLES[End.DIALLER])
         error = self.assertRaises(LocalProtocolError, machine.on, Event.START)
         self.assertEqual(str(error), "START at the dialler of a leg that is IDLE")
         self.assertIs(machine.state, State.IDLE)
@@ -216,7 +216,7 @@ class MachineTests(SynchronousTestCase):
     def test_closed_is_final(self) -> None:
         """A closed leg does nothing more."""
         for end in End:
-            machine = LegMachine(end)
+            machine = LegMachine(end, TABLES[end])
             machine.on(Event.LEG_LOST)
             for event in Event:
                 self.assertRaises(LocalProtocolError, machine.on, event)

@@ -11,18 +11,16 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.legbase import LegBase
 from gotunnel.wire.legs import HEADER_BYTES, LegFrame, checked_header
-from gotunnel.wire.legstate import Act, End, Event, State
+from gotunnel.wire.legstate import End, Event, State
 
 __all__ = ["FrameLeg"]
-
-_DISCARD = (Act.DISCARD,)
 
 
 class FrameLeg(LegBase[FastLocal]):
     """The receiving half of a leg."""
 
     def __init__(self, tools: Tools, end: End, owner: ILegOwner, plain: bool) -> None:
-        super().__init__(tools.clock, end, owner, plain, tools.dial_timeout)
+        super().__init__(tools.clock, tools.deadlines, end, owner, plain, tools.dial_timeout)
         self._inbuf = b""  # the beginning of a frame, or all that came while this end dials
         self._left = 0  # bytes of the current DATA frame still to come
         self._parsing = False
@@ -65,9 +63,8 @@ class FrameLeg(LegBase[FastLocal]):
 
     def _pass_on(self, data: memoryview | bytes) -> None:
         """A piece of a DATA frame."""
-        state = self._machine.state
         local = self._local
-        if state is State.STREAMING or state is State.FIN_SENT:
+        if self.state in self._delivers:
             self._count_in(len(data))
             if local is not None:
                 try:
@@ -79,9 +76,8 @@ class FrameLeg(LegBase[FastLocal]):
                     self._full = True
                     self._set_reading()
             return
-        acts = self._machine.on(Event.GOT_DATA)
-        if acts != _DISCARD:
-            self.obey(Event.GOT_DATA, state, acts)
+        if self.state not in self._discards:
+            self.happen(Event.GOT_DATA)
 
     def _parse(self, data: memoryview | bytes) -> None:
         """Take apart what was read. May raise RemoteProtocolError."""

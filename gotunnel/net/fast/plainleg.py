@@ -10,7 +10,6 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.pipes import CHUNK, Pipe
 from gotunnel.net.fast.tools import Buffers
 from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame
-from gotunnel.wire.legstate import State
 
 __all__ = ["PlainFastLeg"]
 
@@ -117,11 +116,8 @@ class PlainFastLeg(FastLeg):
 
     def _bulk_in(self) -> None:
         local = self._local
-        if local is not None and local.pipe is None and not local.blocked and self._delivers():
+        if local is not None and local.pipe is None and not local.blocked and self.state in self._delivers:
             local.pipe = self._tools.pipes.borrow()
-
-    def _delivers(self) -> bool:
-        return self.state in (State.STREAMING, State.FIN_SENT)
 
     def _splice_in(self, local: FastLocal, pipe: Pipe) -> None:
         self.last_received = self._clock.seconds()

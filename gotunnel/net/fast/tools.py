@@ -6,6 +6,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.fast.pipes import Pipes
 from gotunnel.net.fast.poller import Poller
 from gotunnel.net.pathwatch import PathWatch
@@ -47,6 +48,7 @@ class Tools:
         self.poller = poller
         self.watch = watch
         self.dial_timeout = dial_timeout
+        self.deadlines = Deadlines(clock)
         self.buffers = Buffers()
         self.pipes = Pipes()
         self._unhurried: list[Unhurried] = []
@@ -61,6 +63,7 @@ class Tools:
     def stop(self) -> None:
         """Give up timers and pipes."""
         self.watch.stop()
+        self.deadlines.stop_all()
         self.pipes.close()
         if self._flush is not None and self._flush.active():
             self._flush.cancel()

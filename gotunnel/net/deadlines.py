@@ -1,0 +1,84 @@
+"""Time limits that nearly always are kept: all those of a relay on one timer of the reactor. What happens when one is
+over is for who started it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+__all__ = ["Deadlines"]
+
+
+class Deadlines:
+    """To start one and stop it again costs an entry in a dictionary, where a timer of the reactor's own costs fifteen
+    calls; and a visitor has one that is over a moment later. There are few lengths of time: within one length, who
+    started first is over first."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._by_length: dict[float, dict[Hashable, tuple[float, Callable[[], None]]]] = {}
+        self._timer: IDelayedCall | None = None
+        self._strikes = 0.0
+
+    def __len__(self) -> int:
+        """How many run."""
+        return sum(map(len, self._by_length.values()))
+
+    def start(self, key: Hashable, seconds: float, act: Callable[[], None]) -> None:
+        """Call `act` in so many seconds, unless it is stopped before. A key has one deadline at a time."""
+        running = self._by_length.get(seconds)
+        if running is None:
+            running = self._by_length[seconds] = {}
+        due = self._clock.seconds() + seconds
+        running[key] = due, act
+        if self._timer is None or due < self._strikes:
+            self._wake(due)
+
+    def stop(self, key: Hashable) -> None:
+        """Forget the deadline of `key`, if it has one. The timer runs on: most likely another one needs it soon."""
+        for running in self._by_length.values():
+            if running.pop(key, None) is not None:
+                return
+
+    def stop_all(self) -> None:
+        """Forget all of them, and the timer."""
+        self._by_length.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._strikes = due
+        self._timer = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._strike)
+
+    def _strike(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        over = [
+            (running, key, limit)
+            for running in self._by_length.values()
+            for key, limit in _until(running, now)
+        ]
+        try:
+            for running, key, limit in over:
+                if running.get(key) is limit:  # one that struck before may have stopped it
+                    del running[key]
+                    limit[1]()
+        finally:
+            firsts = [next(iter(running.values()))[0] for running in self._by_length.values() if running]
+            if firsts and self._timer is None:
+                self._wake(min(firsts))
+
+
+def _until(
+    running: dict[Hashable, tuple[float, Callable[[], None]]], now: float
+) -> list[tuple[Hashable, tuple[float, Callable[[], None]]]]:
+    found = []
+    for key, limit in running.items():
+        if limit[0] > now:
+            break
+        found.append((key, limit))
+    return found
