@@ -21,13 +21,15 @@ class StreamEnd:
 
 
 class StreamTally:
-    """Counts one stream's bytes and keeps the first thing that went wrong with it."""
+    """Counts one stream's bytes, as one end of its leg sees them, and keeps the first thing that went wrong with it."""
 
-    __slots__ = ("_code", "_outcome", "down", "up")
+    __slots__ = ("_code", "_outcome", "received", "sent")
 
     def __init__(self) -> None:
-        self.up = 0
-        self.down = 0
+        self.sent = 0
+        """Bytes from the visitor or the target to the leg."""
+        self.received = 0
+        """Bytes from the leg to the visitor or the target."""
         self._outcome: Outcome | None = None
         self._code: str | None = None
 
@@ -36,6 +38,7 @@ class StreamTally:
         if self._outcome is None:
             self._outcome, self._code = outcome, code
 
-    def end(self) -> StreamEnd:
-        """Return the end; a stream with which nothing went wrong is completed."""
-        return StreamEnd(self._outcome or Outcome.COMPLETED, self._code, self.up, self.down)
+    def end(self, *, opener: bool) -> StreamEnd:
+        """Return the end; a stream with which nothing went wrong is completed. The opener has the visitor."""
+        up, down = (self.sent, self.received) if opener else (self.received, self.sent)
+        return StreamEnd(self._outcome or Outcome.COMPLETED, self._code, up, down)

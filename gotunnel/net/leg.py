@@ -81,7 +81,8 @@ class PortableLeg(LegBase[Local], Protocol):
     def local_data(self, data: bytes) -> None:
         """The local socket gave bytes."""
         self.happen(Event.LOCAL_DATA)
-        self._count(out=len(data))
+        if self._tally is not None:
+            self._tally.sent += len(data)
         self.transport.writeSequence((data_header(len(data)), data))
 
     def local_lost(self) -> None:
@@ -190,17 +191,12 @@ class PortableLeg(LegBase[Local], Protocol):
 
     def _receive_data(self, data: bytes) -> None:
         if self.state in self._delivers:
-            self._count(into=len(data))
+            if self._tally is not None:
+                self._tally.received += len(data)
             if self._local is not None:
                 self._local.write(data)
         elif self.state not in self._discards:
             self.happen(Event.GOT_DATA)
-
-    def _count(self, *, out: int = 0, into: int = 0) -> None:
-        if self._tally is not None:
-            up, down = (out, into) if self.end is End.OPENER else (into, out)
-            self._tally.up += up
-            self._tally.down += down
 
     def _set_reading(self) -> None:
         reading = not self._full and not self._dialling

@@ -124,7 +124,7 @@ class LegActs(LegBytes[LocalT], LegMachine["_Reaction"]):
         self._part(abort=False)
         self._rst_code = "reset"
         if tally is not None:
-            self._owner.leg_ended(self, tally.end())
+            self._owner.leg_ended(self, tally.end(opener=self.end is End.OPENER))
 
     def _note(self, outcome: Outcome, code: str | None = None) -> None:
         if self._tally is not None:

@@ -60,7 +60,8 @@ class PathWatch:
         """Look at it from now on, until `remove`."""
         if not self._stopped:
             self._watched[watched] = None
-            self._schedule()
+            if self._timer is None:
+                self._schedule()
 
     def remove(self, watched: Watched) -> None:
         """Look at it no more. Harmless when it was not looked at."""

@@ -23,6 +23,7 @@ __all__ = [
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 """Seconds, seconds, number: a silent path is noticed after 30 s (protocol, section 5)."""
 
+_LINGER_RESET, _LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 _TCP_INFO_BYTES = 256
 _RESET = select.POLLERR | select.POLLNVAL
 _RDHUP = getattr(select, "POLLRDHUP", 0)
@@ -30,12 +31,12 @@ _RDHUP = getattr(select, "POLLRDHUP", 0)
 
 def linger_reset(sock: socket.socket) -> None:
     """From now on a close, or the death of this process, resets the connection instead of ending it cleanly."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
 
 
 def linger_off(sock: socket.socket) -> None:
     """From now on a close is orderly: the kernel delivers what it holds and then sends FIN."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
 
 
 def set_nodelay(sock: socket.socket) -> None:

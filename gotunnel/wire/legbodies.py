@@ -112,6 +112,8 @@ class OpenedBody:
     @classmethod
     def decode(cls, body: bytes) -> OpenedBody:
         """Read a body. Raises RemoteProtocolError if it is not a JSON object."""
+        if body == b"{}":
+            return _JUST_OPENED
         return _decode("OPENED", _OPENED, body)
 
 
@@ -119,6 +121,7 @@ B = TypeVar("B")
 _OPEN = Schema(OpenBody)
 _PROOFS = ((type(None), type(None)), (int, bytes))
 _RST = Schema(RstBody)
+_JUST_OPENED = OpenedBody()
 _OPENED = Schema(OpenedBody)
 
 

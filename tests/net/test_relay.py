@@ -67,7 +67,7 @@ class OwnTests(RelayStage, TestCase):
         while not is_stuck(local):
             lone.send(data_header(20_000) + bytes(20_000))
             size += 20_000
-            await until(lambda size=size: lone.leg._tally.down == size, "it is passed on")
+            await until(lambda size=size: lone.leg._tally.received == size, "it is passed on")
             await until(lambda: is_stuck(local) or not unsent_bytes(local), "no more is taken")
         lone.send(FIN_FRAME + DONE_FRAME)
         await lone.reaches(State.IDLE)

@@ -79,6 +79,10 @@ class BridgedLeg(FastLeg):
     def _unsent(self) -> int:
         return len(self._out) + unsent_bytes(self._holding)
 
+    def _hold(self) -> None:
+        super()._hold()
+        self._set_reading()
+
     def _watch(self, mask: int) -> None:
         changed, self._mask = self._mask ^ mask, mask
         if changed & IN and not self._wire_gone:

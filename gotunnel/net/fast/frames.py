@@ -10,7 +10,7 @@ from gotunnel.interfaces import ILegOwner
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.legbase import LegBase
-from gotunnel.wire.legs import HEADER_BYTES, LegFrame, checked_header
+from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame, checked_header
 from gotunnel.wire.legstate import End, Event, State
 
 __all__ = ["FrameLeg"]
@@ -63,21 +63,20 @@ class FrameLeg(LegBase[FastLocal]):
 
     def _pass_on(self, data: memoryview | bytes) -> None:
         """A piece of a DATA frame."""
-        local = self._local
-        if self.state in self._delivers:
-            self._count_in(len(data))
-            if local is not None:
-                try:
-                    local.send(data)
-                except OSError:
-                    local.lost()
-                    return
-                if local.blocked:
+        if self.state not in self._delivers:
+            if self.state not in self._discards:
+                self.happen(Event.GOT_DATA)
+            return
+        local, tally = self._local, self._tally
+        if tally is not None:
+            tally.received += len(data)
+        if local is not None:
+            try:
+                if local.send(data):
                     self._full = True
                     self._set_reading()
-            return
-        if self.state not in self._discards:
-            self.happen(Event.GOT_DATA)
+            except OSError:
+                local.lost()
 
     def _parse(self, data: memoryview | bytes) -> None:
         """Take apart what was read. May raise RemoteProtocolError."""
@@ -97,35 +96,19 @@ class FrameLeg(LegBase[FastLocal]):
                 if start > end:
                     break
                 header = int.from_bytes(data[position:start], "big")
-                kind, length = checked_header(header)
-                if kind is LegFrame.DATA:
-                    self._left = length
+                if 0 < header <= MAX_DATA_BYTES:
+                    self._left = header
                     position = start
                     continue
+                kind, length = checked_header(header)
                 if start + length > end:
                     break
                 position = start + length
                 if kind is LegFrame.DONE and position < end:
                     raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
-                self.receive(kind, bytes(data[start:position]))
+                self.receive(kind, bytes(data[start:position]) if length else b"")
                 if self.state is State.CLOSED:
                     return
         finally:
             self._parsing = False
         self._inbuf = bytes(data[position:])
-
-    def _count_out(self, count: int) -> None:
-        tally = self._tally
-        if tally is not None:
-            if self.end is End.OPENER:
-                tally.up += count
-            else:
-                tally.down += count
-
-    def _count_in(self, count: int) -> None:
-        tally = self._tally
-        if tally is not None:
-            if self.end is End.OPENER:
-                tally.down += count
-            else:
-                tally.up += count

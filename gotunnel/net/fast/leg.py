@@ -12,8 +12,9 @@ from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.net.fast.frames import FrameLeg
 from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT
-from gotunnel.net.fast.tools import Tools
+from gotunnel.net.fast.tools import Tools, write_header
 from gotunnel.net.fast.wire import Held, take_descriptor
 from gotunnel.net.pathwatch import Stall
 from gotunnel.net.sockets import is_gone, path_state
@@ -30,8 +31,11 @@ class FastLeg(FrameLeg):
     def __init__(self, tools: Tools, transport: Any, end: End, owner: ILegOwner, plain: bool) -> None:
         super().__init__(tools, end, owner, plain)
         self._tools = tools
+        self._buffers = tools.buffers
         self._stall = Stall()
-        self._out = bytearray()  # for the wire, behind what the subclass still holds
+        self._watched = False  # by the path watch
+        self._up: Pipe | None = None  # a subclass moves what comes from the local socket through it
+        self._out = bytearray()  # frames for the wire, behind what the subclass still holds
         self._blocked = False  # the wire takes no more
         self._unhurried = False  # what is in `_out` may wait a little
         self._mask = IN
@@ -95,7 +99,9 @@ class FastLeg(FrameLeg):
         except RemoteProtocolError as breach:
             self.breach(breach.reason)
         finally:
-            self._uncork()
+            self._corked = False
+            if self._out and not self._unhurried:
+                self._uncork()
 
     def check(self, now: float) -> None:
         """Look at what a paused reader is not told, and whether what was written arrives (called by the path watch)."""
@@ -109,6 +115,7 @@ class FastLeg(FrameLeg):
         elif self._local is not None:
             self._local.check(now)
         elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
+            self._watched = False
             self._tools.watch.remove(self)  # until the next frame
 
     # What the local socket says.
@@ -118,18 +125,22 @@ class FastLeg(FrameLeg):
         local = self._local
         if local is None:
             return
-        buffer = self._tools.buffers.from_local
+        if self._up is not None:
+            self._splice_out(local, self._up)
+            return
+        buffers = self._buffers
         try:
-            count = local.sock.recv_into(buffer[HEADER_BYTES:])
+            count = local.sock.recv_into(buffers.local_body)
         except BlockingIOError:
             return
         except OSError:
             local.lost()
             return
         if count:
-            self._count_out(count)
-            buffer[:HEADER_BYTES] = count.to_bytes(HEADER_BYTES, "big")
-            self._send(buffer[: HEADER_BYTES + count])
+            if self._tally is not None:
+                self._tally.sent += count
+            write_header(buffers.from_local, 0, count)
+            self._send(buffers.from_local[: HEADER_BYTES + count])
             if count == self.bulk_read:
                 self._bulk_out(local)
         else:
@@ -152,9 +163,10 @@ class FastLeg(FrameLeg):
     # What LegBase asks for.
 
     def _write(self, data: bytes) -> None:
-        self._tools.watch.add(self)
+        if not self._watched:
+            self._be_watched()
         self._unhurried = False
-        self._queue(data)
+        self._out += data
         if not self._corked:
             self._flush()
 
@@ -188,20 +200,23 @@ class FastLeg(FrameLeg):
             local.abort()
         elif not local.gone:
             local.read_more(False)
-        self.local_drained()
+        if self._full:
+            self.local_drained()
 
     def _half_close(self, local: FastLocal) -> None:
         local.half_close()
-        self.local_drained()  # nothing more is coming for it
+        if self._full:
+            self.local_drained()  # nothing more is coming for it
 
     def _finish(self, local: FastLocal) -> None:
         local.finish()
-        self.local_drained()
+        if self._full:
+            self.local_drained()
 
     def _hold(self) -> None:
         self._dialling = True
-        self._tools.watch.add(self)
-        self._set_reading()
+        if not self._watched:
+            self._be_watched()
 
     def _go_on(self) -> None:
         self._dialling = False
@@ -231,16 +246,13 @@ class FastLeg(FrameLeg):
         """The descriptor has something to read. May raise RemoteProtocolError."""
         raise NotImplementedError
 
-    def _queue(self, data: bytes | memoryview) -> None:
-        """Put bytes into `_out`, in the form that they have on the wire."""
-        self._out += data
-
-    def _send(self, data: memoryview) -> None:
-        """Send a frame at once if nothing is before it, and stop reading the local socket if it does not all fit."""
+    def _splice_out(self, local: FastLocal, pipe: Pipe) -> None:
+        """There is more for the pipe `_up`."""
         raise NotImplementedError
 
-    def _ship(self, data: memoryview | bytes) -> None:
-        """Send at once what has the form of the wire, behind what waits already."""
+    def _send(self, data: memoryview) -> None:
+        """Send a frame of bytes at once if nothing is before it, and stop reading the local socket if it does not all
+        fit."""
         if not self._out and not self._corked:
             try:
                 sent = self._sock.send(data)
@@ -251,8 +263,17 @@ class FastLeg(FrameLeg):
             if sent == len(data):
                 return
             data = data[sent:]
+        self._keep(data)
+
+    def _keep(self, data: memoryview) -> None:
+        """Put bytes behind what waits."""
         self._out += data
-        self._not_all_left()
+        if self._unhurried:
+            self._unhurried = False
+            if not self._corked:
+                self._flush()
+        elif not self._corked:
+            self._set_blocked(True)
 
     def _receive_into(self, buffer: memoryview) -> int:
         """Read the descriptor; 0 when there is nothing, or when the leg is lost and given up."""
@@ -279,18 +300,14 @@ class FastLeg(FrameLeg):
             # The descriptor's next event says what happened to it; who writes is not called back.
             self._out.clear()
             return False
-        blocked = bool(self._unsent())
-        self._set_blocked(blocked)
-        return not blocked
+        return self._flushed()
 
-    def _not_all_left(self) -> None:
-        """Bytes for the wire were put into `_out`."""
-        if self._unhurried:
-            self._unhurried = False
-            if not self._corked:
-                self._flush()
-        elif not self._corked:
-            self._set_blocked(True)
+    def _flushed(self) -> bool:
+        """Say whether all left, and read the local socket accordingly."""
+        blocked = bool(self._unsent())
+        if blocked or self._blocked:
+            self._set_blocked(blocked)
+        return not blocked
 
     def _set_blocked(self, blocked: bool) -> None:
         """The wire takes no more, or takes more again: read the local socket accordingly."""
@@ -322,6 +339,10 @@ class FastLeg(FrameLeg):
         if self._out and not self._unhurried and self.state is not State.CLOSED:
             self._flush()
 
+    def _be_watched(self) -> None:
+        self._watched = True
+        self._tools.watch.add(self)
+
     def _watch(self, mask: int) -> None:
         if mask != self._mask and self._fd >= 0:
             self._mask = mask
@@ -330,5 +351,6 @@ class FastLeg(FrameLeg):
     def _leave_poller(self) -> None:
         if self._fd >= 0:
             self._tools.poller.remove(self._fd)
+            self._watched = False
             self._tools.watch.remove(self)
             self._fd = -1

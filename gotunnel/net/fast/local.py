@@ -87,22 +87,25 @@ class FastLocal:
         self.reading = on = on and not self.read_ended
         mask = self._mask
         if mask is None:
-            self._watch(IN if on else 0)
+            self._mask = mask = IN if on else 0
+            self._poller.add(self.fd, mask, self.handle)
         elif on and not mask & IN:
             self._watch(mask | IN)
 
-    def send(self, data: memoryview | bytes) -> None:
-        """Send bytes, now or later. Raises OSError when the connection is reset."""
+    def send(self, data: memoryview | bytes) -> bool:
+        """Send bytes, now or later; True when some of them wait. Raises OSError when the connection is reset."""
         if self._out:
             self._out += data
-            return
+            return True
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
             sent = 0
-        if sent < len(data):
-            self._out += data[sent:]
-            self._watch((self._mask or 0) | OUT)
+        if sent == len(data):
+            return False
+        self._out += data[sent:]
+        self._watch((self._mask or 0) | OUT)
+        return True
 
     def drain_pipe(self) -> None:
         """Send what the pipe holds, now or later. Raises OSError when the connection is reset."""
@@ -123,8 +126,9 @@ class FastLocal:
 
     def finish(self) -> None:
         """Close in order behind what waits; then `local_closed`."""
-        self.finishing = True
-        self.half_close()
+        self.finishing = self._half_closing = True
+        if not self.blocked:
+            self._shut_down()
 
     def abort(self) -> None:
         """Reset the connection."""

@@ -25,20 +25,9 @@ class PlainFastLeg(FastLeg):
     local socket while large frames arrive (it belongs to that socket, which may outlive the stream)."""
 
     bulk_read = Buffers.SIZE
-    _up: Pipe | None = None
     _head = b""  # what is left of the header of the frame in `_up`
 
     # Towards the leg.
-
-    def local_readable(self) -> None:
-        """See FastLeg."""
-        if self._up is not None and self._local is not None:
-            self._splice_out(self._local, self._up)
-        else:
-            super().local_readable()
-
-    def _send(self, data: memoryview) -> None:
-        self._ship(data)
 
     def _bulk_out(self, local: FastLocal) -> None:
         if not self._unsent():
@@ -56,7 +45,8 @@ class PlainFastLeg(FastLeg):
             self._return_up()
             self._local_ended(local)
             return
-        self._count_out(count)
+        if self._tally is not None:
+            self._tally.sent += count
         pipe.held = count
         self._head = count.to_bytes(HEADER_BYTES, "big")
         if self._flush() and count < BULK:
@@ -106,7 +96,7 @@ class PlainFastLeg(FastLeg):
         if local is not None and local.pipe is not None:
             self._splice_in(local, local.pipe)
             return
-        buffer = self._tools.buffers.from_leg
+        buffer = self._buffers.from_leg
         count = self._receive_into(buffer)
         if not count:
             return
@@ -134,7 +124,8 @@ class PlainFastLeg(FastLeg):
                 self._lost_on_read()
                 return
             self._left -= count
-            self._count_in(count)
+            if self._tally is not None:
+                self._tally.received += count
             pipe.held += count
             try:
                 local.drain_pipe()

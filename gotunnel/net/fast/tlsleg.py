@@ -20,24 +20,49 @@ brought and a record that began before; `Buffers.from_leg` has room for that and
 
 
 class TlsFastLeg(FastLeg):
-    """See FastLeg. `_out` holds records, encrypted already."""
+    """See FastLeg. What waits in `_out` is encrypted when it can leave, as few records as it fills."""
 
     def __init__(self, tools: Tools, transport: BioTls, end: End, owner: ILegOwner, plain: bool) -> None:
         self._session = transport.session
         self._incoming = transport.incoming
         self._outgoing = transport.outgoing
+        self._records = b""  # encrypted, and not yet taken by the kernel
         super().__init__(tools, transport, end, owner, plain)
 
-    def _queue(self, data: bytes | memoryview) -> None:
-        self._session.write(data)
-        self._out += self._outgoing.read()
-
     def _send(self, data: memoryview) -> None:
+        if self._out or self._corked or self._records:
+            self._keep(data)
+            return
         self._session.write(data)
-        self._ship(self._outgoing.read())
+        if not self._send_records(self._outgoing.read()):
+            self._set_blocked(True)
+
+    def _flush(self) -> bool:
+        if self._records and not self._send_records(self._records):
+            self._set_blocked(True)
+            return False
+        if self._out:
+            self._session.write(self._out)
+            self._out.clear()
+            self._send_records(self._outgoing.read())
+        return self._flushed()
+
+    def _send_records(self, records: bytes) -> bool:
+        """Send, and keep what the kernel does not take; False when it did not take all."""
+        try:
+            sent = self._sock.send(records)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = len(records)  # the leg's own event says more
+        self._records = records[sent:]
+        return not self._records
+
+    def _unsent(self) -> int:
+        return len(self._out) + len(self._records)
 
     def _readable(self) -> None:
-        records = self._tools.buffers.cipher
+        records = self._buffers.cipher
         count = self._receive_into(records)
         if count:
             self._incoming.write(records[:count])
@@ -61,7 +86,7 @@ class TlsFastLeg(FastLeg):
                 self._uncork()
 
     def _decrypt(self) -> None:
-        plain, got = self._tools.buffers.from_leg, 0
+        plain, got = self._buffers.from_leg, 0
         over = False
         try:
             while True:
@@ -78,16 +103,25 @@ class TlsFastLeg(FastLeg):
             self.give_up(f"TLS: {broken.reason}")
             return
         if self._outgoing.pending:
-            self._out += self._outgoing.read()  # a key update's answer
+            self._answer()
         if got:
             self._take(plain, got)
         if over:
             self._lost_on_read()
 
+    def _answer(self) -> None:
+        """TLS has something to say by itself: a key update's answer, the end."""
+        records = self._outgoing.read()
+        if self._records:
+            self._records += records
+        elif not self._send_records(records):
+            self._set_blocked(True)
+
     def _close_connection(self) -> None:
+        self._flush()
         try:
             self._session.unwrap()
         except ssl.SSLError:
             pass  # it wants the other end's answer, which nobody waits for
-        self._out += self._outgoing.read()
+        self._answer()
         super()._close_connection()

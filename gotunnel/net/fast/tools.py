@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -12,11 +13,15 @@ from gotunnel.net.fast.poller import Poller
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legs import HEADER_BYTES
 
-__all__ = ["Buffers", "Tools"]
+__all__ = ["Buffers", "Tools", "write_header"]
 
 UNHURRIED = 0.003
 """Seconds that an OPENED may wait for the target's first bytes, to leave with them. Nobody waits for it but a timer of
 15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
+
+
+write_header = struct.Struct(">I").pack_into
+"""Writes the header of a DATA frame: `write_header(buffer, offset, length)`."""
 
 
 class Buffers:
@@ -31,6 +36,7 @@ class Buffers:
     def __init__(self) -> None:
         self.from_leg = memoryview(bytearray(self.SIZE + 2 * 16384))
         self.from_local = memoryview(bytearray(HEADER_BYTES + self.SIZE))
+        self.local_body = self.from_local[HEADER_BYTES:]
         self.cipher = memoryview(bytearray(self.SIZE))
 
 
