@@ -30,8 +30,8 @@ class IRelay(Interface):
     def dial(target: Any, timeout: float) -> Any:
         """Connect to a target (a `HostPort` or a `UnixPath`) within `timeout` seconds.
 
-        Returns a Deferred that fires with an `ILocal`, not read from yet, or fails with `DialFailed`, whose code
-        goes to the visitor's end. Cancelling it gives up.
+        Returns an `ILocal`, not read from yet, if the connection stands at once; else a Deferred that fires with one,
+        or fails with `DialFailed`, whose code goes to the visitor's end. Cancelling it gives up.
         """
 
     def leg(transport: Any, leftover: bytes, end: Any, owner: Any, plain: bool) -> Any:

@@ -152,7 +152,7 @@ class Owner:
 
     def dial(self) -> None:
         """Dial the target for the leg."""
-        self._dial = self.relay.dial(self.target, 5.0)
+        self._dial = defer.maybeDeferred(self.relay.dial, self.target, 5.0)
         self._dial.addCallbacks(self.leg.accept, self._refused)
 
     def _refused(self, failure: Failure) -> None:

@@ -4,8 +4,10 @@ file names for a mapping. A hostile server can make it dial nothing else."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
+from gotunnel.address import Address
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.published import Published
 from gotunnel.core.outcome import WORDS
@@ -45,6 +47,7 @@ class ClientLegs(DiallingEnd):
         self._published = published
         self._dial_timeout = dial_timeout
         self._failed = failed
+        self._routes: dict[Address, Route] = {}
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -73,8 +76,11 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
-        target = mapping.local
-        return Route(str(target), lambda: self._relay.dial(target, self._dial_timeout))
+        route = self._routes.get(mapping.local)
+        if route is None:
+            route = Route(str(mapping.local), partial(self._relay.dial, mapping.local, self._dial_timeout))
+            self._routes[mapping.local] = route
+        return route
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""

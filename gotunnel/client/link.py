@@ -192,7 +192,10 @@ class Link:
 
     def _changed(self) -> None:
         """A stream, a leg or a session has ended."""
-        self._sessions = {session for session in self._sessions if not session.gone}
+        for session in self._sessions:
+            if not session.connected:
+                self._sessions = {session for session in self._sessions if not session.gone}
+                break
         if self._quiet is not None and not self._quiet.called and self._awaited():
             self._quiet.callback(None)
 

@@ -54,9 +54,11 @@ class Demand(Generic[L]):
             self._peaks.popleft()
 
     def _sample(self, now: float) -> None:
-        self._age(now)
-        number = len(self._recent)
-        while self._peaks and self._peaks[-1][1] <= number:
-            self._peaks.pop()
+        recent, peaks, since = self._recent, self._peaks, now - self._span
+        if (recent and next(iter(recent.values())) <= since) or (peaks and peaks[0][0] <= since):
+            self._age(now)
+        number = len(recent)
+        while peaks and peaks[-1][1] <= number:
+            peaks.pop()
         if number:
-            self._peaks.append((now, number))
+            peaks.append((now, number))

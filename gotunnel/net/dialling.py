@@ -26,10 +26,11 @@ __all__ = ["DialledStream", "DiallingEnd", "Route"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where an OPEN leads. `target` is for the log, `dial` connects: it may raise DialFailed, or its Deferred fail."""
+    """Where an OPEN leads. `target` is for the log, `dial` connects as `IRelay.dial` does: it may raise DialFailed, or
+    its Deferred fail."""
 
     target: str
-    dial: Callable[[], Deferred[ILocal]]
+    dial: Callable[[], ILocal | Deferred[ILocal]]
 
 
 class DialledStream:
@@ -38,8 +39,8 @@ class DialledStream:
     __slots__ = ("conn", "dial", "name", "refused", "source", "started")
 
     def __init__(self, body: OpenBody, started: float) -> None:
-        self.conn = printable(body.conn, 64)
-        self.source = printable(body.src, 64)
+        self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
+        self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
         self.name = _name(body)
         self.started = started
         self.dial: Deferred[ILocal] | None = None
@@ -125,6 +126,9 @@ class DiallingEnd:
             leg.close()
             return
         self._began(leg, stream)
+        if not isinstance(dial, Deferred):
+            self._join(dial, leg, stream, route)
+            return
         stream.dial = dial
         dial.addCallbacks(
             lambda local: self._target_answered(local, leg, stream, route),
@@ -199,6 +203,9 @@ class DiallingEnd:
             local.abort()
             return
         stream.dial = None
+        self._join(local, leg, stream, route)
+
+    def _join(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
         self.log.debug(
             "visitor {visitor} of {mapping} reached {target} ({conn})",
             visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
@@ -223,4 +230,4 @@ class DiallingEnd:
 def _name(body: OpenBody) -> str:
     if body.mapping is None:
         return printable(body.dial or "")
-    return printable(body.mapping if body.client is None else f"{body.client}/{body.mapping}")
+    return body.mapping if body.client is None else printable(f"{body.client}/{body.mapping}")

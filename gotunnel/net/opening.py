@@ -4,7 +4,6 @@ the subclass."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from twisted.internet.interfaces import IDelayedCall
@@ -55,6 +54,7 @@ class OpeningEnd:
         self._pools: dict[bool, LegPool[ILeg]] = {False: LegPool(start=start), True: LegPool(start=0)}
         self._probing: dict[bool, set[ILeg]] = {False: set(), True: set()}
         self._timer: IDelayedCall | None = None
+        self._wakes = 0.0  # when the timer strikes
         self._legs: set[ILeg] = set()
 
     # For the subclass to say.
@@ -222,12 +222,12 @@ class OpeningEnd:
 
     def _fresh_leg(self, plain: bool) -> ILeg | None:
         """Take an idle leg that was heard of lately. An older one is tried first, and serves when it has answered."""
-        pool = self._pools[plain]
-        leg = pool.take(self._clock.seconds())
+        pool, now = self._pools[plain], self._clock.seconds()
+        leg = pool.take(now)
         while leg is not None and leg.state is State.CLOSED:
             pool.discard(leg)  # its connection has broken, and `leg_lost` is on its way
-            leg = pool.take(self._clock.seconds())
-        if leg is None or self._clock.seconds() - leg.last_received < PROBE_AFTER:
+            leg = pool.take(now)
+        if leg is None or now - leg.last_received < PROBE_AFTER:
             return leg
         self._probing[plain].add(leg)
         leg.probe()
@@ -256,14 +256,14 @@ class OpeningEnd:
         n, key = leg.opens + 1, self.key
         kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
         mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src)
-        return replace(body, n=n, mac=mac)
+        return OpenBody(body.conn, body.src, body.mapping, body.dial, body.client, n, mac)
 
     def _feed_soon(self, *, urgent: bool) -> None:
         """Feed now, or within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at
         each coming and going would cost more than to serve a visitor."""
         if urgent:
             self.feed()
-        else:
+        elif self._timer is None or self._wakes > self._clock.seconds() + UNHURRIED:
             self._wake_in(UNHURRIED)
 
     def _plan(self, now: float) -> None:
@@ -274,10 +274,11 @@ class OpeningEnd:
     def _wake_in(self, seconds: float) -> None:
         """Feed again no later than that; to wake too early costs little."""
         due = self._clock.seconds() + seconds
-        if self._timer is not None and self._timer.getTime() <= due:
+        if self._timer is not None and self._wakes <= due:
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._wakes = due
         self._timer = self._clock.callLater(seconds, self._tick)
 
     def _tick(self) -> None:

@@ -8,9 +8,13 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from socket import SocketType
+from typing import Any
 
 __all__ = [
+    "LINGER_RESET",
     "PathState",
+    "accept",
     "is_gone",
     "linger_off",
     "linger_reset",
@@ -23,29 +27,36 @@ __all__ = [
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 """Seconds, seconds, number: a silent path is noticed after 30 s (protocol, section 5)."""
 
-_LINGER_RESET, _LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+LINGER_RESET, _LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 _TCP_INFO_BYTES = 256
 _RESET = select.POLLERR | select.POLLNVAL
 _RDHUP = getattr(select, "POLLRDHUP", 0)
 
 
-def linger_reset(sock: socket.socket) -> None:
+def accept(listening: SocketType, family: int) -> tuple[SocketType, Any]:
+    """Do what `socket.accept()` does, without the object that Python puts around the kernel's socket: to find out its
+    family and type takes that one longer than the kernel takes to accept. Raises OSError."""
+    number, peer = listening._accept()  # type: ignore[attr-defined]
+    return SocketType(family, socket.SOCK_STREAM, 0, number), peer
+
+
+def linger_reset(sock: SocketType) -> None:
     """From now on a close, or the death of this process, resets the connection instead of ending it cleanly."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
 
 
-def linger_off(sock: socket.socket) -> None:
+def linger_off(sock: SocketType) -> None:
     """From now on a close is orderly: the kernel delivers what it holds and then sends FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
 
 
-def set_nodelay(sock: socket.socket) -> None:
+def set_nodelay(sock: SocketType) -> None:
     """Send small segments at once. A socket that is not TCP is left as it is."""
     if sock.family != getattr(socket, "AF_UNIX", None):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def set_keepalive(sock: socket.socket) -> None:
+def set_keepalive(sock: SocketType) -> None:
     """Probe a silent path after 15 s, every 5 s, three times (where the platform lets one say so). A unix socket has no
     path and is left as it is."""
     if sock.family == getattr(socket, "AF_UNIX", None):
@@ -83,7 +94,7 @@ class PathState:
     window_closed: bool
 
 
-def path_state(sock: socket.socket) -> PathState | None:
+def path_state(sock: SocketType) -> PathState | None:
     """Read Linux's TCP_INFO; None where there is none.
 
     Offsets are those of `struct tcp_info` in linux/tcp.h: tcpi_unacked at 24, tcpi_last_ack_recv at 56, and
@@ -100,7 +111,7 @@ def path_state(sock: socket.socket) -> PathState | None:
     return PathState(unacknowledged, last_ack_ms, window_closed)
 
 
-def set_user_timeout(sock: socket.socket, seconds: float) -> None:
+def set_user_timeout(sock: SocketType, seconds: float) -> None:
     """Give a connection up when what was sent stays unacknowledged for so long. For control connections only: it also
     ends a peer that has stopped reading (Linux)."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):

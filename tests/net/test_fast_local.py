@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 LINUX = sys.platform.startswith("linux")
 if LINUX:
     from gotunnel.net.fast.local import FastLocal
-    from gotunnel.net.fast.pipes import Pipes
     from gotunnel.net.fast.poller import Pump
+    from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import PathWatch
 
 
@@ -57,7 +57,8 @@ class HangUpTests(SynchronousTestCase):
         near.setblocking(False)
         self.clock = Clock()
         self.watch = PathWatch(self.clock)
-        self.local = FastLocal(near, "x:1", "x", self.pump, Pipes(), self.watch, lambda local: None)
+        self.tools = Tools(self.clock, self.pump, self.watch, 10.0)
+        self.local = FastLocal(near, "x:1", "x", self.tools, set())
         self.leg = self.local.leg = Reader(self.local)
         self.addCleanup(self.local.abort)
         self.addCleanup(self.far.close)

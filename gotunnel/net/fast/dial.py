@@ -1,11 +1,23 @@
-"""Dials a target for the fast relay: without a turn of the reactor where the connection stands at once, as it does on
-this machine."""
+"""Dials a target for the fast relay: without a turn of the reactor, or a Deferred, where the connection stands at once,
+as it does on this machine."""
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable
+from functools import lru_cache
+from socket import (
+    IPPROTO_TCP,
+    SO_KEEPALIVE,
+    SO_LINGER,
+    SOCK_NONBLOCK,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_NODELAY,
+    SocketType,
+)
 from typing import Any
 
 from twisted.internet.address import IPv6Address
@@ -13,13 +25,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IResolutionReceiver
 from zope.interface import implementer
 
-from gotunnel.address import Address, HostPort
+from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.errors import DialFailed
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT, Poller
-from gotunnel.net.sockets import linger_reset, set_nodelay
+from gotunnel.net.sockets import LINGER_RESET
 
-__all__ = ["Dial", "resolved"]
+__all__ = ["Candidate", "Dial", "literal", "resolved"]
 
 Candidate = tuple[int, Any]
 """An address family and what `connect` takes for it."""
@@ -37,82 +49,90 @@ _CODES = {
 
 
 class Dial:
-    """One dial: the candidates one after the other, within one time limit."""
+    """One dial: the candidates one after the other, within one time limit. Its system calls are not made by way of
+    `net.sockets`: each visitor waits for them."""
 
     def __init__(
         self,
         reactor: Any,
         poller: Poller,
         target: Address,
-        candidates: list[Candidate],
-        timeout: float,
-        made: Callable[[socket.socket, str, str], FastLocal],
+        candidates: tuple[Candidate, ...],
+        made: Callable[[SocketType, str, str], FastLocal],
     ) -> None:
         self._reactor = reactor
         self._poller = poller
         self._target = target
         self._candidates = iter(candidates)
-        self._timeout = timeout
         self._made = made
-        self._done: Deferred[FastLocal] = Deferred(lambda _: self._stop())
-        self._sock: socket.socket | None = None
+        self._done: Deferred[FastLocal] | None = None
+        self._sock: SocketType | None = None
         self._timer: IDelayedCall | None = None
         self._last = errno.EHOSTUNREACH
 
-    def start(self) -> Deferred[FastLocal]:
-        """Dial. Fires with the connection, or fails with DialFailed."""
-        self._next()
-        if not self._done.called:
-            self._timer = self._reactor.callLater(self._timeout, self._late)
+    def start(self, timeout: float) -> FastLocal | Deferred[FastLocal]:
+        """Dial. Returns the connection if it stands at once, else a Deferred that fires with it, or fails with
+        DialFailed."""
+        sock = self._next()
+        if sock is not None:
+            return self._connected(sock)
+        self._done = Deferred(lambda _: self._stop())
+        if self._sock is None:
+            self._fail(self._last)
+        else:
+            self._timer = self._reactor.callLater(timeout, self._late)
         return self._done
 
-    def _next(self) -> None:
+    def _next(self) -> SocketType | None:
+        """Try one candidate after the other. Returns a socket that is connected; None when `_sock` waits for an answer,
+        or when none is left."""
         for family, address in self._candidates:
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
-                sock.setblocking(False)
-                linger_reset(sock)
-                set_nodelay(sock)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                self._last = sock.connect_ex(address)
+                sock = SocketType(family, SOCK_STREAM | SOCK_NONBLOCK)
             except OSError as failed:
                 self._last = failed.errno or errno.EHOSTUNREACH
                 continue
-            self._sock = sock
+            try:
+                sock.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_RESET)
+                if family != socket.AF_UNIX:
+                    sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+                    sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+                self._last = sock.connect_ex(address)
+            except OSError as failed:
+                self._last = failed.errno or errno.EHOSTUNREACH
             if self._last == 0 or (self._last == errno.EINPROGRESS and _stands(sock)):
-                self._connected()
-                return
+                return sock
             if self._last == errno.EINPROGRESS:
+                self._sock = sock
                 self._poller.add(sock.fileno(), OUT, self._answered)
-                return
-            self._sock = None
+                return None
             sock.close()
-        self._fail(self._last)
+        return None
 
     def _answered(self, events: int) -> None:
-        sock = self._sock
-        if sock is None:
+        sock, self._sock = self._sock, None
+        if sock is None or self._done is None:
             return
         self._poller.remove(sock.fileno())
-        self._last = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if self._last == 0:
-            self._connected()
-        else:
-            self._sock = None
+        self._last = sock.getsockopt(SOL_SOCKET, socket.SO_ERROR)
+        connected: SocketType | None = sock
+        if self._last:
             sock.close()
-            self._next()
+            connected = self._next()
+        if connected is not None:
+            self._cancel()
+            self._done.callback(self._connected(connected))
+        elif self._sock is None:
+            self._fail(self._last)
 
-    def _connected(self) -> None:
-        sock, self._sock = self._sock, None
-        self._cancel()
-        assert sock is not None
+    def _connected(self, sock: SocketType) -> FastLocal:
         target = self._target
-        host = target.host if isinstance(target, HostPort) else ""
-        self._done.callback(self._made(sock, host, str(target)))
+        return self._made(sock, target.host if isinstance(target, HostPort) else "", str(target))
 
     def _fail(self, number: int) -> None:
         self._cancel()
         code, words = _CODES.get(number, ("failed", errno.errorcode.get(number, str(number))))
+        assert self._done is not None
         self._done.errback(DialFailed(code, f"{self._target}: {words}"))
 
     def _late(self) -> None:
@@ -133,7 +153,7 @@ class Dial:
             timer.cancel()
 
 
-def _stands(sock: socket.socket) -> bool:
+def _stands(sock: SocketType) -> bool:
     """Say whether a connect in progress has succeeded already: on loopback the kernel finishes it within the call."""
     try:
         sock.getpeername()
@@ -142,7 +162,19 @@ def _stands(sock: socket.socket) -> bool:
     return True
 
 
-def resolved(reactor: Any, target: HostPort, timeout: float) -> Deferred[list[Candidate]]:
+@lru_cache(maxsize=256)
+def literal(target: Address) -> tuple[Candidate, ...]:
+    """Return the candidate that needs no resolver: a unix path, or an IP address. Empty for a name."""
+    if isinstance(target, UnixPath):
+        return ((socket.AF_UNIX, target.path),)
+    try:
+        version = ipaddress.ip_address(target.host.partition("%")[0]).version
+    except ValueError:
+        return ()
+    return ((socket.AF_INET if version == 4 else socket.AF_INET6, (target.host, target.port)),)
+
+
+def resolved(reactor: Any, target: HostPort, timeout: float) -> Deferred[tuple[Candidate, ...]]:
     """Resolve a name. Fires with candidates, or fails with DialFailed (unknown_host)."""
     receiver = _Receiver(target)
     reactor.nameResolver.resolveHostName(receiver, target.host, target.port)
@@ -155,7 +187,7 @@ class _Receiver:
     """Collects addresses as Twisted's resolver finds them."""
 
     def __init__(self, target: HostPort) -> None:
-        self.done: Deferred[list[Candidate]] = Deferred()
+        self.done: Deferred[tuple[Candidate, ...]] = Deferred()
         self._target = target
         self._found: list[Candidate] = []
 
@@ -172,7 +204,7 @@ class _Receiver:
         if self.done.called:
             return
         if self._found:
-            self.done.callback(self._found)
+            self.done.callback(tuple(self._found))
         else:
             self.done.errback(DialFailed("unknown_host", f"{self._target}: the name does not resolve"))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from socket import SocketType
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,7 +18,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import IN, Poller
 from gotunnel.net.relay import listen_failure
-from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay
+from gotunnel.net.sockets import accept, linger_reset, set_keepalive, set_nodelay
 
 __all__ = ["Listener"]
 
@@ -40,7 +41,7 @@ class Listener:
         host: str,
         port: int,
         backlog: int,
-        made: Callable[[socket.socket, str, str], FastLocal],
+        made: Callable[[SocketType, str, str], FastLocal],
         on_visitor: Callable[[FastLocal], None],
     ) -> None:
         self._reactor = reactor
@@ -49,7 +50,7 @@ class Listener:
         self._on_visitor = on_visitor
         self._pause: IDelayedCall | None = None
         self._short = False  # of descriptors, and it was said
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._family = family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = None
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
@@ -94,7 +95,7 @@ class Listener:
             if self._sock is None:
                 return
             try:
-                sock, peer = self._sock.accept()
+                sock, peer = accept(self._sock, self._family)
             except BlockingIOError:
                 break
             except OSError as failed:

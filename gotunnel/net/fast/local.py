@@ -6,14 +6,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from socket import SocketType
 from typing import Protocol
 
 from zope.interface import implementer
 
 from gotunnel.interfaces import ILocal
-from gotunnel.net.fast.pipes import Pipe, Pipes
-from gotunnel.net.fast.poller import ERR, IN, OUT, RESET, Poller
-from gotunnel.net.pathwatch import PathWatch
+from gotunnel.net.fast.pipes import Pipe
+from gotunnel.net.fast.poller import ERR, IN, OUT, RESET
+from gotunnel.net.fast.tools import Tools
 from gotunnel.net.sockets import is_gone, linger_off
 
 __all__ = ["FastLocal", "LocalLeg"]
@@ -39,19 +40,17 @@ class FastLocal:
     """One connection. The socket lingers with reset until its orderly close (see net.local)."""
 
     __slots__ = (
-        "_forget", "_half_closing", "_mask", "_out", "_paths", "_pipes", "_poller", "_shut", "address", "fd",
+        "_half_closing", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools", "address", "fd",
         "finishing", "gone", "host", "leg", "on_gone", "pipe", "read_ended", "reading", "sock",
     )  # fmt: skip
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: SocketType,
         address: str,
         host: str,
-        poller: Poller,
-        pipes: Pipes,
-        paths: PathWatch,
-        forget: Callable[[FastLocal], None],
+        tools: Tools,
+        others: set[FastLocal],
     ) -> None:
         self.sock = sock
         self.fd = sock.fileno()
@@ -66,13 +65,13 @@ class FastLocal:
         paused is mostly read on, or closed, before its next event."""
         self.finishing = False
         self.gone = False
-        self._poller = poller
-        self._pipes = pipes
-        self._paths = paths
-        self._forget = forget
+        self._tools = tools
+        self._poller = tools.poller
+        self._others = others
         self._mask: int | None = None  # None: not in the poller
         self._out = bytearray()
         self._half_closing = False
+        self._looked_at = False  # by the path watch
         self._shut = False
 
     @property
@@ -141,7 +140,7 @@ class FastLocal:
         if self._mask is None and not self.gone:
             self._watch(0)
             if not self._poller.tells_errors:
-                self._paths.add(self)
+                self._look_at()
 
     def check(self, now: float) -> None:
         """Look for a reset that a poller on another reactor does not tell."""
@@ -166,7 +165,7 @@ class FastLocal:
             # poller forgets the descriptor until it is read on.
             self._poller.remove(self.fd)
             self._mask = None
-            self._paths.add(self)
+            self._look_at()
         elif events & IN and self._mask is not None:
             self._watch(self._mask & ~IN)
 
@@ -226,11 +225,16 @@ class FastLocal:
             self._poller.remove(self.fd, closing=True)
             self._mask = None
         if self.pipe is not None:
-            self._pipes.give_back(self.pipe)
+            self._tools.pipes.give_back(self.pipe)
             self.pipe = None
-        self._paths.remove(self)
+        if self._looked_at:
+            self._tools.watch.remove(self)
         self.sock.close()
-        self._forget(self)
+        self._others.discard(self)
+
+    def _look_at(self) -> None:
+        self._looked_at = True
+        self._tools.watch.add(self)
 
     def _watch(self, mask: int) -> None:
         if self._mask is None:

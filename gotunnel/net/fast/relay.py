@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Callable
+from socket import SocketType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from gotunnel.address import Address, UnixPath
+from gotunnel.address import Address, HostPort
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.fast.bridgedleg import BridgedLeg
-from gotunnel.net.fast.dial import Dial, resolved
+from gotunnel.net.fast.dial import Candidate, Dial, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
@@ -48,18 +47,12 @@ class FastRelay:
         """Listen for visitors; see IRelay."""
         return Listener(self._reactor, self._tools.poller, host, port, backlog, self._made, on_visitor)
 
-    def dial(self, target: Address, timeout: float) -> Deferred[FastLocal]:
+    def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """Connect to a target; see IRelay."""
-        if isinstance(target, UnixPath):
-            return self._dial(target, [(socket.AF_UNIX, target.path)], timeout)
-        try:
-            version = ipaddress.ip_address(target.host.partition("%")[0]).version
-        except ValueError:
-            return resolved(self._reactor, target, timeout).addCallback(
-                lambda found: self._dial(target, found, timeout)
-            )
-        family = socket.AF_INET if version == 4 else socket.AF_INET6
-        return self._dial(target, [(family, (target.host, target.port))], timeout)
+        candidates = literal(target)
+        if candidates:
+            return Dial(self._reactor, self._tools.poller, target, candidates, self._made).start(timeout)
+        return self._dial_name(target, timeout)
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> FastLeg:
         """Take over an authenticated connection; see IRelay."""
@@ -79,15 +72,15 @@ class FastRelay:
             local.abort()
         self._tools.stop()
 
-    def _made(self, sock: socket.socket, host: str, address: str) -> FastLocal:
-        tools = self._tools
-        local = FastLocal(sock, address, host, tools.poller, tools.pipes, tools.watch, self._locals.discard)
+    def _made(self, sock: SocketType, host: str, address: str) -> FastLocal:
+        local = FastLocal(sock, address, host, self._tools, self._locals)
         self._locals.add(local)
         return local
 
-    def _dial(
-        self, target: Address, candidates: list[tuple[int, Any]], timeout: float
-    ) -> Deferred[FastLocal]:
-        return Dial(self._reactor, self._tools.poller, target, candidates, timeout, self._made).start()
+    def _dial_name(self, target: Address, timeout: float) -> Deferred[FastLocal]:
+        assert isinstance(target, HostPort)
 
+        def found(candidates: tuple[Candidate, ...]) -> Any:
+            return Dial(self._reactor, self._tools.poller, target, candidates, self._made).start(timeout)
 
+        return resolved(self._reactor, target, timeout).addCallback(found)
