@@ -17,6 +17,7 @@ from twisted.internet.task import LoopingCall
 
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
+from gotunnel.cli.words import problems
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig
@@ -36,14 +37,14 @@ MAPPING = "exposed"
 LOOK_SECONDS = 0.1
 """How often it is looked whether the mapping is open."""
 
-WORDS: Mapping[tuple[object, ...], str] = {
+WORDS: Mapping[tuple[str, ...], str] = {
     ("name",): "--name",
     ("server_addr",): "--server",
     ("token",): VARIABLE,
     ("tls", "ca"): "--tls-ca",
     ("tls", "pin"): "--pin",
-    ("mappings", 0, "local"): "PORT",
-    ("mappings", 0, "remote"): "--remote",
+    ("mappings", "local"): "PORT",
+    ("mappings", "remote"): "--remote",
 }
 """What the command line calls the keys of a configuration."""
 
@@ -80,7 +81,7 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
     try:
         return ClientConfig.model_validate(section)
     except ValidationError as error:
-        raise ConfigError(_problems(error)) from None
+        raise ConfigError(problems(error, PROGRAM, WORDS)) from None
 
 
 def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
@@ -142,14 +143,3 @@ def _own_name(remote: str) -> str:
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
     port = re.sub(r"[^0-9]", "-", remote.rpartition(":")[2])[:8]
     return f"expose-{host}-{port}"
-
-
-def _problems(error: ValidationError) -> list[Problem]:
-    found: list[Problem] = []
-    for item in error.errors(include_url=False, include_input=False):
-        key: tuple[object, ...] = item["loc"]
-        parts = item["ctx"]["parts"] if item["type"] == "gotunnel" else [((), item["msg"], "")]
-        for below, wrong, cure in parts:
-            path = (*key, *below)
-            found.append(Problem(PROGRAM, None, WORDS.get(path, ".".join(map(str, path))), wrong, cure))
-    return found

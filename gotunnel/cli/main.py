@@ -5,14 +5,25 @@ from __future__ import annotations
 import click
 
 from gotunnel import __version__
+from gotunnel.cli.clients import client
 
 __all__ = ["main"]
+
+
+def _refuse_token(context: click.Context | None, option: click.Parameter | None, value: object) -> None:
+    if value:
+        from gotunnel.cli.tokeninput import refuse_on_command_line
+
+        refuse_on_command_line()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """A reverse tunnel: publish ports of machines that cannot be reached on one that can."""
+
+
+main.add_command(client)
 
 
 @main.command()
@@ -98,3 +109,51 @@ def expose(
     if plain and (tls_ca or pin):
         raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
     expose_port(Wish(local, server, remote, name, tls_ca, plain, pin), state, log_format)
+
+
+@main.command()
+@click.argument("server", metavar="HOST:PORT")
+@click.argument("more", nargs=-1, metavar="")
+@click.option("--name", required=True, help="The name of this client, which the server knows.")
+@click.option("--pin", metavar="sha256:…", help="Accept only a server with this public key.")
+@click.option("--ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM).")
+@click.option("--cert", metavar="FILE", help="This client's own certificate (PEM), for a server with client_ca.")
+@click.option("--key", metavar="FILE", help="The private key of --cert.")
+@click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
+@click.option("--ports", metavar="PORT,…", help="Publish these ports of this machine, under the same numbers.")
+@click.option("--local", multiple=True, metavar="PORT|HOST:PORT|unix:PATH", help="Publish this; --remote says where.")
+@click.option("--remote", multiple=True, metavar="[HOST:]PORT", help="Where the server listens for that --local.")
+@click.option("-o", "--output", metavar="FILE", default="config.yaml", show_default=True, help="What to write.")
+@click.option("--force", is_flag=True, help="Replace that file, and keep it as FILE.old.")
+@click.option("--json", "as_json", is_flag=True, help="Say the result as one JSON object.")
+@click.option("--token", hidden=True, expose_value=False, callback=_refuse_token, is_eager=True)
+def join(
+    server: str,
+    more: tuple[str, ...],
+    name: str,
+    pin: str | None,
+    ca: str | None,
+    cert: str | None,
+    key: str | None,
+    plain: bool,
+    ports: str | None,
+    local: tuple[str, ...],
+    remote: tuple[str, ...],
+    output: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make this machine a client of a server, with a token that `gotunnel client add` has made there.
+
+    The token comes from standard input, from GOTUNNEL_TOKEN, or is asked for; never from the command line, where every
+    user of this machine could read it. A one-time token is exchanged for a lasting one. What is left behind is a
+    configuration and a token file.
+    """
+    from gotunnel.cli.join import Wish, join_server
+
+    if more:
+        _refuse_token(None, None, more)
+    if plain and (ca or pin or cert or key):
+        raise click.UsageError("--plain contradicts --pin, --ca, --cert and --key")
+    wish = Wish(server, name, pin, ca, cert, key, plain, ports, local, remote)
+    join_server(wish, output, force=force, as_json=as_json)

@@ -3,8 +3,9 @@ the server as well as the tokens would, and never a token. Nothing here decides 
 
     {"version": 1, "clients": [{"name": "worker-1", "keys": ["…"], "allow_ports": [10250]}]}
 
-`keys` are the K of the handshake in base64 (URL-safe, without padding); an entry without keys is revoked, and keeps its
-name from being used. Only the owner may read the file.
+`keys` are the K of the handshake in base64 (URL-safe, without padding), the newest last; `join` has those of a one-time
+token: {"key": "…", "expires": 1795500000, "next": "…"}. An entry without any is revoked, and keeps its name from being
+used. Only the owner may read the file.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from pydantic import Field, SecretBytes, ValidationError
+from pydantic import SecretBytes, ValidationError
 
 from gotunnel.config.clients import RightsConfig
 from gotunnel.config.fields import MAX_TOKENS, ClientName
-from gotunnel.config.kinds import FLAG, Kind, each, seconds, wrong
+from gotunnel.config.kinds import Kind, Section, each, seconds, wrong
 from gotunnel.config.token_source import Refused
 from gotunnel.errors import ConfigError, Problem, printable
 
-__all__ = ["CLIENTS_FILE", "FileIdentity", "load_clients", "stamp", "written"]
+__all__ = ["CLIENTS_FILE", "FileIdentity", "JoinConfig", "load_clients", "stamp", "written"]
 
 CLIENTS_FILE = "clients.json"
 """Its name in the state folder, unless a configuration names another file."""
@@ -66,19 +67,27 @@ def _write_keys(keys: tuple[SecretBytes, ...]) -> list[str]:
     return [base64.urlsafe_b64encode(key.get_secret_value()).rstrip(b"=").decode() for key in keys]
 
 
+Key = Annotated[SecretBytes, Kind("key", _read_key, lambda key: _write_keys((key,))[0])]
 Keys = Annotated[tuple[SecretBytes, ...], Kind("list of keys", _read_keys, _write_keys)]
+Expiry = Annotated[float, seconds(0, LAST_SECOND)]
+
+
+class JoinConfig(Section):
+    """A one-time token on its way to a lasting one: its key, until when it is valid (Unix seconds), and the key of the
+    lasting token from when that was sent until the client has stored it."""
+
+    key: Key
+    expires: Expiry | None = None
+    next: Key | None = None
 
 
 class FileIdentity(RightsConfig):
-    """One client of the file. `keys` takes bytes as well, `expires` is in Unix seconds.
-
-    `one_time`: its keys are those of a join token, which serves once.
-    """
+    """One client of the file. `keys` takes bytes as well, the newest last; `expires` is in Unix seconds."""
 
     name: ClientName
     keys: Keys
-    expires: Annotated[float, seconds(0, LAST_SECOND)] | None = None
-    one_time: Annotated[bool, FLAG] = Field(default=False)
+    expires: Expiry | None = None
+    join: JoinConfig | None = None
 
 
 def stamp(path: Path) -> tuple[int, ...] | None:

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from gotunnel.core.rights import Rights
 from gotunnel.wire.handshake import derive_key, same
 
-__all__ = ["KEYS", "Identities", "Identity", "SharedToken"]
+__all__ = ["KEYS", "LASTING", "Identities", "Identity", "JoinKey", "SharedToken"]
 
-KEYS = 2
-"""How many keys of one identity are valid at once: the token that comes and the one that goes."""
+LASTING = 2
+"""How many lasting keys of one identity are valid at once: the token that comes and the one that goes."""
+
+KEYS = LASTING + 2
+"""How many keys are valid at once with those of a join."""
 
 CACHED_KEYS = 1024
 """Keys that a shared token remembers. Anybody may send a hello with any name, so the cache must be
@@ -22,11 +25,26 @@ bounded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """One client name with keys of its own. An identity without keys is revoked: the name stays taken.
+class JoinKey:
+    """The K of a one-time token, until `expires` (Unix seconds). `next` is that of the lasting token that was sent in
+    exchange, from then until the client has said that it is stored."""
 
-    `keys` are the K of the handshake, each 32 bytes. `expires` is in Unix seconds; from then on it is as if disabled.
-    `one_time`: its keys let somebody join once, and are not meant to last.
+    key: bytes = field(repr=False)
+    expires: float | None = None
+    next: bytes | None = field(default=None, repr=False)
+
+    def keys(self, now: float) -> tuple[bytes, ...]:
+        """Return what is valid of it."""
+        over = self.expires is not None and now >= self.expires
+        return (() if self.next is None else (self.next,)) + (() if over else (self.key,))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One client name with keys of its own. An identity without any is revoked: the name stays taken.
+
+    `keys` are the K of the handshake, each 32 bytes, the newest last. `expires` is in Unix seconds; from then on it is
+    as if disabled. `filed`: it stands in the clients file, so that its keys can be changed.
     """
 
     name: str
@@ -34,15 +52,22 @@ class Identity:
     rights: Rights
     disabled: bool = False
     expires: float | None = None
-    one_time: bool = False
+    join: JoinKey | None = None
+    filed: bool = False
+
+    def valid_keys(self, now: float) -> tuple[bytes, ...]:
+        """Return the keys that open it at `now` (Unix seconds)."""
+        if self.disabled or (self.expires is not None and now >= self.expires):
+            return ()
+        return self.keys + (() if self.join is None else self.join.keys(now))
 
     def shut(self, now: float) -> str | None:
         """Say why nobody gets in under this name at `now` (Unix seconds), or None."""
-        if self.disabled:
-            return "it is disabled" if self.keys else "it is revoked"
-        if not self.keys:
+        if not self.keys and self.join is None:
             return "it is revoked"
-        return "it has expired" if self.expires is not None and now >= self.expires else None
+        if self.disabled:
+            return "it is disabled"
+        return None if self.valid_keys(now) else "it has expired"
 
 
 class SharedToken:
@@ -83,7 +108,7 @@ class Identities:
     """All who may come in, at one moment: a change makes another table. Times are Unix seconds.
 
     A name that has an identity is never let in by the shared token, and neither is one whose identity is disabled,
-    revoked or expired. Raises ValueError for a name that stands twice, or an identity with more than KEYS keys.
+    revoked or expired. Raises ValueError for a name that stands twice, or an identity with more than LASTING keys.
     """
 
     def __init__(self, own: Iterable[Identity] = (), others: SharedToken | None = None) -> None:
@@ -92,8 +117,8 @@ class Identities:
         for identity in own:
             if identity.name in self._own:
                 raise ValueError(f"two identities are called {identity.name}")
-            if len(identity.keys) > KEYS:
-                raise ValueError(f"the identity {identity.name} has more than {KEYS} keys")
+            if len(identity.keys) > LASTING:
+                raise ValueError(f"the identity {identity.name} has more than {LASTING} keys")
             self._own[identity.name] = identity
         self._nobodys = tuple(secrets.token_bytes(32) for _ in range(KEYS + 1))
         self.names_with_common_token = frozenset(
@@ -119,7 +144,7 @@ class Identities:
         if identity is None:
             keys: tuple[bytes, ...] = (shared,)
         else:
-            keys = () if identity.shut(now) else identity.keys
+            keys = identity.valid_keys(now)
         return (*keys, *self._nobodys)[:KEYS]
 
     def shut_out(self, client: str, key: bytes, now: float) -> str | None:
@@ -129,9 +154,22 @@ class Identities:
             shared = self._others is not None and same(key, self._others.key_for(client))
             return None if shared else "no such client is known any more"
         reason = identity.shut(now)
-        if reason is None and not any(same(key, own) for own in identity.keys):
+        if reason is None and not any(same(key, own) for own in identity.valid_keys(now)):
             reason = "its token is not valid any more"
         return reason
+
+    def joins(self, client: str, key: bytes) -> bool:
+        """Say whether this key, which the client has proved, serves once."""
+        identity = self._own.get(client)
+        return identity is not None and identity.join is not None and same(key, identity.join.key)
+
+    def supersedes(self, client: str, key: bytes) -> bool:
+        """Say whether the use of this key ends others of the client: it is the newest of several."""
+        identity = self._own.get(client)
+        if identity is None or not identity.filed:
+            return False
+        newest = identity.keys[1:] if identity.join is None else (*identity.keys[1:], identity.join.next or b"")
+        return any(same(key, own) for own in newest)
 
     def identity(self, client: str) -> Identity | None:
         """Return the identity of a name, a shut one too; None for a name that has none."""

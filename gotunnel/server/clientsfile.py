@@ -1,5 +1,5 @@
 """The clients file of a running server: looked at twice a second, and read again when it has changed. What follows from
-it is for the hub; a file that cannot be taken changes nothing."""
+it is for the hub. It changes the file only when the server is asked to; a file that cannot be taken changes nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
 
+from gotunnel.config.identitychange import Change
+from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
 from gotunnel.errors import ConfigError, printable
 from gotunnel.logs import Logger
@@ -34,6 +37,7 @@ class ClientsFile:
         looked: Callable[[], None],
     ) -> None:
         self.path = path
+        self._clock = clock
         self._taken = taken
         self._looked = looked
         self._seen = stamp(path)
@@ -45,6 +49,12 @@ class ClientsFile:
         # Before reading: what changes meanwhile is then seen as a change.
         self._seen = stamp(self.path)
         return () if self._seen is None else load_clients(self.path)
+
+    async def change(self, change: Change) -> None:
+        """Change the file, in a thread since the disk or another program's lock may take its time, and let that take
+        effect. Raises what `change` raises, or ConfigError."""
+        await deferToThreadPool(self._clock, self._clock.getThreadPool(), edit_clients, self.path, change)
+        self._look()  # at what is there by now, which another program may have changed again
 
     def start(self) -> None:
         """Look at it from now on."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from gotunnel.config.clients import RightsConfig
 from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
 from gotunnel.config.model import ServerConfig
-from gotunnel.core.identities import Identities, Identity, SharedToken
+from gotunnel.core.identities import Identities, Identity, JoinKey, SharedToken
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.errors import ConfigError, Problem, printable
@@ -46,13 +46,16 @@ class Credentials:
             if client.name in names:
                 what = f"the client {client.name} stands here and under server.clients too"
                 raise ConfigError([Problem(printable(path, 400), None, "", what, "remove one of the two")])
-            keys = tuple(key.get_secret_value() for key in client.keys)
-            found.append(
-                Identity(
-                    client.name, keys, self._rights(client), client.disabled, client.expires, client.one_time
-                )
-            )
+            found.append(self._identity(client))
         return Identities(found, self._others)
+
+    def _identity(self, client: FileIdentity) -> Identity:
+        keys, join = tuple(key.get_secret_value() for key in client.keys), client.join
+        joining = None
+        if join is not None:
+            following = None if join.next is None else join.next.get_secret_value()
+            joining = JoinKey(join.key.get_secret_value(), join.expires, following)
+        return Identity(client.name, keys, self._rights(client), client.disabled, client.expires, joining, filed=True)
 
     def _rights(self, client: RightsConfig | None) -> Rights:
         config, limits = self._config, self._config.limits

@@ -20,6 +20,7 @@ from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal, peer_certificate
 from gotunnel.net.transports import hand_over
 from gotunnel.net.trust import client_name_problem
+from gotunnel.server.enrolment import Enrolment, lasting_token
 from gotunnel.server.session import ServerSession
 from gotunnel.wire import strictjson
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
@@ -148,7 +149,25 @@ class ServerGreeting(Protocol):
             raise AuthRejected(refused.code, refused.reason, RETRY_AFTER_AUTH) from None
         self._door.proved()
         self._deciding = True
-        Deferred.fromCoroutine(self._decide(handshake)).addErrback(self._failed)
+        joins = self._hub.identities.joins(handshake.hello.client, handshake.key)
+        deciding = self._enrol(handshake) if joins else self._decide(handshake)
+        Deferred.fromCoroutine(deciding).addErrback(self._failed)
+
+    async def _enrol(self, handshake: ServerHandshake) -> None:
+        try:
+            token = await lasting_token(self._hub, handshake, encrypted=self._tls is not None)
+        except AuthRejected as refused:
+            error = Error(refused.code, refused.reason, RETRY_AFTER_AUTH)
+        except RemoteProtocolError as refused:
+            error = Error(refused.code, refused.reason, RETRY_AFTER_AUTH)
+        else:
+            if not self._over:
+                self._over = True
+                self._door.decided()
+                Enrolment(self._hub, self._door, handshake, token).begin(self.transport)
+            return
+        if not self._over:
+            self._refuse(error)
 
     async def _decide(self, handshake: ServerHandshake) -> None:
         name, sessions = handshake.hello.client, self._hub.sessions

@@ -7,11 +7,12 @@ import itertools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from gotunnel.config.identitychange import Change, ClientRefused, used
 from gotunnel.config.model import ServerConfig
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
@@ -21,6 +22,7 @@ from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.core.sources import source_of
 from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import ConfigError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.tls import ServerTls
@@ -32,6 +34,11 @@ from gotunnel.server.session import ServerSession
 from gotunnel.wire.messages import Error, Limits
 
 __all__ = ["Hub"]
+
+
+async def _no_clients_file(change: Change) -> None:
+    raise ClientRefused("this server has no clients file")
+
 
 _BACK = ", back within its time of grace"
 
@@ -67,6 +74,8 @@ class Hub:
         """Unix seconds, which only the expiry of identities goes by."""
         self.credentials = Credentials(config, frozenset({port}))
         self.identities = self.credentials.table()
+        self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
+        """Changes the clients file, and lets that take effect. Raises ConfigError or ClientRefused."""
         self._next_expiry: float | None = None
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
@@ -161,6 +170,23 @@ class Hub:
         if old is not None and not old.lost:
             old.session.replaced()
         peer.begin(session)
+        if self.identities.supersedes(name, session.proven):
+            Deferred.fromCoroutine(self._end_older_keys(name, session.proven)).addErrback(
+                lambda failure: self.log.failure("ending older keys of client {client}", failure, client=name)
+            )
+
+    async def _end_older_keys(self, name: str, key: bytes) -> None:
+        """The newest of a client's keys is in use. Visitors on the legs of its older sessions go on: it is the same
+        client, with another key."""
+        for session in self._present:
+            if session.peer.name == name and session.over:
+                session.proven = key
+        try:
+            await self.change_clients(used(name, key))
+        except (ClientRefused, ConfigError) as failed:
+            self.log.warn(
+                "the older key of client {client} stays valid: {problem}", client=name, problem=printable(failed, 600)
+            )
 
     def legs_expected_from(self, host: str) -> int:
         """How many legs were asked for from sessions at this address: strangers from there are likely to be legs."""

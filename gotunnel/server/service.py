@@ -72,6 +72,7 @@ class ServerService(Service):
             identity.changed = self.hub.use_tls
         self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
         self._clients_changed(self._clients_file.read())
+        self.hub.change_clients = self._clients_file.change
         self._reception = Reception(self.hub)
 
     def startService(self) -> None:

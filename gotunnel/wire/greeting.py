@@ -1,4 +1,4 @@
-"""The messages of the two handshakes, of a control connection and of a leg, and the error that ends either.
+"""The messages of the two handshakes, of a control connection and of a leg, of enrolment, and the error that ends any.
 How they become payloads is in `gotunnel.wire.messages`; what is in the MACs, in `gotunnel.wire.keys`."""
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from gotunnel.wire.fields import (
     Seconds,
     ServerName,
     SessionId,
+    Token,
     Version,
 )
 
-__all__ = ["VERSION", "Auth", "AuthOk", "Challenge", "Error", "Hello", "Leg", "LegOk", "Limits"]
+__all__ = [
+    "ENROL", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
+]  # fmt: skip
 
 VERSION = 2
 """The one version of the protocol that is spoken here."""
+
+ENROL = "enrol"
+"""The capability of a client that can take a lasting token, in its hello."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,18 @@ class AuthOk:
         """Say what is wrong between the fields."""
         fits = self.heartbeat < self.heartbeat_timeout
         return None if fits else ".heartbeat must be below heartbeat_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """Server, right behind its auth_ok, to a client that proved a one-time token: the lasting one."""
+
+    token: Token = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Client: the lasting token is stored. Server, as the answer: from now on it alone is valid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,13 @@ from gotunnel.wire.fields import (
     Status,
 )
 from gotunnel.wire.greeting import (
+    ENROL,
     VERSION,
     Auth,
     AuthOk,
     Challenge,
+    Enrol,
+    Enrolled,
     Error,
     Hello,
     Leg,
@@ -37,12 +40,15 @@ from gotunnel.wire.greeting import (
 )
 
 __all__ = [
+    "ENROL",
     "VERSION",
     "Auth",
     "AuthOk",
     "Challenge",
     "Drain",
     "DrainOk",
+    "Enrol",
+    "Enrolled",
     "Error",
     "Hello",
     "Leg",
@@ -172,8 +178,8 @@ class DrainOk:
 
 
 Message = (
-    Hello | Challenge | Auth | AuthOk | Error | Register | RegisterResp | Unregister | MappingState | NeedLegs
-    | LegsFailed | Ping | Pong | Drain | DrainOk | Leg | LegOk
+    Hello | Challenge | Auth | AuthOk | Enrol | Enrolled | Error | Register | RegisterResp | Unregister | MappingState
+    | NeedLegs | LegsFailed | Ping | Pong | Drain | DrainOk | Leg | LegOk
 )  # fmt: skip
 
 _CLASSES: dict[str, type[Any]] = {
@@ -181,6 +187,8 @@ _CLASSES: dict[str, type[Any]] = {
     "challenge": Challenge,
     "auth": Auth,
     "auth_ok": AuthOk,
+    "enrol": Enrol,
+    "enrolled": Enrolled,
     "error": Error,
     "register": Register,
     "register_resp": RegisterResp,

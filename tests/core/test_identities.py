@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.core import identities
-from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
+from gotunnel.core.identities import KEYS, Identities, Identity, JoinKey, SharedToken
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.wire.handshake import derive_key
@@ -81,6 +81,65 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(replace(good, disabled=True).shut(0), "it is disabled")
         for keyless in (identity("a"), identity("a", disabled=True)):
             self.assertEqual(keyless.shut(0), "it is revoked")
+
+
+class JoinTests(SynchronousTestCase):
+    """An identity that somebody may join with a one-time token."""
+
+    def table(self, *tokens: str, following: str | None = None, **more: Any) -> Identities:
+        """Return a table with such an identity, whose one-time token is THIRD and valid until NOW."""
+        after = None if following is None else derive_key(following, "a")
+        return Identities([identity("a", *tokens, join=JoinKey(derive_key(THIRD, "a"), NOW, after), **more)])
+
+    def opens(self, table: Identities, now: float) -> list[bool]:
+        """Say which of the three tokens open it."""
+        return [derive_key(token, "a") in table.keys_for("a", now) for token in (TOKEN, OTHER, THIRD)]
+
+    def test_valid(self) -> None:
+        """The one-time key until it expires; the lasting ones, one on its way included, beyond that."""
+        table = self.table(TOKEN, following=OTHER)
+        self.assertEqual(self.opens(table, NOW - 1), [True, True, True])
+        self.assertEqual(self.opens(table, NOW), [True, True, False])
+        self.assertEqual(len(set(table.keys_for("a", NOW - 1))), KEYS)
+
+    def test_shut(self) -> None:
+        """With nothing but a one-time key it is open until that expires, and it was never revoked."""
+        table = self.table()
+        self.assertEqual((self.opens(table, NOW - 1)[2], self.opens(table, NOW)[2]), (True, False))
+        entry = table.identity("a")
+        assert entry is not None
+        self.assertEqual((entry.shut(NOW - 1), entry.shut(NOW)), (None, "it has expired"))
+        self.assertIsNone(self.table(following=OTHER).identity("a").shut(NOW))  # type: ignore[union-attr]
+
+    def test_disabled_or_over(self) -> None:
+        """What shuts an identity shuts its join too."""
+        for shut in (self.table(disabled=True, following=OTHER), self.table(expires=NOW - 5, following=OTHER)):
+            self.assertEqual(self.opens(shut, NOW - 1), [False, False, False])
+
+    def test_joins(self) -> None:
+        """Only the one-time key does, and only for its own name."""
+        table = self.table(TOKEN, following=OTHER)
+        found = [table.joins("a", derive_key(token, "a")) for token in (TOKEN, OTHER, THIRD)]
+        self.assertEqual(found, [False, False, True])
+        self.assertFalse(table.joins("b", derive_key(THIRD, "a")))
+
+    def test_supersedes(self) -> None:
+        """The newest of several does; keys that stand in a configuration end nobody's."""
+        for table, expected in (
+            (self.table(TOKEN, following=OTHER, filed=True), [False, True, False]),
+            (self.table(TOKEN, filed=True), [False, False, False]),
+            (Identities([identity("a", TOKEN, OTHER, filed=True)]), [False, True, False]),
+            (Identities([identity("a", TOKEN, filed=True)]), [False, False, False]),
+            (Identities([identity("a", TOKEN, OTHER)]), [False, False, False]),
+            (Identities(), [False, False, False]),
+        ):
+            found = [table.supersedes("a", derive_key(token, "a")) for token in (TOKEN, OTHER, THIRD)]
+            self.assertEqual(found, expected)
+
+    def test_no_secret_in_repr(self) -> None:
+        """A key does not print."""
+        shown = repr(JoinKey(derive_key(THIRD, "a"), NOW, derive_key(OTHER, "a")))
+        self.assertEqual(shown, f"JoinKey(expires={NOW})")
 
 
 class IdentitiesTests(SynchronousTestCase):

@@ -18,6 +18,7 @@ from .strategies import ANY_MESSAGE, BY_TYPE, JSON, PROPERTY
 MAC = "00" * 31 + "ff"
 SID = "AAECAwQFBgcICQoLDA0ODw"
 NONCE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
 LIMITS = {"mappings": 32, "legs": 64, "visitors": 2000}
 
 # One complete message of each type, as it travels.
@@ -40,6 +41,8 @@ WIRE: dict[str, dict[str, Any]] = {
         "limits": LIMITS,
         "leg_sni": "w3.example",
     },
+    "enrol": {"token": TOKEN},
+    "enrolled": {},
     "error": {"code": "stale", "reason": "é", "retry_after": 5},
     "register": {
         "id": 1,
@@ -129,6 +132,7 @@ BAD: dict[tuple[str, str], list[Any]] = {
         {**LIMITS, "legs": -1},
     ],
     ("auth_ok", "leg_sni"): [*HOSTS, "a:b"],
+    ("enrol", "token"): ["", TOKEN[:-1], "x" * 1025, TOKEN + " ", " " + TOKEN, TOKEN + "\n", TOKEN + "é", 1, None, []],
     ("error", "code"): CODES,
     ("error", "reason"): REASONS,
     ("error", "retry_after"): SECONDS,
@@ -239,6 +243,7 @@ class WireTests(SynchronousTestCase):
             message = decode(payload(name, **WIRE[name]))
             self.assertNotIn("mac", repr(message))
             self.assertNotIn(r"\xff", repr(message))
+        self.assertNotIn(TOKEN, repr(decode(payload("enrol", **WIRE["enrol"]))))
 
 
 class RefusalTests(SynchronousTestCase):
@@ -319,6 +324,7 @@ class RefusalTests(SynchronousTestCase):
             ("hello", "agent", ["", "x" * 256]),
             ("auth_ok", "heartbeat", [0.001, 1, 10.5]),
             ("auth_ok", "heartbeat_timeout", [86400, 86400.0]),
+            ("enrol", "token", ["x" * 32, "~!" * 512]),
             ("error", "retry_after", [0.1, 86400]),
             ("error", "reason", ["", "é" * 2000, "\u0000"]),
             ("need_legs", "count", [1, 4096]),

@@ -1,0 +1,122 @@
+"""The two files that `gotunnel join` leaves behind: a token and the configuration that names it. Whatever interrupts
+the writing, no file is half-written and none that was there is lost."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gotunnel.errors import ConfigError, Problem, printable
+
+__all__ = ["ClientFiles"]
+
+PROGRAM = "gotunnel join"
+
+
+class ClientFiles:
+    """Where the configuration goes, and the token beside it. `force` allows to replace a configuration that is there;
+    it is kept as `NAME.old`."""
+
+    def __init__(self, output: Path, *, force: bool) -> None:
+        self.config = output.absolute()
+        self._force = force
+        self.token: Path | None = None
+        """Where the token is, once it was saved."""
+        self.kept: Path | None = None
+        """What the former configuration is called now, if there was one."""
+
+    def check(self) -> None:
+        """Find out, before a token is used, whether they could be written. Raises ConfigError."""
+        folder = self.config.parent
+        if not folder.is_dir():
+            raise _refused(f"there is no folder {_shown(folder)}", "make it, or choose another with --output")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _refused(f"{_shown(folder)} is not writable", "choose another place with --output")
+        if self.config.is_dir():
+            raise _refused(f"{_shown(self.config)} is a folder", "name a file in it")
+        if os.path.lexists(self.config) and not self._force:
+            raise self._there()
+
+    def save(self, token: str, text: Callable[[str], str]) -> None:
+        """Write both and bring them to the disk. `text` makes the configuration of the token file's name.
+
+        The configuration is the last to appear, and appears whole. Raises ConfigError or OSError; then neither is left.
+        """
+        path = self._save_token(token)
+        try:
+            self._save_config(text(path.name))
+            _sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                path.unlink()
+            raise
+        self.token = path
+
+    def _save_token(self, token: str) -> Path:
+        # A name that is free: another configuration may need the token that a file holds already.
+        stem = self.config.with_suffix("").name or self.config.name
+        with _draft(self.config, token + "\n", 0o600) as draft:
+            number = 1
+            while True:
+                path = self.config.with_name(f"{stem}.token" if number == 1 else f"{stem}-{number}.token")
+                number += 1
+                if path != self.config:
+                    with suppress(FileExistsError):
+                        os.link(draft, path)
+                        return path
+
+    def _save_config(self, text: str) -> None:
+        with _draft(self.config, text, 0o666) as draft:
+            if not os.path.lexists(self.config):
+                try:
+                    os.link(draft, self.config)  # which, unlike a rename, replaces nothing that has come meanwhile
+                except FileExistsError:
+                    raise self._there() from None
+                return
+            if not self._force:
+                raise self._there()
+            kept = self.config.with_name(f"{self.config.name}.old")
+            spare = self.config.with_name(f".{self.config.name}.{secrets.token_hex(8)}")
+            os.link(self.config, spare, follow_symlinks=False)
+            os.replace(spare, kept)
+            os.replace(draft, self.config)
+            self.kept = kept
+
+    def _there(self) -> ConfigError:
+        cure = "choose another with --output, or let --force replace it (it is kept as NAME.old)"
+        return _refused(f"{_shown(self.config)} exists", cure)
+
+
+@contextmanager
+def _draft(path: Path, content: str, mode: int) -> Iterator[Path]:
+    """A complete file beside `path`, gone at the end unless it was renamed."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refused(what: str, cure: str) -> ConfigError:
+    return ConfigError([Problem(PROGRAM, None, "", what, cure)])
+
+
+def _shown(path: Path) -> str:
+    return printable(path, 256)

@@ -1,0 +1,107 @@
+"""`gotunnel client list`: all clients with tokens of their own, those of the configuration and those of the clients
+file, as a table or as JSON. Shows no key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from gotunnel.config.clients import IdentityConfig, RightsConfig
+from gotunnel.config.identityfile import FileIdentity
+from gotunnel.config.model import ServerConfig
+
+__all__ = ["Row", "as_json", "as_table", "rows", "utc"]
+
+TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "TOKENS", "FROM")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One client. Times are UTC in ISO 8601."""
+
+    name: str
+    state: str
+    """active, joining, expired, revoked or disabled."""
+    allow_ports: list[int | str]
+    allow_bind: list[str] | None
+    tokens: int
+    """Lasting ones; two while one replaces the other."""
+    join_token: str | None
+    """valid or expired, if there is one that nobody has used up."""
+    join_expires: str | None
+    expires: str | None
+    source: str
+
+    def words(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
+        state = self.state
+        if self.expires is not None:
+            state += f" ({'since' if state == 'expired' and self.tokens else 'until'} {self.expires})"
+        tokens = str(self.tokens)
+        if self.join_token is not None:
+            until = "" if self.join_expires is None else f" until {self.join_expires}"
+            how = f"one to join with{until}" if self.join_token == "valid" else "an expired one to join with"
+            tokens += f" and {how}"
+        ports = ", ".join(map(str, self.allow_ports))
+        return self.name, state, ports, ", ".join(self.allow_bind or ["any"]), tokens, self.source
+
+
+def rows(config: ServerConfig, clients: Iterable[FileIdentity], file: Path, now: float) -> list[Row]:
+    """Return all clients by name; `now` is in Unix seconds."""
+    found = [_of_config(config, client) for client in config.clients]
+    found += [_of_file(config, client, str(file), now) for client in clients]
+    return sorted(found, key=lambda row: row.name)
+
+
+def as_table(found: Sequence[Row]) -> list[str]:
+    """Return the lines of a table."""
+    cells = [TITLES, *(row.words() for row in found)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(TITLES))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def as_json(found: Iterable[Row]) -> str:
+    """Return an array of objects."""
+    return json.dumps([asdict(row) for row in found], indent=1)
+
+
+def utc(when: float) -> str:
+    """Return Unix seconds as people write them."""
+    return datetime.fromtimestamp(when, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _of_config(config: ServerConfig, client: IdentityConfig) -> Row:
+    state = "disabled" if client.disabled else "active"
+    ports, binds = _rights(config, client)
+    return Row(client.name, state, ports, binds, len(client.token), None, None, None, "the configuration")
+
+
+def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) -> Row:
+    join, expires = client.join, client.expires
+    ports, binds = _rights(config, client)
+    join_over = join is not None and join.expires is not None and now >= join.expires
+    if client.disabled:
+        state = "disabled"
+    elif not client.keys and join is None:
+        state = "revoked"
+    elif expires is not None and now >= expires:
+        state = "expired"
+    elif client.keys or (join is not None and join.next is not None):
+        state = "active"
+    else:
+        state = "expired" if join_over else "joining"
+    return Row(
+        client.name, state, ports, binds, len(client.keys),
+        None if join is None else "expired" if join_over else "valid",
+        None if join is None or join.expires is None else utc(join.expires),
+        None if expires is None else utc(expires),
+        file,
+    )  # fmt: skip
+
+
+def _rights(config: ServerConfig, client: RightsConfig) -> tuple[list[int | str], list[str] | None]:
+    ports = config.allow_ports if client.allow_ports is None else client.allow_ports
+    return list(ports), None if client.allow_bind is None else list(client.allow_bind)

@@ -1,0 +1,107 @@
+"""`gotunnel client`: the command line of add, list, revoke and rotate. Parses; the work is done elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+__all__ = ["client"]
+
+Command = Callable[..., Any]
+
+
+@click.group()
+def client() -> None:
+    """Clients with tokens and rights of their own: run this where the server runs, as its user or as root.
+
+    It edits the server's clients file, which a running server takes up within a second.
+    """
+
+
+def _which_server(command: Command) -> Command:
+    config = click.option(
+        "-c", "--config", metavar="FILE", default="config.yaml", show_default=True, help="The server's configuration."
+    )
+    state = click.option(
+        "--state", metavar="DIR", help="The server's state folder (default: as gotunnel-server has it)."
+    )
+    return config(state(command))
+
+
+def _token_options(command: Command) -> Command:
+    options = (
+        click.option("--ttl", metavar="24h", help="How long the token is valid: 30m, 24h, 7d."),
+        click.option(
+            "--one-time/--lasting", default=None,
+            help="A token for `gotunnel join`, which exchanges it for a lasting one; or a lasting one. "
+            "Default: one-time with --print-join, for 24h.",
+        ),
+        click.option("--print-join", is_flag=True, help="Print a line to paste on the other machine."),
+        click.option("--server", metavar="HOST:PORT", help="How clients reach this server, for that line."),
+        click.option("--pin/--no-pin", default=True, help="Whether that line names the server's public key."),
+        click.option("--json", "as_json", is_flag=True, help="Say the result as one JSON object."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@client.command()
+@click.argument("name")
+@click.option("--ports", metavar="PORT,FROM-TO,…", help="What it may publish (default: server.allow_ports).")
+@click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
+@_token_options
+@_which_server
+def add(name: str, ports: str | None, bind: tuple[str, ...], config: str, state: str | None, **wish: Any) -> None:
+    """Make a client and print its token, or with --print-join the line that uses it. Neither is ever shown again."""
+    from gotunnel.cli.clientedit import Chosen, TokenWish, add_client
+
+    add_client(Chosen(config, state), name, ports, bind, TokenWish(**_checked(wish)))
+
+
+@client.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
+@_which_server
+def list_(config: str, state: str | None, as_json: bool) -> None:
+    """Show all clients with tokens of their own, what they may do, and until when."""
+    from gotunnel.cli.clientedit import Chosen, list_clients
+
+    list_clients(Chosen(config, state), json_wanted=as_json)
+
+
+@client.command()
+@click.argument("name")
+@click.option("--forget", is_flag=True, help="Free its name, too; else the name stays shut for everybody.")
+@_which_server
+def revoke(name: str, config: str, state: str | None, forget: bool) -> None:
+    """Shut a client out: its tokens open nothing any more, and a running server disconnects it within a second."""
+    from gotunnel.cli.clientedit import Chosen, revoke_client
+
+    revoke_client(Chosen(config, state), name, forget=forget)
+
+
+@client.command()
+@click.argument("name")
+@click.option("--drop-old", is_flag=True, help="Make none: end the older one of two tokens.")
+@click.option("--at-once", is_flag=True, help="End the old token now, for example because somebody has seen it.")
+@_token_options
+@_which_server
+def rotate(name: str, config: str, state: str | None, drop_old: bool, at_once: bool, **wish: Any) -> None:
+    """Give a client another token. The old one stays valid until the new one is used for the first time."""
+    from gotunnel.cli import clientedit
+
+    chosen, wanted = clientedit.Chosen(config, state), clientedit.TokenWish(**_checked(wish))
+    if not drop_old:
+        clientedit.rotate_client(chosen, name, wanted, now=at_once)
+    elif at_once or wanted != clientedit.TokenWish():
+        raise click.UsageError("--drop-old makes no token and goes with no other option")
+    else:
+        clientedit.drop_old(chosen, name)
+
+
+def _checked(wish: dict[str, Any]) -> dict[str, Any]:
+    if wish["server"] is not None and not wish["print_join"]:
+        raise click.UsageError("--server is for the line of --print-join")
+    return wish

@@ -1,0 +1,78 @@
+"""The line that `--print-join` prints: what to paste on the other machine, and how that machine reaches this server.
+Opens no connection; makes no token."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from dataclasses import dataclass
+
+from gotunnel.address import HostPort, is_wildcard, parse_host_port
+from gotunnel.config.fields import DEFAULT_PORT
+from gotunnel.config.model import ServerConfig
+from gotunnel.errors import ConfigError, Problem
+
+__all__ = ["Place", "join_line", "place_of"]
+
+NOBODY = "192.0.2.1"
+"""An address for documents (RFC 5737), to ask the kernel for a route; nothing is sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How clients reach the server, and what a person is to know of a guess."""
+
+    address: HostPort
+    note: str = ""
+
+
+def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
+    """Return what `--server` names, else what `server.addr` says, else a guess. Raises ConfigError if there is none."""
+    if named is not None:
+        try:
+            address = parse_host_port(named, default_port=config.addr.port or DEFAULT_PORT)
+        except ValueError as error:
+            raise ConfigError([Problem(program, None, "--server", str(error), "write HOST:PORT")]) from None
+        if is_wildcard(address.host):
+            what, cure = f"{address.host} is no address to connect to", "write the name or the address of this server"
+            raise ConfigError([Problem(program, None, "--server", what, cure)])
+        return Place(address)
+    host, port = config.addr.host, config.addr.port
+    if port == 0:
+        cure = "say with --server HOST:PORT how clients reach it"
+        raise ConfigError([Problem(program, None, "server.addr", "names no port", cure)])
+    if not is_wildcard(host):
+        loopback = host == "::1" or host.startswith("127.")
+        note = f"{host} is this machine's own, and no other reaches it: change server.addr, or say --server HOST:PORT"
+        return Place(HostPort(host, port), note if loopback else "")
+    guess = _routed_address(socket.AF_INET) or (_routed_address(socket.AF_INET6) if host == "::" else None)
+    if guess is None:
+        cure = "say with --server HOST:PORT how clients reach it"
+        raise ConfigError([Problem(program, None, "server.addr", f"{host} does not tell where clients connect", cure)])
+    note = (
+        f"server.addr is {host}, so the line names {guess}, the address of this machine's default route; if clients "
+        "reach it by a name or through another address, say so with --server HOST:PORT"
+    )
+    return Place(HostPort(guess, port), note)
+
+
+def join_line(token: str, place: HostPort, name: str, *, pin: str | None, plain: bool) -> str:
+    """Return the line. `printf` is a command of the shell itself, so that the token is in no list of processes."""
+    words = ["gotunnel", "join", str(place), "--name", name]
+    if pin is not None:
+        words += ["--pin", pin]
+    if plain:
+        words.append("--plain")
+    return f"printf %s '{token}' | {shlex.join(words)}"
+
+
+def _routed_address(family: socket.AddressFamily) -> str | None:
+    """Return the address that this machine sends from, if it has a default route."""
+    target = NOBODY if family == socket.AF_INET else "2001:db8::1"  # RFC 3849
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            address = str(probe.getsockname()[0])
+    except OSError:
+        return None
+    return None if is_wildcard(address) or address.startswith("127.") else address

@@ -1,0 +1,56 @@
+"""Where a person's token comes from when no file names it: standard input, a prompt, or the environment; never the
+command line. Judges no token."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import IO
+
+import click
+
+from gotunnel.errors import ConfigError, Problem
+
+__all__ = ["VARIABLE", "given_token", "refuse_on_command_line"]
+
+VARIABLE = "GOTUNNEL_TOKEN"
+MOST = 4096
+"""Characters; no token is that long."""
+
+
+def given_token(program: str, env: Mapping[str, str] = os.environ, stdin: IO[str] | None = None) -> str:
+    """Return the token, which may still be none that is fit. Standard input that is no terminal is read to its end; if
+    there is nothing on it, the environment counts, and then whoever sits at the terminal is asked.
+
+    Raises ConfigError when there is none, or two different ones.
+    """
+    stdin = sys.stdin if stdin is None else stdin
+    named = env.get(VARIABLE, "").strip()
+    if stdin.isatty():
+        return named or str(click.prompt("Token", hide_input=True, err=True)).strip()
+    try:
+        piped = stdin.read(MOST + 1).strip()
+    except UnicodeDecodeError:
+        raise _problem(program, "standard input is not text", "pipe one token into it and nothing else") from None
+    if len(piped) > MOST:
+        raise _problem(program, "standard input is too long", "pipe one token into it and nothing else")
+    if piped and named and piped != named:
+        what = f"standard input and {VARIABLE} name two different tokens"
+        raise _problem(program, what, f"unset {VARIABLE}, or redirect standard input from /dev/null")
+    if not piped and not named:
+        cure = f"pipe it into standard input, set the variable {VARIABLE}, or start it at a terminal and be asked"
+        raise _problem(program, "there is no token", cure)
+    return piped or named
+
+
+def refuse_on_command_line(*_: object) -> None:
+    """Raise click's UsageError with the reason, quoting nothing."""
+    raise click.UsageError(
+        "a token never goes on the command line, where every user of this machine could read it in the list of "
+        f"processes; pipe it into standard input, set {VARIABLE}, or be asked for it"
+    )
+
+
+def _problem(program: str, wrong: str, cure: str) -> ConfigError:
+    return ConfigError([Problem(program, None, "", wrong, cure)])

@@ -1,0 +1,167 @@
+"""What may happen to the identities of the clients file: made, given another token, enrolled, revoked. Each function
+takes the file's content and returns the new one; reading, writing and locking are in `identityedit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Any
+
+from pydantic import SecretBytes
+
+from gotunnel.config.identityfile import FileIdentity, JoinConfig
+from gotunnel.errors import GotunnelError
+
+__all__ = [
+    "Change", "ClientRefused", "added", "at_once", "begun", "dropped", "enrolled", "forgotten", "revoked", "rotated",
+    "used",
+]  # fmt: skip
+
+Clients = tuple[FileIdentity, ...]
+Change = Callable[[Clients], Clients]
+
+
+class ClientRefused(GotunnelError):
+    """What was asked for does not fit the client as it is; one line says why and what to do."""
+
+
+def added(new: FileIdentity) -> Change:
+    """Add a client. Its name must be new, or revoked. Raises ClientRefused."""
+
+    def change(clients: Clients) -> Clients:
+        old = _find(clients, new.name)
+        if old is not None and (old.keys or old.join is not None):
+            cure = "`gotunnel client rotate` gives it another token, `gotunnel client revoke` ends it"
+            raise ClientRefused(f"there is a client {new.name} already: {cure}")
+        return (*(client for client in clients if client.name != new.name), new)
+
+    return change
+
+
+def revoked(name: str) -> Change:
+    """Take all its keys away; its name stays taken, so that no shared token opens it."""
+    return _changed(name, lambda client: _with(client, keys=(), join=None, expires=None))
+
+
+def forgotten(name: str) -> Change:
+    """Remove a client, name and all."""
+
+    def change(clients: Clients) -> Clients:
+        _get(clients, name)
+        return tuple(client for client in clients if client.name != name)
+
+    return change
+
+
+def rotated(name: str, key: bytes | None, join: JoinConfig | None) -> Change:
+    """Give a client a second key, or a join token on the way to one; the first stays valid. Raises ClientRefused."""
+
+    def rotate(client: FileIdentity) -> FileIdentity:
+        _check_not_revoked(client)
+        if len(client.keys) > 1:
+            cure = f"`gotunnel client rotate {name} --drop-old` ends the first, --at-once both"
+            raise ClientRefused(f"the client {name} has two tokens already: {cure}")
+        if join is not None:
+            return _with(client, join=join)
+        assert key is not None
+        # A join token that nobody used is no longer wanted; one whose lasting token may be on its way is replaced too.
+        return _with(client, keys=(*client.keys, key), join=None)
+
+    return _changed(name, rotate)
+
+
+def at_once(name: str, key: bytes | None, join: JoinConfig | None) -> Change:
+    """Give a client another key or join token; what it had opens nothing more. Raises ClientRefused."""
+
+    def replace(client: FileIdentity) -> FileIdentity:
+        _check_not_revoked(client)
+        return _with(client, keys=() if key is None else (key,), join=join)
+
+    return _changed(name, replace)
+
+
+def dropped(name: str) -> Change:
+    """Take away the older one of two keys. Raises ClientRefused."""
+
+    def drop(client: FileIdentity) -> FileIdentity:
+        if len(client.keys) < 2:
+            raise ClientRefused(
+                f"the client {name} has no older token: `gotunnel client rotate {name}` makes a second one first, "
+                "--at-once ends the one that there is"
+            )
+        return _with(client, keys=client.keys[-1:])
+
+    return _changed(name, drop)
+
+
+def begun(name: str, proved: bytes, lasting: bytes) -> Change:
+    """A client came with its join token: remember the lasting key that is sent to it, which is valid from now on beside
+    the join token. Raises ClientRefused when that token is not valid any more."""
+
+    def begin(client: FileIdentity) -> FileIdentity:
+        join = client.join
+        if join is None or not compare_digest(join.key.get_secret_value(), proved):
+            raise ClientRefused(f"the join token of {name} is not valid any more")
+        return _with(client, join=join.model_copy(update={"next": SecretBytes(lasting)}))
+
+    return _changed(name, begin)
+
+
+def enrolled(name: str, lasting: bytes) -> Change:
+    """The client has stored its lasting key: the join token is used up. An older lasting key stays until the new one is
+    used, since the client that has it may still run."""
+
+    def enrol(client: FileIdentity) -> FileIdentity:
+        if not _is_next(client, lasting):
+            raise ClientRefused(f"the client {name} was changed meanwhile")
+        return _with(client, keys=(*client.keys[-1:], lasting), join=None)
+
+    return _changed(name, enrol)
+
+
+def used(name: str, proved: bytes) -> Change:
+    """A client has proved the newest of its keys: it is the only one from now on. Nothing changes for another key."""
+
+    def use(client: FileIdentity) -> FileIdentity:
+        newest = len(client.keys) > 1 and compare_digest(client.keys[-1].get_secret_value(), proved)
+        if newest or _is_next(client, proved):
+            return _with(client, keys=(proved,), join=None)
+        return client
+
+    return _changed(name, use)
+
+
+def _check_not_revoked(client: FileIdentity) -> None:
+    if not client.keys and client.join is None:
+        raise ClientRefused(f"the client {client.name} is revoked: `gotunnel client add {client.name}` makes it anew")
+
+
+def _is_next(client: FileIdentity, key: bytes) -> bool:
+    join = client.join
+    return join is not None and join.next is not None and compare_digest(join.next.get_secret_value(), key)
+
+
+def _changed(name: str, change: Callable[[FileIdentity], FileIdentity]) -> Change:
+    def changed(clients: Clients) -> Clients:
+        wanted = _get(clients, name)
+        return tuple(change(client) if client is wanted else client for client in clients)
+
+    return changed
+
+
+def _get(clients: Clients, name: str) -> FileIdentity:
+    found = _find(clients, name)
+    if found is None:
+        raise ClientRefused(f"there is no client {name} here: `gotunnel client list` shows them")
+    return found
+
+
+def _find(clients: Clients, name: str) -> FileIdentity | None:
+    return next((client for client in clients if client.name == name), None)
+
+
+def _with(client: FileIdentity, *, keys: tuple[Any, ...] | None = None, **values: Any) -> FileIdentity:
+    if keys is not None:
+        values["keys"] = tuple(key if isinstance(key, SecretBytes) else SecretBytes(key) for key in keys)
+    # Not a copy with these values: exclude_defaults looks at values, and validation looks at all of them.
+    return FileIdentity.model_validate({**{name: getattr(client, name) for name in client.model_fields_set}, **values})

@@ -1,0 +1,131 @@
+"""The exchange of a one-time token for a lasting one at the server, from the client's proof to the connection's end.
+It publishes nothing, takes no session's place, and is one of the door's strangers until it is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from gotunnel.config import tokens
+from gotunnel.config.identitychange import ClientRefused, begun, enrolled
+from gotunnel.errors import AuthRejected, ConfigError, RemoteProtocolError, printable
+from gotunnel.logs import Logger
+from gotunnel.net.control import ControlConnection
+from gotunnel.net.transports import hand_over
+from gotunnel.wire.frames import encode_frame
+from gotunnel.wire.handshake import ServerHandshake, derive_key
+from gotunnel.wire.messages import ENROL, Enrol, Enrolled, Error, Message, encode
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.reception import Door
+
+__all__ = ["Enrolment", "lasting_token"]
+
+TIME = 10.0
+"""Seconds that a client has to store its token."""
+
+_NOT_VALID = "the client name or the token is wrong"
+
+log = Logger()
+
+
+async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool) -> str:
+    """Make the lasting token of a client that proved its one-time token, and keep its key, so that the token is valid
+    from before it is sent. Raises AuthRejected or RemoteProtocolError with what the client is to be told."""
+    name = handshake.hello.client
+    if ENROL not in handshake.hello.caps:
+        raise AuthRejected("enrol_required", "this token serves once, for `gotunnel join`, which gets a lasting one")
+    if not encrypted:
+        raise RemoteProtocolError("a token is exchanged inside TLS only", "tls_required")
+    token = tokens.new_token()
+    try:
+        await hub.change_clients(begun(name, handshake.key, derive_key(token, name)))
+    except ClientRefused:
+        raise AuthRejected("auth_failed", _NOT_VALID) from None
+    except ConfigError as failed:
+        _not_stored(name, failed)
+        raise RemoteProtocolError("the server cannot store the token; its log says more", "internal") from None
+    return token
+
+
+class Enrolment:
+    """Owns the control connection of one client from `auth_ok` on, which it sends together with the lasting token. The
+    client has proved its one-time token in `handshake`."""
+
+    def __init__(self, hub: Hub, door: Door, handshake: ServerHandshake, token: str) -> None:
+        config = hub.config
+        self._control = ControlConnection(
+            hub.clock, config.heartbeat, config.heartbeat_timeout, self._message, self._lost
+        )
+        self._hub = hub
+        self._door = door
+        self._handshake = handshake
+        self._token = token
+        self._name = handshake.hello.client
+        self._stored = False
+        self._joined = False
+        self._late: IDelayedCall = hub.clock.callLater(TIME, self._too_late)
+
+    def begin(self, transport: Any) -> None:
+        """Prove ourselves and send the token; the transport is ours from now on."""
+        log.info("client {client} joins from {address}", client=self._name, address=self._door.address)
+        config, limits = self._hub.config, self._hub.limits_for(self._name)
+        transport.write(
+            encode_frame(self._handshake.established(limits, config.heartbeat, config.heartbeat_timeout))
+            + encode_frame(encode(Enrol(self._token)))
+        )
+        hand_over(transport, self._control, b"")
+
+    def _message(self, message: Message) -> None:
+        if isinstance(message, Error):
+            return  # `_lost` will say what it was
+        if not isinstance(message, Enrolled) or self._stored:
+            raise RemoteProtocolError(f"a client that joins does not send {type(message).__name__} here")
+        self._stored = True
+        Deferred.fromCoroutine(self._confirm()).addErrback(self._failed)
+
+    def _lost(self, reason: str) -> None:
+        if self._late.active():
+            self._late.cancel()
+        self._door.leave()
+        if not self._joined:
+            log.warn(
+                "client {client} has not joined ({address}): {reason}; its one-time token is still valid",
+                client=self._name, address=self._door.address, reason=printable(reason),
+            )  # fmt: skip
+
+    async def _confirm(self) -> None:
+        try:
+            await self._hub.change_clients(enrolled(self._name, derive_key(self._token, self._name)))
+        except ClientRefused:
+            self._control.close(Error("auth_failed", _NOT_VALID), "it was changed meanwhile")
+        except ConfigError as failed:
+            _not_stored(self._name, failed)
+            error = Error("internal", "the server cannot store the token; its log says more")
+            self._control.close(error, "the clients file cannot be changed")
+        else:
+            self._joined = True
+            log.info(
+                "client {client} has joined from {address}: its one-time token is used up",
+                client=self._name, address=self._door.address,
+            )  # fmt: skip
+            self._control.send(Enrolled())
+            self._control.close(None, "joined")
+
+    def _too_late(self) -> None:
+        self._control.close(Error("protocol_error", f"no enrolled within {TIME:g} s"), "it was too slow")
+
+    def _failed(self, failure: Failure) -> None:
+        log.failure("enrolling client {client}", failure, client=self._name)
+        self._control.abort("internal error")
+
+
+def _not_stored(name: str, failed: ConfigError) -> None:
+    log.error(
+        "the lasting token of client {client} cannot be stored: {problem}",
+        client=name, problem=printable(failed.problems[0], 600),
+    )  # fmt: skip
