@@ -34,6 +34,12 @@ class IRelay(Interface):
         or fails with `DialFailed`, whose code goes to the visitor's end. Cancelling it gives up.
         """
 
+    def take(sock: Any, address: str, host: str) -> Any:
+        """Take over a connected, non-blocking stream socket and return it as an `ILocal`, not read from yet.
+
+        The socket belongs to the relay from now on; `address` and `host` are what the `ILocal` says of its other end.
+        """
+
     def leg(transport: Any, leftover: bytes, end: Any, owner: Any, plain: bool) -> Any:
         """Take over an authenticated connection and return it as an `ILeg` in the idle state.
 
@@ -63,6 +69,7 @@ class ILocal(Interface):
 
     address = Attribute("the remote address as text, `host:port`")
     host = Attribute("the remote IP address as text, or empty")
+    partner = Attribute("another ILocal that is reset when this one is, or None")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )

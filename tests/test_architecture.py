@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SIDES = {"", "errors", "address", "wire", "core", "config", "net", "logs", "interfaces"}
+SIDES = {"", "errors", "address", "dialrules", "wire", "core", "config", "net", "logs", "interfaces"}
 
 ALLOWED: dict[str, set[str]] = {
     "": set(),
@@ -21,10 +21,11 @@ ALLOWED: dict[str, set[str]] = {
     "address": set(),
     "logs": set(),
     "interfaces": {"errors", "address"},
-    "config": {"errors", "address"},
+    "dialrules": {"address"},
+    "config": {"errors", "address", "dialrules"},
     "wire": {"errors", "address"},
-    "core": {"errors", "address", "wire"},
-    "net": {"", "errors", "address", "wire", "core", "config", "logs", "interfaces"},
+    "core": {"errors", "address", "dialrules", "wire"},
+    "net": {"", "errors", "address", "dialrules", "wire", "core", "config", "logs", "interfaces"},
     "server": SIDES,
     "client": SIDES,
     "admin": SIDES,
@@ -33,12 +34,13 @@ ALLOWED: dict[str, set[str]] = {
 }
 """The parts of `gotunnel` that each part may import, itself aside; "" is the package's own `__version__`."""
 
-PURE = {"errors", "address", "config", "wire", "core"}
+PURE = {"errors", "address", "dialrules", "config", "wire", "core"}
 """No Twisted here: bytes in, events out; facts in, decisions out."""
 
 OUTSIDE = {
     "errors": set(),
     "address": set(),
+    "dialrules": set(),
     "wire": {"cryptography"},
     "core": {"cryptography"},
     "config": {"pydantic", "pydantic_core", "yaml", "typing_extensions"},

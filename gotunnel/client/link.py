@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel import __version__
 from gotunnel.client.checks import check_for
+from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
@@ -48,6 +49,7 @@ class Link:
     log = Logger()
 
     def __init__(self, config: ClientConfig, clock: Any, relay: IRelay, path: ServerPath, instance: bytes) -> None:
+        self.forwards = Forwards(config.forwards, clock, relay)
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
         self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
@@ -66,13 +68,14 @@ class Link:
     def start(self) -> None:
         """Begin to connect, and to watch the targets."""
         self._health.start()
+        self.forwards.start()
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
 
     @property
     def streams(self) -> int:
         """Visitors that are being served."""
-        return sum(len(session.legs.streams) for session in self._sessions)
+        return sum(session.streams for session in self._sessions)
 
     async def stop(self, seconds: float) -> None:
         """Let visitors finish for up to `seconds`, reset those that are left, and disconnect.
@@ -82,6 +85,7 @@ class Link:
         """
         self._stopping = True
         self._health.stop()
+        await self.forwards.stop()
         session, deadline = self.session, self._clock.seconds() + seconds
         if session is not None:
             session.drain(seconds)
@@ -97,14 +101,14 @@ class Link:
         if self.streams:
             self.log.warn("{count} visitors were cut: their time was over", count=self.streams)
         for session in tuple(self._sessions):
-            session.legs.reset_streams()
+            session.reset_streams()
         if self.session is not None:
             self.session.close("stopping")
         if self._running is not None:
             await self._running
         await self._until(lambda: not self._sessions, LAST_WORDS)
         for session in tuple(self._sessions):
-            session.legs.drop_legs()
+            session.drop_legs()
 
     async def _run(self) -> None:
         try:
@@ -168,8 +172,8 @@ class Link:
         config = self._config
         assert greeted.established is not None
         session = ClientSession(
-            self._clock, self._relay, self._path, self.published, greeted.established, config.heartbeat_interval,
-            config.dial_timeout, self._changed,
+            self._clock, self._relay, self._path, self.published, self.forwards, greeted.established,
+            config.heartbeat_interval, config.dial_timeout, self._changed,
         )  # fmt: skip
         self.session = session
         self._sessions.add(session)

@@ -40,7 +40,9 @@ class MappingStatus:
     def request(self) -> MappingRequest:
         """Return what is asked of the server."""
         config = self.config
-        return MappingRequest(config.name, config.remote_port, config.bind, "tcp", config.encrypt)
+        clients = config.clients or None
+        public = None if config.public else False
+        return MappingRequest(config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients)
 
 
 class Published:
@@ -53,6 +55,7 @@ class Published:
     ) -> None:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self._server = server
+        self._unfit: set[str] = set()
         self._retry = retry
         self._backoff = self._ladder()
 
@@ -61,10 +64,19 @@ class Published:
         status = self.statuses.get(name)
         return None if status is None else status.config
 
-    def begin(self) -> None:
-        """A new session: nothing is known of its server."""
+    def begin(self, *, can_forward: bool = True) -> None:
+        """A new session: nothing is known of its server but whether clients reach each other through it."""
+        self._unfit = set()
         for status in self.statuses.values():
             status.standing = Standing.PENDING
+            if not status.config.public and not can_forward:
+                self._unfit.add(status.config.name)
+                status.standing, status.reason = Standing.REFUSED, "the server knows no forwards"
+                self.log.warn(
+                    "mapping {mapping} is not registered: it has no public port, and the server is of a version that "
+                    "knows no forwards; upgrade it",
+                    mapping=status.config.name,
+                )  # fmt: skip
         self._backoff = self._ladder()
 
     def pause(self) -> float:
@@ -73,8 +85,8 @@ class Published:
 
     def batches(self) -> Iterator[tuple[tuple[MappingRequest, ...], bool]]:
         """Yield what to register, in frames of a fit size; the flag says that more follows."""
-        requests = [status.request() for status in self.statuses.values()]
-        for start in range(0, len(requests), MAPPINGS_PER_FRAME):
+        requests = [status.request() for name, status in self.statuses.items() if name not in self._unfit]
+        for start in range(0, max(1, len(requests)), MAPPINGS_PER_FRAME):
             end = start + MAPPINGS_PER_FRAME
             yield tuple(requests[start:end]), end < len(requests)
 
@@ -112,6 +124,9 @@ class Published:
 
     def _opened(self, status: MappingStatus, result: MappingResult) -> None:
         config = status.config
+        if not config.public:
+            self._shared(status)
+            return
         host = config.bind if config.bind is not None else self._server.host
         address = HostPort(host, result.remote_port or config.remote_port)
         known = status.standing is Standing.OPEN and status.address == address
@@ -128,6 +143,16 @@ class Published:
             "mapping {mapping} open: visitors of {address} reach {target}",
             mapping=config.name, address=str(status.address), target=str(config.local),
         )  # fmt: skip
+
+    def _shared(self, status: MappingStatus) -> None:
+        known = status.standing is Standing.OPEN
+        status.standing, status.reason = Standing.OPEN, ""
+        if not known:
+            config = status.config
+            self.log.info(
+                "mapping {mapping} registered: the clients {clients} reach {target} through the server",
+                mapping=config.name, clients=", ".join(config.clients), target=str(config.local),
+            )  # fmt: skip
 
     def _refused(self, status: MappingStatus, result: MappingResult) -> None:
         config = status.config

@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.client.bringing import Bringing
+from gotunnel.client.forwardlegs import ForwardLegs
+from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
 from gotunnel.client.published import Published
 from gotunnel.errors import RemoteProtocolError, printable
@@ -20,6 +22,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import SessionKey
+from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import (
     Drain,
@@ -51,6 +54,7 @@ class ClientSession:
         relay: IRelay,
         path: ServerPath,
         published: Published,
+        forwards: Forwards,
         established: Established,
         heartbeat: float | None,
         dial_timeout: float,
@@ -59,6 +63,8 @@ class ClientSession:
         self.ended: Deferred[str] = Deferred()
         self._clock = clock
         self._published = published
+        self._forwards = forwards
+        self._caps = established.challenge.caps
         self.retry_after: float | None = None
         """Seconds that the server asked us to stay away, in the error that ended the session."""
         self.connected = True
@@ -80,11 +86,20 @@ class ClientSession:
         self.legs = ClientLegs(
             clock, relay, self.bringing, key, published, dial_timeout, self.control.send, changed
         )  # fmt: skip
+        self.forward_legs = ForwardLegs(
+            clock, self.bringing, key, forwards, auth_ok.limits.legs, changed,
+            plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
+        )  # fmt: skip
 
     def begin(self) -> None:
         """The control connection is ours: say what is to be published."""
-        self._published.begin()
+        can_forward = FORWARD in self._caps
+        self._published.begin(can_forward=can_forward)
         self.register()
+        if self._forwards and can_forward:
+            self._forwards.begin(self.forward_legs)
+        elif self._forwards:
+            self._forwards.unserved("the server is of a version that knows no forwards; upgrade it")
 
     def register(self) -> None:
         """Ask for all mappings, for those that are open too: a frame without "more" closes what was not named."""
@@ -115,6 +130,7 @@ class ClientSession:
         """Ask the server to open nothing more."""
         self._draining = True
         self.bringing.stop()
+        self._open_no_more()
         self.control.send(Drain(int(seconds * 1000)))
 
     @property
@@ -126,7 +142,23 @@ class ClientSession:
     @property
     def gone(self) -> bool:
         """Whether neither the control connection nor a leg is left."""
-        return not self.connected and not self.bringing.busy and not self.legs.legs
+        idle = not self.legs.legs and not self.forward_legs.legs_held
+        return not self.connected and not self.bringing.busy and idle
+
+    @property
+    def streams(self) -> int:
+        """Visitors on this session's legs."""
+        return len(self.legs.streams) + len(self.forward_legs.streams)
+
+    def reset_streams(self) -> None:
+        """Cut what still streams."""
+        self.legs.reset_streams()
+        self.forward_legs.reset_streams()
+
+    def drop_legs(self) -> None:
+        """Close all legs that are left, whatever they do."""
+        self.legs.drop_legs()
+        self.forward_legs.drop_legs()
 
     def close(self, reason: str) -> None:
         """End it from our side."""
@@ -141,6 +173,7 @@ class ClientSession:
             self.log.info(
                 "the server is about to stop; visitors have {seconds:g} s to finish", seconds=message.deadline_ms / 1000
             )
+            self._open_no_more()
             self.control.send(DrainOk())
         elif isinstance(message, Error):
             self.retry_after = message.retry_after
@@ -162,6 +195,10 @@ class ClientSession:
             )
         self._published.answered(results)
 
+    def _open_no_more(self) -> None:
+        self._forwards.lost(self.forward_legs)
+        self.forward_legs.open_no_more()
+
     def _lost(self, reason: str) -> None:
         self.connected = False
         if self._retry is not None:
@@ -169,5 +206,7 @@ class ClientSession:
             self._retry = None
         self.bringing.stop()
         self.legs.end_legs()
+        self._forwards.lost(self.forward_legs)
+        self.forward_legs.end_legs()
         self.ended.callback(reason)
         self._changed()

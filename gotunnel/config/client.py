@@ -16,6 +16,7 @@ from gotunnel.config.fields import (
     ServerName,
     Token,
 )
+from gotunnel.config.forward import ForwardConfig, check_forwards
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import Part, Section, seconds, several, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
@@ -98,6 +99,9 @@ class ClientConfig(Section):
         default=None,
         description="probe every service whose mapping has no `health`, by connecting to it, with so much time between",
     )
+    forwards: tuple[ForwardConfig, ...] = Field(
+        default=(), description="ports of this client that lead to what is behind the server"
+    )
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
     )
@@ -137,6 +141,12 @@ class ClientConfig(Section):
             raise wrong(what, "write a list with one remote port for each local port")
         return remote
 
+    @field_validator("forwards")
+    @classmethod
+    def _forwards_differ(cls, forwards: tuple[ForwardConfig, ...]) -> tuple[ForwardConfig, ...]:
+        check_forwards(forwards)
+        return forwards
+
     @field_validator("mappings", mode="wrap")
     @classmethod
     def _complete(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
@@ -149,7 +159,7 @@ class ClientConfig(Section):
             raise _with(error, found) from None
         if found:
             raise several(found)
-        if not mappings and local == ():
+        if not mappings and local == () and info.data.get("forwards") == ():
             raise wrong("there is nothing to publish", EXAMPLE)
         interval = info.data.get("health_check_interval")
         health = None if interval is None else HealthConfig(interval=interval)

@@ -11,6 +11,7 @@ from gotunnel.config import tokens
 from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens
 from gotunnel.config.kinds import FLAG, Part, Section, count
 from gotunnel.config.paths import TokenFile
+from gotunnel.config.routes import DialRuleList
 
 __all__ = ["ClientLimitsConfig", "IdentityConfig", "RightsConfig", "same_names", "token_warnings"]
 
@@ -40,6 +41,9 @@ class RightsConfig(Section):
     )
     allow_bind: BindAddresses | None = Field(
         default=None, description="addresses of the server that its mappings may listen on; any if absent"
+    )
+    allow_dial: DialRuleList | None = Field(
+        default=None, description="what its forwards may reach, instead of what `server.allow_dial` says"
     )
     limits: ClientLimitsConfig = Field(
         default=ClientLimitsConfig(), description="what it may use at most, where it differs from others"

@@ -4,7 +4,7 @@ up."""
 from __future__ import annotations
 
 from gotunnel.address import HostPort, is_wildcard
-from gotunnel.config.model import ClientConfig, File, MappingConfig, ServerConfig
+from gotunnel.config.model import ClientConfig, File, ForwardConfig, MappingConfig, ServerConfig
 
 __all__ = ["explain"]
 
@@ -25,6 +25,9 @@ def _server(server: ServerConfig) -> list[str]:
         f"server: listens for clients on {server.addr} {_server_tls(server)}",
         f"server: reads its token from {server.token_file}" if server.token_file else "server: has its token",
         f"server: lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
+        f"server: lets clients reach {', '.join(server.allow_dial)} by their forwards"
+        if server.allow_dial
+        else "server: lets clients reach nothing by forwards",
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
     ]
 
@@ -44,6 +47,7 @@ def _client(client: ClientConfig) -> list[str]:
         if client.token_file
         else f"client {client.name}: has its token",
         *(f"client {client.name}: {_mapping(mapping)}" for mapping in client.mappings),
+        *(f"client {client.name}: {_forward(forward)}" for forward in client.forwards),
     ]
 
 
@@ -61,6 +65,9 @@ def _client_tls(client: ClientConfig) -> str:
 
 
 def _mapping(mapping: MappingConfig) -> str:
+    clients = f", also to the clients {', '.join(mapping.clients)}" if mapping.clients else ""
+    if not mapping.public:
+        return f"publishes {mapping.local} only to the clients {', '.join(mapping.clients)} as {mapping.name!r}"
     port = "any free port" if mapping.remote_port == 0 else f"port {mapping.remote_port}"
     if mapping.bind is None:
         where = f"{port} of the server"
@@ -70,4 +77,9 @@ def _mapping(mapping: MappingConfig) -> str:
         where = f"{HostPort(mapping.bind, mapping.remote_port)} on the server"
     probed = "" if mapping.health is None else f", while a probe finds it there ({mapping.health})"
     how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
-    return f"publishes {mapping.local} on {where} as {mapping.name!r}{how}{probed}"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{clients}{how}{probed}"
+
+
+def _forward(forward: ForwardConfig) -> str:
+    how = "" if forward.encrypt else ", without a TLS of gotunnel's around it"
+    return f"listens on {forward.listen}, and leads from there through the server to {forward.dial}{how}"

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
 from gotunnel.config.health import HealthConfig, OptionalHealth
-from gotunnel.config.kinds import FLAG, Part, Section
+from gotunnel.config.kinds import FLAG, Part, Section, several
+from gotunnel.config.routes import ClientPatterns
 
 __all__ = ["MappingConfig", "collisions", "published"]
 
@@ -32,6 +33,12 @@ class MappingConfig(Section):
         description="where the server listens for it; a port alone is on the address of the server's `addr`",
         examples=[10250],
     )
+    public: Annotated[bool, FLAG] = Field(
+        default=True, description="`false`: no port on the server; only the `clients` reach it, by their forwards"
+    )
+    clients: ClientPatterns = Field(
+        default=(), description="other clients that may reach it through the server (`dial: mapping:…`)"
+    )
     encrypt: Annotated[bool, FLAG] = Field(
         default=True,
         description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
@@ -41,6 +48,26 @@ class MappingConfig(Section):
         description="how to find out whether the service is there: while it is down, the server's port is closed. "
         "Absent: nothing is probed",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_port(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "public" not in data:
+            return data
+        try:
+            public = FLAG.read(data["public"])
+        except PydanticCustomError:
+            return data  # `public` itself says why
+        if public:
+            return data
+        parts: list[Part] = []
+        if "remote" in data:
+            parts.append((("remote",), "has no meaning with public: false", "remove one of the two"))
+        if not data.get("clients"):
+            parts.append((("clients",), "nobody could reach this mapping", "name the clients that may: [worker-1]"))
+        if parts:
+            raise several(parts)
+        return {**data, "remote": Remote(None, 0)}
 
     @model_validator(mode="before")
     @classmethod

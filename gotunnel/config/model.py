@@ -8,6 +8,7 @@ from pydantic import Field
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.client import ClientConfig, TlsClientConfig
 from gotunnel.config.fields import Remote
+from gotunnel.config.forward import ForwardConfig
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import Section
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
@@ -17,6 +18,7 @@ from gotunnel.config.server import ServerConfig, TlsServerConfig
 __all__ = [
     "ClientConfig",
     "File",
+    "ForwardConfig",
     "HealthConfig",
     "LimitsConfig",
     "MappingConfig",

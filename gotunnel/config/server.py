@@ -13,6 +13,7 @@ from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
 from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
+from gotunnel.config.routes import DialRuleList
 
 __all__ = [
     "LEVEL",
@@ -116,6 +117,10 @@ class ServerConfig(Section):
     )
     allow_ports: PortRules = Field(
         default=("1024-65535",), description="ports that clients may publish, unless an entry of `clients` has its own"
+    )
+    allow_dial: DialRuleList = Field(
+        default=(),
+        description="what clients may reach through the server by `forwards`, unless an entry of `clients` has its own",
     )
     allow_plain_legs: Annotated[bool, FLAG] = Field(
         default=False, description="let mappings with `encrypt: false` travel without TLS"

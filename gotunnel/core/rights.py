@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gotunnel.address import MAX_PORT
 from gotunnel.core.ports import PortSet, canonical_bind
+from gotunnel.dialrules import DialRules
 from gotunnel.errors import PortUnavailable
 
 __all__ = ["NO_RIGHTS", "Rights"]
@@ -15,7 +16,8 @@ __all__ = ["NO_RIGHTS", "Rights"]
 class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 
-    `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any.
+    `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any;
+    `allow_dial` is what its forwards may reach.
     """
 
     allow_ports: PortSet
@@ -25,6 +27,7 @@ class Rights:
     max_visitors: int = 2000
     binds: frozenset[str] | None = None
     max_pending: int = 1024
+    allow_dial: DialRules = field(default_factory=DialRules)
 
     def __post_init__(self) -> None:
         if self.binds is not None:

@@ -36,9 +36,10 @@ class Route:
 class DialledStream:
     """What runs on a busy leg: words for the log, and the dial while it is under way."""
 
-    __slots__ = ("conn", "dial", "name", "refused", "source", "started")
+    __slots__ = ("conn", "dial", "name", "opening", "refused", "source", "started")
 
     def __init__(self, body: OpenBody, started: float) -> None:
+        self.opening = body
         self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
         self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
         self.name = _name(body)
@@ -71,6 +72,9 @@ class DiallingEnd:
         """Return where an OPEN leads. Raises RemoteProtocolError for one that closes the leg, DialFailed for one that
         is refused; without a reason the subclass has logged it."""
         raise NotImplementedError
+
+    def began(self, stream: DialledStream) -> None:
+        """A visitor is here, served or about to be refused; `ended` follows."""
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """A visitor's time is over."""
@@ -179,6 +183,7 @@ class DiallingEnd:
 
     def _began(self, leg: ILeg, stream: DialledStream) -> None:
         self.streams[leg] = stream
+        self.began(stream)
         self._changed()
 
     def _prove(self, leg: ILeg, opening: OpenBody) -> None:

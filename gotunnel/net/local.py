@@ -47,16 +47,19 @@ def _unmapped(host: str) -> str:
 class Local(Protocol):
     """One connection of a visitor or to a target.
 
-    Until its orderly close it lingers with reset: should this process die, the kernel resets it, and nobody takes a
-    cut stream for a complete one. It is made by `PortableRelay` and dies with its transport.
+    `said` is its address and host where the transport cannot tell them. Until its orderly close it lingers with reset:
+    should this process die, the kernel resets it, and nobody takes a cut stream for a complete one. It is made by
+    `PortableRelay` and dies with its transport.
     """
 
     transport: Any
 
-    def __init__(self, on_made: Callable[[Local], None], on_lost: Callable[[Local], None]) -> None:
-        self.address = ""
-        self.host = ""
+    def __init__(
+        self, on_made: Callable[[Local], None], on_lost: Callable[[Local], None], said: tuple[str, str] | None = None
+    ) -> None:
+        self.address, self.host = said or ("", "")
         self.on_gone: Callable[[], None] = _ignore
+        self.partner: Local | None = None
         self.gone = False
         self._on_made = on_made
         self._on_lost = on_lost
@@ -78,9 +81,10 @@ class Local(Protocol):
         set_nodelay(sock)
         set_keepalive(sock)
         self.transport.pauseProducing()
-        peer = self.transport.getPeer()
-        self.host = _unmapped(getattr(peer, "host", ""))
-        self.address = str(HostPort(self.host, peer.port)) if self.host else "unix"
+        if not self.address:
+            peer = self.transport.getPeer()
+            self.host = _unmapped(getattr(peer, "host", ""))
+            self.address = str(HostPort(self.host, peer.port)) if self.host else "unix"
         self._on_made(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -106,6 +110,8 @@ class Local(Protocol):
         self.gone = True
         sink, self._sink = self._sink, None
         self._on_lost(self)
+        if self.partner is not None and not self._closed_in_order:
+            self.partner.abort()
         if sink is not None:
             if self._closed_in_order:
                 sink.local_closed()

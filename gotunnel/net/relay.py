@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import socket
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import endpoints, error
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
@@ -90,6 +91,13 @@ class PortableRelay:
         dialled.addTimeout(timeout, self._reactor, lambda _cancelled, _seconds: _timed_out(target))
         return dialled.addErrback(dial_failed, target)
 
+    def take(self, sock: socket.socket, address: str, host: str) -> Local:
+        """Take over a socket; see IRelay."""
+        local = Local(self.remember, self.forget, (address, host))
+        self._reactor.adoptStreamConnection(sock.fileno(), sock.family, OneProtocol(lambda: local))
+        sock.close()  # Twisted has a descriptor of its own
+        return local
+
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> PortableLeg:
         """Take over an authenticated connection; see IRelay."""
         leg = PortableLeg(
@@ -154,6 +162,8 @@ def dial_failed(failure: Failure, target: Address) -> Any:
     """Turn what such an endpoint failed with into DialFailed; for an errback."""
     if failure.check(DialFailed):
         return failure
+    if failure.check(CancelledError, error.ConnectingCancelledError):
+        raise CancelledError from None
     for kind, code, words in _DIAL_CODES:
         if failure.check(kind):
             raise DialFailed(code, f"{target}: {words}") from None

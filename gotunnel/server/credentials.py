@@ -11,6 +11,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.core.identities import Identities, Identity, JoinKey, SharedToken
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
+from gotunnel.dialrules import DialRules
 from gotunnel.errors import ConfigError, Problem, printable
 from gotunnel.wire.handshake import derive_key
 
@@ -69,4 +70,5 @@ class Credentials:
             own.limits.visitors or limits.visitors,
             None if own.allow_bind is None else frozenset(own.allow_bind),
             own.limits.pending or limits.pending,
+            DialRules.parse(config.allow_dial if own.allow_dial is None else own.allow_dial),
         )

@@ -125,7 +125,7 @@ class ServerGreeting(Protocol):
         if isinstance(self.transport, BioTls):
             # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
-        self._handshake = ServerHandshake(self._hub.keys_for)
+        self._handshake = ServerHandshake(self._hub.keys_for, self._hub.caps)
         challenge = self._handshake.receive_hello(payload)
         self._check_certificate(self._handshake.hello.client)
         self._number = self._hub.sessions.next_number()
@@ -233,8 +233,6 @@ class ServerGreeting(Protocol):
         if not same(leg.mac, leg_client_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)):
             raise RemoteProtocolError("the leg does not belong to its session", "auth_failed")
         self._check_certificate(session.peer.name)
-        if leg.purpose != "reverse":
-            raise RemoteProtocolError("this server has no forward mappings", "unsupported")
         if not session.seqs.accept(leg.seq):
             raise RemoteProtocolError("this leg was seen before", "auth_failed")
         plain = hub.tls is not None and self._tls is None
@@ -246,12 +244,18 @@ class ServerGreeting(Protocol):
         mac = leg_server_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)
         self.transport.write(encode_frame(encode(LegOk(mac))))
         try:
-            taken = hub.relay.leg(self.transport, b"", End.OPENER, session, plain)
+            if leg.purpose == "reverse":
+                taken = hub.relay.leg(self.transport, b"", End.OPENER, session, plain)
+            else:
+                taken = hub.relay.leg(self.transport, b"", End.DIALLER, session.forward, plain)
         except RemoteProtocolError:
             self.transport.abortConnection()  # it broke under our answer: nobody is there to be refused
             return
         taken.tag = leg.seq
-        session.leg_arrived(taken)
+        if leg.purpose == "reverse":
+            session.leg_arrived(taken)
+        else:
+            session.forward.add(taken)
 
     # Refusals.
 

@@ -28,9 +28,11 @@ from gotunnel.logs import Logger
 from gotunnel.net.tls import ServerTls
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.forward import ForwardLegs
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
+from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
 from gotunnel.wire.messages import Error, Limits
 
 __all__ = ["Hub"]
@@ -69,6 +71,7 @@ class Hub:
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
+        self.caps = (FORWARD, PLAIN_LEGS) if self.plain_legs else (FORWARD,)
         self.leg_sni = LEG_SNI if tls is not None and tls.leg_context is not None else None
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
@@ -90,7 +93,7 @@ class Hub:
         self._conns = itertools.count(1)
         self._live: set[ServerSession] = set()
         self._live_at: dict[str, set[ServerSession]] = {}  # the same by where they come from
-        self.streaming: set[SessionLegs] = set()
+        self.streaming: set[SessionLegs | ForwardLegs] = set()
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
         self._awaited: Callable[[], bool] = bool
@@ -250,6 +253,18 @@ class Hub:
             up=end.up if end else 0, down=end.down if end else 0,
             seconds=self.clock.seconds() - visitor.arrived, conn=visitor.conn,
         )  # fmt: skip
+        self.changed()
+
+    def forwarded(self, legs: ForwardLegs) -> None:
+        """A client's visitor was accepted on a forward leg."""
+        self.visitors_total += 1
+        self.streaming.add(legs)
+
+    def forward_ended(self, legs: ForwardLegs, outcome: Outcome) -> None:
+        """Such a visitor's time is over."""
+        self.outcomes[outcome] += 1
+        if not legs.streams:
+            self.streaming.discard(legs)
         self.changed()
 
     @property

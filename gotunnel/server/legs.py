@@ -10,6 +10,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.opening import OpeningEnd
 from gotunnel.net.visitor import Visitor
+from gotunnel.server.forward import ForwardLegs
 from gotunnel.server.peer import Peer
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
@@ -33,6 +34,7 @@ class SessionLegs(OpeningEnd):
             hub.clock, SessionKey(sid, ks), peer.waiting, peer.rights.max_legs, START, plain_legs=hub.plain_legs
         )
         self.peer = peer
+        self.forward = ForwardLegs(hub, peer, self.key, self._forward_changed)
         self._hub = hub
 
     @property
@@ -48,7 +50,31 @@ class SessionLegs(OpeningEnd):
     @property
     def room_for_leg(self) -> bool:
         """Whether one more leg is within the limits."""
-        return not self.over and self.legs_held < self.most_legs
+        return not self.over and self.legs_held + len(self.forward.legs) < self.most_legs
+
+    @property
+    def without_legs(self) -> bool:
+        """Whether no leg is left, of either purpose."""
+        return not self.legs_held and not self.forward.legs
+
+    def reset_streams(self) -> None:
+        """See OpeningEnd; those on forward legs too."""
+        super().reset_streams()
+        self.forward.reset_streams()
+
+    def drop_legs(self) -> None:
+        """See OpeningEnd; forward legs too."""
+        super().drop_legs()
+        self.forward.drop_legs()
+
+    def end_legs(self) -> None:
+        """See OpeningEnd; forward legs too."""
+        super().end_legs()
+        self.forward.end_legs()
+
+    def _forward_changed(self) -> None:
+        if self.without_legs:
+            self.legs_gone()
 
     # OpeningEnd.
 

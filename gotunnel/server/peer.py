@@ -105,12 +105,17 @@ class Peer:
     # Visitors.
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
-        """A visitor is there: serve him now, or let him wait."""
-        rights = self.rights
-        visitor = PublicVisitor(
-            self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
+        """A visitor of a public port is there."""
+        self.let_in(
+            PublicVisitor(
+                self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
+            )
         )
-        local.on_gone = lambda: self._gone(visitor)
+
+    def let_in(self, visitor: Visitor) -> None:
+        """Serve a visitor of one of the mappings now, or let him wait."""
+        rights = self.rights
+        visitor.local.on_gone = lambda: self._gone(visitor)
         self.visitors += 1
         self._hub.visitor_arrived(self, visitor)
         waiting = self.waiting[visitor.plain]
@@ -132,6 +137,7 @@ class Peer:
         """A visitor is over, served (then `end` tells more) or not."""
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
+        visitor.over(outcome, end)
 
     def _gone(self, visitor: Visitor) -> None:
         """He left while he waited; on a leg it is the leg that says so."""

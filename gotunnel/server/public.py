@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import maybeDeferred
@@ -20,7 +21,7 @@ from gotunnel.net.visitor import Visitor
 if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
 
-__all__ = ["PublicPort", "PublicVisitor"]
+__all__ = ["HiddenPort", "PublicPort", "PublicVisitor"]
 
 ANY_PORT_TRIES = 64
 """How many random ports are tried for `remote_port: 0`. With half of the allowed ones taken, 64 misses in a row are as
@@ -52,6 +53,8 @@ class PublicPort:
         self.plain = plain
         self.port = 0
         self.streams = 0
+        self.clients: tuple[str, ...] = ()
+        """Patterns of the names of clients that may reach it through the server."""
         self.suspended: str | None = None
         self.barred = False
         """True once its owner may not have it any more; it will be closed."""
@@ -68,15 +71,28 @@ class PublicPort:
         return HostPort(self.bind, self.port)
 
     @property
+    def where(self) -> str:
+        """The same for a log."""
+        return str(self.address)
+
+    def admits(self, client: str) -> bool:
+        """Whether another client may reach it."""
+        return any(fnmatchcase(client, pattern) for pattern in self.clients)
+
+    @property
     def is_open(self) -> bool:
         """Whether visitors can connect."""
         return self._listening is not None
+
+    def check(self, rights: Rights) -> None:
+        """Return if these rights cover it. Raises PortUnavailable."""
+        rights.check_port(self.bind, self.port)
 
     def permitted(self, rights: Rights) -> bool:
         """Whether its owner may have it, with these rights. Asked for each visitor, so that an answer is kept."""
         if self._permitted_by is not rights:
             try:
-                rights.check_port(self.bind, self.port)
+                self.check(rights)
             except PortUnavailable:
                 return False
             self._permitted_by = rights
@@ -138,6 +154,28 @@ class PublicPort:
             port = random.randint(low, high)
             if port not in rights.reserved:
                 yield port
+
+
+class HiddenPort(PublicPort):
+    """A mapping without a port: only other clients reach it, through the server."""
+
+    @property
+    def where(self) -> str:
+        """See PublicPort."""
+        return f"no port, for the clients {', '.join(self.clients) or '(none)'}"
+
+    def check(self, rights: Rights) -> None:
+        """See PublicPort: without a port there is nothing to allow."""
+
+    def open(self, rights: Rights) -> None:
+        """There is nothing to claim."""
+
+    def resume(self) -> None:
+        """Other clients may come again."""
+        self.suspended = None
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 @dataclass(slots=True, eq=False)

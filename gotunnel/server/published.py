@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
-from gotunnel.server.public import PublicPort
+from gotunnel.server.public import HiddenPort, PublicPort
 from gotunnel.wire.messages import MappingRequest, MappingResult
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Published:
                     )  # fmt: skip
                     results.append(MappingResult(request.name, "fail", None, refused.code, refused.reason))
                 else:
-                    results.append(MappingResult(request.name, "ok", mapping.port))
+                    results.append(MappingResult(request.name, "ok", mapping.port or None))
                     if self._peer.session is session:
                         self._named.add(request.name)
         return results
@@ -93,7 +93,7 @@ class Published:
             for name in names:
                 mapping = self.mappings[name]
                 try:
-                    self._peer.rights.check_port(mapping.bind, mapping.port)
+                    mapping.check(self._peer.rights)
                     self._peer.rights.check_room(kept)
                 except PortUnavailable as refused:
                     self.log.warn(
@@ -140,7 +140,7 @@ class Published:
             await mapping.close()
             self.log.info(
                 "mapping {mapping} of client {client} closed at {address}",
-                mapping=name, client=self._peer.name, address=str(mapping.address),
+                mapping=name, client=self._peer.name, address=mapping.where,
             )  # fmt: skip
 
     async def _set_state(self, name: str, up: bool, reason: str) -> None:
@@ -150,7 +150,7 @@ class Published:
             return
         if up:
             try:
-                self._peer.rights.check_port(mapping.bind, mapping.port)
+                mapping.check(self._peer.rights)
                 mapping.resume()
             except PortUnavailable as refused:
                 self.log.error(
@@ -166,7 +166,7 @@ class Published:
             self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
         self.log.info(
             "mapping {mapping} of client {client} is {state} at {address}: {reason}",
-            mapping=name, client=self._peer.name, state="up" if up else "down", address=str(mapping.address),
+            mapping=name, client=self._peer.name, state="up" if up else "down", address=mapping.where,
             reason=printable(reason),
         )  # fmt: skip
 
@@ -191,23 +191,27 @@ class Published:
         bind = hub.config.addr.host if request.bind is None else request.bind
         plain = not request.encrypt and hub.plain_legs
         mapping = self.mappings.get(request.name)
-        if mapping is not None and (mapping.bind, mapping.wanted, mapping.plain) == (bind, request.remote_port, plain):
-            self._peer.rights.check_port(bind, mapping.port)
+        kind = HiddenPort if request.public is False else PublicPort
+        wish = (kind, bind, request.remote_port, plain)
+        if mapping is not None and (type(mapping), mapping.bind, mapping.wanted, mapping.plain) == wish:
+            mapping.check(self._peer.rights)
+            mapping.clients = request.clients or ()
             if mapping.suspended is not None and request.name not in self._named:
                 mapping.resume()  # a session that is new here says anew which targets are down
             return mapping
         if mapping is not None:
             await self._close([request.name], self._peer.session)
         self._peer.rights.check_room(len(self.mappings))
-        mapping = PublicPort(
+        mapping = kind(
             request.name, bind, request.remote_port, plain, hub.relay, hub.ports,
             (client, request.name), self._peer.arrived,
         )  # fmt: skip
+        mapping.clients = request.clients or ()
         mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping
         self.log.info(
             "mapping {mapping} of client {client} open at {address}{how}",
-            mapping=request.name, client=client, address=str(mapping.address),
+            mapping=request.name, client=client, address=mapping.where,
             how=" (legs without TLS)" if plain else "",
         )  # fmt: skip
         if not request.encrypt and not plain and hub.tls is not None:

@@ -86,8 +86,7 @@ class ServerSession(SessionLegs):
         self._hub.session_lost(self)
         self._end()
         self.peer.lost(self)
-        if not self._legs:
-            self.legs_gone()
+        self.legs_gone()
 
     def rival(self, address: str) -> None:
         """Another running client came with the same name and was refused."""
@@ -133,7 +132,7 @@ class ServerSession(SessionLegs):
 
     def legs_gone(self) -> None:
         """See SessionLegs."""
-        if self._lost:
+        if self._lost and self.without_legs:
             self._hub.session_gone(self)
 
     def _end(self) -> None:

@@ -25,11 +25,16 @@ from gotunnel.wire.fields import (
 )
 
 __all__ = [
-    "ENROL", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
+    "ENROL", "FORWARD", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol", "Enrolled", "Error", "Hello",
+    "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
 """The one version of the protocol that is spoken here."""
+FORWARD = "forward"
+"""What a server's `caps` hold that takes forward legs, and mappings without a public port."""
+PLAIN_LEGS = "plain_legs"
+"""What they hold when legs may run outside TLS: a client that opens must know before it dials."""
 
 ENROL = "enrol"
 """The capability of a client that can take a lasting token, in its hello."""

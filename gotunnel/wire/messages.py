@@ -10,6 +10,7 @@ from typing import Any
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import (
+    ClientPattern,
     Code,
     Count,
     Counter,
@@ -74,13 +75,16 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class MappingRequest:
     """One port that a client asks for. `bind` is the address to listen on; without it the server takes its
-    default."""
+    default. `clients` may reach the mapping through the server, by patterns of their names; one with `public`
+    false has no port, and `remote_port` is 0. Both are for servers whose `caps` name FORWARD."""
 
     name: MappingName
     remote_port: Port
     bind: Host | None = None
     protocol: Protocol = "tcp"
     encrypt: bool = True
+    public: bool | None = None
+    clients: tuple[ClientPattern, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,29 @@ class ExplainTests(FileTestCase):
         self.write("c", "c.pem")
         lines = self.lines(SERVER + "  tls: {cert: c.pem, key: c.pem}\n  allow_plain_legs: true\n")
         self.assertIn(str(self.folder / "c.pem"), lines[0])
-        self.assertIn("encrypt: false may travel", lines[3])
+        self.assertIn("reach nothing by forwards", lines[3])
+        self.assertIn("encrypt: false may travel", lines[4])
+        lines = self.lines(SERVER + "  allow_dial: [10.0.0.0/8:443, 'mapping:home/api']\n")
+        self.assertIn("reach 10.0.0.0/8:443, mapping:home/api by their forwards", lines[3])
+
+    def test_forwards(self) -> None:
+        """Where they listen and lead, and who reaches what has no port."""
+        text = (
+            "  mappings: [{name: api, local: 6443, public: false, clients: ['worker-*']}]\n"
+            "  forwards:\n"
+            "  - {listen: 7443, dial: 'mapping:home/api'}\n"
+            "  - {listen: 'unix:/run/x', dial: '10.0.0.1:443', encrypt: false, socket_mode: '0660'}\n"
+        )
+        self.assertEqual(
+            self.lines(CLIENT + text)[2:5],
+            [
+                "client edge-07: publishes 127.0.0.1:6443 only to the clients worker-* as 'api'",
+                "client edge-07: listens on 127.0.0.1:7443, and leads from there through the server to "
+                "mapping:home/api",
+                "client edge-07: listens on unix:/run/x, and leads from there through the server to 10.0.0.1:443, "
+                "without a TLS of gotunnel's around it",
+            ],
+        )
 
     def test_client(self) -> None:
         """Where it connects to, and every mapping with both of its ends."""

@@ -51,6 +51,11 @@ HERE_DOCUMENT_CLIENT = """\
      local_ports: [6443]
 """
 
+CLIENT_EXAMPLES = {
+    "tls", "local_ports", "remote_port", "mappings", "forwards", "heartbeat_interval", "health_check_interval",
+}  # fmt: skip
+"""What stands in the client's sample as a comment and is not the default."""
+
 
 class SampleTests(FileTestCase):
     """Everything in etc/ that is a configuration."""
@@ -99,7 +104,7 @@ class SampleTests(FileTestCase):
                 differs,
                 {"tls", "clients", "clients_file"}
                 if role == "server"
-                else {"tls", "local_ports", "remote_port", "mappings", "heartbeat_interval", "health_check_interval"},
+                else CLIENT_EXAMPLES,
             )
             if role == "server":
                 self.assertEqual((after.clients[0].name, after.clients[0].disabled), ("worker-1", False))

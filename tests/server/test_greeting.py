@@ -293,10 +293,15 @@ class LegTests(ServerTestCase):
         self.refused(self.client.leg_message(cb=b"\1" * 32), "auth_failed")
 
     def test_other_purpose(self) -> None:
-        """The purpose is under the MAC; and forward legs, which are not there yet, are refused."""
+        """The purpose is under the MAC; a forward leg goes to the other half of the session."""
         sid, ks = self.client.established.sid, self.client.established.ks
         self.refused(Leg(sid, 1, "forward", leg_client_mac(ks, sid, 1, "reverse", NO_BINDING)), "auth_failed")
-        self.refused(Leg(sid, 1, "forward", leg_client_mac(ks, sid, 1, "forward", NO_BINDING)), "unsupported")
+        transport = self.it.connect()
+        transport.say(Leg(sid, 2, "forward", leg_client_mac(ks, sid, 2, "forward", NO_BINDING)))
+        (answer,) = transport.heard()
+        self.assertIsInstance(answer, LegOk)
+        (session,) = self.it.hub._live
+        self.assertEqual((session.legs_held, len(session.forward.legs)), (0, 1))
 
     def test_other_session(self) -> None:
         """The key of one session does not open another."""

@@ -20,15 +20,14 @@ from socket import (
 )
 from typing import Any
 
-from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IResolutionReceiver
-from zope.interface import implementer
+from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.errors import DialFailed
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT, Poller
+from gotunnel.net.resolve import resolve
 from gotunnel.net.sockets import LINGER_RESET
 
 __all__ = ["Candidate", "Dial", "literal", "resolved"]
@@ -176,38 +175,8 @@ def literal(target: Address) -> tuple[Candidate, ...]:
 
 def resolved(reactor: Any, target: HostPort, timeout: float) -> Deferred[tuple[Candidate, ...]]:
     """Resolve a name. Fires with candidates, or fails with DialFailed (unknown_host)."""
-    receiver = _Receiver(target)
-    reactor.nameResolver.resolveHostName(receiver, target.host, target.port)
-    late = DialFailed("unknown_host", f"{target}: the name does not resolve in time")
-    return receiver.done.addTimeout(timeout, reactor, lambda value, seconds: _raise(late))
-
-
-@implementer(IResolutionReceiver)
-class _Receiver:
-    """Collects addresses as Twisted's resolver finds them."""
-
-    def __init__(self, target: HostPort) -> None:
-        self.done: Deferred[tuple[Candidate, ...]] = Deferred()
-        self._target = target
-        self._found: list[Candidate] = []
-
-    def resolutionBegan(self, resolutionInProgress: Any) -> None:
-        """Nothing is known yet."""
-
-    def addressResolved(self, address: Any) -> None:
-        """One address."""
-        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-        self._found.append((family, (address.host, address.port)))
-
-    def resolutionComplete(self) -> None:
-        """All are there."""
-        if self.done.called:
-            return
-        if self._found:
-            self.done.callback(tuple(self._found))
-        else:
-            self.done.errback(DialFailed("unknown_host", f"{self._target}: the name does not resolve"))
-
-
-def _raise(error: Exception) -> Any:
-    raise error
+    return resolve(reactor, target.host, target.port, timeout).addCallback(
+        lambda hosts: tuple(
+            (socket.AF_INET6 if ":" in host else socket.AF_INET, (host, target.port)) for host in hosts
+        )
+    )

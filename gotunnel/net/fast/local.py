@@ -41,7 +41,7 @@ class FastLocal:
 
     __slots__ = (
         "_half_closing", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools", "address", "fd",
-        "finishing", "gone", "host", "leg", "on_gone", "pipe", "read_ended", "reading", "sock",
+        "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended", "reading", "sock",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class FastLocal:
         self.address = address
         self.host = host
         self.on_gone: Callable[[], None] = _ignore
+        self.partner: FastLocal | None = None
         self.leg: LocalLeg | None = None
         self.pipe: Pipe | None = None
         self.read_ended = False
@@ -134,6 +135,7 @@ class FastLocal:
         if not self.gone:
             self._close()
             self.on_gone()
+            self._reset_partner()
 
     def watch_for_loss(self) -> None:
         """Nobody reads it for now: still notice a reset."""
@@ -217,6 +219,11 @@ class FastLocal:
         if leg is not None:
             leg.local_lost()
         self.on_gone()
+        self._reset_partner()
+
+    def _reset_partner(self) -> None:
+        if self.partner is not None and not self.partner.gone:
+            self.partner.lost()
 
     def _close(self) -> None:
         self.gone = True

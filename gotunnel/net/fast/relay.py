@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from socket import SocketType
 from typing import Any
@@ -24,6 +25,7 @@ from gotunnel.net.fast.reactor import PumpReactor
 from gotunnel.net.fast.tlsleg import TlsFastLeg
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import PathWatch
+from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay
 from gotunnel.wire.legstate import End
 
 __all__ = ["FastRelay"]
@@ -53,6 +55,16 @@ class FastRelay:
         if candidates:
             return Dial(self._reactor, self._tools.poller, target, candidates, self._made).start(timeout)
         return self._dial_name(target, timeout)
+
+    def take(self, sock: socket.socket, address: str, host: str) -> FastLocal:
+        """Take over a socket; see IRelay."""
+        linger_reset(sock)
+        if sock.family != socket.AF_UNIX:
+            set_nodelay(sock)
+            set_keepalive(sock)
+        local = self._made(sock, host, address)
+        local.watch_for_loss()
+        return local
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> FastLeg:
         """Take over an authenticated connection; see IRelay."""

@@ -1,0 +1,83 @@
+"""The forward legs of one client session: made when this client's own visitors need them, opened towards what its file
+names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from gotunnel.client.bringing import Bringing
+from gotunnel.client.forwards import Forwards
+from gotunnel.core.stream import StreamEnd
+from gotunnel.dialrules import MappingTarget
+from gotunnel.interfaces import ILeg
+from gotunnel.net.greeting import SessionKey
+from gotunnel.net.opening import OpeningEnd
+from gotunnel.net.visitor import Visitor
+from gotunnel.wire.fields import Purpose
+from gotunnel.wire.legbodies import OpenBody
+from gotunnel.wire.legstate import End
+
+__all__ = ["ForwardLegs"]
+
+START = 2
+"""Idle legs that are kept for visitors to come."""
+
+
+class ForwardLegs(OpeningEnd):
+    """Owned by a session; outlives it while streams run."""
+
+    purpose: ClassVar[Purpose] = "forward"
+    end = End.OPENER
+
+    def __init__(
+        self,
+        clock: Any,
+        bringing: Bringing,
+        key: SessionKey,
+        forwards: Forwards,
+        limit: int,
+        changed: Callable[[], None],
+        *,
+        plain_legs: bool,
+    ) -> None:
+        super().__init__(clock, key, forwards.waiting, limit, START, plain_legs=plain_legs)
+        self.plain_legs = plain_legs
+        self._bringing = bringing
+        self._forwards = forwards
+        self._changed = changed
+
+    # OpeningEnd.
+
+    def need_legs(self, plain: bool, count: int) -> None:
+        """See OpeningEnd."""
+        self._bringing.bring(self, plain, count)
+
+    def leg_failed(self, plain: bool, count: int, reason: str) -> None:
+        """See Receiver."""
+        self.legs_failed(plain, count)
+
+    def leg_lost(self, leg: ILeg, reason: str) -> None:
+        """See ILegOwner."""
+        self._bringing.held -= 1
+        super().leg_lost(leg, reason)
+
+    def legs_gone(self) -> None:
+        """See OpeningEnd."""
+        self._changed()
+
+    def opening(self, visitor: Visitor) -> OpenBody:
+        """See OpeningEnd: what this client's own file names."""
+        target = self._forwards.target(visitor.mapping)
+        if isinstance(target, MappingTarget):
+            return OpenBody(visitor.conn, visitor.local.address, mapping=target.mapping, client=target.client)
+        return OpenBody(visitor.conn, visitor.local.address, dial=str(target))
+
+    def visitor_opened(self, visitor: Visitor) -> None:
+        """See OpeningEnd."""
+        self._changed()
+
+    def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
+        """See OpeningEnd."""
+        self._forwards.ended(visitor, end.outcome, end)
+        self._changed()

@@ -1,0 +1,193 @@
+"""The ports that a client forwards: its listeners and their visitors, from accept to the log line of their end. They
+outlive sessions; the legs belong to those."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import socket
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.address import HostPort, UnixPath
+from gotunnel.config.model import ForwardConfig
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.outcome import WORDS, Outcome
+from gotunnel.core.stream import StreamEnd
+from gotunnel.dialrules import MappingTarget
+from gotunnel.errors import PortUnavailable, printable
+from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.lobby import Lobby
+from gotunnel.net.unixlisten import UnixListener
+from gotunnel.net.visitor import Visitor, Waiting
+
+__all__ = ["Forwards", "Opener"]
+
+PATIENCE = 10.0
+"""Seconds that a visitor waits for a leg, as on the server (protocol, section 4)."""
+PENDING = 1024
+"""Visitors that may wait at a time."""
+LISTEN_AGAIN = 5.0
+"""Seconds between attempts to listen where it failed: an address may come up after the client."""
+
+
+class Opener(Protocol):
+    """The part of a session that serves visitors."""
+
+    plain_legs: bool
+
+    def serve(self, visitor: Visitor) -> bool: ...
+    def feed(self) -> None: ...
+
+
+class Forwards:
+    """All of one client. Runs from `start` to `stop`."""
+
+    log = Logger()
+
+    def __init__(self, forwards: Iterable[ForwardConfig], clock: Any, relay: IRelay) -> None:
+        self._configs = {forward.name: forward for forward in forwards}
+        self._clock = clock
+        self._relay = relay
+        self._lobby = Lobby(clock, PATIENCE, self.ended)
+        self._opener: Opener | None = None
+        self._refusing = False
+        self._listening: dict[str, Any] = {}
+        self._failures: dict[str, str] = {}
+        self._again: IDelayedCall | None = None
+        self._conn_prefix = secrets.token_hex(3)
+        self._conns = itertools.count(1)
+        self._lines = LogLimit(rate=1.0, burst=10)
+
+    def __bool__(self) -> bool:
+        return bool(self._configs)
+
+    @property
+    def waiting(self) -> dict[bool, Waiting]:
+        """Those who wait for a leg: they pass from one session to the next."""
+        return self._lobby.waiting
+
+    def address(self, name: str) -> HostPort | UnixPath | None:
+        """Where a forward listens, None while it cannot."""
+        listener, config = self._listening.get(name), self._configs[name]
+        if listener is None or isinstance(config.listen, UnixPath):
+            return None if listener is None else config.listen
+        host = listener.getHost()
+        return HostPort(host.host, host.port)
+
+    def target(self, name: str) -> HostPort | UnixPath | MappingTarget:
+        """Where a forward leads, seen from the server."""
+        return self._configs[name].dial
+
+    def start(self) -> None:
+        """Listen, and go on trying where that fails."""
+        self._again = None
+        for name, config in self._configs.items():
+            if name not in self._listening:
+                self._listen(name, config)
+        if len(self._listening) < len(self._configs):
+            self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
+
+    async def stop(self) -> None:
+        """Let nobody in any more, and reset those who wait; those with a leg go on."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        listening, self._listening = self._listening, {}
+        for each in listening.values():
+            await maybeDeferred(each.stopListening)
+        self._lobby.turn_away_all(Outcome.STOPPED)
+
+    # Sessions.
+
+    def begin(self, opener: Opener) -> None:
+        """A session serves from now on."""
+        self._opener, self._refusing = opener, False
+        opener.feed()
+
+    def unserved(self, why: str) -> None:
+        """There is a session, and it cannot serve them."""
+        self._opener, self._refusing = None, True
+        self.log.warn("forwards do not work: {reason}", reason=why)
+        self._lobby.turn_away_all(Outcome.DENIED)
+
+    def lost(self, opener: Opener | None) -> None:
+        """A session has ended, or opens no more. Of one that was replaced this changes nothing."""
+        if self._opener is opener:
+            self._opener, self._refusing = None, False
+
+    # Visitors.
+
+    def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
+        """A visitor is over, served (then `end` tells more) or not."""
+        target = str(self.target(visitor.mapping))
+        self.log.info(
+            "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
+            "{seconds:.3f} s ({conn})",
+            visitor=visitor.local.address, forward=visitor.mapping, outcome=WORDS[outcome],
+            code=f" ({printable(end.code)})" if end is not None and end.code else "",
+            up=end.up if end else 0, down=end.down if end else 0,
+            seconds=self._clock.seconds() - visitor.arrived, conn=visitor.conn,
+        )  # fmt: skip
+        cure = _CURES.get(end.code or "") if end is not None else None
+        if cure is not None and self._lines.allow(visitor.mapping, self._clock.seconds())[0]:
+            self.log.warn(
+                "forward {forward} was refused by the server: {target}: {cure}",
+                forward=visitor.mapping, target=target, cure=cure,
+            )  # fmt: skip
+
+    def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
+        opener = self._opener
+        plain = not config.encrypt and opener is not None and opener.plain_legs
+        conn = f"{self._conn_prefix}-{next(self._conns)}"
+        visitor = Visitor(conn, config.name, plain, local, self._clock.seconds())
+        self._lobby.watch(visitor)
+        if self._lobby.pending >= PENDING or self._refusing:
+            self._lobby.turn_away([visitor], Outcome.DENIED)
+        elif opener is None or not opener.serve(visitor):
+            self._lobby.wait(visitor)
+            if opener is not None:
+                opener.feed()
+
+    # Listening.
+
+    def _listen(self, name: str, config: ForwardConfig) -> None:
+        try:
+            if isinstance(config.listen, UnixPath):
+
+                def on_socket(sock: socket.socket) -> None:
+                    self._arrived(config, self._relay.take(sock, "unix", ""))
+
+                listening: Any = UnixListener(self._clock, config.listen.path, config.socket_mode, on_socket)
+            else:
+
+                def on_visitor(local: ILocal) -> None:
+                    self._arrived(config, local)
+
+                listening = self._relay.listen(config.listen.host, config.listen.port, on_visitor)
+        except PortUnavailable as failed:
+            if self._failures.get(name) != failed.reason:
+                self._failures[name] = failed.reason
+                self.log.error(
+                    "forward {forward} cannot listen: {reason}; change its listen address, or free it: it is tried "
+                    "again every {seconds:g} s",
+                    forward=name, reason=failed.reason, seconds=LISTEN_AGAIN,
+                )  # fmt: skip
+            return
+        self._failures.pop(name, None)
+        self._listening[name] = listening
+        self.log.info(
+            "forward {forward} open: visitors of {address} reach {target} through the server",
+            forward=name, address=str(self.address(name)), target=str(config.dial),
+        )  # fmt: skip
+
+
+_CURES = {
+    "not_allowed": "name it in allow_dial of this client, in the server's configuration",
+    "unknown_mapping": "that client is not connected, has no such mapping, or its `clients` leave this one out",
+    "limit": "the server's limits.visitors says how many",
+}

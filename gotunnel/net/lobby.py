@@ -1,0 +1,70 @@
+"""Where visitors wait for a leg: for a limited time, and no longer than they stay themselves. Which leg they get is not
+decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.net.visitor import Visitor, Waiting
+
+__all__ = ["Lobby"]
+
+
+class Lobby:
+    """Outlives sessions. `turned_away(visitor, outcome)` is called for each one who leaves without a leg: he was reset,
+    or has gone by himself."""
+
+    def __init__(self, clock: Any, patience: float, turned_away: Callable[[Visitor, Outcome], None]) -> None:
+        self.waiting = {plain: Waiting(patience) for plain in (False, True)}
+        """For legs inside TLS, and for plain ones."""
+        self._clock = clock
+        self._turned_away = turned_away
+        self._expiry: IDelayedCall | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many wait."""
+        return sum(map(len, self.waiting.values()))
+
+    def watch(self, visitor: Visitor) -> None:
+        """Notice when he goes away by himself while he waits; on a leg it is the leg that says so."""
+        visitor.local.on_gone = lambda: self._gone(visitor)
+
+    def wait(self, visitor: Visitor) -> None:
+        """Let him wait."""
+        self.waiting[visitor.plain].add(visitor)
+        self._plan()
+
+    def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
+        """Reset visitors who do not wait (any more)."""
+        for visitor in visitors:
+            visitor.local.abort()
+            self._turned_away(visitor, outcome)
+
+    def turn_away_all(self, outcome: Outcome, mapping: str | None = None) -> None:
+        """Reset everybody who waits, or everybody who waits for one mapping."""
+        for waiting in self.waiting.values():
+            self.turn_away(waiting.take_all(mapping), outcome)
+        if not self.pending and self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+
+    def _gone(self, visitor: Visitor) -> None:
+        if self.waiting[visitor.plain].leave(visitor):
+            self._turned_away(visitor, Outcome.VISITOR_LEFT)
+
+    def _plan(self) -> None:
+        now = self._clock.seconds()
+        times = [t for t in (waiting.next_expiry(now) for waiting in self.waiting.values()) if t is not None]
+        if times and self._expiry is None:
+            self._expiry = self._clock.callLater(min(times), self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        for waiting in self.waiting.values():
+            self.turn_away(waiting.expired(self._clock.seconds()), Outcome.NO_LEG)
+        self._plan()

@@ -1,0 +1,72 @@
+"""Dials what a rule allows: a name is resolved first, each of its addresses is judged, and one that passed is the one
+that is dialled. So nobody's DNS leads a dial to where the rules would not."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from gotunnel.address import HostPort, UnixPath
+from gotunnel.dialrules import DialRules
+from gotunnel.errors import DialFailed
+from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.net.resolve import resolve
+
+__all__ = ["NOT_ALLOWED", "reach"]
+
+NOT_ALLOWED = "not_allowed"
+"""The code of a dial that no rule allows."""
+
+
+def reach(
+    reactor: Any, relay: IRelay, rules: DialRules, target: HostPort | UnixPath, timeout: float
+) -> ILocal | Deferred[ILocal]:
+    """Connect to `target` within `timeout` seconds; what is returned is as of `IRelay.dial`. Raises DialFailed
+    (not_allowed) at once where no rule fits."""
+    if isinstance(target, UnixPath):
+        if not rules.allows_path(target.path):
+            raise _refused(target)
+        return _dial(relay, target, timeout)
+    try:
+        ipaddress.ip_address(target.host.partition("%")[0])
+    except ValueError:
+        if not rules.may_resolve(target.host, target.port):
+            raise _refused(target) from None
+        return Deferred.fromCoroutine(_by_name(reactor, relay, rules, target, timeout))
+    if not rules.allows(target.host, target.port):
+        raise _refused(target)
+    return _dial(relay, target, timeout)
+
+
+async def _by_name(reactor: IReactorTime, relay: IRelay, rules: DialRules, target: HostPort, timeout: float) -> ILocal:
+    deadline = reactor.seconds() + timeout
+    found = await resolve(reactor, target.host, target.port, timeout)
+    allowed = [host for host in found if rules.allows(host, target.port, target.host)]
+    if not allowed:
+        raise DialFailed(NOT_ALLOWED, f"{target} resolves to {found[0]}, which no rule allows")
+    failed: DialFailed | None = None
+    for position, host in enumerate(allowed):
+        # One that does not answer leaves time for the others.
+        share = (deadline - reactor.seconds()) / (len(allowed) - position)
+        if share <= 0:
+            break
+        try:
+            dialled = _dial(relay, HostPort(host, target.port), share)
+            return await dialled if isinstance(dialled, Deferred) else dialled
+        except CancelledError:
+            raise
+        except DialFailed as error:
+            failed = error
+    raise failed or DialFailed("timeout", f"{target}: no answer in time")
+
+
+def _dial(relay: IRelay, target: HostPort | UnixPath, timeout: float) -> ILocal | Deferred[ILocal]:
+    dialled: ILocal | Deferred[ILocal] = relay.dial(target, timeout)
+    return dialled
+
+
+def _refused(target: HostPort | UnixPath) -> DialFailed:
+    return DialFailed(NOT_ALLOWED, f"{target} is not allowed (allow_dial of this client on the server)")

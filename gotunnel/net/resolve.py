@@ -1,0 +1,53 @@
+"""Looks a name up with Twisted's resolver, for those who judge or try its addresses themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IResolutionReceiver
+from zope.interface import implementer
+
+from gotunnel.address import HostPort
+from gotunnel.errors import DialFailed
+
+__all__ = ["resolve"]
+
+
+def resolve(reactor: Any, host: str, port: int, timeout: float) -> Deferred[list[str]]:
+    """Return the IP addresses of a name, at least one. Fails with DialFailed (unknown_host), after `timeout` seconds at
+    the latest."""
+    receiver = _Receiver(HostPort(host, port))
+    reactor.nameResolver.resolveHostName(receiver, host, port)
+    late = DialFailed("unknown_host", f"{HostPort(host, port)}: the name does not resolve in time")
+    return receiver.done.addTimeout(timeout, reactor, lambda value, seconds: _raise(late))
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """Collects addresses as Twisted's resolver finds them."""
+
+    def __init__(self, target: HostPort) -> None:
+        self.done: Deferred[list[str]] = Deferred()
+        self._target = target
+        self._found: list[str] = []
+
+    def resolutionBegan(self, resolutionInProgress: Any) -> None:
+        """Nothing is known yet."""
+
+    def addressResolved(self, address: Any) -> None:
+        """One address."""
+        self._found.append(address.host)
+
+    def resolutionComplete(self) -> None:
+        """All are there."""
+        if self.done.called:
+            return
+        if self._found:
+            self.done.callback(self._found)
+        else:
+            self.done.errback(DialFailed("unknown_host", f"{self._target}: the name does not resolve"))
+
+
+def _raise(error: Exception) -> Any:
+    raise error

@@ -1,0 +1,157 @@
+"""Listening on a unix socket, for either relay: a stale file is taken over, a living one is not, and the file goes with
+the listener. Whom it accepts it hands on as a plain socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.address import UnixPath
+from gotunnel.errors import PortUnavailable
+from gotunnel.logs import Logger
+
+__all__ = ["UnixListener"]
+
+ACCEPTS_AT_ONCE = 64
+"""Connections accepted per event."""
+PAUSE = 0.1
+"""Seconds without accepting after the process ran out of descriptors."""
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class UnixListener(FileDescriptor):
+    """Listens on `path`, a file of `mode`, from the moment it is made. `on_socket` gets each connection, non-blocking.
+
+    Raises PortUnavailable (port_in_use, acl_denied, bad_request, no_fds), and then nothing is left behind.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, path: str, mode: int, on_socket: Callable[[socket.socket], None], backlog: int = 1024
+    ) -> None:
+        super().__init__(reactor)
+        self._clock = reactor
+        self._path = path
+        self._on_socket = on_socket
+        self._pause: IDelayedCall | None = None
+        self._short = False  # of descriptors, and it was said
+        self._sock: socket.socket | None = _bound(path, mode, backlog)
+        self._file = _identity(path)
+        self.startReading()
+
+    def fileno(self) -> int:
+        """The reactor asks; -1 when it is closed."""
+        return -1 if self._sock is None else self._sock.fileno()
+
+    def doRead(self) -> None:
+        """Somebody connects."""
+        for _ in range(ACCEPTS_AT_ONCE):
+            if self._sock is None:
+                return
+            try:
+                sock, _address = self._sock.accept()
+            except BlockingIOError:
+                break
+            except OSError as failed:
+                if failed.errno in _SHORT:
+                    self._wait()
+                    return
+                continue  # he left while he waited in the queue
+            sock.setblocking(False)
+            self._on_socket(sock)
+        self._short = False
+
+    def stopListening(self) -> Deferred[None]:
+        """Accept nobody any more, and remove the file unless another has taken its place."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            if self._pause is not None:
+                self._pause.cancel()
+                self._pause = None
+            self.reactor.removeReader(self)
+            sock.close()
+            if _identity(self._path) == self._file:
+                os.unlink(self._path)
+        return succeed(None)
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor stops."""
+        self.stopListening()
+
+    def logPrefix(self) -> str:
+        """What Twisted calls it in its log."""
+        return f"unix:{self._path}"
+
+    def _wait(self) -> None:
+        if not self._short:
+            self._short = True
+            self.log.error(
+                "out of file descriptors: visitors of {address} wait; raise LimitNOFILE or ulimit -n",
+                address=str(UnixPath(self._path)),
+            )
+        self.stopReading()
+        self._pause = self._clock.callLater(PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self.startReading()
+
+
+def _bound(path: str, mode: int, backlog: int) -> socket.socket:
+    sock = None
+    try:
+        _free(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        before = os.umask(0o777 & ~mode)  # or the file would be open to others until its mode is set
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        sock.listen(backlog)
+    except OSError as failed:
+        if sock is not None:
+            sock.close()
+        raise _unavailable(path, failed) from None
+    return sock
+
+
+def _free(path: str) -> None:
+    """Remove the socket that a dead process has left. Raises OSError if somebody listens, or no socket is there."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "a file that is no socket is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0)  # a unix socket is connected at once, or its queue is full: then somebody listens
+        if probe.connect_ex(path) == errno.ECONNREFUSED:
+            os.unlink(path)
+            return
+    raise OSError(errno.EADDRINUSE, "another program listens there")
+
+
+def _unavailable(path: str, failed: OSError) -> PortUnavailable:
+    code = {
+        errno.EADDRINUSE: "port_in_use", errno.EEXIST: "port_in_use", errno.EACCES: "acl_denied",
+        errno.EPERM: "acl_denied", errno.EMFILE: "no_fds", errno.ENFILE: "no_fds",
+    }.get(failed.errno or 0, "bad_request")  # fmt: skip
+    words = {errno.ENOENT: "its folder does not exist", errno.EACCES: "permission denied"}.get(failed.errno or 0)
+    return PortUnavailable(code, f"{UnixPath(path)}: {words or failed.strerror}")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,111 @@
+"""The forward legs of one session at the server: a client's visitors, and what that client may reach. Each OPEN is
+judged by the rights that the client has at that moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from gotunnel.address import UnixPath, parse_address
+from gotunnel.core.outcome import WORDS
+from gotunnel.core.stream import StreamEnd
+from gotunnel.dialrules import DialRules
+from gotunnel.errors import DialFailed, RemoteProtocolError, printable
+from gotunnel.interfaces import ILeg
+from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
+from gotunnel.net.greeting import SessionKey
+from gotunnel.net.reach import NOT_ALLOWED, reach
+from gotunnel.server.crossing import cross, shared_mapping
+from gotunnel.wire.fields import Purpose
+from gotunnel.wire.legbodies import OpenBody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
+
+__all__ = ["ForwardLegs"]
+
+DIAL_TIMEOUT = 10.0
+"""Seconds for a dial; the opener waits 5 s longer (protocol, section 5)."""
+
+
+class ForwardLegs(DiallingEnd):
+    """Part of a session. It outlives the control connection while streams run."""
+
+    purpose: ClassVar[Purpose] = "forward"
+
+    def __init__(self, hub: Hub, peer: Peer, key: SessionKey, changed: Callable[[], None]) -> None:
+        super().__init__(hub.clock, key, changed)
+        self._hub = hub
+        self.peer = peer
+
+    def route(self, leg: ILeg, opening: OpenBody) -> Route:
+        """See DiallingEnd: an address or another client's mapping, if this client may reach it."""
+        if opening.dial is not None:
+            self._check_room()
+            return self._address(opening.dial)
+        if opening.mapping is None or opening.client is None:
+            raise RemoteProtocolError("it names neither an address nor a client and its mapping")
+        if leg.plain:
+            raise RemoteProtocolError("a mapping of another client is not opened outside TLS")
+        self._check_room()
+        client, mapping = opening.client, opening.mapping
+        if not self.peer.rights.allow_dial.allows_mapping(client, mapping):
+            name = printable(f"mapping:{client}/{mapping}", 200)
+            raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
+        peer = shared_mapping(self._hub, self.peer.name, client, mapping)
+        return Route(f"client {client}", lambda: cross(self._hub, self.peer, peer, opening))
+
+    def reset_denied(self) -> None:
+        """Reset the visitors whose target this client may not reach any more."""
+        rules = self.peer.rights.allow_dial
+        for leg, stream in tuple(self.streams.items()):
+            if stream.dial is None and not _still_allowed(rules, stream.opening):
+                self.log.warn(
+                    "visitor {visitor} of client {client} is cut: {mapping} is not allowed any more ({conn})",
+                    visitor=stream.source, client=self.peer.name, mapping=stream.name, conn=stream.conn,
+                )  # fmt: skip
+                leg.reset(NOT_ALLOWED)
+
+    def began(self, stream: DialledStream) -> None:
+        """See DiallingEnd."""
+        self.peer.visitors += 1
+        self._hub.forwarded(self)
+
+    def ended(self, stream: DialledStream, end: StreamEnd) -> None:
+        """See DiallingEnd."""
+        self.peer.visitors -= 1
+        self.log.info(
+            "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, "
+            "{seconds:.3f} s ({conn})",
+            visitor=stream.source, client=self.peer.name, mapping=stream.name, outcome=WORDS[end.outcome],
+            code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+            seconds=self._clock.seconds() - stream.started, conn=stream.conn,
+        )  # fmt: skip
+        self._hub.forward_ended(self, end.outcome)
+
+    def _check_room(self) -> None:
+        if self.peer.visitors >= self.peer.rights.max_visitors:
+            raise DialFailed("limit", "this client has as many visitors as it may")
+
+    def _address(self, dial: str) -> Route:
+        try:
+            target = parse_address(dial)
+        except ValueError:
+            raise DialFailed("bad_request", f"{printable(dial, 200)} is no address") from None
+        rules = self.peer.rights.allow_dial
+        return Route(str(target), lambda: reach(self._hub.clock, self._hub.relay, rules, target, DIAL_TIMEOUT))
+
+
+def _still_allowed(rules: DialRules, opening: OpenBody) -> bool:
+    """Whether an OPEN would be let through now. A name is not resolved again: its own rule decides."""
+    if opening.client is not None and opening.mapping is not None:
+        return rules.allows_mapping(opening.client, opening.mapping)
+    target = parse_address(opening.dial or "")
+    if isinstance(target, UnixPath):
+        return rules.allows_path(target.path)
+    try:
+        return rules.allows(target.host, target.port)
+    except ValueError:
+        return rules.may_resolve(target.host, target.port)

@@ -1,0 +1,420 @@
+"""Forwards over real connections: a client's port that leads behind the server, or to another client."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
+from zope.interface import implementer
+
+from gotunnel.address import HostPort, UnixPath
+from gotunnel.client import forwards as forwards_module
+from gotunnel.client.service import ClientService
+from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.net.quiet import OneProtocol
+
+from .base import IntegrationTestCase, Peer, reactor
+
+MIB = 1 << 20
+
+
+class ForwardCase(IntegrationTestCase):
+    """What the tests below share."""
+
+    @staticmethod
+    def forward(dial: str, listen: Any = "127.0.0.1:0", name: str = "out", **more: Any) -> ForwardConfig:
+        """Return a forward from a free port."""
+        return ForwardConfig.model_validate({"name": name, "listen": listen, "dial": dial, **more})
+
+    async def connected(self, server: Any, *forwards: ForwardConfig, **config: Any) -> ClientService:
+        """Start a client with forwards, and wait until they listen and it has its session."""
+        client = await self.open_client(server, forwards=forwards, **config)
+        await self.until(lambda: client.link.session is not None, "a session")
+        return client
+
+    @staticmethod
+    def port(client: ClientService, name: str = "out") -> int:
+        """Return where a forward listens."""
+        address = client.link.forwards.address(name)
+        assert isinstance(address, HostPort)
+        return address.port
+
+    async def refused(self, client: ClientService, code: str, name: str = "out") -> None:
+        """Visit a forward, and see the visitor reset, and why."""
+        seen = len(self.lines())
+        visitor = await self.connect(self.port(client, name))
+        await self.until(lambda: visitor.ended, "the visitor's end")
+        self.assertTrue(visitor.was_reset, visitor.ended)
+        await self.said(f"({code})", skip=seen)
+
+
+class AddressTests(ForwardCase):
+    """Forwards to an address behind the server."""
+
+    async def test_echo(self) -> None:
+        """Bytes go both ways, visitor after visitor on few legs, and both ends end in order."""
+        target, made = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}"))
+        for _ in range(20):
+            visitor = await self.echoes(self.port(client))
+            visitor.transport.loseConnection()
+            await self.until(lambda v=visitor: v.ended, "the end")  # type: ignore[misc]
+        self.assertEqual(len(made), 20)
+        assert client.link.session is not None
+        await self.said("ended: completed", 40)
+        self.assertLessEqual(client.link.session.forward_legs.legs_held, 4)
+        self.assertEqual((server.hub.visitors_total, server.hub.live), (20, 0))
+        self.assertEqual(server.hub.streaming, set())
+
+    async def test_much(self) -> None:
+        """8 MiB go through as they are, with TLS legs and with plain ones, where both sides agree on those."""
+        target, _ = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",), allow_plain_legs=True)
+        client = await self.connected(
+            server, self.forward(f"127.0.0.1:{target}"), self.forward(f"127.0.0.1:{target}", name="bare", encrypt=False)
+        )
+        content = os.urandom(8 * MIB)
+        for name in ("out", "bare"):
+            visitor = await self.connect(self.port(client, name))
+            visitor.transport.write(content)
+            await self.until(lambda v=visitor: len(v.received) == len(content), "all is back")  # type: ignore[misc]
+            self.assertEqual(visitor.received, content)
+            visitor.transport.loseConnection()
+        (session,) = server.hub._live
+        self.assertEqual({leg.plain for leg in session.forward.legs}, {False, True})
+
+    async def test_plain_not_allowed(self) -> None:
+        """A server that allows no plain legs is not asked for any: such a forward runs inside TLS."""
+        target, _ = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}", encrypt=False))
+        await self.echoes(self.port(client))
+        (session,) = server.hub._live
+        self.assertEqual({leg.plain for leg in session.forward.legs}, {False})
+
+    async def test_nothing_is_allowed_by_default(self) -> None:
+        """Without a rule every address is refused at once, and both logs say what to do."""
+        target, made = await self.target()
+        server = await self.server()
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}"))
+        await self.refused(client, "not_allowed")
+        await self.said("name it in allow_dial of this client, in the server's configuration")
+        await self.said("is not allowed (allow_dial of this client on the server)")
+        self.assertEqual(made, [])
+
+    async def test_target_refuses(self) -> None:
+        """A target that is not there resets the visitor at once, with the reason in the log."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = await self.server(allow_dial=(f"127.0.0.1:{port}",))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{port}"))
+        await self.refused(client, "refused")
+
+    async def test_names(self) -> None:
+        """A name that a rule allows is dialled at the address that it resolved to; one that resolves to loopback is
+        not, unless a rule for that network says so."""
+        target, made = await self.target()
+        before = reactor.installNameResolver(_Names({"good.example": ["127.0.0.1"], "none.example": []}))
+        self.addCleanup(reactor.installNameResolver, before)
+        narrow = await self.server(allow_dial=(f"good.example:{target}", f"none.example:{target}"))
+        client = await self.connected(
+            narrow,
+            self.forward(f"good.example:{target}"),
+            self.forward(f"none.example:{target}", name="none"),
+            self.forward(f"other.example:{target}", name="other"),
+        )
+        await self.refused(client, "not_allowed")
+        await self.refused(client, "unknown_host", "none")
+        await self.refused(client, "not_allowed", "other")
+        await self.said("resolves to 127.0.0.1, which no rule allows")
+        self.assertEqual(made, [])
+        wide = await self.server(allow_dial=(f"good.example:{target}", f"127.0.0.0/8:{target}"))
+        client = await self.connected(wide, self.forward(f"good.example:{target}"), name="second")
+        await self.echoes(self.port(client))
+
+    async def test_visitor_before_the_session(self) -> None:
+        """A visitor who comes while the client is away from its server waits, and is served by the next session."""
+        self.quick()
+        target, _ = await self.target()
+        rules = (f"127.0.0.1:{target}",)
+        server = await self.server(allow_dial=rules)
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}"))
+        await self.echoes(self.port(client))
+        address = server.address
+        await self.stop(server)
+        await self.until(lambda: client.link.session is None, "the session is lost")
+        visitor = await self.connect(self.port(client))
+        visitor.transport.write(b"patience")
+        await self.server(addr=address, allow_dial=rules)
+        await self.until(lambda: visitor.received == b"patience", "the echo")
+
+    async def test_streams_outlive_the_session(self) -> None:
+        """A control connection that breaks cuts no forwarded stream."""
+        self.quick()
+        target, _ = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}"))
+        visitor = await self.echoes(self.port(client))
+        first = client.link.session
+        assert first is not None
+        first.control.transport.abortConnection()
+        await self.until(lambda: client.link.session not in (None, first), "another session")
+        visitor.transport.write(b" again")
+        await self.until(lambda: visitor.received == b"hello again", "the echo")
+        await self.echoes(self.port(client))
+
+    async def test_both_ways_in_one_client(self) -> None:
+        """Mappings and forwards live in one client, and share what it may hold of legs."""
+        target, _ = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",), limits={"legs": 4})
+        client = await self.open_client(
+            server, self.mapping(target), forwards=(self.forward(f"127.0.0.1:{target}"),)
+        )
+        for _ in range(5):
+            here, there = await self.echoes(self.port_of(client)), await self.echoes(self.port(client))
+            for visitor in (here, there):
+                visitor.transport.loseConnection()
+        (session,) = server.hub._live
+        await self.until(lambda: session.legs_held + len(session.forward.legs) <= 4, "no more legs than allowed")
+
+    async def test_stop_resets_and_leaves_nothing(self) -> None:
+        """When the client stops, its forwards close and their visitors are reset; the base class looks for the rest."""
+        target, made = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}"))
+        port = self.port(client)
+        visitor = await self.echoes(port)
+        await self.stop(client)
+        await self.until(lambda: visitor.ended, "his end")
+        self.assertTrue(visitor.was_reset)
+        await self.until(lambda: made[0].ended, "the target's end")
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(("127.0.0.1", port)), 0)
+
+
+class PortableAddressTests(AddressTests):
+    """The same on the portable relay."""
+
+    relay = "portable"
+
+
+class ListenTests(ForwardCase):
+    """Where a client listens."""
+
+    async def test_unix(self) -> None:
+        """On a unix socket of the mode that the file says, also when a dead process has left one there; it goes with
+        the client."""
+        target, _ = await self.target()
+        path = self.folder / "s"
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(os.path.relpath(path))
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        where = UnixPath(os.path.relpath(path))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}", where, socket_mode="0660"))
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
+        visitor = Peer()
+        await UNIXClientEndpoint(reactor, where.path).connect(OneProtocol(lambda: visitor))
+        visitor.transport.write(b"hello")
+        await self.until(lambda: visitor.received == b"hello", "the echo")
+        visitor.transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        await self.said("visitor unix of forward out ended: completed")
+        await self.stop(client)
+        self.assertFalse(path.exists())
+
+    async def test_taken(self) -> None:
+        """A port or a socket that somebody has is told once, tried again, and had when it is free."""
+        target, _ = await self.target()
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        regular = Path(os.path.relpath(self.folder / "file"))
+        regular.write_text("precious")
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        self.patch(forwards_module, "LISTEN_AGAIN", 0.02)
+        client = await self.connected(
+            server,
+            self.forward(f"127.0.0.1:{target}", f"127.0.0.1:{port}"),
+            self.forward(f"127.0.0.1:{target}", UnixPath(str(regular)), "file"),
+        )
+        await self.said("cannot listen", 2)
+        await self.pause(0.1)
+        self.assertEqual(sum("cannot listen" in line for line in self.lines()), 2)
+        self.assertEqual(regular.read_text(), "precious")
+        taken.close()
+        await self.until(lambda: client.link.forwards.address("out"), "it listens")
+        await self.echoes(port)
+
+
+class CrossingTests(ForwardCase):
+    """From one client to a mapping of another one."""
+
+    async def pair(
+        self, rules: tuple[str, ...] = ("mapping:home/api",), clients: tuple[str, ...] = ("edge",), **mapping: Any
+    ) -> tuple[ClientService, list[Any], Any]:
+        """Start a server, a client "home" with the mapping "api", and one "edge" that forwards to it."""
+        target, made = await self.target()
+        server = await self.server(allow_dial=rules)
+        where = {} if "public" in mapping else {"remote": "127.0.0.1:0"}
+        api = MappingConfig.model_validate({"name": "api", "local": target, "clients": clients, **where, **mapping})
+        self.home = await self.open_client(server, api, name="home")
+        edge = await self.connected(server, self.forward("mapping:home/api"))
+        return edge, made, server
+
+    async def test_echo(self) -> None:
+        """Bytes go both ways and both directions end in order; the target's log line has the visitor's address."""
+        edge, _, server = await self.pair()
+        for _ in range(5):
+            visitor = await self.echoes(self.port(edge))
+            visitor.transport.loseConnection()
+            await self.until(lambda v=visitor: v.ended, "the end")  # type: ignore[misc]
+            self.assertFalse(visitor.was_reset)
+        await self.said("ended: completed", 20)
+        self.assertEqual(server.hub.live, 0)
+
+    async def test_half_close(self) -> None:
+        """Who has said all still hears the answer."""
+        edge, made, _ = await self.pair()
+        visitor = await self.connect(self.port(edge))
+        visitor.transport.write(b"question")
+        await self.until(lambda: made and made[0].received == b"question", "the question")
+        made[0].transport.write(b" and an answer")
+        made[0].transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertEqual(visitor.received, b"question and an answer")
+        self.assertFalse(visitor.was_reset)
+
+    async def test_much(self) -> None:
+        """8 MiB pass as they are, though nobody reads for a while."""
+        edge, _, _ = await self.pair()
+        content = os.urandom(8 * MIB)
+        visitor = await self.connect(self.port(edge))
+        visitor.transport.pauseProducing()
+        visitor.transport.write(content)
+        await self.pause(0.2)
+        visitor.transport.resumeProducing()
+        await self.until(lambda: len(visitor.received) == len(content), "all is back")
+        self.assertEqual(visitor.received, content)
+
+    async def test_resets_pass(self) -> None:
+        """A reset of either end resets the other, also of one that is not read."""
+        edge, made, server = await self.pair()
+        for paused in (False, True):
+            visitor = await self.echoes(self.port(edge))
+            if paused:
+                visitor.transport.pauseProducing()
+            made[-1].transport.abortConnection()
+            if paused:
+                await self.pause(0.05)
+                visitor.transport.resumeProducing()
+            await self.until(lambda v=visitor: v.ended, "the visitor's end")  # type: ignore[misc]
+            self.assertTrue(visitor.was_reset)
+            visitor = await self.echoes(self.port(edge))
+            visitor.transport.abortConnection()
+            await self.until(lambda: made[-1].ended, "the target's end")
+            self.assertTrue(made[-1].was_reset)
+        await self.until(lambda: server.hub.live == 0, "nobody is left")
+
+    async def test_lost_client_resets(self) -> None:
+        """A client that dies in the middle is a reset for the visitor, never a clean end."""
+        edge, _, _ = await self.pair()
+        visitor = await self.echoes(self.port(edge))
+        await self.stop(self.home)
+        await self.until(lambda: visitor.ended, "the visitor's end")
+        self.assertTrue(visitor.was_reset)
+
+    async def test_target_refuses(self) -> None:
+        """The other client's dial that fails is told at once, with its code."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = await self.server(allow_dial=("mapping:*/*",))
+        await self.open_client(server, self.mapping(port, "api", clients=("edge",)), name="home")
+        edge = await self.connected(server, self.forward("mapping:home/api"))
+        await self.refused(edge, "refused")
+
+    async def test_who_may(self) -> None:
+        """It takes both: the server's rule for the one, and the other's `clients`; who may not learns nothing else."""
+        edge, made, _ = await self.pair(rules=("mapping:home/other",))
+        await self.refused(edge, "not_allowed")
+        edge, made, _ = await self.pair(clients=("somebody", "edge1", "Edge"))
+        await self.refused(edge, "unknown_mapping")
+        edge, made, _ = await self.pair(clients=())
+        await self.refused(edge, "unknown_mapping")
+        self.assertEqual(made, [])
+        edge, made, _ = await self.pair(clients=("ed*",))
+        await self.echoes(self.port(edge))
+
+    async def test_hidden(self) -> None:
+        """A mapping without a public port opens none, and is reached all the same."""
+        edge, _, server = await self.pair(public=False)
+        await self.echoes(self.port(edge))
+        (mapping,) = server.hub.peers["home"].mappings.values()
+        self.assertFalse(mapping.is_open)
+        await self.said("open at no port, for the clients edge")
+        await self.said("registered: the clients edge reach")
+
+    async def test_down(self) -> None:
+        """A mapping whose target is down refuses at once, and serves again when it is up."""
+        edge, _, _ = await self.pair(public=False)
+        assert self.home.link.session is not None
+        self.home.link.session.tell("api", False, "for a test")
+        await self.said("is down at")
+        await self.refused(edge, "mapping_down")
+        self.home.link.session.tell("api", True, "for a test")
+        await self.said("is up at")
+        await self.echoes(self.port(edge))
+
+    async def test_left_while_he_waits(self) -> None:
+        """A visitor who leaves while the other client is away frees everything."""
+        self.quick()
+        edge, _, server = await self.pair()
+        assert self.home.link.session is not None
+        self.patch(server.hub.peers["home"].session, "serve", lambda visitor: False)
+        self.patch(server.hub.peers["home"].session, "feed", lambda: None)
+        visitor = await self.connect(self.port(edge))
+        await self.until(lambda: server.hub.peers["home"].pending, "he waits")
+        visitor.transport.abortConnection()
+        await self.until(lambda: server.hub.live == 0, "he is gone")
+
+
+class PortableCrossingTests(CrossingTests):
+    """The same on the portable relay."""
+
+    relay = "portable"
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """There is nothing to cancel."""
+
+
+class _Names:
+    """A resolver that knows some names."""
+
+    def __init__(self, names: dict[str, list[str]]) -> None:
+        self._names = names
+
+    def resolveHostName(
+        self, resolutionReceiver: IResolutionReceiver, hostName: str, portNumber: int = 0, *rest: Any, **more: Any
+    ) -> Any:
+        from twisted.internet.address import IPv4Address
+
+        found = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(found)
+        for host in self._names.get(hostName, [hostName] if hostName[0].isdigit() else []):
+            resolutionReceiver.addressResolved(IPv4Address("TCP", host, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return found
+
