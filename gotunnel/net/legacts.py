@@ -4,18 +4,19 @@ to a leg is in `legbase`, how bytes move in `legbytes`."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamTally
-from gotunnel.errors import printable
+from gotunnel.errors import LocalProtocolError, printable
 from gotunnel.interfaces import ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legbytes import LegBytes, LocalT
 from gotunnel.wire.legbodies import OpenedBody, RstBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, encode_leg_frame
-from gotunnel.wire.legstate import TABLES, Act, End, Event, LegMachine, State
+from gotunnel.wire.legstate import TABLES, Act, End, Event, State
 
 __all__ = ["LegActs"]
 
@@ -25,14 +26,16 @@ END_TIMEOUT = 5.0
 _OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
 
 
-class LegActs(LegBytes[LocalT], LegMachine["_Reaction"]):
+class LegActs(LegBytes[LocalT]):
     """The state of one end of one leg, and what happens to it at each event."""
 
     log = Logger()
 
     def __init__(self, deadlines: Deadlines, end: End, owner: ILegOwner) -> None:
-        super().__init__(end, _REACTIONS[end])
+        self.end = end
+        self.state = State.IDLE
         self.opens = 0
+        self._reactions = _REACTIONS[end]
         self._owner = owner
         self._deadlines = deadlines
         self._limited = False  # never more than one deadline runs
@@ -44,9 +47,12 @@ class LegActs(LegBytes[LocalT], LegMachine["_Reaction"]):
         self._rst_code = "reset"
 
     def happen(self, event: Event) -> None:
-        """Move the machine and do what it says."""
+        """Do what the table says. Raises LocalProtocolError for what our own side cannot do in this state."""
         before = self.state
-        acts, last = self.on(event)
+        reaction = self._reactions.get((before, event))
+        if reaction is None:
+            raise LocalProtocolError(f"{event.name} at the {self.end.value} of a leg that is {before.name}")
+        self.state, acts, last = reaction
         for act in acts:
             act(self)
         if last is not None:
@@ -168,11 +174,11 @@ class LegActs(LegBytes[LocalT], LegMachine["_Reaction"]):
 
 _ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
     Act.SEND_OPEN: LegActs._send_open,
-    Act.SEND_OPENED: lambda leg: leg._write(_OPENED),
-    Act.SEND_FIN: lambda leg: leg._write(FIN_FRAME),
+    Act.SEND_OPENED: methodcaller("_write", _OPENED),
+    Act.SEND_FIN: methodcaller("_write", FIN_FRAME),
     Act.SEND_RST: LegActs._send_rst,
-    Act.SEND_DONE: lambda leg: leg._write(DONE_FRAME),
-    Act.SEND_PROBE: lambda leg: leg._write(PROBE_FRAME),
+    Act.SEND_DONE: methodcaller("_write", DONE_FRAME),
+    Act.SEND_PROBE: methodcaller("_write", PROBE_FRAME),
     Act.DIAL: LegActs._dial,
     Act.ANSWERED: LegActs._answered,
     Act.PROBED: LegActs._probed,
@@ -187,13 +193,14 @@ _ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
 class _Reaction(NamedTuple):
     """A row of the table with what its words mean, put together once instead of at each event."""
 
+    after: State
     acts: tuple[Callable[[LegActs[Any]], None], ...]
     last: Callable[[LegActs[Any], Event, State], None] | None
 
 
-def _reaction(event: Event, acts: tuple[Act, ...]) -> _Reaction:
+def _reaction(event: Event, after: State, acts: tuple[Act, ...]) -> _Reaction:
     last = LegActs._broke if Act.BREACH in acts else LegActs._stop_stream if event is Event.LEG_LOST else None
-    return _Reaction(tuple(_ACTS[act] for act in acts if act in _ACTS), last)
+    return _Reaction(after, tuple(_ACTS[act] for act in acts if act in _ACTS), last)
 
 
 def _states(end: End, act: Act) -> frozenset[State]:
@@ -201,7 +208,7 @@ def _states(end: End, act: Act) -> frozenset[State]:
 
 
 _REACTIONS = {
-    end: {(state, event): (after, _reaction(event, acts)) for (state, event), (after, acts) in table.items()}
+    end: {(state, event): _reaction(event, after, acts) for (state, event), (after, acts) in table.items()}
     for end, table in TABLES.items()
 }
 _DATA = {end: (_states(end, Act.DELIVER), _states(end, Act.DISCARD)) for end in End}

@@ -12,6 +12,7 @@ from socket import SocketType
 from typing import Any
 
 __all__ = [
+    "LINGER_OFF",
     "LINGER_RESET",
     "PathState",
     "accept",
@@ -27,7 +28,8 @@ __all__ = [
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 """Seconds, seconds, number: a silent path is noticed after 30 s (protocol, section 5)."""
 
-LINGER_RESET, _LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+LINGER_RESET, LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+"""Values of SO_LINGER."""
 _TCP_INFO_BYTES = 256
 _RESET = select.POLLERR | select.POLLNVAL
 _RDHUP = getattr(select, "POLLRDHUP", 0)
@@ -47,7 +49,7 @@ def linger_reset(sock: SocketType) -> None:
 
 def linger_off(sock: SocketType) -> None:
     """From now on a close is orderly: the kernel delivers what it holds and then sends FIN."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
 
 
 def set_nodelay(sock: SocketType) -> None:

@@ -118,12 +118,13 @@ class Peer:
         visitor.local.on_gone = lambda: self._gone(visitor)
         self.visitors += 1
         self._hub.visitor_arrived(self, visitor)
-        waiting = self.waiting[visitor.plain]
-        if self.visitors > rights.max_visitors or self.pending >= rights.max_pending:
+        if self.visitors > rights.max_visitors:
             self.turn_away([visitor], Outcome.DENIED)
-            return
-        if self.session is None or not self.session.serve(visitor):
-            waiting.add(visitor)
+        elif self.session is None or not self.session.serve(visitor):
+            if self.pending >= rights.max_pending:
+                self.turn_away([visitor], Outcome.DENIED)
+                return
+            self.waiting[visitor.plain].add(visitor)
             if self.session is not None:
                 self.session.feed()
             self._plan_expiry()

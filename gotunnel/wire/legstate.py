@@ -7,14 +7,11 @@ and the target at the dialling end. A test walks state × event for both ends, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Generic, TypeVar
 
-from gotunnel.errors import LocalProtocolError
 from gotunnel.wire.legs import LegFrame
 
-__all__ = ["FRAME_EVENTS", "TABLES", "Act", "End", "Event", "LegMachine", "State"]
+__all__ = ["FRAME_EVENTS", "TABLES", "Act", "End", "Event", "State"]
 
 
 class _Word(Enum):
@@ -227,24 +224,3 @@ def _completed(rows: dict[State, dict[Event, Row]]) -> Table:
 
 TABLES: dict[End, Table] = {End.OPENER: _completed(_OPENER), End.DIALLER: _completed(_DIALLER)}
 """(state, event) → (next state, acts) for each end. A pair that is absent cannot happen unless we have a bug."""
-
-
-A = TypeVar("A")
-
-
-class LegMachine(Generic[A]):
-    """One end of one leg: its state, and what to do at each event. `table` is TABLES[end], the acts in any form that
-    suits its user."""
-
-    def __init__(self, end: End, table: Mapping[tuple[State, Event], tuple[State, A]]) -> None:
-        self.end = end
-        self.state = State.IDLE
-        self._table = table
-
-    def on(self, event: Event) -> A:
-        """Move on and return what to do. Raises LocalProtocolError for what our own side cannot do in this state."""
-        row = self._table.get((self.state, event))
-        if row is None:
-            raise LocalProtocolError(f"{event.name} at the {self.end.value} of a leg that is {self.state.name}")
-        self.state, acts = row
-        return acts

@@ -23,7 +23,7 @@ from gotunnel.net.sockets import PathState
 from gotunnel.wire.legbodies import RstBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegDecoder, LegFrame, data_header
 from gotunnel.wire.legs import encode_leg_frame as frame
-from gotunnel.wire.legstate import End, State
+from gotunnel.wire.legstate import End, Event, State
 
 OPENED = frame(LegFrame.OPENED, b"{}")
 RST = frame(LegFrame.RST, b'{"code":"x"}')
@@ -432,6 +432,21 @@ class OrderTests(LegTestCase):
         self.clock.advance(60)
         leg.dataReceived(data_header(1) + b"x")
         self.assertEqual((self.near.got, leg.opens, self.wire.aborted), (b"x", 1, False))
+
+    def test_our_own_mistake(self) -> None:
+        """What our side cannot do raises, names all three, and moves nothing."""
+        leg = self.leg(End.DIALLER)
+        error = self.assertRaises(LocalProtocolError, leg.happen, Event.START)
+        self.assertEqual(str(error), "START at the dialler of a leg that is IDLE")
+        self.assertIs(leg.state, State.IDLE)
+
+    def test_closed_is_final(self) -> None:
+        """A closed leg does nothing more, whatever happens."""
+        for end in End:
+            leg = self.leg(end)
+            leg.give_up("enough")
+            for event in Event:
+                self.assertRaises(LocalProtocolError, leg.happen, event)
 
     def test_harmless(self) -> None:
         """Closing twice, and resetting where nothing streams, do nothing."""

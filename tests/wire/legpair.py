@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 
 from gotunnel.wire.legs import LegFrame
-from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, LegMachine, State, Table
+from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, State, Table
 
 __all__ = ["Broken", "Pair", "Step"]
 
@@ -43,12 +43,25 @@ class Local:
         self.finishing = False
 
 
+class LegMachine:
+    """One end of one leg as its table alone has it."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.state = State.IDLE
+
+    def on(self, event: Event) -> tuple[Act, ...]:
+        """Move on and return what to do. Raises KeyError for what our own side cannot do in this state."""
+        self.state, acts = self.table[self.state, event]
+        return acts
+
+
 class Side:
     """One end: the machine, its visitor or target, and what it has said so far."""
 
     def __init__(self, end: End, table: Table) -> None:
         self.end = end
-        self.machine = LegMachine(end, table)
+        self.machine = LegMachine(table)
         self.queue: tuple[Frame, ...] = ()  # what it has sent and the other end not yet read
         self.local: Local | None = None
         self.tag = 0
@@ -74,7 +87,7 @@ class Pair:
         pair.sides = {}
         for end, side in self.sides.items():
             twin = copy(side)
-            twin.machine = LegMachine(end, side.machine._table)
+            twin.machine = LegMachine(side.machine.table)
             twin.machine.state = side.machine.state
             twin.local = copy(side.local)
             pair.sides[end] = twin

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import LocalProtocolError
 from gotunnel.wire.legs import LegFrame
-from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, LegMachine, Row, State, Table
+from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, Row, State, Table
 
 from .legpair import Broken, Pair
 
@@ -194,32 +194,6 @@ class ProseTests(SynchronousTestCase):
             for _, acts in table.values():
                 for act in (Act.IDLE, Act.FINISH_LOCAL, Act.DIAL, Act.ANSWERED, Act.PROBED):
                     self.assertNotIn(act, acts[:-1])
-
-
-class MachineTests(SynchronousTestCase):
-    """LegMachine itself."""
-
-    def test_moves(self) -> None:
-        """It begins idle, moves as the table says and returns the acts."""
-        machine = LegMachine(End.OPENER, TABLES[End.OPENER])
-        self.assertIs(machine.state, State.IDLE)
-        self.assertEqual(machine.on(Event.START), (Act.SEND_OPEN,))
-        self.assertIs(machine.state, State.DIALLING)
-
-    def test_our_own_mistake(self) -> None:
-        """What our side cannot do raises, names all three, and moves nothing."""
-        machine = LegMachine(End.DIALLER, TABLES[End.DIALLER])
-        error = self.assertRaises(LocalProtocolError, machine.on, Event.START)
-        self.assertEqual(str(error), "START at the dialler of a leg that is IDLE")
-        self.assertIs(machine.state, State.IDLE)
-
-    def test_closed_is_final(self) -> None:
-        """A closed leg does nothing more."""
-        for end in End:
-            machine = LegMachine(end, TABLES[end])
-            machine.on(Event.LEG_LOST)
-            for event in Event:
-                self.assertRaises(LocalProtocolError, machine.on, event)
 
 
 def explore(tables: Mapping[End, Table], visitors: int, data: int) -> int:

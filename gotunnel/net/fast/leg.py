@@ -275,39 +275,27 @@ class FastLeg(FrameLeg):
         elif not self._corked:
             self._set_blocked(True)
 
-    def _receive_into(self, buffer: memoryview) -> int:
-        """Read the descriptor; 0 when there is nothing, or when the leg is lost and given up."""
-        try:
-            count = self._sock.recv_into(buffer)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            count = 0
-        if count:
-            self.last_received = self._clock.seconds()
-        else:
-            self._lost_on_read()
-        return count
-
     def _flush(self) -> bool:
         """Send what waits; False when not all of it left."""
+        if self._up is not None and not self._flush_pipe(self._up):
+            return False
+        out = self._out
         try:
-            if self._out:
-                del self._out[: self._sock.send(self._out)]
+            if out:
+                del out[: self._sock.send(out)]
         except BlockingIOError:
             pass
         except OSError:
             # The descriptor's next event says what happened to it; who writes is not called back.
-            self._out.clear()
+            out.clear()
             return False
-        return self._flushed()
+        if out or self._blocked:
+            self._set_blocked(bool(out))
+        return not out
 
-    def _flushed(self) -> bool:
-        """Say whether all left, and read the local socket accordingly."""
-        blocked = bool(self._unsent())
-        if blocked or self._blocked:
-            self._set_blocked(blocked)
-        return not blocked
+    def _flush_pipe(self, pipe: Pipe) -> bool:
+        """Send what is in the pipe `_up`; False when not all of it left."""
+        raise NotImplementedError
 
     def _set_blocked(self, blocked: bool) -> None:
         """The wire takes no more, or takes more again: read the local socket accordingly."""

@@ -15,7 +15,7 @@ from gotunnel.interfaces import ILocal
 from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT, RESET
 from gotunnel.net.fast.tools import Tools
-from gotunnel.net.sockets import is_gone, linger_off
+from gotunnel.net.sockets import LINGER_OFF, is_gone
 
 __all__ = ["FastLocal", "LocalLeg"]
 
@@ -127,7 +127,7 @@ class FastLocal:
     def finish(self) -> None:
         """Close in order behind what waits; then `local_closed`."""
         self.finishing = self._half_closing = True
-        if not self.blocked:
+        if not self._out and (self.pipe is None or not self.pipe.held):
             self._shut_down()
 
     def abort(self) -> None:
@@ -199,7 +199,7 @@ class FastLocal:
                 self.sock.shutdown(socket.SHUT_WR)
             if self.finishing:
                 # All is in the kernel and FIN behind it: from here on a death of this process loses nothing.
-                linger_off(self.sock)
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
         except OSError:
             # It was reset. Whoever half-closes is not called back; the descriptor's own event will say it.
             if self.finishing:

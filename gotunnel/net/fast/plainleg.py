@@ -52,10 +52,7 @@ class PlainFastLeg(FastLeg):
         if self._flush() and count < BULK:
             self._return_up()
 
-    def _flush(self) -> bool:
-        pipe = self._up
-        if pipe is None or not (pipe.held or self._head):
-            return super()._flush()
+    def _flush_pipe(self, pipe: Pipe) -> bool:
         try:
             if self._head:
                 self._head = self._head[self._sock.send(self._head, MSG_MORE) :]
@@ -68,7 +65,7 @@ class PlainFastLeg(FastLeg):
             return False
         if self._local is None:
             self._return_up()
-        return super()._flush()
+        return True
 
     def _unsent(self) -> int:
         pipe = self._up
@@ -97,9 +94,16 @@ class PlainFastLeg(FastLeg):
             self._splice_in(local, local.pipe)
             return
         buffer = self._buffers.from_leg
-        count = self._receive_into(buffer)
-        if not count:
+        try:
+            count = self._sock.recv_into(buffer)
+        except BlockingIOError:
             return
+        except OSError:
+            count = 0
+        if not count:
+            self._lost_on_read()
+            return
+        self.last_received = self._clock.seconds()
         self._take(buffer, count)
         if self._left >= BULK:
             self._bulk_in()

@@ -45,7 +45,9 @@ class TlsFastLeg(FastLeg):
             self._session.write(self._out)
             self._out.clear()
             self._send_records(self._outgoing.read())
-        return self._flushed()
+        if self._records or self._blocked:
+            self._set_blocked(bool(self._records))
+        return not self._records
 
     def _send_records(self, records: bytes) -> bool:
         """Send, and keep what the kernel does not take; False when it did not take all."""
@@ -63,10 +65,18 @@ class TlsFastLeg(FastLeg):
 
     def _readable(self) -> None:
         records = self._buffers.cipher
-        count = self._receive_into(records)
-        if count:
-            self._incoming.write(records[:count])
-            self._decrypt()
+        try:
+            count = self._sock.recv_into(records)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._lost_on_read()
+            return
+        self.last_received = self._clock.seconds()
+        self._incoming.write(records[:count])
+        self._decrypt()
 
     def begin(self, leftover: bytes) -> None:
         """See FastLeg. Behind the handshake's last record there may be more, decrypted or not."""
