@@ -7,12 +7,13 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import LimitsConfig, ServerConfig, TlsServerConfig
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.hub import Hub
 from gotunnel.server.reception import Reception
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, Established, leg_client_mac
+from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, Established, derive_key, leg_client_mac
 from gotunnel.wire.messages import (
     Error,
     Leg,
@@ -27,9 +28,15 @@ from gotunnel.wire.messages import (
 )
 from tests.doubles import FakeLeg, FakePort, FakeRelay, MemoryTransport
 
-__all__ = ["TOKEN", "ServerTestCase", "World"]
+__all__ = ["OTHER_TOKEN", "TOKEN", "ServerTestCase", "World", "identity"]
 
 TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
+OTHER_TOKEN = "c94e01b7d6f85a2338e07b1f6ad95c42"
+
+
+def identity(name: str, *tokens: str, **more: Any) -> FileIdentity:
+    """Return a client of the clients file with keys of these tokens."""
+    return FileIdentity(name=name, keys=tuple(derive_key(token, name) for token in tokens), **more)
 
 
 class World:
@@ -41,7 +48,9 @@ class World:
         mode = TlsServerConfig(mode="off" if tls is None else "required")
         values: dict[str, Any] = {"token": TOKEN, "tls": mode, "limits": LimitsConfig(**(limits or {})), **config}
         self.config = ServerConfig(**values)
-        self.hub = Hub(self.config, self.clock, self.relay, tls, 17000)
+        self.wall = 1_800_000_000.0
+        """What the clock on the wall says."""
+        self.hub = Hub(self.config, self.clock, self.relay, tls, 17000, wall_clock=lambda: self.wall)
         self.reception = Reception(self.hub)
         self._ports = iter(range(40000, 60000))
 
@@ -70,13 +79,21 @@ class World:
         transport.say_json(handshake.receive_challenge(challenge, NO_BINDING))
         return handshake, transport.payloads()
 
-    def login(self, name: str = "edge", instance: bytes = b"one", host: str = "192.0.2.1") -> Client:
+    def login(
+        self, name: str = "edge", instance: bytes = b"one", host: str = "192.0.2.1", token: str = TOKEN
+    ) -> Client:
         """A client connects and is let in."""
         transport = self.connect(host)
-        handshake, (auth_ok, *behind) = self.prove(transport, name, instance)
+        handshake, (auth_ok, *behind) = self.prove(transport, name, instance, token)
         client = Client(self, transport, handshake.receive_auth_ok(auth_ok))
         client.needed += [m for m in map(decode, behind) if isinstance(m, NeedLegs)]
         return client
+
+    def clients_are(self, *clients: FileIdentity) -> None:
+        """The clients file holds these now, and that takes effect."""
+        self.hub.identities_changed(self.hub.credentials.table(clients))
+        for _ in range(4):
+            self.clock.advance(0)  # closing a port takes a turn
 
     def session(self, client: Client) -> ServerSession:
         """Return the server's side of a session that is current."""
