@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 __all__ = ["Address", "HostPort", "UnixPath", "is_wildcard", "parse_address", "parse_host_port", "parse_port"]
@@ -95,7 +96,11 @@ def _split(text: str) -> tuple[str, str | None]:
 
 def _checked_host(host: str) -> str:
     if ":" in host:
-        ipaddress.IPv6Address(host.partition("%")[0])
+        address, percent, scope = host.partition("%")
+        ipaddress.IPv6Address(address)
+        # What follows names an interface, of which ipaddress takes anything.
+        if percent and not re.fullmatch(r"[A-Za-z0-9._-]{1,15}", scope):
+            raise ValueError(f"{host[:60]!r} does not end in the name of an interface")
         return host
     if len(host) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host):
         raise ValueError(f"{host[:60]!r} is not a host name or an IP address")
