@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,21 +37,28 @@ HELLO = ClientHandshake("edge", TOKEN, b"one", "test").hello()
 NAMES = st.sampled_from(["web", "ssh", "a", "%", "m" * 128])
 PORTS = st.sampled_from([0, 1, 22, 1023, 1024, 8080, 17000, 65535])
 BINDS = st.none() | st.sampled_from(["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "x", "1.2", "fe80::1%eth0"])
-ASKED = st.builds(MappingRequest, NAMES, PORTS, BINDS, st.sampled_from(["tcp", "udp", "~"]), st.booleans())
+PROTOCOLS = st.sampled_from(["tcp", "tcp", "tcp", "udp", "~"])
+ASKED = st.builds(MappingRequest, NAMES, PORTS, BINDS, PROTOCOLS, st.booleans())
 
-SAID_BY_CLIENT = (
+
+def mostly(common: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw from `common` nine times out of ten: what ends a session at once must not be all that is tried."""
+    return st.integers(0, 9).flatmap(lambda number: rare if number == 9 else common)
+
+
+SAID_BY_CLIENT = mostly(
     st.builds(Register, st.integers(0, 3), st.lists(ASKED, max_size=4).map(tuple), st.booleans())
     | st.builds(Unregister, st.integers(0, 3), st.lists(NAMES, max_size=3).map(tuple))
     | st.builds(MappingState, NAMES, st.sampled_from(["up", "down"]), st.text(max_size=10))
-    | st.builds(Drain, st.integers(0, 1000))
-    | ANY_MESSAGE
+    | st.floats(0, 40),
+    ANY_MESSAGE | st.builds(Drain, st.integers(0, 1000)),
 )
-"""What a client says, and now and then what it must not."""
-SAID_BY_SERVER = (
+"""What a client says, time that passes, and now and then what it must not say."""
+SAID_BY_SERVER = mostly(
     st.builds(NeedLegs, st.booleans(), st.integers(1, 4096))
-    | st.builds(RegisterResp, st.integers(0, 3), st.sampled_from(["ok", "fail"]))
     | st.builds(Drain, st.integers(0, 1000))
-    | ANY_MESSAGE
+    | st.floats(0, 40),
+    ANY_MESSAGE | st.builds(RegisterResp, st.integers(0, 3), st.sampled_from(["ok", "fail"])),
 )
 PIECES = (
     st.binary(max_size=12)
@@ -153,7 +161,7 @@ class ClientOfOursTests(AnyWordsTestCase):
     """A client that was let in, and says anything."""
 
     @PROPERTY
-    @given(st.lists(SAID_BY_CLIENT | st.floats(0, 40), max_size=12), st.booleans())
+    @given(st.lists(SAID_BY_CLIENT, max_size=12), st.booleans())
     def test_any_messages(self, said: list[Message | float], visits: bool) -> None:
         """The server opens no port that it may not, answers requests in order, and stands afterwards: another client
         is served. A number is time that passes."""
@@ -234,7 +242,7 @@ class ServerOfOursTests(AnyWordsTestCase):
     """A server that holds the token, and says anything to our client."""
 
     @PROPERTY
-    @given(st.lists(SAID_BY_SERVER | st.floats(0, 40), max_size=12))
+    @given(st.lists(SAID_BY_SERVER, max_size=12))
     def test_any_messages(self, said: list[Message | float]) -> None:
         """The client dials no target, brings no more legs than it was asked for or allowed, and connects again."""
         world = client_world.World(client_world.mapping(), client_world.mapping("ssh", 22, 2222))
