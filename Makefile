@@ -4,6 +4,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 TESTS ?= tests
+SECONDS ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +21,7 @@ CLEAR := --clear
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench fuzz clean
 
 help:
 	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
@@ -28,6 +29,7 @@ help:
 	@echo "make test          every test, under trial (TESTS=tests.wire for some, JOBS=1 for one process)"
 	@echo "make check         lint, types, every test with branch coverage"
 	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
+	@echo "make fuzz          hostile input for every parser, for SECONDS=60; better with atheris in $(VENV)"
 	@echo "make clean         removes what the others left, except $(VENV)"
 
 demo: $(INSTALLED)
@@ -47,6 +49,10 @@ check: $(DEVELOPER)
 # Other tunnels are measured too if they are on the PATH. BENCH="--only tls rathole --rounds 3" is handed on.
 bench: $(INSTALLED)
 	@$(BIN)/python -m bench $(if $(filter-out 0,$(QUICK)),--quick) $(BENCH)
+
+# Guided by coverage where atheris is installed, else by a seeded mutator. FUZZ="--only config" is handed on.
+fuzz: $(INSTALLED)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
 
 # setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
 # nothing new.

@@ -102,7 +102,7 @@ def _start(folder: Path, stack: ExitStack) -> dict[str, subprocess.Popen[bytes]]
     processes: dict[str, subprocess.Popen[bytes]] = {}
     for name, command in commands.items():
         log = stack.enter_context((folder / f"{name}.log").open("wb"))
-        processes[name] = process = subprocess.Popen(
+        processes[name] = process = subprocess.Popen(  # noqa: S603 - our own command, with our own arguments
             [sys.executable, *command],
             cwd=folder,
             env=environment,

@@ -106,10 +106,10 @@ def _read_listen(value: Any) -> HostPort:
         return value
     cure = f'write an IP address of this machine and a port, like "0.0.0.0:{DEFAULT_PORT}"'
     if _is_number(value):
-        return HostPort("0.0.0.0", _read_port(value, zero=True))
+        return HostPort("0.0.0.0", _read_port(value, zero=True))  # noqa: S104 - a port alone: documented
 
     def parse(text: str) -> HostPort:
-        return parse_host_port(text, default_host="0.0.0.0", default_port=DEFAULT_PORT, zero=True)
+        return parse_host_port(text, default_host="0.0.0.0", default_port=DEFAULT_PORT, zero=True)  # noqa: S104 - the same
 
     return _bindable(_parsed(value, "an address", cure, parse), cure)
 

@@ -13,7 +13,7 @@ from gotunnel.errors import printable
 __all__ = ["NOBODY", "flaws_of"]
 
 TOKEN_CURE = (
-    "make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN"
+    "make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN"  # noqa: S105
 )
 
 NOBODY = (

@@ -85,7 +85,7 @@ class ServerConfig(Section):
     """What a server needs to know."""
 
     addr: ListenAddress = Field(
-        default=HostPort("0.0.0.0", DEFAULT_PORT),
+        default=HostPort("0.0.0.0", DEFAULT_PORT),  # noqa: S104 - a server is there to be reached
         description="where clients connect; its address is also where mappings listen that name no other",
     )
     log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
