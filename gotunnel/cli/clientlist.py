@@ -43,7 +43,7 @@ class Row:
         tokens = str(self.tokens)
         if self.join_token is not None:
             until = "" if self.join_expires is None else f" until {self.join_expires}"
-            how = f"one to join with{until}" if self.join_token == "valid" else "an expired one to join with"
+            how = f"one to join with{until}" if self.join_token == "valid" else "an expired one to join with"  # noqa: S105 - a word for a list
             tokens += f" and {how}"
         ports = ", ".join(map(str, self.allow_ports))
         return self.name, state, ports, ", ".join(self.allow_bind or ["any"]), tokens, self.source
