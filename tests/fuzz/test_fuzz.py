@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gotunnel.core.auth import Rights
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.core.rights import Rights
 from gotunnel.net.fast import frames
 from gotunnel.server.reception import Reception
 from gotunnel.wire import strictjson

@@ -90,6 +90,13 @@ class AnyWordsTestCase(SynchronousTestCase):
         self.log._events.clear()
 
 
+def said(transport: MemoryTransport) -> list[dict[str, Any]]:
+    """Return the messages that a stranger got; a TLS alert, for one who came with TLS, is none."""
+    if transport.value()[:1] == b"\x15":
+        return []
+    return [json.loads(payload) for payload in transport.payloads()]
+
+
 class StrangerTests(AnyWordsTestCase):
     """Nobody has proved anything."""
 
@@ -116,7 +123,7 @@ class StrangerTests(AnyWordsTestCase):
             if piece:
                 transport.say_bytes(piece)
             position += cut
-        answers = [json.loads(payload) for payload in transport.payloads()]
+        answers = said(transport)
         self.assertLessEqual(len(answers), 2)
         for answer in answers[:-1]:
             self.assertEqual(answer["type"], "challenge")
@@ -135,7 +142,7 @@ class StrangerTests(AnyWordsTestCase):
             transport = world.connect()
             for piece in pieces:
                 transport.say_bytes(piece)
-            kinds = [json.loads(payload)["type"] for payload in transport.payloads()]
+            kinds = [answer["type"] for answer in said(transport)]
             outcomes.append((transport.gone, kinds[:1] == ["challenge"]))
             self.after(world, transport)
         if not any(challenged for _, challenged in outcomes):

@@ -39,7 +39,8 @@ ANSWERED_FIRST = ("error", "register_resp")  # a first frame of version 1 is ref
 
 PLAIN = {
     "before hello": 3200,
-    "banner": 800,
+    "banner": 700,
+    "TLS": 100,
     "after challenge": 2000,
     "authenticated": 2000,
     "before a leg's proof": 800,
@@ -62,6 +63,7 @@ class BadFrameTests(TunnelTestCase):
         self.stages: Mapping[str, Callable[[], None]] = {
             "before hello": self.before_hello,
             "banner": self.banner,
+            "TLS": self.tls_banner,
             "after challenge": self.after_challenge,
             "authenticated": self.authenticated,
             "before a leg's proof": self.before_proof,
@@ -113,8 +115,16 @@ class BadFrameTests(TunnelTestCase):
     def banner(self) -> None:
         """It is another protocol, or a length above 16 MiB: closed without an answer."""
         length = self.rng.randint(2**24, 2**32 - 1) & ~(0x16 << 24) | 1 << 24
-        bad = self.rng.choice((*[each for each in BANNERS if each[0]], length.to_bytes(4, "big")))
+        bad = self.rng.choice((*[each for each in BANNERS if each[0] not in (0, 0x16)], length.to_bytes(4, "big")))
         self.closed(self.connect(), "banner", bad, ())
+
+    def tls_banner(self) -> None:
+        """It is TLS, which this server does not speak: whoever came with it is told so in its own words."""
+        connection = self.connect()
+        connection.send(self.rng.choice([each for each in BANNERS if each[0] == 0x16]))
+        self.assertEqual(connection.rest()[:2], b"\x15\x03", "an alert")
+        connection.close()
+        self.counts["TLS"] += 1
 
     def after_challenge(self) -> None:
         """auth is bad."""

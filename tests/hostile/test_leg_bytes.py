@@ -16,6 +16,7 @@ from zope.interface import implementer
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILegOwner
+from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.fast.frames import FrameLeg
 from gotunnel.net.leg import PortableLeg
 from gotunnel.wire.legbodies import OpenBody
@@ -48,6 +49,7 @@ def cut(stream: bytes, sizes: list[int]) -> list[bytes]:
 class _Tools:
     def __init__(self) -> None:
         self.clock = Clock()
+        self.deadlines = Deadlines(self.clock)
         self.dial_timeout = 10.0
 
 
@@ -211,34 +213,34 @@ class _Owner:
 class LegTests(SynchronousTestCase):
     """The portable leg in memory. The fast one needs descriptors; its breaches are in the relays' own suite."""
 
-    def leg(self, end: End, accepts: bool = True) -> tuple[Clock, PortableLeg, MemoryTransport, _Owner]:
+    def leg(self, end: End, accepts: bool = True) -> tuple[Deadlines, PortableLeg, MemoryTransport, _Owner]:
         """Make one."""
         clock, owner = Clock(), _Owner(accepts)
-        transport = MemoryTransport(clock)
-        leg = PortableLeg(clock, _Watch(), end, owner, False, 10.0)  # type: ignore[arg-type]
+        transport, deadlines = MemoryTransport(clock), Deadlines(clock)
+        leg = PortableLeg(clock, _Watch(), deadlines, end, owner, False, 10.0)  # type: ignore[arg-type]
         self.patch(type(leg), "_unsent", lambda leg: 0)
         transport.protocol = leg
         leg.makeConnection(transport)
-        return clock, leg, transport, owner
+        return deadlines, leg, transport, owner
 
     @PROPERTY
     @given(STREAMS, CUTS, st.booleans(), st.booleans())
     def test_any_bytes(self, stream: bytes, sizes: list[int], opens: bool, accepts: bool) -> None:
         """Whatever comes, each stream that began ends once, and a leg is lost once."""
-        clock, leg, transport, owner = self.leg(End.OPENER if opens else End.DIALLER, accepts)
+        deadlines, leg, transport, owner = self.leg(End.OPENER if opens else End.DIALLER, accepts)
         if opens:
             leg.open(_Local(), b'{"conn":"c","src":"s","mapping":"m"}')
             owner.begun += 1
         for piece in cut(stream, sizes):
             if not transport.lost and not transport.aborted:
                 leg.dataReceived(piece)
-        clock.advance(0)
+        transport.clock.advance(0)
         self.assertLessEqual(owner.over, owner.begun)
         transport.lose()
-        clock.advance(0)
+        transport.clock.advance(0)
         self.assertEqual((owner.over, owner.lost), (owner.begun, 1))
         self.assertIs(leg.state, State.CLOSED)
-        self.assertEqual(clock.getDelayedCalls(), [])
+        self.assertEqual(len(deadlines), 0)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_matrix(self) -> None:

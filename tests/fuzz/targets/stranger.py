@@ -21,7 +21,6 @@ def attempt(data: bytes) -> None:
         transport.say_bytes(data[start : start + first + 1])
     assert not world.hub.sessions, "a session without a proof"
     assert not world.relay.legs, "a leg without a proof"
-    transport.payloads()
     for seconds in (world.config.handshake_timeout, 2, 0):
         world.clock.advance(seconds)
     assert transport.lost and not world.reception.strangers, "he is still there"
