@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gotunnel.cli.clientconfig import PROGRAM
 from gotunnel.errors import ConfigError, Problem, printable
 
 __all__ = ["ClientFiles"]
-
-PROGRAM = "gotunnel join"
 
 
 class ClientFiles:

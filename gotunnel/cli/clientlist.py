@@ -4,16 +4,21 @@ file, as a table or as JSON. Shows no key."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import click
+
+from gotunnel.cli.site import PROGRAM, Site
 from gotunnel.config.clients import IdentityConfig, RightsConfig
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
+from gotunnel.tap.exits import one_line_errors
 
-__all__ = ["Row", "as_json", "as_table", "rows", "utc"]
+__all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
 
 TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "TOKENS", "FROM")
 
@@ -47,6 +52,20 @@ class Row:
             tokens += f" and {how}"
         ports = ", ".join(map(str, self.allow_ports))
         return self.name, state, ports, ", ".join(self.allow_bind or ["any"]), tokens, self.source
+
+
+def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
+    """Print all clients; `site` is what Site.at takes. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        where = Site.at(*site)
+        found = rows(where.config, where.clients(), where.file, time.time())
+    if json_wanted:
+        click.echo(as_json(found))
+    elif found:
+        for line in as_table(found):
+            click.echo(line)
+    else:
+        click.echo(f"There is no client yet; `gotunnel client add NAME` makes one in {where.file}.", err=True)
 
 
 def rows(config: ServerConfig, clients: Iterable[FileIdentity], file: Path, now: float) -> list[Row]:

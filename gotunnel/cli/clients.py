@@ -50,15 +50,15 @@ def _token_options(command: Command) -> Command:
 
 @client.command()
 @click.argument("name")
-@click.option("--ports", metavar="PORT,FROM-TO,…", help="What it may publish (default: server.allow_ports).")
+@click.option("--ports", metavar="PORT,FROM-TO,...", help="What it may publish (default: server.allow_ports).")
 @click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
 @_token_options
 @_which_server
 def add(name: str, ports: str | None, bind: tuple[str, ...], config: str, state: str | None, **wish: Any) -> None:
     """Make a client and print its token, or with --print-join the line that uses it. Neither is ever shown again."""
-    from gotunnel.cli.clientedit import Chosen, TokenWish, add_client
+    from gotunnel.cli.clientedit import TokenWish, add_client
 
-    add_client(Chosen(config, state), name, ports, bind, TokenWish(**_checked(wish)))
+    add_client((config, state), name, ports, bind, TokenWish(**_checked(wish)))
 
 
 @client.command("list")
@@ -66,9 +66,9 @@ def add(name: str, ports: str | None, bind: tuple[str, ...], config: str, state:
 @_which_server
 def list_(config: str, state: str | None, as_json: bool) -> None:
     """Show all clients with tokens of their own, what they may do, and until when."""
-    from gotunnel.cli.clientedit import Chosen, list_clients
+    from gotunnel.cli.clientlist import list_clients
 
-    list_clients(Chosen(config, state), json_wanted=as_json)
+    list_clients((config, state), json_wanted=as_json)
 
 
 @client.command()
@@ -77,9 +77,9 @@ def list_(config: str, state: str | None, as_json: bool) -> None:
 @_which_server
 def revoke(name: str, config: str, state: str | None, forget: bool) -> None:
     """Shut a client out: its tokens open nothing any more, and a running server disconnects it within a second."""
-    from gotunnel.cli.clientedit import Chosen, revoke_client
+    from gotunnel.cli.clientedit import revoke_client
 
-    revoke_client(Chosen(config, state), name, forget=forget)
+    revoke_client((config, state), name, forget=forget)
 
 
 @client.command()
@@ -92,13 +92,13 @@ def rotate(name: str, config: str, state: str | None, drop_old: bool, at_once: b
     """Give a client another token. The old one stays valid until the new one is used for the first time."""
     from gotunnel.cli import clientedit
 
-    chosen, wanted = clientedit.Chosen(config, state), clientedit.TokenWish(**_checked(wish))
+    wanted = clientedit.TokenWish(**_checked(wish))
     if not drop_old:
-        clientedit.rotate_client(chosen, name, wanted, now=at_once)
+        clientedit.rotate_client((config, state), name, wanted, now=at_once)
     elif at_once or wanted != clientedit.TokenWish():
         raise click.UsageError("--drop-old makes no token and goes with no other option")
     else:
-        clientedit.drop_old(chosen, name)
+        clientedit.drop_old((config, state), name)
 
 
 def _checked(wish: dict[str, Any]) -> dict[str, Any]:

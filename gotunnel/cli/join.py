@@ -6,22 +6,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from gotunnel import __version__
+from gotunnel.cli.clientconfig import PROGRAM, Wish, client_section, config_of, config_text
 from gotunnel.cli.clientfiles import ClientFiles
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.cli.tokeninput import VARIABLE, given_token
-from gotunnel.cli.words import problems
 from gotunnel.client.enrolment import Enrolment, NotConfirmed
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.load import load_client
@@ -35,23 +34,7 @@ from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.greeting import ENROL
 from gotunnel.wire.handshake import ClientHandshake
 
-__all__ = ["Wish", "client_section", "config_text", "join_server"]
-
-PROGRAM = "gotunnel join"
-
-WORDS: Mapping[tuple[str, ...], str] = {
-    ("name",): "--name",
-    ("server_addr",): "HOST:PORT",
-    ("token",): "the token",
-    ("tls", "ca"): "--ca",
-    ("tls", "cert"): "--cert",
-    ("tls", "key"): "--key",
-    ("tls", "pin"): "--pin",
-    ("local_ports",): "--ports",
-    ("mappings", "local"): "--local",
-    ("mappings", "remote"): "--remote",
-}
-"""What the command line calls the keys of a configuration."""
+__all__ = ["join_server"]
 
 CURES = {
     "auth_failed": "the token is wrong, was used already or has expired, or the server has no client of this name "
@@ -61,88 +44,14 @@ CURES = {
     "name_in_use": "stop the other one, or join with another name",
     "tls_required": "the server wants TLS: leave --plain out",
     "timeout": "is that a gotunnel server? With `tls: {mode: off}` there, say --plain",
-    "closed": "is that a gotunnel server? With `tls: {mode: off}` there, say --plain",
+    "closed": "is that a gotunnel server? With `tls: {mode: off}` there, say --plain; and after failed logins a server "
+    "refuses an address for a while",
 }
 """What to do about the wire's codes."""
 
 
 class JoinFailed(GotunnelError):
     """The server could not be joined; one line says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line asks for. `remote` has one entry for each of `local`."""
-
-    server: str
-    name: str
-    pin: str | None = None
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    plain: bool = False
-    ports: str | None = None
-    local: tuple[str, ...] = ()
-    remote: tuple[str, ...] = ()
-
-
-def client_section(wish: Wish) -> dict[str, Any]:
-    """Return the `client:` section, but for its token. Raises ConfigError for what contradicts itself."""
-    if len(wish.local) != len(wish.remote):
-        cure = "give each --local a --remote with its port on the server"
-        raise ConfigError([Problem(PROGRAM, None, "--local", "and --remote do not come in pairs", cure)])
-    section: dict[str, Any] = {"name": wish.name, "server_addr": wish.server}
-    tls: dict[str, Any] = {"mode": "off"} if wish.plain else {}
-    for key, path in (("ca", wish.ca), ("cert", wish.cert), ("key", wish.key)):
-        if path is not None:
-            tls[key] = os.path.abspath(path)
-    if wish.pin is not None:
-        tls["pin"] = wish.pin
-    if tls:
-        section["tls"] = tls
-    if wish.ports is not None:
-        section["local_ports"] = [_port(item) for item in wish.ports.split(",")]
-    if wish.local:
-        section["mappings"] = [
-            {"local": _port(local), "remote": _port(remote)}
-            for local, remote in zip(wish.local, wish.remote, strict=True)
-        ]
-    return section
-
-
-def config_of(section: Mapping[str, Any], token: str) -> ClientConfig:
-    """Return what the file will mean. Raises ConfigError in the words of the command line."""
-    whole = {**section, "token": token}
-    if "local_ports" not in whole and "mappings" not in whole:
-        whole["mappings"] = [{"local": 1, "remote": 1}]  # what is to be published is for later, and for a person
-    try:
-        return ClientConfig.model_validate(whole)
-    except ValidationError as error:
-        raise ConfigError(problems(error, PROGRAM, WORDS)) from None
-
-
-def config_text(section: Mapping[str, Any], token_file: str) -> str:
-    """Return the file. Values are written as JSON, which YAML contains and which it can read in one way only."""
-    lines = [
-        f"# Written by `{PROGRAM}`. `gotunnel check` says what this file does, docs/en/configuration.md what it may.",
-        "client:",
-        f"  name: {_written(section['name'])}",
-        f"  token_file: {_written(token_file)}",
-        f"  server_addr: {_written(section['server_addr'])}",
-    ]
-    if "tls" in section:
-        lines += ["  tls:", *(f"    {key}: {_written(value)}" for key, value in section["tls"].items())]
-    if "local_ports" in section:
-        lines.append(f"  local_ports: {_written(section['local_ports'])}")
-    if "mappings" in section:
-        lines += ["  mappings:", *(f"    - {_written(mapping)}" for mapping in section["mappings"])]
-    if "local_ports" not in section and "mappings" not in section:
-        lines += [
-            "  # What to publish: take the # away, and put your own service and a port of the server's in.",
-            "  # mappings:",
-            "  #   - {name: web, local: 8000, remote: 18000}",
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def join_server(wish: Wish, output: str, *, force: bool, as_json: bool) -> None:
@@ -172,13 +81,14 @@ def join_server(wish: Wish, output: str, *, force: bool, as_json: bool) -> None:
     _tell(wish, files, enrolled=enrolled, doubt=doubt, load_problem=load_problem, as_json=as_json)
 
 
-def _connect(config: ClientConfig, store: Any) -> bool:
+def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
     """Run the reactor until the server has let us in or not. Raises JoinFailed, or what `store` raised."""
     from twisted.internet import reactor as running
 
     reactor: Any = running
     use_monotonic(reactor)
     results: list[Any] = []
+    interrupted: list[bool] = []
     handshake = ClientHandshake(
         config.name, config.token.get_secret_value(), secrets.token_bytes(16), f"gotunnel/{__version__}", (ENROL,)
     )
@@ -186,11 +96,16 @@ def _connect(config: ClientConfig, store: Any) -> bool:
 
     def begin() -> None:
         running = Deferred.fromCoroutine(enrolment.run(handshake))
-        running.addBoth(results.append).addBoth(lambda _: reactor.stop())
+        running.addBoth(results.append).addBoth(lambda _: interrupted or reactor.stop())
 
+    def stopping() -> None:
+        if not results:  # Ctrl-C. It breaks the connection, too, and that is not why it failed.
+            interrupted.append(True)
+
+    reactor.addSystemEventTrigger("before", "shutdown", stopping)
     reactor.callWhenRunning(begin)
     reactor.run()
-    if not results:
+    if interrupted:
         if enrolment.stored:
             raise NotConfirmed("interrupted")
         raise JoinFailed("interrupted; nothing was written, and the token is as good as before")
@@ -261,16 +176,5 @@ def _tell(
         click.echo(f"  {number}. {step}")
 
 
-def _port(text: str) -> int | str:
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else text
-
-
-def _written(value: object) -> str:
-    return json.dumps(value).replace("${", "$${")
-
-
 def _word(path: Path) -> str:
-    import shlex
-
     return shlex.quote(str(path))

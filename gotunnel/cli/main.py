@@ -115,12 +115,12 @@ def expose(
 @click.argument("server", metavar="HOST:PORT")
 @click.argument("more", nargs=-1, metavar="")
 @click.option("--name", required=True, help="The name of this client, which the server knows.")
-@click.option("--pin", metavar="sha256:…", help="Accept only a server with this public key.")
+@click.option("--pin", metavar="sha256:...", help="Accept only a server with this public key.")
 @click.option("--ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM).")
 @click.option("--cert", metavar="FILE", help="This client's own certificate (PEM), for a server with client_ca.")
 @click.option("--key", metavar="FILE", help="The private key of --cert.")
 @click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
-@click.option("--ports", metavar="PORT,…", help="Publish these ports of this machine, under the same numbers.")
+@click.option("--ports", metavar="PORT,...", help="Publish these ports of this machine, under the same numbers.")
 @click.option("--local", multiple=True, metavar="PORT|HOST:PORT|unix:PATH", help="Publish this; --remote says where.")
 @click.option("--remote", multiple=True, metavar="[HOST:]PORT", help="Where the server listens for that --local.")
 @click.option("-o", "--output", metavar="FILE", default="config.yaml", show_default=True, help="What to write.")
@@ -149,7 +149,8 @@ def join(
     user of this machine could read it. A one-time token is exchanged for a lasting one. What is left behind is a
     configuration and a token file.
     """
-    from gotunnel.cli.join import Wish, join_server
+    from gotunnel.cli.clientconfig import Wish
+    from gotunnel.cli.join import join_server
 
     if more:
         _refuse_token(None, None, more)

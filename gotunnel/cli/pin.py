@@ -56,7 +56,7 @@ def _address(text: str) -> HostPort:
 
 
 def _configured(config: str, state: str | None) -> x509.Certificate:
-    tls = load_server(config).tls
+    tls = load_server(config, clients_elsewhere=True).tls
     if tls.mode == "off":
         raise TlsFilesError(f"{config}: server.tls.mode is off: this server shows no key")
     return server_pair(tls, state_folder(state)).leaf

@@ -53,11 +53,14 @@ def forgotten(name: str) -> Change:
     return change
 
 
-def rotated(name: str, key: bytes | None, join: JoinConfig | None) -> Change:
-    """Give a client a second key, or a join token on the way to one; the first stays valid. Raises ClientRefused."""
+def rotated(
+    name: str, key: bytes | None, join: JoinConfig | None, now: float, expires: float | None = None
+) -> Change:
+    """Give a client a second key, or a join token on the way to one; the first stays valid. `expires` (like `now` in
+    Unix seconds), if given, is until when the client may come. Raises ClientRefused."""
 
     def rotate(client: FileIdentity) -> FileIdentity:
-        _check_not_revoked(client)
+        client = _living(client, now, expires)
         if len(client.keys) > 1:
             cure = f"`gotunnel client rotate {name} --drop-old` ends the first, --at-once both"
             raise ClientRefused(f"the client {name} has two tokens already: {cure}")
@@ -70,11 +73,13 @@ def rotated(name: str, key: bytes | None, join: JoinConfig | None) -> Change:
     return _changed(name, rotate)
 
 
-def at_once(name: str, key: bytes | None, join: JoinConfig | None) -> Change:
-    """Give a client another key or join token; what it had opens nothing more. Raises ClientRefused."""
+def at_once(
+    name: str, key: bytes | None, join: JoinConfig | None, now: float, expires: float | None = None
+) -> Change:
+    """The same, but what the client had opens nothing more."""
 
     def replace(client: FileIdentity) -> FileIdentity:
-        _check_not_revoked(client)
+        client = _living(client, now, expires)
         return _with(client, keys=() if key is None else (key,), join=join)
 
     return _changed(name, replace)
@@ -131,9 +136,17 @@ def used(name: str, proved: bytes) -> Change:
     return _changed(name, use)
 
 
-def _check_not_revoked(client: FileIdentity) -> None:
+def _living(client: FileIdentity, now: float, expires: float | None) -> FileIdentity:
+    """Return a client that a new token would let in, until `expires` if that is given."""
+    name = client.name
     if not client.keys and client.join is None:
-        raise ClientRefused(f"the client {client.name} is revoked: `gotunnel client add {client.name}` makes it anew")
+        raise ClientRefused(f"the client {name} is revoked: `gotunnel client add {name}` makes it anew")
+    if expires is not None:
+        return _with(client, expires=expires)
+    if client.expires is not None and now >= client.expires:
+        cure = f"`gotunnel client rotate {name} --lasting --ttl 7d` lets it come again for so long"
+        raise ClientRefused(f"the time of the client {name} is over: {cure}")
+    return client
 
 
 def _is_next(client: FileIdentity, key: bytes) -> bool:

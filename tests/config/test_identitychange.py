@@ -78,19 +78,30 @@ class ChangeTests(SynchronousTestCase):
 
     def test_rotate(self) -> None:
         """A second key beside the first; no third one, and none for who is revoked."""
-        self.becomes(rotated("edge", NEW, None), client(OLD), OLD, NEW)
-        self.becomes(rotated("edge", NEW, None), client(join=join()), NEW)
-        self.becomes(rotated("edge", None, join()), client(OLD), OLD, join=join())
-        self.becomes(rotated("edge", None, join()), client(join=join(NEXT, 5.0)), join=join())
-        self.refused(rotated("edge", NEW, None), None, client(), client(OLD, NEW))
-        self.refused(rotated("edge", None, join()), None, client(), client(OLD, NEW))
+        self.becomes(rotated("edge", NEW, None, 5.0), client(OLD), OLD, NEW)
+        self.becomes(rotated("edge", NEW, None, 5.0), client(join=join()), NEW)
+        self.becomes(rotated("edge", None, join(), 5.0), client(OLD), OLD, join=join())
+        self.becomes(rotated("edge", None, join(), 5.0), client(join=join(NEXT, 5.0)), join=join())
+        self.refused(rotated("edge", NEW, None, 5.0), None, client(), client(OLD, NEW))
+        self.refused(rotated("edge", None, join(), 5.0), None, client(), client(OLD, NEW))
 
     def test_rotate_at_once(self) -> None:
         """Only the new one is left."""
         for before in (client(OLD), client(OLD, NEXT), client(OLD, join=join(NEXT))):
-            self.becomes(at_once("edge", NEW, None), before, NEW)
-            self.becomes(at_once("edge", None, join()), before, join=join())
-        self.refused(at_once("edge", NEW, None), None, client())
+            self.becomes(at_once("edge", NEW, None, 5.0), before, NEW)
+            self.becomes(at_once("edge", None, join(), 5.0), before, join=join())
+        self.refused(at_once("edge", NEW, None, 5.0), None, client())
+
+    def test_rotate_and_time(self) -> None:
+        """A client whose time is over gets no token that would open nothing; a longer time comes with a new one."""
+        for change in (rotated, at_once):
+            old = () if change is at_once else (OLD,)
+            self.refused(change("edge", NEW, None, 9.0), client(OLD, expires=9.0))
+            self.refused(change("edge", None, join(), 9.0), client(OLD, expires=9.0))
+            after = self.after(change("edge", NEW, None, 9.0, 20.0), client(OLD, expires=9.0))
+            self.assertEqual(after, client(*old, NEW, expires=20.0))
+            after = self.after(change("edge", NEW, None, 8.0), client(OLD, expires=9.0))
+            self.assertEqual(after, client(*old, NEW, expires=9.0))
 
     def test_drop(self) -> None:
         """The older of two; the only one is not dropped by this."""

@@ -302,7 +302,7 @@ class RotationTests(SynchronousTestCase):
     def test_first_use_ends_the_old(self) -> None:
         """The old one is valid until the new one is used, and not longer."""
         it = World(FileIdentity.model_validate({"name": "edge", "keys": (key(OLD),)}))
-        it.edit(rotated("edge", derive_key(ONCE, "edge"), None))
+        it.edit(rotated("edge", derive_key(ONCE, "edge"), None, NOW))
         transport, _ = it.come(OLD)
         self.assertEqual(it.opens(OLD, ONCE), [True, True])
         transport.lose()

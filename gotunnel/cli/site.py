@@ -1,0 +1,69 @@
+"""A server as its files describe it, for commands that change its clients: configuration, state folder, clients file.
+Talks to no server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gotunnel.config.identitychange import Change, ClientRefused
+from gotunnel.config.identityedit import edit_clients
+from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity, load_clients
+from gotunnel.config.load import load_server
+from gotunnel.config.model import ServerConfig
+from gotunnel.errors import ConfigError, Problem
+from gotunnel.net.certificates import spki_pin
+from gotunnel.net.owncert import OWN_FILE
+from gotunnel.server.identity import server_pair
+from gotunnel.tap.role import state_folder, state_path
+
+__all__ = ["PROGRAM", "Site"]
+
+PROGRAM = "gotunnel client"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Made by `at`; nothing is opened or written until a method says so."""
+
+    config: ServerConfig
+    state: Path
+    file: Path
+    _chosen: str | None
+
+    @classmethod
+    def at(cls, config_file: str, state: str | None) -> Site:
+        """Read the configuration; `state` is --state. Raises ConfigError."""
+        config = load_server(config_file, clients_elsewhere=True)
+        folder = state_path(state)
+        return cls(config, folder, config.clients_file or folder / CLIENTS_FILE, state)
+
+    @property
+    def plain(self) -> bool:
+        """Whether clients come without TLS."""
+        return self.config.tls.mode == "off"
+
+    def clients(self) -> tuple[FileIdentity, ...]:
+        """Return what the clients file holds. Raises ConfigError."""
+        return load_clients(self.file) if self.file.exists() else ()
+
+    def edit(self, name: str, change: Change) -> None:
+        """Change the clients file. Raises ConfigError for a client that the configuration holds or a file that cannot
+        be changed, ClientRefused for what does not fit the client, OSError for a state folder that cannot be made."""
+        if any(client.name == name for client in self.config.clients):
+            what = f"the client {name} stands in the configuration"
+            raise ConfigError([Problem(PROGRAM, None, "server.clients", what, "change it there")])
+        if self.config.clients_file is None:
+            state_folder(self._chosen)
+        try:
+            edit_clients(self.file, change)
+        except ClientRefused as refused:
+            raise ClientRefused(f"{self.file}: {refused}") from None
+
+    def pin(self) -> str | None:
+        """Return the pin of the key that the server shows. None if it has none yet: the server is to make it, as its
+        owner. Raises TlsFilesError."""
+        tls = self.config.tls
+        if self.plain or (tls.cert is None and not (self.state / OWN_FILE).exists()):
+            return None
+        return spki_pin(server_pair(tls, self.state).leaf)

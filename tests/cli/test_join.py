@@ -1,0 +1,209 @@
+"""`gotunnel join` without a server: where the token comes from, what is refused before anything is sent, what is
+written."""
+
+from __future__ import annotations
+
+import io
+import socket
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.cli import tokeninput
+from gotunnel.cli.clientconfig import Wish, client_section, config_of, config_text
+from gotunnel.cli.main import main
+from gotunnel.cli.tokeninput import given_token
+from gotunnel.config.load import load_client
+from gotunnel.config.model import ClientConfig
+from gotunnel.errors import ConfigError
+from tests.processes import ProcessTestCase
+
+TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
+OTHER = "6f1d0c9b8a7e5f4d3c2b1a09f8e7d6c5b4a39281706f5e4d6f1d0c9b8a7e5f4d"
+PIN = "sha256:0/R9ZHgwLFtLBUyTujIxzJ/7n1+4E4H7LB6FtJpxnHE="
+
+
+class _Terminal(io.StringIO):
+    """Standard input where somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class TokenTests(SynchronousTestCase):
+    """Where it comes from."""
+
+    def given(self, piped: str | None, named: str | None = None) -> str:
+        """Take a token; `piped` None means a terminal."""
+        env = {} if named is None else {"GOTUNNEL_TOKEN": named}
+        return given_token("gotunnel join", env, _Terminal() if piped is None else io.StringIO(piped))
+
+    def refused(self, piped: str | None, named: str | None = None) -> str:
+        """None is taken; return what is said, which quotes none."""
+        said = str(self.assertRaises(ConfigError, self.given, piped, named))
+        for secret in (TOKEN, OTHER):
+            self.assertNotIn(secret, said)
+        return said
+
+    def test_piped(self) -> None:
+        """All of standard input, white space around it aside; without it the environment."""
+        self.assertEqual(self.given(TOKEN), TOKEN)
+        self.assertEqual(self.given(f" {TOKEN}\r\n"), TOKEN)
+        self.assertEqual(self.given("\n", TOKEN), TOKEN)
+        self.assertEqual(self.given(TOKEN, f"{TOKEN}\n"), TOKEN)
+
+    def test_asked(self) -> None:
+        """At a terminal the environment counts, else it asks, without showing what is typed."""
+        asked: list[dict[str, object]] = []
+        self.patch(tokeninput.click, "prompt", lambda *_, **how: asked.append(how) or f"{OTHER} ")
+        self.assertEqual(self.given(None, TOKEN), TOKEN)
+        self.assertEqual((self.given(None), asked), (OTHER, [{"hide_input": True, "err": True}]))
+
+    def test_none(self) -> None:
+        """It says how to give one."""
+        self.assertIn("GOTUNNEL_TOKEN", self.refused(""))
+
+    def test_two(self) -> None:
+        """Two that differ are not guessed about."""
+        self.assertIn("two different tokens", self.refused(TOKEN, OTHER))
+
+    def test_too_much(self) -> None:
+        """A file that is none of a token's is not read to its end."""
+        self.assertIn("too long", self.refused(TOKEN * 100))
+
+    def test_no_text(self) -> None:
+        """Nor decoded."""
+        stream = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
+        self.assertIn("not text", str(self.assertRaises(ConfigError, given_token, "x", {}, stream)))
+
+
+class ConfigTests(ProcessTestCase):
+    """From the command line to the file."""
+
+    def written(self, wish: Wish) -> ClientConfig:
+        """Return the configuration as the file will be read, which is what was meant."""
+        section = client_section(wish)
+        meant = config_of(section, TOKEN)
+        (self.folder / "config.token").write_text(TOKEN)
+        (self.folder / "config.token").chmod(0o600)
+        (self.folder / "config.yaml").write_text(config_text(section, "config.token"))
+        read = load_client(self.folder / "config.yaml", {})
+        self.assertEqual(read.model_copy(update={"token_file": None}), meant)
+        self.assertNotIn(TOKEN, (self.folder / "config.yaml").read_text())
+        return read
+
+    def test_short(self) -> None:
+        """Ports keep their numbers."""
+        read = self.written(Wish("h", "edge", ports="6443, 10250"))
+        self.assertEqual([(str(m.local), m.remote_port) for m in read.mappings],
+                         [("127.0.0.1:6443", 6443), ("127.0.0.1:10250", 10250)])  # fmt: skip
+        self.assertEqual((str(read.server_addr), read.tls.mode, read.tls.pin), ("h:17000", "required", ()))
+
+    def test_full(self) -> None:
+        """Everything that can be said, with names and paths that YAML could take for something else."""
+        ca = self.folder / "a ${b}: #c.pem"
+        ca.write_text("x")
+        local, remote = ("unix:/run/web", "192.0.2.3:80", "8000"), ("0", "127.0.0.1:8080", "18000")
+        wish = Wish("[2001:db8::7]:443", "0x10", PIN, str(ca), ports="22", local=local, remote=remote)
+        read = self.written(wish)
+        self.assertEqual((read.name, str(read.server_addr), read.tls.pin), ("0x10", "[2001:db8::7]:443", (PIN,)))
+        self.assertEqual(read.tls.ca, ca)
+        self.assertEqual([str(m.local) for m in read.mappings],
+                         ["127.0.0.1:22", "unix:/run/web", "192.0.2.3:80", "127.0.0.1:8000"])  # fmt: skip
+        self.assertEqual([(m.bind, m.remote_port) for m in read.mappings],
+                         [(None, 22), (None, 0), ("127.0.0.1", 8080), (None, 18000)])  # fmt: skip
+
+    def test_names(self) -> None:
+        """Every name that a client may have is read as that name."""
+        for name in ("no", "1", "1e3", "0o7", "~", ".", "..", "-", "null", "2026-11-23", "<<", "A" * 64):
+            if name not in ("~", "<<"):
+                self.assertEqual(self.written(Wish("h", name, ports="1")).name, name)
+
+    def test_plain(self) -> None:
+        """No TLS is said in the file, too."""
+        self.assertEqual(self.written(Wish("h", "edge", plain=True, ports="1")).tls.mode, "off")
+
+    def test_nothing_to_publish(self) -> None:
+        """Then the file has an example, which is whole once the # are gone."""
+        section = client_section(Wish("h", "edge"))
+        config_of(section, TOKEN)
+        text = config_text(section, "config.token")
+        (self.folder / "config.token").write_text(TOKEN)
+        (self.folder / "config.token").chmod(0o600)
+        path = self.folder / "config.yaml"
+        path.write_text(text)
+        self.assertIn("nothing to publish", str(self.assertRaises(ConfigError, load_client, path, {})))
+        lines = text.splitlines()
+        at = next(index for index, line in enumerate(lines) if line.strip().startswith("# mappings"))
+        path.write_text("\n".join([*lines[:at], *(line.replace("# ", "", 1) for line in lines[at:])]))
+        self.assertEqual([m.name for m in load_client(path, {}).mappings], ["web"])
+
+
+class RefusalTests(ProcessTestCase):
+    """What ends with 2 and leaves nothing."""
+
+    def join(self, *words: str, token: str = TOKEN, **env: str) -> Result:
+        """Run it with the token on standard input, writing into the test's folder."""
+        more = [] if "-o" in words else ["-o", str(self.folder / "config.yaml")]
+        return CliRunner().invoke(
+            main, ["join", *words, *more], input=token, env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel"
+        )
+
+    def refused(self, *words: str, says: str, token: str = TOKEN) -> None:
+        """It is, with 2, and with no word of the token."""
+        result = self.join(*words, token=token)
+        self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)
+        self.assertIn(says, result.stderr)
+        self.assertNotIn(TOKEN, result.output)
+        self.assertNotIn("Traceback", result.output)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_token_on_command_line(self) -> None:
+        """In whatever place; the reason is given and the token is not repeated."""
+        for words in (["h:1", TOKEN], ["h:1", "--token", TOKEN], ["h:1", f"--token={TOKEN}"]):
+            self.refused(*words, "--name", "edge", says="list of processes")
+        self.refused(TOKEN, "--name", "edge", says="looks like a token")
+
+    def test_words(self) -> None:
+        """Each in the words of the command line."""
+        for words, says in (
+            (["h:x", "--name", "edge"], "HOST:PORT"),
+            (["h", "--name", "two words"], "--name"),
+            (["h"], "--name"),
+            (["h", "--name", "e", "--ports", "22-23"], "--ports"),
+            (["h", "--name", "e", "--ports", "0"], "--ports"),
+            (["h", "--name", "e", "--ports", "22,22"], "--ports"),
+            (["h", "--name", "e", "--local", "8000"], "--remote"),
+            (["h", "--name", "e", "--local", "x:y", "--remote", "1"], "--local"),
+            (["h", "--name", "e", "--local", "1", "--remote", "x"], "--remote"),
+            (["h", "--name", "e", "--pin", "sha256:x"], "--pin"),
+            (["h", "--name", "e", "--ca", "/nonexistent.pem"], "--ca"),
+            (["h", "--name", "e", "--cert", "/nonexistent.pem"], "--cert"),
+            (["h", "--name", "e", "--plain", "--pin", PIN], "--plain"),
+            (["h", "--name", "e", "-o", "/nonexistent/config.yaml"], "/nonexistent"),
+        ):
+            self.refused(*words, says=says)
+
+    def test_bad_authority(self) -> None:
+        """A file that holds no certificate is a mistake of the command line, too."""
+        result = self.join("127.0.0.1:1", "--name", "e", "--ca", str(Path(__file__)))
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        self.assertIn("test_join.py", result.stderr)
+
+    def test_weak_token(self) -> None:
+        """A token that can be guessed is not even tried."""
+        for token in ("changeme", "", "0123456789abcdef"):
+            self.refused("127.0.0.1:1", "--name", "edge", says="token", token=token)
+
+    def test_existing(self) -> None:
+        """A configuration that is there is not replaced, and nobody is connected to."""
+        path = self.folder / "config.yaml"
+        path.write_text("precious")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            result = self.join(f"127.0.0.1:{server.getsockname()[1]}", "--name", "edge")
+            self.assertRaises(BlockingIOError, server.accept)
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("--force", result.stderr)
+        self.assertEqual(path.read_text(), "precious")
