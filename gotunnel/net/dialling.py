@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -130,8 +130,8 @@ class DiallingEnd:
             leg.close()
             return
         self._began(leg, stream)
-        if not isinstance(dial, Deferred):
-            self._join(dial, leg, stream, route)
+        if type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
+            self._join(cast(ILocal, dial), leg, stream, route)
             return
         stream.dial = dial
         dial.addCallbacks(

@@ -83,17 +83,18 @@ def leg_server_mac(ks: bytes, sid: bytes, seq: int, purpose: str, cb: bytes) -> 
 def open_mac(
     ks: bytes, sid: bytes, seq: int, purpose: str, n: int, kind: str, name: str, conn: str, src: str
 ) -> bytes:
-    """Return the MAC of the n-th OPEN on a plain leg; `kind` is "mapping" or "dial" and `name` its value."""
+    """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
+    value."""
     named, by, at = name.encode("utf-8"), conn.encode("utf-8"), src.encode("utf-8")
-    return hmac.digest(
-        ks,
-        b"%b%b%b%b%b%b%b%b%b"
-        % (
-            _open_head(sid, seq, purpose), _u64(n), _open_kind(kind),
-            len(named).to_bytes(4, "big"), named, len(by).to_bytes(4, "big"), by, len(at).to_bytes(4, "big"), at,
-        ),
-        "sha256",
+    message = b"%b%b%b%b%b%b%b%b%b" % (
+        _open_head(sid, seq, purpose), _u64(n), _open_kind(kind),
+        len(named).to_bytes(4, "big"), named, len(by).to_bytes(4, "big"), by, len(at).to_bytes(4, "big"), at,
     )  # fmt: skip
+    begun, ended = _hashes(ks)
+    inner, outer = begun.copy(), ended.copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 # Computed for each visitor of a plain leg: what stays the same from one to the next is kept.
@@ -103,6 +104,17 @@ def open_mac(
 def _open_head(sid: bytes, seq: int, purpose: str) -> bytes:
     parts = (b"open", sid, _u64(seq), purpose.encode("ascii"))
     return b"".join(_l(part) for part in parts) + (8).to_bytes(4, "big")
+
+
+@lru_cache(maxsize=1024)
+def _hashes(ks: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """Return the two hashes that HMAC-SHA256 is made of (RFC 2104), each with the key in it. OpenSSL's own HMAC, which
+    every other MAC here comes from, looks up its algorithm each time, and takes five times as long for it."""
+    padded = ks.ljust(64, b"\0")
+    return (
+        hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)),
+        hashlib.sha256(bytes(byte ^ 0x5C for byte in padded)),
+    )
 
 
 @lru_cache(maxsize=8)
