@@ -38,6 +38,10 @@ __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remote: 6443}]"
 
 
+DIAL_TIMEOUT = seconds(0.1, 14, why="after 15 the server gives the visitor up, whatever the client waits for")
+"""The other end of a leg waits for `dial_timeout` + 5 s, and knows only the default of 10 (protocol, section 5)."""
+
+
 class TlsClientConfig(Section):
     """TLS to the server. A client never falls back to a connection without it."""
 
@@ -106,8 +110,9 @@ class ClientConfig(Section):
         default=(), validate_default=True, description="what to publish, and where"
     )
     tls: TlsClientConfig = Field(default=TlsClientConfig(), description="TLS to the server")
-    dial_timeout: Annotated[float, seconds(0.1, 300)] = Field(
-        default=10.0, description="time a service has to accept a connection"
+    dial_timeout: Annotated[float, DIAL_TIMEOUT] = Field(
+        default=10.0,
+        description="time a service has to accept a connection; a server gives its visitor up after 15 s",
     )
     drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
         default=10.0, description="time visitors have to finish when the client stops"

@@ -158,9 +158,9 @@ def count(low: int, high: int) -> Kind:
     return Kind(f"{low} to {high}", read, int, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def seconds(low: float, high: float) -> Kind:
-    """Return the kind of a duration in seconds from `low` to `high`."""
-    cure = f"write seconds from {low:g} to {high:g}"
+def seconds(low: float, high: float, why: str = "") -> Kind:
+    """Return the kind of a duration in seconds from `low` to `high`; `why` is told to who goes beyond."""
+    cure = f"write seconds from {low:g} to {high:g}" + (f"; {why}" if why else "")
 
     def read(value: Any) -> float:
         found = float(_number(value, "a number of seconds", cure))

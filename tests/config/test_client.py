@@ -80,6 +80,13 @@ class ClientTests(ClientTestCase):
                 [f"client.tls.{key}"],
             )
 
+    def test_dial_timeout(self) -> None:
+        """What the server would not wait for is refused, and says so."""
+        self.assertEqual(self.client("local_ports: 22\n  dial_timeout: 14").dial_timeout, 14)
+        (problem,) = self.problems(f"{CLIENT}  local_ports: 22\n  dial_timeout: 15\n")
+        self.assertIn("client.dial_timeout: 15 is not between 0.1 and 14 seconds", str(problem))
+        self.assertIn("after 15 the server gives the visitor up", str(problem))
+
     def test_heartbeat_interval(self) -> None:
         """The original's key is understood."""
         self.assertEqual(self.client("local_ports: 22\n  heartbeat_interval: 15").heartbeat_interval, 15)
