@@ -16,8 +16,9 @@ from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.interfaces import ILocal
-from gotunnel.net.sockets import is_gone, linger_off, linger_reset, set_keepalive, set_nodelay
-from gotunnel.net.transports import close_as_lingering
+from gotunnel.net.pathwatch import LastBytes
+from gotunnel.net.sockets import held_by_kernel, is_gone, linger_off, linger_reset, set_keepalive, set_nodelay
+from gotunnel.net.transports import close_as_lingering, unsent_bytes
 
 __all__ = ["Local", "LocalSink"]
 
@@ -68,6 +69,7 @@ class Local(Protocol):
         self._write_ended = False
         self._half_closing = False
         self._finishing = False
+        self._last = LastBytes()
         self._reading = False
         self._closed_in_order = False
 
@@ -171,9 +173,16 @@ class Local(Protocol):
             self.transport.abortConnection()
 
     def check(self, now: float) -> None:
-        """Notice a reset that one who does not read is not told of (called by the path watch)."""
-        if not self.gone and not self._reading and is_gone(self.transport.fileno(), eof_means_gone=False):
+        """Notice a reset that one who does not read is not told of, and one who never takes his last bytes (called by
+        the path watch)."""
+        if self.gone or self._closed_in_order:
+            return
+        if not self._reading and is_gone(self.transport.fileno(), eof_means_gone=False):
             self.transport.abortConnection()
+        elif self._finishing:
+            left = unsent_bytes(self.transport) + held_by_kernel(self.transport.getHandle())
+            if self._last.refused(left, now):
+                self.transport.abortConnection()
 
     def _close_in_order(self) -> None:
         # Everything is in the kernel and FIN behind it: from here on a death of this process loses nothing.

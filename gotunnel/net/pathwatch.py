@@ -1,5 +1,5 @@
 """Looks, every two seconds, at connections for what the kernel tells nobody who does not ask: a reset while reading is
-paused, and data that nobody acknowledges. It closes nothing itself."""
+paused, data that nobody acknowledges, and last bytes that nobody takes. It closes nothing itself."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gotunnel.net.sockets import PathState
 
-__all__ = ["PathWatch", "Stall", "Watched"]
+__all__ = ["LastBytes", "PathWatch", "Stall", "Watched"]
 
 INTERVAL = 2.0
 """Seconds between two looks; a lost leg must be noticed within 5 s (protocol, section 5)."""
 UNACKNOWLEDGED_LIMIT = 30.0
 """Seconds after which unacknowledged data resets the leg (protocol, section 5)."""
+LAST_BYTES_LIMIT = 120.0
+"""Seconds that a visitor or a target, once both directions have ended, may take none of the bytes that are left for it.
+About as long as Linux lets a closed socket wait for a closed window (tcp_orphan_retries)."""
 SLICE = 256
 """Connections looked at in one turn of the reactor, so that thousands of them do not hold up the rest."""
 
@@ -44,6 +47,23 @@ class Stall:
         elif self._since is None or path.last_ack_ms < (now - self._since) * 1000:
             self._since = now
         return self._since is not None and now - self._since >= UNACKNOWLEDGED_LIMIT
+
+
+class LastBytes:
+    """Decides whether somebody for whom only bytes and the end are left has taken none of them for too long: both
+    directions are over, and one who never reads would hold a descriptor, and a target its leg, for ever."""
+
+    __slots__ = ("_left", "_since")
+
+    def __init__(self) -> None:
+        self._left = -1
+        self._since = 0.0
+
+    def refused(self, left: int, now: float) -> bool:
+        """Take one look at how many are left; True when these were as many for LAST_BYTES_LIMIT seconds."""
+        if left != self._left:
+            self._left, self._since = left, now
+        return now - self._since >= LAST_BYTES_LIMIT
 
 
 class PathWatch:

@@ -3,6 +3,7 @@ Options that a platform lacks are left out; nothing here reads or writes bytes."
 
 from __future__ import annotations
 
+import array
 import select
 import socket
 import struct
@@ -11,11 +12,17 @@ from dataclasses import dataclass
 from socket import SocketType
 from typing import Any
 
+_LINUX = sys.platform.startswith("linux")
+if _LINUX:
+    import fcntl
+    import termios
+
 __all__ = [
     "LINGER_OFF",
     "LINGER_RESET",
     "PathState",
     "accept",
+    "held_by_kernel",
     "is_gone",
     "linger_off",
     "linger_reset",
@@ -86,6 +93,15 @@ def is_gone(fd: int, *, eof_means_gone: bool) -> bool:
     return any(events & wanted for _, events in poller.poll(0))
 
 
+def held_by_kernel(sock: socket.socket) -> int:
+    """Count the bytes that were sent on a socket and that the other side has not taken (SIOCOUTQ of tcp(7), which has
+    TIOCOUTQ's number); 0 on a platform that does not say."""
+    count = array.array("i", [0])
+    if _LINUX:
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
+    return count[0]
+
+
 @dataclass(frozen=True, slots=True)
 class PathState:
     """What the kernel knows of a path: segments sent and not acknowledged, milliseconds since the last
@@ -102,7 +118,7 @@ def path_state(sock: SocketType) -> PathState | None:
     Offsets are those of `struct tcp_info` in linux/tcp.h: tcpi_unacked at 24, tcpi_last_ack_recv at 56, and
     tcpi_snd_wnd (since 5.4) at 228. A kernel that does not tell the window counts as one whose window is open.
     """
-    if not sys.platform.startswith("linux") or sock.family == socket.AF_UNIX:
+    if not _LINUX or sock.family == socket.AF_UNIX:
         return None
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     if len(info) < 60:

@@ -15,7 +15,7 @@ if LINUX:
     from gotunnel.net.fast.local import FastLocal
     from gotunnel.net.fast.poller import Pump
     from gotunnel.net.fast.tools import Tools
-    from gotunnel.net.pathwatch import PathWatch
+    from gotunnel.net.pathwatch import INTERVAL, LAST_BYTES_LIMIT, PathWatch
 
 
 class Reader:
@@ -44,8 +44,8 @@ class Reader:
 
 
 @skipUnless(LINUX, "the fast relay needs Linux")
-class HangUpTests(SynchronousTestCase):
-    """The kernel tells a hang-up as soon as both directions have ended, whatever is still to be read."""
+class _LocalTestCase(SynchronousTestCase):
+    """A connection that its reader does not read yet."""
 
     def setUp(self) -> None:
         self.pump = Pump()
@@ -64,6 +64,13 @@ class HangUpTests(SynchronousTestCase):
         self.addCleanup(self.far.close)
         self.local.read_more(True)
         self.local.read_more(False)
+
+
+class HangUpTests(_LocalTestCase):
+    """The kernel tells a hang-up as soon as both directions have ended, whatever is still to be read."""
+
+    def setUp(self) -> None:
+        super().setUp()
         self.local.half_close()
         self.far.sendall(b"twelve bytes")
         self.far.shutdown(socket.SHUT_WR)
@@ -111,3 +118,35 @@ class HangUpTests(SynchronousTestCase):
         for _ in range(5):
             self.pump.run(0, -1)
         self.assertEqual(self.leg.events, ["ended"])
+
+
+class LastBytesTests(_LocalTestCase):
+    """Both directions have ended, and the kernel does not take all that is left."""
+
+    def test_refused(self) -> None:
+        """One who takes none of it is given up after two minutes; one who takes a little now and then is not."""
+        self.local.read_ended = True
+        self.local.send(bytes(48 << 20))
+        self.local.finish()
+        self.clock.pump([INTERVAL] * round(LAST_BYTES_LIMIT / INTERVAL))
+        taken = 0
+        for _ in range(3):
+            while taken < 4 << 20:
+                taken += len(self.far.recv(1 << 20))
+                self.pump.run(0, -1)
+            taken = 0
+            self.clock.pump([INTERVAL] * round(LAST_BYTES_LIMIT / INTERVAL))
+            self.assertEqual(self.leg.events, [])
+        self.clock.advance(INTERVAL)
+        self.clock.advance(INTERVAL)
+        self.assertEqual((self.leg.events, self.local.gone), (["lost"], True))
+
+    def test_taken(self) -> None:
+        """And one who takes them all ends in order."""
+        self.local.read_ended = True
+        self.local.send(bytes(8 << 20))
+        self.local.finish()
+        while not self.local.gone:
+            self.far.recv(1 << 20)
+            self.pump.run(0, -1)
+        self.assertEqual(self.leg.events, ["closed"])

@@ -19,6 +19,8 @@ from twisted.trial.unittest import TestCase
 from gotunnel.net import pathwatch
 from gotunnel.net.local import Local
 from gotunnel.net.relay import PortableRelay
+from gotunnel.net.sockets import held_by_kernel
+from gotunnel.net.transports import unsent_bytes
 from tests.processes import DEADLINE, ProcessTestCase
 from tests.relay_link import abort, read_all, until, was_reset
 
@@ -150,6 +152,32 @@ class LocalTests(TestCase):
             await until(lambda local=local: local.gone, "it is closed")
             self.assertEqual(sink.told[-1], "local_closed")
             self.assertEqual(far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
+
+    async def test_last_bytes(self) -> None:
+        """One who takes none of his last bytes is given up after two minutes; one who takes some is not."""
+        local, far = await self.visit()
+        self.addCleanup(far.close)
+        sink = Sink()
+        local.attach(sink)
+        local.resume()
+        far.shutdown(socket.SHUT_WR)
+        await until(lambda: "local_eof" in sink.told, "his end is there")
+        local.write(bytes(32 << 20))
+        local.finish()
+        limit = pathwatch.LAST_BYTES_LIMIT
+        for _ in range(3):
+            left = unsent_bytes(local.transport)
+            while unsent_bytes(local.transport) == left:
+                await deferToThread(far.recv, 1 << 20)
+            await until(lambda: held_by_kernel(local.transport.getHandle()), "the kernel is full again")
+            await deferLater(reactor, 0.05)
+            local.check(reactor.seconds())
+            local.check(reactor.seconds() + limit / 2)
+            self.assertFalse(local.gone)
+        local.check(reactor.seconds())
+        local.check(reactor.seconds() + limit + 1)
+        await until(lambda: local.gone, "he is given up")
+        self.assertEqual(sink.told[-1], "local_lost")
 
     async def test_reset_while_finishing(self) -> None:
         """One who resets while he is given his last bytes is lost, and not closed."""

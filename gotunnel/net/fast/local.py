@@ -15,7 +15,8 @@ from gotunnel.interfaces import ILocal
 from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT, RESET
 from gotunnel.net.fast.tools import Tools
-from gotunnel.net.sockets import LINGER_OFF, is_gone
+from gotunnel.net.pathwatch import LastBytes
+from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone
 
 __all__ = ["FastLocal", "LocalLeg"]
 
@@ -40,8 +41,8 @@ class FastLocal:
     """One connection. The socket lingers with reset until its orderly close (see net.local)."""
 
     __slots__ = (
-        "_half_closing", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools", "address", "fd",
-        "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended", "reading", "sock",
+        "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools", "address",
+        "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended", "reading", "sock",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,7 @@ class FastLocal:
         self._out = bytearray()
         self._half_closing = False
         self._looked_at = False  # by the path watch
+        self._last: LastBytes | None = None
         self._shut = False
 
     @property
@@ -127,7 +129,10 @@ class FastLocal:
     def finish(self) -> None:
         """Close in order behind what waits; then `local_closed`."""
         self.finishing = self._half_closing = True
-        if not self._out and (self.pipe is None or not self.pipe.held):
+        if self.blocked:
+            self._last = LastBytes()
+            self._look_at()
+        else:
             self._shut_down()
 
     def abort(self) -> None:
@@ -145,10 +150,16 @@ class FastLocal:
                 self._look_at()
 
     def check(self, now: float) -> None:
-        """Look for a reset that a poller on another reactor does not tell."""
-        if self.gone or (self.reading and self._mask) or not is_gone(self.fd, eof_means_gone=False):
+        """Look for a reset that a poller on another reactor does not tell, and for last bytes that nobody takes."""
+        if self.gone:
             return
-        self.lost()
+        gone = (not self.reading or not self._mask) and is_gone(self.fd, eof_means_gone=False)
+        if gone or (self._last is not None and self._last.refused(self._left, now)):
+            self.lost()
+
+    @property
+    def _left(self) -> int:
+        return len(self._out) + (0 if self.pipe is None else self.pipe.held) + held_by_kernel(self.sock)
 
     # Called by the poller.
 
