@@ -19,6 +19,7 @@ class IRelay(Interface):
 
     name = Attribute("the word that chooses it in a configuration")
     own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
+    locals = Attribute("how many visitors and targets are connected, those included that only take their last bytes")
 
     def listen(host: str, port: int, on_visitor: Any, backlog: int = 1024) -> Any:
         """Listen for visitors on `host` and `port` (0: any free one), as soon as this returns.

@@ -259,6 +259,7 @@ class FakeRelay:
     """Opens ports and dials targets in memory."""
 
     name = "fake"
+    locals = 0
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

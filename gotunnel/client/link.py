@@ -3,7 +3,6 @@ does is not its business."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -21,6 +20,7 @@ from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import ControlGreeting, Greeted
+from gotunnel.net.patience import Draining, Patience
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.handshake import ClientHandshake
 
@@ -33,6 +33,10 @@ LAST_WORDS = 3.0
 IN_FLIGHT = 5.0
 """Seconds for the server to agree to open nothing more, and for what it had opened by then to arrive (protocol, section
 4)."""
+SUCCESSOR = 30.0
+"""Seconds, behind the time that a server has said it gives its visitors, within which its successor is expected."""
+SOON = 2.0
+"""Seconds at most between attempts while it is."""
 AUTH_PAUSE = 5.0
 """Seconds at least between attempts when the server does not let us in: somebody must change something first."""
 
@@ -61,9 +65,9 @@ class Link:
         self._backoff = Backoff()
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
-        self._awaited: Callable[[], bool] = bool
-        self._quiet: Deferred[None] | None = None
-        self._stopping = False
+        self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
+        self._patience = Patience(clock)
+        self._draining = Draining(self._patience, self._drain)
 
     def start(self) -> None:
         """Begin to connect, and to watch the targets."""
@@ -73,20 +77,29 @@ class Link:
         self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
 
     @property
+    def draining(self) -> bool:
+        """Whether it is to connect no more."""
+        return self._draining.begun
+
+    @property
     def streams(self) -> int:
         """Visitors that are being served."""
         return sum(session.streams for session in self._sessions)
 
-    async def stop(self, seconds: float) -> None:
-        """Let visitors finish for up to `seconds`, reset those that are left, and disconnect.
+    def drain(self, seconds: float) -> Deferred[int]:
+        """Ask the server to open nothing more, let visitors finish for up to `seconds`, reset those that are left, and
+        disconnect for good.
 
-        Fires when every connection is gone; LAST_WORDS seconds after the cut at the latest, those excepted whose other
-        end does not answer even a close: they are aborted a little later.
+        Fires with how many were reset, when every connection is gone; LAST_WORDS seconds after the cut at the latest,
+        those excepted whose other end does not answer even a close: they are aborted a little later. Called again, it
+        can only shorten the time.
         """
-        self._stopping = True
+        return self._draining.begin(seconds)
+
+    async def _drain(self, seconds: float) -> int:
         self._health.stop()
         await self.forwards.stop()
-        session, deadline = self.session, self._clock.seconds() + seconds
+        session = self.session
         if session is not None:
             session.drain(seconds)
         elif self._running is not None:
@@ -96,19 +109,21 @@ class Link:
                 "{count} visitors are being served; they have {seconds:g} s to finish",
                 count=self.streams, seconds=seconds,
             )  # fmt: skip
-        await self._until(lambda: session is None or session.drained, min(seconds, IN_FLIGHT))
-        await self._until(lambda: not self.streams, max(0.0, deadline - self._clock.seconds()))
-        if self.streams:
-            self.log.warn("{count} visitors were cut: their time was over", count=self.streams)
+        await self._patience.until(lambda: session is None or session.drained, IN_FLIGHT)
+        await self._patience.until(lambda: all(session.finished for session in self._sessions))
+        cut = self.streams
+        if cut:
+            self.log.warn("{count} visitors were cut: their time was over", count=cut)
         for session in tuple(self._sessions):
             session.reset_streams()
         if self.session is not None:
             self.session.close("stopping")
         if self._running is not None:
             await self._running
-        await self._until(lambda: not self._sessions, LAST_WORDS)
+        await Patience(self._clock).until(lambda: not self._sessions, LAST_WORDS)
         for session in tuple(self._sessions):
             session.drop_legs()
+        return cut
 
     async def _run(self) -> None:
         try:
@@ -132,9 +147,9 @@ class Link:
                 server=server, reason=str(refused), hint=_hint(refused.code), seconds=delay,
             )  # fmt: skip
         except GotunnelError as failed:
-            if self._stopping:  # Twisted tells a cancelled look-up of a name as one that failed
+            if self._draining.begun:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
-            delay = self._backoff.failed()
+            delay = self._not_reached()
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
@@ -145,7 +160,7 @@ class Link:
         else:
             reason = await session.ended
             delay = self._lost(session)
-            if self._stopping:
+            if self._draining.begun:
                 raise CancelledError
             self.log.warn(
                 "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s",
@@ -190,9 +205,17 @@ class Link:
         return session
 
     def _lost(self, session: ClientSession) -> float:
+        now = self._clock.seconds()
         self.session = None
-        self._backoff.lost(self._clock.seconds())
+        self._backoff.lost(now)
+        if session.server_stops_in is not None:
+            self._soon_until = now + session.server_stops_in + SUCCESSOR
         return self._backoff.failed(session.retry_after)
+
+    def _not_reached(self) -> float:
+        if self._clock.seconds() < self._soon_until:
+            return self._backoff.soon(SOON)
+        return self._backoff.failed()
 
     def _changed(self) -> None:
         """A stream, a leg or a session has ended."""
@@ -200,16 +223,7 @@ class Link:
             if not session.connected:
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
-        if self._quiet is not None and not self._quiet.called and self._awaited():
-            self._quiet.callback(None)
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        if not condition():
-            self._awaited, self._quiet = condition, Deferred()
-            late = self._clock.callLater(seconds, self._quiet.callback, None)
-            await self._quiet
-            if late.active():
-                late.cancel()
+        self._patience.look()
 
     def _retry(self) -> None:
         if self.session is not None:

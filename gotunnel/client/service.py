@@ -43,6 +43,20 @@ class ClientService(Service):
             self._identity.start()
         self.link.start()
 
+    @property
+    def draining(self) -> bool:
+        """Whether no visitor is served any more but those who were there."""
+        return self.link.draining
+
+    def drain(self, seconds: float) -> Deferred[int]:
+        """Let visitors go: the server opens nothing more and keeps the ports for a successor, who may start at once;
+        visitors have up to `seconds` to finish, then they are reset, and the server is left.
+
+        Fires with how many were reset. The process goes on and serves nobody. Called again, it can only shorten the
+        time.
+        """
+        return self.link.drain(seconds)
+
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut, and the server is left."""
         super().stopService()
@@ -51,7 +65,7 @@ class ClientService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self.link.stop(self._config.drain_timeout)
+        await self.drain(self._config.drain_timeout)
         self._relay.stop()
         self.log.info("client stopped")
 

@@ -67,6 +67,8 @@ class ClientSession:
         self._caps = established.challenge.caps
         self.retry_after: float | None = None
         """Seconds that the server asked us to stay away, in the error that ended the session."""
+        self.server_stops_in: float | None = None
+        """Seconds that the server gave its visitors when it said that it stops."""
         self.connected = True
         self._changed = changed
         self._ids = itertools.count(1)
@@ -140,6 +142,12 @@ class ClientSession:
         return not self.connected or (self._agreed and not self.bringing.busy and self.legs.all_busy)
 
     @property
+    def finished(self) -> bool:
+        """Whether no visitor is left, nor the last bytes of one: a server that has agreed to a drain closes each leg
+        when it has passed them on."""
+        return not self.streams and not (self.connected and self._agreed and self.legs.legs)
+
+    @property
     def gone(self) -> bool:
         """Whether neither the control connection nor a leg is left."""
         idle = not self.legs.legs and not self.forward_legs.legs_held
@@ -170,9 +178,8 @@ class ClientSession:
         elif isinstance(message, RegisterResp):
             self._registered(message)
         elif isinstance(message, Drain):
-            self.log.info(
-                "the server is about to stop; visitors have {seconds:g} s to finish", seconds=message.deadline_ms / 1000
-            )
+            self.server_stops_in = seconds = message.deadline_ms / 1000
+            self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
             self._open_no_more()
             self.control.send(DrainOk())
         elif isinstance(message, Error):

@@ -69,6 +69,11 @@ class Backoff:
         self._ceiling = min(self._cap, self._ceiling * self._factor)
         return delay
 
+    def soon(self, ceiling: float) -> float:
+        """Return the seconds to wait when the peer is known to come back any moment: drawn from [0, ceiling]. It is no
+        step on the ladder."""
+        return max(LEAST_DELAY, self._random() * ceiling)
+
     def connected(self, now: float) -> None:
         """The peer is connected and has proved itself."""
         self._connected = now

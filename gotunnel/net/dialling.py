@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,6 +23,10 @@ from gotunnel.wire.handshake import open_mac, same_mac
 from gotunnel.wire.legbodies import OpenBody
 
 __all__ = ["DialledStream", "DiallingEnd", "Route"]
+
+LEFT = 300.0
+"""Seconds that an opener has, once the session is over, to pass on the last bytes of a leg and to close it, as he does
+by himself. This is for one who never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class DiallingEnd:
         self._clock = clock
         self._changed = changed
         self._over = False
+        self._left: IDelayedCall | None = None
         self._lines = LogLimit(rate=1.0, burst=10)
 
     # For the subclass to say.
@@ -95,7 +101,7 @@ class DiallingEnd:
         """The session is over: idle legs close, streams go on."""
         self._over = True
         for leg in self.legs - self.streams.keys():
-            leg.close()
+            self._leave(leg)
 
     def drop_legs(self) -> None:
         """Close all legs that are left, whatever they do."""
@@ -158,11 +164,14 @@ class DiallingEnd:
     def leg_idle(self, leg: ILeg) -> None:
         """Free for the next visitor, unless there is no session any more."""
         if self._over:
-            leg.close()
+            self._leave(leg)
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
         self.legs.discard(leg)
+        if self._left is not None and not self.legs - self.streams.keys():
+            self._left.cancel()
+            self._left = None
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self._changed()
 
@@ -180,6 +189,21 @@ class DiallingEnd:
         if allowed:
             more = f" ({suppressed} more like this were not logged)" if suppressed else ""
             self.log.warn(words + "{more}", more=more, **values)
+
+    def _leave(self, leg: ILeg) -> None:
+        """No OPEN will come on this idle leg. The last bytes of its last visitor may be on their way yet, and the
+        opener takes a close ahead of them for a loss: he is to close it, as he does when he has passed them on."""
+        if not leg.opens:
+            leg.close()
+        elif self._left is None:
+            self._left = self._clock.callLater(LEFT, self._close_left)
+        else:
+            self._left.reset(LEFT)
+
+    def _close_left(self) -> None:
+        self._left = None
+        for leg in self.legs - self.streams.keys():
+            leg.close()
 
     def _began(self, leg: ILeg, stream: DialledStream) -> None:
         self.streams[leg] = stream

@@ -107,6 +107,11 @@ class PortableRelay:
         leg.begin(leftover)
         return leg
 
+    @property
+    def locals(self) -> int:
+        """How many connections of visitors and targets there are; see IRelay."""
+        return len(self._locals)
+
     def stop(self) -> None:
         """Reset what still finishes by itself; see IRelay."""
         self._watch.stop()

@@ -93,7 +93,7 @@ def is_gone(fd: int, *, eof_means_gone: bool) -> bool:
     return any(events & wanted for _, events in poller.poll(0))
 
 
-def held_by_kernel(sock: socket.socket) -> int:
+def held_by_kernel(sock: SocketType) -> int:
     """Count the bytes that were sent on a socket and that the other side has not taken (SIOCOUTQ of tcp(7), which has
     TIOCOUTQ's number); 0 on a platform that does not say."""
     count = array.array("i", [0])

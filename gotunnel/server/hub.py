@@ -25,6 +25,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import ConfigError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.patience import Patience
 from gotunnel.net.tls import ServerTls
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.credentials import Credentials
@@ -33,7 +34,7 @@ from gotunnel.server.legs import SessionLegs
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
 from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
-from gotunnel.wire.messages import Error, Limits
+from gotunnel.wire.messages import Limits
 
 __all__ = ["Hub"]
 
@@ -43,9 +44,6 @@ async def _no_clients_file(change: Change) -> None:
 
 
 _BACK = ", back within its time of grace"
-
-LAST_WORDS = 3.0
-"""Seconds, once visitors are cut, for resets and errors to reach the clients."""
 
 
 LEG_SNI = "legs.gotunnel"
@@ -96,8 +94,7 @@ class Hub:
         self.streaming: set[SessionLegs | ForwardLegs] = set()
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
-        self._awaited: Callable[[], bool] = bool
-        self._quiet: Deferred[None] | None = None
+        self.patience = Patience(clock)
 
     # Identities.
 
@@ -272,43 +269,18 @@ class Hub:
         """Visitors that are here now: waiting or served."""
         return self.visitors_total - self.outcomes.total()
 
-    # The end.
+    # For who waits for the end.
 
-    async def stop(self, seconds: float) -> None:
-        """Close all public ports, give visitors up to `seconds` to finish, then reset them and end all sessions.
+    @property
+    def connected(self) -> tuple[ServerSession, ...]:
+        """Sessions whose control connection stands."""
+        return tuple(self._live)
 
-        Fires when every connection is gone; LAST_WORDS seconds after the cut at the latest, those excepted whose other
-        end does not answer even a close: they are aborted a little later.
-        """
-        for session in tuple(self._live):
-            session.ask_to_drain(seconds)
-        for peer in tuple(self.peers.values()):
-            await peer.stop()
-        if self.live:
-            self.log.info(
-                "{count} visitors are being served; they have {seconds:g} s to finish", count=self.live, seconds=seconds
-            )
-            await self._until(lambda: not self.live, seconds)
-        cut = self.live
-        for legs in tuple(self.streaming):
-            legs.reset_streams()
-        if cut:
-            self.log.warn("{count} visitors were cut: their time was over", count=cut)
-        for session in tuple(self._live):
-            session.close(Error("going_away", "the server stops"), "the server stops")
-        await self._until(lambda: not self._present, LAST_WORDS)
-        for session in tuple(self._present):
-            session.drop_legs()
+    @property
+    def left(self) -> tuple[ServerSession, ...]:
+        """Sessions with a control connection or a leg."""
+        return tuple(self._present)
 
     def changed(self) -> None:
         """A visitor or a session is over."""
-        if self._quiet is not None and not self._quiet.called and self._awaited():
-            self._quiet.callback(None)
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        if not condition():
-            self._awaited, self._quiet = condition, Deferred()
-            late = self.clock.callLater(seconds, self._quiet.callback, None)
-            await self._quiet
-            if late.active():
-                late.cancel()
+        self.patience.look()

@@ -72,10 +72,21 @@ class Peer:
                 self._grace_over()
 
     async def stop(self) -> None:
-        """Close all public ports for good; what streams goes on."""
+        """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
+        to bring it."""
         self._cancel_grace()
         await self.published.stop()
-        self._turn_away_all()
+        if not self.awaited:
+            self.turn_all_away()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether visitors wait for a leg that this client may still bring."""
+        return bool(self.pending) and self.session is not None and not self.session.draining
+
+    def turn_all_away(self) -> None:
+        """Nobody is served any more."""
+        self._turn_away_all(Outcome.STOPPED)
 
     # Rights.
 
@@ -184,12 +195,12 @@ class Peer:
     async def _wind_up(self) -> None:
         await self.published.close_orphans()
         if self.session is None and not self.mappings:
-            self._turn_away_all()
+            self._turn_away_all(Outcome.NO_LEG)
             self._hub.forget(self)
 
-    def _turn_away_all(self) -> None:
+    def _turn_away_all(self, outcome: Outcome) -> None:
         for waiting in self.waiting.values():
-            self.turn_away(waiting.take_all(), Outcome.NO_LEG)
+            self.turn_away(waiting.take_all(), outcome)
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None

@@ -112,8 +112,9 @@ class Published:
             await self._close(tuple(self.mappings), None)
 
     async def stop(self) -> None:
-        """Close everything for good; what streams goes on."""
+        """Close everything for good; what streams goes on, and so does who waits."""
         self._stopped = True
+        self.cancel()
         async with self._turn:
             for name in tuple(self.mappings):
                 await self._close_one(name)
@@ -136,7 +137,8 @@ class Published:
         mapping = self.mappings.pop(name, None)
         self._named.discard(name)
         if mapping is not None:
-            self._peer.turn_away_from(name, Outcome.STOPPED)
+            if not self._stopped:
+                self._peer.turn_away_from(name, Outcome.STOPPED)
             await mapping.close()
             self.log.info(
                 "mapping {mapping} of client {client} closed at {address}",

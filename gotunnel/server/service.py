@@ -18,6 +18,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.relay import listen_failure
 from gotunnel.server.clientsfile import ClientsFile
+from gotunnel.server.draining import ServerDraining
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
 from gotunnel.server.reception import Reception
@@ -74,6 +75,7 @@ class ServerService(Service):
         self._clients_changed(self._clients_file.read())
         self.hub.change_clients = self._clients_file.change
         self._reception = Reception(self.hub)
+        self._draining = ServerDraining(self.hub, self._close_door)
 
     def startService(self) -> None:
         """Accept clients from now on."""
@@ -96,6 +98,21 @@ class ServerService(Service):
     def _clients_changed(self, clients: tuple[FileIdentity, ...]) -> None:
         self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
 
+    @property
+    def draining(self) -> bool:
+        """Whether nobody new is let in any more."""
+        return self._draining.begun
+
+    def drain(self, seconds: float) -> Deferred[int]:
+        """Let visitors and clients go, and serve on until they have: public ports close, those who wait are served, the
+        control port closes, clients are told and go elsewhere or wait for a successor, who may start at once; visitors
+        have up to `seconds` to finish, then they are reset.
+
+        Fires with how many were reset, when every connection is gone. The process goes on and serves nobody. Called
+        again, it can only shorten the time.
+        """
+        return self._draining.begin(seconds)
+
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut."""
         super().stopService()
@@ -103,14 +120,16 @@ class ServerService(Service):
             self._identity.stop()
         return Deferred.fromCoroutine(self._stop())
 
-    async def _stop(self) -> None:
+    async def _close_door(self) -> None:
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
+        self._reception.close_all()
+
+    async def _stop(self) -> None:
+        await self.drain(self.hub.config.drain_timeout)
         self._listening.close()
         self._clients_file.stop()
-        self._reception.close_all()
-        await self.hub.stop(self.hub.config.drain_timeout)
         self._relay.stop()
         self.log.info("server stopped")
 

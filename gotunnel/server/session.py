@@ -59,6 +59,8 @@ class ServerSession(SessionLegs):
         self.control: ControlConnection
         self._lost = False
         self._asked_to_drain = False
+        self._agreed = False
+        self._leaving = False
         self._requests: deque[Message] = deque()
         self._states = 0  # how many of them are changes of state
         self._answering = False
@@ -119,10 +121,31 @@ class ServerSession(SessionLegs):
         self.control.close(error, reason)
 
     def ask_to_drain(self, seconds: float) -> None:
-        """Tell the client that this server is about to stop."""
+        """Tell the client that this server is about to stop. Visitors that wait still get its legs, until `leave`."""
         self._asked_to_drain = True
         self.control.send(Drain(int(seconds * 1000)))
+
+    def leave(self, seconds: float) -> None:
+        """Open nothing more. As soon as the client has agreed to do likewise it is let go: what streams needs no
+        control connection, and it can connect elsewhere, or to our successor, at once."""
+        if not self._asked_to_drain:
+            self.ask_to_drain(seconds)
         self.open_no_more()
+        self._leaving = True
+        self._part()
+
+    def go_away(self) -> None:
+        """End the session, because this server stops."""
+        self.close(Error("going_away", "the server stops"), "the server stops")
+
+    def _part(self) -> None:
+        # An OPEN may still be under way to a forward leg that is idle for us: the client closes the others by itself.
+        if self._leaving and self._agreed and self.forward.all_busy:
+            self.go_away()
+
+    def _forward_changed(self) -> None:
+        super()._forward_changed()
+        self._part()
 
     def need_legs(self, plain: bool, count: int) -> None:
         """See SessionLegs."""
@@ -202,6 +225,8 @@ class ServerSession(SessionLegs):
     def _on_drain_ok(self, message: DrainOk) -> None:
         if not self._asked_to_drain:
             raise RemoteProtocolError("drain_ok without a drain")
+        self._agreed = True
+        self._part()
 
     def _on_error(self, message: Error) -> None:
         """`lost` will say what it was."""

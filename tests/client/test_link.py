@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
 from gotunnel.client import link
-from gotunnel.client.link import IN_FLIGHT
+from gotunnel.client.link import IN_FLIGHT, LAST_WORDS, SOON, SUCCESSOR
 from gotunnel.core.backoff import Backoff
+from gotunnel.net.dialling import LEFT
+from gotunnel.net.patience import LOOK
 from gotunnel.wire.messages import Drain, DrainOk, Error, NeedLegs
-from tests.client.world import ClientTestCase, World
+from tests.client.world import ClientTestCase, FakeServer, World
+from tests.doubles import FakeLeg
 
 
 class Half:
@@ -173,11 +177,10 @@ class ReconnectTests(ClientTestCase):
 class StopTests(ClientTestCase):
     """A client stops whatever it is at."""
 
-    def assertStopped(self, world: World, done: list[object]) -> None:
-        """It is over, nothing is left, and nothing comes any more."""
-        world.clock.advance(0)
-        world.clock.advance(0)
-        self.assertEqual(done, [None])
+    def assertStopped(self, world: World, done: list[object], cut: int = 0) -> None:
+        """It is over within the next moment, so many visitors were cut, nothing is left, and nothing comes any more."""
+        world.clock.pump([0, 0, LOOK, 0])
+        self.assertEqual(done, [cut])
         self.assertEqual(world.clock.getDelayedCalls(), [])
         count = len(world.path.attempts)
         world.clock.advance(1000)
@@ -250,8 +253,47 @@ class StopTests(ClientTestCase):
         world.clock.advance(1)
         self.assertEqual((done, leg.closed, server.transport.gone), ([], False, False))
         leg.finish()
+        world.clock.advance(LOOK)
+        self.assertEqual((done, leg.closed, server.transport.gone), ([], False, False))
+        leg.lose()  # the server has passed on the last bytes
         self.assertStopped(world, done)
         self.assertEqual(leg.resets, [])
+
+    def test_last_bytes_that_stay(self) -> None:
+        """A server that has agreed and does not close a leg is waited for as long as visitors would be."""
+        world = World()
+        server = world.connected()
+        (leg,) = server.legs()
+        leg.receive_open(server.open_body(leg))
+        world.relay.dials[0][1].callback(object())
+        done = world.stop(10)
+        server.say(DrainOk())
+        leg.finish()
+        world.clock.advance(9.9)
+        self.assertEqual((done, leg.closed, server.transport.gone), ([], False, False))
+        world.clock.advance(0.2)
+        self.assertTrue(server.transport.gone)
+        world.clock.advance(LAST_WORDS)
+        self.assertStopped(world, done)
+        self.assertTrue(leg.closed)
+
+    def test_asked_again(self) -> None:
+        """Who asks again can shorten the time, and not lengthen it; both are told, and so is who asks afterwards."""
+        world = World()
+        server = world.connected()
+        (leg,) = server.legs()
+        leg.receive_open(server.open_body(leg))
+        world.relay.dials[0][1].callback(object())
+        first, second, third = world.stop(600), world.stop(10), world.stop(20)
+        self.assertEqual([m for m in server.heard() if isinstance(m, Drain)], [Drain(600_000)])
+        world.clock.advance(9.9)
+        self.assertEqual(leg.resets, [])
+        world.clock.advance(0.2)
+        self.assertEqual(leg.resets, ["going_away"])
+        leg.finish()
+        leg.lose()
+        self.assertStopped(world, first, cut=1)
+        self.assertEqual((second, third, world.stop()), ([1], [1], [1]))
 
     def test_while_a_leg_is_dialled(self) -> None:
         """It is cancelled."""
@@ -276,6 +318,7 @@ class StopTests(ClientTestCase):
         world.clock.advance(5)
         self.assertEqual((done, leg.closed, server.transport.gone), ([], False, False))
         leg.finish()
+        leg.lose()
         self.assertStopped(world, done)
         self.assertEqual(leg.resets, [])
 
@@ -295,7 +338,7 @@ class StopTests(ClientTestCase):
         self.assertEqual(done, [])
         world.clock.advance(3)
         self.assertTrue(streaming.closed)
-        self.assertStopped(world, done)
+        self.assertStopped(world, done, cut=2)
 
     def test_streams_of_a_lost_session(self) -> None:
         """They are waited for while the client no longer connects."""
@@ -308,6 +351,7 @@ class StopTests(ClientTestCase):
         done = world.stop(10)
         self.assertEqual(done, [])
         leg.finish()
+        leg.lose()
         self.assertStopped(world, done)
 
 
@@ -328,6 +372,53 @@ class StreamsLiveOnTests(ClientTestCase):
         self.assertFalse(busy.closed)
         self.assertEqual(world.link.streams, 1)
         busy.finish()
-        self.assertTrue(busy.closed)
-        world.clock.advance(0)
+        self.assertFalse(busy.closed)
+        busy.lose()
         self.assertEqual((world.link.streams, len(world.link._sessions)), (0, 1))
+
+    def test_opener_closes(self) -> None:
+        """The last bytes of a leg may be on their way when it is idle for the client and the session is over: the
+        server closes it; one that never does is not waited for without end. An unused leg closes at once."""
+        world = World()
+        server = world.connected()
+        early, late, unused = server.legs(3)
+        for leg, (_, dial) in zip((early, late), self.opened(world, server, early, late), strict=True):
+            dial.callback(object())
+            self.assertEqual(leg.state, "busy")
+        early.finish()
+        server.transport.lose()
+        self.assertEqual((early.closed, late.closed, unused.closed), (False, False, True))
+        world.clock.advance(LEFT - 1)
+        late.finish()
+        world.clock.advance(LEFT - 1)
+        self.assertEqual((early.closed, late.closed), (False, False))
+        world.clock.advance(1)
+        self.assertEqual((early.closed, late.closed), (True, True))
+
+    @staticmethod
+    def opened(world: World, server: FakeServer, *legs: FakeLeg) -> list[tuple[Any, Any]]:
+        """Open them; return their dials."""
+        for leg in legs:
+            leg.receive_open(server.open_body(leg))
+        return world.relay.dials[-len(legs) :]
+
+
+class ServerStopsTests(ClientTestCase):
+    """A server that says that it stops."""
+
+    def test_successor_is_met_soon(self) -> None:
+        """Until half a minute after the time that it gives its visitors, the client tries every two seconds at most;
+        then the delays grow as ever."""
+        world = World()
+        server = world.connected()
+        server.say(Drain(10_000))
+        world.path.fails = "connection refused"
+        server.say(Error("going_away", "the server stops"))
+        server.transport.lose()
+        world.clock.pump([0.05] * 20 * 300)
+        times = [when for when, *_ in world.path.attempts]
+        gaps = [(earlier, later - earlier) for earlier, later in pairwise(times)]
+        soon = [gap for when, gap in gaps if when < 10 + SUCCESSOR - 1]
+        self.assertGreater(len(soon), 15)
+        self.assertLess(max(soon), SOON + 0.2)
+        self.assertGreater(max(gap for _, gap in gaps), 5)

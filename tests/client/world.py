@@ -186,7 +186,7 @@ class World:
     def stop(self, seconds: float = 10.0) -> list[object]:
         """Begin to stop; the list tells when it is over."""
         done: list[object] = []
-        Deferred.fromCoroutine(self.link.stop(seconds)).addCallback(done.append)
+        self.link.drain(seconds).addCallback(done.append)
         return done
 
     def run_until(self, condition: Callable[[], bool], seconds: float = 100.0, step: float = 0.05) -> None:

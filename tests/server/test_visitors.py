@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
-
 from gotunnel.core.outcome import Outcome
+from gotunnel.net.patience import LOOK
+from gotunnel.server.draining import ServerDraining
 from gotunnel.wire.legstate import State
-from gotunnel.wire.messages import Drain, LegsFailed, MappingRequest
+from gotunnel.wire.messages import Drain, DrainOk, LegsFailed, MappingRequest
 from tests.server.world import ServerTestCase
 
 
@@ -237,11 +237,17 @@ class StopTests(ServerTestCase):
         self.idle, self.busy = self.client.bring_leg(), self.client.bring_leg()
         self.port.visit()
         self.client.heard()
+        self.doors_closed = 0
+
+    async def close_door(self) -> None:
+        """The control port closes."""
+        self.doors_closed += 1
 
     def stop(self, seconds: float) -> list[object]:
         """Begin to stop; the list tells when it is over."""
         done: list[object] = []
-        Deferred.fromCoroutine(self.it.hub.stop(seconds)).addCallback(done.append)
+        self.draining = ServerDraining(self.it.hub, self.close_door)
+        self.draining.begin(seconds).addCallback(done.append)
         self.it.clock.advance(0)
         return done
 
@@ -254,11 +260,71 @@ class StopTests(ServerTestCase):
         self.it.clock.advance(3)
         self.assertEqual(done, [])
         self.busy.finish()
-        self.it.clock.advance(0)
-        self.it.clock.advance(0)
-        self.assertEqual(done, [None])
+        self.it.clock.pump([0, 0, LOOK])
+        self.assertEqual(done, [0])
         self.assertError(self.client.transport, "going_away")
         self.assertEqual(self.it.clock.getDelayedCalls(), [])
+
+    def test_waiting_are_served(self) -> None:
+        """A visitor who was accepted gets the leg that is on its way, and only then the control port closes."""
+        self.port.visit()
+        waiting = self.port.visit()
+        self.assertEqual(self.it.hub.peers["edge"].pending, 1)
+        done = self.stop(10.0)
+        self.it.clock.advance(1)
+        self.assertEqual((self.doors_closed, waiting.aborted), (0, False))
+        leg = self.client.bring_leg()
+        self.assertEqual(len(leg.opened), 1)
+        self.it.clock.advance(LOOK)
+        self.assertEqual((self.doors_closed, done), (1, []))
+        for each in (self.idle, self.busy, leg):
+            each.finish()
+        self.it.clock.pump([0, 0, LOOK])
+        self.assertEqual((done, self.it.hub.outcomes), ([0], {Outcome.COMPLETED: 3}))
+
+    def test_waiting_in_vain(self) -> None:
+        """Their client does not bring it: at the deadline they are turned away."""
+        self.port.visit()
+        waiting = self.port.visit()
+        self.stop(5.0)
+        self.it.clock.advance(5.1)
+        self.it.clock.advance(0)
+        self.assertTrue(waiting.aborted)
+        self.assertEqual(self.it.hub.outcomes[Outcome.STOPPED], 1)
+
+    def test_clients_go_elsewhere(self) -> None:
+        """A client that has agreed is let go although a visitor streams; he goes on."""
+        done = self.stop(10.0)
+        self.client.say(DrainOk())
+        self.assertError(self.client.transport, "going_away")
+        self.it.clock.advance(5)
+        self.assertEqual((done, self.busy.closed, self.it.hub.live), ([], False, 1))
+        self.busy.finish()
+        self.it.clock.pump([0, 0, LOOK, 0])
+        self.assertEqual((done, self.busy.resets), ([0], []))
+
+    def test_agrees_before_all_are_served(self) -> None:
+        """One that has agreed while visitors wait for it is let go when they are served."""
+        self.port.visit()
+        self.port.visit()
+        self.stop(10.0)
+        self.client.say(DrainOk())
+        self.it.clock.advance(1)
+        self.assertFalse(self.client.transport.gone)
+        self.client.bring_leg()
+        self.it.clock.advance(LOOK)
+        self.assertError(self.client.transport, "going_away")
+
+    def test_last_bytes(self) -> None:
+        """A visitor who is counted, and still takes his last bytes, is waited for."""
+        self.busy.finish()
+        self.it.relay.locals = 1
+        done = self.stop(10.0)
+        self.it.clock.advance(9)
+        self.assertEqual(done, [])
+        self.it.relay.locals = 0
+        self.it.clock.pump([LOOK, 0, LOOK])
+        self.assertEqual(done, [0])
 
     def test_cut(self) -> None:
         """At the deadline what streams is reset, and legs that do not answer do not hold up the end for long."""
@@ -269,7 +335,7 @@ class StopTests(ServerTestCase):
         self.assertEqual(self.busy.resets, ["going_away"])
         self.it.clock.advance(3.0)
         self.it.clock.advance(0)
-        self.assertEqual(done, [None])
+        self.assertEqual(done, [1])
         self.assertTrue(self.busy.closed)
         self.it.clock.advance(0)
         self.assertEqual(self.it.clock.getDelayedCalls(), [])
@@ -296,7 +362,7 @@ class StopTests(ServerTestCase):
         done = self.stop(10.0)
         self.it.clock.advance(0)
         self.assertTrue(waiting.aborted)
-        self.assertEqual(done, [None])
+        self.assertEqual(done, [0])
         self.assertEqual(self.it.clock.getDelayedCalls(), [])
         self.assertEqual(self.it.hub.live, 0)
         self.assertEqual(self.it.hub.outcomes[Outcome.STOPPED], 1)

@@ -78,6 +78,11 @@ class FastRelay:
         leg.begin(leftover)
         return leg
 
+    @property
+    def locals(self) -> int:
+        """How many connections of visitors and targets there are; see IRelay."""
+        return len(self._locals)
+
     def stop(self) -> None:
         """Reset what still finishes by itself; see IRelay."""
         for local in tuple(self._locals):
