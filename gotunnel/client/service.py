@@ -14,6 +14,7 @@ from gotunnel.client.link import Link
 from gotunnel.config.model import ClientConfig
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
+from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
 
 __all__ = ["ClientService", "make_client"]
@@ -26,12 +27,14 @@ class ClientService(Service):
 
     def __init__(self, config: ClientConfig, reactor: Any) -> None:
         self._config = config
-        self._relay = choose_relay(config.relay, reactor, config.dial_timeout)
+        descriptors = Descriptors(reactor)
+        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, descriptors)
         self._identity: ClientIdentity | None = None
-        path = ServerPath(reactor, config.server_addr, None)
+        path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
-            path = ServerPath(reactor, config.server_addr, self._identity.tls.creator, self._identity.tls.legs)
+            tls = self._identity.tls
+            path = ServerPath(reactor, config.server_addr, tls.creator, tls.legs, descriptors)
             self._identity.changed = lambda tls: path.use(tls.creator, tls.legs)
         # Random per process: it tells a restart from two clients that share one name.
         self.link = Link(config, reactor, self._relay, path, secrets.token_bytes(16))

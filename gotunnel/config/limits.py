@@ -56,6 +56,11 @@ class LimitsConfig(Section):
     pending: Annotated[int, count(1, 1_000_000)] = Field(
         default=1024, description="visitors of one client that wait for a leg"
     )
+    streams: Annotated[int, count(1, 1_000_000)] | None = Field(
+        default=None,
+        description="visitors of all clients at a time; if absent what the limit of file descriptors allows, a bit "
+        "less than half of it",
+    )
     messages: Annotated[int, count(1, 1_000_000)] = Field(
         default=100, description="messages of one client a second, pings included; several seconds' worth at once"
     )

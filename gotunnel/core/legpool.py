@@ -44,6 +44,8 @@ class LegPool(Generic[L]):
         if not (0 <= start <= maximum and request_ttl > 0 and idle_ttl > 0 and limit >= 0):
             raise ValueError(f"a pool of start={start}, maximum={maximum}, limit={limit}")
         self.limit = limit
+        self.sparing = False
+        """Descriptors are scarce: beyond `start`, no legs but for visitors that wait, and idle ones go soon."""
         self.created = 0
         """Legs that ever joined the pool."""
         self.reused = 0
@@ -204,10 +206,10 @@ class LegPool(Generic[L]):
         return legs
 
     def _aim(self, now: float) -> int:
-        return max(self._start, min(self._maximum, self._demand.peak(now)))
+        return self._start if self.sparing else max(self._start, min(self._maximum, self._demand.peak(now)))
 
     def _ttl(self) -> float:
-        return min(self._idle_ttl, EXCESS_TTL) if self.idle > self._maximum else self._idle_ttl
+        return min(self._idle_ttl, EXCESS_TTL) if self.sparing or self.idle > self._maximum else self._idle_ttl
 
     def _settle(self, count: int) -> None:
         while count > 0 and self._requests:

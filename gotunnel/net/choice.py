@@ -9,6 +9,7 @@ from typing import Any
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.descriptors import Descriptors
 
 __all__ = ["RelayUnfit", "choose_relay", "install_reactor"]
 
@@ -19,21 +20,24 @@ class RelayUnfit(GotunnelError):
     """The relay that the configuration names cannot run here."""
 
 
-def choose_relay(wish: str, reactor: Any, dial_timeout: float = 10.0) -> IRelay:
-    """Return the relay for `wish`: auto, portable or fast. Raises GotunnelError when fast is wished and cannot be."""
+def choose_relay(
+    wish: str, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
+) -> IRelay:
+    """Return the relay for `wish`: auto, portable or fast; `descriptors` are those of this process. Raises
+    GotunnelError when fast is wished and cannot be."""
     why = _obstacle()
     if wish == "portable" or (wish == "auto" and why is not None):
         from gotunnel.net.relay import PortableRelay
 
         reason = "as configured" if wish == "portable" else f"the fast one {why}"
         log.info("bytes are moved by the portable relay: {why}", why=reason)
-        portable: IRelay = PortableRelay(reactor, dial_timeout)
+        portable: IRelay = PortableRelay(reactor, dial_timeout, descriptors)
         return portable
     if why is not None:
         raise RelayUnfit(f"relay: fast cannot be had here: it {why}; write relay: auto")
     from gotunnel.net.fast.relay import FastRelay
 
-    fast = FastRelay(reactor, dial_timeout)
+    fast = FastRelay(reactor, dial_timeout, descriptors)
     log.info("bytes are moved by the fast relay{how}", how="" if fast.has_loop else " on the reactor's own descriptors")
     chosen: IRelay = fast
     return chosen

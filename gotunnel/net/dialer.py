@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Descriptors
 from gotunnel.net.greeting import Greeted, Greeting
 from gotunnel.net.legtls import LegTls
 from gotunnel.net.quiet import OneProtocol
@@ -38,8 +39,10 @@ class ServerPath:
         address: HostPort,
         tls: ClientCreator | None,
         legs: LegTls | None = None,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self.address = address
+        self._gate = None if descriptors is None else descriptors.visitors
         self._reactor = reactor
         self._tls = tls
         self._legs = legs
@@ -64,7 +67,11 @@ class ServerPath:
 
     async def greet_leg(self, greeting: Greeting, timeout: float, *, plain: bool, sni: str | None) -> Greeted:
         """The same for a leg. `plain` keeps it outside TLS, `sni` is the server name that routes it and nothing else:
-        what the certificate must be for is in the client's own file."""
+        what the certificate must be for is in the client's own file. The reserve of descriptors is not for legs but for
+        control connections."""
+        if self._gate is not None and not self._gate.has_room():
+            self._gate.say()
+            raise Unreachable("this client is out of file descriptors")
         if plain or self._tls is None:
             return await self._greet(greeting, greeting, timeout, None)
         sni = None if sni is None else server_name_of(sni)  # the server's word, and not each can be sent
@@ -98,6 +105,8 @@ class ServerPath:
 def _said(failed: Exception) -> str:
     if isinstance(failed, error.ConnectionRefusedError):
         return "connection refused"
+    if isinstance(failed, error.ConnectError) and failed.osError in OUT_OF_DESCRIPTORS:
+        return "this client is out of file descriptors"
     if isinstance(failed, (error.TimeoutError, error.TCPTimedOutError)):
         return "no answer in time"
     if isinstance(failed, error.DNSLookupError):

@@ -83,6 +83,10 @@ class OpeningEnd:
         """Return what to say in the OPEN, without a proof."""
         raise NotImplementedError
 
+    def sparing(self) -> bool:
+        """Say whether descriptors are scarce, and idle legs better closed."""
+        return False
+
     # For the rest of the session.
 
     def legs_failed(self, plain: bool, count: int) -> None:
@@ -169,6 +173,7 @@ class OpeningEnd:
             if plain and not self._plain_legs:
                 continue
             other = self._pools[not plain]
+            pool.sparing = self.sparing()
             pool.limit = max(0, self.most_legs - other.idle - other.busy - other.requested)
             count = pool.wanted(now, max(0, len(waiting) - len(self._probing[plain])))
             if count:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import endpoints, error
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
@@ -19,14 +19,19 @@ from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.errors import DialFailed, PortUnavailable
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.deadlines import Deadlines
+from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.leg import PortableLeg
 from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import PathWatch
+from gotunnel.net.port import GatedPort
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.legstate import End
 
 __all__ = ["PortableRelay", "dial_failed", "listen_failure", "target_endpoint"]
+
+ACCEPTS_AT_ONCE = 64
+"""Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
 
 _LISTEN_CODES = {
     errno.EADDRINUSE: ("port_in_use", "another program on the server listens there"),
@@ -65,8 +70,11 @@ class PortableRelay:
     name = "portable"
     own_tls = False
 
-    def __init__(self, reactor: Any, dial_timeout: float = 10.0) -> None:
+    def __init__(
+        self, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
+    ) -> None:
         self._reactor = reactor
+        self._gate = (descriptors or Descriptors(reactor)).visitors
         self._dial_timeout = dial_timeout
         self._watch = PathWatch(reactor)
         self._deadlines = Deadlines(reactor)
@@ -75,15 +83,19 @@ class PortableRelay:
     def listen(self, host: str, port: int, on_visitor: Callable[[Local], None], backlog: int = 1024) -> IListeningPort:
         """Listen for visitors; see IRelay."""
         try:
-            listening: IListeningPort = self._reactor.listenTCP(
-                port, _Visitors(self, on_visitor), backlog=backlog, interface=host
+            listening = GatedPort(
+                port, _Visitors(self, on_visitor), backlog, host, self._reactor, self._gate, ACCEPTS_AT_ONCE
             )
+            listening.startListening()
         except error.CannotListenError as failed:
             raise listen_failure(host, port, failed.socketError) from None
         return listening
 
     def dial(self, target: Address, timeout: float) -> Deferred[Local]:
         """Connect to a target; see IRelay."""
+        if not self._gate.has_room():
+            self._gate.say()
+            return fail(DialFailed("no_fds", f"{target}: out of file descriptors"))
         dialled: Deferred[Any] = target_endpoint(self._reactor, target, timeout).connect(
             OneProtocol(lambda: Local(self.remember, self.forget))
         )

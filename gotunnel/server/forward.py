@@ -88,6 +88,8 @@ class ForwardLegs(DiallingEnd):
     def _check_room(self) -> None:
         if self.peer.visitors >= self.peer.rights.max_visitors:
             raise DialFailed("limit", "this client has as many visitors as it may")
+        if self._hub.live >= self._hub.most_visitors:
+            raise DialFailed("limit", "the server has as many visitors as it may (server.limits.streams)")
 
     def _address(self, dial: str) -> Route:
         try:

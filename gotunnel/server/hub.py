@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from gotunnel.config.identitychange import Change, ClientRefused, used
 from gotunnel.config.model import ServerConfig
+from gotunnel.core.descriptors import Shares
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
@@ -37,6 +38,9 @@ from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 __all__ = ["Hub"]
+
+UNLIMITED = 1 << 30
+"""Descriptors of a process whose limit nobody has told."""
 
 
 async def _no_clients_file(change: Change) -> None:
@@ -63,6 +67,7 @@ class Hub:
         tls: ServerTls | None,
         port: int,
         wall_clock: Callable[[], float] = time.time,
+        shares: Shares | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -78,6 +83,13 @@ class Hub:
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
         """Changes the clients file, and lets that take effect. Raises ConfigError or ClientRefused."""
         self._next_expiry: float | None = None
+        limits = config.limits
+        shares = shares or Shares(UNLIMITED)
+        self.most_visitors = limits.streams or shares.streams
+        """Visitors of all clients together."""
+        self.most_strangers = min(limits.unauthenticated, shares.strangers)
+        self.sparing: Callable[[], bool] = bool
+        """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
         self.peers: dict[str, Peer] = {}
@@ -225,6 +237,11 @@ class Hub:
         """A client is about to stop: its successor need not ask whether it lives."""
         self.sessions.draining(session.sid)
 
+    def spare(self) -> None:
+        """Descriptors have become scarce: close idle legs."""
+        for session in tuple(self._live):
+            session.feed()
+
     # Visitors.
 
     def next_conn(self) -> str:
@@ -263,6 +280,17 @@ class Hub:
         if not legs.streams:
             self.streaming.discard(legs)
         self.changed()
+
+    def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
+        """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
+        self.outcomes[Outcome.DENIED] += 1
+        allowed, suppressed = self.stranger_lines.allow("denied", self.clock.seconds())
+        if allowed:
+            self.log.warn(
+                "visitor {visitor} of {mapping} of client {client} is reset: one more than {limit}{more}",
+                visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, limit=limit,
+                more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+            )  # fmt: skip
 
     @property
     def live(self) -> int:

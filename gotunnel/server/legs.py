@@ -82,6 +82,10 @@ class SessionLegs(OpeningEnd):
         """See OpeningEnd: the name of the mapping, whose target is the client's secret."""
         return OpenBody(visitor.conn, visitor.local.address, mapping=visitor.mapping)
 
+    def sparing(self) -> bool:
+        """See OpeningEnd."""
+        return self._hub.sparing()
+
     def visitor_opened(self, visitor: Visitor) -> None:
         """See OpeningEnd."""
         self._hub.streaming.add(self)

@@ -129,11 +129,13 @@ class Peer:
         visitor.local.on_gone = lambda: self._gone(visitor)
         self.visitors += 1
         self._hub.visitor_arrived(self, visitor)
-        if self.visitors > rights.max_visitors:
-            self.turn_away([visitor], Outcome.DENIED)
+        if self._hub.live > self._hub.most_visitors:
+            self._deny(visitor, f"server.limits.streams, {self._hub.most_visitors} in all")
+        elif self.visitors > rights.max_visitors:
+            self._deny(visitor, f"limits.visitors, {rights.max_visitors} for this client")
         elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
-                self.turn_away([visitor], Outcome.DENIED)
+                self._deny(visitor, f"limits.pending, {rights.max_pending} for this client")
                 return
             self.waiting[visitor.plain].add(visitor)
             if self.session is not None:
@@ -155,6 +157,12 @@ class Peer:
         """He left while he waited; on a leg it is the leg that says so."""
         if self.waiting[visitor.plain].leave(visitor):
             self.ended(visitor, Outcome.VISITOR_LEFT)
+
+    def _deny(self, visitor: Visitor, limit: str) -> None:
+        visitor.local.abort()
+        self.visitors -= 1
+        self._hub.visitor_denied(self, visitor, limit)
+        visitor.over(Outcome.DENIED, None)
 
     def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
         """Reset those, who have no leg."""

@@ -45,8 +45,7 @@ class Reception(ServerFactory):
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.refusals = Refusals(hub.config.penalties, hub.clock, self.say)
-        limits = hub.config.limits
-        self._admission = Admission(limits.unauthenticated, limits.unauthenticated_per_address)
+        self._admission = Admission(hub.most_strangers, hub.config.limits.unauthenticated_per_address)
         self._doors: set[Door] = set()
         self._held: dict[Ticket, Door] = {}
         self._expected: Counter[str] = Counter()  # let in beside the limits, by address

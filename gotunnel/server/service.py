@@ -16,6 +16,8 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
+from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.port import GatedPort
 from gotunnel.net.relay import listen_failure
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.draining import ServerDraining
@@ -26,6 +28,9 @@ from gotunnel.server.reception import Reception
 __all__ = ["ServerService", "bind_control", "make_server"]
 
 BACKLOG = 1024
+ACCEPTS_AT_ONCE = 16
+"""Connections accepted per event: fewer than one address may have waiting (limits.unauthenticated_per_address), so that
+in a flood what the others have sent is read before their turn to be closed comes."""
 
 
 def bind_control(config: ServerConfig) -> socket.socket:
@@ -60,6 +65,7 @@ class ServerService(Service):
         identity: Identity | None,
         listening: socket.socket,
         clients_file: Path,
+        descriptors: Descriptors,
     ) -> None:
         self._reactor = reactor
         self._listening = listening
@@ -68,20 +74,27 @@ class ServerService(Service):
         self.address = HostPort(host, port)
         self._relay = relay
         self._identity = identity
-        self.hub = Hub(config, reactor, self._relay, None if identity is None else identity.tls, port)
+        tls = None if identity is None else identity.tls
+        self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
         if identity is not None:
             identity.changed = self.hub.use_tls
         self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
         self._clients_changed(self._clients_file.read())
         self.hub.change_clients = self._clients_file.change
+        self._descriptors = descriptors
+        self.hub.sparing = lambda: descriptors.scarce
+        descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
         self._draining = ServerDraining(self.hub, self._close_door)
 
     def startService(self) -> None:
         """Accept clients from now on."""
         super().startService()
-        self._port = self._reactor.adoptStreamPort(self._listening.fileno(), self._listening.family, self._reception)
-        self._listening.close()
+        self._port = GatedPort(
+            self.address.port, self._reception, BACKLOG, self.address.host, self._reactor, self._descriptors.clients,
+            ACCEPTS_AT_ONCE, self._listening,
+        )  # fmt: skip
+        self._port.startListening()
         self._clients_file.start()
         if self.hub.config.token is None and not len(self.hub.identities):
             self.log.warn(
@@ -141,8 +154,10 @@ def make_server(
 
     Raises ConfigError, TlsFilesError or PortUnavailable.
     """
-    relay = choose_relay(config.relay, reactor)
+    descriptors = Descriptors(reactor)
+    relay = choose_relay(config.relay, reactor, descriptors=descriptors)
     identity = None if config.tls.mode == "off" else Identity(config.tls, state_dir, reactor, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    return ServerService(config, reactor, relay, identity, listening, config.clients_file or state_dir / CLIENTS_FILE)
+    clients_file = config.clients_file or state_dir / CLIENTS_FILE
+    return ServerService(config, reactor, relay, identity, listening, clients_file, descriptors)

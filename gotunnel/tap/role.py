@@ -15,6 +15,7 @@ from gotunnel import __version__
 from gotunnel.logs import Logger, set_level
 from gotunnel.net.choice import install_reactor
 from gotunnel.net.clock import use_monotonic
+from gotunnel.net.descriptors import raise_limit
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.shutdown import TwoStepStop
 
@@ -86,6 +87,7 @@ class Role:
         set_level(prepared.config.log_level)
         for warning in prepared.config.warnings:
             log.warn("{warning}", warning=warning)
+        raise_limit(reactor)
         with one_line_errors(self.program):
             made = self.make(prepared.config, reactor, prepared.state)
         return TwoStepStop(made, reactor, self.program)

@@ -26,6 +26,20 @@ class AskingTests(SynchronousTestCase):
         pool.put(1, 0.1)
         self.assertEqual((pool.requested, pool.idle, pool.wanted(0.1, 0)), (1, 1, 0))
 
+    def test_sparing(self) -> None:
+        """While descriptors are scarce no legs are asked for but for those who wait, and what is idle beyond the start
+        goes within seconds; afterwards all is as before."""
+        pool = pool_with(20)
+        for leg in [pool.take(1.0) for _ in range(20)]:
+            pool.put(leg, 2.0)  # type: ignore[arg-type]
+        self.assertEqual((pool.surplus(10.0), pool.wanted(10.0, 0)), ([], 0))
+        pool.sparing = True
+        self.assertEqual(pool.next_check(2.0), EXCESS_TTL)
+        self.assertEqual((len(pool.surplus(10.0)), pool.idle), (18, 2))
+        self.assertEqual((pool.wanted(10.0, 0), pool.wanted(10.0, 5)), (0, 5))
+        pool.sparing = False
+        self.assertEqual(pool.wanted(10.0, 5), 18)
+
     def test_nothing_at_the_start(self) -> None:
         """A start of zero asks for nothing until somebody waits."""
         pool: LegPool[int] = LegPool(start=0)

@@ -287,7 +287,9 @@ class StrangerTests(IntegrationTestCase):
 
     async def test_who_does_not_read(self) -> None:
         """An authenticated client that asks and does not read is not read beyond 256 KiB; others notice nothing."""
-        server = await self.server(tls=TlsServerConfig(mode="off"), heartbeat=5.0, heartbeat_timeout=15.0)
+        server = await self.server(
+            tls=TlsServerConfig(mode="off"), heartbeat=5.0, heartbeat_timeout=15.0, limits={"messages": 1_000_000}
+        )
         handshake = ClientHandshake("rude", TOKEN, b"one", "test")
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", server.address.port)
         greeting = ControlGreeting(reactor, 5.0, handshake)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+
+from gotunnel.config.model import ServerConfig
+from gotunnel.core.descriptors import Shares
 from gotunnel.core.outcome import Outcome
 from gotunnel.net.patience import LOOK
 from gotunnel.server.draining import ServerDraining
+from gotunnel.server.hub import Hub
 from gotunnel.wire.legstate import State
 from gotunnel.wire.messages import Drain, DrainOk, LegsFailed, MappingRequest
-from tests.server.world import ServerTestCase
+from tests.server.world import TOKEN, ServerTestCase
 
 
 class LegTests(ServerTestCase):
@@ -123,14 +130,40 @@ class LegTests(ServerTestCase):
         self.assertGreaterEqual(self.asked(), 5000)
 
     def test_too_many_visitors(self) -> None:
-        """Beyond `limits.visitors`, or with `limits.pending` waiting, a visitor is closed at once and counted."""
-        for limits in ({"visitors": 2}, {"pending": 2}):
-            self.it = self.world(limits=limits)
+        """Beyond `limits.visitors` or `limits.streams`, or with `limits.pending` waiting, a visitor is reset at once
+        and counted; a thousand of them write a few lines."""
+        for key in ("visitors", "pending", "streams"):
+            observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+            self.it = self.world(limits={key: 2})
             self.client = self.it.login()
             port = self.client.publish(8080)
-            visitors = [port.visit() for _ in range(3)]
-            self.assertEqual([v.aborted for v in visitors], [False, False, True])
-            self.assertEqual(self.outcomes(), {"denied": 1})
+            visitors = [port.visit() for _ in range(1000)]
+            self.assertEqual([v.aborted for v in visitors], [False, False] + [True] * 998)
+            self.assertEqual(self.outcomes(), {"denied": 998})
+            self.assertEqual((self.it.hub.live, self.it.hub.peers["edge"].visitors), (2, 2))
+            lines = [line for line in map(formatEvent, observer) if f"limits.{key}" in line]
+            self.assertEqual(len(lines), 10)
+
+    def test_streams_of_all_clients(self) -> None:
+        """`limits.streams` is for all clients together; without it the limit of file descriptors decides."""
+        self.it = self.world(limits={"streams": 3})
+        ports = [self.it.login(name).publish(8080 + n, name) for n, name in enumerate(("one", "two"))]
+        visitors = [ports[n % 2].visit() for n in range(4)]
+        self.assertEqual([v.aborted for v in visitors], [False, False, False, True])
+        hub = Hub(ServerConfig(token=SecretStr(TOKEN)), self.it.clock, self.it.relay, None, 17000, shares=Shares(256))
+        self.assertEqual((hub.most_visitors, hub.most_strangers), (103, 64))
+
+    def test_scarce_descriptors(self) -> None:
+        """When descriptors are scarce, idle legs are closed that nobody waits for."""
+        legs = [self.client.bring_leg() for _ in range(6)]
+        visitors = [self.port.visit() for _ in legs]
+        for leg in legs:
+            leg.finish()
+        self.it.clock.advance(5)
+        self.assertEqual([leg.closed for leg in legs], [False] * 6)
+        self.it.hub.sparing = lambda: True
+        self.it.hub.spare()
+        self.assertEqual((sum(leg.closed for leg in legs), len(visitors)), (4, 6))
 
     def test_closed_and_not_told_yet(self) -> None:
         """A leg whose machine has closed and whose end its owner has not heard of yet serves nobody: another one does,

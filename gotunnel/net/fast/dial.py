@@ -25,8 +25,10 @@ from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.errors import DialFailed
+from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS
 from gotunnel.net.fast.local import FastLocal
-from gotunnel.net.fast.poller import OUT, Poller
+from gotunnel.net.fast.poller import OUT
+from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
 from gotunnel.net.sockets import LINGER_RESET
 
@@ -44,6 +46,8 @@ _CODES = {
     errno.EHOSTUNREACH: ("unreachable", "no route to it"),
     errno.EMFILE: ("no_fds", "out of file descriptors"),
     errno.ENFILE: ("no_fds", "out of file descriptors"),
+    errno.ENOBUFS: ("no_fds", "the system has no room for another socket"),
+    errno.ENOMEM: ("no_fds", "the system has no room for another socket"),
 }
 
 
@@ -54,13 +58,14 @@ class Dial:
     def __init__(
         self,
         reactor: Any,
-        poller: Poller,
+        tools: Tools,
         target: Address,
         candidates: tuple[Candidate, ...],
         made: Callable[[SocketType, str, str], FastLocal],
     ) -> None:
         self._reactor = reactor
-        self._poller = poller
+        self._poller = tools.poller
+        self._gate = tools.descriptors.visitors
         self._target = target
         self._candidates = iter(candidates)
         self._made = made
@@ -91,6 +96,10 @@ class Dial:
             except OSError as failed:
                 self._last = failed.errno or errno.EHOSTUNREACH
                 continue
+            if sock.fileno() >= self._gate.ceiling and self._gate.beyond(sock.fileno()):
+                sock.close()
+                self._last = errno.EMFILE
+                break
             try:
                 sock.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_RESET)
                 if family != socket.AF_UNIX:
@@ -130,6 +139,8 @@ class Dial:
 
     def _fail(self, number: int) -> None:
         self._cancel()
+        if number in OUT_OF_DESCRIPTORS:
+            self._gate.say()
         code, words = _CODES.get(number, ("failed", errno.errorcode.get(number, str(number))))
         assert self._done is not None
         self._done.errback(DialFailed(code, f"{self._target}: {words}"))

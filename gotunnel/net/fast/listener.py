@@ -3,18 +3,16 @@ copies them from the listening socket."""
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
 from socket import SocketType
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IListeningPort
 from zope.interface import implementer
 
-from gotunnel.address import HostPort
-from gotunnel.logs import Logger
+from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import IN, Poller
 from gotunnel.net.relay import listen_failure
@@ -24,32 +22,26 @@ __all__ = ["Listener"]
 
 ACCEPTS_AT_ONCE = 64
 """Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
-PAUSE = 0.1
-"""Seconds without accepting after the process ran out of descriptors. The kernel's queue holds those who come."""
 
 
 @implementer(IListeningPort)
 class Listener:
     """One public port. Raises PortUnavailable when it cannot listen."""
 
-    log = Logger()
-
     def __init__(
         self,
-        reactor: Any,
         poller: Poller,
+        gate: Gate,
         host: str,
         port: int,
         backlog: int,
         made: Callable[[SocketType, str, str], FastLocal],
         on_visitor: Callable[[FastLocal], None],
     ) -> None:
-        self._reactor = reactor
         self._poller = poller
+        self._gate = gate
         self._made = made
         self._on_visitor = on_visitor
-        self._pause: IDelayedCall | None = None
-        self._short = False  # of descriptors, and it was said
         self._family = family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = None
         try:
@@ -67,6 +59,7 @@ class Listener:
             raise listen_failure(host, port, failed) from None
         self._sock: socket.socket | None = sock
         self._poller.add(sock.fileno(), IN, self._accept)
+        self._gate.add(self)
 
     def getHost(self) -> Any:
         """Return the address it listens on."""
@@ -83,48 +76,40 @@ class Listener:
         """Accept nobody any more; those in the kernel's queue are reset. The port is free when this returns."""
         sock, self._sock = self._sock, None
         if sock is not None:
-            if self._pause is not None:
-                self._pause.cancel()
-                self._pause = None
+            self._gate.remove(self)
             self._poller.remove(sock.fileno())
             sock.close()
         return succeed(None)
 
+    def pause(self) -> None:
+        """Called by the gate."""
+        if self._sock is not None:
+            self._poller.set(self._sock.fileno(), 0)
+
+    def go_on(self) -> None:
+        """Called by the gate."""
+        if self._sock is not None:
+            self._poller.set(self._sock.fileno(), IN)
+
     def _accept(self, events: int) -> None:
+        gate = self._gate
         for _ in range(ACCEPTS_AT_ONCE):
-            if self._sock is None:
+            if self._sock is None or gate.short:
                 return
             try:
                 sock, peer = accept(self._sock, self._family)
             except BlockingIOError:
-                break
+                return
             except OSError as failed:
-                if failed.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._wait()
+                if failed.errno in OUT_OF_DESCRIPTORS:
+                    gate.stop()
                     return
                 continue  # he left while he waited in the queue
+            fd = sock.fileno()
             sock.setblocking(False)
             host = peer[0].removeprefix("::ffff:")  # an IPv4 visitor of a socket for both families
             local = self._made(sock, host, f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}")
             self._on_visitor(local)
             if local.leg is None:
                 local.watch_for_loss()
-        self._short = False
-
-    def _wait(self) -> None:
-        if self._sock is None:
-            return
-        if not self._short:
-            self._short = True
-            host, port = self._sock.getsockname()[:2]
-            self.log.error(
-                "out of file descriptors: visitors of {address} wait; raise LimitNOFILE or ulimit -n",
-                address=str(HostPort(host, port)),
-            )
-        self._poller.set(self._sock.fileno(), 0)
-        self._pause = self._reactor.callLater(PAUSE, self._go_on)
-
-    def _go_on(self) -> None:
-        self._pause = None
-        if self._sock is not None:
-            self._poller.set(self._sock.fileno(), IN)
+            gate.accepted(fd)

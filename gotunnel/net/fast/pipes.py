@@ -6,6 +6,8 @@ from __future__ import annotations
 import fcntl
 import os
 
+from gotunnel.net.descriptors import Gate
+
 __all__ = ["CHUNK", "Pipe", "Pipes"]
 
 CHUNK = 1 << 20
@@ -35,9 +37,10 @@ class Pipe:
 
 
 class Pipes:
-    """The pool of one relay."""
+    """The pool of one relay. Descriptors of the reserve do not become pipes: bytes travel without them too."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._free: list[Pipe] = []
 
     def borrow(self) -> Pipe | None:
@@ -45,9 +48,13 @@ class Pipes:
         if self._free:
             return self._free.pop()
         try:
-            return Pipe()
+            pipe = Pipe()
         except OSError:
             return None
+        if self._gate.beyond(pipe.writer):
+            pipe.close()
+            return None
+        return pipe
 
     def give_back(self, pipe: Pipe) -> None:
         """Take a pipe back. One that still holds bytes is closed: they must never reach another stream."""

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from gotunnel.address import Address, HostPort
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.fast.bridgedleg import BridgedLeg
 from gotunnel.net.fast.dial import Candidate, Dial, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
@@ -38,22 +39,25 @@ class FastRelay:
     name = "fast"
     own_tls = True
 
-    def __init__(self, reactor: Any, dial_timeout: float = 10.0) -> None:
+    def __init__(
+        self, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
+    ) -> None:
         self._reactor = reactor
         self.has_loop = isinstance(reactor, PumpReactor)
         poller: Poller = reactor.pump if isinstance(reactor, PumpReactor) else ReactorPoller(reactor)
-        self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout)
+        self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout, descriptors)
         self._locals: set[FastLocal] = set()
 
     def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
         """Listen for visitors; see IRelay."""
-        return Listener(self._reactor, self._tools.poller, host, port, backlog, self._made, on_visitor)
+        tools = self._tools
+        return Listener(tools.poller, tools.descriptors.visitors, host, port, backlog, self._made, on_visitor)
 
     def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """Connect to a target; see IRelay."""
         candidates = literal(target)
         if candidates:
-            return Dial(self._reactor, self._tools.poller, target, candidates, self._made).start(timeout)
+            return Dial(self._reactor, self._tools, target, candidates, self._made).start(timeout)
         return self._dial_name(target, timeout)
 
     def take(self, sock: socket.socket, address: str, host: str) -> FastLocal:
@@ -98,6 +102,6 @@ class FastRelay:
         assert isinstance(target, HostPort)
 
         def found(candidates: tuple[Candidate, ...]) -> Any:
-            return Dial(self._reactor, self._tools.poller, target, candidates, self._made).start(timeout)
+            return Dial(self._reactor, self._tools, target, candidates, self._made).start(timeout)
 
         return resolved(self._reactor, target, timeout).addCallback(found)

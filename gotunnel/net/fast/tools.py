@@ -8,6 +8,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gotunnel.net.deadlines import Deadlines
+from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.fast.pipes import Pipes
 from gotunnel.net.fast.poller import Poller
 from gotunnel.net.pathwatch import PathWatch
@@ -49,14 +50,22 @@ class Unhurried(Protocol):
 class Tools:
     """What all legs of one relay share."""
 
-    def __init__(self, clock: IReactorTime, poller: Poller, watch: PathWatch, dial_timeout: float) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        poller: Poller,
+        watch: PathWatch,
+        dial_timeout: float,
+        descriptors: Descriptors | None = None,
+    ) -> None:
         self.clock = clock
         self.poller = poller
         self.watch = watch
         self.dial_timeout = dial_timeout
         self.deadlines = Deadlines(clock)
         self.buffers = Buffers()
-        self.pipes = Pipes()
+        self.descriptors = descriptors or Descriptors(clock)
+        self.pipes = Pipes(self.descriptors.visitors)
         self._unhurried: list[Unhurried] = []
         self._flush: IDelayedCall | None = None
 

@@ -1,0 +1,211 @@
+"""What happens when file descriptors run short: listeners stop accepting until there are some again, and one line says
+so. Who waits meanwhile waits in the kernel's queue."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.core.descriptors import Shares
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.logs import Logger
+
+__all__ = ["OUT_OF_DESCRIPTORS", "Accepting", "Descriptors", "Gate", "nofile", "raise_limit"]
+
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What accept(2) and socket(2) say when the process, or the machine, has no room for one more."""
+PAUSE = 0.1
+"""Seconds between two looks for a descriptor that is free again."""
+LOW = 4096
+"""Below this a process is told at its start that it will not serve many."""
+ENOUGH = 1 << 20
+"""More descriptors than that are not asked for, however many there may be."""
+SELECT_LIMIT = 1024
+"""FD_SETSIZE: select(2) takes no higher number, in any C library that matters."""
+UNLIMITED = 1 << 30
+SCARCE = 30.0
+"""Seconds after a shortage during which descriptors count as scarce, or it would come back at once."""
+
+log = Logger(namespace="gotunnel.net.descriptors")
+
+
+class Accepting(Protocol):
+    """A listener."""
+
+    def pause(self) -> None: ...
+    def go_on(self) -> None: ...
+
+
+class Gate:
+    """All listeners of one kind, which stop and go on together. Made by `Descriptors`."""
+
+    def __init__(self, owner: Descriptors, who: str) -> None:
+        self.short = False
+        """Whether they have stopped. Who accepts looks here before each accept."""
+        self.ceiling = 0
+        """Descriptors from this number on are in reserve, as of the last look at the limit."""
+        self._owner = owner
+        self._who = who
+        self._listeners: set[Accepting] = set()
+        self._timer: IDelayedCall | None = None
+
+    def add(self, listener: Accepting) -> None:
+        """A listener that accepts from now on, unless all have stopped."""
+        self._listeners.add(listener)
+        if self.short:
+            listener.pause()
+
+    def remove(self, listener: Accepting) -> None:
+        """It is closed."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self.short = False
+
+    def beyond(self, fd: int) -> bool:
+        """Say whether a descriptor that was just opened is one of the reserve."""
+        if fd < self.ceiling:
+            return False
+        self._owner.look()
+        return fd >= self.ceiling
+
+    def accepted(self, fd: int) -> None:
+        """To be told of each connection that was accepted. If it was the last one before the reserve, all stop."""
+        if fd >= self.ceiling and self.beyond(fd):
+            self.stop()
+
+    def stop(self) -> None:
+        """There is no descriptor for one more: stop, and look for one from time to time."""
+        if self.short or not self._listeners:
+            return
+        self._owner.look()
+        self._owner.say(self._who)
+        self._owner.shortage()
+        self.short = True
+        for listener in tuple(self._listeners):
+            listener.pause()
+        self._timer = self._owner.clock.callLater(PAUSE, self._try)
+
+    def has_room(self) -> bool:
+        """Say whether there is a descriptor below the reserve, by opening one."""
+        try:
+            fd = os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            return False
+        os.close(fd)
+        return not self.beyond(fd)
+
+    def say(self) -> None:
+        """Somebody was refused for want of a descriptor: write the one line."""
+        self._owner.say(self._who)
+
+    def _try(self) -> None:
+        self._timer = None
+        self._owner.look()
+        if not self.has_room():
+            self._owner.shortage()
+            self._timer = self._owner.clock.callLater(PAUSE, self._try)
+            return
+        self.short = False
+        for listener in tuple(self._listeners):
+            listener.go_on()
+
+
+class Descriptors:
+    """The descriptors of this process. `visitors` is the gate of public ports, `clients` that of the control port,
+    which may take more of them: visitors without legs are of no use."""
+
+    def __init__(self, clock: Any) -> None:
+        self.clock = clock
+        self.visitors = Gate(self, "visitors")
+        self.clients = Gate(self, "clients")
+        self.on_scarce: Callable[[], None] = _nothing
+        """Called when they become scarce: to let go what is not needed."""
+        self._scarce_until = clock.seconds()
+        self._lines = LogLimit(rate=1 / 60, burst=1)
+        self.look()
+
+    @property
+    def shares(self) -> Shares:
+        """How they are shared out now."""
+        return Shares(nofile())
+
+    @property
+    def scarce(self) -> bool:
+        """Whether there is a shortage, or was one until a moment ago."""
+        return bool(self.clock.seconds() < self._scarce_until)
+
+    def shortage(self) -> None:
+        """Called by the gates."""
+        before, self._scarce_until = self.scarce, self.clock.seconds() + SCARCE
+        if not before:
+            self.on_scarce()
+
+    def look(self) -> None:
+        """Read the limit anew: it can change while the process runs (prlimit(1))."""
+        shares = self.shares
+        self.visitors.ceiling = shares.for_visitors
+        self.clients.ceiling = shares.for_clients
+
+    def say(self, who: str) -> None:
+        """Write the one line, once a minute at most."""
+        allowed, _ = self._lines.allow(who, self.clock.seconds())
+        if allowed:
+            log.error(
+                "out of file descriptors, {limit} are allowed: new {who} have to wait until others leave; raise "
+                "LimitNOFILE (systemd) or ulimit -n",
+                limit=nofile(), who=who,
+            )  # fmt: skip
+
+
+def _nothing() -> None:
+    return None
+
+
+def nofile() -> int:
+    """Return how many file descriptors this process may have: the soft RLIMIT_NOFILE."""
+    if sys.platform == "win32":
+        return UNLIMITED
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return UNLIMITED if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_limit(reactor: Any) -> None:
+    """Raise this process's soft limit to the hard one, which is the administrator's word; the soft one is what
+    programs on select(2) can live with. Tells of a low one."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    if _selects(reactor):
+        most = min(most, SELECT_LIMIT)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError) as failed:
+            log.debug("the limit of file descriptors stays at {soft}: {reason}", soft=soft, reason=str(failed))
+        else:
+            log.debug("the limit of file descriptors is raised from {soft} to {most}", soft=soft, most=most)
+    limit = nofile()
+    if limit < LOW:
+        log.warn(
+            "this process may have {limit} file descriptors only, enough for about {streams} visitors at a time; raise "
+            "LimitNOFILE (systemd) or the hard limit (ulimit -Hn){why}",
+            limit=limit, streams=Shares(limit).streams,
+            why="; the select reactor takes no more than 1024" if _selects(reactor) else "",
+        )  # fmt: skip
+
+
+def _selects(reactor: Any) -> bool:
+    module = sys.modules.get("twisted.internet.selectreactor")
+    return module is not None and isinstance(reactor, module.SelectReactor)
