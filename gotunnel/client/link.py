@@ -11,8 +11,10 @@ from gotunnel import __version__
 from gotunnel.client.checks import check_for
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
+from gotunnel.client.plain import PlainWatch
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
+from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.errors import AuthRejected, GotunnelError, printable
@@ -57,6 +59,9 @@ class Link:
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
         self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
+        self._plain = PlainWatch(clock, self.published, lambda target: ask_for_tls(clock, target))
+        if path.encrypted:
+            self.published.changed = self._plain.look
         self._config = config
         self._clock = clock
         self._relay = relay
@@ -98,6 +103,7 @@ class Link:
 
     async def _drain(self, seconds: float) -> int:
         self._health.stop()
+        self._plain.stop()
         await self.forwards.stop()
         session = self.session
         if session is not None:

@@ -57,6 +57,8 @@ class Published:
         self._server = server
         self._unfit: set[str] = set()
         self._retry = retry
+        self.changed: Callable[[], None] = lambda: None
+        """Called when the server has answered, and when a target goes or comes."""
         self._backoff = self._ladder()
 
     def get(self, name: str) -> MappingConfig | None:
@@ -93,6 +95,7 @@ class Published:
     def set_down(self, name: str, reason: str | None) -> None:
         """Remember, across sessions, that a target is down, or with None that it is not."""
         self.statuses[name].down = reason
+        self.changed()
 
     def down(self, requests: Iterable[MappingRequest]) -> Iterator[MappingState]:
         """Yield what to tell the server behind these requests: which of their targets are down."""
@@ -117,6 +120,7 @@ class Published:
             self._retry()
         elif all(status.standing is not Standing.REFUSED for status in self.statuses.values()):
             self._backoff = self._ladder()
+        self.changed()
 
     @staticmethod
     def _ladder() -> Backoff:

@@ -37,6 +37,9 @@ class BackpressureTests(TunnelTestCase):
             {"silent": (self.silent.address, self.public), "warm": (self.echoing.address, warm)},
             plain=() if encrypt else ("silent", "warm"),
         )
+        if not encrypt:
+            client.wait_for("mapping silent has encrypt: false, and its target")
+            self.targets.clear()  # that was the client's own look at it
         sock = self.visit(warm)
         writer = Pump(self, sock.dup()).write(8 * MIB)
         self.assertEqual(len(read_exactly(sock, 8 * MIB)), 8 * MIB)

@@ -59,6 +59,10 @@ class RogueTests(TunnelTestCase):
         path = self.write("client.yaml", {"client": section})
         client = self.launch("client", [sys.executable, "-c", WATCHED.format(file=str(self.audit)), "--config", path])
         server.begin()
+        # The client's own look at the target of a mapping with encrypt: false, which no server has asked for.
+        client.wait_for("mapping open has encrypt: false, and its target")
+        self.audit.write_text("")
+        self.service.connections.clear()
         return server, client
 
     def done(self) -> Counter[str]:

@@ -1,0 +1,96 @@
+"""Finds out, once and politely, whether a target speaks TLS from its first byte: a handshake that is closed again in
+order. Whether to ask, and what to say of the answer, is decided elsewhere."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.address import Address, HostPort
+from gotunnel.net.biotls import BioTls
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.net.trust import server_name_of
+
+__all__ = ["ask_for_tls"]
+
+SECONDS = 3.0
+"""For the connection, and again for the answer."""
+_ENCIPHERED = re.compile(rb"\x16\x03...\x02|\x15\x03|SSH-", re.DOTALL)
+"""How a ServerHello, an alert (RFC 8446, 5.1 and 4) or SSH begins: a target that refuses ours in TLS speaks TLS."""
+_ENOUGH = 6
+
+
+def ask_for_tls(clock: Any, target: Address) -> Deferred[str | None]:
+    """Connect to a target and begin TLS. Fires with None if it speaks TLS, or SSH, which is enciphered as well; else
+    with what it does instead, in words. Fails with DialFailed if it cannot be reached. Cancelling it gives up."""
+    asking = _Asking(clock, target)
+    connecting: Deferred[Any] = target_endpoint(clock, target, SECONDS).connect(OneProtocol(lambda: asking.session))
+    connecting.addErrback(dial_failed, target)
+    return connecting.addCallback(lambda _: asking.answer)
+
+
+class _Session(BioTls):
+    """Remembers how the answer begins."""
+
+    begins = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        if len(self.begins) < _ENOUGH:
+            self.begins += data[:_ENOUGH]
+        super().dataReceived(data)
+
+
+@implementer(IHandshakeListener)
+class _Asking(Protocol):
+    def __init__(self, clock: Any, target: Address) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        name = server_name_of(target.host) if isinstance(target, HostPort) else None
+        self.session = _Session(context, self, server_side=False, server_name=name)
+        self.answer: Deferred[str | None] = Deferred(lambda _: self._leave())
+        self._clock = clock
+        self._timer: IDelayedCall | None = None
+        self._over = False
+
+    def connectionMade(self) -> None:
+        self._timer = self._clock.callLater(SECONDS, self._late)
+
+    def handshakeCompleted(self) -> None:
+        """It speaks TLS: leave in order, as any client does. One that holds the connection is not waited for."""
+        self.session.loseConnection()
+        self._say(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        begins = self.session.begins
+        if _ENCIPHERED.match(begins):
+            self._say(None)
+        else:
+            self._say("it answers in clear" if begins else "it closes the connection when it is greeted in TLS")
+
+    def _late(self) -> None:
+        self._timer = None
+        begins = self.session.begins
+        self.session.abortConnection()
+        self._say(None if _ENCIPHERED.match(begins) else f"no answer in TLS within {SECONDS:g} s")
+
+    def _say(self, words: str | None) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        if not self._over:
+            self._over = True
+            self.answer.callback(words)
+
+    def _leave(self) -> None:
+        self._over = True
+        self._say(None)
+        self.session.abortConnection()

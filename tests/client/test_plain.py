@@ -1,0 +1,142 @@
+"""encrypt: false with a target that speaks no TLS: who is looked at, when, and what is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.address import HostPort
+from gotunnel.client.plain import AGAIN, PlainWatch
+from gotunnel.client.published import Published
+from gotunnel.config.model import MappingConfig
+from gotunnel.errors import DialFailed
+from gotunnel.wire.messages import MappingResult
+
+
+class PlainTests(SynchronousTestCase):
+    """PlainWatch, with targets in the test's hand."""
+
+    def setUp(self) -> None:
+        """Three mappings, of which two travel outside of TLS."""
+        self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.clock = Clock()
+        mappings = [
+            MappingConfig.model_validate({"name": name, "local": 1000 + number, "remote": 0, "encrypt": name == "tls"})
+            for number, name in enumerate(("tls", "one", "two"))
+        ]
+        self.asked: list[tuple[int, Deferred[Any]]] = []
+        self.published = Published(mappings, HostPort("server", 17000), lambda: None)
+        self.watch = PlainWatch(self.clock, self.published, self.ask)
+        self.published.changed = self.watch.look
+
+    def ask(self, target: Any) -> Deferred[Any]:
+        """Note who is asked."""
+        self.asked.append((target.port, Deferred()))
+        return self.asked[-1][1]
+
+    def session(self, *names: str) -> None:
+        """A session begins, and its server opens these mappings and refuses the others."""
+        self.published.begin()
+        self.published.answered(
+            [
+                MappingResult(name, "ok", 2000, None, None)
+                if name in names
+                else MappingResult(name, "fail", None, "limit", "too many")
+                for name in self.published.statuses
+            ]
+        )
+
+    def ports(self) -> list[int]:
+        """Return who was asked."""
+        return [port for port, _ in self.asked]
+
+    def lines(self, words: str) -> list[str]:
+        """Return the lines of the log with these words."""
+        return [line for line in map(str, map(formatEvent, self.log)) if words in line]
+
+    def test_one_after_the_other(self) -> None:
+        """Those outside of TLS, once, and each when the one before is known; the ones without TLS are named."""
+        self.session("tls", "one", "two")
+        self.assertEqual(self.ports(), [1001])
+        self.asked[0][1].callback(None)
+        self.assertEqual(self.ports(), [1001, 1002])
+        self.asked[1][1].callback("it answers in clear")
+        (line,) = self.lines("does not speak TLS")
+        self.assertIn("mapping two has encrypt: false, and its target 127.0.0.1:1002 does not speak TLS", line)
+        self.assertIn("it answers in clear", line)
+        self.assertIn("remove encrypt: false", line)
+        self.assertEqual(self.watch.in_clear, {"two": "it answers in clear"})
+        self.assertEqual(self.lines("outside of gotunnel's TLS"), [
+            "outside of gotunnel's TLS, if the server allows it (encrypt: false): one, two"
+        ])  # fmt: skip
+
+    def test_never_repeated(self) -> None:
+        """Not in the next session, not after an hour."""
+        self.session("one")
+        self.asked[0][1].callback("it answers in clear")
+        for _ in range(3):
+            self.clock.advance(3600)
+            self.session("one")
+        self.assertEqual(self.ports(), [1001])
+        self.assertEqual(len(self.lines("does not speak TLS")), 1)
+
+    def test_only_what_is_open(self) -> None:
+        """A mapping that is refused: nobody is asked."""
+        self.session("tls")
+        self.assertEqual((self.asked, self.lines("outside of")), ([], []))
+
+    def test_after_it_was_down(self) -> None:
+        """A target that is down is not asked; it is once more when it comes up, but not soon again."""
+        self.published.set_down("one", "gone")
+        self.session("one")
+        self.assertEqual(self.ports(), [])
+        self.published.set_down("one", None)
+        self.assertEqual(self.ports(), [1001])
+        self.asked[0][1].callback("it answers in clear")
+        for _ in range(5):  # it comes and goes
+            self.clock.advance(10)
+            self.published.set_down("one", "gone")
+            self.published.set_down("one", None)
+        self.assertEqual(self.ports(), [1001])
+        self.clock.advance(AGAIN)
+        self.published.set_down("one", "gone")
+        self.published.set_down("one", None)
+        self.assertEqual(self.ports(), [1001, 1001])
+        self.asked[1][1].callback("it answers in clear")
+        self.assertEqual(len(self.lines("does not speak TLS")), 1)
+
+    def test_change(self) -> None:
+        """It speaks TLS now: said as well."""
+        self.session("one")
+        self.asked[0][1].callback("it answers in clear")
+        self.clock.advance(AGAIN)
+        self.published.set_down("one", "gone")
+        self.published.set_down("one", None)
+        self.asked[1][1].callback(None)
+        self.assertEqual(len(self.lines("speaks TLS now")), 1)
+        self.assertEqual(self.watch.in_clear, {})
+
+    def test_unreachable(self) -> None:
+        """Nothing is said, and it is asked again when something happens after a while."""
+        self.session("one")
+        self.asked[0][1].errback(DialFailed("refused", "refused"))
+        self.session("one")
+        self.assertEqual(self.ports(), [1001])
+        self.clock.advance(AGAIN)
+        self.session("one")
+        self.assertEqual(self.ports(), [1001, 1001])
+        self.assertEqual(self.lines("mapping one has encrypt"), [])
+
+    def test_stop(self) -> None:
+        """What is under way is given up, and nothing new begins."""
+        self.session("one", "two")
+        self.watch.stop()
+        self.watch.stop()
+        self.published.set_down("one", None)
+        self.assertEqual(self.ports(), [1001])
+        self.assertEqual((self.lines("does not speak"), self.clock.getDelayedCalls()), ([], []))
