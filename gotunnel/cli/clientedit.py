@@ -24,17 +24,27 @@ from gotunnel.errors import ConfigError, Problem
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.handshake import derive_key
 
-__all__ = ["TokenWish", "add_client", "drop_old", "revoke_client", "rotate_client"]
+__all__ = ["RightsWish", "TokenWish", "add_client", "drop_old", "revoke_client", "rotate_client"]
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("name",): "NAME",
     ("allow_ports",): "--ports",
     ("allow_bind",): "--bind",
+    ("allow_dial",): "--dial",
 }
 JOIN_TTL = 24 * 3600.0
 """Seconds that a one-time token is valid unless --ttl says otherwise, as kubeadm has it."""
 LONGEST_TTL = 10 * 366 * 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(frozen=True, slots=True)
+class RightsWish:
+    """What a new client may do; what is not named is as the server has it for all."""
+
+    ports: str | None = None
+    bind: tuple[str, ...] = ()
+    dial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +71,17 @@ class _Token:
     notes: tuple[str, ...]
 
 
-def add_client(
-    site: tuple[str, str | None], name: str, ports: str | None, binds: tuple[str, ...], wish: TokenWish
-) -> None:
+def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish: TokenWish) -> None:
     """Make a client and tell its token. `site` is what Site.at takes. Raises SystemExit when that is impossible."""
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         values: dict[str, Any] = {"name": name, "keys": ()}
-        if ports is not None:
-            values["allow_ports"] = [part.strip() for part in ports.split(",")]
-        if binds:
-            values["allow_bind"] = list(binds)
+        if rights.ports is not None:
+            values["allow_ports"] = [part.strip() for part in rights.ports.split(",")]
+        if rights.bind:
+            values["allow_bind"] = list(rights.bind)
+        if rights.dial:
+            values["allow_dial"] = list(rights.dial)
         _validated(values)  # first of all, so that no key is derived of a name that is none
         token = _made(where, name, wish)
         if token.key is None:

@@ -20,7 +20,7 @@ from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
 
-TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "TOKENS", "FROM")
+TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "TOKENS", "FROM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Row:
     """active, joining, expired, revoked or disabled."""
     allow_ports: list[int | str]
     allow_bind: list[str] | None
+    allow_dial: list[str]
     tokens: int
     """Lasting ones; two while one replaces the other."""
     join_token: str | None
@@ -51,7 +52,8 @@ class Row:
             how = f"one to join with{until}" if self.join_token == "valid" else "an expired one to join with"  # noqa: S105 - a word for a list
             tokens += f" and {how}"
         ports = ", ".join(map(str, self.allow_ports))
-        return self.name, state, ports, ", ".join(self.allow_bind or ["any"]), tokens, self.source
+        binds, dial = ", ".join(self.allow_bind or ["any"]), ", ".join(self.allow_dial or ["none"])
+        return self.name, state, ports, binds, dial, tokens, self.source
 
 
 def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
@@ -94,13 +96,11 @@ def utc(when: float) -> str:
 
 def _of_config(config: ServerConfig, client: IdentityConfig) -> Row:
     state = "disabled" if client.disabled else "active"
-    ports, binds = _rights(config, client)
-    return Row(client.name, state, ports, binds, len(client.token), None, None, None, "the configuration")
+    return Row(client.name, state, *_rights(config, client), len(client.token), None, None, None, "the configuration")
 
 
 def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) -> Row:
     join, expires = client.join, client.expires
-    ports, binds = _rights(config, client)
     join_over = join is not None and join.expires is not None and now >= join.expires
     if client.disabled:
         state = "disabled"
@@ -113,7 +113,7 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
     else:
         state = "expired" if join_over else "joining"
     return Row(
-        client.name, state, ports, binds, len(client.keys),
+        client.name, state, *_rights(config, client), len(client.keys),
         None if join is None else "expired" if join_over else "valid",
         None if join is None or join.expires is None else utc(join.expires),
         None if expires is None else utc(expires),
@@ -121,6 +121,7 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
     )  # fmt: skip
 
 
-def _rights(config: ServerConfig, client: RightsConfig) -> tuple[list[int | str], list[str] | None]:
+def _rights(config: ServerConfig, client: RightsConfig) -> tuple[list[int | str], list[str] | None, list[str]]:
     ports = config.allow_ports if client.allow_ports is None else client.allow_ports
-    return list(ports), None if client.allow_bind is None else list(client.allow_bind)
+    dial = config.allow_dial if client.allow_dial is None else client.allow_dial
+    return list(ports), None if client.allow_bind is None else list(client.allow_bind), list(dial)

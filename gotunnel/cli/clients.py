@@ -52,13 +52,22 @@ def _token_options(command: Command) -> Command:
 @click.argument("name")
 @click.option("--ports", metavar="PORT,FROM-TO,...", help="What it may publish (default: server.allow_ports).")
 @click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
+@click.option("--dial", multiple=True, metavar="RULE", help="What its forwards may reach; may be repeated.")
 @_token_options
 @_which_server
-def add(name: str, ports: str | None, bind: tuple[str, ...], config: str, state: str | None, **wish: Any) -> None:
+def add(
+    name: str,
+    ports: str | None,
+    bind: tuple[str, ...],
+    dial: tuple[str, ...],
+    config: str,
+    state: str | None,
+    **wish: Any,
+) -> None:
     """Make a client and print its token, or with --print-join the line that uses it. Neither is ever shown again."""
-    from gotunnel.cli.clientedit import TokenWish, add_client
+    from gotunnel.cli.clientedit import RightsWish, TokenWish, add_client
 
-    add_client((config, state), name, ports, bind, TokenWish(**_checked(wish)))
+    add_client((config, state), name, RightsWish(ports, bind, dial), TokenWish(**_checked(wish)))
 
 
 @client.command("list")

@@ -37,9 +37,8 @@ from gotunnel.wire.handshake import ClientHandshake
 __all__ = ["join_server"]
 
 CURES = {
-    "auth_failed": "the token is wrong, was used already or has expired, or the server has no client of this name "
-    "(a server does not say which): on the server, `gotunnel client list` shows them, and "
-    "`gotunnel client rotate NAME --print-join` makes another line like this one",
+    "auth_failed": "if the name is right, the token is incomplete, was used already or has expired; on the server, "
+    "`gotunnel client list` shows its clients, and `gotunnel client rotate NAME --print-join` makes another line",
     "bad_server_mac": "the token is not the server's, or somebody sits between it and this machine",
     "name_in_use": "stop the other one, or join with another name",
     "tls_required": "the server wants TLS: leave --plain out",
