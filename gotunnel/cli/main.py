@@ -28,11 +28,12 @@ main.add_command(client)
 
 @main.command()
 @click.argument("file", type=click.Path())
-def check(file: str) -> None:
+@click.option("--state", metavar="DIR", help="The server's folder for state, where `clients.json` is.")
+def check(file: str, state: str | None) -> None:
     """Validate a configuration FILE and explain what it would open. Exit code 2 if it would be refused."""
     from gotunnel.cli.check import check_file
 
-    check_file(file)
+    check_file(file, state)
 
 
 @main.command()

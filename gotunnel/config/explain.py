@@ -3,16 +3,20 @@ up."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.explain_clients import explain_clients
+from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ClientConfig, File, ForwardConfig, MappingConfig, ServerConfig
 
 __all__ = ["explain"]
 
 
-def explain(file: File) -> list[str]:
+def explain(file: File, filed: Iterable[FileIdentity] = ()) -> list[str]:
     """Return one line for each thing that would be listened on, connected to or dialled, then the
-    warnings."""
-    lines = _server(file.server) if file.server is not None else []
+    warnings. `filed` are the clients of the server's clients file."""
+    lines = [] if file.server is None else _server(file.server) + explain_clients(file.server, filed)
     lines += _client(file.client) if file.client is not None else []
     return lines + [f"warning: {line}" for line in file.warnings]
 
@@ -23,13 +27,22 @@ def _server(server: ServerConfig) -> list[str]:
     plain = "may" if server.allow_plain_legs else "may not"
     return [
         f"server: listens for clients on {server.addr} {_server_tls(server)}",
-        f"server: reads its token from {server.token_file}" if server.token_file else "server: has its token",
+        _server_token(server),
         f"server: lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
         f"server: lets clients reach {', '.join(server.allow_dial)} by their forwards"
         if server.allow_dial
         else "server: lets clients reach nothing by forwards",
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
     ]
+
+
+def _server_token(server: ServerConfig) -> str:
+    if server.token is None:
+        return "server: has no token for all; only clients with a token of their own get in"
+    whose = " for clients that have none of their own" if server.clients else ""
+    if server.token_file is None:
+        return f"server: has its token{whose}"
+    return f"server: reads its token{whose} from {server.token_file}"
 
 
 def _server_tls(server: ServerConfig) -> str:

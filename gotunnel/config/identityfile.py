@@ -91,11 +91,13 @@ class FileIdentity(RightsConfig):
 
 
 def stamp(path: Path) -> tuple[int, ...] | None:
-    """Return what changes whenever the file does, and None while there is none or nobody may look."""
+    """Return what changes whenever the file does, and None while there is none."""
     try:
         found = path.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return (error.errno or 0,)  # it may be there: whoever reads it will say what is wrong
     return (
         found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode, found.st_uid
     )  # fmt: skip
@@ -113,8 +115,9 @@ def load_clients(path: Path) -> tuple[FileIdentity, ...]:
     except json.JSONDecodeError as error:
         what = f"is not JSON: {error.msg}"
         raise ConfigError([Problem(name, error.lineno, "", what, "put back an older copy")]) from None
-    except RecursionError:
-        raise ConfigError([Problem(name, None, "", "is nested too deeply", "put back an older copy")]) from None
+    except (RecursionError, ValueError):  # the latter for a number of thousands of digits
+        what = "is nested too deeply, or has a number that is too long"
+        raise ConfigError([Problem(name, None, "", what, "put back an older copy")]) from None
     problems = [Problem(name, None, key, what, cure) for key, what, cure in _envelope(root)]
     found: list[FileIdentity] = []
     names: set[str] = set()
@@ -153,12 +156,14 @@ def _text(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(error) from None
-    with open(descriptor, "rb") as file:
-        try:
-            _check_owner_and_mode(path, os.fstat(descriptor))
+    try:
+        _check_owner_and_mode(path, os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
             raw = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise _unreadable(error) from None
+    except OSError as error:
+        raise _unreadable(error) from None
+    finally:
+        os.close(descriptor)
     if len(raw) > MAX_BYTES:
         raise Refused(f"is longer than {MAX_BYTES} bytes", "name the file that `gotunnel client` writes")
     try:

@@ -124,9 +124,10 @@ class Identities:
         self.names_with_common_token = frozenset(
             name
             for name, identity in self._own.items()
-            if others is not None and any(same(key, others.key_for(name)) for key in identity.keys)
+            if others is not None and identity.filed and any(same(key, others.key_for(name)) for key in identity.keys)
         )
-        """Names whose own token is the shared one. The server warns about them."""
+        """Names of the clients file whose own token is the shared one. The server warns about them; those of the
+        configuration are told when that is read."""
 
     def __len__(self) -> int:
         """How many identities there are, those that are shut included."""

@@ -44,6 +44,11 @@ class ClientsFile:
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
+    @property
+    def exists(self) -> bool:
+        """Whether there was one at the last look."""
+        return self._seen is not None
+
     def read(self) -> tuple[FileIdentity, ...]:
         """Return what the file holds now, and nothing if there is none. Raises ConfigError."""
         # Before reading: what changes meanwhile is then seen as a change.
@@ -58,9 +63,7 @@ class ClientsFile:
 
     def start(self) -> None:
         """Look at it from now on."""
-        self._looking.start(INTERVAL, now=False).addErrback(
-            lambda failure: self.log.failure("looking at the clients file", failure)
-        )
+        self._looking.start(INTERVAL, now=False)
 
     def stop(self) -> None:
         """Look at it no more. Harmless when it was not started."""
@@ -68,11 +71,14 @@ class ClientsFile:
             self._looking.stop()
 
     def _look(self) -> None:
-        found = stamp(self.path)
-        if found != self._seen:
-            self._seen = found
-            self._read_again()
-        self._looked()
+        try:
+            found = stamp(self.path)
+            if found != self._seen:
+                self._seen = found
+                self._read_again()
+            self._looked()
+        except Exception:  # noqa: BLE001 - a bug of ours must not keep a client that is revoked tomorrow
+            self.log.failure("looking at the clients file")
 
     def _read_again(self) -> None:
         try:

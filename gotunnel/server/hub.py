@@ -134,6 +134,12 @@ class Hub:
     def identities_changed(self, new: Identities) -> None:
         """Let a new table of identities take effect, also for those who are here: who may not stay is cut, and what a
         client may not publish any more closes. Everything else goes on."""
+        for name in sorted(new.names_with_common_token - self.identities.names_with_common_token):
+            self.log.warn(
+                "the token of client {client} is the shared one: whoever holds that can pose as this client, and as "
+                "the server to it; give it another with gotunnel client rotate",
+                client=name,
+            )  # fmt: skip
         self.identities = new
         self._next_expiry = new.next_expiry(self.wall_clock())
         for session in tuple(self._present):

@@ -96,11 +96,17 @@ class ServerService(Service):
         )  # fmt: skip
         self._port.startListening()
         self._clients_file.start()
-        if self.hub.config.token is None and not len(self.hub.identities):
+        config = self.hub.config
+        if config.token is None and not len(self.hub.identities):
             self.log.warn(
                 "no client can connect yet: there is no token, and {path} has no clients; add one with gotunnel client",
                 path=str(self._clients_file.path),
             )  # fmt: skip
+        elif config.clients_file is not None and not self._clients_file.exists:
+            self.log.warn(
+                "the clients file {path} is not there: until it is, its clients have no token of their own",
+                path=str(self._clients_file.path),
+            )
         self.log.info(
             "server listening for clients on {address} ({tls})",
             address=str(self.address), tls="TLS" if self.hub.tls is not None else "without TLS",
