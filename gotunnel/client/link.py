@@ -3,6 +3,7 @@ does is not its business."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -54,7 +55,16 @@ class Link:
 
     log = Logger()
 
-    def __init__(self, config: ClientConfig, clock: Any, relay: IRelay, path: ServerPath, instance: bytes) -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        clock: Any,
+        relay: IRelay,
+        path: ServerPath,
+        instance: bytes,
+        proved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`proved` is called whenever the server has proved itself."""
         self.forwards = Forwards(config.forwards, clock, relay)
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
@@ -67,6 +77,7 @@ class Link:
         self._relay = relay
         self._path = path
         self._instance = instance
+        self._proved = proved
         self._backoff = Backoff()
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
@@ -199,6 +210,7 @@ class Link:
         self.session = session
         self._sessions.add(session)
         self._backoff.connected(self._clock.seconds())
+        self._proved()
         self.log.info(
             "connected to the server {server} as {client}{how}",
             server=str(self._path.address), client=config.name,

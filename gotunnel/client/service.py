@@ -11,11 +11,16 @@ from twisted.internet.defer import Deferred
 
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
+from gotunnel.client.memory import VersionMemory
+from gotunnel.client.v1.links import V1Links
 from gotunnel.config.model import ClientConfig
+from gotunnel.errors import ConfigError, Problem
+from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.raw import RawRelay
 
 __all__ = ["ClientService", "make_client"]
 
@@ -25,19 +30,26 @@ class ClientService(Service):
 
     log = Logger()
 
-    def __init__(self, config: ClientConfig, reactor: Any) -> None:
+    def __init__(self, config: ClientConfig, reactor: Any, versions: VersionMemory) -> None:
         self._config = config
-        descriptors = Descriptors(reactor)
-        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, descriptors)
+        self._relay: IRelay
         self._identity: ClientIdentity | None = None
+        self.link: Link | V1Links
+        descriptors = Descriptors(reactor)
         path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
+        if config.v1:
+            raw = RawRelay(reactor, config.dial_timeout, descriptors)
+            self._relay, self.link = raw, V1Links(config, reactor, raw, path)
+            return
+        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, descriptors)
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
             tls = self._identity.tls
             path = ServerPath(reactor, config.server_addr, tls.creator, tls.legs, descriptors)
             self._identity.changed = lambda tls: path.use(tls.creator, tls.legs)
         # Random per process: it tells a restart from two clients that share one name.
-        self.link = Link(config, reactor, self._relay, path, secrets.token_bytes(16))
+        instance = secrets.token_bytes(16)
+        self.link = Link(config, reactor, self._relay, path, instance, lambda: versions.note(config.server_addr))
 
     def startService(self) -> None:
         """Connect, now and for ever."""
@@ -74,8 +86,13 @@ class ClientService(Service):
 
 
 def make_client(config: ClientConfig, reactor: Any, state_dir: Path) -> ClientService:
-    """Build a client. `state_dir` is for what must outlive the process; today a client keeps nothing there.
+    """Build a client. `state_dir` is for what must outlive the process: which servers speak version 2.
 
-    Raises TlsFilesError.
+    Raises TlsFilesError, and ConfigError for version 1 with a server that is known to speak version 2.
     """
-    return ClientService(config, reactor)
+    versions = VersionMemory(state_dir)
+    if config.v1 and versions.knows(config.server_addr):
+        what = f"version 2 has worked with {config.server_addr}, and version 1 would put the token in clear again"
+        cure = f"remove v1, or, if that server really is a Go one again, the file {versions.marker(config.server_addr)}"
+        raise ConfigError([Problem("configuration", None, "client.v1", what, cure)])
+    return ClientService(config, reactor, versions)

@@ -18,7 +18,7 @@ from gotunnel.config.fields import (
 )
 from gotunnel.config.forward import ForwardConfig, check_forwards
 from gotunnel.config.health import HealthConfig
-from gotunnel.config.kinds import Part, Section, seconds, several, wrong
+from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.pins import Pins
@@ -32,6 +32,7 @@ from gotunnel.config.server import (
     TlsMode,
     belongs_to_cert,
 )
+from gotunnel.config.v1 import SILENCE, beyond_v1
 
 __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 
@@ -123,6 +124,29 @@ class ClientConfig(Section):
 
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
+    v1: Annotated[bool, FLAG] = Field(
+        default=False,
+        description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
+    )
+
+    @field_validator("v1")
+    @classmethod
+    def _can_be_done(cls, v1: bool, info: ValidationInfo) -> bool:
+        if not v1:
+            return v1
+        parts = beyond_v1(info.data.get("mappings", ()))
+        if info.data.get("forwards"):
+            parts.append(((), "version 1 has no forwards", "remove forwards, or move the server to version 2"))
+        tls, heartbeat = info.data.get("tls"), info.data.get("heartbeat_interval")
+        if tls is not None and tls.model_fields_set and (tls.mode != "off" or tls.model_fields_set != {"mode"}):
+            parts.append(((), "version 1 has no TLS, and tls stands beside it", "remove tls, or v1"))
+        if heartbeat is not None and heartbeat >= SILENCE:
+            what = f"a heartbeat_interval of {heartbeat:g} is too long: a server of version 1 waits {SILENCE:g} seconds"
+            parts.append(((), what, "remove heartbeat_interval"))
+        if parts:
+            raise several(parts)
+        return v1
+
     @field_validator("local_ports", "remote_port")
     @classmethod
     def _all_different(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
@@ -178,6 +202,11 @@ class ClientConfig(Section):
         if self.tls.mode == "off":
             unused = [key for key in ("ca", "cert") if getattr(self.tls, key) is not None]
             found += [f"client.tls.{key}: is not used, since client.tls.mode is off" for key in unused]
+        if self.v1:
+            found.append(
+                "client.v1: the token and the visitors' bytes cross the network in clear; remove it once the server "
+                "speaks version 2, and take another token then"
+            )
         return found
 
 

@@ -33,6 +33,7 @@ def _server(server: ServerConfig) -> list[str]:
         if server.allow_dial
         else "server: lets clients reach nothing by forwards",
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
+        *([_server_v1(server)] if server.v1.enabled else []),
     ]
 
 
@@ -43,6 +44,11 @@ def _server_token(server: ServerConfig) -> str:
     if server.token_file is None:
         return f"server: has its token{whose}"
     return f"server: reads its token{whose} from {server.token_file}"
+
+
+def _server_v1(server: ServerConfig) -> str:
+    ports = ", ".join(str(rule) for rule in server.v1.allow_ports)
+    return f"server: lets Go clients of version 1 in, in clear and with a token of their own, for the ports {ports}"
 
 
 def _server_tls(server: ServerConfig) -> str:
@@ -65,6 +71,8 @@ def _client(client: ClientConfig) -> list[str]:
 
 
 def _client_tls(client: ClientConfig) -> str:
+    if client.v1:
+        return "with version 1, as a Go gotunnel: whoever is on the path can read the token and what travels"
     if client.tls.mode == "off":
         return "without TLS: whoever is on the path can read what travels"
     tls, proofs = client.tls, ["the token"]

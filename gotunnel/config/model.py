@@ -3,17 +3,18 @@ gotunnel.config.load."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.client import ClientConfig, TlsClientConfig
 from gotunnel.config.fields import Remote
 from gotunnel.config.forward import ForwardConfig
 from gotunnel.config.health import HealthConfig
-from gotunnel.config.kinds import Section
+from gotunnel.config.kinds import Section, several
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.server import ServerConfig, TlsServerConfig
+from gotunnel.config.v1 import V1ServerConfig, same_secret
 
 __all__ = [
     "ClientConfig",
@@ -27,6 +28,7 @@ __all__ = [
     "ServerConfig",
     "TlsClientConfig",
     "TlsServerConfig",
+    "V1ServerConfig",
 ]
 
 
@@ -35,6 +37,15 @@ class File(Section):
 
     server: ServerConfig | None = Field(default=None, description="what `gotunnel-server` reads")
     client: ClientConfig | None = Field(default=None, description="what `gotunnel-client` reads")
+
+    @field_validator("client")
+    @classmethod
+    def _no_secret_of_v1(cls, client: ClientConfig | None, info: ValidationInfo) -> ClientConfig | None:
+        server = info.data.get("server")
+        if client is not None and server is not None and not client.v1 and same_secret(server.v1, [client.token]):
+            cure = "use the server's other token: that of version 1 crosses the wire in clear"
+            raise several([(("token",), "is server.v1.token", cure)])
+        return client
 
     @property
     def warnings(self) -> list[str]:

@@ -14,6 +14,7 @@ from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
 from gotunnel.config.routes import DialRuleList
+from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
 __all__ = [
     "LEVEL",
@@ -136,6 +137,18 @@ class ServerConfig(Section):
         default=PenaltiesConfig(), description="addresses with failed logins are refused for a while"
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    v1: V1ServerConfig = Field(
+        default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
+    )
+
+    @field_validator("v1")
+    @classmethod
+    def _secret_of_its_own(cls, v1: V1ServerConfig, info: ValidationInfo) -> V1ServerConfig:
+        own = [token for client in info.data.get("clients", ()) for token in client.token]
+        if same_secret(v1, [info.data.get("token"), *own]):
+            what = "is another token of this server too, and crosses the wire in clear"
+            raise several([(("token",), what, OWN_CURE)])
+        return v1
 
     @field_validator("clients")
     @classmethod
@@ -163,4 +176,4 @@ class ServerConfig(Section):
         found += token_warnings(self.clients, shared)
         if self.tls.mode == "off" and self.tls.cert is not None:
             found.append("server.tls.cert: is not used, since server.tls.mode is off")
-        return found
+        return found + self.v1.warnings

@@ -18,6 +18,7 @@ from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.tls import exporter_binding
 from gotunnel.net.tlspeer import leg_binding, tls_words
+from gotunnel.wire import v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
 from gotunnel.wire.messages import Error, Leg, LegOk, decode, encode
@@ -129,6 +130,12 @@ class ControlGreeting(Greeting):
             return
         self._challenged = True
         self._nothing_ahead()
+        if _is_version_1(payload):
+            raise RemoteProtocolError(
+                "the server speaks version 1 of the protocol, the Go gotunnel; move it to version 2, or set client.v1: "
+                "true, and a token of its own for it",
+                "version_1",
+            )
         auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
         self.transport.write(encode_frame(auth))
 
@@ -183,3 +190,10 @@ class LegGreeting(Greeting):
             raise AuthRejected("bad_server_mac", "the server did not prove itself on a leg; somebody may be in between")
         self._succeed(None)
 
+
+def _is_version_1(payload: bytes) -> bool:
+    """Whether this is how a Go server answers a hello: as if it were a register with a wrong token."""
+    try:
+        return isinstance(v1.decode(payload), v1.Answer)
+    except RemoteProtocolError:
+        return False

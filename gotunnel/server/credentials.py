@@ -13,7 +13,7 @@ from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.dialrules import DialRules
 from gotunnel.errors import ConfigError, Problem, printable
-from gotunnel.wire.handshake import derive_key
+from gotunnel.wire.handshake import derive_key, same
 
 __all__ = ["Credentials"]
 
@@ -41,13 +41,19 @@ class Credentials:
 
     def table(self, file: Iterable[FileIdentity] = (), path: Path = Path(CLIENTS_FILE)) -> Identities:
         """Return all identities, those of the clients file included, which is at `path`. Raises ConfigError."""
+        v1 = self._config.v1.token
         names = {identity.name for identity in self._own}
         found = list(self._own)
         for client in file:
             if client.name in names:
                 what = f"the client {client.name} stands here and under server.clients too"
                 raise ConfigError([Problem(printable(path, 400), None, "", what, "remove one of the two")])
-            found.append(self._identity(client))
+            identity = self._identity(client)
+            if v1 is not None and _opens(v1.get_secret_value(), identity):
+                what = f"the token of the client {client.name} is that of server.v1 too, and crosses the wire in clear"
+                cure = "give one of the two another token"
+                raise ConfigError([Problem(printable(path, 400), None, "", what, cure)])
+            found.append(identity)
         return Identities(found, self._others)
 
     def _identity(self, client: FileIdentity) -> Identity:
@@ -72,3 +78,9 @@ class Credentials:
             own.limits.pending or limits.pending,
             DialRules.parse(config.allow_dial if own.allow_dial is None else own.allow_dial),
         )
+
+
+def _opens(token: str, identity: Identity) -> bool:
+    """Whether a token is one of those that an identity is known by, of whose joining too."""
+    keys = identity.keys + (() if identity.join is None else identity.join.keys(0.0))
+    return any(same(key, derive_key(token, identity.name)) for key in keys)

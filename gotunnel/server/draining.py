@@ -30,31 +30,33 @@ class ServerDraining(Draining):
         self._close_door = close_door
 
     async def _drain(self, seconds: float) -> int:
-        hub = self._hub
+        hub, v1 = self._hub, self._hub.v1
         for session in hub.connected:
             session.ask_to_drain(seconds)
-        for peer in tuple(hub.peers.values()):
+        for peer in hub.holders:
             await peer.stop()
         if hub.live:
             self.log.info(
                 "{count} visitors are being served; they have {seconds:g} s to finish", count=hub.live, seconds=seconds
             )
         # The control port is closed behind those who wait: their clients may have to bring a leg.
-        await hub.patience.until(lambda: not any(peer.awaited for peer in hub.peers.values()))
+        await hub.patience.until(lambda: not any(peer.awaited for peer in hub.holders))
         await self._close_door()
         for session in hub.connected:
             session.leave(seconds)
-        for peer in tuple(hub.peers.values()):
+        for peer in hub.holders:
             peer.turn_all_away()
-        await hub.patience.until(lambda: not hub.live and not hub.relay.locals)
+        await hub.patience.until(lambda: not hub.live and not hub.relay.locals and (v1 is None or not v1.relay.locals))
         cut = hub.live
         for legs in tuple(hub.streaming):
             legs.reset_streams()
+        if v1 is not None:
+            v1.go_away("the server stops")
         if cut:
             self.log.warn("{count} visitors were cut: their time was over", count=cut)
         for session in hub.connected:
             session.go_away()
-        await Patience(hub.clock).until(lambda: not hub.left, LAST_WORDS)
+        await Patience(hub.clock).until(lambda: not hub.left and (v1 is None or not v1.left), LAST_WORDS)
         for session in hub.left:
             session.drop_legs()
         return cut

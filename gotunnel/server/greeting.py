@@ -22,7 +22,9 @@ from gotunnel.net.transports import hand_over
 from gotunnel.net.trust import client_name_problem
 from gotunnel.server.enrolment import Enrolment, lasting_token
 from gotunnel.server.session import ServerSession
-from gotunnel.wire import strictjson
+from gotunnel.server.v1.greeting import admit
+from gotunnel.server.v1.peers import V1Refused
+from gotunnel.wire import strictjson, v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import NO_BINDING, ServerHandshake, leg_client_mac, leg_server_mac, same
 from gotunnel.wire.legstate import End
@@ -42,7 +44,6 @@ MESSAGE_SECONDS = 5
 """A client may send `limits.messages` a second, and so many seconds' worth of them at once;"""
 MESSAGES_PER_MAPPING = 4
 """and some more for each mapping that it may have: when it connects, or its network breaks, all change their state."""
-V1_TYPES = frozenset({"register", "data_channel"})
 
 COSTS = {
     "auth_failed": Offence.AUTH_FAILURE, "protocol_error": Offence.NO_AUTH, "bad_json": Offence.NO_AUTH
@@ -65,6 +66,7 @@ class ServerGreeting(Protocol):
         self._number = 0
         self._over = False
         self._deciding = False
+        self._version = 2
         self._closing: IDelayedCall | None = None
 
     def dataReceived(self, data: bytes) -> None:
@@ -77,8 +79,6 @@ class ServerGreeting(Protocol):
                 raise RemoteProtocolError("bytes came ahead of an answer")
             payload = self._decoder.next_frame()
             if payload is not None:
-                if self._decoder.buffered:
-                    raise RemoteProtocolError("bytes came ahead of an answer")
                 self._receive(payload)
         except AuthRejected as refused:
             self._refuse(Error(refused.code, refused.reason, refused.retry_after))
@@ -99,12 +99,17 @@ class ServerGreeting(Protocol):
 
     def _receive(self, payload: bytes) -> None:
         if self._handshake is not None:
+            self._nothing_ahead()
             self._auth(payload, self._handshake)
             return
         found = strictjson.loads(payload)
         kind = found.get("type")  # whatever JSON can hold
-        if isinstance(kind, str) and kind in V1_TYPES:
-            self._refuse_v1()
+        if isinstance(kind, str) and kind in v1.FIRST_TYPES:
+            self._version = 1  # whatever goes wrong from here on is said in its words
+        self._nothing_ahead()
+        if self._version == 1:
+            self._deciding = True
+            Deferred.fromCoroutine(self._greet_v1(found)).addErrback(self._failed)
         elif kind == "hello":
             self._hello(payload)
         elif kind == "leg":
@@ -113,6 +118,10 @@ class ServerGreeting(Protocol):
             self._leg(message)
         else:
             raise RemoteProtocolError("a connection begins with hello or leg")
+
+    def _nothing_ahead(self) -> None:
+        if self._decoder.buffered:
+            raise RemoteProtocolError("bytes came ahead of an answer")
 
     # A control connection.
 
@@ -257,6 +266,23 @@ class ServerGreeting(Protocol):
         else:
             session.forward.add(taken)
 
+    # Version 1.
+
+    async def _greet_v1(self, found: dict[str, object]) -> None:
+        try:
+            taken = await admit(self._hub, found, self._door, encrypted=self._tls is not None)
+        except V1Refused as refused:
+            if not self._over:
+                self._refuse(Error(refused.code, refused.reason))
+            return
+        if self._over:
+            taken.dropped()
+            return
+        self._over = True
+        self._door.leave()
+        self.transport.write(encode_frame(v1.encode(v1.Answer("ok"))))
+        taken.begin(self.transport)
+
     # Refusals.
 
     def _turn_out(self) -> None:
@@ -266,20 +292,17 @@ class ServerGreeting(Protocol):
     def _refuse(self, error: Error) -> None:
         if error.code in COSTS:
             self._door.charge(COSTS[error.code])
-        if error.code != "no_session":
+        if error.code == "v1_off":
+            self._door.say(
+                "v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused "
+                "(server.v1.enabled: true would let it in)",
+            )  # fmt: skip
+        elif error.code != "no_session":
             self._door.say(
                 f"refused {error.code}", "{address} was refused: {code}: {reason}",
                 code=printable(error.code), reason=printable(error.reason),
             )  # fmt: skip
-        self._close(encode(error))
-
-    def _refuse_v1(self) -> None:
-        self._door.say("v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused")
-        self._close(
-            strictjson.dumps(
-                {"type": "register_resp", "status": "fail", "reason": "version 1 is not enabled on this server"}
-            )
-        )
+        self._close(v1.encode(v1.Answer("fail", error.reason)) if self._version == 1 else encode(error))
 
     def _close(self, payload: bytes) -> None:
         self._over = True

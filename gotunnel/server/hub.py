@@ -34,6 +34,7 @@ from gotunnel.server.forward import ForwardLegs
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
+from gotunnel.server.v1.peers import V1Peers
 from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
@@ -107,6 +108,8 @@ class Hub:
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
         self.patience = Patience(clock)
+        self.v1: V1Peers | None = None
+        """Clients of version 1, where they are let in; set by who makes the hub."""
 
     # Identities.
 
@@ -208,7 +211,8 @@ class Hub:
 
     def legs_expected_from(self, host: str) -> int:
         """How many legs were asked for from sessions at this address: strangers from there are likely to be legs."""
-        return sum(session.legs_expected for session in self._live_at.get(source_of(host), ()))
+        expected = sum(session.legs_expected for session in self._live_at.get(source_of(host), ()))
+        return expected if self.v1 is None else expected + self.v1.legs_expected_from(host)
 
     def peer(self, name: str) -> Peer:
         """Return what is held for a client name."""
@@ -304,6 +308,11 @@ class Hub:
         return self.visitors_total - self.outcomes.total()
 
     # For who waits for the end.
+
+    @property
+    def holders(self) -> tuple[Peer, ...]:
+        """All who hold ports or visitors, those of version 1 too."""
+        return (*self.peers.values(), *(() if self.v1 is None else self.v1.peers))
 
     @property
     def connected(self) -> tuple[ServerSession, ...]:

@@ -3,7 +3,7 @@ time of grace after a session is lost. Who is the current session is decided els
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
-from gotunnel.interfaces import ILocal
+from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.visitor import Visitor, Waiting
 from gotunnel.server.public import PublicPort, PublicVisitor
@@ -20,12 +20,28 @@ from gotunnel.wire.messages import Error
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
-    from gotunnel.server.session import ServerSession
 
-__all__ = ["Peer"]
+__all__ = ["Peer", "PeerSession"]
 
 GRACE = 30.0
 """Seconds that listeners outlive a lost session (protocol, section 4)."""
+
+
+class PeerSession(Protocol):
+    """What a peer asks of its current session."""
+
+    most_legs: int
+    draining: bool
+    """It brings no more legs."""
+
+    def serve(self, visitor: Visitor) -> bool:
+        """Give a visitor a leg at once, or say that he is to wait."""
+
+    def feed(self) -> None:
+        """Look after those who wait; called for each who begins to."""
+
+    def close(self, error: Error | None, reason: str) -> None:
+        """End it, with `error` as the last word."""
 
 
 class Peer:
@@ -35,7 +51,7 @@ class Peer:
 
     def __init__(self, hub: Hub, name: str) -> None:
         self.name = name
-        self.session: ServerSession | None = None
+        self.session: PeerSession | None = None
         self.waiting = {plain: Waiting(hub.config.leg_wait) for plain in (False, True)}
         self.visitors = 0
         self._hub = hub
@@ -50,20 +66,25 @@ class Peer:
         return self._hub.rights_of(self.name)
 
     @property
+    def relay(self) -> IRelay:
+        """What accepts its visitors."""
+        return self._hub.relay
+
+    @property
     def mappings(self) -> dict[str, PublicPort]:
         """Its public ports by the names of their mappings."""
         return self.published.mappings
 
     # Sessions.
 
-    def begin(self, session: ServerSession) -> None:
+    def begin(self, session: PeerSession) -> None:
         """A session takes its place: what waits is its business now."""
         self._cancel_grace()
         self.session = session
         self.published.begin()
         session.feed()
 
-    def lost(self, session: ServerSession) -> None:
+    def lost(self, session: PeerSession) -> None:
         """The session has ended. Of a session that was replaced this changes nothing."""
         if self.session is session:
             self.session = None
@@ -204,7 +225,10 @@ class Peer:
         await self.published.close_orphans()
         if self.session is None and not self.mappings:
             self._turn_away_all(Outcome.NO_LEG)
-            self._hub.forget(self)
+            self._forget()
+
+    def _forget(self) -> None:
+        self._hub.forget(self)
 
     def _turn_away_all(self, outcome: Outcome) -> None:
         for waiting in self.waiting.values():

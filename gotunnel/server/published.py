@@ -17,8 +17,7 @@ from gotunnel.wire.messages import MappingRequest, MappingResult
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
-    from gotunnel.server.peer import Peer
-    from gotunnel.server.session import ServerSession
+    from gotunnel.server.peer import Peer, PeerSession
 
 __all__ = ["Published"]
 
@@ -47,7 +46,7 @@ class Published:
         """A session begins: what it does not name is closed when it has named all that it wants."""
         self._named = set()
 
-    async def register(self, requests: tuple[MappingRequest, ...], session: ServerSession) -> list[MappingResult]:
+    async def register(self, requests: tuple[MappingRequest, ...], session: PeerSession) -> list[MappingResult]:
         """Open what is asked for; each gets its own answer. Those that exist stay as they are, without re-binding."""
         results = []
         async with self._turn:
@@ -68,17 +67,17 @@ class Published:
                         self._named.add(request.name)
         return results
 
-    async def close_unnamed(self, session: ServerSession) -> None:
+    async def close_unnamed(self, session: PeerSession) -> None:
         """The session has named all that it wants: close the rest."""
         async with self._turn:
             await self._close([name for name in self.mappings if name not in self._named], session)
 
-    async def unregister(self, names: Iterable[str], session: ServerSession) -> None:
+    async def unregister(self, names: Iterable[str], session: PeerSession) -> None:
         """Close mappings. Visitors that stream go on; those that wait are reset."""
         async with self._turn:
             await self._close(names, session)
 
-    async def set_state(self, name: str, up: bool, reason: str, session: ServerSession) -> None:
+    async def set_state(self, name: str, up: bool, reason: str, session: PeerSession) -> None:
         """The client says that a target is there, or is not."""
         async with self._turn:
             if self._peer.session is session:
@@ -127,7 +126,7 @@ class Published:
 
     # Parts of the above.
 
-    async def _close(self, names: Iterable[str], session: ServerSession | None) -> None:
+    async def _close(self, names: Iterable[str], session: PeerSession | None) -> None:
         for name in names:
             if self._peer.session is not session:
                 break
@@ -205,7 +204,7 @@ class Published:
             await self._close([request.name], self._peer.session)
         self._peer.rights.check_room(len(self.mappings))
         mapping = kind(
-            request.name, bind, request.remote_port, plain, hub.relay, hub.ports,
+            request.name, bind, request.remote_port, plain, self._peer.relay, hub.ports,
             (client, request.name), self._peer.arrived,
         )  # fmt: skip
         mapping.clients = request.clients or ()

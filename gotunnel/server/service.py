@@ -18,12 +18,14 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.port import GatedPort
+from gotunnel.net.raw import RawRelay
 from gotunnel.net.relay import listen_failure
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.draining import ServerDraining
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
 from gotunnel.server.reception import Reception
+from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["ServerService", "bind_control", "make_server"]
 
@@ -76,6 +78,10 @@ class ServerService(Service):
         self._identity = identity
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
+        if config.v1.enabled:
+            self.hub.v1 = V1Peers(
+                self.hub, config.v1, RawRelay(reactor, descriptors=descriptors), frozenset({port})
+            )
         if identity is not None:
             identity.changed = self.hub.use_tls
         self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
@@ -150,6 +156,8 @@ class ServerService(Service):
         self._listening.close()
         self._clients_file.stop()
         self._relay.stop()
+        if self.hub.v1 is not None:
+            self.hub.v1.relay.stop()
         self.log.info("server stopped")
 
 

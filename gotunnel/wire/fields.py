@@ -24,6 +24,7 @@ __all__ = [
     "Counter",
     "Host",
     "Instance",
+    "Label",
     "Limit",
     "Mac",
     "MappingName",
@@ -37,6 +38,7 @@ __all__ = [
     "Reason",
     "Schema",
     "Seconds",
+    "Secret",
     "ServerName",
     "SessionId",
     "State",
@@ -134,6 +136,12 @@ def _read_bool(value: object) -> bool:
     return value
 
 
+def _read_label(value: object) -> str:
+    if type(value) is not str or len(value) > 64 or not value.isprintable():
+        raise Misfit(" must be at most 64 printable characters")
+    return value
+
+
 def _one_of(*words: str) -> Kind:
     return _text("|".join(words), " or ".join(words))
 
@@ -166,6 +174,8 @@ ServerName = Annotated[str, _text(r"[A-Za-z0-9._-]{1,253}", "a host name")]
 Code = Annotated[str, _text(r"[a-z0-9_]{1,64}", "1 to 64 of a-z 0-9 _")]
 Agent = Annotated[str, _text(r".{0,256}", "at most 256 characters")]
 Reason = Annotated[str, Kind(_text(r".*", "a string").read, _write_reason)]
+Label = Annotated[str, Kind(_read_label, _same)]
+Secret = Annotated[str, _text(r".{0,1024}", "at most 1024 characters")]
 Purpose = Annotated[Literal["reverse", "forward"], _one_of("reverse", "forward")]
 State = Annotated[Literal["up", "down"], _one_of("up", "down")]
 Status = Annotated[Literal["ok", "fail"], _one_of("ok", "fail")]

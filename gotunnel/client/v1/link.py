@@ -1,0 +1,206 @@
+"""The lasting tie of one mapping to a Go server: registers while the target is up, and again for ever. What a session
+does is not its business."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from gotunnel.client.published import Published, Standing
+from gotunnel.client.v1.session import V1ClientSession, registration
+from gotunnel.config.model import ClientConfig, MappingConfig
+from gotunnel.core.backoff import Backoff
+from gotunnel.errors import AuthRejected, GotunnelError, printable
+from gotunnel.logs import Logger
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.raw import RawRelay
+from gotunnel.net.v1greeting import V1Greeting
+from gotunnel.wire.messages import MappingResult
+from gotunnel.wire.v1 import HEARTBEAT
+
+__all__ = ["V1Link"]
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the connect, and again for the first exchange."""
+REFUSED_PAUSE = 5.0
+"""Seconds at least between attempts when the server refuses: somebody must change something first."""
+CODES = ("acl_denied", "port_in_use", "reserved", "limit", "bad_request", "no_fds")
+"""What a server of ours puts in front of its reason; a Go server has words alone."""
+
+
+class V1Link:
+    """One per mapping. Runs from `start` to `close`.
+
+    While the target is down it is not registered at all. Version 1 has `online_port`, but a Go server that is told so
+    listens for visitors and serves none of them, until it is restarted; a new registration works.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        clock: Any,
+        relay: RawRelay,
+        path: ServerPath,
+        published: Published,
+        mapping: MappingConfig,
+        changed: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._relay = relay
+        self._path = path
+        self._published = published
+        self._mapping = mapping
+        self._changed = changed
+        self._backoff = Backoff()
+        self._conns = itertools.count(1)
+        self._session: V1ClientSession | None = None
+        self._sessions: set[V1ClientSession] = set()  # the current one, and older ones with streams left
+        self._running: Deferred[None] | None = None
+        self._down = False
+        self._woken: Deferred[None] | None = None  # waits for the target
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
+
+    @property
+    def streams(self) -> int:
+        """Visitors that are being served."""
+        return sum(session.streams for session in self._sessions)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing is left of any session."""
+        return not self._sessions
+
+    def target(self, up: bool) -> None:
+        """The target is there again, or is not."""
+        self._down = not up
+        if up and self._woken is not None:
+            woken, self._woken = self._woken, None
+            woken.callback(None)
+        elif not up and self._session is not None:
+            self._leave(self._session)
+
+    def drain(self) -> None:
+        """Let nobody in any more."""
+        self._stopping = True
+        if self._session is not None:
+            self._session.offline()
+        elif self._running is not None:
+            self._running.cancel()  # it connects, sleeps, or waits for its target
+
+    async def close(self) -> None:
+        """Cut what still streams, and disconnect. `drain` was called before."""
+        for session in tuple(self._sessions):
+            session.reset_streams()
+        if self._session is not None:
+            self._session.close("stopping")
+        if self._running is not None:
+            await self._running
+
+    def session_changed(self) -> None:
+        """A stream or a session has ended."""
+        self._sessions = {session for session in self._sessions if not session.gone}
+        self._changed()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if self._down:
+                    await self._until_up()
+                delay = await self._attempt()
+                if self._stopping:
+                    return
+                await self._sleep(delay)
+        except CancelledError:
+            return
+
+    async def _attempt(self) -> float:
+        """Register, stay as long as it lasts, and return the seconds to wait before the next time."""
+        server, mapping = str(self._path.address), self._mapping
+        try:
+            session = await self._connect()
+        except CancelledError:
+            raise
+        except AuthRejected as refused:
+            code, _, reason = refused.reason.partition(": ")
+            known = code in CODES
+            self._say(MappingResult(
+                mapping.name, "fail", None, code if known else "refused", reason if known else refused.reason
+            ))  # fmt: skip
+            delay = self._backoff.slow(REFUSED_PAUSE)
+            self.log.info(
+                "asking again for mapping {mapping} in {seconds:.1f} s", mapping=mapping.name, seconds=delay
+            )
+        except GotunnelError as failed:
+            if self._stopping:  # Twisted tells a cancelled look-up of a name as one that failed
+                raise CancelledError from None
+            delay = self._backoff.failed()
+            self.log.warn(
+                "not connected to the server {server} for mapping {mapping}: {reason}; next try in {seconds:.1f} s",
+                server=server, mapping=mapping.name, reason=printable(failed, 256), seconds=delay,
+            )  # fmt: skip
+        except Exception:  # noqa: BLE001 - a bug of ours must not leave a mapping closed for good
+            self.log.failure("connecting to the server {server}", server=server)
+            delay = self._backoff.slow(REFUSED_PAUSE)
+        else:
+            delay = await self._stay(session)
+        return delay
+
+    async def _connect(self) -> V1ClientSession:
+        config, clock = self._config, self._clock
+        first = registration(config.name, config.token.get_secret_value(), self._mapping)
+        greeted = await self._path.greet(V1Greeting(clock, CONNECT_TIMEOUT, first), CONNECT_TIMEOUT)
+        session = V1ClientSession(
+            clock, self._relay, self._path, self._mapping, first, config.dial_timeout,
+            config.heartbeat_interval or HEARTBEAT, self._conns, self.session_changed,
+        )  # fmt: skip
+        self._session = session
+        self._sessions.add(session)
+        session.begin(greeted)
+        return session
+
+    async def _stay(self, session: V1ClientSession) -> float:
+        self._backoff.connected(self._clock.seconds())
+        self._say(MappingResult(self._mapping.name, "ok", self._mapping.remote_port))
+        if self._down:
+            self._leave(session)
+        reason = await session.ended
+        self._session = None
+        self._published.statuses[self._mapping.name].standing = Standing.PENDING
+        self._backoff.lost(self._clock.seconds())
+        delay = self._backoff.failed()
+        if not self._stopping and not self._down:
+            self.log.warn(
+                "connection to the server {server} for mapping {mapping} lost: {reason}; next try in {seconds:.1f} s",
+                server=str(self._path.address), mapping=self._mapping.name, reason=printable(reason, 256),
+                seconds=delay,
+            )  # fmt: skip
+        return delay
+
+    @staticmethod
+    def _leave(session: V1ClientSession) -> None:
+        """The target is down: the port is to be closed at once, and another session registers it when it is up."""
+        session.offline()
+        session.close("its target is down")
+
+    def _say(self, result: MappingResult) -> None:
+        self._published.answered((result,))
+
+    async def _until_up(self) -> None:
+        self._woken = Deferred()
+        await self._woken
+
+    async def _sleep(self, seconds: float) -> None:
+        slept: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._clock.callLater(seconds, slept.callback, None)
+        await slept

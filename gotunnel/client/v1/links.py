@@ -1,0 +1,89 @@
+"""All mappings of a client on one Go server: a link for each, and what they share. The counterpart of `client.link` for
+version 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from gotunnel.client.checks import check_for
+from gotunnel.client.health import Monitor
+from gotunnel.client.published import Published
+from gotunnel.client.v1.link import V1Link
+from gotunnel.config.model import ClientConfig
+from gotunnel.logs import Logger
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.patience import Draining, Patience
+from gotunnel.net.raw import RawRelay
+
+__all__ = ["V1Links"]
+
+LAST_WORDS = 3.0
+"""Seconds, once visitors are cut, for resets to reach the server."""
+
+
+class V1Links:
+    """Runs from `start` to the end of `drain`."""
+
+    log = Logger()
+
+    def __init__(self, config: ClientConfig, clock: Any, relay: RawRelay, path: ServerPath) -> None:
+        self.published = Published(config.mappings, path.address, lambda: None)  # each link asks again by itself
+        self._clock = clock
+        self._patience = Patience(clock)
+        self._draining = Draining(self._patience, self._drain)
+        self._server = str(path.address)
+        self._links = {
+            mapping.name: V1Link(config, clock, relay, path, self.published, mapping, self._patience.look)
+            for mapping in config.mappings
+        }
+        self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
+
+    def start(self) -> None:
+        """Begin to connect, and to watch the targets."""
+        self.log.warn(
+            "the server {server} is spoken to in version 1: the token and all that visitors say cross the network in "
+            "clear; move it to version 2, and then remove client.v1",
+            server=self._server,
+        )
+        self._health.start()
+        for link in self._links.values():
+            link.start()
+
+    @property
+    def streams(self) -> int:
+        """Visitors that are being served."""
+        return sum(link.streams for link in self._links.values())
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is to connect no more."""
+        return self._draining.begun
+
+    def drain(self, seconds: float) -> Deferred[int]:
+        """Ask the server to let nobody in, let visitors finish for up to `seconds`, reset those that are left, and
+        disconnect for good. Fires with how many were reset, when every connection is gone, LAST_WORDS seconds after the
+        cut at the latest. Called again, it can only shorten the time."""
+        return self._draining.begin(seconds)
+
+    async def _drain(self, seconds: float) -> int:
+        self._health.stop()
+        for link in self._links.values():
+            link.drain()
+        if self.streams:
+            self.log.info(
+                "{count} visitors are being served; they have {seconds:g} s to finish",
+                count=self.streams, seconds=seconds,
+            )  # fmt: skip
+        await self._patience.until(lambda: not self.streams)
+        cut = self.streams
+        if cut:
+            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+        await gatherResults([Deferred.fromCoroutine(link.close()) for link in self._links.values()])
+        await Patience(self._clock).until(lambda: all(link.gone for link in self._links.values()), LAST_WORDS)
+        return cut
+
+    def _target_changed(self, name: str, up: bool, reason: str) -> None:
+        self.published.set_down(name, None if up else reason)
+        self._links[name].target(up)

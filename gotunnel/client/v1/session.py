@@ -1,0 +1,198 @@
+"""One mapping registered on a Go server: its control connection, and the legs that the server asks for, each joined to
+the target that this client's own file names. When to register again is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from gotunnel.address import HostPort
+from gotunnel.config.model import MappingConfig
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.outcome import WORDS, Outcome
+from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import DialFailed, GotunnelError, RemoteProtocolError, printable
+from gotunnel.logs import Logger
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.greeting import Greeted
+from gotunnel.net.joint import Joint
+from gotunnel.net.local import Local
+from gotunnel.net.raw import RawRelay
+from gotunnel.net.transports import hand_over
+from gotunnel.net.v1control import V1Control
+from gotunnel.net.v1greeting import V1Greeting
+from gotunnel.wire import v1
+from gotunnel.wire.legstate import End
+
+__all__ = ["V1ClientSession", "registration"]
+
+GREETING_TIMEOUT = 10.0
+"""Seconds for the connect of a leg, and again for its first exchange."""
+MOST_VISITORS = 1024
+"""Visitors of one mapping at a time, since version 1 has no word for a limit: a hostile server is not to make us open
+connections without end."""
+NOBODY = "(unknown)"
+"""In place of a visitor's address, which version 1 does not tell."""
+
+
+def registration(name: str, token: str, mapping: MappingConfig) -> v1.Register:
+    """Return the first frame for a mapping. The local port is a number that the server gives back, and no more: where
+    the target has none, as on a unix socket, the remote one serves."""
+    local = mapping.local.port if isinstance(mapping.local, HostPort) else mapping.remote_port
+    return v1.Register(local, mapping.remote_port, "tcp", token, name)
+
+
+class V1ClientSession:
+    """Begins when `register` is answered with ok. `ended` fires with the reason when the control connection is gone;
+    streams that run then live on, and this object with them. `conns` numbers visitors for the log; `changed` is called
+    when a stream begins and when anything ends."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        relay: RawRelay,
+        path: ServerPath,
+        mapping: MappingConfig,
+        register: v1.Register,
+        dial_timeout: float,
+        heartbeat: float,
+        conns: Iterator[int],
+        changed: Callable[[], None],
+    ) -> None:
+        self.ended: Deferred[str] = Deferred()
+        self._clock = clock
+        self._relay = relay
+        self._path = path
+        self._mapping = mapping
+        self._register = register
+        self._dial_timeout = dial_timeout
+        self._changed = changed
+        self._control = V1Control(clock, self._message, self._lost, heartbeat=heartbeat)
+        self._streams: dict[Joint, tuple[str, float]] = {}  # words for the log, and when it began
+        self._bringing: set[Deferred[None]] = set()
+        self._conns = conns
+        self._lines = LogLimit(rate=1.0, burst=10)
+
+    def begin(self, greeted: Greeted) -> None:
+        """Take the control connection over."""
+        hand_over(greeted.transport, self._control, greeted.leftover)
+
+    @property
+    def streams(self) -> int:
+        """Visitors that are served, or about to be."""
+        return len(self._streams) + len(self._bringing)
+
+    @property
+    def gone(self) -> bool:
+        """Whether neither the control connection nor a stream is left."""
+        return self._control.lost and not self.streams
+
+    def offline(self) -> None:
+        """Ask the server to let nobody in any more."""
+        self._control.send(v1.OfflinePort(self._register.remote_port))
+
+    def close(self, reason: str) -> None:
+        """End it from our side; streams live on."""
+        self._control.close(reason)
+
+    def reset_streams(self) -> None:
+        """Cut what still streams."""
+        for bringing in tuple(self._bringing):
+            bringing.cancel()
+        for joint in tuple(self._streams):
+            joint.reset(Outcome.DRAINED)
+
+    def _message(self, message: v1.V1Message) -> None:
+        if isinstance(message, v1.OpenDataChannel):
+            self._open(message)
+        elif not isinstance(message, v1.Pong):
+            raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
+
+    def _lost(self, reason: str) -> None:
+        self.ended.callback(reason)
+        self._changed()
+
+    # Visitors.
+
+    def _open(self, message: v1.OpenDataChannel) -> None:
+        port = message.local_port
+        if port != self._register.local_port:
+            self._warn("unknown", "the server opens port {port}, which this client does not have", port=port)
+            return
+        if self.streams >= MOST_VISITORS:
+            self._warn("many", "the server opens more than {most} visitors at a time", most=MOST_VISITORS)
+            return
+        bringing = Deferred.fromCoroutine(self._serve(f"{self._register.remote_port}-{next(self._conns)}"))
+        self._bringing.add(bringing)
+        bringing.addBoth(self._brought, bringing)
+        self._changed()
+
+    def _brought(self, result: Any, bringing: Deferred[None]) -> None:
+        self._bringing.discard(bringing)
+        if result is not None and not result.check(CancelledError):
+            self.log.failure("joining a leg to its target", result)
+        self._changed()
+
+    async def _serve(self, conn: str) -> None:
+        target = await self._dial(conn)
+        try:
+            leg = v1.DataChannel(
+                self._register.local_port, self._register.remote_port, self._register.token, self._register.name
+            )
+            greeted = await self._path.greet(V1Greeting(self._clock, GREETING_TIMEOUT, leg), GREETING_TIMEOUT)
+        except GotunnelError as failed:
+            self._warn("leg", "a leg could not be brought to the server: {reason}", reason=printable(failed, 256))
+            if target is not None:
+                target.abort()
+            return
+        except CancelledError:
+            if target is not None:
+                target.abort()
+            raise
+        if target is None:
+            # Version 1 has no word for a target that does not answer. Without a leg the visitor would wait a minute.
+            greeted.transport.abortConnection()
+            return
+        far = self._relay.adopt(greeted.transport)
+        joint = self._relay.join(target, far, End.DIALLER, self._killed, lambda end: self._ended(joint, end))
+        self._streams[joint] = (conn, self._clock.seconds())
+        joint.begin(greeted.leftover)
+
+    async def _dial(self, conn: str) -> Local | None:
+        mapping = self._mapping
+        try:
+            target = await self._relay.dial(mapping.local, self._dial_timeout)
+        except DialFailed as failed:
+            self._warn(
+                mapping.name, "visitor {visitor} of {mapping} did not reach its target: {reason} ({conn})",
+                visitor=NOBODY, mapping=mapping.name, reason=printable(failed, 256), conn=conn,
+            )  # fmt: skip
+            return None
+        self.log.debug(
+            "visitor {visitor} of {mapping} reached {target} ({conn})",
+            visitor=NOBODY, mapping=mapping.name, target=str(mapping.local), conn=conn,
+        )  # fmt: skip
+        return target
+
+    def _killed(self) -> bool:
+        return self._control.left
+
+    def _ended(self, joint: Joint, end: StreamEnd) -> None:
+        conn, began = self._streams.pop(joint)
+        self.log.info(
+            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+            "({conn})",
+            visitor=NOBODY, mapping=self._mapping.name, outcome=WORDS[end.outcome], code="", up=end.up, down=end.down,
+            seconds=self._clock.seconds() - began, conn=conn,
+        )  # fmt: skip
+        self._changed()
+
+    def _warn(self, kind: str, words: str, **values: Any) -> None:
+        allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.warn(words + "{more}", more=more, **values)

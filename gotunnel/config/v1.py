@@ -1,0 +1,86 @@
+"""What a file says of version 1, the Go gotunnel, and what must hold between it and the rest. Nothing is switched on
+here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from gotunnel.config import tokens
+from gotunnel.config.fields import PortRules, Token
+from gotunnel.config.kinds import FLAG, Part, Section, wrong
+from gotunnel.config.mapping import MappingConfig
+from gotunnel.config.paths import TokenFile
+
+__all__ = ["OWN_CURE", "SILENCE", "V1ServerConfig", "beyond_v1", "same_secret"]
+
+SILENCE = 30.0
+"""Seconds of silence after which a server of version 1 drops a client."""
+
+OWN_CURE = "make one with `gotunnel token`, for the Go clients alone, and name it with token or token_file"
+
+
+class V1ServerConfig(Section):
+    """Go clients on this server."""
+
+    enabled: Annotated[bool, FLAG] = Field(
+        default=False,
+        description="let clients of version 1 in, the Go gotunnel up to v1.0.0; their token and their visitors' bytes "
+        "cross the network in clear",
+    )
+    token: Token | None = Field(
+        default=None,
+        validate_default=True,
+        description="the secret of Go clients, which must not be any other token here; or `token_file`",
+    )
+    token_file: TokenFile | None = Field(
+        default=None, description="file that holds it and nothing else; only its owner may read it"
+    )
+    allow_ports: PortRules = Field(default=("1024-65535",), description="ports that Go clients may publish")
+
+    @field_validator("token")
+    @classmethod
+    def _needed(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is None and info.data.get("enabled"):
+            raise wrong("there is no token", OWN_CURE)
+        return token
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is accepted and still doubtful, one line each, without the file's name."""
+        if not self.enabled or self.token is None:
+            return []
+        found = [
+            "server.v1.enabled: the token and the visitors' bytes of Go clients cross the network in clear; set it to "
+            "false once they are gone"
+        ]
+        weak = tokens.warning(self.token.get_secret_value())
+        return [*found, f"server.v1.token: the token {weak}"] if weak else found
+
+
+def same_secret(v1: V1ServerConfig | None, others: Iterable[SecretStr | None]) -> bool:
+    """Say whether the token of version 1 is one of `others`: it crosses the wire in clear, and version 2 would prove
+    nothing with it any more."""
+    if v1 is None or v1.token is None:
+        return False
+    secret = v1.token.get_secret_value()
+    return any(other is not None and other.get_secret_value() == secret for other in others)
+
+
+def beyond_v1(mappings: Iterable[MappingConfig]) -> list[Part]:
+    """Name what mappings want that version 1 cannot do."""
+    parts: list[Part] = []
+    for mapping in mappings:
+        wants = f"version 1 cannot do what the mapping {mapping.name!r} wants"
+        if not mapping.public or mapping.clients:
+            parts.append(((), f"{wants}: to be reached by other clients", "remove public and clients"))
+            continue
+        if mapping.bind is not None:
+            parts.append(((), f"{wants}: to listen on {mapping.bind}", "write its remote port alone"))
+        if mapping.remote_port == 0:
+            parts.append(((), f"{wants}: any free port", "write its remote port"))
+        if "encrypt" in mapping.model_fields_set and mapping.encrypt:
+            parts.append(((), f"{wants}: encrypt", "remove encrypt, since version 1 has no TLS"))
+    return parts

@@ -1,0 +1,34 @@
+"""A client's first exchange of version 1 with a Go server: a port is registered, or a leg is brought."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
+from gotunnel.net.greeting import Greeting
+from gotunnel.wire import v1
+
+__all__ = ["V1Greeting"]
+
+
+class V1Greeting(Greeting):
+    """`register` or `data_channel` → `register_resp`. Fires with the transport and what came behind; fails with
+    AuthRejected, whose reason is the server's, or RemoteProtocolError; then the connection is aborted."""
+
+    def __init__(self, clock: IReactorTime, timeout: float, first: v1.Register | v1.DataChannel) -> None:
+        super().__init__(clock, timeout)
+        self._message = first
+
+    def _first(self) -> bytes:
+        return v1.encode(self._message)
+
+    def _answer(self, payload: bytes) -> None:
+        try:
+            answer = v1.decode(payload)
+        except GotunnelError:
+            raise RemoteProtocolError("the server does not speak version 1") from None
+        if not isinstance(answer, v1.Answer):
+            raise RemoteProtocolError(f"register_resp was due, and {type(answer).__name__} came")
+        if answer.status != "ok":
+            raise AuthRejected("refused", answer.reason or "the server gives no reason")
+        self._succeed(None)

@@ -1,0 +1,36 @@
+"""What a first frame of version 1 leads to: a session, a leg or a refusal. The connection itself is the greeting's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.server.v1.peers import V1Refused
+from gotunnel.server.v1.session import V1Leg, V1Session
+from gotunnel.wire.v1 import DataChannel, Register, decode_object
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.reception import Door
+
+__all__ = ["admit"]
+
+
+async def admit(hub: Hub, found: dict[str, object], door: Door, *, encrypted: bool) -> V1Session | V1Leg:
+    """Return what is to take the connection over once `ok` is sent. Raises V1Refused."""
+    if hub.v1 is None:
+        raise V1Refused("v1_off", "version 1 is not enabled on this server")
+    if encrypted:
+        raise V1Refused("v1_tls", "version 1 does not run inside TLS")
+    try:
+        message = decode_object(found)
+    except RemoteProtocolError as breach:
+        raise V1Refused(breach.code, breach.reason) from None
+    assert isinstance(message, (Register, DataChannel))  # nothing else is among FIRST_TYPES
+    if door.refused:  # guesses side by side are not worth more than one after the other
+        raise V1Refused("penalty", "too many failed logins came from this address; try again later")
+    hub.v1.check_token(message.token)
+    door.proved()
+    if isinstance(message, Register):
+        return await hub.v1.register(message, door.host, door.address)
+    return hub.v1.leg(message, door.host)

@@ -1,0 +1,40 @@
+"""What the server holds for one mapping of version 1 and that outlives a session: a peer like those of version 2, with
+the rights and the relay of version 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gotunnel.core.rights import Rights
+from gotunnel.interfaces import IRelay
+from gotunnel.server.peer import Peer
+
+if TYPE_CHECKING:
+    from gotunnel.server.v1.peers import V1Peers
+
+__all__ = ["Identity", "V1Peer"]
+
+Identity = tuple[str, int]
+"""The name and the remote port: two processes of one Go client differ by the latter."""
+
+
+class V1Peer(Peer):
+    """Never found under a client's name: no name of version 2 holds a space."""
+
+    def __init__(self, peers: V1Peers, identity: Identity) -> None:
+        super().__init__(peers.hub, f"{identity[0]} (version 1)")
+        self.identity = identity
+        self._peers = peers
+
+    @property
+    def rights(self) -> Rights:
+        """What clients of version 1 may do."""
+        return self._peers.rights
+
+    @property
+    def relay(self) -> IRelay:
+        """That of version 1."""
+        return self._peers.relay
+
+    def _forget(self) -> None:
+        self._peers.forget(self)

@@ -1,0 +1,248 @@
+"""One mapping of a Go client: its control connection, the legs that it was asked for, and the visitors on them. What
+outlives it (the public port, waiting visitors) belongs to its peer."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.ratelimit import RateLimit
+from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.logs import Logger
+from gotunnel.net.joint import Joint
+from gotunnel.net.sockets import path_state
+from gotunnel.net.transports import hand_over, unsent_bytes
+from gotunnel.net.v1control import V1Control
+from gotunnel.net.visitor import Visitor
+from gotunnel.server.v1.peer import V1Peer
+from gotunnel.wire.legstate import End
+from gotunnel.wire.messages import Error
+from gotunnel.wire.v1 import (
+    SILENCE,
+    Answer,
+    OfflinePort,
+    OnlinePort,
+    OpenDataChannel,
+    Ping,
+    Pong,
+    Register,
+    V1Message,
+)
+
+if TYPE_CHECKING:
+    from gotunnel.server.v1.peers import V1Peers
+
+__all__ = ["V1Leg", "V1Session"]
+
+MESSAGE_SECONDS = 5
+"""A client may send `limits.messages` a second, and so many seconds' worth of them at once."""
+STATES = 64
+"""Changes of state that may wait for their turn."""
+LOOK = 0.05
+"""Seconds between two looks at whether a byte was acknowledged."""
+
+
+class V1Session:
+    """Begins when its `register` is answered with ok, and ends with its control connection; streams live on."""
+
+    log = Logger()
+
+    def __init__(self, peers: V1Peers, peer: V1Peer, request: Register, host: str, address: str) -> None:
+        self.peer = peer
+        self.identity = (request.name, request.remote_port)
+        self.mapping = f"port {request.remote_port}"
+        self.local_port = request.local_port
+        self.host = host
+        self.address = address
+        self.most_legs = peer.rights.max_legs
+        self.draining = False  # version 1 has no word for it
+        self._peers = peers
+        self._clock: Any = peers.hub.clock
+        self._port = request.remote_port
+        self._control: V1Control | None = None
+        self._over = False
+        self._streams: dict[Joint, Visitor] = {}
+        self._asked: deque[float] = deque()  # when each leg that has not come was asked for
+        self._states: deque[bool] = deque()
+        self._setting = False
+
+    # The control connection.
+
+    def begin(self, transport: Any) -> None:
+        """`ok` is sent: take the connection over."""
+        messages = self._peers.hub.config.limits.messages
+        limit = RateLimit(messages, MESSAGE_SECONDS * messages, self._clock.seconds())
+        self._control = V1Control(self._clock, self._message, self._lost, limit=limit, silence=SILENCE)
+        self.log.info("client {client} connected from {address}", client=self.peer.name, address=self.address)
+        self.log.warn(
+            "the token of client {client} and all that its visitors say to it cross the network in clear, as version 1 "
+            "does; move it to version 2, and then set server.v1.enabled: false",
+            client=self.peer.name,
+        )
+        hand_over(transport, self._control, b"")
+        for _ in range(len(self.peer.waiting[False])):
+            self._ask()
+
+    def dropped(self) -> None:
+        """It does not begin: refused after all, or its connection is gone."""
+        self._over = True
+        self._peers.session_lost(self)
+        self._peers.session_gone(self)
+
+    def close(self, error: Error | None, reason: str) -> None:
+        """End it from our side, with `error` as the last word."""
+        if self._control is not None:
+            self._control.close(reason, None if error is None else Answer("fail", error.reason))
+
+    def give_way(self) -> None:
+        """Its client does not answer, and another connection of it is here."""
+        if self._control is not None:
+            self._control.abort("its client did not answer, and came back on another connection")
+        self._end()
+
+    def answers(self, seconds: float) -> Deferred[bool]:
+        """Find out within `seconds` whether the other end is still there. Version 1 has no question for that: we send a
+        pong, which a client ignores, and look whether its kernel acknowledges it."""
+        answer: Deferred[bool] = Deferred()
+        control = self._control
+        if control is None:
+            answer.callback(True)  # it has spoken this very moment
+            return answer
+        control.send(Pong(0))
+        deadline = self._clock.seconds() + seconds
+
+        def look() -> None:
+            if control.lost or control.left or self._over:
+                answer.callback(False)
+                return
+            path = path_state(control.transport.getHandle())
+            unread = bool(unsent_bytes(control.transport)) or (path is not None and path.unacknowledged > 0)
+            late = self._clock.seconds() >= deadline
+            if unread and not late:
+                self._clock.callLater(LOOK, look)
+            else:
+                answer.callback(not unread)
+
+        # Not at once: the end of the old connection may lie in this same turn of the reactor, behind the new one.
+        self._clock.callLater(LOOK, look)
+        return answer
+
+    def _message(self, message: V1Message) -> None:
+        if isinstance(message, Ping):
+            assert self._control is not None
+            self._control.send(Pong(message.time))
+        elif isinstance(message, (OfflinePort, OnlinePort)):
+            self._state(message)
+        else:
+            raise RemoteProtocolError(f"a client does not send {type(message).__name__} here")
+
+    def _state(self, message: OfflinePort | OnlinePort) -> None:
+        if message.port != self._port:
+            raise RemoteProtocolError(f"port {message.port} is not this client's")
+        self._states.append(isinstance(message, OnlinePort))
+        if len(self._states) > STATES:
+            raise RemoteProtocolError("too many changes of state at once")
+        if not self._setting:
+            self._setting = True
+            Deferred.fromCoroutine(self._set_states()).addErrback(
+                lambda failure: self.log.failure("a change of client {client} failed", failure, client=self.peer.name)
+            )
+
+    async def _set_states(self) -> None:
+        try:
+            while self._states and not self._over:
+                up = self._states.popleft()
+                await self.peer.published.set_state(self.mapping, up, "its client says so", self)
+        finally:
+            self._setting = False
+
+    def _lost(self, reason: str) -> None:
+        self.log.info(
+            "client {client} lost ({address}): {reason}",
+            client=self.peer.name, address=self.address, reason=printable(reason),
+        )  # fmt: skip
+        self._end()
+
+    def _end(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._asked.clear()
+        self._states.clear()
+        self._peers.session_lost(self)
+        self._gone_if_idle()
+
+    def _gone_if_idle(self) -> None:
+        if self._over and not self._streams:
+            self._peers.session_gone(self)
+
+    # Visitors and legs.
+
+    def serve(self, visitor: Visitor) -> bool:
+        """No leg waits here for anybody, so he has to."""
+        return False
+
+    def feed(self) -> None:
+        """One more waits: ask for a leg for him. Those who came before this session begins have theirs then."""
+        if self._control is not None:
+            self._ask()
+
+    @property
+    def legs_expected(self) -> int:
+        """Legs that were asked for and have not come yet."""
+        patience = self._clock.seconds() - self._peers.hub.config.leg_wait
+        while self._asked and self._asked[0] < patience:
+            self._asked.popleft()
+        return len(self._asked)
+
+    def wants_leg(self) -> bool:
+        """Whether a leg may come now: one was asked for, and somebody waits for it."""
+        room = len(self._streams) < self.most_legs
+        return room and not self._over and self.legs_expected > 0 and len(self.peer.waiting[False]) > 0
+
+    def leg_arrived(self, transport: Any) -> None:
+        """Give the visitor who has waited longest this leg; `wants_leg` was asked before."""
+        self._asked.popleft()
+        visitor = self.peer.waiting[False].next()
+        assert visitor is not None
+        relay = self._peers.relay
+        leg: Any = relay.adopt(transport)
+        local: Any = visitor.local
+        joint = relay.join(local, leg, End.OPENER, self._killed, lambda end: self._ended(joint, end))
+        self._streams[joint] = visitor
+        joint.begin(b"")
+
+    def reset_streams(self, outcome: Outcome) -> None:
+        """Cut what still streams."""
+        for joint in tuple(self._streams):
+            joint.reset(outcome)
+
+    def _ask(self) -> None:
+        assert self._control is not None
+        self._asked.append(self._clock.seconds())
+        self._control.send(OpenDataChannel(self.local_port))
+
+    def _killed(self) -> bool:
+        return self._control is not None and self._control.left
+
+    def _ended(self, joint: Joint, end: StreamEnd) -> None:
+        self.peer.ended(self._streams.pop(joint), end.outcome, end)
+        self._gone_if_idle()
+
+
+class V1Leg:
+    """A leg that may come in."""
+
+    def __init__(self, session: V1Session) -> None:
+        self._session = session
+
+    def begin(self, transport: Any) -> None:
+        """`ok` is sent: take the connection over."""
+        self._session.leg_arrived(transport)
+
+    def dropped(self) -> None:
+        """Its connection is gone already; its visitor waits for another one, or in vain."""

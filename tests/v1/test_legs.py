@@ -1,0 +1,232 @@
+"""Legs of version 1 carry no id: whose visitors may one get? And how does a leg end?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.net import joint, pathwatch
+from gotunnel.net.sockets import PathState
+from tests.integration.base import Peer, reactor
+from tests.v1.peers import V1_TOKEN, GoClient, Wire
+from tests.v1.stage import ServerTestCase
+
+SECRET = b"Authorization: secret"
+
+DOOMED = """
+import json, socket, sys
+port, remote, token = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+
+def say(sock, **message):
+    payload = json.dumps(message).encode()
+    sock.sendall(len(payload).to_bytes(4, "big") + payload)
+
+def hear(sock):
+    length = int.from_bytes(sock.recv(4, socket.MSG_WAITALL), "big")
+    return json.loads(sock.recv(length, socket.MSG_WAITALL))
+
+early = socket.socket()  # its number is below that of the control connection, and it is closed first
+control = socket.create_connection(("127.0.0.1", port))
+say(control, type="register", local_port=1, remote_port=remote, protocol="tcp", token=token, name="doomed")
+hear(control)
+print("open", flush=True)
+hear(control)
+leg = early if sys.argv[4] == "leg first" else socket.socket()
+leg.connect(("127.0.0.1", port))
+say(leg, type="data_channel", local_port=1, remote_port=remote, token=token, name="doomed")
+hear(leg)
+leg.sendall(b"half of it")
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+
+class OwnershipTests(ServerTestCase):
+    """G8 of the original: whoever knew the token could wait for another client's visitors."""
+
+    async def test_never_ahead(self) -> None:
+        """A leg that nobody asked for is refused, and gets nothing of the visitor who comes next."""
+        server = await self.v1_server()
+        target, served = await self.target()
+        client = await self.go_client(server, target)
+        ahead = [await client.leg() for _ in range(3)]
+        for leg in ahead:
+            self.assertIn("no visitor", await self.refused(leg))
+        visitor = await self.echoes(client.remote, SECRET)
+        self.assertEqual([leg.received for leg in ahead], [b"", b"", b""])
+        self.assertEqual((visitor.received, len(served)), (SECRET, 1))
+
+    async def test_one_for_each(self) -> None:
+        """One open_data_channel is good for one leg: the second is refused while the first is served."""
+        client = await self.go_client(await self.v1_server(), auto=False)
+        visitor = await self.connect(client.remote)
+        visitor.transport.write(SECRET)
+        await self.asked(client)
+        first = await client.leg()
+        self.assertEqual(first.heard[0]["status"], "ok")
+        self.assertIn("no visitor", await self.refused(await client.leg()))
+        await self.until(lambda: first.received == SECRET, "the visitor's words")
+
+    async def test_another_address(self) -> None:
+        """From another address than the control connection's a leg is refused, token or not, and the visitor's bytes go
+        to the right one."""
+        client = await self.go_client(await self.v1_server(), auto=False)
+        visitor = await self.connect(client.remote)
+        visitor.transport.write(SECRET)
+        await self.asked(client)
+        thief = await client.leg(host="127.0.0.2")
+        self.assertIn("address", await self.refused(thief))
+        self.assertEqual(thief.received, b"")
+        right = await client.leg()
+        await self.until(lambda: right.received == SECRET, "the visitor's words")
+
+    async def test_another_mapping(self) -> None:
+        """A leg gets visitors of its own mapping alone: name, remote port and local port must all fit."""
+        server = await self.v1_server()
+        client, other = await self.go_client(server, auto=False), await self.go_client(server, auto=False)
+        await self.connect(client.remote)
+        await self.asked(client)
+        for fields in ({"remote_port": other.remote}, {"name": "somebody"}, {"local_port": 9999}):
+            self.assertTrue(await self.refused(await client.leg(**fields)))
+        self.assertEqual((await client.leg()).heard[0]["status"], "ok")
+
+    async def test_without_session(self) -> None:
+        """Once the control connection is gone its legs are refused, though its visitors still wait."""
+        server = await self.v1_server()
+        client = await self.go_client(server, auto=False)
+        await self.connect(client.remote)
+        await self.asked(client)
+        client.control.transport.loseConnection()
+        await self.said("lost (")
+        self.assertTrue(await self.refused(await client.leg()))
+
+    async def test_visitor_left(self) -> None:
+        """A leg for a visitor who has left serves the next one who waits, and is refused when there is none."""
+        server = await self.v1_server()
+        client = await self.go_client(server, auto=False)
+        first = await self.connect(client.remote)
+        await self.asked(client)
+        first.transport.abortConnection()
+        await self.said("ended: visitor_left")
+        self.assertIn("no visitor", await self.refused(await client.leg()))
+        second = await self.connect(client.remote)
+        second.transport.write(SECRET)
+        await self.asked(client, 2)
+        leg = await client.leg()
+        await self.until(lambda: leg.received == SECRET, "the second visitor's words")
+
+    async def test_too_late(self) -> None:
+        """Who gets no leg in time is reset, and what was asked for him is good for nobody later."""
+        server = await self.v1_server(leg_wait=0.2)
+        client = await self.go_client(server, auto=False)
+        visitor = await self.connect(client.remote)
+        await self.until(lambda: visitor.was_reset, "the end of his patience")
+        self.assertEqual(server.hub.outcomes[Outcome.NO_LEG], 1)
+        await self.pause(0.1)
+        self.assertEqual(server.hub.v1.legs_expected_from("127.0.0.1"), 0)  # type: ignore[union-attr]
+        self.assertIn("no visitor", await self.refused(await client.leg()))
+
+    async def test_legs_beside_strangers(self) -> None:
+        """Legs that were asked for come in beside the limit of unauthenticated connections: they turn nobody out."""
+        server = await self.v1_server(limits={"unauthenticated": 2, "unauthenticated_per_address": 2})
+        client = await self.go_client(server, auto=False)
+        for _ in range(3):
+            await self.connect(client.remote)
+        await self.asked(client, 3)
+        strangers = [await self.wire(server.address.port) for _ in range(3)]  # the first passes for a leg
+        for _ in range(2):
+            self.assertEqual((await client.leg()).heard[0]["status"], "ok")
+        self.assertEqual([stranger.ended for stranger in strangers], [None] * 3)
+
+
+class EndTests(ServerTestCase):
+    """Whose end is whose."""
+
+    async def pair(self, **config: Any) -> tuple[Any, GoClient, Peer, Wire]:
+        """A visitor on a leg."""
+        server = await self.v1_server(**config)
+        client = await self.go_client(server, auto=False)
+        visitor = await self.connect(client.remote)
+        await self.asked(client)
+        return server, client, visitor, await client.leg()
+
+    async def test_reset_of_visitor(self) -> None:
+        """A visitor who resets resets the leg."""
+        _, _, visitor, leg = await self.pair()
+        visitor.transport.abortConnection()
+        await self.until(lambda: leg.was_reset, "the reset")
+        await self.said("ended: reset_by_visitor")
+
+    async def test_reset_of_leg(self) -> None:
+        """A leg that is reset resets its visitor."""
+        _, _, visitor, leg = await self.pair()
+        leg.transport.abortConnection()
+        await self.until(lambda: visitor.was_reset, "the reset")
+        await self.said("ended: leg_lost")
+
+    async def test_clean_end(self) -> None:
+        """A leg that ends while its client lives ends its visitor in order."""
+        _, client, visitor, leg = await self.pair()
+        leg.transport.write(b"all of it")
+        leg.transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertFalse(visitor.was_reset)
+        self.assertEqual(visitor.received, b"all of it")
+        self.assertIsNone(client.control.ended)
+
+    async def test_streams_outlive_the_session(self) -> None:
+        """When the server drops a silent client, what streams goes on, and ends in order."""
+        server, _, visitor, leg = await self.pair()
+        (session,) = server.hub.v1._present
+        session._control.abort("dropped by the test")
+        await self.said("dropped by the test")
+        leg.transport.write(b"still here")
+        leg.transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertFalse(visitor.was_reset)
+        self.assertEqual(visitor.received, b"still here")
+        await self.until(lambda: not server.hub.v1.left, "nothing is left of the session")
+
+    async def test_unacknowledged(self) -> None:
+        """A leg on which nothing is acknowledged any more is given up, and its visitor reset."""
+        _, _, visitor, _ = await self.pair()
+        self.patch(pathwatch, "UNACKNOWLEDGED_LIMIT", 0.1)
+        self.patch(joint, "path_state", lambda sock: PathState(3, 10_000, False))
+        await self.until(lambda: visitor.was_reset, "the reset")
+        await self.said("ended: leg_lost")
+
+    async def test_killed(self) -> None:
+        """A client that is killed cuts its visitors with a reset, whichever of its connections the kernel ends first:
+        nobody takes half an answer for a whole one."""
+        server = await self.v1_server()
+        for order in ("leg first", "control first"):
+            remote = self.free_port()
+            words = [sys.executable, "-c", DOOMED, str(server.address.port), str(remote), V1_TOKEN, order]
+            process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert process.stdout is not None and process.stdin is not None
+            os.set_blocking(process.stdout.fileno(), False)
+            said = process.stdout
+            await self.until(lambda s=said: b"open" in (s.read() or b""), "its port is open")
+            visitor = await self.connect(remote)
+            await self.until(lambda v=visitor: v.received == b"half of it", "half of it")
+            process.send_signal(signal.SIGKILL)
+            await self.until(lambda v=visitor: v.ended, "the end")
+            process.wait()
+            process.stdout.close()
+            process.stdin.close()
+            self.assertTrue(visitor.was_reset, order)
+
+    async def test_drained(self) -> None:
+        """When the server stops, visitors have their time, and then are cut; nothing is left."""
+        server, client, visitor, _ = await self.pair(drain_timeout=0.3)
+        begun = reactor.seconds()
+        await self.stop(server)
+        self.assertGreaterEqual(reactor.seconds() - begun, 0.3)
+        await self.until(lambda: visitor.was_reset and client.control.ended, "both ends")
+        self.assertEqual(server.hub.outcomes[Outcome.DRAINED], 1)
+        self.assertTrue(self.nobody_listens(client.remote))
+
