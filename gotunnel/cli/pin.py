@@ -34,18 +34,14 @@ def print_pin(server: str | None, config: str | None, cert: str | None, state: s
         raise click.UsageError("HOST:PORT, --config and --cert name different sources; choose one")
     with one_line_errors("gotunnel pin"):
         if cert is not None:
-            leaf = load_authorities(Path(cert))[0]
+            leaf, note = load_authorities(Path(cert))[0], None
         elif server is not None:
-            leaf = _shown_by(_address(server))
+            leaf, note = _shown_by(_address(server))
         else:
-            leaf = _configured(config or DEFAULT_CONFIG, state)
+            leaf, note = _configured(config or DEFAULT_CONFIG, state)
     click.echo(spki_pin(leaf))
-    if server is not None:
-        print(
-            f"This is what {server} shows now, and nothing has checked it: compare it with what the server's log says "
-            "at its start.",
-            file=sys.stderr,
-        )
+    if note is not None:
+        print(note, file=sys.stderr)
 
 
 def _address(text: str) -> HostPort:
@@ -55,14 +51,18 @@ def _address(text: str) -> HostPort:
         raise click.UsageError(f"{text}: {error}") from None
 
 
-def _configured(config: str, state: str | None) -> x509.Certificate:
+def _configured(config: str, state: str | None) -> tuple[x509.Certificate, str | None]:
     tls = load_server(config, clients_elsewhere=True).tls
     if tls.mode == "off":
         raise TlsFilesError(f"{config}: server.tls.mode is off: this server shows no key")
-    return server_pair(tls, state_folder(state)).leaf
+    pair = server_pair(tls, state_folder(state))
+    if tls.cert is not None:
+        return pair.leaf, None
+    # Another user has another folder, and a service mostly has one of its own.
+    return pair.leaf, f"This is the key in {pair.key_file}: the server must use this state folder (--state)."
 
 
-def _shown_by(server: HostPort) -> x509.Certificate:
+def _shown_by(server: HostPort) -> tuple[x509.Certificate, str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -72,10 +72,14 @@ def _shown_by(server: HostPort) -> x509.Certificate:
             socket.create_connection((server.host, server.port), TIMEOUT) as connection,
             context.wrap_socket(connection, server_hostname=server_name_of(server.host)) as session,
         ):
-            return x509.load_der_x509_certificate(session.getpeercert(True) or b"")
+            shown = x509.load_der_x509_certificate(session.getpeercert(True) or b"")
     except ssl.SSLError as error:
         raise GotunnelError(f"{server}: no TLS 1.3 with it: {error.reason or error}") from None
     except OSError as error:
         raise GotunnelError(f"{server}: {error.strerror or error}") from None
     except ValueError:
         raise GotunnelError(f"{server}: its certificate cannot be read") from None
+    return shown, (
+        f"This is what {server} shows now, and nothing has checked it: compare it with what the server's log says at "
+        "its start."
+    )

@@ -161,7 +161,7 @@ class Link:
             delay = self._backoff.slow(AUTH_PAUSE, refused.retry_after)
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
-                server=server, reason=str(refused), hint=_hint(refused.code), seconds=delay,
+                server=server, reason=str(refused), hint=_hint(refused), seconds=delay,
             )  # fmt: skip
         except GotunnelError as failed:
             if self._draining.begun:  # Twisted tells a cancelled look-up of a name as one that failed
@@ -258,6 +258,8 @@ class Link:
         await woken
 
 
-def _hint(code: str) -> str:
-    hint = AUTH_HINTS.get(code)
+def _hint(refused: AuthRejected) -> str:
+    if "certificate" in refused.reason:
+        return ""  # the reason says it all
+    hint = AUTH_HINTS.get(refused.code)
     return f" ({hint})" if hint else ""

@@ -30,13 +30,14 @@ class LegTls:
     sni: str | None = None
 
 
-def server_leg_context(cert: Path, key: Path, authorities: Iterable[x509.Certificate] = ()) -> ssl.SSLContext:
+def server_leg_context(cert: Path, key: Path, authorities: Iterable[x509.Certificate] | None = None) -> ssl.SSLContext:
     """Return the server's context, from the same PEM files as that of its control connections. With authorities a
     client must show a certificate that one of them has issued. Raises TlsFilesError."""
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # no leg resumes a TLS session
     _load(context, cert, key)
-    if _trust(context, authorities):
+    if authorities is not None:
+        _trust(context, authorities)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -47,7 +48,9 @@ def client_leg_tls(
     """Return what makes a client's legs, of the same as `net.tls.client_creator`. Raises TlsFilesError."""
     trust = load_trust(ca, verify_name, pins)
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
-    if not _trust(context, trust.authorities):
+    if trust.chain:
+        _trust(context, trust.authorities)
+    else:
         context.verify_mode = ssl.CERT_NONE
     if pair is not None:
         _load(context, pair.certificate_file, pair.key_file)
@@ -70,11 +73,9 @@ def client_refused(code: int) -> str:
     return chain_problem(code, CLIENT_CA, CLIENT)
 
 
-def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> bool:
+def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> None:
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
-    if pem:
-        context.load_verify_locations(cadata=pem.decode("ascii"))
-    return bool(pem)
+    context.load_verify_locations(cadata=pem.decode("ascii"))
 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:

@@ -61,22 +61,27 @@ class ServerTls:
     pair: KeyPair
     leg_binding: bytes
     """What its legs are bound to."""
-    asks_clients: bool = False
-    """Whether a client needs a certificate."""
+    authorities: tuple[x509.Certificate, ...] | None = None
+    """Who must have issued the certificate of every client; None: clients need none."""
     leg_context: Any = None
     """An ssl.SSLContext for legs on `net.biotls`, where the relay wants them there."""
+
+    @property
+    def asks_clients(self) -> bool:
+        """Whether a client needs a certificate."""
+        return self.authorities is not None
 
 
 def server_tls(pair: KeyPair, client_ca: Path | None = None, *, legs: bool = False) -> ServerTls:
     """Return what a server with this certificate needs. With `client_ca` (PEM file) every connection must show a
     certificate that it has issued for a client; `legs` also makes what `net.biotls` takes. Raises TlsFilesError."""
-    authorities = () if client_ca is None else load_authorities(client_ca)
-    creator = _ServerCreator(_context(pair, authorities), bool(authorities))
+    authorities = None if client_ca is None else load_authorities(client_ca)
+    creator = _ServerCreator(_context(pair, authorities or ()), asks_clients=authorities is not None)
     context = None
     if legs:
         context = server_leg_context(pair.certificate_file, pair.key_file, authorities)
         pair.check_unchanged()  # that library reads the files once more
-    return ServerTls(creator, pair, binding(pair.leaf), bool(authorities), context)
+    return ServerTls(creator, pair, binding(pair.leaf), authorities, context)
 
 
 def own_server_tls(state: Path) -> ServerTls:

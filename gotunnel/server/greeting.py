@@ -15,6 +15,7 @@ from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.clientca import chain_shown, problem_now
 from gotunnel.net.control import ControlConnection, send_and_close
 from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal, peer_certificate
@@ -140,11 +141,20 @@ class ServerGreeting(Protocol):
         self._number = self._hub.sessions.next_number()
         self.transport.write(encode_frame(challenge))
 
-    def _check_certificate(self, client: str) -> None:
-        """Where clients need a certificate, raise AuthRejected if the one of this connection is not this client's."""
+    def _certificate_problem(self, client: str) -> str | None:
+        """Where clients need a certificate, say why the one of this connection is not this client's."""
         if self._tls is None or not self._tls.asks_clients:
-            return
+            return None
         problem = client_name_problem(peer_certificate(self.transport), client)
+        now = self._hub.tls
+        if problem is None and now is not None and now.authorities not in (None, self._tls.authorities):
+            # They have changed since this connection began.
+            chain = problem_now(chain_shown(self.transport), now.authorities or ())
+            problem = chain and f"the client certificate {chain}"
+        return problem
+
+    def _check_certificate(self, client: str) -> None:
+        problem = self._certificate_problem(client)
         if problem is not None:
             raise AuthRejected("auth_failed", problem, RETRY_AFTER_AUTH)
 
@@ -193,8 +203,11 @@ class ServerGreeting(Protocol):
         if self._over:
             return
         gone = self._hub.shut_out(name, handshake.key)  # it may have been revoked while an older session was asked
+        certificate = self._certificate_problem(name)  # and its authority may have been, too
         if gone is not None:
             self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
+        elif certificate is not None:
+            self._refuse(Error("auth_failed", certificate, RETRY_AFTER_AUTH))
         elif decision is Decision.STALE:
             self._refuse(Error("stale", "a later connection of this client has come first"))
         elif decision is Decision.NAME_IN_USE:
@@ -213,6 +226,8 @@ class ServerGreeting(Protocol):
         session = ServerSession(
             hub, hub.peer(name), handshake.sid, handshake.key, handshake.ks, self._door.host, self._door.address
         )
+        if self._tls is not None and self._tls.asks_clients:
+            session.shown = chain_shown(self.transport)
         messages = config.limits.messages
         burst = MESSAGE_SECONDS * messages + MESSAGES_PER_MAPPING * session.peer.rights.max_mappings
         control = ControlConnection(

@@ -26,6 +26,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import ConfigError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.clientca import problem_now
 from gotunnel.net.patience import Patience
 from gotunnel.net.tls import ServerTls
 from gotunnel.net.visitor import Visitor
@@ -165,8 +166,15 @@ class Hub:
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
     def use_tls(self, tls: ServerTls) -> None:
-        """Begin connections with another certificate from now on; those that are there keep theirs."""
-        self.tls = tls
+        """Begin connections with another certificate from now on; those that are there keep theirs, but for clients for
+        whom changed authorities do not vouch: they are cut."""
+        before, self.tls = self.tls, tls
+        if tls.authorities is None or (before is not None and before.authorities == tls.authorities):
+            return
+        for session in tuple(self._present):
+            problem = problem_now(session.shown, tls.authorities)
+            if problem is not None:
+                session.expel(f"its certificate {problem}")
 
     # Sessions.
 

@@ -67,7 +67,7 @@ class Identity:
         same, self.tls = tls.pair.chain == self.tls.pair.chain, tls
         self.changed(tls)
         if same:
-            self.log.info("server.tls.client_ca is loaded anew: it holds for connections from now on")
+            self.log.info("server.tls.client_ca is loaded anew: clients for whom it does not vouch are cut")
         else:
             self._tell("the new certificate of this server")
 

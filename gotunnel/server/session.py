@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from cryptography import x509
 from twisted.internet.defer import Deferred
 
 from gotunnel.errors import RemoteProtocolError, printable
@@ -53,6 +54,8 @@ class ServerSession(SessionLegs):
         super().__init__(hub, peer, sid, ks)
         self.proven = proven
         """The key that the client has proved: the session lasts as long as this is valid."""
+        self.shown: tuple[x509.Certificate, ...] = ()
+        """The certificate of its client and what came behind it, where clients need one."""
         self.host = host
         self.address = address
         self.seqs = SeqWindow()

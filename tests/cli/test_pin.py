@@ -39,6 +39,7 @@ class PinTests(SynchronousTestCase):
         result = call("-c", str(self.config), "--state", str(self.state))
         self.assertEqual(result.exit_code, 0, result.output)
         self.assertEqual(result.stdout, spki_pin(own_pair(self.state).leaf) + "\n")
+        self.assertIn(str(self.state / OWN_FILE), result.stderr)
         self.assertEqual((self.state / OWN_FILE).stat().st_mode & 0o777, 0o600)
 
     def test_configured_certificate(self) -> None:
@@ -46,7 +47,8 @@ class PinTests(SynchronousTestCase):
         cert, key = Authority(self.folder).issue("x")
         self.config.write_text(self.config.read_text() + f"  tls: {{cert: {cert}, key: {key}}}\n")
         expected = spki_pin(load_pair(cert, key).leaf) + "\n"
-        self.assertEqual(call("-c", str(self.config), "--state", str(self.state)).stdout, expected)
+        result = call("-c", str(self.config), "--state", str(self.state))
+        self.assertEqual((result.stdout, result.stderr), (expected, ""))
         self.assertEqual(call("--cert", str(cert)).stdout, expected)
 
     def test_from_the_network(self) -> None:

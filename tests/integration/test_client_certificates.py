@@ -11,7 +11,8 @@ from gotunnel.config.model import TlsClientConfig, TlsServerConfig
 from gotunnel.net import renewal
 from gotunnel.net.certificates import load_pair
 from gotunnel.net.legtls import client_leg_tls
-from gotunnel.net.tls import client_creator
+from gotunnel.net.owncert import own_pair
+from gotunnel.net.tls import client_creator, server_tls
 from gotunnel.server import greeting as server_greeting
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority, client_of
@@ -142,20 +143,53 @@ class ClientCertificateTests(IntegrationTestCase):
         self.assertEqual(sum("connected to the server" in line for line in self.lines()), 1)
 
     async def test_authority_changed(self) -> None:
-        """A changed client_ca holds for new connections: who was good is refused, who was not gets in."""
+        """A changed client_ca: who was good is cut and gets in no more, who was not gets in; who is good still notices
+        nothing."""
         self.quick(0.2, 0.2)
         other = Authority(self.folder, "other CA")
         server = await self.server(tls=self.asking)
-        first = self.certified(server, client_of(self.authority, "edge"))
+        target, _ = await self.target()
+        first = self.certified(server, client_of(self.authority, "edge"), mapping=self.mapping(target))
         await self.until(lambda: self.is_open(first), "it is open")
-        self.authority.file.write_bytes(other.file.read_bytes())
+        visitor = await self.echoes(self.port_of(first))
+        both = self.authority.file.read_bytes() + other.file.read_bytes()
+        self.authority.file.write_bytes(both)
         await self.said("server.tls.client_ca is loaded anew")
-        await self.stop(first)
-        again = self.certified(server, client_of(self.authority, "edge"))
-        await self.said(REFUSED)
-        self.assertIsNone(again.link.session)
-        second = self.certified(server, client_of(other, "edge-2"), name="edge-2")
+        between = Authority(self.folder, "between", above=other)
+        second = self.certified(server, client_of(between, "edge-2"), name="edge-2")
         await self.until(lambda: self.is_open(second), "it is open")
+        self.assertIsNone(visitor.ended)
+        session = second.link.session
+        self.authority.file.write_bytes(other.file.read_bytes())
+        await self.said("client edge is cut (127.0.0.1:")
+        await self.until(lambda: visitor.ended, "its visitor is cut")
+        await self.said(REFUSED)
+        self.assertIsNone(first.link.session)
+        self.assertIs(second.link.session, session)
+        self.assertEqual(sum("is cut (" in line for line in self.lines()), 1)
+
+    async def test_authority_changed_in_the_middle(self) -> None:
+        """Also for a connection that began before the change: between hello and auth, and between TLS and a leg."""
+        self.quick(0.2, 0.2)
+        other = Authority(self.folder, "other CA")
+        pair = own_pair(self.folder)
+        new = server_tls(pair, other.file, legs=self.relay != "portable")
+        for step in ("_auth", "_leg"):
+            server = await self.server(tls=self.asking)
+            original = getattr(server_greeting.ServerGreeting, step)
+
+            def late(*args: Any, then: Any = original, hub: Any = server.hub) -> None:
+                hub.use_tls(new)
+                then(*args)
+
+            patched = self.patch(server_greeting.ServerGreeting, step, late)
+            before = len(self.log)
+            client = self.certified(server, client_of(self.authority, "edge"))
+            refused = {"_auth": "the client certificate was not issued by an authority", "_leg": "client edge is cut"}
+            await self.said(refused[step], 1, before)
+            await self.stop(client)
+            patched.restore()
+            await self.stop(server)
 
     async def test_expiry_is_said(self) -> None:
         """At both ends, each of its own."""
