@@ -237,7 +237,8 @@ class ServerGreeting(Protocol):
         session.control = control
         self._over = True
         self._door.leave()
-        payload = handshake.established(hub.limits_for(name), config.heartbeat, config.heartbeat_timeout, hub.leg_sni)
+        sni = None if self._tls is None else session.leg_sni
+        payload = handshake.established(hub.limits_for(name), config.heartbeat, config.heartbeat_timeout, sni)
         self.transport.write(encode_frame(payload))
         hand_over(self.transport, control, b"")
         hub.begin(session, name, instance, self._number, decision)

@@ -21,7 +21,6 @@ from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
-from gotunnel.core.sources import source_of
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import ConfigError, printable
 from gotunnel.interfaces import IRelay
@@ -33,6 +32,7 @@ from gotunnel.net.visitor import Visitor
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.forward import ForwardLegs
 from gotunnel.server.legs import SessionLegs
+from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
 from gotunnel.server.v1.peers import V1Peers
@@ -50,10 +50,6 @@ async def _no_clients_file(change: Change) -> None:
 
 
 _BACK = ", back within its time of grace"
-
-
-LEG_SNI = "legs.gotunnel"
-"""The server name that `auth_ok` gives to clients for their legs."""
 
 
 class Hub:
@@ -77,7 +73,6 @@ class Hub:
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
         self.caps = (FORWARD, PLAIN_LEGS) if self.plain_legs else (FORWARD,)
-        self.leg_sni = LEG_SNI if tls is not None and tls.leg_context is not None else None
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
         self.credentials = Credentials(config, frozenset({port}))
@@ -104,7 +99,7 @@ class Hub:
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._live: set[ServerSession] = set()
-        self._live_at: dict[str, set[ServerSession]] = {}  # the same by where they come from
+        self.origins = Origins()
         self.streaming: set[SessionLegs | ForwardLegs] = set()
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
@@ -183,7 +178,7 @@ class Hub:
         peer = session.peer
         old = self.sessions.begin(session.sid, name, instance, number, session)
         self._live.add(session)
-        self._live_at.setdefault(source_of(session.host), set()).add(session)
+        self.origins.add(session)
         self._present.add(session)
         self.log.info(
             "client {client} connected from {address}{how}",
@@ -219,7 +214,7 @@ class Hub:
 
     def legs_expected_from(self, host: str) -> int:
         """How many legs were asked for from sessions at this address: strangers from there are likely to be legs."""
-        expected = sum(session.legs_expected for session in self._live_at.get(source_of(host), ()))
+        expected = self.origins.legs_expected_from(host)
         return expected if self.v1 is None else expected + self.v1.legs_expected_from(host)
 
     def peer(self, name: str) -> Peer:
@@ -240,11 +235,7 @@ class Hub:
         """A control connection is gone."""
         self.sessions.lost(session.sid)
         self._live.discard(session)
-        source = source_of(session.host)
-        there = self._live_at.get(source, set())
-        there.discard(session)
-        if not there:
-            self._live_at.pop(source, None)
+        self.origins.discard(session)
 
     def session_gone(self, session: ServerSession) -> None:
         """Neither its control connection nor a leg of it is left."""

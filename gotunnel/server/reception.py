@@ -4,6 +4,7 @@ greeting."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IDelayedCall
@@ -24,16 +25,25 @@ from gotunnel.net.sockets import set_nodelay
 from gotunnel.net.tls import ServerTls
 from gotunnel.net.transports import hand_over
 from gotunnel.server.greeting import ServerGreeting
-from gotunnel.server.hub import LEG_SNI, Hub
+from gotunnel.server.hub import Hub
+from gotunnel.server.origins import LEG_SNI
 from gotunnel.server.refusals import Refusals
+from gotunnel.server.session import ServerSession
 from gotunnel.wire.clienthello import server_name
 
 __all__ = ["Door", "Reception"]
 
 TLS_HELLO = 0x16
 PLAIN_FRAME = 0x00
+LEGS_AT_ONCE = 64
+"""Connections that may ask for the legs of one session side by side, beside all limits on strangers. A client dials 24
+reverse legs at a time."""
 NO_TLS = b"\x15\x03\x03\x00\x02\x02\x46"
 """A fatal alert protocol_version (RFC 8446, 5.1 and 6.2)."""
+
+
+Place = Callable[[], None]
+"""The place of a stranger; to call it gives it back, once."""
 
 
 class Reception(ServerFactory):
@@ -49,6 +59,7 @@ class Reception(ServerFactory):
         self._doors: set[Door] = set()
         self._held: dict[Ticket, Door] = {}
         self._expected: Counter[str] = Counter()  # let in beside the limits, by address
+        self._legs: Counter[ServerSession] = Counter()  # the same by what they ask for
 
     @property
     def strangers(self) -> int:
@@ -58,40 +69,54 @@ class Reception(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> Door | None:
         """Called by Twisted for each connection. None closes it at once.
 
-        An address that is refused may still bring the legs that a client connected from there was asked for: he who
-        shares an address with a guesser is not to lose his visitors.
+        From an address that is refused, legs may still come if a client is connected from there: he who shares an
+        address with a guesser is not to lose his visitors.
         """
         host = getattr(addr, "host", "unix")
         if not self.refusals.refuses(host):
             return Door(self)
-        return Door(self, legs_only=True) if self.hub.legs_expected_from(host) else None
+        legs = self.hub.origins.live_at(host) or self.hub.legs_expected_from(host)
+        return Door(self, legs_only=True) if legs else None
 
-    def admit(self, door: Door) -> Ticket | None:
-        """Let a stranger in; if there are too many, the oldest of the most crowded address goes.
+    def admit(self, door: Door) -> Place:
+        """Let a stranger in; if there are too many, the oldest of the most crowded address goes. Returns what to call
+        when he is no stranger any more, or gone.
 
-        From where legs were asked for, as many come in beside the limits: they get no ticket.
+        From where legs were asked for, as many come in beside the limits.
         """
         self._doors.add(door)
         if self._expected.get(door.source, 0) < self.hub.legs_expected_from(door.host):
-            self._expected[door.source] += 1
-            return None
+            return self._beside(self._expected, door.source)
         ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds())
         self._held[ticket] = door
         if victim is not None:
             self.say("crowd", "too many unauthenticated connections: the oldest from {address} is closed", victim.group)
             self._held[victim].turn_out()
-        return ticket
+        return lambda: self._give_back(ticket)
 
-    def release(self, door: Door, ticket: Ticket | None) -> None:
+    def place_for_leg(self, session: ServerSession) -> Place | None:
+        """Return a place beside the limits for one who asks for the server name of this session's legs, unless too many
+        do already: however crowded his address is, he is not pushed out."""
+        return self._beside(self._legs, session) if self._legs[session] < LEGS_AT_ONCE else None
+
+    def gone(self, door: Door) -> None:
         """He is no stranger any more, or gone."""
         self._doors.discard(door)
-        if ticket is not None:
-            self._admission.release(ticket)
-            del self._held[ticket]
-            return
-        self._expected[door.source] -= 1
-        if not self._expected[door.source]:
-            del self._expected[door.source]
+
+    def _give_back(self, ticket: Ticket) -> None:
+        self._admission.release(ticket)
+        del self._held[ticket]
+
+    @staticmethod
+    def _beside(counter: Counter[Any], key: Hashable) -> Place:
+        counter[key] += 1
+
+        def give_back() -> None:
+            counter[key] -= 1
+            if not counter[key]:
+                del counter[key]
+
+        return give_back
 
     def close_all(self) -> None:
         """Turn all strangers out, those included that are just being refused."""
@@ -120,8 +145,7 @@ class Door(Protocol):
         self.legs_only = legs_only
         self._reception = reception
         self._hub = reception.hub
-        self._ticket: Ticket | None = None
-        self._inside = False
+        self._place: Place | None = None
         self._first = b""  # of a TLS connection that has not told yet where it wants to go
         self._told = False
         self._deadline: IDelayedCall | None = None
@@ -133,8 +157,7 @@ class Door(Protocol):
         self.source = source_of(self.host)
         self.address = str(HostPort(self.host, getattr(peer, "port", 0)))
         set_nodelay(self.transport.getHandle())
-        self._inside = True
-        self._ticket = self._reception.admit(self)
+        self._place = self._reception.admit(self)
         self._deadline = self._hub.clock.callLater(self._hub.config.handshake_timeout, self._late)
 
     def dataReceived(self, data: bytes) -> None:
@@ -166,13 +189,16 @@ class Door(Protocol):
     def _route_tls(self, tls: ServerTls, data: bytes) -> None:
         """Start TLS. By the name that it asks for a leg is told from a control connection, where the two use different
         libraries; a leg that does not say so works all the same."""
-        known, name = (True, None) if tls.leg_context is None else server_name(data)
+        known, name = server_name(data)
         if not known:
             self._first = data
             return
+        session_of_leg = self._hub.origins.named(name)
+        if session_of_leg is not None:
+            self._stand_aside(session_of_leg)
         greeting = ServerGreeting(self._hub, self, tls)
         session: Any
-        if tls.leg_context is not None and name == LEG_SNI:
+        if tls.leg_context is not None and name is not None and name.endswith(LEG_SNI):
             session = BioTls(tls.leg_context, greeting, server_side=True, chain_problem=client_refused)
         else:
             wrapped = OneProtocol(lambda: greeting)
@@ -180,15 +206,23 @@ class Door(Protocol):
             session = factory.buildProtocol(self.transport.getPeer())
         hand_over(self.transport, session, data)
 
+    def _stand_aside(self, session: ServerSession) -> None:
+        """He is about to bring a leg: out of the crowd."""
+        aside = self._reception.place_for_leg(session)
+        if aside is not None and self._place is not None:
+            self._place()
+            self._place = aside
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Gone before the first byte."""
         self.leave()
 
     def leave(self) -> None:
         """He is known, or gone: his place is free and his deadline off. Harmless when called again."""
-        if self._inside:
-            self._inside = False
-            self._reception.release(self, self._ticket)
+        place, self._place = self._place, None
+        if place is not None:
+            place()
+            self._reception.gone(self)
         self.decided()
 
     def decided(self) -> None:

@@ -3,6 +3,7 @@ outlives it (public ports, waiting visitors) belongs to its peer."""
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.server.legs import SessionLegs
+from gotunnel.server.origins import LEG_SNI
 from gotunnel.server.peer import Peer
 from gotunnel.wire.frames import LIMIT_AFTER_AUTH
 from gotunnel.wire.messages import (
@@ -58,6 +60,7 @@ class ServerSession(SessionLegs):
         """The certificate of its client and what came behind it, where clients need one."""
         self.host = host
         self.address = address
+        self.leg_sni = f"{secrets.token_hex(8)}.{LEG_SNI}"
         self.seqs = SeqWindow()
         self.control: ControlConnection
         self._lost = False

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import ssl
+from collections import Counter
 from pathlib import Path
 
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
-from gotunnel.net.tls import own_server_tls
-from gotunnel.server.reception import NO_TLS
+from gotunnel.net.owncert import own_pair
+from gotunnel.net.tls import ServerTls, own_server_tls, server_tls
+from gotunnel.server.reception import LEGS_AT_ONCE, NO_TLS
+from gotunnel.server.session import ServerSession
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.messages import Error
 from tests.server.world import ServerTestCase, World
+
+
+def own_tls(case: ServerTestCase) -> ServerTls:
+    """Return a server's TLS with a certificate of its own, for legs too."""
+    state = Path(case.mktemp())
+    state.mkdir()
+    return server_tls(own_pair(state), legs=True)
+
+
+def client_hello(name: str) -> bytes:
+    """Return the first bytes of a TLS client that asks for this server name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    out = ssl.MemoryBIO()
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
 
 HELLO = (
     b'{"type":"hello","v":2,"min_v":2,"client":"edge","nonce":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}'
@@ -165,6 +190,53 @@ class CrowdTests(ServerTestCase):
         for leg in legs:
             leg.say(client.leg_message())
         self.assertEqual(len(world.relay.legs), 2)
+
+    def test_flood_from_next_door(self) -> None:
+        """A client shares its address with somebody who floods the server: its legs come in all the same, told by the
+        server name that only they know; silent connections push out only each other."""
+        world = World(tls=own_tls(self))
+        session = self.session_at(world, "192.0.2.1")
+        leg, guess = world.connect(), world.connect()
+        leg.say_bytes(client_hello(session.leg_sni))
+        guess.say_bytes(client_hello("0123456789abcdef.legs.gotunnel"))
+        flood = [world.connect() for _ in range(1000)]
+        self.assertEqual((leg.aborted, guess.aborted), (False, True))
+        self.assertEqual(sum(not transport.aborted for transport in flood), 32)
+        self.assertEqual(leg.value()[:1], b"\x16")  # TLS goes on
+        world.clock.advance(5.1)
+        self.assertTrue(leg.aborted)  # its deadline is the same
+        world.clock.advance(0)
+        self.assertEqual((world.reception.strangers, world.reception._legs), (0, Counter()))
+
+    def test_legs_at_once(self) -> None:
+        """Who reads the name on the path gets no more than a bounded number of places with it; the others are strangers
+        like all."""
+        world = World(tls=own_tls(self))
+        session = self.session_at(world, "192.0.2.1")
+        asking = []
+        for _ in range(2 * LEGS_AT_ONCE):
+            asking.append(world.connect())
+            asking[-1].say_bytes(client_hello(session.leg_sni))
+        self.assertEqual(sum(not transport.aborted for transport in asking), LEGS_AT_ONCE + 32)
+
+    def test_name_dies_with_the_session(self) -> None:
+        """Once the session is lost its name opens nothing."""
+        world = World(tls=own_tls(self), limits={"unauthenticated_per_address": 1})
+        session = self.session_at(world, "192.0.2.1")
+        world.hub.session_lost(session)
+        leg = world.connect()
+        leg.say_bytes(client_hello(session.leg_sni))
+        world.connect()
+        self.assertTrue(leg.aborted)
+        self.assertFalse(world.hub.origins.live_at("192.0.2.1"))
+
+    @staticmethod
+    def session_at(world: World, host: str) -> ServerSession:
+        """Return a session that expects no legs just now."""
+        peer = world.hub.peer("edge")
+        session = ServerSession(world.hub, peer, b"s" * 16, b"k" * 32, b"k" * 32, host, f"{host}:1")
+        world.hub.origins.add(session)
+        return session
 
     def test_close_all(self) -> None:
         """The end turns all of them out, those expected and those just refused included, and leaves no timer."""

@@ -92,8 +92,8 @@ class GuessTests(RefusalTestCase):
             self.assertTrue(self.refused(world, "192.0.2.66"), again)
 
     def test_sessions_live_on(self) -> None:
-        """A client that is connected from an address that is refused stays connected, and may bring the legs that it
-        was asked for, and nothing else comes in with them."""
+        """A client that is connected from an address that is refused stays connected and may bring legs, until it
+        leaves."""
         world = self.world()
         client = world.login()
         client.heard()
@@ -103,11 +103,12 @@ class GuessTests(RefusalTestCase):
         for _ in range(2):
             (answer,) = client.offer_leg().heard()
             self.assertIsInstance(answer, LegOk)
-        self.assertTrue(self.refused(world))
         self.assertFalse(client.transport.gone)
+        client.transport.lose()
+        self.assertTrue(self.refused(world))
 
     def test_legs_only(self) -> None:
-        """Whoever comes in because legs are expected cannot log in."""
+        """Whoever comes in because a client is connected from there cannot log in."""
         world = self.world()
         world.login()
         for _ in range(4):
