@@ -87,10 +87,15 @@ class ProcessTestCase(SynchronousTestCase):
         return self.finish(self.start(*command, **more))
 
     def wait_until(
-        self, condition: Callable[[], bool], what: str, process: subprocess.Popen[str] | None = None
+        self,
+        condition: Callable[[], bool],
+        what: str,
+        process: subprocess.Popen[str] | None = None,
+        *,
+        seconds: float = DEADLINE,
     ) -> None:
-        """Wait for a condition; fail after DEADLINE, or as soon as `process` has failed."""
-        deadline = time.monotonic() + DEADLINE
+        """Wait for a condition; fail after so many seconds, or as soon as `process` has failed."""
+        deadline = time.monotonic() + seconds
         while not condition():
             if process is not None and process.poll():
                 logs = "".join(path.read_text() for path in self.folder.glob("*.err"))
@@ -98,7 +103,7 @@ class ProcessTestCase(SynchronousTestCase):
                     f"not seen: {what}; exit code {process.returncode}\n{process.communicate()}\n{logs}"
                 )
             if time.monotonic() > deadline:
-                self.fail(f"not seen in {DEADLINE:.0f} s: {what}")
+                self.fail(f"not seen in {seconds:.0f} s: {what}")
             time.sleep(0.01)
 
     @staticmethod

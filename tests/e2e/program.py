@@ -58,7 +58,7 @@ class Program:
         """Return how often `pattern` stands in its log."""
         return len(re.findall(pattern, self.said))
 
-    def wait_for(self, pattern: str, times: int = 1) -> re.Match[str]:
+    def wait_for(self, pattern: str, times: int = 1, *, seconds: float = DEADLINE) -> re.Match[str]:
         """Wait until its log has `pattern` for the `times`-th time, and return that match."""
         found: list[re.Match[str]] = []
 
@@ -72,7 +72,7 @@ class Program:
             return len(found) >= times
 
         try:
-            self._case.wait_until(seen, f"{pattern!r} in the log of {self.name}")
+            self._case.wait_until(seen, f"{pattern!r} in the log of {self.name}", seconds=seconds)
         except self._case.failureException as failure:
             raise self._case.failureException(f"{failure}\n{self.said}") from None
         return found[times - 1]

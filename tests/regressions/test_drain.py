@@ -1,5 +1,5 @@
-"""A client that stops while visitors keep coming, and its successor: no visitor is lost in between. What a stop does to
-those who are served is tested where both ends stop as processes."""
+"""A client or a server that stops while visitors keep coming, and its successor: no visitor who was accepted is lost in
+between. What a stop does to those who are served is tested where both ends stop as processes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import signal
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectionRefusedError as Refused
 
+from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
+from gotunnel.errors import PortUnavailable
+from gotunnel.server.service import ServerService
 from tests.integration.base import Peer
 from tests.regressions.forks import Forks
 from tests.regressions.rounds import client_file
@@ -108,3 +113,99 @@ class ClientDrainTests(RegressionTestCase):
             self.assertEqual([each.received for each in visitors if each.received != WORD], [])
             self.assertEqual(self.listener(port), inode)
         self.assertEqual(set(server.hub.outcomes), {Outcome.COMPLETED})
+
+
+class ServerDrainTests(RegressionTestCase):
+    """A server that is drained, while its successor takes over its ports."""
+
+    async def come(self, port: int) -> None:
+        """Let visitors come until the test says so, each with a word that he gets back. One who is refused tries again;
+        one who was still in the kernel's queue when the port closed was never accepted."""
+        while self.coming:
+            try:
+                visitor = await self.connect(port)
+            except ConnectError:
+                await self.pause(0.005)
+                continue
+            visitor.transport.write(WORD)
+            await self.until(lambda v=visitor: v.received == WORD or v.ended, "the echo")  # type: ignore[misc]
+            visitor.hang_up() if visitor.ended else visitor.transport.loseConnection()
+            self.turns += 1
+
+    async def successor(self, control: int) -> ServerService:
+        """Start one as soon as the control port is free."""
+        while True:
+            try:
+                return await self.server(addr=HostPort("127.0.0.1", control))
+            except PortUnavailable:
+                await self.pause(0.005)
+
+    async def test_restart_under_load(self) -> None:
+        """Five times over: eight visitors at a time come without end, and one streams over the whole of it. The old
+        server fires when he is done, with nobody cut; nobody who was accepted by either is lost; the client is with the
+        new one while he still streams on the old one."""
+        target, _ = await self.target()
+        servers = [await self.server()]
+        control, public = servers[0].address.port, await self.free_port()
+        client = await self.open_client(servers[0], self.mapping(target, remote=public))
+        self.coming, self.turns = True, 0
+        crowd = [Deferred.fromCoroutine(self.come(public)) for _ in range(8)]
+        for number in range(5):
+            streaming = await self.echoes(public)
+            drained: list[int] = []
+            servers[-1].drain(20.0).addCallback(drained.append)
+            servers.append(await self.successor(control))
+            await self.until(lambda: servers[-1].hub.outcomes[Outcome.COMPLETED] >= 20, "the successor serves")
+            streaming.transport.write(b" still")
+            await self.until(lambda s=streaming: s.received == b"hello still" or s.ended, "the echo")  # type: ignore[misc]
+            self.assertIsNone(streaming.ended, number)
+            self.assertEqual((drained, servers[-2].draining), ([], True))
+            self.assertEqual(servers[-2].hub.connected, ())
+            streaming.transport.loseConnection()
+            await self.until(lambda d=drained: d, "the old one is done")  # type: ignore[misc]
+            self.assertEqual(drained, [0])
+            await self.stop(servers[-2])
+        self.coming = False
+        for each in crowd:
+            await each
+        await self.until(lambda: not servers[-1].hub.live, "all are over")
+        for server in servers:
+            self.assertEqual(server.hub.outcomes, {Outcome.COMPLETED: server.hub.visitors_total})
+        self.assertGreaterEqual(self.turns, 100)
+        self.assertTrue(self.is_open(client))
+
+    async def test_cut(self) -> None:
+        """At the deadline who still streams is reset, and counted; asking again cannot put it off. The process goes on:
+        nobody is let in, at either port."""
+        target, _ = await self.target()
+        server = await self.server(drain_timeout=20.0)
+        client = await self.open_client(server, self.mapping(target))
+        port = self.port_of(client)
+        streaming = [await self.echoes(port) for _ in range(3)]
+        streaming[0].transport.loseConnection()
+        first = server.drain(60.0)
+        second = server.drain(0.3)
+        third = server.drain(60.0)
+        self.assertEqual([await first, await second, await third, await server.drain(1)], [2, 2, 2, 2])
+        await self.until(lambda: all(each.ended for each in streaming), "they are reset")
+        self.assertEqual([each.was_reset for each in streaming], [False, True, True])
+        self.assertTrue(server.running)
+        for closed in (port, server.address.port):
+            await self.assertFailure(Deferred.fromCoroutine(self.connect(closed)), Refused)
+
+    async def test_client_is_drained(self) -> None:
+        """The same from the other end: the client leaves, its port stays for a successor, and its process goes on."""
+        target, _ = await self.target()
+        server = await self.server()
+        client = await self.open_client(server, self.mapping(target))
+        port, inode = self.port_of(client), self.listener(self.port_of(client))
+        streaming = await self.echoes(port)
+        self.assertEqual(await client.drain(0.3), 1)
+        await self.until(lambda: streaming.ended, "the reset")
+        self.assertTrue(client.draining and client.running)
+        self.assertIsNone(self.session(server))
+        waiting = await self.connect(port)
+        waiting.transport.write(WORD)
+        await self.open_client(server, self.mapping(target))
+        await self.until(lambda: waiting.received == WORD or waiting.ended, "the successor serves")
+        self.assertEqual((waiting.received, self.listener(port)), (WORD, inode))

@@ -47,12 +47,12 @@ SLACK = 2.0
 """Seconds that a busy machine may take beyond a timeout."""
 
 
-class _LossTestCase(TunnelTestCase):
+class LossTestCase(TunnelTestCase):
     """A tunnel with a visitor who streams."""
 
-    def listeners(self, port: int) -> int:
-        """Count the sockets that listen on our address and port."""
-        address = socket.inet_aton(self.host)[::-1].hex().upper()
+    def listeners(self, port: int, host: str | None = None) -> int:
+        """Count the sockets that listen on a port of our address, or of another one."""
+        address = socket.inet_aton(host or self.host)[::-1].hex().upper()
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return sum(row[1] == f"{address}:{port:04X}" and row[3] == "0A" for row in rows)
 
@@ -67,7 +67,7 @@ class _LossTestCase(TunnelTestCase):
         self.wait_until(lambda: time.monotonic() - began >= seconds, "the time")
 
 
-class StoppedTests(_LossTestCase):
+class StoppedTests(LossTestCase):
     """SIGSTOP and SIGCONT."""
 
     def begin(self) -> tuple[Program, Program]:
@@ -123,7 +123,7 @@ class StoppedTests(_LossTestCase):
         self.assertEqual((client.count("connected to the server"), client.count(r"\blost\b")), (2, 1))
 
 
-class BlackHoleTests(_LossTestCase):
+class BlackHoleTests(LossTestCase):
     """Two machines that send to a hardware address that nobody has: no packet passes and no reset is sent. Both ends
     know within `heartbeat_timeout` (1.2 s), and afterwards there is one session and one listener."""
 
