@@ -74,7 +74,8 @@ def client_refusal(transport: Any, reason: Failure) -> str | None:
         return "it shows no client certificate (client.tls.cert), and server.tls.client_ca asks for one"
     if isinstance(transport, TLSMemoryBIOProtocol):
         problem = transport.getHandle().get_app_data()
-        return f"its certificate {problem}" if problem else None
+        # Until a certificate was looked at, Twisted keeps an object of its own there.
+        return f"its certificate {problem}" if isinstance(problem, str) else None
     return said if said.startswith("its certificate ") else None
 
 

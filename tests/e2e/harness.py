@@ -23,7 +23,7 @@ from tests.processes import DEADLINE, ProcessTestCase
 
 __all__ = ["FORBIDDEN", "RUNNERS", "TWISTD", "Program", "TunnelTestCase", "need", "read_all", "read_exactly"]
 
-FORBIDDEN = re.compile(r"Traceback|Unhandled|\[critical\]|ResourceWarning")
+FORBIDDEN = re.compile(r"Traceback|Unhandled|\[critical\]|ResourceWarning|\bat 0x[0-9a-f]{6}")
 
 _RANDOM = random.SystemRandom()
 

@@ -118,15 +118,15 @@ def abort_on_close(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def connect(host: str, port: int, *, tls: bool, sni: bytes | None = None) -> Raw:
-    """Connect to a server; any certificate will do."""
+def connect(host: str, port: int, *, tls: bool, sni: bytes | None = None, newest: int = SSL.TLS1_3_VERSION) -> Raw:
+    """Connect to a server; any certificate will do. Raises SSL.Error when TLS comes to nothing."""
     sock = socket.create_connection((host, port), PATIENCE)
     abort_on_close(sock)
     sock.settimeout(None)
     if not tls:
         return Raw(sock, None)
     context = SSL.Context(SSL.TLS_METHOD)
-    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_max_proto_version(newest)
     connection = SSL.Connection(context, sock)
     if sni is not None:
         connection.set_tlsext_host_name(sni)

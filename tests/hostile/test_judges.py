@@ -1,0 +1,44 @@
+"""Others' scanners against a running server: TLS 1.3 and nothing else, no compression, no weak cipher or group."""
+
+from __future__ import annotations
+
+from OpenSSL import SSL
+
+from tests.e2e.harness import TunnelTestCase, need
+from tests.hostile import judges, raw
+
+
+class JudgeTests(TunnelTestCase):
+    """Those that are done in a moment."""
+
+    def test_sslscan(self) -> None:
+        """sslscan finds what it should, and nothing else."""
+        program = need("sslscan")
+        self.server()
+        self.assertEqual(judges.sslscan(program, self.host, self.control), [])
+
+    def test_nmap(self) -> None:
+        """nmap gives every cipher its best grade."""
+        program = need("nmap")
+        self.server()
+        self.assertEqual(judges.nmap(program, self.host, self.control), [])
+
+    def test_sslscan_finds(self) -> None:
+        """A server without TLS, or with an older one too, does not pass."""
+        program = need("sslscan")
+        self.server(tls={"mode": "off"})
+        self.assertNotEqual(judges.sslscan(program, self.host, self.control), [])
+
+    def test_older_versions(self) -> None:
+        """TLS 1.2 and older are refused by the handshake, on the names of control connections and of legs."""
+        self.server()
+        for sni in (None, b"legs.gotunnel"):
+            raw.connect(self.host, self.control, tls=True, sni=sni).close()
+            for newest in (SSL.TLS1_VERSION, SSL.TLS1_1_VERSION, SSL.TLS1_2_VERSION):
+                with self.assertRaises(SSL.Error):
+                    raw.connect(self.host, self.control, tls=True, sni=sni, newest=newest)
+
+    def test_command(self) -> None:
+        """The command that asks all of them wants to know about whom."""
+        code, _, err = self.run_python("-m", "tests.hostile.judges")
+        self.assertEqual((code, "HOST:PORT" in err), (2, True))
