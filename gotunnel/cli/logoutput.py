@@ -50,7 +50,8 @@ def text_lines(stream: TextIO) -> ILogObserver:
 
 
 def json_lines(stream: TextIO) -> ILogObserver:
-    """Return an observer that writes one JSON object per line: twisted.logger's, and `message`, the event as text."""
+    """Return an observer that writes one JSON object per line: twisted.logger's, `message`, the event as text, and of a
+    failure `error` and `traceback`, which twisted.logger's form of it does not tell."""
     # Without the record separator of RFC 7464, which `jq` and log collectors do not expect.
     write = jsonFileLogObserver(stream, recordSeparator="")
 
@@ -58,6 +59,10 @@ def json_lines(stream: TextIO) -> ILogObserver:
     def observe(event: LogEvent) -> None:
         if not _is_chatter(event):
             kept = {key: value for key, value in event.items() if key not in ("log_logger", "log_source")}
+            failure = _failure_of(event)
+            if failure is not None:
+                kept["error"] = printable(failure.getErrorMessage(), LONGEST_MESSAGE)
+                kept["traceback"] = failure.getTraceback()
             write({**kept, "message": formatEvent(event)})
             stream.flush()
 
@@ -82,9 +87,8 @@ def line_of(event: LogEvent) -> str:
             text = formatEvent(event)  # which says what is wrong with it
     else:
         text = formatEvent(event)
-    # twisted.python.log, which Twisted uses for errors in protocols, calls it failure and has it in the text already.
-    failure = event.get("log_failure", event.get("failure"))
-    if not isinstance(failure, Failure):
+    failure = _failure_of(event)
+    if failure is None:
         return f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}\n"
     text = text.partition("\n")[0]
     trace = failure.getTraceback().splitlines()
@@ -99,6 +103,12 @@ def line_of(event: LogEvent) -> str:
 def _utc(second: int) -> str:
     """Return a second since 1970 as date and time. Lines come in bunches."""
     return strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+
+
+def _failure_of(event: LogEvent) -> Failure | None:
+    # twisted.python.log, which Twisted uses for errors in protocols, calls it failure and has it in the text already.
+    failure = event.get("log_failure", event.get("failure"))
+    return failure if isinstance(failure, Failure) else None
 
 
 def _is_chatter(event: LogEvent) -> bool:

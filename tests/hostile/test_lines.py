@@ -88,13 +88,18 @@ class LineTests(SynchronousTestCase):
     @PROPERTY
     @given(VALUES)
     def test_json(self, value: str | bytes) -> None:
-        """One event is one object on one line of ASCII."""
-        out = io.StringIO()
-        json_lines(out)(self.event(value))
-        line = out.getvalue()
-        self.assertEqual((line.count("\n"), line[-1]), (1, "\n"))
-        self.assertTrue(line[:-1].isascii() and line[:-1].isprintable())
-        self.assertIn("message", json.loads(line))
+        """One event is one object on one line of ASCII, a failure with its words too."""
+        for more in ({}, {"log_failure": Failure(ValueError(value))}):
+            out = io.StringIO()
+            json_lines(out)(self.event(value, **more))
+            line = out.getvalue()
+            self.assertEqual((line.count("\n"), line[-1]), (1, "\n"))
+            self.assertTrue(line[:-1].isascii() and line[:-1].isprintable())
+            found = json.loads(line)
+            self.assertIn("message", found)
+            if more:
+                self.assertTrue(found["error"].isprintable())
+                self.assertIn("ValueError", found["traceback"])
 
     @PROPERTY
     @given(VALUES.map(str))
