@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.config.load import load
+from gotunnel.core.identities import Identity, JoinKey
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.handshake import derive_key
 from gotunnel.wire.messages import MappingRequest, NeedLegs
@@ -227,7 +228,9 @@ class ObjectTests(SynchronousTestCase):
         port.visit()
         client.transport.say(client.leg_message())
         secrets = {TOKEN.encode(), derive_key(TOKEN, "edge"), client.established.ks}
-        kinds = self.assert_silent(secrets, world.hub, world.reception, client.established)
+        key, rights = derive_key(TOKEN, "edge"), world.hub.peers["edge"].rights
+        own = Identity("edge", (key,), rights, join=JoinKey(key, None, key))
+        kinds = self.assert_silent(secrets, world.hub, world.reception, client.established, own)
         self.assertGreater(kinds, 15)
 
     def test_client(self) -> None:
