@@ -87,6 +87,14 @@ class ClientFilesTests(ProcessTestCase):
         self.assertEqual(self.names(), {"config.yaml"})
         self.assertEqual((self.folder / "config.yaml").read_text(), "other")
 
+    def test_appears_at_the_last_moment(self) -> None:
+        """Nor is one that nobody has seen coming."""
+        (self.folder / "config.yaml").write_text("other")
+        self.patch(os.path, "lexists", lambda path: False)
+        self.assertRaises(ConfigError, self.files().save, TOKEN, text)
+        self.assertEqual(self.names(), {"config.yaml"})
+        self.assertEqual((self.folder / "config.yaml").read_text(), "other")
+
     def test_force(self) -> None:
         """The former configuration is kept, and so is the token that it names."""
         self.files().save("first", text)

@@ -187,25 +187,43 @@ class AddTests(ClientsTestCase):
         self.assertFalse(self.state.exists())
 
     def test_side_by_side(self) -> None:
-        """Eight at a time lose nothing, and each has its token."""
-        words = ["client", "add", "-c", str(self.config), "--state", str(self.state)]
-        script = "import sys; from gotunnel.cli.main import main; main()"
+        """Eight programs that begin together lose nothing, and each client has its token."""
+        where = ["-c", str(self.config), "--state", str(self.state)]
+        script = f"""
+import sys
+import gotunnel.cli.clientedit
+from gotunnel.cli.main import main
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(3):
+    main(["client", "add", *{where!r}, f"edge-{{sys.argv[1]}}-{{number}}"], standalone_mode=False)
+"""
         running = [
             subprocess.Popen(
-                [sys.executable, "-c", script, *words, f"edge-{number}"],
-                env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                [sys.executable, "-c", script, str(number)], env=self.environment(), text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )
             for number in range(8)
         ]  # fmt: skip
         for process in running:
             self.addCleanup(self._end, process)
-        tokens = [self.finish(process) for process in running]
-        self.assertEqual([code for code, _, _ in tokens], [0] * 8, tokens)
-        found = {each.name: each for each in load_clients(self.file)}
-        self.assertEqual(sorted(found), [f"edge-{number}" for number in range(8)])
-        for number, (_, token, _) in enumerate(tokens):
-            (key,) = found[f"edge-{number}"].keys
-            self.assertEqual(key.get_secret_value(), derive_key(token.strip(), f"edge-{number}"))
+        for process in running:
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), "ready\n")
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        found = {}
+        for number, process in enumerate(running):
+            code, tokens, errors = self.finish(process)
+            self.assertEqual(code, 0, errors)
+            for own, token in enumerate(tokens.split()):
+                name = f"edge-{number}-{own}"
+                found[name] = derive_key(token, name)
+        self.assertEqual(len(found), 24)
+        kept = {each.name: each.keys[0].get_secret_value() for each in load_clients(self.file)}
+        self.assertEqual(kept, found)
 
     def test_killed_anywhere(self) -> None:
         """Whenever it is killed, the file is the old one or the new one, and can be read."""

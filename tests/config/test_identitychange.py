@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretBytes
@@ -20,7 +22,8 @@ from gotunnel.config.identitychange import (
     rotated,
     used,
 )
-from gotunnel.config.identityfile import FileIdentity, JoinConfig
+from gotunnel.config.identityfile import FileIdentity, JoinConfig, load_clients, written
+from gotunnel.errors import ConfigError
 
 OLD, NEW, ONCE, NEXT = (bytes([number]) * 32 for number in range(4))
 
@@ -130,3 +133,39 @@ class ChangeTests(SynchronousTestCase):
         self.becomes(used("edge", OLD), client(OLD, join=join(NEXT)), OLD, join=join(NEXT))
         self.becomes(used("edge", ONCE), client(OLD, join=join(NEXT)), OLD, join=join(NEXT))
         self.becomes(used("edge", NEW), client(), *())
+
+
+class FileTests(SynchronousTestCase):
+    """What a change makes can be written, and read again as the same."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def load(self, content: bytes) -> tuple[FileIdentity, ...]:
+        """Read a file with this content."""
+        self.path.write_bytes(content)
+        self.path.chmod(0o600)
+        return load_clients(self.path)
+
+    def test_round_trip(self) -> None:
+        """Every kind of client."""
+        clients = (
+            OTHER,
+            client(name="a"),
+            client(OLD, name="b", expires=1e9, disabled=True),
+            client(join=join(expires=None), name="c"),
+        )
+        self.assertEqual(self.load(written(clients)), clients)
+
+    def test_bad_join(self) -> None:
+        """A join that is not whole is refused, named by its place, and no key is quoted."""
+        good = json.loads(written([client(join=join(NEXT))]))
+        key = good["clients"][0]["join"]["key"]
+        for field, value in (("key", "short"), ("key", None), ("next", key[:-2]), ("expires", "soon"), ("more", 1)):
+            bad = json.loads(json.dumps(good))
+            bad["clients"][0]["join"][field] = value
+            error = self.assertRaises(ConfigError, self.load, json.dumps(bad).encode())
+            self.assertIn(f"clients[0].join.{field}", str(error))
+            self.assertNotIn(key[:-2], str(error))
+        del good["clients"][0]["join"]["key"]
+        self.assertRaises(ConfigError, self.load, json.dumps(good).encode())
