@@ -20,7 +20,7 @@ from gotunnel.cli.words import problems
 from gotunnel.config import tokens
 from gotunnel.config.identitychange import added, at_once, dropped, forgotten, revoked, rotated
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, GotunnelError, Problem
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.handshake import derive_key
 
@@ -149,7 +149,19 @@ def _line(site: Site, name: str, secret: str, wish: TokenWish) -> tuple[str, tup
     return join_line(secret, place.address, name, pin=pin, plain=site.plain), tuple(notes)
 
 
+class _NotTold(GotunnelError):
+    """The client is made, and its token is lost."""
+
+
 def _tell(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
+    try:
+        _print(site, name, token, wish)
+    except OSError as failed:
+        cure = f"`gotunnel client rotate {name} --at-once` makes another"
+        raise _NotTold(f"the token of {name} could not be printed: {failed.strerror}; {cure}") from None
+
+
+def _print(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
     if wish.as_json:
         facts = {
             "name": name, "token": token.secret, "one_time": token.join is not None,

@@ -3,6 +3,7 @@ the writing, no file is half-written and none that was there is lost."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ __all__ = ["ClientFiles"]
 
 class ClientFiles:
     """Where the configuration goes, and the token beside it. `force` allows to replace a configuration that is there;
-    it is kept as `NAME.old`."""
+    it is kept as `NAME.old`, or `NAME-2.old` if there is one already."""
 
     def __init__(self, output: Path, *, force: bool) -> None:
         self.config = output.absolute()
@@ -58,14 +59,7 @@ class ClientFiles:
         # A name that is free: another configuration may need the token that a file holds already.
         stem = self.config.with_suffix("").name or self.config.name
         with _draft(self.config, token + "\n", 0o600) as draft:
-            number = 1
-            while True:
-                path = self.config.with_name(f"{stem}.token" if number == 1 else f"{stem}-{number}.token")
-                number += 1
-                if path != self.config:
-                    with suppress(FileExistsError):
-                        os.link(draft, path)
-                        return path
+            return _linked(draft, self.config.with_name(f"{stem}.token"), self.config)
 
     def _save_config(self, text: str) -> None:
         with _draft(self.config, text, 0o666) as draft:
@@ -77,12 +71,8 @@ class ClientFiles:
                 return
             if not self._force:
                 raise self._there()
-            kept = self.config.with_name(f"{self.config.name}.old")
-            spare = self.config.with_name(f".{self.config.name}.{secrets.token_hex(8)}")
-            os.link(self.config, spare, follow_symlinks=False)
-            os.replace(spare, kept)
+            self.kept = _linked(self.config, self.config.with_name(f"{self.config.name}.old"))
             os.replace(draft, self.config)
-            self.kept = kept
 
     def _there(self) -> ConfigError:
         cure = "choose another with --output, or let --force replace it (it is kept as NAME.old)"
@@ -103,6 +93,17 @@ def _draft(path: Path, content: str, mode: int) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             draft.unlink()
+
+
+def _linked(source: Path, wanted: Path, never: Path | None = None) -> Path:
+    """Give a file a second name: `wanted`, or with -2, -3… in it when that is taken or `never` to be used."""
+    path, numbers = wanted, itertools.count(2)
+    while True:
+        if path != never:
+            with suppress(FileExistsError):
+                os.link(source, path, follow_symlinks=False)
+                return path
+        path = wanted.with_name(f"{wanted.stem}-{next(numbers)}{wanted.suffix}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ TOKEN_CURE = (
 
 NOBODY = (
     "there is no token",
-    f"{TOKEN_CURE}; or give each client a token of its own under clients, or name a clients_file",
+    f"{TOKEN_CURE}; or give each client a token of its own: `gotunnel client add NAME`, clients, or a clients_file",
 )
 """What is wrong with a server that nobody could connect to, and what would be right."""
 

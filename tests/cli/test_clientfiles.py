@@ -106,6 +106,11 @@ class ClientFilesTests(ProcessTestCase):
         self.assertEqual((self.folder / "config.token").read_text(), "first\n")
         self.assertEqual((self.folder / "config-2.token").read_text(), "second\n")
         self.assertEqual(files.kept, self.folder / "config.yaml.old")
+        files = self.files(force=True)
+        files.save("third", text)
+        self.assertEqual(files.kept, self.folder / "config.yaml-2.old")
+        self.assertEqual((self.folder / "config.yaml.old").read_text(), "new:config.token")
+        self.assertEqual((self.folder / "config.yaml-2.old").read_text(), "new:config-2.token")
 
     def test_failure(self) -> None:
         """When the configuration cannot be written, no token is left."""

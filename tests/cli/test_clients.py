@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from twisted.trial.unittest import SkipTest
 
 from gotunnel.cli.joinline import place_of
 from gotunnel.cli.main import main
@@ -21,7 +22,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError
 from gotunnel.net.owncert import own_pair
 from gotunnel.wire.handshake import derive_key
-from tests.processes import ProcessTestCase
+from tests.processes import DEADLINE, ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
 
@@ -146,6 +147,21 @@ class AddTests(ClientsTestCase):
         self.assertIn(facts["token"], facts["join"])
         self.assertEqual((facts["name"], facts["one_time"], facts["file"]), ("edge", True, str(self.file)))
         self.assertRegex(facts["expires"], r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+
+    def test_full_disk(self) -> None:
+        """A token that cannot be printed is lost: it is said, with what to do."""
+        if not os.path.exists("/dev/full"):
+            raise SkipTest("this system has no /dev/full")
+        script = "import sys; from gotunnel.cli.main import main; main()"
+        words = ["client", "add", "edge", "-c", str(self.config), "--state", str(self.state)]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", script, *words], env=self.environment(), stdout=full, stderr=subprocess.PIPE,
+                text=True, timeout=DEADLINE,
+            )  # fmt: skip
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("gotunnel client rotate edge --at-once", done.stderr)
+        self.assertEqual(len(self.keys()), 1)
 
     def test_without_tls(self) -> None:
         """There a token lasts, since it could not be exchanged, and the line says that it is plain."""
