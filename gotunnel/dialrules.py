@@ -11,10 +11,13 @@ from fnmatch import fnmatchcase
 
 from gotunnel.address import HostPort, UnixPath, parse_address, parse_port
 
-__all__ = ["MAPPING", "DialRules", "MappingTarget", "parse_rule", "parse_target"]
+__all__ = ["MAPPING", "NODES", "DialRules", "MappingTarget", "parse_rule", "parse_target"]
 
 MAPPING = "mapping:"
 """What a rule or a target begins with that means another client's mapping."""
+
+NODES = "nodes:"
+"""What a rule begins with that means every node that a client announces."""
 
 _ALL = range(1, 65536)
 _CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -62,18 +65,27 @@ class _MappingRule:
     mapping: str  # a pattern
 
 
-_Rule = _NetworkRule | _NameRule | _PathRule | _MappingRule
+@dataclass(frozen=True, slots=True)
+class _NodeRule:
+    ports: range
+
+
+_Rule = _NetworkRule | _NameRule | _PathRule | _MappingRule | _NodeRule
 
 
 def parse_rule(text: str) -> tuple[_Rule, ...]:
     """Read one rule: `host:ports`, where host is an IP address, a network, a name or `*.name`, and ports a number, a
-    range or `*`; `unix:/path`; `mapping:CLIENT/NAME` with `*` in either. Raises ValueError with one line.
+    range or `*`; `unix:/path`; `mapping:CLIENT/NAME` with `*` in either; `nodes:ports`.
+
+    Raises ValueError with one line.
     """
     if text.startswith(MAPPING):
         client, slash, mapping = text.removeprefix(MAPPING).partition("/")
         if not slash or not _CLIENT_PATTERN.fullmatch(client) or not _NAME.fullmatch(mapping):
             raise ValueError(f"{text!r} does not name a client and its mapping")
         return (_MappingRule(client, mapping),)
+    if text.startswith(NODES):
+        return (_NodeRule(_ports(text.removeprefix(NODES))),)
     if text.startswith("unix:"):
         address = parse_address(text)
         assert isinstance(address, UnixPath)
@@ -151,6 +163,10 @@ class DialRules:
             isinstance(rule, _MappingRule) and fnmatchcase(client, rule.client) and fnmatchcase(mapping, rule.mapping)
             for rule in self._rules
         )
+
+    def allows_node(self, port: int) -> bool:
+        """Whether this port of the nodes that clients announce may be reached."""
+        return any(isinstance(rule, _NodeRule) and port in rule.ports for rule in self._rules)
 
     def _names(self, name: str, port: int) -> bool:
         name = name.lower().removesuffix(".")

@@ -26,7 +26,7 @@ from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
 
-__all__ = ["Wish", "client_config", "expose_port"]
+__all__ = ["Wish", "client_config", "expose_port", "own_name", "token_of_server"]
 
 PROGRAM = "gotunnel expose"
 
@@ -66,7 +66,7 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
     """Return the configuration that a file would have held. Raises ConfigError in the words of the command line."""
     remote = wish.remote if wish.remote is not None else wish.local.rpartition(":")[2]
     section: dict[str, Any] = {
-        "name": wish.name if wish.name is not None else _own_name(remote),
+        "name": wish.name if wish.name is not None else own_name("expose", remote.rpartition(":")[2]),
         "token": token,
         "server_addr": wish.server,
         "mappings": [{"name": MAPPING, "local": wish.local, "remote": remote}],
@@ -89,7 +89,7 @@ def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
     from twisted.internet import reactor
 
     with one_line_errors(PROGRAM):
-        prepared = Prepared(client_config(wish, _token()), state_folder(state))
+        prepared = Prepared(client_config(wish, token_of_server(PROGRAM)), state_folder(state))
     begin_logging(sys.stderr, log_format)
     watch = _Watch(reactor)
     run(Role(PROGRAM, CLIENT.load, watch.make).service(prepared, reactor), reactor)
@@ -127,19 +127,19 @@ class _Watch:
             self._reactor.stop()
 
 
-def _token() -> str:
+def token_of_server(program: str) -> str:
     """Return the token from the environment or from whoever sits there; the configuration checks it."""
     token = os.environ.get(VARIABLE, "")
     if not token and sys.stdin.isatty():
         token = click.prompt("Token of the server", hide_input=True, err=True)
     if not token:
         cure = f"set the variable {VARIABLE}, or start it at a terminal and be asked"
-        raise ConfigError([Problem(PROGRAM, None, "", "there is no token", cure)])
+        raise ConfigError([Problem(program, None, "", "there is no token", cure)])
     return token
 
 
-def _own_name(remote: str) -> str:
+def own_name(what: str, port: str) -> str:
     """Return a name that two of these on one machine do not share, nor two machines."""
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
-    port = re.sub(r"[^0-9]", "-", remote.rpartition(":")[2])[:8]
-    return f"expose-{host}-{port}"
+    number = re.sub(r"[^0-9]", "-", port)[:8]
+    return "-".join(filter(None, (what, host, number)))

@@ -113,6 +113,38 @@ def expose(
 
 
 @main.command()
+@click.option("--to", "server", required=True, metavar="HOST:PORT", help="The server.")
+@click.option("--listen", metavar="unix:PATH", default="unix:/run/gotunnel/egress.sock", show_default=True)
+@click.option("--mode", metavar="OCTAL", default="0600", show_default=True, help="Who may connect to the socket.")
+@click.option("--name", help="The name of this client; made of the host's name if absent.")
+@click.option("--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM).")
+@click.option("--pin", metavar="sha256:…", help="Accept only a server with this public key.")
+@click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
+@click.option("--state", metavar="DIR", help="The folder for state.")
+@click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True)
+def egress(
+    server: str,
+    listen: str,
+    mode: str,
+    name: str | None,
+    tls_ca: str | None,
+    pin: str | None,
+    plain: bool,
+    state: str | None,
+    log_format: str,
+) -> None:
+    """Open a socket on which kube-apiserver asks for nodes, until Ctrl-C, without a file.
+
+    The server must allow it: `allow_dial: ["nodes:10250"]`. The token comes from GOTUNNEL_TOKEN, or is asked for.
+    """
+    from gotunnel.cli.egress import EgressWish, open_egress
+
+    if plain and (tls_ca or pin):
+        raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
+    open_egress(EgressWish(server, listen, mode, name, tls_ca, pin, plain), state, log_format)
+
+
+@main.command()
 @click.argument("server", metavar="HOST:PORT")
 @click.argument("more", nargs=-1, metavar="")
 @click.option("--name", required=True, help="The name of this client, which the server knows.")

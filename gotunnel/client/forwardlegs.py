@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.forwards import Forwards
 from gotunnel.core.stream import StreamEnd
-from gotunnel.dialrules import MappingTarget
 from gotunnel.interfaces import ILeg
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.opening import OpeningEnd
@@ -67,11 +66,8 @@ class ForwardLegs(OpeningEnd):
         self._changed()
 
     def opening(self, visitor: Visitor) -> OpenBody:
-        """See OpeningEnd: what this client's own file names."""
-        target = self._forwards.target(visitor.mapping)
-        if isinstance(target, MappingTarget):
-            return OpenBody(visitor.conn, visitor.local.address, mapping=target.mapping, client=target.client)
-        return OpenBody(visitor.conn, visitor.local.address, dial=str(target))
+        """See OpeningEnd: what this client's own file names, or who asked on its egress socket."""
+        return visitor.body()
 
     def visitor_opened(self, visitor: Visitor) -> None:
         """See OpeningEnd."""

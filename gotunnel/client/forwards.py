@@ -5,24 +5,23 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import socket
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.config.model import ForwardConfig
+from gotunnel.client.forwardports import EgressSocket, ForwardPort
+from gotunnel.client.forwardvisitors import EgressVisitor, ForwardVisitor
+from gotunnel.config.model import EgressConfig, ForwardConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.dialrules import MappingTarget
-from gotunnel.errors import PortUnavailable, printable
+from gotunnel.errors import printable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.egress import EgressRequest
 from gotunnel.net.lobby import Lobby
-from gotunnel.net.unixlisten import UnixListener
 from gotunnel.net.visitor import Visitor, Waiting
 
 __all__ = ["Forwards", "Opener"]
@@ -49,22 +48,27 @@ class Forwards:
 
     log = Logger()
 
-    def __init__(self, forwards: Iterable[ForwardConfig], clock: Any, relay: IRelay) -> None:
-        self._configs = {forward.name: forward for forward in forwards}
+    def __init__(
+        self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None, clock: Any, relay: IRelay
+    ) -> None:
+        self._ports: dict[str, ForwardPort | EgressSocket] = {
+            config.name: ForwardPort(config, clock, relay, self._arrived) for config in forwards
+        }
+        if egress is not None:
+            socket = EgressSocket(egress, clock, self._requested)
+            self._ports[socket.name] = socket
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
         self._opener: Opener | None = None
         self._refusing = False
-        self._listening: dict[str, Any] = {}
-        self._failures: dict[str, str] = {}
         self._again: IDelayedCall | None = None
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
 
     def __bool__(self) -> bool:
-        return bool(self._configs)
+        return bool(self._ports)
 
     @property
     def waiting(self) -> dict[bool, Waiting]:
@@ -73,23 +77,14 @@ class Forwards:
 
     def address(self, name: str) -> HostPort | UnixPath | None:
         """Where a forward listens, None while it cannot."""
-        listener, config = self._listening.get(name), self._configs[name]
-        if listener is None or isinstance(config.listen, UnixPath):
-            return None if listener is None else config.listen
-        host = listener.getHost()
-        return HostPort(host.host, host.port)
-
-    def target(self, name: str) -> HostPort | UnixPath | MappingTarget:
-        """Where a forward leads, seen from the server."""
-        return self._configs[name].dial
+        return self._ports[name].address
 
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
         self._again = None
-        for name, config in self._configs.items():
-            if name not in self._listening:
-                self._listen(name, config)
-        if len(self._listening) < len(self._configs):
+        for port in self._ports.values():
+            port.listen()
+        if not all(port.listening for port in self._ports.values()):
             self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
 
     async def stop(self) -> None:
@@ -97,9 +92,8 @@ class Forwards:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        listening, self._listening = self._listening, {}
-        for each in listening.values():
-            await maybeDeferred(each.stopListening)
+        for port in self._ports.values():
+            await port.stop()
         self._lobby.turn_away_all(Outcome.STOPPED)
 
     # Sessions.
@@ -124,7 +118,6 @@ class Forwards:
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
-        target = str(self.target(visitor.mapping))
         self.log.info(
             "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
             "{seconds:.3f} s ({conn})",
@@ -137,14 +130,13 @@ class Forwards:
         if cure is not None and self._lines.allow(visitor.mapping, self._clock.seconds())[0]:
             self.log.warn(
                 "forward {forward} was refused by the server: {target}: {cure}",
-                forward=visitor.mapping, target=target, cure=cure,
+                forward=visitor.mapping, target=str(getattr(visitor, "target", "")), cure=cure,
             )  # fmt: skip
+        visitor.over(outcome, end)
 
-    def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
+    def let_in(self, visitor: ForwardVisitor) -> None:
+        """A visitor is there: serve him now, or let him wait."""
         opener = self._opener
-        plain = not config.encrypt and opener is not None and opener.plain_legs
-        conn = f"{self._conn_prefix}-{next(self._conns)}"
-        visitor = Visitor(conn, config.name, plain, local, self._clock.seconds())
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
@@ -153,37 +145,26 @@ class Forwards:
             if opener is not None:
                 opener.feed()
 
-    # Listening.
+    def next_conn(self) -> str:
+        """Return the id of a new visitor."""
+        return f"{self._conn_prefix}-{next(self._conns)}"
 
-    def _listen(self, name: str, config: ForwardConfig) -> None:
+    def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
+        opener = self._opener
+        plain = not config.encrypt and opener is not None and opener.plain_legs
+        self.let_in(
+            ForwardVisitor(self.next_conn(), config.name, plain, local, self._clock.seconds(), config.dial)
+        )
+
+    def _requested(self, name: str, request: EgressRequest) -> None:
         try:
-            if isinstance(config.listen, UnixPath):
-
-                def on_socket(sock: socket.socket) -> None:
-                    self._arrived(config, self._relay.take(sock, "unix", ""))
-
-                listening: Any = UnixListener(self._clock, config.listen.path, config.socket_mode, on_socket)
-            else:
-
-                def on_visitor(local: ILocal) -> None:
-                    self._arrived(config, local)
-
-                listening = self._relay.listen(config.listen.host, config.listen.port, on_visitor)
-        except PortUnavailable as failed:
-            if self._failures.get(name) != failed.reason:
-                self._failures[name] = failed.reason
-                self.log.error(
-                    "forward {forward} cannot listen: {reason}; change its listen address, or free it: it is tried "
-                    "again every {seconds:g} s",
-                    forward=name, reason=failed.reason, seconds=LISTEN_AGAIN,
-                )  # fmt: skip
+            sock = request.accept()
+        except OSError:
+            request.refuse("no_fds", "the client is out of file descriptors")
             return
-        self._failures.pop(name, None)
-        self._listening[name] = listening
-        self.log.info(
-            "forward {forward} open: visitors of {address} reach {target} through the server",
-            forward=name, address=str(self.address(name)), target=str(config.dial),
-        )  # fmt: skip
+        local = self._relay.take(sock, "egress", "")
+        now = self._clock.seconds()
+        self.let_in(EgressVisitor(self.next_conn(), name, False, local, now, request.target, request))
 
 
 _CURES = {

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from gotunnel.address import Address
 from gotunnel.client.bringing import Bringing
+from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
@@ -37,6 +38,7 @@ class ClientLegs(DiallingEnd):
         bringing: Bringing,
         key: SessionKey,
         published: Published,
+        nodes: OwnNodes,
         dial_timeout: float,
         failed: Callable[[LegsFailed], None],
         changed: Callable[[], None],
@@ -45,6 +47,7 @@ class ClientLegs(DiallingEnd):
         self._relay = relay
         self._bringing = bringing
         self._published = published
+        self._nodes = nodes
         self._dial_timeout = dial_timeout
         self._failed = failed
         self._routes: dict[Address, Route] = {}
@@ -67,6 +70,9 @@ class ClientLegs(DiallingEnd):
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
         """See DiallingEnd: the target that our own file names for the mapping."""
+        if opening.dial is not None and self._nodes.announced and not leg.plain:
+            node = self._nodes.target(opening.dial)
+            return Route(str(node), lambda: self._relay.dial(node, self._dial_timeout))
         if opening.mapping is None or opening.client is not None:
             raise RemoteProtocolError("it names no mapping of this client")
         mapping = self._published.get(opening.mapping)

@@ -12,6 +12,7 @@ from gotunnel import __version__
 from gotunnel.client.checks import check_for
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
+from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.plain import PlainWatch
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
@@ -65,7 +66,8 @@ class Link:
         proved: Callable[[], None] = lambda: None,
     ) -> None:
         """`proved` is called whenever the server has proved itself."""
-        self.forwards = Forwards(config.forwards, clock, relay)
+        self.forwards = Forwards(config.forwards, config.egress, clock, relay)
+        self._nodes = OwnNodes(config.nodes)
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
         self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
@@ -78,7 +80,7 @@ class Link:
         self._path = path
         self._instance = instance
         self._proved = proved
-        self._backoff = Backoff()
+        self._backoff = Backoff(cap=5.0) if config.profile == "kubernetes" else Backoff()
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
@@ -204,7 +206,7 @@ class Link:
         config = self._config
         assert greeted.established is not None
         session = ClientSession(
-            self._clock, self._relay, self._path, self.published, self.forwards, greeted.established,
+            self._clock, self._relay, self._path, self.published, self.forwards, self._nodes, greeted.established,
             config.heartbeat_interval, config.dial_timeout, self._changed,
         )  # fmt: skip
         self.session = session

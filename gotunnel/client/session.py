@@ -15,6 +15,7 @@ from gotunnel.client.bringing import Bringing
 from gotunnel.client.forwardlegs import ForwardLegs
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
+from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.interfaces import IRelay
@@ -22,7 +23,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import SessionKey
-from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import (
     Drain,
@@ -32,6 +33,7 @@ from gotunnel.wire.messages import (
     MappingState,
     Message,
     NeedLegs,
+    Nodes,
     Register,
     RegisterResp,
 )
@@ -55,6 +57,7 @@ class ClientSession:
         path: ServerPath,
         published: Published,
         forwards: Forwards,
+        nodes: OwnNodes,
         established: Established,
         heartbeat: float | None,
         dial_timeout: float,
@@ -64,6 +67,7 @@ class ClientSession:
         self._clock = clock
         self._published = published
         self._forwards = forwards
+        self._nodes = nodes
         self._caps = established.challenge.caps
         self.retry_after: float | None = None
         """Seconds that the server asked us to stay away, in the error that ended the session."""
@@ -72,7 +76,7 @@ class ClientSession:
         self.connected = True
         self._changed = changed
         self._ids = itertools.count(1)
-        self._asked: deque[Register] = deque()  # not answered yet
+        self._asked: deque[Register | Nodes] = deque()  # not answered yet
         self._draining = False
         self._agreed = False
         self._retry: IDelayedCall | None = None
@@ -86,7 +90,7 @@ class ClientSession:
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed)
         self.legs = ClientLegs(
-            clock, relay, self.bringing, key, published, dial_timeout, self.control.send, changed
+            clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed
         )  # fmt: skip
         self.forward_legs = ForwardLegs(
             clock, self.bringing, key, forwards, auth_ok.limits.legs, changed,
@@ -97,11 +101,23 @@ class ClientSession:
         """The control connection is ours: say what is to be published."""
         can_forward = FORWARD in self._caps
         self._published.begin(can_forward=can_forward)
+        self._announce()
         self.register()
         if self._forwards and can_forward:
             self._forwards.begin(self.forward_legs)
         elif self._forwards:
             self._forwards.unserved("the server is of a version that knows no forwards; upgrade it")
+
+    def _announce(self) -> None:
+        """Say which nodes this client leads to."""
+        if not self._nodes.announced:
+            return
+        if NODES not in self._caps:
+            self.log.warn("the server is of a version that leads to no nodes (client.nodes); upgrade it")
+            return
+        nodes = Nodes(next(self._ids), self._nodes.announced)
+        self._asked.append(nodes)
+        self.control.send(nodes)
 
     def register(self) -> None:
         """Ask for all mappings, for those that are open too: a frame without "more" closes what was not named."""
@@ -195,12 +211,23 @@ class ClientSession:
             raise RemoteProtocolError("register_resp answers no request, or out of order")
         asked = self._asked.popleft()
         results = answer.results
+        if isinstance(asked, Nodes):
+            self._announced(results)
+            return
         if answer.status != "ok":
             self.log.error("the server refuses to register: {reason}", reason=printable(answer.reason or ""))
             results = tuple(
                 MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
             )
         self._published.answered(results)
+
+    def _announced(self, results: tuple[MappingResult, ...]) -> None:
+        for result in results:
+            if result.status != "ok":
+                self.log.warn(
+                    "node {node} refused by the server: {reason}",
+                    node=result.name, reason=printable(result.reason or result.code or ""),
+                )  # fmt: skip
 
     def _open_no_more(self) -> None:
         self._forwards.lost(self.forward_legs)

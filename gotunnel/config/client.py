@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 from pydantic_core import InitErrorDetails
 
 from gotunnel.config import tokens
+from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import (
     ClientName,
     FreePortList,
@@ -24,10 +25,12 @@ from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.pins import Pins
 from gotunnel.config.server import (
     LEVEL,
+    PROFILE,
     RELAY,
     RELAY_WORDS,
     TLS_MODE,
     LogLevel,
+    Profile,
     RelayName,
     TlsMode,
     belongs_to_cert,
@@ -107,6 +110,12 @@ class ClientConfig(Section):
     forwards: tuple[ForwardConfig, ...] = Field(
         default=(), description="ports of this client that lead to what is behind the server"
     )
+    nodes: tuple[NodeConfig, ...] = Field(
+        default=(), description="addresses that this client leads to, for who asks on an egress socket"
+    )
+    egress: EgressConfig | None = Field(
+        default=None, description="an egress socket here, for nodes that clients of the same server announce"
+    )
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
     )
@@ -122,6 +131,10 @@ class ClientConfig(Section):
         default=None, description="time between the client's pings; what the server says if absent"
     )
 
+    profile: Annotated[Profile, PROFILE] = Field(
+        default="default",
+        description="`kubernetes`: back within 5 seconds when the server can be reached again, instead of 15",
+    )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
     v1: Annotated[bool, FLAG] = Field(
@@ -188,7 +201,8 @@ class ClientConfig(Section):
             raise _with(error, found) from None
         if found:
             raise several(found)
-        if not mappings and local == () and info.data.get("forwards") == ():
+        others = any(info.data.get(key, "what is refused there") for key in ("forwards", "nodes", "egress"))
+        if not mappings and local == () and not others:
             raise wrong("there is nothing to publish", EXAMPLE)
         interval = info.data.get("health_check_interval")
         health = None if interval is None else HealthConfig(interval=interval)

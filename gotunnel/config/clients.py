@@ -11,7 +11,7 @@ from gotunnel.config import tokens
 from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens
 from gotunnel.config.kinds import FLAG, Part, Section, count
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.routes import DialRuleList
+from gotunnel.config.routes import DialRuleList, NodePatterns
 
 __all__ = ["ClientLimitsConfig", "IdentityConfig", "RightsConfig", "same_names", "token_warnings"]
 
@@ -44,6 +44,9 @@ class RightsConfig(Section):
     )
     allow_dial: DialRuleList | None = Field(
         default=None, description="what its forwards may reach, instead of what `server.allow_dial` says"
+    )
+    allow_nodes: NodePatterns | None = Field(
+        default=None, description="nodes that it may announce, instead of those of `server.allow_nodes`"
     )
     limits: ClientLimitsConfig = Field(
         default=ClientLimitsConfig(), description="what it may use at most, where it differs from others"

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.client import ClientConfig, TlsClientConfig
+from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import Remote
 from gotunnel.config.forward import ForwardConfig
 from gotunnel.config.health import HealthConfig
@@ -18,11 +19,13 @@ from gotunnel.config.v1 import V1ServerConfig, same_secret
 
 __all__ = [
     "ClientConfig",
+    "EgressConfig",
     "File",
     "ForwardConfig",
     "HealthConfig",
     "LimitsConfig",
     "MappingConfig",
+    "NodeConfig",
     "PenaltiesConfig",
     "Remote",
     "ServerConfig",

@@ -16,7 +16,7 @@ from gotunnel.config.tree import key_name, walk
 
 __all__ = ["schema", "table"]
 
-_LISTS = re.compile(r"\b(forwards|mappings|clients)\.")
+_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients)\.")
 
 GROUPS = {("server",), ("client",)}
 """Groups that get no row: they are the two headings of a file."""

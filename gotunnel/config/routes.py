@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -12,7 +13,8 @@ from gotunnel.config.scalars import shown
 from gotunnel.dialrules import MappingTarget, parse_rule, parse_target
 
 __all__ = [
-    "ClientPatterns", "DialRuleList", "DialTarget", "FileMode", "ForwardListen", "SocketMode", "read_forward_listen",
+    "ClientPatterns", "DialRuleList", "DialTarget", "FileMode", "ForwardListen", "NodeHost", "NodeList", "NodePatterns",
+    "SocketMode", "SocketPath", "read_forward_listen",
 ]  # fmt: skip
 
 
@@ -79,6 +81,48 @@ class FileMode(int):
         return f"{int(self):04o}"
 
 
+def _read_socket_path(value: Any) -> UnixPath:
+    cure = 'write the path of a unix socket, like "unix:/run/gotunnel/egress.sock"'
+    if isinstance(value, UnixPath):
+        return value
+    found = _parsed(value, "a unix socket", cure, parse_address)
+    if not isinstance(found, UnixPath):
+        raise wrong(f"{shown(value)} is not a unix socket", cure)
+    return found
+
+
+def _read_nodes(value: Any) -> tuple[str, ...]:
+    return _read_node_texts(value, r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", "an address, a network or a name")
+
+
+def _read_node_patterns(value: Any) -> tuple[str, ...]:
+    return _read_node_texts(value, r"[A-Za-z0-9._*-]{1,128}", "an address, a network or a name, nor a pattern of names")
+
+
+def _read_node_texts(value: Any, names: str, noun: str) -> tuple[str, ...]:
+    cure = 'write addresses, networks or names, like ["10.0.0.11", "10.0.0.0/24", "worker-1"]'
+
+    def read(item: Any) -> str:
+        text = str(text_of(item, noun, cure))
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            if "host bits" in str(error) or not re.fullmatch(names, text) or text.replace(".", "").isdigit():
+                raise wrong(f"{shown(item)} is not {noun}", cure) from None
+        return text
+
+    return each(value, read)
+
+
+def _read_node_host(value: Any) -> str:
+    cure = "write a host name or an IP address, without a port"
+
+    def parse(text: str) -> str:
+        return parse_host_port(f"[{text}]" if ":" in text else text, default_port=1).host
+
+    return str(_parsed(value, "a host", cure, parse))
+
+
 def _read_mode(value: Any) -> FileMode:
     cure = 'write it in quotes, in octal, like "0660"'
     if isinstance(value, FileMode):
@@ -105,4 +149,11 @@ DialRuleList = Annotated[
 ClientPatterns = Annotated[
     tuple[str, ...], Kind('names of clients, "*" for any characters', _read_client_patterns, list, _TEXTS)
 ]
+NodeList = Annotated[tuple[str, ...], Kind("addresses, networks, names", _read_nodes, list, _TEXTS)]
+NodePatterns = Annotated[
+    tuple[str, ...],
+    Kind('addresses, networks, names with "*" for any characters', _read_node_patterns, list, _TEXTS),
+]
+NodeHost = Annotated[str, Kind("host name or IP address", _read_node_host)]
+SocketPath = Annotated[UnixPath, Kind('"unix:/path"', _read_socket_path)]
 SocketMode = Annotated[FileMode, Kind('octal digits in quotes, like "0660"', _read_mode)]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
+from gotunnel.config.egress import EgressConfig
 from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
 from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.routes import DialRuleList
+from gotunnel.config.routes import DialRuleList, NodePatterns
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
 __all__ = [
@@ -77,6 +78,10 @@ class TlsServerConfig(Section):
         return belongs_to_cert(key, info)
 
 
+Profile = Literal["default", "kubernetes"]
+PROFILE = choice("default", "kubernetes")
+KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
+"""A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
 RelayName = Literal["auto", "portable", "fast"]
 RELAY = choice("auto", "portable", "fast")
 RELAY_WORDS = "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`"
@@ -107,6 +112,11 @@ class ServerConfig(Section):
         "if absent",
     )
     tls: TlsServerConfig = Field(default=TlsServerConfig(), description="TLS on the port of `addr`")
+    profile: Annotated[Profile, PROFILE] = Field(
+        default="default",
+        description="`kubernetes` sets what the keys leave out to times that suit nodes: heartbeat 5, "
+        "heartbeat_timeout 15",
+    )
     heartbeat: Annotated[float, seconds(0.1, 3600)] = Field(default=10.0, description="time between pings")
     heartbeat_timeout: Annotated[float, seconds(0.2, 86_400)] = Field(
         default=30.0,
@@ -122,6 +132,13 @@ class ServerConfig(Section):
     allow_dial: DialRuleList = Field(
         default=(),
         description="what clients may reach through the server by `forwards`, unless an entry of `clients` has its own",
+    )
+    allow_nodes: NodePatterns = Field(
+        default=(),
+        description="nodes that clients may announce, unless an entry of `clients` has its own; none if absent",
+    )
+    egress: EgressConfig | None = Field(
+        default=None, description="a socket on which kube-apiserver asks for nodes, by HTTP CONNECT"
     )
     allow_plain_legs: Annotated[bool, FLAG] = Field(
         default=False, description="let mappings with `encrypt: false` travel without TLS"
@@ -157,6 +174,13 @@ class ServerConfig(Section):
         if parts:
             raise several(parts)
         return clients
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, data: Any) -> Any:
+        if isinstance(data, dict) and str(data.get("profile", "")) == "kubernetes":
+            return {**KUBERNETES, **data}
+        return data
 
     @field_validator("heartbeat_timeout")
     @classmethod

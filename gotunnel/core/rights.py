@@ -17,7 +17,7 @@ class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 
     `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any;
-    `allow_dial` is what its forwards may reach.
+    `allow_dial` is what its forwards may reach, `allow_nodes` the nodes that it may announce.
     """
 
     allow_ports: PortSet
@@ -28,6 +28,7 @@ class Rights:
     binds: frozenset[str] | None = None
     max_pending: int = 1024
     allow_dial: DialRules = field(default_factory=DialRules)
+    allow_nodes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.binds is not None:

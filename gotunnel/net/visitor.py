@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
+from gotunnel.wire.legbodies import OpenBody
 
 __all__ = ["Visitor", "Waiting"]
 
@@ -21,6 +22,10 @@ class Visitor:
     plain: bool
     local: ILocal
     arrived: float
+
+    def body(self) -> OpenBody:
+        """What his OPEN says, without a proof."""
+        return OpenBody(self.conn, self.local.address, mapping=self.mapping)
 
     def allowed(self) -> bool:
         """Whether he may (still) be served. For those whose rights can change."""

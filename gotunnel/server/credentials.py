@@ -77,6 +77,7 @@ class Credentials:
             None if own.allow_bind is None else frozenset(own.allow_bind),
             own.limits.pending or limits.pending,
             DialRules.parse(config.allow_dial if own.allow_dial is None else own.allow_dial),
+            config.allow_nodes if own.allow_nodes is None else own.allow_nodes,
         )
 
 

@@ -1,13 +1,14 @@
-"""A visitor of one client's forward who is served by a mapping of another client: he comes in on a forward leg and goes
-out on a reverse leg, through a pair of sockets in this process."""
+"""Visitors whom the server leads to a client without a public port: those of another client's forward, and those of the
+egress socket. They wait, are served and are counted like all visitors of that client."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 
+from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed
@@ -21,37 +22,72 @@ if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
     from gotunnel.server.public import PublicPort
 
-__all__ = ["cross", "shared_mapping"]
+__all__ = ["Heard", "NodeVisitor", "cross_to_mapping", "cross_to_node", "node_peer", "shared_mapping"]
 
 UNKNOWN = "unknown_mapping"
 """The code for a mapping that is not there, or not for this client: who may not reach it does not learn whether it is
 there."""
 
 
-@dataclass(slots=True, eq=False)
-class _Crossing(Visitor):
-    """`answer` fires with `near` when the other client's target has answered."""
+class Heard(Protocol):
+    """Who wants to hear how a visitor fares."""
 
-    near: ILocal
+    def established(self) -> None: ...
+    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Led(Visitor):
+    heard: Heard
+
+    def answered(self) -> None:
+        """See Visitor."""
+        self.heard.established()
+
+    def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """See Visitor."""
+        self.heard.ended(outcome, end)
+
+
+@dataclass(slots=True, eq=False)
+class NodeVisitor(_Led):
+    """One who asked for an address that a client leads to; that client's own file has the last word."""
+
+    target: HostPort
+
+    def body(self) -> OpenBody:
+        """See Visitor."""
+        return OpenBody(self.conn, self.local.address, dial=str(self.target))
+
+
+@dataclass(slots=True, eq=False)
+class _MappingVisitor(_Led):
     port: PublicPort
     owner: Peer
     asker: str
-    answer: Deferred[ILocal]
 
     def allowed(self) -> bool:
         """See Visitor: while the owner of the mapping may have it, and shares it."""
         return self.port.permitted(self.owner.rights) and self.port.admits(self.asker)
 
-    def answered(self) -> None:
-        """See Visitor."""
-        if not self.answer.called:
-            self.answer.callback(self.near)
 
-    def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
-        """See Visitor."""
-        if not self.answer.called:
+class _Answer:
+    """Fires `done` with the near end of a pair when the target of the far end has answered."""
+
+    def __init__(self, near: ILocal) -> None:
+        self._near = near
+        self.done: Deferred[ILocal] = Deferred(lambda _: near.abort())
+
+    def established(self) -> None:
+        """See Heard."""
+        if not self.done.called:
+            self.done.callback(self._near)
+
+    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """See Heard."""
+        if not self.done.called:
             code = end.code if end is not None and end.code else outcome.value
-            self.answer.errback(DialFailed(code, f"the other client's target was not reached: {code}"))
+            self.done.errback(DialFailed(code, f"the other client's target was not reached: {code}"))
 
 
 def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
@@ -65,16 +101,27 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
     return peer
 
 
-def cross(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody) -> Deferred[ILocal]:
+def node_peer(hub: Hub, target: HostPort) -> Peer | None:
+    """Return the peer that leads to a node: one that is connected, if there is one. None when nobody announces it."""
+    peers = [hub.peers[client] for client in hub.nodes.route(target.host) if client in hub.peers]
+    return next((peer for peer in peers if peer.session is not None), peers[0] if peers else None)
+
+
+def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody) -> Deferred[ILocal]:
     """Open the mapping of `peer` that `opening` names, for `asker`. Fires with this side's end when its target has
     answered, or fails with DialFailed. Cancelling gives up. Raises DialFailed."""
     name = opening.mapping
     assert name is not None
     near, far = pair(hub.relay, opening.src, "")
-    port = peer.mappings[name]
-    answer: Deferred[ILocal] = Deferred(lambda _: near.abort())
-    crossing = _Crossing(
-        opening.conn, name, port.plain, far, hub.clock.seconds(), near, port, peer, asker.name, answer
-    )  # fmt: skip
-    peer.let_in(crossing)
-    return answer
+    port, answer = peer.mappings[name], _Answer(near)
+    now = hub.clock.seconds()
+    peer.let_in(_MappingVisitor(opening.conn, name, port.plain, far, now, answer, port, peer, asker.name))
+    return answer.done
+
+
+def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody) -> Deferred[ILocal]:
+    """Lead to a node that `peer` announces; as above."""
+    near, far = pair(hub.relay, opening.src, "")
+    answer = _Answer(near)
+    peer.let_in(NodeVisitor(opening.conn, f"node {target}", False, far, hub.clock.seconds(), answer, target))
+    return answer.done

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from gotunnel.address import UnixPath, parse_address
+from gotunnel.address import HostPort, UnixPath, parse_address
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import DialRules
@@ -14,7 +14,7 @@ from gotunnel.interfaces import ILeg
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.reach import NOT_ALLOWED, reach
-from gotunnel.server.crossing import cross, shared_mapping
+from gotunnel.server.crossing import cross_to_mapping, cross_to_node, node_peer, shared_mapping
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
 
@@ -44,7 +44,7 @@ class ForwardLegs(DiallingEnd):
         """See DiallingEnd: an address or another client's mapping, if this client may reach it."""
         if opening.dial is not None:
             self._check_room()
-            return self._address(opening.dial)
+            return self._address(opening.dial, opening)
         if opening.mapping is None or opening.client is None:
             raise RemoteProtocolError("it names neither an address nor a client and its mapping")
         if leg.plain:
@@ -55,7 +55,7 @@ class ForwardLegs(DiallingEnd):
             name = printable(f"mapping:{client}/{mapping}", 200)
             raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
         peer = shared_mapping(self._hub, self.peer.name, client, mapping)
-        return Route(f"client {client}", lambda: cross(self._hub, self.peer, peer, opening))
+        return Route(f"client {client}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening))
 
     def reset_denied(self) -> None:
         """Reset the visitors whose target this client may not reach any more."""
@@ -91,12 +91,16 @@ class ForwardLegs(DiallingEnd):
         if self._hub.live >= self._hub.most_visitors:
             raise DialFailed("limit", "the server has as many visitors as it may (server.limits.streams)")
 
-    def _address(self, dial: str) -> Route:
+    def _address(self, dial: str, opening: OpenBody) -> Route:
         try:
             target = parse_address(dial)
         except ValueError:
             raise DialFailed("bad_request", f"{printable(dial, 200)} is no address") from None
         rules = self.peer.rights.allow_dial
+        if isinstance(target, HostPort) and rules.allows_node(target.port):
+            peer = node_peer(self._hub, target)
+            if peer is not None:
+                return Route(f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening))
         return Route(str(target), lambda: reach(self._hub.clock, self._hub.relay, rules, target, DIAL_TIMEOUT))
 
 
@@ -107,6 +111,8 @@ def _still_allowed(rules: DialRules, opening: OpenBody) -> bool:
     target = parse_address(opening.dial or "")
     if isinstance(target, UnixPath):
         return rules.allows_path(target.path)
+    if rules.allows_node(target.port):
+        return True
     try:
         return rules.allows(target.host, target.port)
     except ValueError:

@@ -17,6 +17,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.core.descriptors import Shares
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.nodes import NodeTable
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import NO_RIGHTS, Rights
@@ -36,7 +37,7 @@ from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
 from gotunnel.server.v1.peers import V1Peers
-from gotunnel.wire.greeting import FORWARD, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 __all__ = ["Hub"]
@@ -72,7 +73,7 @@ class Hub:
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, PLAIN_LEGS) if self.plain_legs else (FORWARD,)
+        self.caps = (FORWARD, NODES, PLAIN_LEGS) if self.plain_legs else (FORWARD, NODES)
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
         self.credentials = Credentials(config, frozenset({port}))
@@ -90,6 +91,7 @@ class Hub:
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
         self.peers: dict[str, Peer] = {}
+        self.nodes = NodeTable()
         self.stranger_lines = LogLimit(rate=0.5, burst=10)
         """Lines that a stranger can cause."""
         self._client_lines = LogLimit(rate=1.0, burst=128)
@@ -227,6 +229,7 @@ class Hub:
         """Nothing is held for this name any more."""
         if self.peers.get(peer.name) is peer:
             del self.peers[peer.name]
+            self.nodes.announce(peer.name, ())
             current = self.sessions.current(peer.name)
             if current is not None:
                 self.sessions.ended(current.sid)

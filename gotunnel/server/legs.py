@@ -79,8 +79,8 @@ class SessionLegs(OpeningEnd):
     # OpeningEnd.
 
     def opening(self, visitor: Visitor) -> OpenBody:
-        """See OpeningEnd: the name of the mapping, whose target is the client's secret."""
-        return OpenBody(visitor.conn, visitor.local.address, mapping=visitor.mapping)
+        """See OpeningEnd: mostly the name of a mapping, whose target is the client's secret."""
+        return visitor.body()
 
     def sparing(self) -> bool:
         """See OpeningEnd."""

@@ -14,6 +14,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.visitor import Visitor, Waiting
+from gotunnel.server.announced import Announced
 from gotunnel.server.public import PublicPort, PublicVisitor
 from gotunnel.server.published import Published
 from gotunnel.wire.messages import Error
@@ -59,6 +60,7 @@ class Peer:
         self._grace: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
         self.published = Published(hub, self)
+        self.announced = Announced(hub, self)
 
     @property
     def rights(self) -> Rights:
@@ -89,13 +91,14 @@ class Peer:
         if self.session is session:
             self.session = None
             self._grace = self._clock.callLater(GRACE, self._grace_over)
-            if not self.mappings:
+            if not self.mappings and not self.announced.nodes:
                 self._grace_over()
 
     async def stop(self) -> None:
         """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
         to bring it."""
         self._cancel_grace()
+        self.announced.withdraw()
         await self.published.stop()
         if not self.awaited:
             self.turn_all_away()
@@ -116,6 +119,7 @@ class Peer:
         rights = self.rights
         if self.session is not None:
             self.session.most_legs = rights.max_legs
+        self.announced.refresh()
         if self._hub.knows(self.name):
             closing = self._close_denied()
         else:

@@ -22,6 +22,7 @@ from gotunnel.net.raw import RawRelay
 from gotunnel.net.relay import listen_failure
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.draining import ServerDraining
+from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
 from gotunnel.server.reception import Reception
@@ -92,6 +93,7 @@ class ServerService(Service):
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
         self._draining = ServerDraining(self.hub, self._close_door)
+        self._egress = None if config.egress is None else Egress(self.hub, config.egress, reactor)
 
     def startService(self) -> None:
         """Accept clients from now on."""
@@ -102,6 +104,8 @@ class ServerService(Service):
         )  # fmt: skip
         self._port.startListening()
         self._clients_file.start()
+        if self._egress is not None:
+            self._egress.start()
         config = self.hub.config
         if config.token is None and not len(self.hub.identities):
             self.log.warn(
@@ -150,6 +154,8 @@ class ServerService(Service):
         if port is not None:
             await maybeDeferred(port.stopListening)
         self._reception.close_all()
+        if self._egress is not None:
+            await self._egress.stop()
 
     async def _stop(self) -> None:
         await self.drain(self.hub.config.drain_timeout)

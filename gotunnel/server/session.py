@@ -26,6 +26,7 @@ from gotunnel.wire.messages import (
     MappingState,
     Message,
     NeedLegs,
+    Nodes,
     Register,
     RegisterResp,
     Unregister,
@@ -70,6 +71,7 @@ class ServerSession(SessionLegs):
         self._requests: deque[Message] = deque()
         self._states = 0  # how many of them are changes of state
         self._answering = False
+        self._announced = False
 
     def __repr__(self) -> str:
         return f"<session {self.sid.hex()[:8]} of {self.peer.name}>"
@@ -204,7 +206,14 @@ class ServerSession(SessionLegs):
             return
         self.control.send(answer)
         if not request.more:
+            if not self._announced:
+                self.peer.announced.announce(())
             await self.peer.published.close_unnamed(self)
+
+    async def _nodes(self, request: Nodes) -> None:
+        """The nodes that this client leads to, in place of what it said before."""
+        self._announced = True
+        self.control.send(RegisterResp(request.id, "ok", self.peer.announced.announce(request.nodes)))
 
     async def _unregister(self, request: Unregister) -> None:
         await self.peer.published.unregister(request.names, self)
@@ -241,12 +250,14 @@ class ServerSession(SessionLegs):
 _REQUESTS: dict[type[Any], Callable[[ServerSession, Any], Awaitable[None]]] = {
     Register: ServerSession._register,
     Unregister: ServerSession._unregister,
+    Nodes: ServerSession._nodes,
     MappingState: ServerSession._mapping_state,
 }
 
 _MESSAGES: dict[type[Any], Callable[[ServerSession, Any], None]] = {
     Register: ServerSession._on_request,
     Unregister: ServerSession._on_request,
+    Nodes: ServerSession._on_request,
     MappingState: ServerSession._on_request,
     LegsFailed: ServerSession._on_legs_failed,
     Drain: ServerSession._on_drain,

@@ -30,6 +30,7 @@ __all__ = [
     "MappingName",
     "Milliseconds",
     "Misfit",
+    "Node",
     "Nonce",
     "Ordinal",
     "Port",
@@ -171,6 +172,7 @@ Protocol = Annotated[str, _text(_printable + "{1,64}", "1 to 64 printable ASCII 
 Address = Annotated[str, _text(_printable + "{1,320}", "an address of 1 to 320 printable ASCII characters")]
 Host = Annotated[str, _text(r"[A-Za-z0-9._:%-]{1,253}", "a host name or an IP address")]
 ServerName = Annotated[str, _text(r"[A-Za-z0-9._-]{1,253}", "a host name")]
+Node = Annotated[str, _text(r"[A-Za-z0-9._:/-]{1,128}", "an address, a network or a host name, 1 to 128 characters")]
 Code = Annotated[str, _text(r"[a-z0-9_]{1,64}", "1 to 64 of a-z 0-9 _")]
 Agent = Annotated[str, _text(r".{0,256}", "at most 256 characters")]
 Reason = Annotated[str, Kind(_text(r".*", "a string").read, _write_reason)]

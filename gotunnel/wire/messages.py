@@ -18,6 +18,7 @@ from gotunnel.wire.fields import (
     MappingName,
     Milliseconds,
     Misfit,
+    Node,
     Port,
     Protocol,
     Reason,
@@ -61,6 +62,7 @@ __all__ = [
     "MappingState",
     "Message",
     "NeedLegs",
+    "Nodes",
     "Ping",
     "Pong",
     "Register",
@@ -119,6 +121,15 @@ class RegisterResp:
     status: Status
     results: tuple[MappingResult, ...] = ()
     reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Client: the server may lead who asks for these nodes (addresses, networks, names) to me; in place of what I said
+    before. Answered by a register_resp with the same `id`. For servers whose `caps` name NODES."""
+
+    id: Counter
+    nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +194,7 @@ class DrainOk:
 
 Message = (
     Hello | Challenge | Auth | AuthOk | Enrol | Enrolled | Error | Register | RegisterResp | Unregister | MappingState
-    | NeedLegs | LegsFailed | Ping | Pong | Drain | DrainOk | Leg | LegOk
+    | NeedLegs | LegsFailed | Nodes | Ping | Pong | Drain | DrainOk | Leg | LegOk
 )  # fmt: skip
 
 _CLASSES: dict[str, type[Any]] = {
@@ -200,6 +211,7 @@ _CLASSES: dict[str, type[Any]] = {
     "mapping_state": MappingState,
     "need_legs": NeedLegs,
     "legs_failed": LegsFailed,
+    "nodes": Nodes,
     "ping": Ping,
     "pong": Pong,
     "drain": Drain,

@@ -107,6 +107,28 @@ class ExposeConfigTests(SynchronousTestCase):
         self.assertEqual({problem.file for problem in problems}, {"gotunnel expose"})
 
 
+class EgressTests(SynchronousTestCase):
+    """What ends before it connects."""
+
+    def test_bad_values(self) -> None:
+        """A configuration that cannot be: 2, in the words of the command line, without the token."""
+        for arguments, words in (
+            (("--listen", "127.0.0.1:1"), "gotunnel egress: --listen: '127.0.0.1:1' is not a unix socket"),
+            (("--mode", "9"), "gotunnel egress: --mode: '9' is not the mode of a file"),
+            (("--name", "a b"), "gotunnel egress: --name: 'a b' is not a client's name"),
+        ):
+            result = call("egress", "--to", "h", *arguments, GOTUNNEL_TOKEN=TOKEN)
+            self.assertEqual((result.exit_code, result.stdout), (2, ""))
+            self.assertIn(words, result.stderr)
+            self.assertNotIn(TOKEN, result.output)
+
+    def test_no_token(self) -> None:
+        """Without a terminal to ask at: 2, and how to give one."""
+        result = call("egress", "--to", "127.0.0.1:1")
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        self.assertIn("gotunnel egress: there is no token; set the variable GOTUNNEL_TOKEN", result.stderr)
+
+
 class ExposeTests(SynchronousTestCase):
     """What ends before it connects."""
 

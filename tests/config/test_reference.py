@@ -63,6 +63,10 @@ class TableTests(FileTestCase):
                 parts = key.split(".")
                 if parts[0] == role and "[]" not in key and row[2].startswith("`"):
                     groups.setdefault(".".join(parts[1:-1]), {})[parts[-1]] = row[2].strip("`")
+            # A group that must be complete is absent by default.
+            for key, row in self.cells().items():
+                if row[2] == "required":
+                    groups.pop(".".join(key.split(".")[1:-1]) or "nothing", None)
             lines = [
                 f"  {key}: {json.dumps(value) if '[' not in value else value}"
                 for key, value in groups.pop("").items()

@@ -52,7 +52,8 @@ HERE_DOCUMENT_CLIENT = """\
 """
 
 CLIENT_EXAMPLES = {
-    "tls", "local_ports", "remote_port", "mappings", "forwards", "heartbeat_interval", "health_check_interval",
+    "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
+    "health_check_interval",
 }  # fmt: skip
 """What stands in the client's sample as a comment and is not the default."""
 
@@ -102,7 +103,7 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {"tls", "clients", "clients_file"}
+                {"tls", "clients", "clients_file", "egress"}
                 if role == "server"
                 else CLIENT_EXAMPLES,
             )

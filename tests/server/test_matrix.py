@@ -26,6 +26,7 @@ from gotunnel.wire.messages import (
     MappingState,
     Message,
     NeedLegs,
+    Nodes,
     Ping,
     Pong,
     Register,
@@ -51,6 +52,7 @@ EVERY: dict[str, Message] = {
     "mapping_state": MappingState("web", "down"),
     "need_legs": NeedLegs(False, 1),
     "legs_failed": LegsFailed(False, 1),
+    "nodes": Nodes(1, ("worker-1",)),
     "ping": Ping(1),
     "pong": Pong(1),
     "drain": Drain(1000),
@@ -155,7 +157,7 @@ class ServerMatrixTests(SynchronousTestCase):
         expected["before hello", "leg"] = "no_session"
         expected["before hello", "register"] = "register_resp"
         expected["after hello", "auth"] = "auth_failed"
-        handled = {"register", "unregister", "mapping_state", "legs_failed", "ping", "pong", "drain"}
+        handled = {"register", "unregister", "mapping_state", "legs_failed", "nodes", "ping", "pong", "drain"}
         for state in ("established", "client drains", "server drains"):
             expected |= {(state, kind): HANDLED for kind in handled}
             expected[state, "error"] = "closed"

@@ -54,6 +54,8 @@ def _auth_ok(draw: st.DrawFn) -> messages.AuthOk:
 _request = st.builds(messages.MappingRequest, _name, _port, _maybe(_host), _ascii(1, 64), st.booleans())
 _result = st.builds(messages.MappingResult, _name, _status, _maybe(_port), _code, _maybe(_reason))
 
+_node = st.sampled_from(["worker-1", "10.0.0.11", "10.0.0.0/8", "fd00::/8", "n"])
+
 BY_TYPE: dict[str, st.SearchStrategy[messages.Message]] = {
     "hello": st.builds(
         messages.Hello,
@@ -81,6 +83,7 @@ BY_TYPE: dict[str, st.SearchStrategy[messages.Message]] = {
     "mapping_state": st.builds(messages.MappingState, _name, st.sampled_from(["up", "down"]), _reason),
     "need_legs": st.builds(messages.NeedLegs, st.booleans(), _count),
     "legs_failed": st.builds(messages.LegsFailed, st.booleans(), _count, _reason),
+    "nodes": st.builds(messages.Nodes, _counter, st.lists(_node, max_size=3).map(tuple)),
     "ping": st.builds(messages.Ping, _counter),
     "pong": st.builds(messages.Pong, _counter),
     "drain": st.builds(messages.Drain, st.integers(0, 86_400_000)),

@@ -64,6 +64,7 @@ WIRE: dict[str, dict[str, Any]] = {
     "mapping_state": {"name": "kubelet", "state": "down", "reason": "refused"},
     "need_legs": {"plain": False, "count": 2},
     "legs_failed": {"plain": True, "count": 1, "reason": "refused"},
+    "nodes": {"id": 3, "nodes": ["worker-1", "10.0.0.0/8", "fd00::1"]},
     "ping": {"n": 41},
     "pong": {"n": 41},
     "drain": {"deadline_ms": 10000},
@@ -153,6 +154,8 @@ BAD: dict[tuple[str, str], list[Any]] = {
     ("legs_failed", "plain"): BOOLEANS,
     ("legs_failed", "count"): COUNTS,
     ("legs_failed", "reason"): REASONS,
+    ("nodes", "id"): COUNTERS,
+    ("nodes", "nodes"): [None, "n", {}, *([bad] for bad in ("", "x" * 129, "a b", "a\n", "é", "*", 1, None))],
     ("ping", "n"): COUNTERS,
     ("pong", "n"): COUNTERS,
     ("drain", "deadline_ms"): [*INTEGERS, 86_400_001],
@@ -169,6 +172,8 @@ BAD_REQUEST: dict[str, list[Any]] = {
     "bind": HOSTS,
     "protocol": ["", "x" * 65, "t\ncp", 1, None],
     "encrypt": BOOLEANS,
+    "public": BOOLEANS,
+    "clients": [None, "a", {}, 1],
 }
 
 

@@ -1,0 +1,81 @@
+"""`gotunnel egress`: an egress socket for the kube-apiserver beside it, until Ctrl-C, with a client that no file
+describes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from gotunnel.cli.expose import own_name, token_of_server
+from gotunnel.cli.foreground import run
+from gotunnel.cli.logoutput import begin_logging
+from gotunnel.cli.words import problems
+from gotunnel.client.service import make_client
+from gotunnel.config.model import ClientConfig
+from gotunnel.errors import ConfigError
+from gotunnel.tap.client import CLIENT
+from gotunnel.tap.exits import one_line_errors
+from gotunnel.tap.role import Prepared, Role, state_folder
+
+__all__ = ["EgressWish", "egress_config", "open_egress"]
+
+PROGRAM = "gotunnel egress"
+
+WORDS: Mapping[tuple[str, ...], str] = {
+    ("name",): "--name",
+    ("server_addr",): "--to",
+    ("token",): "GOTUNNEL_TOKEN",
+    ("tls", "ca"): "--tls-ca",
+    ("tls", "pin"): "--pin",
+    ("egress", "listen"): "--listen",
+    ("egress", "socket_mode"): "--mode",
+}
+"""What the command line calls the keys of a configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class EgressWish:
+    """What the command line asks for."""
+
+    server: str
+    listen: str
+    mode: str
+    name: str | None = None
+    tls_ca: str | None = None
+    pin: str | None = None
+    plain: bool = False
+
+
+def egress_config(wish: EgressWish, token: str) -> ClientConfig:
+    """Return the configuration that a file would have held. Raises ConfigError in the words of the command line."""
+    section: dict[str, Any] = {
+        "name": wish.name if wish.name is not None else own_name("egress", ""),
+        "token": token,
+        "server_addr": wish.server,
+        "profile": "kubernetes",
+        "egress": {"listen": wish.listen, "socket_mode": wish.mode},
+        "tls": {"mode": "off" if wish.plain else "required"},
+    }
+    if wish.tls_ca is not None:
+        section["tls"]["ca"] = os.path.abspath(wish.tls_ca)
+    if wish.pin is not None:
+        section["tls"]["pin"] = wish.pin
+    try:
+        return ClientConfig.model_validate(section)
+    except ValidationError as error:
+        raise ConfigError(problems(error, PROGRAM, WORDS)) from None
+
+
+def open_egress(wish: EgressWish, state: str | None, log_format: str) -> None:
+    """Serve until a signal comes. Raises SystemExit when the wish is impossible."""
+    from twisted.internet import reactor
+
+    with one_line_errors(PROGRAM):
+        prepared = Prepared(egress_config(wish, token_of_server(PROGRAM)), state_folder(state))
+    begin_logging(sys.stderr, log_format)
+    run(Role(PROGRAM, CLIENT.load, make_client).service(prepared, reactor), reactor)

@@ -1,0 +1,119 @@
+"""Where a client listens: the port of one forward, and the egress socket. Each tries until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+
+from gotunnel.address import HostPort, UnixPath
+from gotunnel.config.model import EgressConfig, ForwardConfig
+from gotunnel.errors import PortUnavailable
+from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.egress import EgressPort, EgressRequest
+from gotunnel.net.unixlisten import UnixListener
+
+__all__ = ["EgressSocket", "ForwardPort"]
+
+
+class _Port:
+    log = Logger()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._listening: Any = None
+        self._failure = ""
+
+    @property
+    def listening(self) -> bool:
+        """Whether visitors can connect."""
+        return self._listening is not None
+
+    def listen(self) -> None:
+        """Listen, unless it does already. Where it cannot the log says why, once for each reason."""
+        if self._listening is not None:
+            return
+        try:
+            self._listening = self._listen()
+        except PortUnavailable as failed:
+            if failed.reason != self._failure:
+                self._failure = failed.reason
+                self.log.error(
+                    "forward {forward} cannot listen: {reason}; change its listen address, or free it: it is tried "
+                    "again every few seconds",
+                    forward=self.name, reason=failed.reason,
+                )  # fmt: skip
+            return
+        self._failure = ""
+
+    async def stop(self) -> None:
+        """Let nobody in any more."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await maybeDeferred(listening.stopListening)
+
+    def _listen(self) -> Any:
+        raise NotImplementedError
+
+
+class ForwardPort(_Port):
+    """The port or unix socket of one forward."""
+
+    def __init__(
+        self, config: ForwardConfig, reactor: Any, relay: IRelay, arrived: Callable[[ForwardConfig, ILocal], None]
+    ) -> None:
+        super().__init__(config.name)
+        self._config = config
+        self._reactor = reactor
+        self._relay = relay
+        self._arrived = arrived
+
+    @property
+    def address(self) -> HostPort | UnixPath | None:
+        """Where it listens, None while it cannot."""
+        if self._listening is None or isinstance(self._config.listen, UnixPath):
+            return None if self._listening is None else self._config.listen
+        host = self._listening.getHost()
+        return HostPort(host.host, host.port)
+
+    def _listen(self) -> Any:
+        where, config = self._config.listen, self._config
+        if isinstance(where, UnixPath):
+            listening: Any = UnixListener(self._reactor, where.path, config.socket_mode, self._connected)
+        else:
+            listening = self._relay.listen(where.host, where.port, lambda local: self._arrived(config, local))
+        self._listening = listening
+        self.log.info(
+            "forward {forward} open: visitors of {address} reach {target} through the server",
+            forward=self.name, address=str(self.address), target=str(config.dial),
+        )  # fmt: skip
+        return listening
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._arrived(self._config, self._relay.take(sock, "unix", ""))
+
+
+class EgressSocket(_Port):
+    """The egress socket of a client."""
+
+    def __init__(self, config: EgressConfig, reactor: Any, requested: Callable[[str, EgressRequest], None]) -> None:
+        super().__init__(str(config.listen))
+        self._config = config
+        self._reactor = reactor
+        self._requested = requested
+
+    @property
+    def address(self) -> UnixPath | None:
+        """Where it listens, None while it cannot."""
+        return None if self._listening is None else self._config.listen
+
+    def _listen(self) -> Any:
+        config = self._config
+        port = EgressPort(
+            self._reactor, config.listen.path, config.socket_mode, lambda request: self._requested(self.name, request)
+        )
+        self.log.info("egress socket open at {address}", address=str(config.listen))
+        return port

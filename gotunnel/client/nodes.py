@@ -1,0 +1,41 @@
+"""The nodes that a client leads to: what it announces, and what an OPEN of the server's may reach. The client's own
+file has the last word on both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gotunnel.address import HostPort, parse_host_port
+from gotunnel.config.model import NodeConfig
+from gotunnel.core.nodes import node_allowed
+from gotunnel.core.ports import PortSet
+from gotunnel.errors import DialFailed, RemoteProtocolError, printable
+
+__all__ = ["OwnNodes"]
+
+
+class OwnNodes:
+    """All of one client."""
+
+    def __init__(self, nodes: Iterable[NodeConfig]) -> None:
+        self._nodes = [(node.match, PortSet.parse(node.allow_ports), node.dial) for node in nodes]
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """What to tell the server."""
+        return tuple(dict.fromkeys(name for match, _, _ in self._nodes for name in match))
+
+    def target(self, dial: str) -> HostPort:
+        """Return what to dial for an address that the server asks for. Raises RemoteProtocolError for none at all, and
+        DialFailed (unknown_mapping, not_allowed)."""
+        try:
+            asked = parse_host_port(dial)
+        except ValueError:
+            raise RemoteProtocolError("it names no address") from None
+        found = [(ports, host) for match, ports, host in self._nodes if node_allowed(match, asked.host)]
+        if not found:
+            raise DialFailed("unknown_mapping", f"{printable(dial)} is none of this client's nodes")
+        for ports, host in found:
+            if asked.port in ports:
+                return HostPort(host or asked.host, asked.port)
+        raise DialFailed("not_allowed", f"{asked}: its port is not in allow_ports of this client's nodes")

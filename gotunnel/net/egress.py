@@ -1,0 +1,196 @@
+"""An egress socket: a unix socket on which a program asks, by HTTP CONNECT, to be led to a host and port. It reads the
+request and says how it went; where it leads is for `on_request`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+
+from gotunnel.address import HostPort
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.logs import Logger
+from gotunnel.net.unixlisten import UnixListener
+from gotunnel.wire.connectproxy import LIMIT, OK, parse, refusal
+
+__all__ = ["EgressPort", "EgressRequest"]
+
+PATIENCE = 10.0
+"""Seconds to send a request."""
+WAITING = 1024
+"""Connections that may be about to send theirs."""
+_END = b"\r\n\r\n"
+
+_STATUS = {
+    Outcome.DIAL_TIMEOUT: (504, "the target did not answer in time"),
+    Outcome.NO_LEG: (504, "the client that leads there is away, or brought no leg in time"),
+    Outcome.DENIED: (503, "the client that leads there has as many visitors as it may"),
+}
+_CODES = {
+    "refused": (502, "connection refused"),
+    "unreachable": (502, "no route to it"),
+    "timeout": (504, "the target did not answer in time"),
+    "unknown_host": (502, "the name does not resolve where it is dialled"),
+    "not_allowed": (502, "it is not allowed"),
+    "unknown_node": (502, "no client announces it"),
+    "unknown_mapping": (502, "the client does not lead there (its `nodes`)"),
+}
+
+
+class EgressRequest:
+    """One request, its header read and nothing behind it. Call either `accept`, then `established` or `ended`; or call
+    `refuse`."""
+
+    def __init__(self, sock: socket.socket, target: HostPort) -> None:
+        self.target = target
+        self._sock = sock
+        self._answer: socket.socket | None = None
+
+    def accept(self) -> socket.socket:
+        """Return the connection, for a relay to take over; the answer is still to be given. Raises OSError when there
+        are no descriptors left."""
+        # A descriptor of our own: the relay may close its own ahead of our words.
+        self._answer = self._sock.dup()
+        return self._sock
+
+    def established(self) -> None:
+        """The target answered: say so, ahead of its first byte, and not a byte more."""
+        self._say(OK)
+
+    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """It is over. If it never began, say why."""
+        if self._answer is not None:
+            code = end.code if end is not None else None
+            status, reason = _CODES.get(code or "") or _STATUS.get(outcome) or (502, outcome.value)
+            self._say(refusal(status, f"{self.target}: {reason}"))
+
+    def refuse(self, code: str, reason: str) -> None:
+        """It leads nowhere."""
+        self._answer = self._sock
+        self._say(refusal(_CODES.get(code, (502, ""))[0], f"{self.target}: {reason}"))
+
+    def _say(self, words: bytes) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            try:
+                answer.send(words)  # some hundred bytes into an empty buffer: all or, if he has left, nothing
+            except OSError:
+                pass  # he has left, and the stream will tell
+            answer.close()
+
+
+class EgressPort:
+    """Listens on a unix socket of `mode`. `on_request` gets each EgressRequest. Raises PortUnavailable."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, path: str, mode: int, on_request: Callable[[EgressRequest], None]) -> None:
+        self._reactor = reactor
+        self._on_request = on_request
+        self._readers: dict[_Reader, None] = {}
+        self._listener = UnixListener(reactor, path, mode, self._accepted)
+
+    def stopListening(self) -> Deferred[None]:
+        """Accept nobody any more, and close whose request is not read yet."""
+        for reader in tuple(self._readers):
+            reader.close()
+        return self._listener.stopListening()
+
+    def _accepted(self, sock: socket.socket) -> None:
+        if len(self._readers) >= WAITING:
+            next(iter(self._readers)).close()
+        self._readers[_Reader(self._reactor, sock, self._read, self._gone)] = None
+
+    def _gone(self, reader: _Reader) -> None:
+        self._readers.pop(reader, None)
+
+    def _read(self, sock: socket.socket, header: bytes) -> None:
+        try:
+            target = parse(header)
+        except RemoteProtocolError as breach:
+            self.log.warn("a request on the egress socket is refused: {reason}", reason=breach.reason)
+            _refuse(sock, int(breach.code), breach.reason)
+            return
+        self._on_request(EgressRequest(sock, target))
+
+
+class _Reader(FileDescriptor):
+    """Reads a header and not a byte behind it, which belongs to the stream: it looks before it takes."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        sock: socket.socket,
+        on_header: Callable[[socket.socket, bytes], None],
+        on_gone: Callable[[_Reader], None],
+    ) -> None:
+        super().__init__(reactor)
+        self._sock: socket.socket | None = sock
+        self._header = b""
+        self._on_header = on_header
+        self._on_gone = on_gone
+        self._deadline = reactor.callLater(PATIENCE, self.close)
+        self.startReading()
+
+    def fileno(self) -> int:
+        """The reactor asks; -1 when the connection is not ours any more."""
+        return -1 if self._sock is None else self._sock.fileno()
+
+    def doRead(self) -> None:
+        """Some of the header, perhaps all of it."""
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            seen = sock.recv(LIMIT, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            seen = b""
+        if not seen:
+            self.close()
+            return
+        have = len(self._header)
+        found = (self._header + seen).find(_END, max(0, have - len(_END)))
+        take = len(seen) if found < 0 else found + len(_END) - have
+        self._header += sock.recv(take)
+        if len(self._header) > LIMIT:
+            _refuse(self._leave(), 431, f"the header is longer than {LIMIT} bytes")
+        elif found >= 0:
+            header = self._header
+            self._on_header(self._leave(), header)
+
+    def close(self) -> None:
+        """Close it without an answer."""
+        if self._sock is not None:
+            self._leave().close()
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor stops."""
+        self.close()
+
+    def logPrefix(self) -> str:
+        """What Twisted calls it in its log."""
+        return "egress request"
+
+    def _leave(self) -> socket.socket:
+        sock, self._sock = self._sock, None
+        assert sock is not None
+        self.reactor.removeReader(self)
+        if self._deadline.active():
+            self._deadline.cancel()
+        self._on_gone(self)
+        return sock
+
+
+def _refuse(sock: socket.socket, status: int, reason: str) -> None:
+    try:
+        sock.send(refusal(status, reason))
+    except OSError:
+        pass  # he has left
+    sock.close()

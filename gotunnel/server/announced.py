@@ -1,0 +1,58 @@
+"""The nodes that one client leads to: what it announces, as far as it may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gotunnel.core.nodes import node_allowed
+from gotunnel.errors import printable
+from gotunnel.logs import Logger
+from gotunnel.wire.messages import MappingResult
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
+
+__all__ = ["Announced"]
+
+
+class Announced:
+    """Part of a peer; outlives its sessions."""
+
+    log = Logger()
+
+    def __init__(self, hub: Hub, peer: Peer) -> None:
+        self.nodes: tuple[str, ...] = ()
+        """What the client announces, allowed or not."""
+        self._hub = hub
+        self._peer = peer
+
+    def announce(self, nodes: tuple[str, ...]) -> tuple[MappingResult, ...]:
+        """Lead who asks for these nodes to this client, and for no others. Each gets its own answer."""
+        before, self.nodes = self._hub.nodes.announced(self._peer.name), nodes
+        self.refresh()
+        allowed = self._hub.nodes.announced(self._peer.name)
+        if allowed and allowed != before:
+            self.log.info("client {client} leads to {nodes}", client=self._peer.name, nodes=", ".join(allowed))
+        results = []
+        for node in nodes:
+            if node_allowed(self._peer.rights.allow_nodes, node):
+                results.append(MappingResult(node, "ok"))
+                continue
+            reason = f"the node {node} is not allowed (allow_nodes of this client on the server)"
+            results.append(MappingResult(node, "fail", None, "acl_denied", reason))
+            self._hub.say_of(
+                self._peer.name, "nodes", "node {node} of client {client} is refused: its allow_nodes does not name it",
+                node=printable(node),
+            )  # fmt: skip
+        return tuple(results)
+
+    def withdraw(self) -> None:
+        """Lead nobody to this client any more."""
+        self.nodes = ()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Its rights may be others now."""
+        rules = self._peer.rights.allow_nodes
+        self._hub.nodes.announce(self._peer.name, [node for node in self.nodes if node_allowed(rules, node)])

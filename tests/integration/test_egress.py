@@ -1,0 +1,248 @@
+"""The egress socket, with a client that behaves as kube-apiserver does, and worse ones."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.endpoints import UNIXClientEndpoint
+
+from gotunnel.address import UnixPath
+from gotunnel.client.service import ClientService
+from gotunnel.config.model import EgressConfig, NodeConfig
+from gotunnel.net import egress as egress_module
+from gotunnel.net.quiet import OneProtocol
+
+from .base import IntegrationTestCase, Peer, reactor
+
+OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def connect(target: str, host: str = "127.0.0.1") -> bytes:
+    """Return what kube-apiserver sends: its Host is always 127.0.0.1."""
+    return f"CONNECT {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+
+class EgressCase(IntegrationTestCase):
+    """What the tests below share."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.socket = UnixPath(os.path.relpath(self.folder / "e"))
+
+    @property
+    def config(self) -> EgressConfig:
+        """The egress section of either role."""
+        return EgressConfig(listen=self.socket)
+
+    @staticmethod
+    def node(*match: str, ports: Any = (10250,), **more: Any) -> NodeConfig:
+        """Return one entry of `nodes`."""
+        return NodeConfig.model_validate({"match": list(match), "allow_ports": list(ports), **more})
+
+    async def worker(self, server: Any, *nodes: NodeConfig, name: str = "worker-1") -> ClientService:
+        """Start a client that leads to nodes; wait until the server knows."""
+        client = self.client(server, nodes=nodes, name=name)
+        await self.until(lambda: server.hub.nodes.announced(name), "its nodes are known")
+        return client
+
+    async def ask(self, words: bytes = b"") -> Peer:
+        """Connect to the egress socket, and say something."""
+        peer = Peer()
+        await UNIXClientEndpoint(reactor, self.socket.path).connect(OneProtocol(lambda: peer))
+        self.addCleanup(peer.hang_up)
+        if words:
+            peer.transport.write(words)
+        return peer
+
+    async def refused(self, words: bytes, status: int, reason: str) -> None:
+        """Ask, and hear an error with its reason, and then the end."""
+        peer = await self.ask(words)
+        await self.until(lambda: peer.ended, "the end")
+        self.assertTrue(peer.received.startswith(f"HTTP/1.1 {status} ".encode()), peer.received)
+        self.assertIn(reason, peer.received.decode())
+        header, _, body = peer.received.partition(b"\r\n\r\n")
+        self.assertIn(f"Content-Length: {len(body)}".encode(), header)
+
+
+class ServerEgressTests(EgressCase):
+    """The socket at the server."""
+
+    async def test_kubelet(self) -> None:
+        """The answer is 200 and an empty line, then the target's bytes and nothing else; `Host` decides nothing."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("10.200.0.0/16", "worker-*"))
+        await self.worker(server, self.node("10.200.0.11", "worker-1", ports=(target,), dial="127.0.0.1"))
+        for asked in (f"10.200.0.11:{target}", f"worker-1:{target}", f"WORKER-1:{target}"):
+            peer = await self.ask(connect(asked, host="10.9.9.9:1"))
+            await self.until(lambda p=peer: p.received == OK, "the answer")  # type: ignore[misc]
+            peer.transport.write(b"\x16\x03\x01")
+            await self.until(lambda p=peer: p.received == OK + b"\x16\x03\x01", "the echo")  # type: ignore[misc]
+            peer.transport.loseConnection()
+            await self.until(lambda p=peer: p.ended, "the end")  # type: ignore[misc]
+            self.assertFalse(peer.was_reset)
+        self.assertEqual(len(made), 3)
+        await self.said(f"visitor egress of node 10.200.0.11:{target} ended: completed")
+        self.assertEqual(server.hub.live, 0)
+
+    async def test_byte_by_byte(self) -> None:
+        """A header in single bytes, and one with stream bytes right behind it in the same segment."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("10.200.0.11",))
+        await self.worker(server, self.node("10.200.0.11", ports=(target,), dial="127.0.0.1"))
+        header = connect(f"10.200.0.11:{target}")
+        slow = await self.ask()
+        for position in range(len(header)):
+            slow.transport.write(header[position : position + 1])
+            await self.pause(0)
+        slow.transport.write(b"behind")
+        await self.until(lambda: slow.received == OK + b"behind", "the answer and the echo")
+        much = os.urandom(300_000)
+        quick = await self.ask(header + much)
+        await self.until(lambda: len(quick.received) == len(OK) + len(much), "the answer and the echo")
+        self.assertEqual(quick.received, OK + much)
+        self.assertEqual(made[1].received, much)
+
+    async def test_every_split(self) -> None:
+        """A header that is cut in two at any place, with bytes behind it."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        words = connect(f"n:{target}") + b"\r\n\r\nstream"
+        for cut in range(len(words) - 8, len(words) - 2 * 8 - 6, -1):
+            peer = await self.ask(words[:cut])
+            await self.pause(0.005)
+            peer.transport.write(words[cut:])
+            await self.until(lambda p=peer: p.received == OK + b"\r\n\r\nstream", f"the echo, cut at {cut}")  # type: ignore[misc]
+            self.assertEqual(made[-1].received, b"\r\n\r\nstream")
+            peer.transport.loseConnection()
+
+    async def test_refusals(self) -> None:
+        """Errors are told with their status and reason, at once."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("10.200.0.0/16",))
+        client = self.client(
+            server, nodes=(self.node("10.200.0.11", "10.201.0.1", ports=(1,), dial="127.0.0.1"),), name="w"
+        )
+        await self.said("leads to 10.200.0.11")
+        await self.said("node 10.201.0.1 refused by the server")
+        await self.refused(connect(f"10.200.0.12:{target}"), 502, "no client announces it")
+        await self.refused(connect("10.201.0.1:1"), 502, "no client announces it")
+        await self.refused(connect(f"10.200.0.11:{target}"), 502, "not allowed")
+        await self.refused(connect("10.200.0.11:1"), 502, "connection refused")
+        await self.refused(b"GET / HTTP/1.1\r\n\r\n", 405, "GET is not CONNECT")
+        await self.refused(b"CONNECT 10.200.0.11 HTTP/1.1\r\n\r\n", 400, "names no port")
+        await self.refused(b"CONNECT 10.200.0.11:99999 HTTP/1.1\r\n\r\n", 400, "is not between 1 and 65535")
+        await self.refused(b"\x16\x03\x01\r\n\r\n", 400, "not an HTTP/1 request")
+        await self.refused(b"CONNECT a:1 HTTP/1.1\r\nno field\r\n\r\n", 400, "not an HTTP/1 request")
+        await self.refused(b"CONNECT a:1 HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431, "longer than")
+        self.assertEqual(made, [])
+        self.assertEqual(server.hub.live, 0)
+        self.assertTrue(client.running)
+
+    async def test_client_away(self) -> None:
+        """While the client is away the request waits, and is served when it is back; or it hears 504."""
+        self.quick()
+        target, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",), leg_wait=0.2)
+        worker = await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        self.patch(server.hub.peers["worker-1"].session, "serve", lambda visitor: False)
+        self.patch(server.hub.peers["worker-1"].session, "feed", lambda: None)
+        await self.refused(connect(f"n:{target}"), 504, "brought no leg in time")
+        server.hub.peers["worker-1"].session.control.transport.abortConnection()
+        peer = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: peer.received == OK, "the answer")
+        self.assertTrue(worker.running)
+
+    async def test_rights_are_taken_away(self) -> None:
+        """A node that a client may not announce any more is led to no longer, from that moment."""
+        target, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        rights = server.hub.rights_of("worker-1")
+        self.patch(server.hub, "rights_of", lambda name: type(rights)(rights.allow_ports))
+        server.hub.peers["worker-1"].rights_changed()
+        await self.refused(connect(f"n:{target}"), 502, "no client announces it")
+
+    async def test_second_client(self) -> None:
+        """Of two that lead to a node, the other serves when one is away; the longest match comes first."""
+        first, one = await self.target()
+        second, two = await self.target()
+        ports = (first, second)
+        server = await self.server(egress=self.config, allow_nodes=("10.0.0.0/8",))
+        broad = await self.worker(server, self.node("10.0.0.0/16", ports=ports, dial="127.0.0.1"), name="broad")
+        await self.worker(server, self.node("10.0.0.7", ports=(second,), dial="127.0.0.1"), name="exact")
+        await self.refused(connect(f"10.0.0.7:{first}"), 502, "not allowed")
+        peer = await self.ask(connect(f"10.0.0.8:{first}"))
+        await self.until(lambda: peer.received == OK, "the answer")
+        await self.stop(broad)
+        await self.until(lambda: server.hub.peers["broad"].session is None, "it is away")
+        peer = await self.ask(connect(f"10.0.0.7:{second}"))
+        await self.until(lambda: peer.received == OK, "the answer")
+        self.assertEqual((len(one), len(two)), (1, 1))
+
+    async def test_slow_strangers(self) -> None:
+        """Who sends no request is closed in time; a crowd of them costs the oldest."""
+        self.patch(egress_module, "PATIENCE", 0.05)
+        self.patch(egress_module, "WAITING", 2)
+        await self.server(egress=self.config)
+        await self.said("egress socket open")
+        peers = [await self.ask(b"CONN") for _ in range(3)]
+        for peer in peers:
+            await self.until(lambda p=peer: p.ended, "the end")  # type: ignore[misc]
+            self.assertEqual(peer.received, b"")
+
+    async def test_both_ends_reset(self) -> None:
+        """A reset of the target resets who asked, and a hang-up of who asked resets the target."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        peer = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: peer.received == OK, "the answer")
+        made[0].transport.abortConnection()
+        await self.until(lambda: peer.ended, "the end")
+        peer = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: peer.received == OK, "the answer")
+        await self.stop(server)
+        await self.until(lambda: made[1].ended and peer.ended, "both ends")
+        self.assertFalse(os.path.exists(self.socket.path))
+
+
+class PortableServerEgressTests(ServerEgressTests):
+    """The same on the portable relay."""
+
+    relay = "portable"
+
+
+class ClientEgressTests(EgressCase):
+    """The socket at a client, where the server runs elsewhere."""
+
+    async def test_kubelet(self) -> None:
+        """A request at one client reaches a node that another one announces, if the server's rule says so."""
+        target, _ = await self.target()
+        server = await self.server(allow_nodes=("n",), allow_dial=(f"nodes:{target}",))
+        await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        controller = self.client(server, egress=self.config, name="controller")
+        await self.until(lambda: controller.link.session is not None, "a session")
+        peer = await self.ask(connect(f"n:{target}") + b"hello")
+        await self.until(lambda: peer.received == OK + b"hello", "the echo")
+        peer.transport.loseConnection()
+        await self.until(lambda: peer.ended, "the end")
+        await self.refused(connect(f"m:{target}"), 502, "not allowed")
+        await self.refused(connect("n:1"), 502, "not allowed")
+
+    async def test_no_rule(self) -> None:
+        """Without a rule nothing is reached."""
+        target, made = await self.target()
+        server = await self.server(allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        controller = self.client(server, egress=self.config, name="controller")
+        await self.until(lambda: controller.link.session is not None, "a session")
+        await self.refused(connect(f"n:{target}"), 502, "not allowed")
+        self.assertEqual(made, [])
+
+
+class PortableClientEgressTests(ClientEgressTests):
+    """The same on the portable relay."""
+
+    relay = "portable"
