@@ -1,74 +1,56 @@
-"""`gotunnel-server` and `gotunnel-client`: the two roles in the foreground, with the configuration of this folder."""
+"""`gotunnel-server` and `gotunnel-client`: the two roles in the foreground, with the configuration of this folder.
+Twisted's own options read their command line, as under `twistd`: who runs for a year has no other use for click."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import click
+from twisted.python.usage import UsageError
 
-from gotunnel import __version__
 from gotunnel.cli.logoutput import FORMATS, begin_logging
 
 if TYPE_CHECKING:
-    from gotunnel.tap.role import Role
+    from gotunnel.tap.role import RoleOptions
 
-__all__ = ["client", "log_format_option", "server", "state_option"]
-
-state_option = click.option(
-    "--state",
-    metavar="DIR",
-    help="The folder for state (default: $STATE_DIRECTORY, else $XDG_STATE_HOME/gotunnel).",
-)
-log_format_option = click.option(
-    "--log-format",
-    type=click.Choice(FORMATS),
-    default=FORMATS[0],
-    show_default=True,
-    help="How the log is written.",
-)
+__all__ = ["client", "server"]
 
 
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    config = click.option(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="config.yaml",
-        show_default=True,
-        help="The configuration file.",
-    )
-    version = click.version_option(__version__, message="%(prog)s %(version)s")
-    return config(state_option(log_format_option(version(command))))
+def server(words: Sequence[str] | None = None, prog_name: str = "gotunnel-server") -> None:
+    """The server: `words` are its options, those of the process if None."""
+    from gotunnel.tap.server import Options
+
+    _run(Options, words, prog_name, "Publish ports of clients that cannot be reached themselves.")
 
 
-@click.command("gotunnel-server", context_settings={"help_option_names": ["-h", "--help"]})
-@_options
-def server(config: str, state: str | None, log_format: str) -> None:
-    """Publish ports of clients that cannot be reached themselves."""
-    from gotunnel.tap.server import SERVER
+def client(words: Sequence[str] | None = None, prog_name: str = "gotunnel-client") -> None:
+    """The client, likewise."""
+    from gotunnel.tap.client import Options
 
-    _run(SERVER, config, state, log_format)
+    _run(Options, words, prog_name, "Publish ports of this machine on a gotunnel server.")
 
 
-@click.command("gotunnel-client", context_settings={"help_option_names": ["-h", "--help"]})
-@_options
-def client(config: str, state: str | None, log_format: str) -> None:
-    """Publish ports of this machine on a gotunnel server."""
-    from gotunnel.tap.client import CLIENT
+def _run(kind: type[RoleOptions], words: Sequence[str] | None, program: str, purpose: str) -> None:
+    class Foreground(kind):  # type: ignore[valid-type,misc]
+        synopsis, longdesc = f"Usage: {program} [options]", purpose
+        optParameters = [["log-format", None, FORMATS[0], f"How the log is written: {' or '.join(FORMATS)}.", _format]]
 
-    _run(CLIENT, config, state, log_format)
+        def opt_h(self) -> None:
+            """Display this help and exit."""
+            self.opt_help()
 
-
-def _run(role: Role, config: str, state: str | None, log_format: str) -> None:
-    from gotunnel.net.choice import install_reactor
-
-    install_reactor()
+    options: RoleOptions = Foreground()
+    options.parseOptions(sys.argv[1:] if words is None else list(words))
     from twisted.internet import reactor
 
     from gotunnel.cli.foreground import run
 
-    prepared = role.prepare(config, state)
-    begin_logging(sys.stderr, log_format)
-    run(role.service(prepared, reactor), reactor)
+    begin_logging(sys.stderr, options["log-format"])
+    run(options.role.service(options.prepared, reactor), reactor)
+
+
+def _format(name: str) -> str:
+    if name not in FORMATS:
+        raise UsageError(f"--log-format is {' or '.join(FORMATS)}")
+    return name

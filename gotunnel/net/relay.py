@@ -15,12 +15,13 @@ from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.address import Address, HostPort, UnixPath
-from gotunnel.errors import DialFailed, PortUnavailable
+from gotunnel.address import Address, UnixPath
+from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.leg import PortableLeg
+from gotunnel.net.listening import listen_failure
 from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.net.port import GatedPort
@@ -28,19 +29,10 @@ from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.legstate import End
 
-__all__ = ["PortableRelay", "dial_failed", "listen_failure", "target_endpoint"]
+__all__ = ["PortableRelay", "dial_failed", "target_endpoint"]
 
 ACCEPTS_AT_ONCE = 64
 """Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
-
-_LISTEN_CODES = {
-    errno.EADDRINUSE: ("port_in_use", "another program on the server listens there"),
-    errno.EMFILE: ("no_fds", "the server is out of file descriptors"),
-    errno.ENFILE: ("no_fds", "the server is out of file descriptors"),
-    errno.EADDRNOTAVAIL: ("bad_request", "the server has no such address"),
-    errno.EACCES: ("acl_denied", "the server's system does not let it listen there"),
-    errno.EPERM: ("acl_denied", "the server's system does not let it listen there"),
-}
 
 _DIAL_CODES: tuple[tuple[type[Exception], str, str], ...] = (
     (error.ConnectionRefusedError, "refused", "connection refused"),
@@ -54,13 +46,6 @@ _DIAL_ERRNOS = {
     errno.EMFILE: ("no_fds", "out of file descriptors"),
     errno.ENFILE: ("no_fds", "out of file descriptors"),
 }
-
-
-def listen_failure(host: str, port: int, cause: BaseException | None) -> PortUnavailable:
-    """Turn what the system said about listening into the wire's code and one line."""
-    number = getattr(cause, "errno", None)
-    code, words = _LISTEN_CODES.get(number or 0, ("bad_request", str(cause)))
-    return PortUnavailable(code, f"{HostPort(host or '*', port)}: {words}")
 
 
 @implementer(IRelay)

@@ -17,9 +17,9 @@ from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.listening import listen_failure
 from gotunnel.net.port import GatedPort
 from gotunnel.net.raw import RawRelay
-from gotunnel.net.relay import listen_failure
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.draining import ServerDraining
 from gotunnel.server.egress import Egress

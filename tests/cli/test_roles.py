@@ -7,6 +7,7 @@ import socket
 import subprocess
 from contextlib import closing
 
+from gotunnel import __version__
 from tests.processes import DEADLINE, ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -63,8 +64,32 @@ class RolesTests(ProcessTestCase):
         self.assertIn(f"127.0.0.1:{port}", err)
 
     def test_bad_option(self) -> None:
-        """A bad command line is 2."""
-        self.assertEqual(self.run_python(*SERVER, "--nonsense")[0], 2)
+        """A bad command line is 2, and two lines that say what is wrong and where to look."""
+        for words, problem in (
+            (["--nonsense"], "option --nonsense not recognized"),
+            (["more"], "Wrong number of arguments."),
+            (["--log-format", "xml"], "--log-format is text or json"),
+        ):
+            code, out, err = self.run_python(*SERVER, *words)
+            self.assertEqual((code, out), (2, ""))
+            self.assertEqual(err, f"gotunnel-server: {problem}\nTry 'gotunnel-server --help'.\n")
+
+    def test_help(self) -> None:
+        """Both say what they are for and name every option; neither loads click, which a role has no use for."""
+        for command in (SERVER, CLIENT):
+            for word in ("-h", "--help"):
+                code, out, err = self.run_python(*command, word)
+                self.assertEqual((code, err), (0, ""))
+                for wanted in ("Publish ports", "--config", "--state", "--log-format", "--version"):
+                    self.assertIn(wanted, out)
+        code, out, _ = self.run_python(
+            "-c", "import sys, gotunnel.cli.roles, gotunnel.tap.server; print('click' in sys.modules)"
+        )
+        self.assertEqual((code, out), (0, "False\n"))
+
+    def test_version(self) -> None:
+        """The name and the version."""
+        self.assertEqual(self.run_python(*CLIENT, "--version")[:2], (0, f"gotunnel-client {__version__}\n"))
 
 
 class ExposeTests(ProcessTestCase):

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.logs import set_level
 from gotunnel.net import choice
 from gotunnel.net.choice import RelayUnfit, choose_relay
 
@@ -18,6 +19,7 @@ class ChoiceTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.said: list[str] = []
+        set_level("info")  # another test of this process may have started a role with a level of its own
 
         def observe(event: dict[str, object]) -> None:
             if event.get("log_namespace") == "gotunnel.net.choice":

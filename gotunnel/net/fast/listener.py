@@ -15,7 +15,7 @@ from zope.interface import implementer
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import IN, Poller
-from gotunnel.net.relay import listen_failure
+from gotunnel.net.listening import listen_failure
 from gotunnel.net.sockets import accept, linger_reset, set_keepalive, set_nodelay
 
 __all__ = ["Listener"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from typing import Protocol
 
@@ -35,10 +36,15 @@ class Buffers:
     SIZE = 128 * 1024
 
     def __init__(self) -> None:
-        self.from_leg = memoryview(bytearray(self.SIZE + 2 * 16384))
-        self.from_local = memoryview(bytearray(HEADER_BYTES + self.SIZE))
+        self.from_leg = _untouched(self.SIZE + 2 * 16384)
+        self.from_local = _untouched(HEADER_BYTES + self.SIZE)
         self.local_body = self.from_local[HEADER_BYTES:]
-        self.cipher = memoryview(bytearray(self.SIZE))
+        self.cipher = _untouched(self.SIZE)
+
+
+def _untouched(size: int) -> memoryview:
+    """Return a buffer whose pages are there when they are used; a bytearray's are from the start."""
+    return memoryview(mmap.mmap(-1, size))
 
 
 class Unhurried(Protocol):
