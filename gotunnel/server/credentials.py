@@ -1,4 +1,4 @@
-"""From what the configuration and the clients file say to the table of identities. Reads no file, compares no MAC."""
+"""From what the configuration and the clients file say to the table of identities. Compares no MAC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gotunnel.config.clients import RightsConfig
-from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
+from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity, load_clients, stamp
 from gotunnel.config.model import ServerConfig
 from gotunnel.core.identities import Identities, Identity, JoinKey, SharedToken
 from gotunnel.core.ports import PortSet
@@ -15,7 +15,23 @@ from gotunnel.dialrules import DialRules
 from gotunnel.errors import ConfigError, Problem, printable
 from gotunnel.wire.handshake import derive_key, same
 
-__all__ = ["Credentials"]
+__all__ = ["Credentials", "clients_path", "filed_clients"]
+
+
+def clients_path(config: ServerConfig, state: Path) -> Path:
+    """Return where the clients file is, if there is one. `state` is the state folder."""
+    return config.clients_file or state / CLIENTS_FILE
+
+
+def filed_clients(config: ServerConfig, state: Path) -> tuple[FileIdentity, ...]:
+    """Return the clients of the clients file, none if there is no file. Raises ConfigError for one that a server with
+    this configuration would refuse."""
+    path = clients_path(config, state)
+    if stamp(path) is None:
+        return ()
+    clients = load_clients(path)
+    Credentials(config, frozenset()).table(clients, path)
+    return clients
 
 
 class Credentials:

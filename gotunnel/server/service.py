@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from gotunnel.address import HostPort
-from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
+from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -21,6 +21,7 @@ from gotunnel.net.listening import listen_failure
 from gotunnel.net.port import GatedPort
 from gotunnel.net.raw import RawRelay
 from gotunnel.server.clientsfile import ClientsFile
+from gotunnel.server.credentials import clients_path
 from gotunnel.server.draining import ServerDraining
 from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
@@ -179,5 +180,5 @@ def make_server(
     identity = None if config.tls.mode == "off" else Identity(config.tls, state_dir, reactor, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    clients_file = config.clients_file or state_dir / CLIENTS_FILE
+    clients_file = clients_path(config, state_dir)
     return ServerService(config, reactor, relay, identity, listening, clients_file, descriptors)

@@ -11,6 +11,7 @@ from twisted.application.service import IService
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load_server
 from gotunnel.config.model import ServerConfig
+from gotunnel.server.credentials import filed_clients
 from gotunnel.server.service import bind_control, make_server
 from gotunnel.tap.role import Role, RoleOptions
 
@@ -28,7 +29,9 @@ def _make(config: ServerConfig, reactor: Any, state: Path) -> IService:
 
 
 def _load(path: str, state: Path) -> ServerConfig:
-    return load_server(path, clients_elsewhere=os.path.exists(state / CLIENTS_FILE))
+    config = load_server(path, clients_elsewhere=os.path.exists(state / CLIENTS_FILE))
+    filed_clients(config, state)  # refuses it now, when somebody looks
+    return config
 
 
 SERVER = Role("gotunnel-server", _load, _make)

@@ -1,0 +1,99 @@
+"""`gotunnel check` on a server with clients of their own: names and rights are shown, secrets are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.cli.main import main
+from gotunnel.config.identityfile import FileIdentity, JoinConfig, written
+
+TOKEN = "c94e01b7d6f85a2338e07b1f6ad95c42"
+KEY = bytes(range(32))
+TEXT = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+
+
+class CheckTests(SynchronousTestCase):
+    """A configuration beside a state folder."""
+
+    def setUp(self) -> None:
+        """Make both."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.state = self.folder / "state"
+        self.state.mkdir(parents=True)
+        self.filed(FileIdentity(name="worker-1", keys=(KEY,), allow_ports=[10250, "30000-30100"]))
+
+    def filed(self, *clients: FileIdentity) -> Path:
+        """Write the clients file."""
+        path = self.state / "clients.json"
+        path.write_bytes(written(clients))
+        path.chmod(0o600)
+        return path
+
+    def check(self, text: str, state: bool = True) -> Result:
+        """Run the command; nothing that it says is a secret."""
+        path = self.folder / "server.yaml"
+        path.write_text(text)
+        words = ["check", str(path), *(["--state", str(self.state)] if state else [])]
+        env = {"XDG_STATE_HOME": str(self.folder / "none"), "STATE_DIRECTORY": None, "GOTUNNEL_TOKEN": None}
+        result = CliRunner().invoke(main, words, env=env)
+        for secret in (TOKEN, TEXT, repr(KEY)[2:-1]):
+            self.assertNotIn(secret, result.output)
+        return result
+
+    def test_clients_file(self) -> None:
+        """Its clients are explained beside those of the configuration: what they have and until when, who is out."""
+        once = JoinConfig(key=KEY, expires=1_800_000_000)
+        self.filed(
+            FileIdentity(name="worker-1", keys=(KEY, KEY[::-1]), allow_ports=[10250], expires=1_900_000_000),
+            FileIdentity(name="new", keys=(), join=once, limits={"visitors": 9}),
+            FileIdentity(name="gone", keys=()),
+        )
+        result = self.check(f"server:\n  clients: [{{name: office, token: {TOKEN}, allow_bind: 127.0.0.1}}]\n")
+        self.assertEqual(result.exit_code, 0, result.output)
+        self.assertEqual(
+            [line for line in result.output.splitlines() if line.startswith("server: client ")],
+            [
+                "server: client office has a token of its own; may publish the ports 1024-65535 on 127.0.0.1 only",
+                "server: client worker-1 has two tokens of its own, until 2030-03-17 17:46 UTC; may publish the ports "
+                "10250",
+                "server: client new has a one-time token, until 2027-01-15 08:00 UTC; may publish the ports "
+                "1024-65535; has at most 9 visitors",
+                "server: client gone is kept out: it is revoked",
+            ],
+        )
+
+    def test_alone(self) -> None:
+        """A clients file in the state folder makes a token unnecessary; without it nobody could connect."""
+        result = self.check("server: {addr: 17000}\n")
+        self.assertEqual(result.exit_code, 0, result.output)
+        self.assertIn("server: has no token for all; only clients with a token of their own get in", result.output)
+        self.assertIn("client worker-1 has a token of its own; may publish the ports 10250, 30000-30100", result.output)
+        result = self.check("server: {addr: 17000}\n", state=False)
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("server.token: there is no token", result.stderr)
+
+    def test_refused(self) -> None:
+        """What a server would refuse at its start: a broken file, an open one, a name in both places."""
+        path = self.filed(FileIdentity(name="office", keys=(KEY,)))
+        text = f"server:\n  clients: [{{name: office, token: {TOKEN}}}]\n"
+        result = self.check(text)
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        self.assertIn(f"{path}: the client office stands here and under server.clients too", result.stderr)
+        path.chmod(0o644)
+        self.assertIn("can be read or changed by others", self.check(text).stderr)
+        path.write_text("{")
+        path.chmod(0o600)
+        result = self.check(text)
+        self.assertEqual((result.exit_code, len(result.stderr.splitlines())), (2, 1))
+
+    def test_named_file(self) -> None:
+        """`clients_file` is read instead of the state folder's; one that is not there yet is no mistake."""
+        (self.folder / "all.json").write_bytes(written([FileIdentity(name="elsewhere", keys=(KEY,))]))
+        (self.folder / "all.json").chmod(0o600)
+        result = self.check("server: {clients_file: all.json}\n")
+        self.assertIn("client elsewhere", result.output)
+        self.assertNotIn("worker-1", result.output)
+        self.assertEqual(self.check("server: {clients_file: none.json}\n").exit_code, 0)
