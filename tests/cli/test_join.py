@@ -17,6 +17,7 @@ from gotunnel.cli.tokeninput import given_token
 from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError
+from gotunnel.logs import set_level
 from tests.processes import ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -146,6 +147,7 @@ class RefusalTests(ProcessTestCase):
     def join(self, *words: str, token: str = TOKEN, **env: str) -> Result:
         """Run it with the token on standard input, writing into the test's folder."""
         more = [] if "-o" in words else ["-o", str(self.folder / "config.yaml")]
+        self.addCleanup(set_level, "info")  # the command runs in this process, and logs only warnings
         return CliRunner().invoke(
             main, ["join", *words, *more], input=token, env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel"
         )

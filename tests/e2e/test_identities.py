@@ -101,7 +101,8 @@ class IdentityTests(TunnelTestCase):
         # Half a second at most until the server looks; the rest is this machine's.
         self.assertLess(time.monotonic() - began, 5)
         server.wait_for(r"client office is cut \(.*\): it is revoked")
-        self.wait_until(lambda: self.refused(self.second), "the port is closed")
+        server.wait_for(f"mapping m{self.second} of client office closed at")
+        self.assertTrue(self.refused(self.second))
         client.wait_for("this client may not stay: it is revoked")
         client.wait_for("does not let us in: auth_failed")
         thief = self.client({"x": (1, self.second)}, name="office", ready=False, token=self.token, log_level="debug")
