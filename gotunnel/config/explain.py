@@ -82,7 +82,8 @@ def _client_tls(client: ClientConfig) -> str:
         proofs.append(f"its key ({' or '.join(tls.pin)})")
     shown = f"; this client shows {tls.cert}" if tls.cert else ""
     proves = "proves" if len(proofs) == 1 else "prove"
-    return f"with TLS; {' and '.join(proofs)} {proves} the server{shown}"
+    listed = " and ".join(filter(None, (", ".join(proofs[:-1]), proofs[-1])))
+    return f"with TLS; {listed} {proves} the server{shown}"
 
 
 def _mapping(mapping: MappingConfig) -> str:

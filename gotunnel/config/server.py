@@ -200,4 +200,6 @@ class ServerConfig(Section):
         found += token_warnings(self.clients, shared)
         if self.tls.mode == "off" and self.tls.cert is not None:
             found.append("server.tls.cert: is not used, since server.tls.mode is off")
+        if self.tls.client_ca is not None and self.v1.enabled:
+            found.append("server.tls.client_ca: clients of version 1 (server.v1) have no TLS and get in without it")
         return found + self.v1.warnings

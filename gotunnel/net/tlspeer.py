@@ -25,6 +25,9 @@ NO_TLS_THERE = (
     "or is server_addr another program's?"
 )
 
+_OURS = "its certificate "
+"""How our own words about a peer's certificate begin. They quote it, and so are not searched for those of OpenSSL."""
+
 _ALERTS = (
     ("certificate required", NO_CLIENT_CERTIFICATE),
     ("alert bad certificate", NOT_THIS_ONE),
@@ -56,8 +59,8 @@ def leg_binding(transport: Any) -> bytes:
 def tls_words(reason: Failure) -> str | None:
     """Return why TLS broke a connection of a client, with what to do where that is known; None: it was not TLS."""
     said = _said(reason.value)
-    if said is None:
-        return None
+    if said is None or said.startswith(_OURS):
+        return said
     plain = re.sub(r"[_/]", " ", said.lower())
     for words, cure in _ALERTS:
         if words in plain:
@@ -76,7 +79,7 @@ def client_refusal(transport: Any, reason: Failure) -> str | None:
         problem = transport.getHandle().get_app_data()
         # Until a certificate was looked at, Twisted keeps an object of its own there.
         return f"its certificate {problem}" if isinstance(problem, str) else None
-    return said if said.startswith("its certificate ") else None
+    return said if said.startswith(_OURS) else None
 
 
 def _peer_der(transport: Any) -> bytes | None:

@@ -93,7 +93,10 @@ class Trust:
             found = ", ".join(printable(name, 64) for name in names(certificate)) or "no name at all"
             return f"is not for {self.name} but for {found}: see {self.keys}.server_name"
         if self.pins:
-            pin = spki_pin(certificate)
+            try:
+                pin = spki_pin(certificate)
+            except Exception:  # noqa: BLE001 - anybody can send anything here, and what cannot be read is not pinned
+                return f"has a key that cannot be read, and {self.keys}.pin asks for another: somebody sits in between"
             if pin not in self.pins:
                 return (
                     f"has the pin {pin}, which {self.keys}.pin does not name: add it if the server's key is new, "
@@ -142,7 +145,7 @@ def names(certificate: x509.Certificate, only_dns: bool = False) -> list[str]:
     """Return the DNS names and addresses of a certificate, a list that its owner has chosen."""
     try:
         general = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):  # ValueError: it cannot be parsed
+    except Exception:  # noqa: BLE001 - there is none, or it is broken in one of many ways: it names nobody
         return []
     found = list(general.get_values_for_type(x509.DNSName))
     if not only_dns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from tests.config.files import CLIENT, FileTestCase
+from tests.config.files import CLIENT, OTHER_TOKEN, SERVER, FileTestCase
 
 DIGEST = bytes(range(224, 256))
 STANDARD = base64.b64encode(DIGEST).decode()
@@ -78,11 +78,15 @@ class CertificateKeysTests(FileTestCase):
     def test_client_ca_with_tls_off(self) -> None:
         """As a pin: refused."""
         (self.folder / "c.pem").write_text("x")
-        (problem,) = self.problems(
-            'server:\n  token: "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"\n'
-            "  tls: {mode: off, client_ca: c.pem}\n"
-        )
+        (problem,) = self.problems(f"{SERVER}  tls: {{mode: off, client_ca: c.pem}}\n")
         self.assertEqual(problem.key, "server.tls.client_ca")
+
+    def test_client_ca_beside_version_1(self) -> None:
+        """Go clients have no TLS and so no certificate: that is said."""
+        self.write("x", "c.pem")
+        text = f'{SERVER}  tls: {{client_ca: c.pem}}\n  v1: {{enabled: true, token: "{OTHER_TOKEN}"}}\n'
+        self.assertEqual(sum("get in without it" in line for line in self.load(text).warnings), 1)
+        self.assertEqual(self.load(f"{SERVER}  tls: {{client_ca: c.pem}}\n").warnings, [])
 
     def test_unused(self) -> None:
         """What mode: off makes useless draws a warning each."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.net.certificates import load_pair, spki_pin
@@ -76,6 +78,24 @@ class ServerTests(TrustTestCase):
         problem = Trust("a", chain=True).problem(certificate) or ""
         self.assertTrue(problem.isprintable())
         self.assertLess(len(problem), 500)
+
+    def test_key_that_cannot_be_read(self) -> None:
+        """Anybody can send a certificate with a key of no known kind: it is not the pinned one, and nothing raises."""
+        der = self.server("a").public_bytes(Encoding.DER)
+        ecdsa, unknown = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d0209")
+        self.assertEqual(der.count(ecdsa), 1)
+        odd = x509.load_der_x509_certificate(der.replace(ecdsa, unknown))
+        self.assertRaises(UnsupportedAlgorithm, odd.public_key)
+        self.assertIn("cannot be read", Trust("a", pins=frozenset({"sha256:x"})).problem(odd) or "")
+
+    def test_names_that_cannot_be_read(self) -> None:
+        """A certificate that has its names twice names nobody, a server and a client alike."""
+        der = self.client("edge").public_bytes(Encoding.DER)
+        usage, names = bytes.fromhex("0603551d25"), bytes.fromhex("0603551d11")
+        odd = x509.load_der_x509_certificate(der.replace(usage, names))
+        self.assertRaises(Exception, lambda: odd.extensions)  # noqa: B017 - of a kind of cryptography's own
+        self.assertIn("no DNS name at all", client_name_problem(odd, "edge") or "")
+        self.assertIn("is not for", Trust("edge", chain=True).problem(odd) or "")
 
     def test_words_for_chains(self) -> None:
         """Each verdict says what to do, and where."""
