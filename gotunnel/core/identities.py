@@ -4,7 +4,6 @@ MAC and speaks no protocol (see wire.handshake); reads no file and no clock."""
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -18,11 +17,6 @@ LASTING = 2
 
 KEYS = LASTING + 2
 """How many keys are valid at once with those of a join."""
-
-CACHED_KEYS = 1024
-"""Keys that a shared token remembers. Anybody may send a hello with any name, so the cache must be
-bounded."""
-
 
 @dataclass(frozen=True, slots=True)
 class JoinKey:
@@ -73,24 +67,16 @@ class Identity:
 class SharedToken:
     """One token for every client name, with one set of rights."""
 
-    def __init__(self, token: str, rights: Rights, cached_keys: int = CACHED_KEYS) -> None:
+    def __init__(self, token: str, rights: Rights) -> None:
         self.rights = rights
         self._token = token
-        self._cached_keys = cached_keys
-        self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._first_name: str | None = None
         self._several = False
 
     def key_for(self, client: str) -> bytes:
-        """Return K of the handshake for this client name."""
-        key = self._keys.get(client)
-        if key is None:
-            key = self._keys[client] = derive_key(self._token, client)
-            if len(self._keys) > self._cached_keys:
-                self._keys.popitem(last=False)
-        else:
-            self._keys.move_to_end(client)
-        return key
+        """Return K of the handshake for this client name. It is derived each time: were it remembered, the time of a
+        refusal would tell which names have been here (python -m bench.timing_auth)."""
+        return derive_key(self._token, client)
 
     def authenticated(self, client: str) -> bool:
         """Note who has proved the token. True once, for the second name: then the operator is to be warned,
@@ -139,7 +125,7 @@ class Identities:
     def keys_for(self, client: str, now: float) -> tuple[bytes, ...]:
         """Return KEYS keys, any of which lets this client name in: the same number for every name, filled up with keys
         that nobody holds, and by the same steps, so that the time of an answer does not tell which names exist."""
-        # Derived, or found in its cache, for names with an identity too, though they cannot use it.
+        # Derived for names with an identity too, though they cannot use it.
         shared = self._nobodys[-1] if self._others is None else self._others.key_for(client)
         identity = self._own.get(client)
         if identity is None:
