@@ -235,8 +235,8 @@ class IdentitiesTests(SynchronousTestCase):
         self.assertRaises(ValueError, Identities, [identity("a", TOKEN, OTHER, THIRD)])
 
     def test_common_tokens(self) -> None:
-        """Names whose own token is the shared one are named."""
-        own = [identity("a", OTHER), identity("b", OTHER, TOKEN), identity("c")]
+        """Names of the clients file whose own token is the shared one are named; others are told by the loader."""
+        own = [identity("a", OTHER), identity("b", OTHER, TOKEN, filed=True), identity("c"), identity("d", TOKEN)]
         self.assertEqual(Identities(own).names_with_common_token, frozenset())
         self.assertEqual(Identities(own, SharedToken(TOKEN, RIGHTS)).names_with_common_token, {"b"})
 
