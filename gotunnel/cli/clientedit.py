@@ -103,6 +103,9 @@ def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, n
         expires = token.expires if token.join is None else None
         where.edit(name, change(name, token.key, token.join, time.time(), expires))
         _tell(where, name, token, wish)
+    if not wish.as_json:
+        old = "opens nothing any more" if now else "stays valid until the new one is used for the first time"
+        click.echo(f"The old token {old}.", err=True)
 
 
 def drop_old(site: tuple[str, str | None], name: str) -> None:
@@ -133,6 +136,8 @@ def _made(site: Site, name: str, wish: TokenWish) -> _Token:
     secret = tokens.new_token()
     key = derive_key(secret, name)
     line, notes = _line(site, name, secret, wish) if wish.print_join else (None, ())
+    if site.fresh:
+        notes = (f"Note: no server has run with the state folder {site.state} yet; --state names another.", *notes)
     if one_time:
         join = JoinConfig.model_validate({"key": SecretBytes(key), "expires": expires})
         return _Token(secret, None, join, expires, line, notes)
@@ -143,8 +148,6 @@ def _line(site: Site, name: str, secret: str, wish: TokenWish) -> tuple[str, tup
     place = place_of(site.config, wish.server, PROGRAM)
     notes = [f"Note: {place.note}."] if place.note else []
     pin = site.pin() if wish.pin else None
-    if wish.pin and pin is None and not site.plain:
-        notes.append(f"Note: the line has no --pin, since no server has run with the state folder {site.state} yet.")
     notes.append("Paste this line on the other machine; --ports 8000 behind it publishes its port 8000.")
     return join_line(secret, place.address, name, pin=pin, plain=site.plain), tuple(notes)
 

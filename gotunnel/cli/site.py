@@ -43,6 +43,11 @@ class Site:
         """Whether clients come without TLS."""
         return self.config.tls.mode == "off"
 
+    @property
+    def fresh(self) -> bool:
+        """Whether no server seems to have used the state folder, in which it would keep a key of its own."""
+        return not self.plain and self.config.tls.cert is None and not (self.state / OWN_FILE).exists()
+
     def clients(self) -> tuple[FileIdentity, ...]:
         """Return what the clients file holds. Raises ConfigError."""
         return load_clients(self.file) if self.file.exists() else ()
@@ -63,7 +68,6 @@ class Site:
     def pin(self) -> str | None:
         """Return the pin of the key that the server shows. None if it has none yet: the server is to make it, as its
         owner. Raises TlsFilesError."""
-        tls = self.config.tls
-        if self.plain or (tls.cert is None and not (self.state / OWN_FILE).exists()):
+        if self.plain or self.fresh:
             return None
-        return spki_pin(server_pair(tls, self.state).leaf)
+        return spki_pin(server_pair(self.config.tls, self.state).leaf)

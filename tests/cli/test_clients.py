@@ -118,6 +118,14 @@ class AddTests(ClientsTestCase):
         self.assertTrue(self.good("add", "b", "--print-join").endswith(f" --name b --pin {pin}\n"))
         self.assertNotIn("--pin", self.good("add", "c", "--print-join", "--no-pin"))
 
+    def test_which_state_folder(self) -> None:
+        """Whoever writes into a folder that no server has used is told so: it may be the wrong one."""
+        self.assertIn("--state names another", self.call("add", "a").stderr)
+        own_pair(self.state)
+        self.assertNotIn("--state", self.call("add", "b").stderr)
+        self.server(tls={"mode": "off"})
+        self.assertNotIn("--state", self.call("add", "c").stderr)
+
     def test_broken_certificate(self) -> None:
         """What could fail fails before the client is made, or its token would be lost."""
         for name in ("cert", "key"):
