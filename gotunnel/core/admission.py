@@ -44,14 +44,15 @@ class Admission:
         """How many of them share this address, or its /64."""
         return len(self._groups.get(source_of(address), ()))
 
-    def admit(self, address: str, now: float) -> tuple[Ticket, Ticket | None]:
-        """Let a connection in. Returns its ticket, and that of the connection to abort at once, if any.
+    def admit(self, address: str, now: float, expected: int = 0) -> tuple[Ticket, Ticket | None]:
+        """Let a connection in. Returns its ticket, and that of the connection to abort at once, if any. As many as are
+        `expected` from this address may be there beyond its limit.
 
         The victim's ticket is released already; releasing it again is harmless.
         """
         group = source_of(address)
         victim: Ticket | None = None
-        if len(self._groups.get(group, ())) >= self._per_address:
+        if len(self._groups.get(group, ())) >= self._per_address + expected:
             victim = next(iter(self._groups[group]))
         elif self._count >= self._total:
             crowd = max(map(len, self._groups.values()))

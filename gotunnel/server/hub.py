@@ -92,7 +92,7 @@ class Hub:
         self.ports = PortTable()
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
-        self.stranger_lines = LogLimit(rate=0.5, burst=10)
+        self.stranger_lines = LogLimit(rate=0.2, burst=5)
         """Lines that a stranger can cause."""
         self._client_lines = LogLimit(rate=1.0, burst=128)
         self.outcomes: Counter[Outcome] = Counter()

@@ -4,7 +4,7 @@ greeting."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IDelayedCall
@@ -58,8 +58,7 @@ class Reception(ServerFactory):
         self._admission = Admission(hub.most_strangers, hub.config.limits.unauthenticated_per_address)
         self._doors: set[Door] = set()
         self._held: dict[Ticket, Door] = {}
-        self._expected: Counter[str] = Counter()  # let in beside the limits, by address
-        self._legs: Counter[ServerSession] = Counter()  # the same by what they ask for
+        self._legs: Counter[ServerSession] = Counter()  # let in beside the limits, for what they ask for
 
     @property
     def strangers(self) -> int:
@@ -82,12 +81,11 @@ class Reception(ServerFactory):
         """Let a stranger in; if there are too many, the oldest of the most crowded address goes. Returns what to call
         when he is no stranger any more, or gone.
 
-        From where legs were asked for, as many come in beside the limits.
+        From where legs were asked for, as many come in beside the limit of one address.
         """
         self._doors.add(door)
-        if self._expected.get(door.source, 0) < self.hub.legs_expected_from(door.host):
-            return self._beside(self._expected, door.source)
-        ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds())
+        expected = self.hub.legs_expected_from(door.host)
+        ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds(), expected)
         self._held[ticket] = door
         if victim is not None:
             self.say("crowd", "too many unauthenticated connections: the oldest from {address} is closed", victim.group)
@@ -97,7 +95,10 @@ class Reception(ServerFactory):
     def place_for_leg(self, session: ServerSession) -> Place | None:
         """Return a place beside the limits for one who asks for the server name of this session's legs, unless too many
         do already: however crowded his address is, he is not pushed out."""
-        return self._beside(self._legs, session) if self._legs[session] < LEGS_AT_ONCE else None
+        if self._legs.get(session, 0) >= LEGS_AT_ONCE:
+            return None
+        self._legs[session] += 1
+        return lambda: self._give_back_aside(session)
 
     def gone(self, door: Door) -> None:
         """He is no stranger any more, or gone."""
@@ -107,16 +108,10 @@ class Reception(ServerFactory):
         self._admission.release(ticket)
         del self._held[ticket]
 
-    @staticmethod
-    def _beside(counter: Counter[Any], key: Hashable) -> Place:
-        counter[key] += 1
-
-        def give_back() -> None:
-            counter[key] -= 1
-            if not counter[key]:
-                del counter[key]
-
-        return give_back
+    def _give_back_aside(self, session: ServerSession) -> None:
+        self._legs[session] -= 1
+        if not self._legs[session]:
+            del self._legs[session]
 
     def close_all(self) -> None:
         """Turn all strangers out, those included that are just being refused."""

@@ -41,6 +41,13 @@ class AdmissionTests(SynchronousTestCase):
         self.assertFalse(admission.release(first))
         self.assertTrue(admission.release(other))
 
+    def test_expected(self) -> None:
+        """As many as are expected from an address may be there beyond its limit, and no more."""
+        admission = Admission(total=10, per_address=2)
+        tickets = [admission.admit("10.0.0.1", float(n), 3) for n in range(6)]
+        self.assertEqual([victim for _, victim in tickets], [None] * 5 + [tickets[0][0]])
+        self.assertIsNotNone(admission.admit("10.0.0.1", 7.0)[1])
+
     def test_total(self) -> None:
         """When all is full, the most crowded address makes way with its oldest, even for a crowd of
         strangers."""

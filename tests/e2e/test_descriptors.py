@@ -127,7 +127,7 @@ class DescriptorTests(TunnelTestCase):
         for visitor in visitors:
             visitor.close()
         self.wait_until(lambda: self._served(public) and self._served(other), "visitors are served again")
-        self.assertLessEqual(server.count("one more than"), 12)
+        self.assertLessEqual(server.count("one more than"), 10)
 
     def limited_server(self, hard: int, **keys: object) -> Program:
         """Start a server that may have so many descriptors."""

@@ -142,7 +142,7 @@ class LegTests(ServerTestCase):
             self.assertEqual(self.outcomes(), {"denied": 998})
             self.assertEqual((self.it.hub.live, self.it.hub.peers["edge"].visitors), (2, 2))
             lines = [line for line in map(formatEvent, observer) if f"limits.{key}" in line]
-            self.assertEqual(len(lines), 10)
+            self.assertEqual(len(lines), 5)
 
     def test_streams_of_all_clients(self) -> None:
         """`limits.streams` is for all clients together; without it the limit of file descriptors decides."""
