@@ -1,5 +1,5 @@
-"""What clients have shown when they connected, asked about once more when the authorities that may vouch for them have
-changed. The handshake's own check is OpenSSL's."""
+"""The certificates of clients, where a server asks for them: whose each is, and whether its authority still vouches for
+it when authorities have changed. The handshake's own check of the chain is OpenSSL's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from cryptography import x509
 from OpenSSL import crypto
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from gotunnel.net.trust import CLIENT, CLIENT_CA, chain_problem
+from gotunnel.net.tlspeer import peer_certificate
+from gotunnel.net.trust import CLIENT, CLIENT_CA, chain_problem, client_name_problem
 
-__all__ = ["chain_shown", "problem_now"]
+__all__ = ["chain_shown", "client_problem", "problem_now"]
+
+Authorities = tuple[x509.Certificate, ...] | None
+"""None: clients need no certificate."""
 
 _NO_CERTIFICATE = 20
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: nobody vouches for him who has shown nothing."""
@@ -31,6 +35,20 @@ def chain_shown(transport: Any) -> tuple[x509.Certificate, ...]:
     except ValueError:
         behind = []  # he may send along what he likes
     return (leaf, *(each for each in behind if each != leaf))
+
+
+def client_problem(transport: Any, client: str, asked: Authorities, now: Authorities) -> str | None:
+    """Return why what was shown on a connection is not the certificate of the client `client`; None: it is.
+
+    `asked` are the authorities that its handshake went by, `now` those that hold by now.
+    """
+    if asked is None:
+        return None
+    problem = client_name_problem(peer_certificate(transport), client)
+    if problem is None and now is not None and now != asked:
+        chain = problem_now(chain_shown(transport), now)
+        problem = chain and f"the client certificate {chain}"
+    return problem
 
 
 def problem_now(shown: Sequence[x509.Certificate], authorities: Iterable[x509.Certificate]) -> str | None:

@@ -15,12 +15,11 @@ from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
-from gotunnel.net.clientca import chain_shown, problem_now
+from gotunnel.net.clientca import chain_shown, client_problem
 from gotunnel.net.control import ControlConnection, send_and_close
 from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
-from gotunnel.net.tlspeer import client_refusal, peer_certificate
+from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over
-from gotunnel.net.trust import client_name_problem
 from gotunnel.server.enrolment import Enrolment, lasting_token
 from gotunnel.server.session import ServerSession
 from gotunnel.server.v1.greeting import admit
@@ -142,16 +141,9 @@ class ServerGreeting(Protocol):
         self.transport.write(encode_frame(challenge))
 
     def _certificate_problem(self, client: str) -> str | None:
-        """Where clients need a certificate, say why the one of this connection is not this client's."""
-        if self._tls is None or not self._tls.asks_clients:
+        if self._tls is None or self._hub.tls is None:
             return None
-        problem = client_name_problem(peer_certificate(self.transport), client)
-        now = self._hub.tls
-        if problem is None and now is not None and now.authorities not in (None, self._tls.authorities):
-            # They have changed since this connection began.
-            chain = problem_now(chain_shown(self.transport), now.authorities or ())
-            problem = chain and f"the client certificate {chain}"
-        return problem
+        return client_problem(self.transport, client, self._tls.authorities, self._hub.tls.authorities)
 
     def _check_certificate(self, client: str) -> None:
         problem = self._certificate_problem(client)
