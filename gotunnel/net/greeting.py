@@ -37,6 +37,12 @@ class Greeted:
     established: Established | None = None
 
 
+UNHEARD = (
+    "the server closed the connection without a word: it is busy, or it refuses this address for a while because "
+    "logins from here have failed, which its log tells"
+)
+
+
 class Greeting(Protocol):
     """What both have in common: one question at a time, a deadline for all, and an end that is always told."""
 
@@ -49,6 +55,7 @@ class Greeting(Protocol):
         self._decoder = FrameDecoder(LIMIT_BEFORE_AUTH)
         self._timer: IDelayedCall | None = None
         self._over = False
+        self._unheard = False  # whether a login was not answered at all
 
     def connectionMade(self) -> None:
         self._arm()
@@ -71,6 +78,8 @@ class Greeting(Protocol):
             self._fail(RemoteProtocolError(words, "tls"))
         elif isinstance(reason.value, GotunnelError):
             self._fail(reason.value)  # the certificate is refused
+        elif self._unheard:
+            self._fail(RemoteProtocolError(UNHEARD, "closed"))
         elif reason.check(ConnectionDone):
             self._fail(RemoteProtocolError("the server closed the connection during the handshake", "closed"))
         else:
@@ -120,6 +129,7 @@ class ControlGreeting(Greeting):
         super().__init__(clock, timeout)
         self._handshake = handshake
         self._challenged = False
+        self._unheard = True
 
     def _first(self) -> bytes:
         return self._handshake.hello()
@@ -128,7 +138,7 @@ class ControlGreeting(Greeting):
         if self._challenged:
             self._succeed(self._handshake.receive_auth_ok(payload))
             return
-        self._challenged = True
+        self._challenged, self._unheard = True, False
         self._nothing_ahead()
         if _is_version_1(payload):
             raise RemoteProtocolError(

@@ -104,6 +104,13 @@ class ServerService(Service):
             ACCEPTS_AT_ONCE, self._listening,
         )  # fmt: skip
         self._port.startListening()
+        wanted, most = self.hub.config.limits.streams, self._descriptors.shares.streams
+        if wanted is not None and wanted > most:
+            self.log.warn(
+                "server.limits.streams is {wanted}, and the file descriptors of this process are enough for {most}; "
+                "raise LimitNOFILE (systemd) or ulimit -n",
+                wanted=wanted, most=most,
+            )  # fmt: skip
         self._clients_file.start()
         if self._egress is not None:
             self._egress.start()

@@ -9,6 +9,7 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.harness import Program, TunnelTestCase, read_exactly
 from tests.e2e.peers import Service, echo
@@ -139,14 +140,17 @@ class DescriptorTests(TunnelTestCase):
         return program
 
     def test_raised(self) -> None:
-        """The soft limit is raised to the hard one, said at level debug; a low hard one is said aloud."""
-        section = {"addr": f"{self.host}:{self.control}", "token": self.token, "log_level": "debug"}
+        """The soft limit is raised to the hard one, said at level debug; a low hard one is said aloud, and so are more
+        streams than it is enough for."""
+        section: dict[str, Any] = {"addr": f"{self.host}:{self.control}", "token": self.token, "log_level": "debug"}
+        section["limits"] = {"streams": 5000}
         path = self.write("server.yaml", {"server": section})
         prefix = ("sh", "-c", 'ulimit -Sn 100; ulimit -Hn 3000; exec "$@"', "sh")
         server = self.role("server", ["--config", path], prefix=prefix)
         server.wait_for("server listening for clients on")
         self.assertEqual(server.count("raised from 100 to 3000"), 1)
         self.assertEqual(server.count("may have 3000 file descriptors only, enough for about 1200 visitors"), 1)
+        self.assertEqual(server.count("server.limits.streams is 5000, .* are enough for 1200"), 1)
         self.assertEqual(resource.prlimit(server.pid, resource.RLIMIT_NOFILE), (3000, 3000))
 
     def _served(self, port: int) -> bool:

@@ -195,6 +195,7 @@ class GuessTests(StrangerTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.wrong = "0" * 8 + self.token[8:]
+        self.secrets.append(self.wrong)
 
     def test_refused_at_accept(self) -> None:
         """A thousand guesses from one address: four are evaluated, the others end before a byte is read; somebody from
@@ -217,6 +218,18 @@ class GuessTests(StrangerTestCase):
             pass
         self.wait_until(lambda: isinstance(self.guess("127.0.0.3", self.token), AuthOk), "it gets in")
         server.wait_for(r"connections from 127\.0\.0\.3 are let in again; [1-9]\d* were refused")
+
+    def test_what_the_client_says(self) -> None:
+        """A client whose address is refused says what that may be, inside TLS and outside."""
+        for mode in ("required", "off"):
+            with self.subTest(mode=mode):
+                self.control = self.port()
+                penalties = {"exempt": [], "minimum": 4, "maximum": 600}
+                server = self.server(name=f"server-{mode}", tls={"mode": mode}, penalties=penalties)
+                self.client(name="wrong", ready=False, token=self.wrong, tls={"mode": mode}, local_ports=[80])
+                server.wait_for("are refused for 5 s")
+                late = self.client(name="late", ready=False, tls={"mode": mode}, local_ports=[81])
+                late.wait_for("refuses this address for a while because logins from here have failed")
 
     def test_exempt(self) -> None:
         """Loopback is exempt by default: a hundred guesses are answered."""
