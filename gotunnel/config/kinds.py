@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -182,6 +181,8 @@ def choice(*words: str) -> Kind:
         text = value.strip() if isinstance(value, str) else ""
         if text in words:
             return str(text)
+        from difflib import get_close_matches  # nobody needs it whose file is right
+
         near = get_close_matches(text.lower(), words, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
         raise wrong(f"{sort(value)} is not one of {listed}", f"{hint}write one of these words")

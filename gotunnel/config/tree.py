@@ -4,7 +4,6 @@ meant."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -40,6 +39,8 @@ def keys_at(path: tuple[str | int, ...]) -> list[str]:
 
 def suggestion(path: tuple[str | int, ...]) -> str:
     """Return what to do about an unknown key."""
+    from difflib import get_close_matches  # nobody needs it whose file is right
+
     key = str(path[-1]).lower()
     here = keys_at(path[:-1])
     near = [key] if key in here else get_close_matches(key, here, 2, 0.6)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import endpoints, error
+from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import ServerFactory
@@ -146,6 +146,9 @@ class _Visitors(ServerFactory):
 
 def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamClientEndpoint:
     """Return what connects to a target. `timeout` (seconds) is for each address of a name, not for looking it up."""
+    # Half a MiB that a server with the fast relay has no use for.
+    from twisted.internet import endpoints
+
     if isinstance(target, UnixPath):
         return endpoints.UNIXClientEndpoint(reactor, target.path, timeout=timeout)
     try:

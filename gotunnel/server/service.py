@@ -19,7 +19,6 @@ from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.port import GatedPort
-from gotunnel.net.raw import RawRelay
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.credentials import clients_path
 from gotunnel.server.draining import ServerDraining
@@ -81,6 +80,10 @@ class ServerService(Service):
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
         if config.v1.enabled:
+            from gotunnel.net.raw import (
+                RawRelay,  # and with it the portable relay, which nobody else may need
+            )
+
             self.hub.v1 = V1Peers(
                 self.hub, config.v1, RawRelay(reactor, descriptors=descriptors), frozenset({port})
             )

@@ -13,13 +13,13 @@ from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.errors import GotunnelError, PortUnavailable, printable
 from gotunnel.logs import Logger
-from gotunnel.net.raw import RawRelay
 from gotunnel.server.v1.peer import Identity, V1Peer
 from gotunnel.server.v1.session import V1Leg, V1Session
 from gotunnel.wire.messages import MappingRequest
 from gotunnel.wire.v1 import DataChannel, Register
 
 if TYPE_CHECKING:
+    from gotunnel.net.raw import RawRelay
     from gotunnel.server.hub import Hub
 
 __all__ = ["V1Peers", "V1Refused"]

@@ -13,7 +13,6 @@ from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.logs import Logger
-from gotunnel.net.joint import Joint
 from gotunnel.net.sockets import path_state
 from gotunnel.net.transports import hand_over, unsent_bytes
 from gotunnel.net.v1control import V1Control
@@ -34,6 +33,7 @@ from gotunnel.wire.v1 import (
 )
 
 if TYPE_CHECKING:
+    from gotunnel.net.joint import Joint
     from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["V1Leg", "V1Session"]
