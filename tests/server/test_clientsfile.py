@@ -159,7 +159,7 @@ class ClientsFileTests(SynchronousTestCase):
         self.file.start()
         self.refusal = ZeroDivisionError("planted")
         self.write(identity("a", TOKEN))
-        self.clock.advance(INTERVAL)
+        self.clock.pump([INTERVAL] * 4)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.refusal = None
         self.write(identity("b", TOKEN))

@@ -80,6 +80,7 @@ class CutTests(ChangeTestCase):
         self.assertEqual(set(self.it.hub.peers), {"other"})
         pending = [getattr(call.func, "__name__", "") for call in self.it.clock.getDelayedCalls()]
         self.assertNotIn("_grace_over", pending)
+        self.assertEqual({session.peer.name for session in self.it.hub._present if not session.over}, {"other"})
         self.assertEqual(len(self.it.hub.sessions), 1)
 
     def test_disabled_revoked_removed(self) -> None:
@@ -93,6 +94,7 @@ class CutTests(ChangeTestCase):
             self.change(*clients)
             self.cut(self.client, why)
             self.everything_is_gone()
+            self.assertEqual({session.peer.name for session in self.it.hub._present}, {"other"})
 
     def test_removed(self) -> None:
         """Without an entry the name is anybody's who holds the shared token, and no more that client's."""
@@ -354,6 +356,12 @@ class RightsTests(ChangeTestCase):
         results = self.client.register(MappingRequest("web", 8080), MappingRequest("low", 80))
         self.assertEqual([result.status for result in results], ["ok", "ok"])
         self.assertEqual((self.leg.resets, self.leg.closed), ([], False))
+
+    def test_token_of_all(self) -> None:
+        """A client whose own token is the shared one is named in the log, once."""
+        for _ in range(3):
+            self.change(identity("edge", TOKEN, SHARED))
+        self.assertEqual(sum("the token of client edge is the shared one" in line for line in self.lines()), 1)
 
     def test_the_same(self) -> None:
         """A file that says the same anew changes nothing."""
