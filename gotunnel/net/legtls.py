@@ -75,7 +75,10 @@ def client_refused(code: int) -> str:
 
 def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> None:
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
-    context.load_verify_locations(cadata=pem.decode("ascii"))
+    try:
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    except ssl.SSLError as failed:
+        raise TlsFilesError(f"the file of authorities: OpenSSL does not take it: {failed.reason or failed}") from None
 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:

@@ -218,8 +218,9 @@ def _context(
         assert store is not None
         for authority in authorities:
             store.add_cert(crypto.X509.from_cryptography(authority))
-    except (SSL.Error, crypto.Error) as refused:
-        said = ", ".join(str(triple[-1]) for triple in refused.args[0]) if refused.args else "it is refused"
-        where = "the authorities" if pair is None else str(pair.certificate_file)
+    except (SSL.Error, crypto.Error, TypeError, ValueError) as refused:
+        triples = refused.args[0] if refused.args and isinstance(refused.args[0], list) else []
+        said = ", ".join(str(triple[-1]) for triple in triples) or "not a kind that TLS uses"
+        where = "the file of authorities" if pair is None else f"{pair.certificate_file}, {pair.key_file}"
         raise TlsFilesError(f"{where}: OpenSSL does not take it: {said}") from None
     return context

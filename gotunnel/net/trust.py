@@ -105,7 +105,8 @@ class Trust:
         return None
 
     def _is_for_it(self, certificate: x509.Certificate) -> bool:
-        service: ServiceID = IPAddress_ID(self.name) if _is_ip(self.name) else DNS_ID(self.name)
+        name = self.name.removesuffix(".")
+        service: ServiceID = IPAddress_ID(name) if _is_ip(name) else DNS_ID(name)
         try:
             verify_service_identity(extract_patterns(certificate), [service], [])
         except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not verified

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
 from twisted.internet.interfaces import IHandshakeListener
@@ -225,6 +227,12 @@ class FilesTests(TlsTestCase):
         self.assertIn("does not belong", self.refused(cert, other))
         for pair in ((empty, key), (cert, empty), (cert, garbage), (key, key), (cert, cert)):
             self.assertIn("no usable certificate", self.refused(*pair))
+
+    def test_keys_that_tls_refuses(self) -> None:
+        """Too short, or of a kind that signs nothing: told when it is loaded, in one line, not at each handshake."""
+        small, mute = rsa.generate_private_key(65537, 1024), X25519PrivateKey.generate()
+        self.assertIn("key too small", self.refused(*self.authority.issue(HOST, key=small)))
+        self.assertIn("OpenSSL does not take it", self.refused(*self.authority.issue(HOST, key=mute)))
 
     def test_encrypted_key(self) -> None:
         """Refused, and nobody is asked for a pass phrase, terminal or not."""

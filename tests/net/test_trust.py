@@ -40,6 +40,7 @@ class ServerTests(TrustTestCase):
         good = {
             "a.example.com": ("a.example.com",),
             "A.Example.COM": ("a.example.com",),
+            "a.example.com.": ("a.example.com",),
             "b.example.com": ("a.example.com", "*.example.com"),
             "192.0.2.1": ("192.0.2.1",),
             "2001:db8::1": ("2001:db8::1",),
