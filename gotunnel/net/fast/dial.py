@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from socket import (
     IPPROTO_TCP,
-    SO_KEEPALIVE,
     SO_LINGER,
     SOCK_NONBLOCK,
     SOCK_STREAM,
@@ -30,7 +29,7 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
-from gotunnel.net.sockets import LINGER_RESET
+from gotunnel.net.sockets import LINGER_RESET, set_keepalive
 
 __all__ = ["Candidate", "Dial", "literal", "resolved"]
 
@@ -104,13 +103,13 @@ class Dial:
                 sock.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_RESET)
                 if family != socket.AF_UNIX:
                     sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-                    sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
                 self._last = sock.connect_ex(address)
             except OSError as failed:
                 self._last = failed.errno or errno.EHOSTUNREACH
             if self._last == 0 or (self._last == errno.EINPROGRESS and _stands(sock)):
                 return sock
             if self._last == errno.EINPROGRESS:
+                set_keepalive(sock)  # one on this machine, which answers at once, cannot vanish
                 self._sock = sock
                 self._poller.add(sock.fileno(), OUT, self._answered)
                 return None

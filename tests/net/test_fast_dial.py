@@ -1,0 +1,48 @@
+"""What the fast relay sets on the connection to a target."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+from unittest import skipUnless
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.trial.unittest import TestCase
+
+from gotunnel.address import HostPort
+from gotunnel.net.sockets import KEEPALIVE_IDLE
+from tests.relay_link import until
+
+
+@skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
+class KeepaliveTests(TestCase):
+    """A target on another machine can vanish without a word; one on this machine cannot."""
+
+    async def options(self) -> tuple[bool, int]:
+        """Dial a target; return whether its connection is probed, and after how many seconds."""
+        from gotunnel.net.fast.relay import FastRelay
+
+        relay = FastRelay(reactor)
+        self.addCleanup(relay.stop)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            local: Any = await maybeDeferred(relay.dial, HostPort(*server.getsockname()), 5)
+            found = (
+                bool(local.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)),
+                local.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            )
+            local.abort()
+            await until(lambda: local.gone, "it is gone")
+        return found
+
+    async def test_far_target(self) -> None:
+        """One that does not answer within the call of connect is probed like a leg."""
+        from gotunnel.net.fast import dial
+
+        self.patch(dial, "_stands", lambda sock: False)
+        self.assertEqual(await self.options(), (True, KEEPALIVE_IDLE))
+
+    async def test_near_target(self) -> None:
+        """The other one costs no such call."""
+        self.assertFalse((await self.options())[0])
