@@ -60,14 +60,14 @@ def rotated(
     Unix seconds), if given, is until when the client may come. Raises ClientRefused."""
 
     def rotate(client: FileIdentity) -> FileIdentity:
-        client = _living(client, now, expires)
+        client = _settled(_living(client, now, expires))
         if len(client.keys) > 1:
             cure = f"`gotunnel client rotate {name} --drop-old` ends the first, --at-once both"
             raise ClientRefused(f"the client {name} has two tokens already: {cure}")
         if join is not None:
             return _with(client, join=join)
         assert key is not None
-        # A join token that nobody used is no longer wanted; one whose lasting token may be on its way is replaced too.
+        # A join token that nobody has used is no longer wanted.
         return _with(client, keys=(*client.keys, key), join=None)
 
     return _changed(name, rotate)
@@ -147,6 +147,14 @@ def _living(client: FileIdentity, now: float, expires: float | None) -> FileIden
         cure = f"`gotunnel client rotate {name} --lasting --ttl 7d` lets it come again for so long"
         raise ClientRefused(f"the time of the client {name} is over: {cure}")
     return client
+
+
+def _settled(client: FileIdentity) -> FileIdentity:
+    """Return a client whose only lasting key, sent and not confirmed, counts as its own: somebody may have it."""
+    join = client.join
+    if client.keys or join is None or join.next is None:
+        return client
+    return _with(client, keys=(join.next,), join=None)
 
 
 def _is_next(client: FileIdentity, key: bytes) -> bool:

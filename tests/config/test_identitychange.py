@@ -84,7 +84,10 @@ class ChangeTests(SynchronousTestCase):
         self.becomes(rotated("edge", NEW, None, 5.0), client(OLD), OLD, NEW)
         self.becomes(rotated("edge", NEW, None, 5.0), client(join=join()), NEW)
         self.becomes(rotated("edge", None, join(), 5.0), client(OLD), OLD, join=join())
-        self.becomes(rotated("edge", None, join(), 5.0), client(join=join(NEXT, 5.0)), join=join())
+        self.becomes(rotated("edge", None, join(), 5.0), client(join=join(expires=5.0)), join=join())
+        self.becomes(rotated("edge", None, join(), 5.0), client(join=join(NEXT, 5.0)), NEXT, join=join())
+        self.becomes(rotated("edge", NEW, None, 5.0), client(join=join(NEXT)), NEXT, NEW)
+        self.becomes(rotated("edge", NEW, None, 5.0), client(OLD, join=join(NEXT)), OLD, NEW)
         self.refused(rotated("edge", NEW, None, 5.0), None, client(), client(OLD, NEW))
         self.refused(rotated("edge", None, join(), 5.0), None, client(), client(OLD, NEW))
 
