@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from gotunnel.config.fields import PortRules
-from gotunnel.config.kinds import Section
+from gotunnel.config.kinds import Section, choice
 from gotunnel.config.routes import FileMode, NodeHost, NodeList, SocketMode, SocketPath
 
-__all__ = ["EgressConfig", "NodeConfig"]
+__all__ = ["EgressConfig", "NodeConfig", "ServerEgressConfig"]
 
 
 class EgressConfig(Section):
@@ -20,6 +22,18 @@ class EgressConfig(Section):
     )
     socket_mode: SocketMode = Field(
         default=FileMode(0o600), description="who may connect to the socket: the mode of its file"
+    )
+
+
+EgressDefault = Literal["refuse", "direct"]
+
+
+class ServerEgressConfig(EgressConfig):
+    """The same at the server, which may dial what no client leads to."""
+
+    default: Annotated[EgressDefault, choice("refuse", "direct")] = Field(
+        default="refuse",
+        description="what becomes of a request for what no client announces; `direct`: the server dials it",
     )
 
 

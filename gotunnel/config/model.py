@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.client import ClientConfig, TlsClientConfig
-from gotunnel.config.egress import EgressConfig, NodeConfig
+from gotunnel.config.egress import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.config.fields import Remote
 from gotunnel.config.forward import ForwardConfig
 from gotunnel.config.health import HealthConfig
@@ -29,6 +29,7 @@ __all__ = [
     "PenaltiesConfig",
     "Remote",
     "ServerConfig",
+    "ServerEgressConfig",
     "TlsClientConfig",
     "TlsServerConfig",
     "V1ServerConfig",

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
-from gotunnel.config.egress import EgressConfig
+from gotunnel.config.egress import ServerEgressConfig
 from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
 from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
@@ -137,7 +137,7 @@ class ServerConfig(Section):
         default=(),
         description="nodes that clients may announce, unless an entry of `clients` has its own; none if absent",
     )
-    egress: EgressConfig | None = Field(
+    egress: ServerEgressConfig | None = Field(
         default=None, description="a socket on which kube-apiserver asks for nodes, by HTTP CONNECT"
     )
     allow_plain_legs: Annotated[bool, FLAG] = Field(

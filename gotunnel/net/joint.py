@@ -12,6 +12,7 @@ from gotunnel.core.stream import StreamEnd, StreamTally
 from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import PathWatch, Stall
 from gotunnel.net.sockets import path_state
+from gotunnel.net.transports import unsent_bytes
 from gotunnel.wire.legstate import End
 
 __all__ = ["Joint"]
@@ -106,7 +107,10 @@ class Joint:
             self._far.finish()
 
     def lost(self, source: Local, other: Local) -> None:
-        """It was reset: so is the other one."""
+        """It was reset: so is the other one; unless all was said and heard, and it went ahead of our own end."""
+        if self._eofs == 2 and not unsent_bytes(source.transport):
+            self.closed()
+            return
         if source is self._far:
             self._tally.note(Outcome.LEG_LOST)
         else:

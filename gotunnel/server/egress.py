@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 
-from gotunnel.config.model import EgressConfig
+from gotunnel.config.model import ServerEgressConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.errors import PortUnavailable
 from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressPort, EgressRequest
 from gotunnel.server.crossing import NodeVisitor, node_peer
+from gotunnel.server.direct import Direct
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -30,7 +31,7 @@ class Egress:
 
     log = Logger()
 
-    def __init__(self, hub: Hub, config: EgressConfig, reactor: Any) -> None:
+    def __init__(self, hub: Hub, config: ServerEgressConfig, reactor: Any) -> None:
         self._hub = hub
         self._config = config
         self._reactor = reactor
@@ -38,6 +39,7 @@ class Egress:
         self._again: IDelayedCall | None = None
         self._failure = ""
         self._lines = LogLimit(rate=1.0, burst=10)
+        self._direct = Direct(hub, reactor) if config.default == "direct" else None
 
     def start(self) -> None:
         """Listen."""
@@ -67,9 +69,17 @@ class Egress:
         if port is not None:
             await maybeDeferred(port.stopListening)
 
+    def release(self) -> None:
+        """The server is drained: let go of what is left."""
+        if self._direct is not None:
+            self._direct.stop()
+
     def _asked(self, request: EgressRequest) -> None:
         hub, target = self._hub, request.target
         peer = node_peer(hub, target)
+        if peer is None and self._direct is not None:
+            self._direct.serve(request)
+            return
         if peer is None:
             if self._lines.allow("node", hub.clock.seconds())[0]:
                 self.log.warn(

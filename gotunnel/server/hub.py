@@ -31,6 +31,7 @@ from gotunnel.net.patience import Patience
 from gotunnel.net.tls import ServerTls
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.direct import Direct
 from gotunnel.server.forward import ForwardLegs
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.origins import Origins
@@ -102,7 +103,7 @@ class Hub:
         self._conns = itertools.count(1)
         self._live: set[ServerSession] = set()
         self.origins = Origins()
-        self.streaming: set[SessionLegs | ForwardLegs] = set()
+        self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
         """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
         self.patience = Patience(clock)

@@ -173,6 +173,8 @@ class ServerService(Service):
         self._listening.close()
         self._clients_file.stop()
         self._relay.stop()
+        if self._egress is not None:
+            self._egress.release()
         if self.hub.v1 is not None:
             self.hub.v1.relay.stop()
         self.log.info("server stopped")

@@ -9,7 +9,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 
 from gotunnel.address import UnixPath
 from gotunnel.client.service import ClientService
-from gotunnel.config.model import EgressConfig, NodeConfig
+from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.net import egress as egress_module
 from gotunnel.net.quiet import OneProtocol
 
@@ -67,6 +67,11 @@ class EgressCase(IntegrationTestCase):
 
 class ServerEgressTests(EgressCase):
     """The socket at the server."""
+
+    @property
+    def config(self) -> ServerEgressConfig:
+        """The egress section of a server."""
+        return ServerEgressConfig(listen=self.socket)
 
     async def test_kubelet(self) -> None:
         """The answer is 200 and an empty line, then the target's bytes and nothing else; `Host` decides nothing."""
@@ -206,6 +211,42 @@ class ServerEgressTests(EgressCase):
         await self.stop(server)
         await self.until(lambda: made[1].ended and peer.ended, "both ends")
         self.assertFalse(os.path.exists(self.socket.path))
+
+
+class DirectTests(EgressCase):
+    """`default: direct`."""
+
+    @property
+    def config(self) -> ServerEgressConfig:
+        """The egress section of a server."""
+        return ServerEgressConfig(listen=self.socket, default="direct")
+
+    async def test_direct(self) -> None:
+        """What no client announces the server dials itself, with the same answers, bytes and endings."""
+        target, made = await self.target()
+        node, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(node,), dial="127.0.0.1"))
+        much = os.urandom(300_000)
+        peer = await self.ask(connect(f"127.0.0.1:{target}") + much)
+        await self.until(lambda: len(peer.received) == len(OK) + len(much), "the answer and the echo")
+        self.assertEqual(peer.received, OK + much)
+        peer.transport.loseConnection()
+        await self.until(lambda: made[0].ended, "the end")
+        await self.said(f"visitor egress of 127.0.0.1:{target} ended: completed, 300000 bytes up, 300000 down")
+        led = await self.ask(connect(f"n:{node}"))
+        await self.until(lambda: led.received == OK, "the answer")
+        await self.refused(connect("127.0.0.1:1"), 502, "connection refused")
+        reset = await self.ask(connect(f"127.0.0.1:{target}"))
+        await self.until(lambda: reset.received == OK, "the answer")
+        made[-1].transport.abortConnection()
+        await self.until(lambda: reset.ended, "the end")
+        await self.said("ended: reset_by_target")
+        last = await self.ask(connect(f"127.0.0.1:{target}"))
+        await self.until(lambda: last.received == OK, "the answer")
+        await self.stop(server)
+        await self.until(lambda: last.ended and made[-1].ended, "both ends")
+        self.assertEqual(server.hub.live, 0)
 
 
 class PortableServerEgressTests(ServerEgressTests):
