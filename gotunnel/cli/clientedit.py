@@ -31,6 +31,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("allow_ports",): "--ports",
     ("allow_bind",): "--bind",
     ("allow_dial",): "--dial",
+    ("allow_nodes",): "--node",
 }
 JOIN_TTL = 24 * 3600.0
 """Seconds that a one-time token is valid unless --ttl says otherwise, as kubeadm has it."""
@@ -45,6 +46,7 @@ class RightsWish:
     ports: str | None = None
     bind: tuple[str, ...] = ()
     dial: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,8 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
         values: dict[str, Any] = {"name": name, "keys": ()}
         if rights.ports is not None:
             values["allow_ports"] = [part.strip() for part in rights.ports.split(",")]
-        if rights.bind:
-            values["allow_bind"] = list(rights.bind)
-        if rights.dial:
-            values["allow_dial"] = list(rights.dial)
+        lists = {"allow_bind": rights.bind, "allow_dial": rights.dial, "allow_nodes": rights.nodes}
+        values |= {key: list(items) for key, items in lists.items() if items}
         _validated(values)  # first of all, so that no key is derived of a name that is none
         token = _made(where, name, wish)
         if token.key is None:

@@ -62,7 +62,7 @@ class ClientFiles:
             return _linked(draft, self.config.with_name(f"{stem}.token"), self.config)
 
     def _save_config(self, text: str) -> None:
-        with _draft(self.config, text, 0o666) as draft:
+        with _draft(self.config, text, 0o644) as draft:
             if not os.path.lexists(self.config):
                 try:
                     os.link(draft, self.config)  # which, unlike a rename, replaces nothing that has come meanwhile

@@ -20,7 +20,7 @@ from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
 
-TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "TOKENS", "FROM")
+TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "NODES", "TOKENS", "FROM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Row:
     allow_ports: list[int | str]
     allow_bind: list[str] | None
     allow_dial: list[str]
+    allow_nodes: list[str]
     tokens: int
     """Lasting ones; two while one replaces the other."""
     join_token: str | None
@@ -53,7 +54,8 @@ class Row:
             tokens += f" and {how}"
         ports = ", ".join(map(str, self.allow_ports))
         binds, dial = ", ".join(self.allow_bind or ["any"]), ", ".join(self.allow_dial or ["none"])
-        return self.name, state, ports, binds, dial, tokens, self.source
+        nodes = ", ".join(self.allow_nodes or ["none"])
+        return self.name, state, ports, binds, dial, nodes, tokens, self.source
 
 
 def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
@@ -121,7 +123,11 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
     )  # fmt: skip
 
 
-def _rights(config: ServerConfig, client: RightsConfig) -> tuple[list[int | str], list[str] | None, list[str]]:
+def _rights(
+    config: ServerConfig, client: RightsConfig
+) -> tuple[list[int | str], list[str] | None, list[str], list[str]]:
     ports = config.allow_ports if client.allow_ports is None else client.allow_ports
+    binds = None if client.allow_bind is None else list(client.allow_bind)
     dial = config.allow_dial if client.allow_dial is None else client.allow_dial
-    return list(ports), None if client.allow_bind is None else list(client.allow_bind), list(dial)
+    nodes = config.allow_nodes if client.allow_nodes is None else client.allow_nodes
+    return list(ports), binds, list(dial), list(nodes)

@@ -53,6 +53,7 @@ def _token_options(command: Command) -> Command:
 @click.option("--ports", metavar="PORT,FROM-TO,...", help="What it may publish (default: server.allow_ports).")
 @click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
 @click.option("--dial", multiple=True, metavar="RULE", help="What its forwards may reach; may be repeated.")
+@click.option("--node", multiple=True, metavar="NODE", help="A node that it may announce; may be repeated.")
 @_token_options
 @_which_server
 def add(
@@ -60,6 +61,7 @@ def add(
     ports: str | None,
     bind: tuple[str, ...],
     dial: tuple[str, ...],
+    node: tuple[str, ...],
     config: str,
     state: str | None,
     **wish: Any,
@@ -67,7 +69,7 @@ def add(
     """Make a client and print its token, or with --print-join the line that uses it. Neither is ever shown again."""
     from gotunnel.cli.clientedit import RightsWish, TokenWish, add_client
 
-    add_client((config, state), name, RightsWish(ports, bind, dial), TokenWish(**_checked(wish)))
+    add_client((config, state), name, RightsWish(ports, bind, dial, node), TokenWish(**_checked(wish)))
 
 
 @client.command("list")

@@ -52,7 +52,7 @@ class ClientFilesTests(ProcessTestCase):
         return {path.name for path in self.folder.iterdir()}
 
     def test_new(self) -> None:
-        """Two files; only the owner may read the token, whatever the umask says."""
+        """Two files; only the owner may read the token, and change the other, whatever the umask says."""
         before = os.umask(0)
         self.addCleanup(os.umask, before)
         files = self.files()
@@ -61,6 +61,7 @@ class ClientFilesTests(ProcessTestCase):
         self.assertEqual(self.names(), {"config.yaml", "config.token"})
         self.assertEqual((self.folder / "config.token").read_text(), TOKEN + "\n")
         self.assertEqual(stat.S_IMODE((self.folder / "config.token").stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE((self.folder / "config.yaml").stat().st_mode), 0o644)
         self.assertEqual((self.folder / "config.yaml").read_text(), "new:config.token")
         self.assertNotIn(TOKEN, (self.folder / "config.yaml").read_text())
 

@@ -83,7 +83,8 @@ class AddTests(ClientsTestCase):
         """Standard output is the token and nothing else, the file holds its key, and nobody else may read that."""
         self.addCleanup(os.umask, os.umask(0))
         result = self.call("add", "edge", "--ports", "10250, 30000-30100", "--bind", "127.0.0.1", "--bind", "::1",
-                           "--dial", "127.0.0.1:6443", "--dial", "mapping:home/apiserver")  # fmt: skip
+                           "--dial", "127.0.0.1:6443", "--dial", "mapping:home/apiserver",
+                           "--node", "worker-1", "--node", "10.200.0.11")  # fmt: skip
         self.assertRegex(result.stdout, r"\A[0-9a-f]{64}\n\Z")
         token = result.stdout.strip()
         self.assertEqual(self.keys(), [derive_key(token, "edge")])
@@ -91,6 +92,7 @@ class AddTests(ClientsTestCase):
         self.assertEqual((client.allow_ports, client.allow_bind), ((10250, "30000-30100"), ("127.0.0.1", "::1")))
         self.assertEqual((client.join, client.expires), (None, None))
         self.assertEqual([str(rule) for rule in client.allow_dial or ()], ["127.0.0.1:6443", "mapping:home/apiserver"])
+        self.assertEqual([str(node) for node in client.allow_nodes or ()], ["worker-1", "10.200.0.11"])
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
         self.assertNotIn(token, result.stderr)
         for path in self.state.iterdir():
@@ -190,6 +192,7 @@ class AddTests(ClientsTestCase):
         self.bad(2, "add", "e", "--ports", "", says="--ports")
         self.bad(2, "add", "e", "--bind", "localhost", says="--bind")
         self.bad(2, "add", "e", "--dial", "127.0.0.1", says="--dial")
+        self.bad(2, "add", "e", "--node", "a b", says="--node")
         self.bad(2, "add", "e", "--server", "h:1", says="--print-join")
         self.bad(2, "add", "e", "--print-join", "--server", "h:x", says="--server")
         self.bad(2, "add", "e", "--print-join", "--server", "0.0.0.0:17000", says="--server")
