@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import resource
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -29,6 +28,8 @@ AT_ONCE = 24
 GREETING_TIMEOUT = 10.0
 """Seconds for connect, and again for the handshake."""
 
+MOST_PORTS = 65_535
+"""One address has no more ports than that to connect to one port from."""
 RESERVED_DESCRIPTORS = 64
 """What this process needs beside legs and their targets."""
 
@@ -36,7 +37,8 @@ RESERVED_DESCRIPTORS = 64
 def most_legs() -> int:
     """Return how many legs this process has descriptors for, a target for each: a bound that no server can move."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else max(1, (soft - RESERVED_DESCRIPTORS) // 2)
+    allowed = MOST_PORTS if soft == resource.RLIM_INFINITY else (soft - RESERVED_DESCRIPTORS) // 2
+    return max(1, min(MOST_PORTS, allowed))
 
 
 class Receiver(Protocol):
