@@ -194,8 +194,10 @@ class ClientSession:
         elif isinstance(message, RegisterResp):
             self._registered(message)
         elif isinstance(message, Drain):
-            self.server_stops_in = seconds = message.deadline_ms / 1000
-            self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
+            seconds, told = message.deadline_ms / 1000, self.server_stops_in is not None
+            self.server_stops_in = seconds
+            if not told:  # a server that says it for ever must not fill our log
+                self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
             self._open_no_more()
             self.control.send(DrainOk())
         elif isinstance(message, Error):
@@ -210,7 +212,8 @@ class ClientSession:
         if not self._asked or self._asked[0].id != answer.id:
             raise RemoteProtocolError("register_resp answers no request, or out of order")
         asked = self._asked.popleft()
-        results = answer.results
+        # One word on each name is enough: a server could fill a frame, and our log, with many on one.
+        results = tuple({result.name: result for result in answer.results}.values())
         if isinstance(asked, Nodes):
             self._announced(results)
             return

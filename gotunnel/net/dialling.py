@@ -12,12 +12,13 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
+from gotunnel.net.legacts import BREACH, BREACH_WORDS
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac, same_mac
 from gotunnel.wire.legbodies import OpenBody
@@ -70,7 +71,7 @@ class DiallingEnd:
         self._changed = changed
         self._over = False
         self._left: IDelayedCall | None = None
-        self._lines = LogLimit(rate=1.0, burst=10)
+        self.warn = Warnings(self.log, clock).warn
 
     # For the subclass to say.
 
@@ -132,7 +133,7 @@ class DiallingEnd:
                 self._refuse(leg, stream, refused)
                 return
         except RemoteProtocolError as breach:
-            self.log.warn("a leg is closed: bad OPEN: {reason}", reason=printable(breach.reason))
+            self.warn("bad open", "a leg is closed: bad OPEN: {reason}", reason=printable(breach.reason))
             leg.close()
             return
         self._began(leg, stream)
@@ -172,6 +173,8 @@ class DiallingEnd:
         if self._left is not None and not self.legs - self.streams.keys():
             self._left.cancel()
             self._left = None
+        if reason.startswith(BREACH):
+            self.warn("breach", BREACH_WORDS, reason=printable(reason.removeprefix(BREACH)))
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self._changed()
 
@@ -182,13 +185,6 @@ class DiallingEnd:
         """Never happens at a dialler."""
 
     # Parts of the above.
-
-    def warn(self, kind: str, words: str, **values: Any) -> None:
-        """Log a warning, unless there were many of its kind lately."""
-        allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
-        if allowed:
-            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
-            self.log.warn(words + "{more}", more=more, **values)
 
     def _leave(self, leg: ILeg) -> None:
         """No OPEN will come on this idle leg. The last bytes of its last visitor may be on their way yet, and the

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamTally
-from gotunnel.errors import LocalProtocolError, printable
+from gotunnel.errors import LocalProtocolError
 from gotunnel.interfaces import ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.deadlines import Deadlines
@@ -18,8 +18,12 @@ from gotunnel.wire.legbodies import OpenedBody, RstBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, encode_leg_frame
 from gotunnel.wire.legstate import TABLES, Act, End, Event, State
 
-__all__ = ["LegActs"]
+__all__ = ["BREACH", "BREACH_WORDS", "LegActs"]
 
+BREACH = "protocol error: "
+"""How the reason begins that an owner hears of a leg whose other end broke the protocol."""
+BREACH_WORDS = "leg closed: the other end broke the protocol: {reason}"
+"""What the owner then warns of, now and then: a peer can break legs as fast as it can bring them."""
 END_TIMEOUT = 5.0
 """Seconds that an RST may stay unflushed (dialler) or without DONE (opener), and that an idle leg may take to close."""
 
@@ -148,8 +152,7 @@ class LegActs(LegBytes[LocalT]):
             self.give_up("a reset was not acknowledged")
 
     def _breached(self, reason: str) -> None:
-        self.log.warn("leg closed: the other end broke the protocol: {reason}", reason=printable(reason))
-        self._reason = f"protocol error: {reason}"
+        self._reason = BREACH + reason
         self._note(Outcome.PROTOCOL_ERROR)
 
     def _drop(self) -> None:

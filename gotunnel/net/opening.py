@@ -15,7 +15,9 @@ from gotunnel.errors import printable
 from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
+from gotunnel.net.legacts import BREACH, BREACH_WORDS
 from gotunnel.net.visitor import Visitor, Waiting
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac
 from gotunnel.wire.legbodies import OpenBody
@@ -56,6 +58,7 @@ class OpeningEnd:
         self._timer: IDelayedCall | None = None
         self._wakes = 0.0  # when the timer strikes
         self._legs: set[ILeg] = set()
+        self._warn = Warnings(self.log, clock).warn
 
     # For the subclass to say.
 
@@ -218,6 +221,8 @@ class OpeningEnd:
         self._pools[leg.plain].discard(leg)
         self._probing[leg.plain].discard(leg)
         self._legs.discard(leg)
+        if reason.startswith(BREACH):
+            self._warn("breach", BREACH_WORDS, reason=printable(reason.removeprefix(BREACH)))
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self.feed()
         if not self._legs:

@@ -3,16 +3,23 @@ another connection, and what a peer may pile up by asking for it again and again
 
 from __future__ import annotations
 
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake
 from gotunnel.wire.messages import (
     AuthOk,
     Challenge,
+    Drain,
+    DrainOk,
     Error,
     LegOk,
     MappingRequest,
+    MappingResult,
     Ping,
     Register,
+    RegisterResp,
     Unregister,
 )
 from tests.client import world as client_world
@@ -108,3 +115,54 @@ class PaceTests(client_world.ClientTestCase):
         pings = [message for message in server.heard() if isinstance(message, Ping)]
         self.assertLess(len(pings), 12)
         self.assertGreater(len(pings), 7)
+
+
+class LogTests(client_world.ClientTestCase):
+    """A server that wants to fill the log of a client, or a client that of a server."""
+
+    def setUp(self) -> None:
+        """A client that is connected."""
+        self.it = client_world.World()
+        self.server = self.it.connected()
+        self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    def lines(self, words: str) -> int:
+        """Count the lines with these words."""
+        return sum(words in str(formatEvent(event)) for event in self.log)
+
+    def test_drain(self) -> None:
+        """That it stops soon is worth one line, however often it says so; each is answered."""
+        for _ in range(1000):
+            self.server.say(Drain(1000))
+        self.assertEqual(self.lines("about to stop"), 1)
+        self.assertEqual(sum(isinstance(message, DrainOk) for message in self.server.heard()), 1000)
+
+    def test_results(self) -> None:
+        """A frame full of words on one mapping is one word on it."""
+        (register,) = [message for message in self.server.heard() if isinstance(message, Register)]
+        result = MappingResult("web", "fail", None, "limit", "because")
+        self.server.say(RegisterResp(register.id, "ok", (result,) * 600))
+        self.assertEqual(self.lines("refused by the server"), 1)
+
+    def test_broken_legs(self) -> None:
+        """Legs that break the protocol, and OPENs that are none, draw some lines, and then one a second."""
+        self.server.grant()
+        for _ in range(200):
+            (leg,) = self.server.legs()
+            leg.receive_open(b"[]")
+            (leg,) = self.server.legs()
+            leg.owner.leg_lost(leg, "protocol error: DATA in state IDLE")
+            self.it.clock.advance(0)
+        for words in ("bad OPEN", "broke the protocol: DATA in state IDLE"):
+            self.assertGreater(self.lines(words), 5)
+            self.assertLess(self.lines(words), 20)
+
+    def test_broken_legs_at_the_server(self) -> None:
+        """The same for those of a hostile client."""
+        client = World().login()
+        for _ in range(200):
+            leg = client.bring_leg()
+            leg.state = "closed"
+            leg.owner.leg_lost(leg, "protocol error: DATA in state IDLE")
+        self.assertGreater(self.lines("broke the protocol: DATA in state IDLE"), 5)
+        self.assertLess(self.lines("broke the protocol"), 20)

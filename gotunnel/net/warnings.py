@@ -1,0 +1,29 @@
+"""Warnings that a peer can cause as often as he likes, and that are written now and then only. What they say is for who
+gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.logs import Logger
+
+__all__ = ["Warnings"]
+
+
+class Warnings:
+    """Ten lines of a kind at once, then one a second; the next one that is written tells how many were not."""
+
+    def __init__(self, log: Logger, clock: IReactorTime) -> None:
+        self._log = log
+        self._clock = clock
+        self._lines = LogLimit(rate=1.0, burst=10)
+
+    def warn(self, kind: str, words: str, **values: Any) -> None:
+        """Log a warning, unless there were many of its kind lately. `words` is a constant format."""
+        allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self._log.warn(words + "{more}", more=more, **values)
