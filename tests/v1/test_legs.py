@@ -11,10 +11,12 @@ from typing import Any
 from gotunnel.core.outcome import Outcome
 from gotunnel.net import joint, pathwatch
 from gotunnel.net.sockets import PathState
+from gotunnel.server.published import Published
 from tests.integration.base import Peer, reactor
 from tests.v1.peers import V1_TOKEN, GoClient, Wire
-from tests.v1.stage import ServerTestCase
+from tests.v1.stage import OK, ServerTestCase
 
+PUBLISHED_OPENED = Published._opened
 SECRET = b"Authorization: secret"
 
 DOOMED = """
@@ -106,6 +108,7 @@ class OwnershipTests(ServerTestCase):
 
     async def test_visitor_left(self) -> None:
         """A leg for a visitor who has left serves the next one who waits, and is refused when there is none."""
+        self.patch(pathwatch, "INTERVAL", 0.02)
         server = await self.v1_server()
         client = await self.go_client(server, auto=False)
         first = await self.connect(client.remote)
@@ -230,3 +233,77 @@ class EndTests(ServerTestCase):
         self.assertEqual(server.hub.outcomes[Outcome.DRAINED], 1)
         self.assertTrue(self.nobody_listens(client.remote))
 
+
+
+class MeasureTests(ServerTestCase):
+    """Neither visitors nor faults of ours make a session do more than it should."""
+
+    async def test_visitors_who_leave(self) -> None:
+        """However many visitors come and go, no more legs are asked for at a time than visitors may wait; and those who
+        wait in the end have theirs."""
+        self.patch(pathwatch, "INTERVAL", 0.02)  # who looks for visitors who have left
+        server = await self.v1_server(limits={"pending": 5}, leg_wait=300)
+        client = await self.go_client(server, auto=False)
+        for number in range(12):
+            visitor = await self.connect(client.remote)
+            visitor.transport.abortConnection()
+            await self.said("visitor_left", number + 1)
+        self.assertEqual(len(client.control.of("open_data_channel")), 5)
+        visitors = [await self.connect(client.remote) for _ in range(3)]
+        await self.until(lambda: server.hub.live == 3, "three who wait")
+        legs = [await client.leg() for _ in range(3)]
+        self.assertEqual([leg.heard[0]["status"] for leg in legs], ["ok"] * 3)
+        for number, visitor in enumerate(visitors):
+            visitor.transport.write(b"%d" % number)
+        await self.until(lambda: [leg.received for leg in legs] == [b"0", b"1", b"2"], "each on a leg")
+
+    async def test_fault_of_ours(self) -> None:
+        """A fault while a port is opened is logged, and does not keep the port from the next attempt."""
+        server = await self.v1_server()
+        port = self.free_port()
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("planted by the test")
+
+        self.patch(Published, "_opened", broken)
+        client = GoClient(self, server.address.port, port)
+        await client.register()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        await self.until(lambda: not server.hub.v1.left, "nothing is left")
+        self.patch(Published, "_opened", PUBLISHED_OPENED)
+        self.assertEqual(await GoClient(self, server.address.port, port).register(), OK)
+
+    async def test_orderly_leave(self) -> None:
+        """A client that says offline_port and closes its control connection leaves in order: what streams then ends as
+        its leg ends."""
+        server = await self.v1_server()
+        client = await self.go_client(server, auto=False)
+        visitor = await self.connect(client.remote)
+        await self.asked(client)
+        leg = await client.leg()
+        client.control.say(type="offline_port", port=client.remote)
+        client.control.transport.loseConnection()
+        await self.said("lost (")
+        leg.transport.write(b"all of it")
+        leg.transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertEqual((visitor.received, visitor.was_reset), (b"all of it", False))
+
+    async def test_served_while_it_stops(self) -> None:
+        """Who waits when the server is told to stop still gets his leg, and finishes."""
+        server = await self.v1_server(drain_timeout=10.0)
+        target, _ = await self.target()
+        client = await self.go_client(server, target, auto=False)
+        visitor = await self.connect(client.remote)
+        visitor.transport.write(b"last words")
+        await self.asked(client)
+        self.background(self.stop(server))
+        await self.until(lambda: self.nobody_listens(client.remote), "its port is closed")
+        leg = await client.leg()
+        await self.until(lambda: leg.received == b"last words", "his words")
+        leg.transport.write(b"and the answer")
+        leg.transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertEqual((visitor.received, visitor.was_reset), (b"and the answer", False))
+        visitor.hang_up()
+        await self.said("server stopped")

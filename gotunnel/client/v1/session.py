@@ -143,7 +143,8 @@ class V1ClientSession:
             leg = v1.DataChannel(
                 self._register.local_port, self._register.remote_port, self._register.token, self._register.name
             )
-            greeted = await self._path.greet(V1Greeting(self._clock, GREETING_TIMEOUT, leg), GREETING_TIMEOUT)
+            greeting = V1Greeting(self._clock, GREETING_TIMEOUT, leg)
+            greeted = await self._path.greet_leg(greeting, GREETING_TIMEOUT, plain=True, sni=None)
         except GotunnelError as failed:
             self._warn("leg", "a leg could not be brought to the server: {reason}", reason=printable(failed, 256))
             if target is not None:

@@ -81,9 +81,14 @@ class V1Peers:
         self._current[identity] = session
         self._present.add(session)
         peer.begin(session)
-        (result,) = await peer.published.register((MappingRequest(session.mapping, request.remote_port),), session)
-        if result.status != "ok":
-            session.dropped()
+        granted = False
+        try:
+            (result,) = await peer.published.register((MappingRequest(session.mapping, request.remote_port),), session)
+            granted = result.status == "ok"
+        finally:
+            if not granted:  # by a fault of ours perhaps: a session that never begins must not hold the port for good
+                session.dropped()
+        if not granted:
             raise V1Refused(result.code or "", f"{result.code}: {result.reason}")
         return session
 

@@ -60,6 +60,8 @@ class V1Session:
         self.address = address
         self.most_legs = peer.rights.max_legs
         self.draining = False  # version 1 has no word for it
+        # Visitors who come and go at once would else make us send without end.
+        self._most_asked = peer.rights.max_pending
         self._peers = peers
         self._clock: Any = peers.hub.clock
         self._port = request.remote_port
@@ -69,6 +71,7 @@ class V1Session:
         self._asked: deque[float] = deque()  # when each leg that has not come was asked for
         self._states: deque[bool] = deque()
         self._setting = False
+        self._offline = False
 
     # The control connection.
 
@@ -84,8 +87,7 @@ class V1Session:
             client=self.peer.name,
         )
         hand_over(transport, self._control, b"")
-        for _ in range(len(self.peer.waiting[False])):
-            self._ask()
+        self._ask_for_all()
 
     def dropped(self) -> None:
         """It does not begin: refused after all, or its connection is gone."""
@@ -143,7 +145,8 @@ class V1Session:
     def _state(self, message: OfflinePort | OnlinePort) -> None:
         if message.port != self._port:
             raise RemoteProtocolError(f"port {message.port} is not this client's")
-        self._states.append(isinstance(message, OnlinePort))
+        self._offline = isinstance(message, OfflinePort)
+        self._states.append(not self._offline)
         if len(self._states) > STATES:
             raise RemoteProtocolError("too many changes of state at once")
         if not self._setting:
@@ -188,7 +191,7 @@ class V1Session:
 
     def feed(self) -> None:
         """One more waits: ask for a leg for him. Those who came before this session begins have theirs then."""
-        if self._control is not None:
+        if self._control is not None and self.legs_expected < self._most_asked:
             self._ask()
 
     @property
@@ -215,11 +218,17 @@ class V1Session:
         joint = relay.join(local, leg, End.OPENER, self._killed, lambda end: self._ended(joint, end))
         self._streams[joint] = visitor
         joint.begin(b"")
+        self._ask_for_all()
 
     def reset_streams(self, outcome: Outcome) -> None:
         """Cut what still streams."""
         for joint in tuple(self._streams):
             joint.reset(outcome)
+
+    def _ask_for_all(self) -> None:
+        """Make good what was not asked for: for those who were here before, or because too much was asked for."""
+        while self.legs_expected < min(len(self.peer.waiting[False]), self._most_asked):
+            self._ask()
 
     def _ask(self) -> None:
         assert self._control is not None
@@ -227,7 +236,8 @@ class V1Session:
         self._control.send(OpenDataChannel(self.local_port))
 
     def _killed(self) -> bool:
-        return self._control is not None and self._control.left
+        # One that has said offline_port leaves in order: ours does so when its target is down, and its streams go on.
+        return self._control is not None and self._control.left and not self._offline
 
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
         self.peer.ended(self._streams.pop(joint), end.outcome, end)
