@@ -73,6 +73,18 @@ class OwnershipTests(ServerTestCase):
         self.assertIn("no visitor", await self.refused(await client.leg()))
         await self.until(lambda: first.received == SECRET, "the visitor's words")
 
+    async def test_not_asked_for(self) -> None:
+        """A visitor who waits is no leave to bring a leg: without an open_data_channel that is outstanding it is
+        refused."""
+        server = await self.v1_server()
+        client = await self.go_client(server, auto=False)
+        visitor = await self.connect(client.remote)
+        visitor.transport.write(SECRET)
+        await self.asked(client)
+        (session,) = server.hub.v1._present
+        session._asked.clear()  # as if it had not been asked for, or too long ago
+        self.assertIn("no visitor", await self.refused(await client.leg()))
+
     async def test_another_address(self) -> None:
         """From another address than the control connection's a leg is refused, token or not, and the visitor's bytes go
         to the right one."""
@@ -222,6 +234,16 @@ class EndTests(ServerTestCase):
             process.stdout.close()
             process.stdin.close()
             self.assertTrue(visitor.was_reset, order)
+
+    async def test_killed_a_little_apart(self) -> None:
+        """Where the end of the leg arrives a moment before that of the control connection, the visitor is reset too."""
+        _, client, visitor, leg = await self.pair()
+        leg.transport.write(b"half of it")
+        await self.until(lambda: visitor.received == b"half of it", "half of it")
+        reactor.callLater(0.02, client.control.transport.loseConnection)
+        leg.transport.loseConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertTrue(visitor.was_reset)
 
     async def test_drained(self) -> None:
         """When the server stops, visitors have their time, and then are cut; nothing is left."""
