@@ -60,6 +60,25 @@ class RefusalTests(ServerTestCase):
             return  # the reset was faster than the connect
         await self.until(lambda: barred.ended, "the refusal at the door")
 
+    async def test_neighbour_of_a_guesser(self) -> None:
+        """A Go client whose address somebody else has spoilt keeps its visitors: legs that were asked for come in, and
+        nothing else does."""
+        server = await self.v1_server(penalties=PenaltiesConfig(exempt=()))
+        target, _ = await self.target()
+        client = await self.go_client(server, target)
+        eager = [await self.wire(server.address.port) for _ in range(6)]
+        for wire in eager:
+            wire.say(type="register", local_port=1, remote_port=self.free_port(), token=TOKEN, name="guess")
+            await self.refused(wire)
+        await self.echoes(client.remote)
+        client.auto = False
+        visitor = await self.connect(client.remote)
+        visitor.transport.write(b"second")
+        await self.asked(client, 2)
+        for fields in ({"token": TOKEN}, {"type": "register"}, {"name": "somebody"}):
+            self.assertTrue(await self.refused(await client.leg(**fields)))
+        self.assertEqual((await client.leg()).heard[0]["status"], "ok")
+
     async def test_token_of_clients_file(self) -> None:
         """An identity of the clients file, of which only a key is kept, may not have the token of version 1."""
         section = V1ServerConfig(enabled=True, token=SecretStr(V1_TOKEN))

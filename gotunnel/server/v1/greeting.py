@@ -27,7 +27,9 @@ async def admit(hub: Hub, found: dict[str, object], door: Door, *, encrypted: bo
     except RemoteProtocolError as breach:
         raise V1Refused(breach.code, breach.reason) from None
     assert isinstance(message, (Register, DataChannel))  # nothing else is among FIRST_TYPES
-    if door.refused:  # guesses side by side are not worth more than one after the other
+    # Guesses side by side are not worth more than one after the other; but he who shares his address with a guesser is
+    # not to lose his visitors.
+    if door.refused and not (isinstance(message, DataChannel) and hub.v1.awaits(message, door.host)):
         raise V1Refused("penalty", "too many failed logins came from this address; try again later")
     hub.v1.check_token(message.token)
     door.proved()

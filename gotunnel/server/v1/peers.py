@@ -104,6 +104,14 @@ class V1Peers:
             raise V1Refused("no_session", "no visitor is waiting for a data channel")
         return V1Leg(session)
 
+    def awaits(self, request: DataChannel, host: str) -> bool:
+        """Whether a leg like this was asked for, its token aside."""
+        try:
+            self.leg(request, host)
+        except V1Refused:
+            return False
+        return True
+
     async def _old_gives_way(self, identity: Identity, address: str) -> None:
         while (old := self._current.get(identity)) is not None:
             if await old.answers(OLD_SESSION_ANSWERS):
