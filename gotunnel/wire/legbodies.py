@@ -36,7 +36,7 @@ _USUAL = re.compile(
 which take all others, cost ten times as much for each visitor. No text that this takes means anything else to them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes three times as long, for each visitor
 class OpenBody:
     """A visitor is here: `conn` is its id in both ends' logs, `src` its address. It goes to a `mapping`, of
     another client if `client` is given, or to the address `dial`. `n` and `mac` come together, on plain

@@ -315,12 +315,13 @@ class FastLeg(FrameLeg):
 
     def _local_ended(self, local: FastLocal) -> None:
         local.read_ended = True
-        local.read_more(False)
+        local.reading = False
         self._corked = True
         try:
             self.local_eof()
         finally:
             self._uncork()
+        local.rest()
 
     def _uncork(self) -> None:
         self._corked = False

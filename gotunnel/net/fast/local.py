@@ -94,6 +94,12 @@ class FastLocal:
         elif on and not mask & IN:
             self._watch(mask | IN)
 
+    def rest(self) -> None:
+        """It has ended its direction, of which the kernel would tell again and again."""
+        mask = self._mask
+        if mask is not None and mask & IN:
+            self._watch(mask & ~IN)
+
     def send(self, data: memoryview | bytes) -> bool:
         """Send bytes, now or later; True when some of them wait. Raises OSError when the connection is reset."""
         if self._out:

@@ -18,8 +18,8 @@ from gotunnel.wire.legs import HEADER_BYTES
 __all__ = ["Buffers", "Tools", "write_header"]
 
 UNHURRIED = 0.003
-"""Seconds that an OPENED may wait for the target's first bytes, to leave with them. Nobody waits for it but a timer of
-15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
+"""Seconds that an OPENED waits for the target's first bytes, to leave with them; twice that at most. Nobody waits for
+it but a timer of 15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
 
 
 write_header = struct.Struct(">I").pack_into
@@ -73,12 +73,13 @@ class Tools:
         self.descriptors = descriptors or Descriptors(clock)
         self.pipes = Pipes(self.descriptors.visitors)
         self._unhurried: list[Unhurried] = []
+        self._ripe: list[Unhurried] = []  # since before the timer began to run
         self._flush: IDelayedCall | None = None
 
     def flush_soon(self, leg: Unhurried) -> None:
-        """Flush `leg` within UNHURRIED seconds, unless something else does before."""
-        if not self._unhurried:
-            self._flush = self.clock.callLater(UNHURRIED, self._flush_all)
+        """Flush `leg` after UNHURRIED seconds, unless something else does before."""
+        if self._flush is None:
+            self._flush = self.clock.callLater(UNHURRIED, self._flush_ripe)
         self._unhurried.append(leg)
 
     def stop(self) -> None:
@@ -86,10 +87,14 @@ class Tools:
         self.watch.stop()
         self.deadlines.stop_all()
         self.pipes.close()
-        if self._flush is not None and self._flush.active():
+        if self._flush is not None:
             self._flush.cancel()
+            self._flush = None
 
-    def _flush_all(self) -> None:
-        legs, self._unhurried = self._unhurried, []
+    def _flush_ripe(self) -> None:
+        self._flush = None
+        legs, self._ripe, self._unhurried = self._ripe, self._unhurried, []
+        if self._ripe:
+            self._flush = self.clock.callLater(UNHURRIED, self._flush_ripe)
         for leg in legs:
             leg.flush_now()
