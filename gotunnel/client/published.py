@@ -171,7 +171,8 @@ class Published:
 
 _CURES = {
     "port_in_use": "; choose another one (remote, or remote_port beside local_ports)",
-    "acl_denied": "; choose an allowed one (remote, or remote_port beside local_ports), or widen server.allow_ports",
+    "acl_denied": "; choose an allowed one (remote, or remote_port beside local_ports), or have the server allow it "
+    "(allow_ports, allow_bind)",
     "reserved": "; choose another one (remote, or remote_port beside local_ports)",
     "limit": "; the server's limits.mappings says how many",
 }
