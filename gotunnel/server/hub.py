@@ -148,6 +148,8 @@ class Hub:
             reason = self.shut_out(session.peer.name, session.proven)
             if reason is not None:
                 session.expel(reason)
+        for legs in tuple(self.streaming):  # those included whose peer has been forgotten meanwhile
+            legs.reset_denied()
         for peer in tuple(self.peers.values()):
             peer.rights_changed()
 
