@@ -88,7 +88,7 @@ class CrowdTests(StrangerTestCase):
         descriptors: one address keeps 32 places, a client gets in beside them, and all are closed when their time is
         over, the dripping ones too."""
         server = self.limited_server(256, tls={"mode": "off"})
-        firsts = (b"", b"\0\0", b"\0\0\1\0{", b"\0\0\1\0" + b" " * 200)
+        firsts = (b"", b"\0\0", b"\0\0\x10\0{", b"\0\0\x10\0" + b" " * 200)
         strangers = [self.come("127.0.0.3", firsts[number % 4]) for number in range(400)]
         self.wait_until(lambda: self.closed(strangers) >= 400 - 32, "the oldest are closed")
         self.assertEqual(self.closed(strangers), 400 - 32)
@@ -98,7 +98,7 @@ class CrowdTests(StrangerTestCase):
         self.assert_echo(public)
 
         def drip() -> bool:
-            for stranger in strangers[-32:]:
+            for stranger in strangers[-30::4] + strangers[-29::4]:  # they have frames of 4 KiB to fill
                 try:
                     stranger.send(b" ")
                 except OSError:
