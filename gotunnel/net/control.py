@@ -185,6 +185,7 @@ class ControlConnection(Protocol):
             self._liveness.pong(message.n, self._clock.seconds())
             answer = self._waiting_pongs.pop(message.n, None)
             if answer is not None:
+                self.asked_for()  # by others who want to be this client, as often as they like
                 answer.callback(True)
         elif isinstance(message, Error):
             self._reason = f"the other end says {printable(message.code)}: {printable(message.reason)}"

@@ -106,6 +106,15 @@ class FloodTests(ServerTestCase):
         self.assertLess(sum("cannot bring" in formatEvent(event) for event in observer), 140)
         self.assertIsNotNone(self.until_cut(client, LegsFailed(False, 1, "unasked"), 20))
 
+    def test_rivals_do_not_count(self) -> None:
+        """Others with the same name, of whom each has the client asked whether it lives, do not have it cut."""
+        world = self.world(limits={"messages": 1, "mappings": 1})
+        client = world.login()
+        for number in range(50):
+            world.prove(world.connect(f"192.0.2.{number}"), "edge", b"two")
+            client.say(*[Pong(ping.n) for ping in client.heard() if isinstance(ping, Ping)])
+        self.assertFalse(client.transport.gone)
+
     def test_refusals_do_not_fill_the_log(self) -> None:
         """A client that asks for what it may not have, a thousand mappings at a time, writes no thousand lines."""
         observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
