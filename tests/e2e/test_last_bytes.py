@@ -70,7 +70,10 @@ class LastBytesTests(TunnelTestCase):
             go.get(timeout=DEADLINE)
             digests.put(hashlib.sha256(read_all(connection)).hexdigest())
 
-        for kind, port in self.publish(late).items():
+        ports = self.publish(late)
+        go.put(True)  # for the client's own look at the target of its plain mapping
+        digests.get(timeout=DEADLINE)
+        for kind, port in ports.items():
             visitor = self.visit(port)
             self.assertEqual(visitor.recv(1), b"")
             sent = fill(visitor)

@@ -66,6 +66,8 @@ class MannersTests(TunnelTestCase):
             digests.append(hashlib.sha256(read_all(connection)).hexdigest())
 
         server, ports = self.publish(Service(self, deaf))
+        self.wait_until(lambda: bool(digests), "the client's own look at the target of its plain mapping")
+        digests.clear()
         for kind, port in ports.items():
             visitor = self.visit(port)
             self.assertEqual(read_all(visitor), b"I am all ears", kind)

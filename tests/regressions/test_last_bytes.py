@@ -38,6 +38,9 @@ class LastBytesTests(RegressionTestCase):
         self.it: ServerService = await self.server(drain_timeout=PATIENCE, allow_plain_legs=True)
         mapping = self.mapping(listening.getsockname()[1], encrypt=self.encrypt)
         self.edge: ClientService = await self.open_client(self.it, mapping, drain_timeout=PATIENCE)
+        if not self.encrypt:
+            look, _ = await deferToThread(listening.accept)  # the client's own, whether the target speaks TLS
+            look.close()
         self.visitor = socket.create_connection(("127.0.0.1", self.port_of(self.edge)))
         self.addCleanup(self.visitor.close)
         self.visitor.shutdown(socket.SHUT_WR)
