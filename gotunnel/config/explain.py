@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.explain_clients import explain_clients
 from gotunnel.config.identityfile import FileIdentity
-from gotunnel.config.model import ClientConfig, File, ForwardConfig, MappingConfig, ServerConfig
+from gotunnel.config.model import (
+    ClientConfig,
+    EgressConfig,
+    File,
+    ForwardConfig,
+    MappingConfig,
+    NodeConfig,
+    ServerConfig,
+)
 
 __all__ = ["explain"]
 
@@ -32,9 +40,20 @@ def _server(server: ServerConfig) -> list[str]:
         f"server: lets clients reach {', '.join(server.allow_dial)} by their forwards"
         if server.allow_dial
         else "server: lets clients reach nothing by forwards",
+        *_server_egress(server),
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
         *([_server_v1(server)] if server.v1.enabled else []),
     ]
+
+
+def _server_egress(server: ServerConfig) -> list[str]:
+    lines = []
+    if server.allow_nodes:
+        lines.append(f"server: lets clients announce the nodes {', '.join(server.allow_nodes)}")
+    if server.egress is not None:
+        others = "dials what no client announces itself" if server.egress.default == "direct" else "refuses the rest"
+        lines.append(f"server: leads who asks on {server.egress.listen} to the nodes of clients, and {others}")
+    return lines
 
 
 def _server_token(server: ServerConfig) -> str:
@@ -67,6 +86,8 @@ def _client(client: ClientConfig) -> list[str]:
         else f"client {client.name}: has its token",
         *(f"client {client.name}: {_mapping(mapping)}" for mapping in client.mappings),
         *(f"client {client.name}: {_forward(forward)}" for forward in client.forwards),
+        *(f"client {client.name}: {_node(node)}" for node in client.nodes),
+        *([] if client.egress is None else [f"client {client.name}: {_egress(client.egress)}"]),
     ]
 
 
@@ -105,3 +126,13 @@ def _mapping(mapping: MappingConfig) -> str:
 def _forward(forward: ForwardConfig) -> str:
     how = "" if forward.encrypt else ", without a TLS of gotunnel's around it"
     return f"listens on {forward.listen}, and leads from there through the server to {forward.dial}{how}"
+
+
+def _node(node: NodeConfig) -> str:
+    where = f"{node.dial} in their place" if node.dial is not None else "them"
+    ports = ", ".join(str(rule) for rule in node.allow_ports)
+    return f"leads to {', '.join(node.match)}: dials {where}, ports {ports}"
+
+
+def _egress(egress: EgressConfig) -> str:
+    return f"leads who asks on {egress.listen} through the server to the nodes of other clients"

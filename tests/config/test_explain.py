@@ -32,6 +32,25 @@ class ExplainTests(FileTestCase):
         lines = self.lines(SERVER + "  allow_dial: [10.0.0.0/8:443, 'mapping:home/api']\n")
         self.assertIn("reach 10.0.0.0/8:443, mapping:home/api by their forwards", lines[3])
 
+    def test_egress(self) -> None:
+        """Who leads where."""
+        text = "  allow_nodes: ['worker-*']\n  egress: {listen: 'unix:/e', default: direct}\n"
+        lines = self.lines(SERVER + text)
+        self.assertIn("server: lets clients announce the nodes worker-*", lines)
+        leads = "server: leads who asks on unix:/e to the nodes of clients, and dials what no client announces itself"
+        self.assertIn(leads, lines)
+        text = (
+            "  nodes: [{match: [node, 10.0.0.1], allow_ports: [10250], dial: 127.0.0.1}]\n"
+            "  egress: {listen: 'unix:/e'}\n"
+        )
+        self.assertEqual(
+            self.lines(CLIENT + text)[2:4],
+            [
+                "client edge-07: leads to node, 10.0.0.1: dials 127.0.0.1 in their place, ports 10250",
+                "client edge-07: leads who asks on unix:/e through the server to the nodes of other clients",
+            ],
+        )
+
     def test_forwards(self) -> None:
         """Where they listen and lead, and who reaches what has no port."""
         text = (
