@@ -160,7 +160,7 @@ class DialRules:
     def allows_mapping(self, client: str, mapping: str) -> bool:
         """Whether this mapping of another client may be reached."""
         return any(
-            isinstance(rule, _MappingRule) and fnmatchcase(client, rule.client) and fnmatchcase(mapping, rule.mapping)
+            isinstance(rule, _MappingRule) and _fits(client, rule.client) and _fits(mapping, rule.mapping)
             for rule in self._rules
         )
 
@@ -176,6 +176,12 @@ class DialRules:
             and (name == rule.name or (rule.name.startswith("*.") and name.endswith(rule.name[1:])))
             for rule in self._rules
         )
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name is what a pattern says. Only `*` is special: a mapping's name may have the other signs that shells
+    know, and a rule for `web[1]` is none for `web1`."""
+    return fnmatchcase(name, re.sub(r"([\[?])", r"[\1]", pattern))
 
 
 def _ports(text: str) -> range:

@@ -247,7 +247,8 @@ class DiallingEnd:
 
     def _did_not_reach(self, stream: DialledStream, reason: str) -> None:
         self.warn(
-            stream.name, "visitor {visitor} of {mapping} did not reach its target: {reason} ({conn})",
+            "refused" if stream.refused else stream.name,
+            "visitor {visitor} of {mapping} did not reach its target: {reason} ({conn})",
             visitor=stream.source, mapping=stream.name, reason=reason, conn=stream.conn,
         )  # fmt: skip
 

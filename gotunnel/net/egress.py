@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.logs import Logger
 from gotunnel.net.unixlisten import UnixListener
 from gotunnel.wire.connectproxy import LIMIT, OK, parse, refusal
@@ -113,7 +113,7 @@ class EgressPort:
         try:
             target = parse(header)
         except RemoteProtocolError as breach:
-            self.log.warn("a request on the egress socket is refused: {reason}", reason=breach.reason)
+            self.log.warn("a request on the egress socket is refused: {reason}", reason=printable(breach.reason, 256))
             _refuse(sock, int(breach.code), breach.reason)
             return
         self._on_request(EgressRequest(sock, target))

@@ -12,6 +12,9 @@ from gotunnel.logs import Logger
 
 __all__ = ["Warnings"]
 
+MOST_KINDS = 32
+"""Kinds that are counted one by one; more of them share what one may write."""
+
 
 class Warnings:
     """Ten lines of a kind at once, then one a second; the next one that is written tells how many were not."""
@@ -19,7 +22,8 @@ class Warnings:
     def __init__(self, log: Logger, clock: IReactorTime) -> None:
         self._log = log
         self._clock = clock
-        self._lines = LogLimit(rate=1.0, burst=10)
+        # A kind may be a name that the peer has chosen, and he can think of many.
+        self._lines = LogLimit(rate=1.0, burst=10, max_keys=MOST_KINDS)
 
     def warn(self, kind: str, words: str, **values: Any) -> None:
         """Log a warning, unless there were many of its kind lately. `words` is a constant format."""

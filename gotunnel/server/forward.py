@@ -76,6 +76,9 @@ class ForwardLegs(DiallingEnd):
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
+        self._hub.forward_ended(self, end.outcome)
+        if stream.refused:
+            return  # the warning has said so; a line for each would let a client fill our log
         self.log.info(
             "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, "
             "{seconds:.3f} s ({conn})",
@@ -83,7 +86,6 @@ class ForwardLegs(DiallingEnd):
             code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
             seconds=self._clock.seconds() - stream.started, conn=stream.conn,
         )  # fmt: skip
-        self._hub.forward_ended(self, end.outcome)
 
     def _check_room(self) -> None:
         if self.peer.visitors >= self.peer.rights.max_visitors:

@@ -66,7 +66,7 @@ class TargetTests(SynchronousTestCase):
         planted: tuple[tuple[str, object, str, Callable[..., object]], ...] = (
             ("strictjson", strictjson._DECODER, "scan_once", json.JSONDecoder().scan_once),
             ("legframes", frames, "checked_header", lambda header: (LegFrame(header >> 24 & 7), header & 0xFFFFFF)),
-            ("stranger", Reception, "release", lambda reception, door, ticket: None),
+            ("stranger", Reception, "gone", lambda reception, door: None),
             ("session", Rights, "check_port", lambda rights, bind, port: None),
         )
         for name, place, attribute, broken in planted:

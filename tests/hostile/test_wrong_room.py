@@ -6,6 +6,8 @@ from __future__ import annotations
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
+from gotunnel.logs import Logger
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake
 from gotunnel.wire.messages import (
@@ -166,3 +168,11 @@ class LogTests(client_world.ClientTestCase):
             leg.owner.leg_lost(leg, "protocol error: DATA in state IDLE")
         self.assertGreater(self.lines("broke the protocol: DATA in state IDLE"), 5)
         self.assertLess(self.lines("broke the protocol"), 20)
+
+    def test_many_kinds(self) -> None:
+        """Nor does a peer get more lines by thinking of more names."""
+        warnings = Warnings(Logger("gotunnel.tests"), self.it.clock)
+        for number in range(5000):
+            warnings.warn(f"name {number}", "something about {name}", name=number)
+        self.assertGreater(self.lines("something about"), 10)
+        self.assertLess(self.lines("something about"), 400)
