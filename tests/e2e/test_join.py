@@ -3,13 +3,16 @@ is."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -279,6 +282,38 @@ class JoinTests(TunnelTestCase):
         self.assertIn("interrupted", err)
         self.assertEqual(list(self.place.iterdir()), [])
 
+    def test_asked_at_a_terminal(self) -> None:
+        """Somebody types the token: the terminal does not show it."""
+        self.server()
+        (token,) = re.findall(r"'([0-9a-f]{64})'", self.add())
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen(
+            ["gotunnel", "join", f"{self.host}:{self.control}", "--name", "edge"],
+            executable=self.bin / "gotunnel",
+            cwd=self.place,
+            env=self.environment(),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self.addCleanup(_end, process)
+        os.close(theirs)
+        shown = b""
+        while b"Token: " not in shown:
+            shown += os.read(ours, 1000)
+        os.write(ours, token.encode() + b"\n")
+        try:
+            while part := os.read(ours, 1000):
+                shown += part
+        except OSError:
+            pass  # how a terminal says that nobody is at its other end any more
+        self.assertEqual(process.wait(DEADLINE), 0, shown)
+        self.assertIn(b"This machine is the client edge", shown)
+        self.assertNotIn(token[:8].encode(), shown)
+
     def test_lasting_token(self) -> None:
         """A line with a lasting token, over no TLS at all: the client has that very token."""
         self.server(tls={"mode": "off"})
@@ -288,3 +323,9 @@ class JoinTests(TunnelTestCase):
         self.assertIn((self.place / "config.token").read_text().strip(), line)
         self.run_client().wait_for("mapping .* open")
         self.assert_echo(self.public)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
