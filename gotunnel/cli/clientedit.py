@@ -98,7 +98,7 @@ def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, n
     """Give a client another token and tell it; `now` ends the old one at once. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
-        token = _made(where, name, wish)
+        token = _made(where, name, wish, renew=True)
         change = at_once if now else rotated
         expires = token.expires if token.join is None else None
         where.edit(name, change(name, token.key, token.join, time.time(), expires))
@@ -125,7 +125,7 @@ def revoke_client(site: tuple[str, str | None], name: str, *, forget: bool) -> N
         click.echo(f"Its name is free: whoever has the shared server.token can be {name} now.", err=True)
 
 
-def _made(site: Site, name: str, wish: TokenWish) -> _Token:
+def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _Token:
     """Make a token and all words about it: nothing may fail once the file is changed."""
     one_time = (wish.print_join and not site.plain) if wish.one_time is None else wish.one_time
     if one_time and site.plain:
@@ -135,7 +135,7 @@ def _made(site: Site, name: str, wish: TokenWish) -> _Token:
     expires = None if seconds is None else float(int(time.time() + seconds))
     secret = tokens.new_token()
     key = derive_key(secret, name)
-    line, notes = _line(site, name, secret, wish) if wish.print_join else (None, ())
+    line, notes = _line(site, name, secret, wish, renew) if wish.print_join else (None, ())
     if site.fresh:
         notes = (f"Note: no server has run with the state folder {site.state} yet; --state names another.", *notes)
     if one_time:
@@ -144,12 +144,13 @@ def _made(site: Site, name: str, wish: TokenWish) -> _Token:
     return _Token(secret, key, None, expires, line, notes)
 
 
-def _line(site: Site, name: str, secret: str, wish: TokenWish) -> tuple[str, tuple[str, ...]]:
+def _line(site: Site, name: str, secret: str, wish: TokenWish, renew: bool) -> tuple[str, tuple[str, ...]]:
     place = place_of(site.config, wish.server, PROGRAM)
     notes = [f"Note: {place.note}."] if place.note else []
     pin = site.pin() if wish.pin else None
-    notes.append("Paste this line on the other machine; --ports 8000 behind it publishes its port 8000.")
-    return join_line(secret, place.address, name, pin=pin, plain=site.plain), tuple(notes)
+    more = "it keeps the configuration there" if renew else "--ports 8000 behind it publishes its port 8000"
+    notes.append(f"Paste this line on the other machine; {more}.")
+    return join_line(secret, place.address, name, pin=pin, plain=site.plain, renew=renew), tuple(notes)
 
 
 class _NotTold(GotunnelError):

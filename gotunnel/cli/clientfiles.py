@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gotunnel.cli.clientconfig import PROGRAM
+from gotunnel.cli.drafts import drafted, sync_folder
 from gotunnel.errors import ConfigError, Problem, printable
 
 __all__ = ["ClientFiles"]
@@ -48,7 +48,7 @@ class ClientFiles:
         path = self._save_token(token)
         try:
             self._save_config(text(path.name))
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):
                 path.unlink()
@@ -58,11 +58,11 @@ class ClientFiles:
     def _save_token(self, token: str) -> Path:
         # A name that is free: another configuration may need the token that a file holds already.
         stem = self.config.with_suffix("").name or self.config.name
-        with _draft(self.config, token + "\n", 0o600) as draft:
+        with drafted(self.config, token + "\n", 0o600) as draft:
             return _linked(draft, self.config.with_name(f"{stem}.token"), self.config)
 
     def _save_config(self, text: str) -> None:
-        with _draft(self.config, text, 0o644) as draft:
+        with drafted(self.config, text, 0o644) as draft:
             if not os.path.lexists(self.config):
                 try:
                     os.link(draft, self.config)  # which, unlike a rename, replaces nothing that has come meanwhile
@@ -79,22 +79,6 @@ class ClientFiles:
         return _refused(f"{_shown(self.config)} exists", cure)
 
 
-@contextmanager
-def _draft(path: Path, content: str, mode: int) -> Iterator[Path]:
-    """A complete file beside `path`, gone at the end unless it was renamed."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        yield draft
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-
-
 def _linked(source: Path, wanted: Path, never: Path | None = None) -> Path:
     """Give a file a second name: `wanted`, or with -2, -3… in it when that is taken or `never` to be used."""
     path, numbers = wanted, itertools.count(2)
@@ -104,14 +88,6 @@ def _linked(source: Path, wanted: Path, never: Path | None = None) -> Path:
                 os.link(source, path, follow_symlinks=False)
                 return path
         path = wanted.with_name(f"{wanted.stem}-{next(numbers)}{wanted.suffix}")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refused(what: str, cure: str) -> ConfigError:

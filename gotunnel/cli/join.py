@@ -20,6 +20,7 @@ from gotunnel import __version__
 from gotunnel.cli.clientconfig import PROGRAM, Wish, client_section, config_of, config_text
 from gotunnel.cli.clientfiles import ClientFiles
 from gotunnel.cli.logoutput import begin_logging
+from gotunnel.cli.renewal import Renewal, without_token
 from gotunnel.cli.tokeninput import VARIABLE, given_token
 from gotunnel.client.enrolment import Enrolment, NotConfirmed
 from gotunnel.client.identity import ClientIdentity
@@ -53,12 +54,12 @@ class JoinFailed(GotunnelError):
     """The server could not be joined; one line says why and what to do."""
 
 
-def join_server(wish: Wish, output: str, *, force: bool, as_json: bool) -> None:
-    """Join, and say what to do next. Raises SystemExit when that is not possible."""
+def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: bool) -> None:
+    """Join, and say what to do next. `renew` keeps a configuration that is there. Raises SystemExit when it fails."""
     with one_line_errors(PROGRAM):
         if len(wish.server) >= 32 and not set(wish.server) & set(".:["):
             raise ConfigError([Problem(PROGRAM, None, "HOST:PORT", "looks like a token", "pipe the token in")])
-        section, files = client_section(wish), ClientFiles(Path(output), force=force)
+        section, files = client_section(wish), _files(wish, Path(output), force=force, renew=renew)
         files.check()
         token = given_token(PROGRAM)
         config = config_of(section, token)
@@ -78,6 +79,12 @@ def join_server(wish: Wish, output: str, *, force: bool, as_json: bool) -> None:
         assert files.token is not None
         load_problem = _problem_of(files.config)
     _tell(wish, files, enrolled=enrolled, doubt=doubt, load_problem=load_problem, as_json=as_json)
+
+
+def _files(wish: Wish, output: Path, *, force: bool, renew: bool) -> ClientFiles | Renewal:
+    if renew and os.path.lexists(output):
+        return Renewal(output, wish.name)
+    return ClientFiles(output, force=force)
 
 
 def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
@@ -136,14 +143,14 @@ def _explained(error: GotunnelError, config: ClientConfig) -> str:
 def _problem_of(path: Path) -> bool:
     """Say whether the file that was written cannot be used as it is: it publishes nothing yet, for example."""
     try:
-        load_client(path, {key: value for key, value in os.environ.items() if key != VARIABLE})
+        load_client(path, without_token())
     except ConfigError:
         return True
     return False
 
 
 def _tell(
-    wish: Wish, files: ClientFiles, *, enrolled: bool, doubt: str, load_problem: bool, as_json: bool
+    wish: Wish, files: ClientFiles | Renewal, *, enrolled: bool, doubt: str, load_problem: bool, as_json: bool
 ) -> None:
     config, token = files.config, files.token
     if as_json:
@@ -159,6 +166,10 @@ def _tell(
         click.echo(f"The server's last word did not come ({doubt}); the token that was written works all the same.")
     elif enrolled:
         click.echo("The one-time token is used up; the server gave this client a token of its own.")
+    if isinstance(files, Renewal):
+        click.echo(f"Written: {token}; {config} is as it was.")
+        click.echo("A client that runs goes on with its former token: restart it.")
+        return
     click.echo(f"Written: {config}, and {token}, which only this user may read.")
     if files.kept is not None:
         click.echo(f"The former configuration is {files.kept} now.")

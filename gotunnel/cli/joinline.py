@@ -56,13 +56,18 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
     return Place(HostPort(guess, port), note)
 
 
-def join_line(token: str, place: HostPort, name: str, *, pin: str | None, plain: bool) -> str:
-    """Return the line. `printf` is a command of the shell itself, so that the token is in no list of processes."""
+def join_line(token: str, place: HostPort, name: str, *, pin: str | None, plain: bool, renew: bool) -> str:
+    """Return the line; `renew` is for a client that may have a configuration already.
+
+    `printf` is a command of the shell itself, so that the token is in no list of processes.
+    """
     words = ["gotunnel", "join", str(place), "--name", name]
     if pin is not None:
         words += ["--pin", pin]
     if plain:
         words.append("--plain")
+    if renew:
+        words.append("--renew")
     return f"printf %s '{token}' | {shlex.join(words)}"
 
 

@@ -158,6 +158,7 @@ def egress(
 @click.option("--remote", multiple=True, metavar="[HOST:]PORT", help="Where the server listens for that --local.")
 @click.option("-o", "--output", metavar="FILE", default="config.yaml", show_default=True, help="What to write.")
 @click.option("--force", is_flag=True, help="Replace that file, and keep it as FILE.old.")
+@click.option("--renew", is_flag=True, help="If that file is there, keep it, and replace the token in its token_file.")
 @click.option("--json", "as_json", is_flag=True, help="Say the result as one JSON object.")
 @click.option("--token", hidden=True, expose_value=False, callback=_refuse_token, is_eager=True)
 def join(
@@ -174,6 +175,7 @@ def join(
     remote: tuple[str, ...],
     output: str,
     force: bool,
+    renew: bool,
     as_json: bool,
 ) -> None:
     """Make this machine a client of a server, with a token that `gotunnel client add` has made there.
@@ -190,4 +192,6 @@ def join(
     if plain and (ca or pin or cert or key):
         raise click.UsageError("--plain contradicts --pin, --ca, --cert and --key")
     wish = Wish(server, name, pin, ca, cert, key, plain, ports, local, remote)
-    join_server(wish, output, force=force, as_json=as_json)
+    if renew and force:
+        raise click.UsageError("--renew keeps what --force replaces")
+    join_server(wish, output, force=force, renew=renew, as_json=as_json)

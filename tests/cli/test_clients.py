@@ -310,7 +310,8 @@ class OthersTests(ClientsTestCase):
     def test_rotate_by_join(self) -> None:
         """The line is like that of `add`; what the client has stays valid meanwhile."""
         token = self.good("add", "edge").strip()
-        self.assertRegex(self.good("rotate", "edge", "--print-join"), r"\Aprintf %s '[0-9a-f]{64}' \| gotunnel join ")
+        line = self.good("rotate", "edge", "--print-join")
+        self.assertRegex(line, r"\Aprintf %s '[0-9a-f]{64}' \| gotunnel join \S+ --name edge --renew\n\Z")
         self.assertEqual(self.keys(), [derive_key(token, "edge")])
         self.assertIsNotNone(self.client().join)
 

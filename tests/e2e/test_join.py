@@ -207,21 +207,28 @@ class JoinTests(TunnelTestCase):
         self.assert_echo(self.public)
 
     def test_rotation(self) -> None:
-        """A new token by a second join: the running client notices nothing until it is restarted; then the old token
-        is dead."""
+        """A new token by the line as it is: the configuration stays, the running client notices nothing until it is
+        restarted, and then the old token is dead."""
         self.server()
         self.joined(self.add())
+        written = (self.place / "config.yaml").read_text()
+        old = (self.place / "config.token").read_text()
         client = self.run_client()
         client.wait_for("mapping .* open")
         line = self.on_server("rotate", "edge", "--print-join")
-        self.assertEqual(self.paste(line)[0], 2, "a configuration that is there stays")
-        self.joined(line, "--force")
+        code, out, err = self.call("sh", "-c", line, cwd=self.place)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("restart it", out)
+        self.secrets.append((self.place / "config.token").read_text().strip())
+        self.assertEqual((self.place / "config.yaml").read_text(), written)
+        self.assertEqual(sorted(path.name for path in self.place.iterdir()), ["config.token", "config.yaml"])
         self.assert_echo(self.public)
         self.assertEqual(client.stop(), 0)
         self.run_client().wait_for("mapping .* open")
         self.assert_echo(self.public)
         self.wait_until(lambda: len(load_clients(self.state())[0].keys) == 1, "the end of the old token")
-        self.run_client("config.yaml.old").wait_for("does not let us in: auth_failed")
+        (self.place / "config.token").write_text(old)
+        self.run_client().wait_for("does not let us in: auth_failed")
 
     def test_expired(self) -> None:
         """A line that comes too late is refused, and another one is made by `rotate`."""

@@ -1,0 +1,57 @@
+"""A configuration that stays, while `gotunnel join --renew` puts another token into the file that it names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gotunnel.cli.clientconfig import PROGRAM
+from gotunnel.cli.drafts import drafted, sync_folder
+from gotunnel.cli.tokeninput import VARIABLE
+from gotunnel.config.load import load_client
+from gotunnel.errors import ConfigError, Problem, printable
+
+__all__ = ["Renewal", "without_token"]
+
+
+def without_token(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment in which a configuration's own token is the only one."""
+    return {key: value for key, value in env.items() if key != VARIABLE}
+
+
+class Renewal:
+    """The client `name`, whose configuration is at `output`. See ClientFiles, which does the same for a new one."""
+
+    kept: Path | None = None
+
+    def __init__(self, output: Path, name: str) -> None:
+        self.config = output.absolute()
+        self.token: Path | None = None
+        self._name = name
+        self._file: Path
+
+    def check(self) -> None:
+        """Find out, before a token is used, whether it could be put there. Raises ConfigError."""
+        config = load_client(self.config, without_token())
+        if config.name != self._name:
+            raise self._refused(f"is the client {config.name}, not {self._name}", "name another file with --output")
+        if config.token_file is None:
+            cure = "write token_file: in its place, with the name of a file that holds the token"
+            raise self._refused("holds its token itself", cure)
+        self._file = Path(os.path.realpath(config.token_file))  # a link stays one
+        if not os.access(self._file.parent, os.W_OK | os.X_OK):
+            raise self._refused(f"names {printable(self._file, 256)}, whose folder is not writable", "see to that")
+
+    def save(self, token: str, text: Callable[[str], str]) -> None:
+        """Replace the token, as a whole; `text` is not asked, since the configuration stays. Raises OSError."""
+        with drafted(self._file, token + "\n", 0o600) as draft:
+            if os.geteuid() == 0:
+                owner = self._file.stat()
+                os.chown(draft, owner.st_uid, owner.st_gid)
+            os.replace(draft, self._file)
+        sync_folder(self._file.parent)
+        self.token = self._file
+
+    def _refused(self, what: str, cure: str) -> ConfigError:
+        return ConfigError([Problem(PROGRAM, None, "--renew", f"{printable(self.config, 256)} {what}", cure)])
