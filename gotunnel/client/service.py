@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
 from gotunnel.client.memory import VersionMemory
-from gotunnel.client.v1.links import V1Links
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
@@ -20,7 +19,9 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
-from gotunnel.net.raw import RawRelay
+
+if TYPE_CHECKING:
+    from gotunnel.client.v1.links import V1Links
 
 __all__ = ["ClientService", "make_client"]
 
@@ -38,6 +39,10 @@ class ClientService(Service):
         descriptors = Descriptors(reactor)
         path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
         if config.v1:
+            # Loaded by clients of a Go server, and by no others.
+            from gotunnel.client.v1.links import V1Links
+            from gotunnel.net.raw import RawRelay
+
             raw = RawRelay(reactor, config.dial_timeout, descriptors)
             self._relay, self.link = raw, V1Links(config, reactor, raw, path)
             return

@@ -1,5 +1,5 @@
-"""One visitor of version 1: the visitor's (or target's) connection and the raw leg, joined byte for byte. It frames
-nothing, and asks nobody whether they belong together."""
+"""Two connections joined byte for byte: a visitor's (or target's), and the raw leg of version 1 or a target itself. It
+frames nothing, and asks nobody whether they belong together."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Joint:
 
     `killed()` is asked when the leg ends cleanly: a process that is killed ends its connections as if they were
     complete, and only its control connection, which is gone too, tells the difference. Such an end becomes a reset.
+    None where no other connection could tell: then a clean end passes for one, at once.
     `ended(end)` is called once, when both connections are gone.
     """
 
@@ -37,7 +38,7 @@ class Joint:
         end: End,
         clock: IReactorTime,
         watch: PathWatch,
-        killed: Callable[[], bool],
+        killed: Callable[[], bool] | None,
         ended: Callable[[StreamEnd], None],
     ) -> None:
         self._near = near
@@ -86,14 +87,14 @@ class Joint:
 
     def eof(self, source: Local, other: Local) -> None:
         """That direction has ended."""
-        if source is self._far:
+        if source is self._far and self._killed is not None:
             self._look = self._clock.callLater(SECOND_LOOK, self._far_ended)
         else:
             self._end_of(other)
 
     def _far_ended(self) -> None:
         self._look = None
-        if self._killed():
+        if self._killed is not None and self._killed():
             self.reset(Outcome.LEG_LOST)
         else:
             self._end_of(self._near)

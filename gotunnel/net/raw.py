@@ -32,7 +32,7 @@ class RawRelay(PortableRelay):
         near: Local,
         far: Local,
         end: End,
-        killed: Callable[[], bool],
+        killed: Callable[[], bool] | None,
         ended: Callable[[StreamEnd], None],
     ) -> Joint:
         """Join a visitor or target with a leg; see Joint. The caller calls `begin` on what is returned."""

@@ -70,9 +70,7 @@ class Direct:
         near = self._relay.take(sock, "egress", "")
         request.established()
         started, target = self._hub.clock.seconds(), str(request.target)
-        joint = self._relay.join(
-            near, far, End.OPENER, lambda: False, lambda end: self._ended(joint, target, started, end)
-        )
+        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, target, started, end))
         self.streams[joint] = None
         self._hub.streaming.add(self)
         self._hub.visitors_total += 1

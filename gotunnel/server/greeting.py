@@ -22,8 +22,6 @@ from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over
 from gotunnel.server.enrolment import Enrolment, lasting_token
 from gotunnel.server.session import ServerSession
-from gotunnel.server.v1.greeting import admit
-from gotunnel.server.v1.peers import V1Refused
 from gotunnel.wire import strictjson, v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import NO_BINDING, ServerHandshake, leg_client_mac, leg_server_mac, same
@@ -277,8 +275,19 @@ class ServerGreeting(Protocol):
     # Version 1.
 
     async def _greet_v1(self, found: dict[str, object]) -> None:
+        if self._hub.v1 is None:
+            self._door.say(
+                "v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused "
+                "(server.v1.enabled: true would let it in)",
+            )  # fmt: skip
+            self._close(v1.encode(v1.Answer("fail", "version 1 is not enabled on this server")))
+            return
+        # Loaded by servers that let version 1 in, and by no others.
+        from gotunnel.server.v1.greeting import admit
+        from gotunnel.server.v1.peers import V1Refused
+
         try:
-            taken = await admit(self._hub, found, self._door, encrypted=self._tls is not None)
+            taken = await admit(self._hub.v1, found, self._door, encrypted=self._tls is not None)
         except V1Refused as refused:
             if not self._over:
                 self._refuse(Error(refused.code, refused.reason))
@@ -300,12 +309,7 @@ class ServerGreeting(Protocol):
     def _refuse(self, error: Error) -> None:
         if error.code in COSTS:
             self._door.charge(COSTS[error.code])
-        if error.code == "v1_off":
-            self._door.say(
-                "v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused "
-                "(server.v1.enabled: true would let it in)",
-            )  # fmt: skip
-        elif error.code != "no_session":
+        if error.code != "no_session":
             self._door.say(
                 f"refused {error.code}", "{address} was refused: {code}: {reason}",
                 code=printable(error.code), reason=printable(error.reason),

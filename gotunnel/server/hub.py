@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
@@ -37,9 +37,11 @@ from gotunnel.server.legs import SessionLegs
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.server.v1.peers import V1Peers
 from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
+
+if TYPE_CHECKING:
+    from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["Hub"]
 

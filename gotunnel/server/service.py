@@ -26,7 +26,6 @@ from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
 from gotunnel.server.reception import Reception
-from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["ServerService", "bind_control", "make_server"]
 
@@ -80,9 +79,9 @@ class ServerService(Service):
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
         if config.v1.enabled:
-            from gotunnel.net.raw import (
-                RawRelay,  # and with it the portable relay, which nobody else may need
-            )
+            # Loaded by servers that let version 1 in, and by no others: it takes memory at rest.
+            from gotunnel.net.raw import RawRelay
+            from gotunnel.server.v1.peers import V1Peers
 
             self.hub.v1 = V1Peers(
                 self.hub, config.v1, RawRelay(reactor, descriptors=descriptors), frozenset({port})

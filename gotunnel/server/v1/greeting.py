@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gotunnel.errors import RemoteProtocolError
-from gotunnel.server.v1.peers import V1Refused
+from gotunnel.server.v1.peers import V1Peers, V1Refused
 from gotunnel.server.v1.session import V1Leg, V1Session
 from gotunnel.wire.v1 import DataChannel, Register, decode_object
 
 if TYPE_CHECKING:
-    from gotunnel.server.hub import Hub
     from gotunnel.server.reception import Door
 
 __all__ = ["admit"]
 
 
-async def admit(hub: Hub, found: dict[str, object], door: Door, *, encrypted: bool) -> V1Session | V1Leg:
+async def admit(peers: V1Peers, found: dict[str, object], door: Door, *, encrypted: bool) -> V1Session | V1Leg:
     """Return what is to take the connection over once `ok` is sent. Raises V1Refused."""
-    if hub.v1 is None:
-        raise V1Refused("v1_off", "version 1 is not enabled on this server")
     if encrypted:
         raise V1Refused("v1_tls", "version 1 does not run inside TLS")
     try:
@@ -29,10 +26,10 @@ async def admit(hub: Hub, found: dict[str, object], door: Door, *, encrypted: bo
     assert isinstance(message, (Register, DataChannel))  # nothing else is among FIRST_TYPES
     # Guesses side by side are not worth more than one after the other; but he who shares his address with a guesser is
     # not to lose his visitors.
-    if door.refused and not (isinstance(message, DataChannel) and hub.v1.awaits(message, door.host)):
+    if door.refused and not (isinstance(message, DataChannel) and peers.awaits(message, door.host)):
         raise V1Refused("penalty", "too many failed logins came from this address; try again later")
-    hub.v1.check_token(message.token)
+    peers.check_token(message.token)
     door.proved()
     if isinstance(message, Register):
-        return await hub.v1.register(message, door.host, door.address)
-    return hub.v1.leg(message, door.host)
+        return await peers.register(message, door.host, door.address)
+    return peers.leg(message, door.host)
