@@ -14,8 +14,9 @@ from tests.e2e.peers import Service, echo
 from tests.regressions.test_loss import LossTestCase
 
 LENGTHS = (5, 20, 40)
-BACK = 5.0
-"""Seconds, once a process goes on, within which everything is as before, also when it has to connect again."""
+BACK = 10.0
+"""Seconds, once a process goes on, within which everything is as before, also when it has to connect again; five on a
+machine that does nothing else."""
 
 
 def patient_echo(connection: socket.socket) -> None:
