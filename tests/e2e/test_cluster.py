@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,18 @@ HOMES = {"controller": "203.0.113.2", "worker-1": "203.0.113.3", "worker-2": "20
 """The public addresses of their routers."""
 NOT_READY = 40.0
 """Seconds after which Kubernetes takes a node for dead (node-monitor-grace-period)."""
+
+RUNS = int(os.environ.get("BLACKHOLE_RUNS", "4"))
+"""Clients whose paths are swallowed at once."""
+BLACK_HOLE = """
+table ip hole {
+  chain swallow {
+    type filter hook forward priority -1;
+    tcp sport { %s } drop
+    tcp dport { %s } drop
+  }
+}
+"""
 
 
 class ClusterTests(TunnelTestCase):
@@ -244,6 +257,46 @@ class ClusterTests(TunnelTestCase):
         gaps = {worker: self.lease(worker)[1] for worker in WORKERS}
         self.assertLess(max(gaps.values()), NOT_READY, gaps)
         print(f"the longest that leases were not renewed, in seconds: {gaps}", file=sys.stderr)
+
+    def test_black_hole(self) -> None:
+        """A path that swallows packets without a word, for the connections that are there and for them alone, is
+        noticed and replaced in less than 20 seconds, by clients that are idle and by one that streams."""
+        names = [f"edge-{number}" for number in range(RUNS)]
+        self.tokens.update({name: os.urandom(24).hex() for name in names})
+        self.secrets += [self.tokens[name] for name in names]
+        clients = [{"name": name, "token": self.tokens[name]} for name in names]
+        section = {"addr": "0.0.0.0:17000", "profile": "kubernetes", "drain_timeout": 0, "clients": clients}
+        section["limits"] = {"unauthenticated_per_address": 200}
+        self.begin("public", "server", "server", section, "server listening")
+        machine, nat = self.machines["worker-1"], self.machines["worker-1-nat"]
+        edges = []
+        for number, name in enumerate(names):
+            mapping = {"local": "127.0.0.1:10250", "remote": 30000 + number}
+            section = {"name": name, "token": self.tokens[name], "server_addr": f"{PUBLIC}:17000"}
+            section |= {"profile": "kubernetes", "mappings": [mapping]}
+            path = self.write(f"{name}.yaml", json.dumps({"client": section}))
+            path.chmod(0o600)
+            edges.append(self.role("client", ["--config", path], name=name, prefix=machine.prefix))
+        for edge in edges:
+            edge.wait_for("mapping .* open", seconds=120)
+        url = "https://203.0.113.1:30000/containerLogs"
+        stream = self.follow("public", "stream", self.curl, "-skN", url)
+        stream.wait_for("line of worker-1 5")
+        there = self.on(machine, "cat", "/proc/net/tcp").stdout.decode().splitlines()[1:]
+        ports = {int(line.split()[1].partition(":")[2], 16) for line in there if line.split()[3] == "01"}
+        # The router may give another port to the outside, and keeps the inner one on this wire.
+        ports_text = ", ".join(map(str, sorted(ports)))
+        begun = time.monotonic()
+        nat.run("nft", BLACK_HOLE % (ports_text, ports_text))
+        took = []
+        for edge in edges:
+            edge.wait_for("connected to the server", 2, seconds=NOT_READY)
+            took.append(time.monotonic() - begun)
+        print(f"seconds until {RUNS} clients were back: {[round(each, 1) for each in took]}", file=sys.stderr)
+        self.assertLess(max(took), 20)
+        for number in range(RUNS):
+            done = self.on(self.machines["public"], self.curl, "-sk", f"https://{PUBLIC}:{30000 + number}/healthz")
+            self.assertEqual(done.stdout, b"ok from worker-1", number)
 
     def renewed(self, worker: str) -> bool:
         """Whether a node's lease was renewed just now."""
