@@ -207,7 +207,7 @@ def _envelope(root: Any) -> Iterator[tuple[str, str, str]]:
         yield "version", f"is not {VERSION}", "another version of gotunnel has written it; use that one"
     else:
         for key in root.keys() - {"version", "clients"}:
-            yield printable(key, 60), "is no key that is known here", "remove it"
+            yield printable(key, 24), "is no key that is known here", "remove it"
 
 
 def _mistakes(error: ValidationError) -> Iterator[tuple[str, str, str]]:
@@ -224,4 +224,4 @@ def _mistakes(error: ValidationError) -> Iterator[tuple[str, str, str]]:
 
 
 def _key(path: tuple[str | int, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part, 60)}" for part in path)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part, 24)}" for part in path)
