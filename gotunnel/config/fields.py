@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,8 +11,9 @@ from pydantic import SecretStr
 
 from gotunnel.address import Address, HostPort, UnixPath, parse_address, parse_host_port, parse_port
 from gotunnel.config import tokens
-from gotunnel.config.kinds import Kind, each, sort, text_of, wrong
-from gotunnel.config.scalars import Text, bare, shown
+from gotunnel.config.kinds import Kind, each, text_of, wrong
+from gotunnel.config.reading import bindable, is_number, parsed, read_port
+from gotunnel.config.scalars import Text, shown
 
 __all__ = [
     "DEFAULT_PORT",
@@ -60,67 +60,34 @@ PortRule = int | str
 """A port, or a range written "1024-65535"."""
 
 
-def _parsed(value: Any, noun: str, cure: str, parse: Callable[[str], Any]) -> Any:
-    text = text_of(value, noun, cure)
-    try:
-        return parse(text)
-    except ValueError as error:
-        # What a variable holds may be a secret that was put into the wrong place.
-        hidden = isinstance(value, Text) and value.written
-        reason = f"{shown(value)} is not {noun}"
-        raise wrong(reason if hidden else f"{reason}: {error}", cure) from None
-
-
-def _read_port(value: Any, *, zero: bool = False) -> int:
-    cure = f"write a number from {0 if zero else 1} to 65535"
-    if isinstance(value, Text) and value.meaning:
-        raise wrong(f"{bare(value)} is not a port number (YAML can read it as {value.meaning})", cure)
-    try:
-        return parse_port(value.strip() if isinstance(value, str) else value, zero=zero)
-    except ValueError:
-        raise wrong(f"{sort(value)} is not a port number", cure) from None
-
-
 def _read_ports(value: Any) -> tuple[int, ...]:
-    return each(value, _read_port)
+    return each(value, read_port)
 
 
 def _read_free_ports(value: Any) -> tuple[int, ...]:
-    return each(value, lambda item: _read_port(item, zero=True))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal())
-
-
-def _bindable(address: HostPort, cure: str) -> HostPort:
-    try:
-        ipaddress.ip_address(address.host.partition("%")[0])
-    except ValueError:
-        raise wrong("names a host, and only an IP address can be bound", cure) from None
-    return address
+    return each(value, lambda item: read_port(item, zero=True))
 
 
 def _read_listen(value: Any) -> HostPort:
     if isinstance(value, HostPort):
         return value
     cure = f'write an IP address of this machine and a port, like "0.0.0.0:{DEFAULT_PORT}"'
-    if _is_number(value):
-        return HostPort("0.0.0.0", _read_port(value, zero=True))  # noqa: S104 - a port alone: documented
+    if is_number(value):
+        return HostPort("0.0.0.0", read_port(value, zero=True))  # noqa: S104 - a port alone: documented
 
     def parse(text: str) -> HostPort:
         return parse_host_port(text, default_host="0.0.0.0", default_port=DEFAULT_PORT, zero=True)  # noqa: S104 - the same
 
-    return _bindable(_parsed(value, "an address", cure, parse), cure)
+    return bindable(parsed(value, "an address", cure, parse), cure)
 
 
 def _read_server_address(value: Any) -> HostPort:
     if isinstance(value, HostPort):
         return value
     cure = f'write host and port of the server, like "tunnel.example.com:{DEFAULT_PORT}"'
-    if _is_number(value):
+    if is_number(value):
         raise wrong(f"{shown(value)} names no host", cure)
-    found = _parsed(value, "an address", cure, lambda text: parse_host_port(text, default_port=DEFAULT_PORT))
+    found = parsed(value, "an address", cure, lambda text: parse_host_port(text, default_port=DEFAULT_PORT))
     assert isinstance(found, HostPort)
     return found
 
@@ -130,9 +97,9 @@ def read_target(value: Any) -> Address:
     if isinstance(value, (HostPort, UnixPath)):
         return value
     cure = 'write a port, "host:port" or "unix:/path"'
-    if _is_number(value):
-        return HostPort("127.0.0.1", _read_port(value))
-    found = _parsed(value, "an address", cure, parse_address)
+    if is_number(value):
+        return HostPort("127.0.0.1", read_port(value))
+    found = parsed(value, "an address", cure, parse_address)
     # Such a path can become a mapping's name, which travels.
     if isinstance(found, UnixPath) and not (found.path.isascii() and found.path.isprintable()):
         raise wrong("the path of the socket has a character that is not printable ASCII", cure)
@@ -144,20 +111,20 @@ def _read_remote(value: Any) -> Remote:
     if isinstance(value, Remote):
         return value
     cure = 'write a port (0: any free one), or "ip:port" with an IP address of the server'
-    if _is_number(value):
-        return Remote(None, _read_port(value, zero=True))
+    if is_number(value):
+        return Remote(None, read_port(value, zero=True))
 
     def parse(text: str) -> HostPort:
         return parse_host_port(text, zero=True)
 
-    address = _bindable(_parsed(value, "a port or an address", cure, parse), cure)
+    address = bindable(parsed(value, "a port or an address", cure, parse), cure)
     return Remote(address.host, address.port)
 
 
 def _read_rule(value: Any) -> PortRule:
     cure = 'write ports and ranges, like ["1024-65535", 443]'
-    if _is_number(value):
-        return _read_port(value)
+    if is_number(value):
+        return read_port(value)
     text = text_of(value, "a port or a range of ports", cure)
     low, _, high = (part.strip() for part in text.partition("-"))
     try:
@@ -185,7 +152,7 @@ def _read_bind(value: Any) -> str:
             raise ValueError("it has a character that no address has")
         return str(ipaddress.ip_address(text))
 
-    return str(_parsed(value, "an IP address", cure, parse))
+    return str(parsed(value, "an IP address", cure, parse))
 
 
 def _read_binds(value: Any) -> tuple[str, ...]:
@@ -219,7 +186,7 @@ def _read_server_name(value: Any) -> str:
             ipaddress.ip_address(text)
         return text
 
-    return str(_parsed(value, "a host name", cure, parse))
+    return str(parsed(value, "a host name", cure, parse))
 
 
 def read_token(value: Any) -> SecretStr:

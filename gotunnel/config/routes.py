@@ -7,8 +7,8 @@ import re
 from typing import Annotated, Any
 
 from gotunnel.address import Address, HostPort, UnixPath, parse_address, parse_host_port
-from gotunnel.config.fields import _bindable, _is_number, _parsed, _read_port
 from gotunnel.config.kinds import Kind, each, text_of, wrong
+from gotunnel.config.reading import bindable, is_number, parsed, read_port
 from gotunnel.config.scalars import shown
 from gotunnel.dialrules import MappingTarget, parse_rule, parse_target
 
@@ -23,28 +23,28 @@ def read_forward_listen(value: Any) -> Address:
     if isinstance(value, (HostPort, UnixPath)):
         return value
     cure = 'write a port, "ip:port" with an IP address of this machine, or "unix:/path"'
-    if _is_number(value):
-        return HostPort("127.0.0.1", _read_port(value, zero=True))
+    if is_number(value):
+        return HostPort("127.0.0.1", read_port(value, zero=True))
 
     def parse(text: str) -> Address:
         if text.startswith("unix:"):
             return parse_address(text)
         return parse_host_port(text, default_host="127.0.0.1", zero=True)
 
-    found = _parsed(value, "an address", cure, parse)
+    found = parsed(value, "an address", cure, parse)
     if isinstance(found, UnixPath):
         return found
     assert isinstance(found, HostPort)
-    return _bindable(found, cure)
+    return bindable(found, cure)
 
 
 def _read_dial(value: Any) -> Address | MappingTarget:
     if isinstance(value, (HostPort, UnixPath, MappingTarget)):
         return value
     cure = 'write "host:port", "unix:/path" or "mapping:CLIENT/NAME"'
-    if _is_number(value):
-        return HostPort("127.0.0.1", _read_port(value))
-    found = _parsed(value, "something to dial", cure, parse_target)
+    if is_number(value):
+        return HostPort("127.0.0.1", read_port(value))
+    found = parsed(value, "something to dial", cure, parse_target)
     if isinstance(found, UnixPath) and not (found.path.isascii() and found.path.isprintable()):
         raise wrong("the path of the socket has a character that is not printable ASCII", cure)
     assert isinstance(found, (HostPort, UnixPath, MappingTarget))
@@ -56,7 +56,7 @@ def _read_dial_rules(value: Any) -> tuple[str, ...]:
 
     def read(item: Any) -> str:
         text = text_of(item, "a rule", cure)
-        _parsed(item, "a rule", cure, parse_rule)
+        parsed(item, "a rule", cure, parse_rule)
         return str(text)
 
     return each(value, read)
@@ -85,7 +85,7 @@ def _read_socket_path(value: Any) -> UnixPath:
     cure = 'write the path of a unix socket, like "unix:/run/gotunnel/egress.sock"'
     if isinstance(value, UnixPath):
         return value
-    found = _parsed(value, "a unix socket", cure, parse_address)
+    found = parsed(value, "a unix socket", cure, parse_address)
     if not isinstance(found, UnixPath):
         raise wrong(f"{shown(value)} is not a unix socket", cure)
     return found
@@ -120,7 +120,7 @@ def _read_node_host(value: Any) -> str:
     def parse(text: str) -> str:
         return parse_host_port(f"[{text}]" if ":" in text else text, default_port=1).host
 
-    return str(_parsed(value, "a host", cure, parse))
+    return str(parsed(value, "a host", cure, parse))
 
 
 def _read_mode(value: Any) -> FileMode:

@@ -1,0 +1,50 @@
+"""What the kinds of values have in common: how a text, a port or an address is read, and refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from gotunnel.address import HostPort, parse_port
+from gotunnel.config.kinds import sort, text_of, wrong
+from gotunnel.config.scalars import Text, bare, shown
+
+__all__ = ["bindable", "is_number", "parsed", "read_port"]
+
+
+def parsed(value: Any, noun: str, cure: str, parse: Callable[[str], Any]) -> Any:
+    """Return what `parse` makes of a text, whose ValueError says why not. Raises the error of `wrong`."""
+    text = text_of(value, noun, cure)
+    try:
+        return parse(text)
+    except ValueError as error:
+        # What a variable holds may be a secret that was put into the wrong place.
+        hidden = isinstance(value, Text) and value.written
+        reason = f"{shown(value)} is not {noun}"
+        raise wrong(reason if hidden else f"{reason}: {error}", cure) from None
+
+
+def read_port(value: Any, *, zero: bool = False) -> int:
+    """Return a port. Raises the error of `wrong`."""
+    cure = f"write a number from {0 if zero else 1} to 65535"
+    if isinstance(value, Text) and value.meaning:
+        raise wrong(f"{bare(value)} is not a port number (YAML can read it as {value.meaning})", cure)
+    try:
+        return parse_port(value.strip() if isinstance(value, str) else value, zero=zero)
+    except ValueError:
+        raise wrong(f"{sort(value)} is not a port number", cure) from None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, or a text of digits."""
+    return isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal())
+
+
+def bindable(address: HostPort, cure: str) -> HostPort:
+    """Return an address whose host is an IP address. Raises the error of `wrong`."""
+    try:
+        ipaddress.ip_address(address.host.partition("%")[0])
+    except ValueError:
+        raise wrong("names a host, and only an IP address can be bound", cure) from None
+    return address
