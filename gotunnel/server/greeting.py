@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from gotunnel.core.penalties import Offence
@@ -42,6 +43,9 @@ MESSAGE_SECONDS = 5
 """A client may send `limits.messages` a second, and so many seconds' worth of them at once;"""
 MESSAGES_PER_MAPPING = 4
 """and some more for each mapping that it may have: when it connects, or its network breaks, all change their state."""
+V1_PAUSE = 2.0
+"""Seconds until a Go client hears that its token is wrong. It tries again 3 s later, and so no faster than the penalty
+for it passes: others at its address are not to be shut out by one that somebody forgot."""
 
 COSTS = {
     "auth_failed": Offence.AUTH_FAILURE, "protocol_error": Offence.NO_AUTH, "bad_json": Offence.NO_AUTH
@@ -66,6 +70,7 @@ class ServerGreeting(Protocol):
         self._deciding = False
         self._version = 2
         self._closing: IDelayedCall | None = None
+        self._pause: Deferred[None] | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of the one frame that is due."""
@@ -92,6 +97,8 @@ class ServerGreeting(Protocol):
                 self._door.say("certificate", "{address} was refused: {problem}", problem=printable(problem, 256))
         self._over = True
         self._door.leave()
+        if self._pause is not None:
+            self._pause.cancel()
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
 
@@ -289,8 +296,15 @@ class ServerGreeting(Protocol):
         try:
             taken = await admit(self._hub.v1, found, self._door, encrypted=self._tls is not None)
         except V1Refused as refused:
+            if refused.code == "auth_failed" and not self._over:
+                self._door.charge(COSTS[refused.code])
+                self._pause = deferLater(self._hub.clock, min(V1_PAUSE, self._hub.config.handshake_timeout / 2))
+                try:
+                    await self._pause
+                except CancelledError:
+                    return
             if not self._over:
-                self._refuse(Error(refused.code, refused.reason))
+                self._refuse(Error(refused.code, refused.reason), charged=refused.code == "auth_failed")
             return
         if self._over:
             taken.dropped()
@@ -306,8 +320,8 @@ class ServerGreeting(Protocol):
         self._over = True
         self._door.turn_out()
 
-    def _refuse(self, error: Error) -> None:
-        if error.code in COSTS:
+    def _refuse(self, error: Error, *, charged: bool = False) -> None:
+        if error.code in COSTS and not charged:
             self._door.charge(COSTS[error.code])
         if error.code != "no_session":
             self._door.say(

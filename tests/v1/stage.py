@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gotunnel.config.model import V1ServerConfig
+from gotunnel.server import greeting
 from gotunnel.server.service import ServerService
 from tests.v1.peers import V1_TOKEN, GoClient, GoTestCase, HalfOpen, Wire, framed
 
@@ -15,6 +16,10 @@ OK = {"type": "register_resp", "status": "ok"}
 
 class ServerTestCase(GoTestCase):
     """A test of a server that lets Go clients in."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(greeting, "V1_PAUSE", 0.01)
 
     async def v1_server(self, **config: Any) -> ServerService:
         """Start one; `v1` adds to that section."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import socket
+from types import SimpleNamespace
 
 from pydantic import SecretBytes, SecretStr
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -10,10 +12,14 @@ from twisted.internet.error import ConnectError
 
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import LimitsConfig, PenaltiesConfig, ServerConfig, TlsServerConfig, V1ServerConfig
+from gotunnel.core.penalties import Offence, Penalties
 from gotunnel.errors import ConfigError
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator
+from gotunnel.server import greeting
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.greeting import V1_PAUSE
+from gotunnel.server.v1 import peers as v1_peers
 from gotunnel.server.v1 import session as v1_session
 from gotunnel.wire.handshake import derive_key
 from tests.integration.base import TOKEN, reactor
@@ -42,6 +48,21 @@ class RefusalTests(ServerTestCase):
         bare.say(type="register", local_port=8080, remote_port=self.free_port())
         self.assertEqual(await self.refused(bare), "authentication failed")
 
+    async def test_constant_time(self) -> None:
+        """Tokens are compared as digests of one length, in constant time, whatever was sent, and by nothing else."""
+        seen: list[tuple[int, int]] = []
+        real = hmac.compare_digest
+
+        def compare(one: bytes, other: bytes) -> bool:
+            seen.append((len(one), len(other)))
+            return real(one, other)
+
+        server = await self.v1_server()
+        self.patch(v1_peers, "hmac", SimpleNamespace(compare_digest=compare))
+        for token in ("", "x", V1_TOKEN[:-1], V1_TOKEN * 8):
+            await self.refusal(server, token=token)
+        self.assertEqual(seen, [(32, 32)] * 4)
+
     async def test_penalty(self) -> None:
         """Guesses cost what wrong logins of version 2 cost: an address that has spoilt it is refused, right token or
         not, and one with the right token is let in before that."""
@@ -59,6 +80,30 @@ class RefusalTests(ServerTestCase):
         except ConnectError:
             return  # the reset was faster than the connect
         await self.until(lambda: barred.ended, "the refusal at the door")
+
+    async def test_forgotten_client(self) -> None:
+        """A Go client with a wrong token, which tries again every 3 s for ever, hears so late that its penalty passes
+        meanwhile: with the pause, a round takes as long as a failed login costs."""
+        rounds = V1_PAUSE + 3.0
+        penalties = Penalties(minimum=15.0)
+        for number in range(1000):
+            penalties.charge("192.0.2.1", Offence.AUTH_FAILURE, number * rounds)
+        self.assertFalse(penalties.refuses("192.0.2.1", 1000 * rounds))
+
+    async def test_pause(self) -> None:
+        """The penalty is charged at once, and the answer comes after the pause; who leaves meanwhile leaves nothing."""
+        self.patch(greeting, "V1_PAUSE", 0.5)
+        server = await self.v1_server(penalties=PenaltiesConfig(exempt=()))
+        begun = reactor.seconds()
+        eager = [await self.wire(server.address.port) for _ in range(6)]
+        for wire in eager:
+            wire.say(type="register", local_port=1, remote_port=self.free_port(), token=TOKEN, name="guess")
+        await self.until(lambda: eager[-1].heard, "the refusal of the last, for the others")
+        self.assertIn("too many failed logins", eager[-1].heard[0]["reason"])
+        self.assertLess(reactor.seconds() - begun, 0.5)
+        self.assertEqual(eager[0].heard, [])
+        eager[1].transport.abortConnection()
+        self.assertEqual(await self.refused(eager[0]), "authentication failed")
 
     async def test_neighbour_of_a_guesser(self) -> None:
         """A Go client whose address somebody else has spoilt keeps its visitors: legs that were asked for come in, and
