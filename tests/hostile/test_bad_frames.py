@@ -3,10 +3,12 @@ contract says, and the server is afterwards what it was before."""
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import ClientHandshake
@@ -190,12 +192,12 @@ class BadFrameTests(TunnelTestCase):
 
     # The whole.
 
-    def serve(self, mode: str) -> tuple[Program, int]:
+    def serve(self, mode: str, **keys: Any) -> tuple[Program, int]:
         """Start a server, a client of good manners and a session that holds legs; return the good one's port."""
         self.tls = mode != "off"
         tls = {"mode": mode}
         # Pings would only be in the way: nobody here answers them.
-        server = self.server(tls=tls, heartbeat=600, heartbeat_timeout=1800, handshake_timeout=10)
+        server = self.server(tls=tls, heartbeat=600, heartbeat_timeout=1800, handshake_timeout=10, **keys)
         port = self.port()
         self.client({"good": (Service(self, echo).address, port)}, tls=tls)
         self.holder = raw.login(self.host, self.control, "holder", self.token, tls=self.tls)
@@ -237,6 +239,32 @@ class BadFrameTests(TunnelTestCase):
     def test_inside_tls(self) -> None:
         """The same kinds, fewer of them, inside TLS."""
         self.run_stages(*self.serve("required"), SEALED)
+
+    def test_version_1(self) -> None:
+        """A server that takes clients of version 1: before their proof, after it, and in place of their legs."""
+        secret, rng = f"{self.token[:32]}-of-version-one", self.rng
+        self.secrets.append(secret)
+        server, port = self.serve("required", v1={"enabled": True, "token": secret})
+        self.tls = False
+        # A ping has no `n` there, and what is unknown is ignored.
+        spoilt = {name: kind for name, kind in CONTROL.items() if name != "float"}
+        wrong = (None, "", "x" * 64, secret[:-1], secret + "x", 0, [secret])
+        first = {"type": "register", "local_port": 1, "remote_port": self.port(), "protocol": "tcp", "name": "x"}
+        for number in range(300):
+            self.closed(self.connect(), *self.pick(FIRST), ANSWERED_FIRST)
+            connection = self.connect()
+            connection.send(encode_frame(json.dumps({**first, "token": secret}).encode()))
+            self.assertIn(b'"status":"ok"', connection.payload() or b"")
+            self.closed(connection, *self.pick(spoilt), ("register_resp",))
+            for kind in ("register", "data_channel"):
+                bad = encode_frame(json.dumps({**first, "type": kind, "token": rng.choice(wrong)}).encode())
+                self.closed(self.connect(), f"token of a {kind}", bad, ("register_resp",))
+            stray = encode_frame(json.dumps({**first, "type": "data_channel", "token": secret}).encode())
+            self.closed(self.connect(), "data_channel that nobody asked for", stray, ("register_resp",))
+            if number == 30:
+                before = server.rss()
+        self.assertLess(server.rss() - before, GROWTH)
+        self.assert_echo(port)
 
     def test_good_leg(self) -> None:
         """What the legs here are spoiled from is good: an unspoiled one is taken."""
