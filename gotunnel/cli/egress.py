@@ -3,21 +3,16 @@ describes."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from gotunnel.cli.expose import own_name, token_of_server
+from gotunnel.cli.expose import own_name, tls_section, token_of_server, validated
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
-from gotunnel.cli.words import problems
 from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import ConfigError
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
@@ -59,16 +54,9 @@ def egress_config(wish: EgressWish, token: str) -> ClientConfig:
         "server_addr": wish.server,
         "profile": "kubernetes",
         "egress": {"listen": wish.listen, "socket_mode": wish.mode},
-        "tls": {"mode": "off" if wish.plain else "required"},
+        "tls": tls_section(wish.tls_ca, wish.pin, plain=wish.plain),
     }
-    if wish.tls_ca is not None:
-        section["tls"]["ca"] = os.path.abspath(wish.tls_ca)
-    if wish.pin is not None:
-        section["tls"]["pin"] = wish.pin
-    try:
-        return ClientConfig.model_validate(section)
-    except ValidationError as error:
-        raise ConfigError(problems(error, PROGRAM, WORDS)) from None
+    return validated(section, PROGRAM, WORDS)
 
 
 def open_egress(wish: EgressWish, state: str | None, log_format: str) -> None:

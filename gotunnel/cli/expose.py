@@ -26,7 +26,7 @@ from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
 
-__all__ = ["Wish", "client_config", "expose_port", "own_name", "token_of_server"]
+__all__ = ["Wish", "client_config", "expose_port", "own_name", "tls_section", "token_of_server", "validated"]
 
 PROGRAM = "gotunnel expose"
 
@@ -72,16 +72,9 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
         "mappings": [{"name": MAPPING, "local": wish.local, "remote": remote}],
         "log_level": "warn",
         "drain_timeout": 0,
-        "tls": {"mode": "off" if wish.plain else "required"},
+        "tls": tls_section(wish.tls_ca, wish.pin, plain=wish.plain),
     }
-    if wish.tls_ca is not None:
-        section["tls"]["ca"] = os.path.abspath(wish.tls_ca)
-    if wish.pin is not None:
-        section["tls"]["pin"] = wish.pin
-    try:
-        return ClientConfig.model_validate(section)
-    except ValidationError as error:
-        raise ConfigError(problems(error, PROGRAM, WORDS)) from None
+    return validated(section, PROGRAM, WORDS)
 
 
 def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
@@ -125,6 +118,24 @@ class _Watch:
         elif status.standing is Standing.REFUSED:
             self.refused = status.reason
             self._reactor.stop()
+
+
+def tls_section(ca: str | None, pin: str | None, *, plain: bool) -> dict[str, Any]:
+    """Return what the options on TLS mean in a configuration."""
+    section: dict[str, Any] = {"mode": "off" if plain else "required"}
+    if ca is not None:
+        section["ca"] = os.path.abspath(ca)
+    if pin is not None:
+        section["pin"] = pin
+    return section
+
+
+def validated(section: dict[str, Any], program: str, words: Mapping[tuple[str, ...], str]) -> ClientConfig:
+    """Return the configuration. Raises ConfigError in the words of the command line."""
+    try:
+        return ClientConfig.model_validate(section)
+    except ValidationError as error:
+        raise ConfigError(problems(error, program, words)) from None
 
 
 def token_of_server(program: str) -> str:

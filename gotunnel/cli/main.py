@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from gotunnel import __version__
@@ -9,12 +12,31 @@ from gotunnel.cli.clients import client
 
 __all__ = ["main"]
 
+Command = Callable[..., Any]
+
 
 def _refuse_token(context: click.Context | None, option: click.Parameter | None, value: object) -> None:
     if value:
         from gotunnel.cli.tokeninput import refuse_on_command_line
 
         refuse_on_command_line()
+
+
+def _way_to_server(command: Command) -> Command:
+    """Add what a client without a file can be told of its server and of itself."""
+    options = (
+        click.option("--name", help="The name of this client, if the server's token belongs to one."),
+        click.option("--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority."),
+        click.option(
+            "--pin", metavar="PIN", help="Accept only a server with this key, as `gotunnel pin` prints it there."
+        ),
+        click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`."),
+        click.option("--state", metavar="DIR", help="The folder for state."),
+        click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,14 +103,7 @@ def version() -> None:
 @click.option(
     "--remote", metavar="[HOST:]PORT", help="Where the server listens for it (default: the local port)."
 )
-@click.option("--name", help="The name of this client, if the server's token belongs to one.")
-@click.option(
-    "--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM)."
-)
-@click.option("--pin", metavar="PIN", help="Accept only a server with this key, as `gotunnel pin` prints it there.")
-@click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
-@click.option("--state", metavar="DIR", help="The folder for state.")
-@click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True)
+@_way_to_server
 def expose(
     local: str,
     server: str,
@@ -116,12 +131,7 @@ def expose(
 @click.option("--to", "server", required=True, metavar="HOST:PORT", help="The server.")
 @click.option("--listen", metavar="unix:PATH", default="unix:/run/gotunnel/egress.sock", show_default=True)
 @click.option("--mode", metavar="OCTAL", default="0600", show_default=True, help="Who may connect to the socket.")
-@click.option("--name", help="The name of this client; made of the host's name if absent.")
-@click.option("--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority (PEM).")
-@click.option("--pin", metavar="sha256:…", help="Accept only a server with this public key.")
-@click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
-@click.option("--state", metavar="DIR", help="The folder for state.")
-@click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True)
+@_way_to_server
 def egress(
     server: str,
     listen: str,

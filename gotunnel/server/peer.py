@@ -13,6 +13,7 @@ from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor, Waiting
 from gotunnel.server.announced import Announced
 from gotunnel.server.public import PublicPort, PublicVisitor
@@ -53,12 +54,11 @@ class Peer:
     def __init__(self, hub: Hub, name: str) -> None:
         self.name = name
         self.session: PeerSession | None = None
-        self.waiting = {plain: Waiting(hub.config.leg_wait) for plain in (False, True)}
+        self.lobby = Lobby(hub.clock, hub.config.leg_wait, self.ended)
         self.visitors = 0
         self._hub = hub
         self._clock = hub.clock
         self._grace: IDelayedCall | None = None
-        self._expiry: IDelayedCall | None = None
         self.published = Published(hub, self)
         self.announced = Announced(hub, self)
 
@@ -151,7 +151,7 @@ class Peer:
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
         rights = self.rights
-        visitor.local.on_gone = lambda: self._gone(visitor)
+        self.lobby.watch(visitor)
         self.visitors += 1
         self._hub.visitor_arrived(self, visitor)
         if self._hub.live > self._hub.most_visitors:
@@ -162,26 +162,25 @@ class Peer:
             if self.pending >= rights.max_pending:
                 self._deny(visitor, f"limits.pending, {rights.max_pending} for this client")
                 return
-            self.waiting[visitor.plain].add(visitor)
+            self.lobby.wait(visitor)
             if self.session is not None:
                 self.session.feed()
-            self._plan_expiry()
+
+    @property
+    def waiting(self) -> dict[bool, Waiting]:
+        """Visitors that wait for a leg, inside TLS or a plain one."""
+        return self.lobby.waiting
 
     @property
     def pending(self) -> int:
         """Visitors that wait for a leg."""
-        return sum(map(len, self.waiting.values()))
+        return self.lobby.pending
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
         visitor.over(outcome, end)
-
-    def _gone(self, visitor: Visitor) -> None:
-        """He left while he waited; on a leg it is the leg that says so."""
-        if self.waiting[visitor.plain].leave(visitor):
-            self.ended(visitor, Outcome.VISITOR_LEFT)
 
     def _deny(self, visitor: Visitor, limit: str) -> None:
         visitor.local.abort()
@@ -191,26 +190,11 @@ class Peer:
 
     def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
         """Reset those, who have no leg."""
-        for visitor in visitors:
-            visitor.local.abort()
-            self.ended(visitor, outcome)
+        self.lobby.turn_away(visitors, outcome)
 
     def turn_away_from(self, mapping: str, outcome: Outcome) -> None:
         """Reset those who wait for this mapping."""
-        for waiting in self.waiting.values():
-            self.turn_away(waiting.take_all(mapping), outcome)
-
-    def _plan_expiry(self) -> None:
-        now = self._clock.seconds()
-        times = [t for t in (waiting.next_expiry(now) for waiting in self.waiting.values()) if t is not None]
-        if times and self._expiry is None:
-            self._expiry = self._clock.callLater(min(times), self._expire)
-
-    def _expire(self) -> None:
-        self._expiry = None
-        for waiting in self.waiting.values():
-            self.turn_away(waiting.expired(self._clock.seconds()), Outcome.NO_LEG)
-        self._plan_expiry()
+        self.lobby.turn_away_all(outcome, mapping)
 
     # The end.
 
@@ -235,11 +219,7 @@ class Peer:
         self._hub.forget(self)
 
     def _turn_away_all(self, outcome: Outcome) -> None:
-        for waiting in self.waiting.values():
-            self.turn_away(waiting.take_all(), outcome)
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+        self.lobby.turn_away_all(outcome)
         self.published.cancel()
 
     def _cancel_grace(self) -> None:
