@@ -25,7 +25,9 @@ class WordsTests(TunnelTestCase):
         name = "x" * 128
         for payload in (
             {"type": "mapping_state", "name": name, "state": "down", "reason": LONG},
-            {"type": "mapping_state", "name": name, "state": "up", "reason": EVIL},
+            {"type": "mapping_state", "name": name, "state": "down", "reason": EVIL[:100]},
+            {"type": "legs_failed", "plain": False, "count": 1, "reason": EVIL[:100]},
+            {"type": "error", "code": "internal", "reason": EVIL[:100]},
             {"type": "legs_failed", "plain": False, "count": 1, "reason": LONG},
             {"type": "error", "code": "internal", "reason": LONG},
             {"type": EVIL, "n": 1},
@@ -54,6 +56,7 @@ class WordsTests(TunnelTestCase):
             stranger.rest()
             stranger.close()
         server.wait_for("hello.client")
+        self.assertEqual(server.count(re.escape(r"[2J")) > 3, True, "the evil words are there, escaped")
 
     def check(self, text: str) -> None:
         """All of it is lines as they should be."""
