@@ -1,12 +1,9 @@
-"""What all parts of a server share: who is connected, who holds which port, and the words said of each visitor. It
-listens on nothing itself."""
+"""What all parts of a server share: who is connected, who may be, and who holds which port. It listens on nothing
+itself. The visitors are in `ledger`."""
 
 from __future__ import annotations
 
-import itertools
-import secrets
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +15,16 @@ from gotunnel.core.descriptors import Shares
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.nodes import NodeTable
-from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
-from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import ConfigError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
-from gotunnel.net.patience import Patience
 from gotunnel.net.tls import ServerTls
-from gotunnel.net.visitor import Visitor
 from gotunnel.server.credentials import Credentials
-from gotunnel.server.direct import Direct
-from gotunnel.server.forward import ForwardLegs
-from gotunnel.server.legs import SessionLegs
+from gotunnel.server.ledger import Ledger
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
@@ -56,7 +47,7 @@ async def _no_clients_file(change: Change) -> None:
 _BACK = ", back within its time of grace"
 
 
-class Hub:
+class Hub(Ledger):
     """The server's shared state. Made once by the service and dies with it."""
 
     log = Logger()
@@ -71,8 +62,8 @@ class Hub:
         wall_clock: Callable[[], float] = time.time,
         shares: Shares | None = None,
     ) -> None:
+        super().__init__(clock)
         self.config = config
-        self.clock = clock
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
@@ -95,20 +86,10 @@ class Hub:
         self.ports = PortTable()
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
-        self.stranger_lines = LogLimit(rate=0.2, burst=5)
-        """Lines that a stranger can cause."""
         self._client_lines = LogLimit(rate=1.0, burst=128)
-        self.outcomes: Counter[Outcome] = Counter()
-        """How visitors fared since the start."""
-        self.visitors_total = 0
-        self._conn_prefix = secrets.token_hex(3)
-        self._conns = itertools.count(1)
         self._live: set[ServerSession] = set()
         self.origins = Origins()
-        self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
-        """Sessions with visitors on their legs, those included that a successor has replaced."""
         self._present: set[ServerSession] = set()  # with a control connection or a leg
-        self.patience = Patience(clock)
         self.v1: V1Peers | None = None
         """Clients of version 1, where they are let in; set by who makes the hub."""
 
@@ -259,61 +240,6 @@ class Hub:
         for session in tuple(self._live):
             session.feed()
 
-    # Visitors.
-
-    def next_conn(self) -> str:
-        """Return the id of a new visitor: unique in this process, and unlikely in another one."""
-        return f"{self._conn_prefix}-{next(self._conns)}"
-
-    def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
-        """A visitor was accepted."""
-        self.visitors_total += 1
-        self.log.debug(
-            "visitor {visitor} connected to {mapping} of client {client} ({conn})",
-            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
-        )  # fmt: skip
-
-    def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        """A visitor's time is over."""
-        self.outcomes[outcome] += 1
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, outcome=WORDS[outcome],
-            code=f" ({end.code})" if end is not None and end.code else "",
-            up=end.up if end else 0, down=end.down if end else 0,
-            seconds=self.clock.seconds() - visitor.arrived, conn=visitor.conn,
-        )  # fmt: skip
-        self.changed()
-
-    def forwarded(self, legs: ForwardLegs) -> None:
-        """A client's visitor was accepted on a forward leg."""
-        self.visitors_total += 1
-        self.streaming.add(legs)
-
-    def forward_ended(self, legs: ForwardLegs, outcome: Outcome) -> None:
-        """Such a visitor's time is over."""
-        self.outcomes[outcome] += 1
-        if not legs.streams:
-            self.streaming.discard(legs)
-        self.changed()
-
-    def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
-        """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
-        self.outcomes[Outcome.DENIED] += 1
-        allowed, suppressed = self.stranger_lines.allow("denied", self.clock.seconds())
-        if allowed:
-            self.log.warn(
-                "visitor {visitor} of {mapping} of client {client} is reset: one more than {limit}{more}",
-                visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, limit=limit,
-                more=f" ({suppressed} more like this were not logged)" if suppressed else "",
-            )  # fmt: skip
-
-    @property
-    def live(self) -> int:
-        """Visitors that are here now: waiting or served."""
-        return self.visitors_total - self.outcomes.total()
-
     # For who waits for the end.
 
     @property
@@ -330,7 +256,3 @@ class Hub:
     def left(self) -> tuple[ServerSession, ...]:
         """Sessions with a control connection or a leg."""
         return tuple(self._present)
-
-    def changed(self) -> None:
-        """A visitor or a session is over."""
-        self.patience.look()
