@@ -27,6 +27,8 @@ ENOUGH = 1 << 20
 """More descriptors than that are not asked for, however many there may be."""
 SELECT_LIMIT = 1024
 """FD_SETSIZE: select(2) takes no higher number, in any C library that matters."""
+OPEN_MAX = 10_240
+"""What macOS allows at most where its hard limit says that there is none (setrlimit(2) there)."""
 UNLIMITED = 1 << 30
 SCARCE = 30.0
 """Seconds after a shortage during which descriptors count as scarce, or it would come back at once."""
@@ -189,13 +191,16 @@ def raise_limit(reactor: Any) -> None:
     most = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
     if _selects(reactor):
         most = min(most, SELECT_LIMIT)
-    if soft != resource.RLIM_INFINITY and soft < most:
+    for wanted in (most, min(most, OPEN_MAX)):
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            break
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError) as failed:
             log.debug("the limit of file descriptors stays at {soft}: {reason}", soft=soft, reason=str(failed))
         else:
-            log.debug("the limit of file descriptors is raised from {soft} to {most}", soft=soft, most=most)
+            log.debug("the limit of file descriptors is raised from {soft} to {most}", soft=soft, most=wanted)
+            break
     limit = nofile()
     if limit < LOW:
         log.warn(

@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IReactorFDSet, IStreamClientEndpoint
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -67,10 +67,13 @@ class PortableRelay:
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Local], None], backlog: int = 1024) -> IListeningPort:
         """Listen for visitors; see IRelay."""
+        visitors = _Visitors(self, on_visitor)
         try:
-            listening = GatedPort(
-                port, _Visitors(self, on_visitor), backlog, host, self._reactor, self._gate, ACCEPTS_AT_ONCE
-            )
+            if not IReactorFDSet.providedBy(self._reactor):
+                # Windows' completion ports: there is no descriptor to wait for, nor a limit of them worth a reserve.
+                accepting: IListeningPort = self._reactor.listenTCP(port, visitors, backlog=backlog, interface=host)
+                return accepting
+            listening = GatedPort(port, visitors, backlog, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
             listening.startListening()
         except error.CannotListenError as failed:
             raise listen_failure(host, port, failed.socketError) from None

@@ -296,6 +296,20 @@ class RaiseTests(DescriptorTestCase):
         self.raised(LOW, LOW)
         self.assertEqual(len(self.lines()), 1)
 
+    def test_infinity_that_is_none(self) -> None:
+        """A system that calls its limit infinite and refuses a million: what it does allow is taken."""
+        tried: list[int] = []
+
+        def set_limit(which: int, limits: tuple[int, int]) -> None:
+            tried.append(limits[0])
+            if limits[0] > 10_240:
+                raise ValueError("not allowed to raise maximum limit")
+
+        self.patch(resource, "getrlimit", lambda which: (256, resource.RLIM_INFINITY))
+        self.patch(resource, "setrlimit", set_limit)
+        raise_limit(None)
+        self.assertEqual(tried, [1 << 20, 10_240])
+
     def test_refused(self) -> None:
         """A system that does not let it: the limit stays, and nothing breaks."""
 

@@ -7,6 +7,7 @@ import socket
 import time
 
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -78,6 +79,22 @@ class OwnTests(RelayStage, TestCase):
         self.assertIs(lone.leg.state, State.IDLE)
         await lone.stop()
         await self.at_base()
+
+
+class CompletionTests(SynchronousTestCase):
+    """A reactor that waits for completions and not for descriptors, as Windows has one."""
+
+    def test_listens(self) -> None:
+        """It listens in its own way."""
+        asked: list[tuple[int, int, str]] = []
+
+        class Completions(Clock):
+            def listenTCP(self, port: int, factory: object, backlog: int, interface: str) -> str:
+                asked.append((port, backlog, interface))
+                return "listening"
+
+        self.assertEqual(PortableRelay(Completions()).listen("127.0.0.1", 8080, lambda local: None), "listening")
+        self.assertEqual(asked, [(8080, 1024, "127.0.0.1")])
 
 
 class ListenFailureTests(SynchronousTestCase):
