@@ -7,8 +7,7 @@ from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -16,6 +15,7 @@ from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Descriptors
+from gotunnel.net.endpoint import tcp_endpoint
 from gotunnel.net.greeting import Greeted, Greeting
 from gotunnel.net.legtls import LegTls
 from gotunnel.net.quiet import OneProtocol
@@ -87,9 +87,7 @@ class ServerPath:
     async def _greet(
         self, first: Protocol, greeting: Greeting, timeout: float, tls: ClientCreator | None
     ) -> Greeted:
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(
-            self._reactor, self.address.host, self.address.port, timeout=timeout
-        )
+        endpoint = tcp_endpoint(self._reactor, self.address, timeout)
         if tls is not None:
             endpoint = wrapClientTLS(tls, endpoint)
         connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: first))

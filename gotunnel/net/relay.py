@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -150,16 +149,13 @@ class _Visitors(ServerFactory):
 def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamClientEndpoint:
     """Return what connects to a target. `timeout` (seconds) is for each address of a name, not for looking it up."""
     # Half a MiB that a server with the fast relay has no use for.
-    from twisted.internet import endpoints
+    from twisted.internet.endpoints import UNIXClientEndpoint
+
+    from gotunnel.net.endpoint import tcp_endpoint
 
     if isinstance(target, UnixPath):
-        return endpoints.UNIXClientEndpoint(reactor, target.path, timeout=timeout)
-    try:
-        version = ipaddress.ip_address(target.host.partition("%")[0]).version
-    except ValueError:
-        return endpoints.HostnameEndpoint(reactor, target.host, target.port, timeout=timeout)
-    kind = endpoints.TCP4ClientEndpoint if version == 4 else endpoints.TCP6ClientEndpoint
-    return kind(reactor, target.host, target.port, timeout=timeout)
+        return UNIXClientEndpoint(reactor, target.path, timeout=timeout)
+    return tcp_endpoint(reactor, target, timeout)
 
 
 def _timed_out(target: Address) -> Any:

@@ -59,6 +59,15 @@ class DialTests(SynchronousTestCase):
         greeting = ControlGreeting(self.reactor, 10.0, ClientHandshake("edge", "0123456789abcdef", b"one", "test"))
         return Deferred.fromCoroutine((path or self.path).greet(greeting, 10.0))
 
+    def test_address_is_no_name(self) -> None:
+        """An IP address is connected to without a question to the resolver."""
+        for host in ("192.0.2.9", "2001:db8::9"):
+            attempt = self.greet(ServerPath(self.reactor, HostPort(host, 17000), None))
+            self.assertEqual(self.reactor.tcpClients[-1][:2], (host, 17000))
+            attempt.addErrback(lambda _: None)
+            attempt.cancel()
+        self.assertEqual(self.resolver.asked, [])
+
     def test_resolves_anew(self) -> None:
         """Each attempt asks for the name again, and goes where the answer says."""
         for number, host in enumerate(("192.0.2.7", "192.0.2.8", "192.0.2.9"), 1):

@@ -1,0 +1,24 @@
+"""What Twisted connects to an address with. Names are resolved anew at each attempt; an IP address is not a name, and
+to ask the system's resolver for it would cost a thread's turn and more than the connection itself."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from gotunnel.address import HostPort
+
+__all__ = ["tcp_endpoint"]
+
+
+def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClientEndpoint:
+    """Return the endpoint. `timeout` (seconds) is for each address of a name, not for looking it up."""
+    try:
+        version = ipaddress.ip_address(address.host.partition("%")[0]).version
+    except ValueError:
+        return HostnameEndpoint(reactor, address.host, address.port, timeout=timeout)
+    kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
+    return kind(reactor, address.host, address.port, timeout=timeout)
