@@ -59,6 +59,36 @@ def check(file: str, state: str | None) -> None:
 
 
 @main.command()
+@click.option("-c", "--config", metavar="FILE", default="config.yaml", show_default=True, help="The configuration.")
+@click.option("--state", metavar="DIR", help="The server's folder for state.")
+@click.option("--kubernetes", is_flag=True, help="Examine the certificates of kube-apiserver and kubelets.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="By which workers reach the kube-apiserver.")
+@click.option("--kubelet-ca", metavar="FILE", type=click.Path(exists=True), help="Who must have issued the kubelets'.")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0.1, 300), default=5.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects: check, status, message, cure.")
+def doctor(
+    config: str,
+    state: str | None,
+    kubernetes: bool,
+    names: tuple[str, ...],
+    kubelet_ca: str | None,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Find out why it does not work: one line for each thing examined, with its cure.
+
+    Exit code 0 if there is no problem, 1 if there is one, 2 if the configuration would be refused.
+    """
+    from pathlib import Path
+
+    from gotunnel.cli.doctor.client import Wish
+    from gotunnel.cli.doctor.command import doctor_file
+
+    ca = None if kubelet_ca is None else Path(kubelet_ca)
+    doctor_file(config, state, Wish(kubernetes, names, ca, timeout), json=as_json)
+
+
+@main.command()
 def token() -> None:
     """Print a new token of 256 bits, for `token:` or a `token_file`."""
     import secrets

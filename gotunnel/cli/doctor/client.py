@@ -1,0 +1,76 @@
+"""What a client's section is examined for: its server, and everything that it names on its own side."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+
+from gotunnel.address import HostPort
+from gotunnel.cli.doctor.findings import Finding, note, problem
+from gotunnel.cli.doctor.login import log_in
+from gotunnel.cli.doctor.machine import client_descriptors
+from gotunnel.cli.doctor.targets import check_egress, check_forward, check_mapping, check_node
+from gotunnel.cli.doctor.verdict import judge
+from gotunnel.cli.doctor.way import find_way
+from gotunnel.client.identity import ClientIdentity
+from gotunnel.config.model import ClientConfig
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.tls import TlsFilesError
+
+__all__ = ["Wish", "check_client", "side_by_side"]
+
+AT_ONCE = 16
+"""Targets that are examined at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for. `names`: those by which workers would reach a kube-apiserver; `timeout`: seconds
+    for each step."""
+
+    kubernetes: bool = False
+    names: tuple[str, ...] = ()
+    kubelet_ca: Path | None = None
+    timeout: float = 5.0
+
+
+async def check_client(reactor: Any, config: ClientConfig, wish: Wish) -> list[Finding]:
+    """Return all findings about a client."""
+    found = client_descriptors()
+    found += await _check_server(reactor, config, wish.timeout)
+    checks: list[Coroutine[Any, Any, list[Finding]]] = []
+    checks += [check_mapping(reactor, config, mapping, wish) for mapping in config.mappings]
+    checks += [check_forward(reactor, forward, wish) for forward in config.forwards]
+    checks += [check_node(reactor, node, wish) for node in config.nodes]
+    found += await side_by_side(checks)
+    if config.egress is not None:
+        found += await check_egress(reactor, "client.egress", config.egress.listen, wish.timeout)
+    return found
+
+
+async def side_by_side(checks: list[Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:
+    """Run checks at the same time, not too many; return what they find in their order."""
+    turn = DeferredSemaphore(AT_ONCE)
+    running = [turn.run(Deferred.fromCoroutine, check) for check in checks]
+    return [finding for findings in await gatherResults(running) for finding in findings]
+
+
+async def _check_server(reactor: Any, config: ClientConfig, timeout: float) -> list[Finding]:
+    found, reached = await find_way(reactor, config.server_addr, timeout)
+    if config.v1:
+        return [*found, note("login", "not tried: client.v1 would send the token in clear; the client's log tells")]
+    creator = None
+    if config.tls.mode != "off":
+        try:
+            creator = ClientIdentity(config, reactor, legs=False).tls.creator
+        except TlsFilesError as broken:
+            return [*found, problem("tls", str(broken), "correct the files that client.tls names")]
+    if reached:
+        # One login is enough: a wrong token counts against this machine's address.
+        at: HostPort = reached[0]
+        found += judge(config, at, await log_in(reactor, ServerPath(reactor, at, creator), config, timeout))
+    return found

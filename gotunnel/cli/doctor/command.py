@@ -1,0 +1,78 @@
+"""`gotunnel doctor` as a command: reads the configuration, runs the checks, prints what they find."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from gotunnel.cli.doctor.client import Wish, check_client
+from gotunnel.cli.doctor.findings import Finding, as_json, failed, note
+from gotunnel.cli.doctor.server import check_server
+from gotunnel.cli.logoutput import begin_logging
+from gotunnel.config.identityfile import CLIENTS_FILE
+from gotunnel.config.load import load
+from gotunnel.config.model import File
+from gotunnel.errors import GotunnelError
+from gotunnel.logs import set_level
+from gotunnel.net.clock import use_monotonic
+from gotunnel.tap.exits import FAILED, one_line_errors
+from gotunnel.tap.role import state_path
+
+__all__ = ["doctor_file", "examine"]
+
+PROGRAM = "gotunnel doctor"
+
+
+def doctor_file(path: str, state: str | None, wish: Wish, *, json: bool) -> None:
+    """Print the findings about a file; raise SystemExit(1) if there is a problem among them, and 2 for a file that is
+    refused."""
+    with one_line_errors(PROGRAM):
+        file = load(path, clients_elsewhere=os.path.exists(state_path(state) / CLIENTS_FILE))
+        set_level("error")
+        begin_logging(sys.stderr, "text")
+        findings = _run(file, state, wish)
+    if json:
+        click.echo(as_json(findings))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+    if failed(findings):
+        raise SystemExit(FAILED)
+
+
+async def examine(reactor: Any, file: File, state: str | None, wish: Wish) -> list[Finding]:
+    """Return all findings about both sections."""
+    found: list[Finding] = []
+    if file.server is not None:
+        found += await check_server(reactor, file.server, state, wish)
+    if file.client is not None:
+        found += await check_client(reactor, file.client, wish)
+    if wish.kubernetes and not any("kube" in finding.message for finding in found):
+        found.append(note("kubernetes", "nothing leads to port 6443 or 10250: no certificate was examined"))
+    return found
+
+
+def _run(file: File, state: str | None, wish: Wish) -> list[Finding]:
+    from twisted.internet import reactor as running
+
+    reactor: Any = running
+    use_monotonic(reactor)
+    results: list[Any] = []
+
+    def begin() -> None:
+        examining = Deferred.fromCoroutine(examine(reactor, file, state, wish))
+        examining.addBoth(results.append).addBoth(lambda _: reactor.stop() if reactor.running else None)
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if not results:
+        raise GotunnelError("interrupted")
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    findings: list[Finding] = results[0]
+    return findings

@@ -1,0 +1,45 @@
+"""What the machine gives a role: file descriptors. Changes no limit."""
+
+from __future__ import annotations
+
+import sys
+
+from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
+from gotunnel.core.descriptors import Shares
+from gotunnel.net.descriptors import ENOUGH, LOW
+
+__all__ = ["client_descriptors", "server_descriptors"]
+
+CURE = "raise LimitNOFILE (systemd) or the hard limit (`ulimit -Hn`)"
+
+
+def client_descriptors() -> list[Finding]:
+    """Return what a client that this shell starts may have."""
+    return _found(_hard(), None)
+
+
+def server_descriptors(streams: int | None) -> list[Finding]:
+    """The same for a server with this `limits.streams`."""
+    return _found(_hard(), streams)
+
+
+def _hard() -> int | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # A role raises its soft limit to the hard one when it starts.
+    return ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+
+
+def _found(limit: int | None, streams: int | None) -> list[Finding]:
+    if limit is None:
+        return [note("nofile", "this system has no such limit")]
+    most = Shares(limit).streams
+    said = f"{limit} file descriptors for a program of this shell, enough for about {most} visitors at a time"
+    if streams is not None and streams > most:
+        return [problem("nofile", f"server.limits.streams is {streams}, and there are {said}", CURE)]
+    if limit < LOW:
+        return [warning("nofile", said, CURE)]
+    return [ok("nofile", f"{said}; systemd gives a service its own (LimitNOFILE)")]

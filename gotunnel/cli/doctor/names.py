@@ -1,0 +1,141 @@
+"""What a certificate of Kubernetes lacks, and what would mend it. Connects to nothing; the commands that it names are
+kubeadm's, and are not run."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from OpenSSL import crypto
+
+from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
+from gotunnel.errors import printable
+from gotunnel.net.certificates import TlsFilesError, load_authorities
+from gotunnel.net.expiry import problem_with
+from gotunnel.net.trust import Trust
+
+__all__ = ["alternative_names", "judge_apiserver", "judge_kubelet", "kubeadm_cure"]
+
+OWN = "kubernetes"
+"""kubeadm puts this name and what begins with it and a dot into each certificate of a kube-apiserver by itself."""
+MOST = 32
+ROTATE = (
+    "set serverTLSBootstrap: true in /var/lib/kubelet/config.yaml, restart the kubelet, `kubectl get csr`, "
+    "`kubectl certificate approve NAME`; then kube-apiserver's --kubelet-certificate-authority can be its CA "
+    "(commands not run)"
+)
+
+
+def alternative_names(certificate: x509.Certificate) -> list[str]:
+    """Return the DNS names and addresses of a certificate, as many as anybody would read."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
+    return [*found.get_values_for_type(x509.DNSName), *addresses][:MOST]
+
+
+def judge_apiserver(
+    check: str, shown: x509.Certificate, names: Sequence[str], now: datetime.datetime
+) -> list[Finding]:
+    """Return what a client of a kube-apiserver would say of its certificate, by each name."""
+    has = alternative_names(shown)
+    listed = ", ".join(printable(name, 64) for name in has) or "no name at all"
+    found = _dates(check, shown, now, "`kubeadm certs renew apiserver`, then restart kube-apiserver (not run)")
+    if not names:
+        said = f"the kube-apiserver's certificate is for {listed}; --name says by which name it is to be reached"
+        return [*found, note(check, said)]
+    missing = [name for name in names if not _covers(shown, name)]
+    for name in missing:
+        said = f"the kube-apiserver's certificate has no SAN {name}, only {listed}"
+        found.append(problem(check, said, kubeadm_cure(missing, has)))
+    if len(missing) < len(names):
+        good = ", ".join(name for name in names if name not in missing)
+        found.append(ok(check, f"the kube-apiserver's certificate is for {good}"))
+    return found
+
+
+def kubeadm_cure(missing: Sequence[str], has: Sequence[str]) -> str:
+    """Return the flags that add names to a kube-apiserver's certificate. kubeadm makes it anew, with the names that it
+    is told and its own; so what was added earlier is named again."""
+    earlier = [name for name in has if name != OWN and not name.startswith(f"{OWN}.") and _plain(name)]
+    added, every = ",".join(missing), ",".join([*missing, *earlier])
+    return (
+        f"a new cluster: kubeadm init --apiserver-cert-extra-sans {added}; one that runs: move "
+        "/etc/kubernetes/pki/apiserver.crt and apiserver.key away, kubeadm init phase certs apiserver "
+        f"--apiserver-cert-extra-sans {shlex.quote(every)}, then restart kube-apiserver (commands not run)"
+    )
+
+
+def judge_kubelet(
+    check: str, chain: Sequence[x509.Certificate], names: Sequence[str], ca: Path | None, now: datetime.datetime
+) -> list[Finding]:
+    """Return whether the certificate that a kubelet shows can be verified: by `ca`, for each of `names`."""
+    shown = chain[0]
+    listed = ", ".join(printable(name, 64) for name in alternative_names(shown)) or "no name at all"
+    found = _dates(check, shown, now, ROTATE)
+    itself = shown.issuer == shown.subject or _by_itself(shown)
+    if ca is None:
+        said = f"the kubelet's certificate is for {listed}, issued by {printable(shown.issuer.rfc4514_string())}"
+        if itself:
+            said = f"{said}, which is the node itself: kube-apiserver cannot verify it"
+            return [*found, warning(check, said, ROTATE)]
+        return [*found, note(check, f"{said}; --kubelet-ca FILE says whether it verifies")]
+    try:
+        refusal = _chain_problem(chain, load_authorities(ca), now)
+    except TlsFilesError as broken:
+        return [*found, problem(check, str(broken), "correct --kubelet-ca")]
+    if refusal is not None:
+        who = "the node itself has issued it" if itself else f"it was issued by {shown.issuer.rfc4514_string()}"
+        return [*found, problem(check, f"the kubelet's certificate does not verify: {refusal}; {who}", ROTATE)]
+    missing = [name for name in names if not _covers(shown, name)]
+    for name in missing:
+        cure = f"give the node that name or address (kubelet --hostname-override, --node-ip), and then: {ROTATE}"
+        found.append(problem(check, f"the kubelet's certificate has no SAN {name}, only {listed}", cure))
+    return found if missing else [*found, ok(check, f"the kubelet's certificate verifies, and is for {listed}")]
+
+
+def _by_itself(shown: x509.Certificate) -> bool:
+    """Whether a kubelet has made it: `HOST@TIME`, issued by `HOST-ca@TIME` (client-go, util/cert)."""
+    subject, issuer = _common_name(shown.subject), _common_name(shown.issuer)
+    return "@" in subject and issuer.startswith(f"{subject.partition('@')[0]}-ca@")
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(found[0].value) if found else ""
+
+
+def _dates(check: str, shown: x509.Certificate, now: datetime.datetime, cure: str) -> list[Finding]:
+    wrong = problem_with(shown, now)
+    if wrong is None:
+        return []
+    expired = not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc
+    return [(problem if expired else warning)(check, f"its certificate {wrong}", cure)]
+
+
+def _chain_problem(
+    chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], now: datetime.datetime
+) -> str | None:
+    store = crypto.X509Store()
+    store.set_time(now)
+    for authority in authorities:
+        store.add_cert(crypto.X509.from_cryptography(authority))
+    behind = [crypto.X509.from_cryptography(each) for each in chain[1:]]
+    try:
+        crypto.X509StoreContext(store, crypto.X509.from_cryptography(chain[0]), behind).verify_certificate()
+    except crypto.X509StoreContextError as refused:
+        return printable(refused)
+    return None
+
+
+def _covers(shown: x509.Certificate, name: str) -> bool:
+    return Trust(name, chain=True).problem(shown) is None
+
+
+def _plain(name: str) -> bool:
+    return name.isascii() and all(character.isalnum() or character in "-._:*" for character in name)

@@ -1,0 +1,121 @@
+"""What a server's section is examined for, on the server's machine: its port, certificate, clients and limits."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from gotunnel.address import HostPort, is_wildcard
+from gotunnel.cli.doctor.client import Wish
+from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
+from gotunnel.cli.doctor.machine import server_descriptors
+from gotunnel.cli.doctor.serving import APISERVER, check_apiserver, shown_by
+from gotunnel.cli.doctor.targets import check_egress
+from gotunnel.cli.doctor.way import knock
+from gotunnel.client.checks import Unhealthy
+from gotunnel.config.model import ServerConfig
+from gotunnel.errors import ConfigError, DialFailed, GotunnelError
+from gotunnel.net.certificates import KeyPair, TlsFilesError, dates, load_authorities, load_pair, spki_pin
+from gotunnel.net.expiry import problem_with, utc_now
+from gotunnel.net.listening import listen_failure
+from gotunnel.net.owncert import OWN_FILE
+from gotunnel.server.credentials import clients_path, filed_clients
+from gotunnel.tap.role import state_path
+
+__all__ = ["check_server"]
+
+PORT_CURES = {
+    "port_in_use": "stop the program that has it (`ss -ltnp`), or choose another port in server.addr",
+    "bad_request": "write an address of this machine into server.addr, or 0.0.0.0",
+    "acl_denied": "choose a port from 1024 on, or give the service AmbientCapabilities=CAP_NET_BIND_SERVICE",
+}
+
+
+async def check_server(reactor: Any, config: ServerConfig, state: str | None, wish: Wish) -> list[Finding]:
+    """Return all findings about a server. `state` is the `--state` of the command line."""
+    found = server_descriptors(config.limits.streams)
+    pair, told = _certificate(config, state)
+    found += told
+    found += _clients(config, state)
+    found += await _port(reactor, config, pair, wish.timeout)
+    if config.egress is not None:
+        found += await check_egress(reactor, "server.egress", config.egress.listen, wish.timeout)
+    if wish.kubernetes:
+        target = HostPort("127.0.0.1", APISERVER)
+        found += await check_apiserver(reactor, "kube-apiserver", target, wish.names, wish.timeout)
+    return found
+
+
+def _certificate(config: ServerConfig, state: str | None) -> tuple[KeyPair | None, list[Finding]]:
+    tls, check = config.tls, "certificate"
+    if tls.mode == "off":
+        cure = "set tls.mode: required on both sides, unless the network between them is secret"
+        return None, [warning(check, "none: server.tls.mode is off, and whoever is on the path reads everything", cure)]
+    own = state_path(state) / OWN_FILE
+    try:
+        if tls.client_ca is not None:
+            load_authorities(tls.client_ca)
+        if tls.cert is None or tls.key is None:
+            if not own.exists():
+                return None, [ok(check, f"none yet: the server makes one at its first start ({own})")]
+            pair = load_pair(own, own)
+            return pair, [ok(check, f"of the server's own making, pin {spki_pin(pair.leaf)} ({own})")]
+        pair = load_pair(tls.cert, tls.key)
+    except (TlsFilesError, OSError) as broken:
+        return None, [problem(check, str(broken), "correct server.tls, or the owner and mode of that file")]
+    wrong = problem_with(pair.leaf, utc_now())
+    if wrong is None:
+        until = f"{dates(pair.leaf)[1]:%Y-%m-%d %H:%M} UTC"
+        return pair, [ok(check, f"valid until {until}, pin {spki_pin(pair.leaf)} ({tls.cert})")]
+    cure = "put a new one into that file: a server that runs takes it up; until then clients with tls.ca refuse it"
+    return pair, [warning(check, f"{wrong} ({tls.cert})", cure)]
+
+
+def _clients(config: ServerConfig, state: str | None) -> list[Finding]:
+    folder = state_path(state)
+    path = clients_path(config, folder)
+    try:
+        filed = filed_clients(config, folder)
+    except (ConfigError, OSError) as broken:
+        return [problem("clients", str(broken).replace("\n", "; "), f"mend {path}: the server does not take it up")]
+    if config.token is None and not config.clients and not filed:
+        cure = "`gotunnel client add NAME --print-join` makes one"
+        return [problem("clients", f"nobody can connect: there is no token, and no client in {path}", cure)]
+    shared = "" if config.token is None else ", and whoever has the shared server.token"
+    return [ok("clients", f"{len(config.clients)} in this file, {len(filed)} in {path}{shared}")]
+
+
+async def _port(reactor: Any, config: ServerConfig, pair: KeyPair | None, timeout: float) -> list[Finding]:
+    check, addr = "port", config.addr
+    near = HostPort({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(addr.host, addr.host), addr.port)  # noqa: S104
+    if addr.port == 0:
+        return [note(check, "not tried: port 0 is any free one, which the server's log tells")]
+    try:
+        await knock(reactor, near, timeout)
+    except DialFailed:
+        return [_bound(addr)]
+    if config.tls.mode == "off":
+        return [ok(check, f"something accepts connections on {near}: a server runs there, or another program")]
+    try:
+        shown = (await shown_by(reactor, near, timeout))[0]
+    except (Unhealthy, GotunnelError) as failed:
+        return [problem(check, f"another program has {addr}: {failed}", PORT_CURES["port_in_use"])]
+    if pair is None:
+        return [warning(check, f"a server with another state folder has {addr}", "name its folder with --state")]
+    if spki_pin(shown) == spki_pin(pair.leaf):
+        return [ok(check, f"a server with this very key answers on {near}")]
+    cure = "name its state folder with --state, or stop it"
+    return [warning(check, f"{addr} is served with another key, pin {spki_pin(shown)}", cure)]
+
+
+def _bound(addr: HostPort) -> Finding:
+    family = socket.AF_INET6 if ":" in addr.host else socket.AF_INET
+    try:
+        with socket.socket(family) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((addr.host, addr.port))
+    except OSError as cause:
+        refused = listen_failure(addr.host, addr.port, cause)
+        return problem("port", refused.reason, PORT_CURES.get(refused.code, "correct server.addr"))
+    said = f"{addr} is free: no server runs there now, and one could"
+    return ok("port", said if not is_wildcard(addr.host) else f"{said}, on all addresses")

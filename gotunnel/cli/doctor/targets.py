@@ -1,0 +1,143 @@
+"""What a client's section names on its own side of the tunnel: targets, ports of forwards, nodes, an egress socket.
+Each is dialled as the client would dial it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import TimeoutError
+
+from gotunnel.address import Address, HostPort, UnixPath, is_wildcard
+from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
+from gotunnel.cli.doctor.serving import APISERVER, KUBELET, check_apiserver, check_kubelet
+from gotunnel.cli.doctor.way import CURES, knock
+from gotunnel.client.checks import check_for
+from gotunnel.client.tlsprobe import ask_for_tls
+from gotunnel.config.model import ClientConfig, ForwardConfig, HealthConfig, MappingConfig, NodeConfig
+from gotunnel.core.ports import PortSet
+from gotunnel.errors import DialFailed, GotunnelError
+
+if TYPE_CHECKING:
+    from gotunnel.cli.doctor.client import Wish
+
+__all__ = ["check_egress", "check_forward", "check_mapping", "check_node"]
+
+UNPROBED = HealthConfig()
+
+
+async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConfig, wish: Wish) -> list[Finding]:
+    """Examine one target: is it there, is it well, is it TLS where that was promised."""
+    check, target = f"mapping {mapping.name}", mapping.local
+    health = (mapping.health or UNPROBED).model_copy(update={"timeout": wish.timeout})
+    probing = check_for(reactor, mapping.model_copy(update={"health": health})).probe()
+    try:
+        await probing.addTimeout(wish.timeout, reactor)
+    except TimeoutError:
+        return [problem(check, f"{target}: no answer in time", CURES["timeout"])]
+    except DialFailed as failed:
+        return [problem(check, str(failed), _cure(failed, target))]
+    except GotunnelError as unwell:
+        cure = "see what is wrong with the service, or correct health: until then its public port is closed"
+        return [problem(check, f"{target} is reached, and its health check fails: {unwell}", cure)]
+    found = [ok(check, f"{target} {'is well' if mapping.health else 'accepts connections'}")]
+    if not mapping.encrypt and config.tls.mode != "off":
+        found += await _ask_for_tls(reactor, check, target)
+    ports = {mapping.remote_port, target.port if isinstance(target, HostPort) else 0}
+    if APISERVER in ports:
+        hosts = (*_hosts(config, mapping), *wish.names)
+        found += await check_apiserver(reactor, check, target, hosts, wish.timeout)
+    if KUBELET in ports:
+        hosts = () if mapping.bind is None else _hosts(config, mapping)
+        found += await check_kubelet(reactor, check, target, hosts, wish.kubelet_ca, wish.timeout)
+    return found
+
+
+async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> list[Finding]:
+    """Examine whether a client serves the port of a forward; whether the server allows it, only a visitor can find
+    out."""
+    check, listen = f"forward {forward.name}", forward.listen
+    if isinstance(listen, UnixPath):
+        found = await _check_socket(reactor, check, listen, wish.timeout)
+    elif listen.port == 0:
+        return [note(check, "not tried: it takes any free port, which the client's log tells")]
+    else:
+        listen = HostPort("127.0.0.1" if is_wildcard(listen.host) else listen.host, listen.port)
+        try:
+            await knock(reactor, listen, wish.timeout)
+        except DialFailed as failed:
+            return [warning(check, f"nothing serves {listen}: {failed}", "start the client, or read its log")]
+        found = [ok(check, f"{listen} accepts connections; whether the server allows {forward.dial} shows at a visit")]
+    ports = {each.port for each in (forward.dial, listen) if isinstance(each, HostPort)}
+    if APISERVER in ports:
+        name = () if isinstance(listen, UnixPath) else (listen.host,)
+        found += await check_apiserver(reactor, check, listen, (*name, *wish.names), wish.timeout)
+    return found
+
+
+async def check_node(reactor: Any, node: NodeConfig, wish: Wish) -> list[Finding]:
+    """Examine the kubelets of what a client announces; networks and patterns are no addresses to dial."""
+    hosts = [str(match) for match in node.match if not set(str(match)) & set("/*")]
+    check = f"nodes {', '.join(map(str, node.match))}"
+    if KUBELET not in PortSet.parse(node.allow_ports):
+        return [note(check, f"not tried: port {KUBELET} is not among its allow_ports")]
+    found: list[Finding] = []
+    for host in hosts:
+        target = HostPort(str(node.dial or host), KUBELET)
+        found += await check_kubelet(
+            reactor, f"node {host}", target, (host,), wish.kubelet_ca, wish.timeout
+        )
+    return found or [note(check, "not tried: networks and patterns name no single node")]
+
+
+async def check_egress(reactor: Any, check: str, listen: UnixPath, timeout: float) -> list[Finding]:
+    """Examine an egress socket, which kube-apiserver must be able to open."""
+    return await _check_socket(reactor, check, listen, timeout)
+
+
+async def _check_socket(reactor: Any, check: str, listen: UnixPath, timeout: float) -> list[Finding]:
+    folder = os.path.dirname(listen.path)
+    if not os.path.isdir(folder):
+        return [problem(check, f"the folder {folder} does not exist", f"make it: mkdir -m 0750 {folder}")]
+    if not os.path.exists(listen.path):
+        if os.access(folder, os.W_OK | os.X_OK):
+            return [warning(check, f"{listen} is not there", "start the role that opens it, or read its log")]
+        cure = "run the role as a user who may, or choose another folder"
+        return [problem(check, f"this user may make no socket in {folder}", cure)]
+    try:
+        dialling = ask_for_tls(reactor, listen)
+        dialling.addTimeout(timeout, reactor)
+        await dialling
+    except TimeoutError:
+        pass
+    except DialFailed as failed:
+        cure = "start the role, or give this user the right (socket_mode, and the folder's owner and mode)"
+        return [problem(check, f"{listen} is there and cannot be opened: {failed}", cure)]
+    return [ok(check, f"{listen} accepts connections of this user, mode {os.stat(listen.path).st_mode & 0o777:04o}")]
+
+
+async def _ask_for_tls(reactor: Any, check: str, target: Address) -> list[Finding]:
+    try:
+        words = await ask_for_tls(reactor, target)
+    except DialFailed as failed:
+        return [warning(check, str(failed), "run it again")]
+    if words is None:
+        return []
+    said = f"encrypt: false is for what is TLS already, and of {target} {words}"
+    return [warning(check, said, "remove encrypt: false, or the visitors' bytes cross the network in clear")]
+
+
+def _hosts(config: ClientConfig, mapping: MappingConfig) -> tuple[str, ...]:
+    """By which hosts the published port is reached, as far as this file knows."""
+    bind = mapping.bind
+    if not mapping.public or (bind is not None and (bind == "localhost" or bind.startswith("127.") or bind == "::1")):
+        return ()  # whoever reaches it does so by a port of his own
+    return (config.server_addr.host,) if bind is None or is_wildcard(bind) else (bind,)
+
+
+def _cure(failed: DialFailed, target: Address) -> str:
+    if isinstance(target, UnixPath):
+        return "start the service, and let the client's user open its socket"
+    if failed.code == "refused":
+        return f"start the service, or let it listen on {target}, or correct the mapping's local"
+    return CURES.get(failed.code, "see that this machine can reach it, or correct the mapping's local")

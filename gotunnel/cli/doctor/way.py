@@ -1,0 +1,64 @@
+"""The way from a client to its server: does the name resolve, and does each of its addresses accept a connection?
+Nothing is sent, so that nobody is charged for it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from gotunnel.address import HostPort
+from gotunnel.cli.doctor.findings import Finding, ok, problem
+from gotunnel.client.checks import TcpCheck
+from gotunnel.config.model import HealthConfig
+from gotunnel.errors import DialFailed
+from gotunnel.net.resolve import resolve
+
+__all__ = ["find_way", "knock"]
+
+CURES = {
+    "refused": "no program listens there: start the server, or correct the address",
+    "timeout": "a firewall on the way drops it, or the machine is down: let this machine reach that port",
+    "unreachable": "correct the address, or this machine's routes",
+    "unknown_host": "correct the name, or its DNS",
+    "no_fds": "raise `ulimit -n`",
+}
+"""What to do about the codes of DialFailed."""
+
+
+async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list[Finding], list[HostPort]]:
+    """Return what was found, and the addresses that accept connections."""
+    found: list[Finding] = []
+    try:
+        hosts = [str(ipaddress.ip_address(server.host.partition("%")[0])) and server.host]
+    except ValueError:
+        try:
+            hosts = list(dict.fromkeys(await resolve(reactor, server.host, server.port, timeout)))
+        except DialFailed as lost:
+            cure = "correct client.server_addr, or what answers for this name (/etc/hosts, DNS)"
+            return [problem("resolve", str(lost), cure)], []
+        found.append(ok("resolve", f"{server.host} is {', '.join(hosts)}"))
+    reached: list[HostPort] = []
+    refusals: list[DialFailed] = []
+    for host in hosts:
+        address = HostPort(host, server.port)
+        try:
+            seconds = await knock(reactor, address, timeout)
+        except DialFailed as failed:
+            refusals.append(failed)
+        else:
+            reached.append(address)
+            found.append(ok("connect", f"{address} accepts connections, {seconds * 1000:.1f} ms"))
+    for refusal in refusals:
+        cure = CURES.get(refusal.code, "see that this machine can reach it")
+        if reached:
+            cure = f"{cure}; or take the address out of the name: connections begin with either"
+        found.append(problem("connect", str(refusal), cure))
+    return found, reached
+
+
+async def knock(reactor: Any, address: HostPort, timeout: float) -> float:
+    """Connect, and close again; return the seconds that it took. Raises DialFailed."""
+    begun = reactor.seconds()
+    await TcpCheck(reactor, address, HealthConfig(timeout=timeout)).probe()
+    seconds: float = reactor.seconds() - begun
+    return seconds

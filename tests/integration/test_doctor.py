@@ -1,0 +1,186 @@
+"""What `gotunnel doctor` finds, against real servers, clients and targets in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import PrivateCertificate
+
+from gotunnel.address import HostPort
+from gotunnel.cli.doctor.client import Wish
+from gotunnel.cli.doctor.command import examine
+from gotunnel.cli.doctor.findings import Finding, as_json
+from gotunnel.config.model import ClientConfig, File, MappingConfig, ServerConfig, TlsClientConfig
+from gotunnel.server.service import ServerService
+from tests.certificates import Authority
+from tests.integration.base import TOKEN, Echo, IntegrationTestCase, reactor
+
+WRONG = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+PIN = "sha256:" + 43 * "A" + "="
+
+
+class DoctorTests(IntegrationTestCase):
+    """A client's section, examined beside a server."""
+
+    async def examined(
+        self, server: ServerService | int, *mappings: MappingConfig, wish: Wish | None = None, **config: Any
+    ) -> list[Finding]:
+        """Examine a client's section; nothing found has a token in it."""
+        port = server if isinstance(server, int) else server.address.port
+        values: dict[str, Any] = {
+            "name": "edge", "token": TOKEN, "server_addr": HostPort("127.0.0.1", port), "mappings": mappings, **config
+        }  # fmt: skip
+        found = await examine(reactor, File(client=ClientConfig(**values)), None, wish or Wish())
+        for secret in (TOKEN, WRONG):
+            self.assertNotIn(secret, as_json(found))
+        for finding in found:
+            self.assertNotIn("\n", str(finding))
+            self.assertEqual(bool(finding.cure), finding.status in ("warning", "problem"), str(finding))
+        return found
+
+    def one(self, found: list[Finding], check: str, status: str, *words: str) -> Finding:
+        """Return the one finding of a check, which says this."""
+        (finding,) = [each for each in found if each.check == check and each.status == status] or [None]
+        assert finding is not None, "\n".join(map(str, found))
+        for word in words:
+            self.assertIn(word, str(finding))
+        return finding
+
+    def fine(self, found: list[Finding]) -> None:
+        """All is well."""
+        self.assertEqual([str(each) for each in found if each.status == "problem"], [])
+
+    async def test_all_is_well(self) -> None:
+        """Each question has its answer, and the server is left as it was."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+        found = await self.examined(server, self.mapping(target))
+        self.fine(found)
+        for check, word in (("connect", "ms"), ("tls", "pin sha256:"), ("login", "proved"), ("round trip", "pings"),
+                            ("leg", "ms"), ("clock", "UTC here"), ("mapping web", "accepts connections")):  # fmt: skip
+            self.one(found, check, "ok", word)
+        self.one(found, "throughput", "note", "not measured")
+        await self.until(lambda: not server.hub.sessions and not server.hub.peers, "nothing is left of the visit")
+
+    async def test_a_running_client_is_not_disturbed(self) -> None:
+        """Its session stays, with its mappings, and the doctor says that it is there."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+        client = await self.open_client(server, self.mapping(target))
+        session = client.link.session
+        found = await self.examined(server, self.mapping(target))
+        self.fine(found)
+        self.one(found, "login", "ok", "is connected")
+        self.assertIs(client.link.session, session)
+        await self.echoes(self.port_of(client))
+
+    async def test_mappings_in_their_time_of_grace_stay(self) -> None:
+        """A client was lost: its ports wait for it, also when a doctor has come meanwhile."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+        client = await self.open_client(server, self.mapping(target))
+        assert client.link.session is not None
+        mappings = server.hub.peers["edge"].mappings
+        before = dict(mappings)
+        await self.stop(client)
+        await self.until(lambda: server.hub.peers["edge"].session is None, "the client is lost")
+        self.fine(await self.examined(server, self.mapping(target)))
+        await self.until(lambda: server.hub.peers["edge"].session is None, "the doctor has left")
+        self.assertEqual(mappings, before)
+        self.assertTrue(before)
+        client = await self.open_client(server, self.mapping(target))
+        await self.echoes(self.port_of(client))
+
+    async def test_a_wrong_token(self) -> None:
+        """One login, and the word what to compare."""
+        server = await self.server()
+        found = await self.examined(server, local_ports=(1,), token=WRONG)
+        self.one(found, "login", "problem", "auth_failed", "compare client.name and the token")
+
+    async def test_a_server_that_is_not_there(self) -> None:
+        """Nobody listens."""
+        server = await self.server()
+        port = server.address.port
+        await self.stop(server)
+        found = await self.examined(port, local_ports=(1,))
+        self.one(found, "connect", "problem", "connection refused", "start the server")
+
+    async def test_a_wrong_pin(self) -> None:
+        """The pin that the server shows is named."""
+        server = await self.server()
+        found = await self.examined(server, local_ports=(1,), tls=TlsClientConfig(pin=(PIN,)))
+        self.one(found, "tls", "problem", "has the pin sha256:", "gotunnel pin")
+
+    async def test_a_name_that_does_not_resolve(self) -> None:
+        """RFC 6761: no such name ever resolves."""
+        found = await self.examined(1, local_ports=(1,), server_addr=HostPort("tunnel.invalid", 17000))
+        self.one(found, "resolve", "problem", "does not resolve", "server_addr")
+
+    async def test_a_target_that_is_down(self) -> None:
+        """The mapping is named, and the address that refuses."""
+        server, down = await self.server(), await self.server()
+        port = down.address.port
+        await self.stop(down)
+        found = await self.examined(server, self.mapping(port))
+        self.one(found, "mapping web", "problem", f"127.0.0.1:{port}: connection refused", "start the service")
+
+    async def test_a_certificate_without_the_name(self) -> None:
+        """A kube-apiserver behind port 6443: the SAN that is missing, and the flag that adds it, with all that the
+        certificate had."""
+        server = await self.server()
+        target = await self.tls_target("kubernetes", "kubernetes.default.svc", "10.96.0.1", "cp.example.com")
+        found = await self.examined(server, self.mapping(target, remote="6443"), wish=Wish(names=("cp.example.com",)))
+        self.one(
+            found, "mapping web", "problem", "no SAN 127.0.0.1",
+            "kubeadm init --apiserver-cert-extra-sans 127.0.0.1;",
+            "--apiserver-cert-extra-sans 127.0.0.1,cp.example.com,10.96.0.1,", "not run",
+        )  # fmt: skip
+        self.assertIn("for cp.example.com", "\n".join(str(each) for each in found if each.status == "ok"))
+
+    async def test_a_kubelet(self) -> None:
+        """Its certificate does not verify by an authority that has not issued it, and does by the one that has."""
+        server, authority = await self.server(), Authority(self.folder)
+        other = Authority(self.folder, "other CA")
+        target = await self.tls_target("worker-1", authority=authority)
+        mapping = self.mapping(target, remote="10250")
+        found = await self.examined(server, mapping, wish=Wish(kubelet_ca=other.file))
+        self.one(found, "mapping web", "problem", "does not verify", "serverTLSBootstrap: true", "certificate approve")
+        found = await self.examined(server, mapping, wish=Wish(kubelet_ca=authority.file))
+        self.fine(found)
+        self.assertIn("verifies, and is for worker-1", "\n".join(map(str, found)))
+
+    async def test_a_server(self) -> None:
+        """Its port is taken by itself, by nobody, or by another program."""
+        server = await self.server()
+        config = ServerConfig(addr=server.address, token=TOKEN)
+        (state,) = [path for path in self.folder.iterdir() if path.name.startswith("state")]
+        found = await examine(reactor, File(server=config), str(state), Wish())
+        self.one(found, "port", "ok", "a server with this very key answers")
+        await self.stop(server)
+        found = await examine(reactor, File(server=config), str(state), Wish())
+        self.one(found, "port", "ok", "is free")
+        other, made = await self.target(Echo)
+        config = ServerConfig(addr=HostPort("127.0.0.1", other), token=TOKEN)
+        found = await examine(reactor, File(server=config), str(state), Wish(timeout=1.0))
+        self.one(found, "port", "problem", "another program")
+        await self.until(lambda: made and all(each.ended for each in made), "the connections are gone")
+
+    async def tls_target(self, *names: str, authority: Authority | None = None) -> int:
+        """Listen with a certificate for these names; return the port."""
+        cert, key = (authority or Authority(self.folder)).issue(*names)
+        options = PrivateCertificate.loadPEM(key.read_bytes() + cert.read_bytes()).options()
+        made: list[Any] = []
+
+        class Service(Factory):
+            noisy = False
+
+            def buildProtocol(self, addr: object) -> Echo:
+                made.append(Echo())
+                return made[-1]
+
+        port = await SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(Service())
+        self.addCleanup(port.stopListening)
+        number: int = port.getHost().port
+        return number
