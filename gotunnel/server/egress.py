@@ -13,9 +13,9 @@ from gotunnel.errors import PortUnavailable
 from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressPort, EgressRequest
 from gotunnel.server.crossing import NodeVisitor, node_peer
-from gotunnel.server.direct import Direct
 
 if TYPE_CHECKING:
+    from gotunnel.server.direct import Direct
     from gotunnel.server.hub import Hub
 
 __all__ = ["Egress"]
@@ -39,7 +39,12 @@ class Egress:
         self._again: IDelayedCall | None = None
         self._failure = ""
         self._lines = LogLimit(rate=1.0, burst=10)
-        self._direct = Direct(hub, reactor) if config.default == "direct" else None
+        self._direct: Direct | None = None
+        if config.default == "direct":
+            # And with it the portable relay, which nobody else may need.
+            from gotunnel.server.direct import Direct
+
+            self._direct = Direct(hub, reactor)
 
     def start(self) -> None:
         """Listen."""
