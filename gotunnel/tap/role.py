@@ -16,6 +16,7 @@ from gotunnel.logs import Logger, set_level
 from gotunnel.net.choice import install_reactor
 from gotunnel.net.clock import use_monotonic
 from gotunnel.net.descriptors import raise_limit
+from gotunnel.net.systemd import NotifySocket
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.shutdown import TwoStepStop
 
@@ -90,6 +91,12 @@ class Role:
         raise_limit(reactor)
         with one_line_errors(self.program):
             made = self.make(prepared.config, reactor, prepared.state)
+        notify = NotifySocket.named()
+        if notify is not None:
+            # Loaded where systemd listens, and nowhere else: it takes memory at rest.
+            from gotunnel.tap.notices import Notices
+
+            made = Notices(made, reactor, notify, prepared.config.drain_timeout)
         return TwoStepStop(made, reactor, self.program)
 
 

@@ -17,6 +17,9 @@ SAMPLES = sorted(ETC.glob("*.yaml"))
 
 KEYS = {path[-1] for path, _ in walk()}
 
+WHOLE: tuple[str, ...] = ()
+"""Folders that the index names as a whole."""
+
 PLACEHOLDER = "your-very-secure-k8s-token-here"
 
 SERVER_DOCUMENT = """\
@@ -114,10 +117,14 @@ class SampleTests(FileTestCase):
                 self.assertEqual(before.mappings[-1].health.status, after.mappings[-1].health.status)
 
     def test_index(self) -> None:
-        """The index names every file of the folder."""
+        """The index names every file of the folder, and of the folders in it; a chart and a set of manifests by one."""
         index = (ETC / "README.md").read_text("utf-8")
-        for path in SAMPLES:
-            self.assertIn(f"]({path.name})", index)
+        for path in sorted(ETC.rglob("*")):
+            inside = path.relative_to(ETC)
+            if path.is_file() and path.name != "README.md" and inside.parts[0] not in WHOLE:
+                self.assertIn(f"]({inside})", index)
+        for folder in WHOLE:
+            self.assertIn(f"]({folder}/", index)
 
 
 class DocumentTests(FileTestCase):

@@ -1,0 +1,106 @@
+"""Tells systemd how a role is doing: it is ready, it is alive, it stops. Where nobody listens nothing of this runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.logs import Logger
+from gotunnel.net.systemd import NotifySocket, watchdog_interval
+
+__all__ = ["AGAIN", "MARGIN", "Notices"]
+
+AGAIN = 0.5
+"""Seconds until a message that did not fit into systemd's queue is sent again."""
+
+MARGIN = 30.0
+"""Seconds that a stop may take beside the time that visitors have to finish."""
+
+
+class Notices(Service):
+    """Wraps the service of a role. `drain` is how many seconds visitors have to finish: systemd is told to wait for
+    that, so that a long one does not end in SIGKILL.
+
+    The signs of life come from the reactor: one that is stuck sends none, and systemd starts the process anew.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, service: IService, reactor: Any, notify: NotifySocket, drain: float, env: Mapping[str, str] = os.environ
+    ) -> None:
+        self._inner = service
+        self._reactor = reactor
+        self._notify = notify
+        self._drain = drain
+        self._env = env
+        self._next: IDelayedCall | None = None
+        self._waiting: list[tuple[str, ...]] = []
+        self._failed = False
+
+    def privilegedStartService(self) -> None:
+        """Called by the runner while it may still be root."""
+        super().privilegedStartService()
+        self._inner.privilegedStartService()
+
+    def startService(self) -> None:
+        """Start the role. That it is ready is told once the reactor runs, by the process that stays: `twistd` may fork
+        in between."""
+        self._inner.startService()
+        super().startService()
+        self._reactor.callWhenRunning(self._ready)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the role. Signs of life go on until the process ends."""
+        super().stopService()
+        micro = int((self._drain + MARGIN) * 1_000_000)
+        self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={micro}")
+        return maybeDeferred(self._inner.stopService)
+
+    def _ready(self) -> None:
+        if not self.running:
+            return
+        self._say("READY=1")
+        interval = watchdog_interval(self._env)
+        if interval is not None:
+            self._alive(interval)
+
+    def _alive(self, interval: float) -> None:
+        self._reactor.callLater(interval, self._alive, interval)
+        try:
+            self._notify.send("WATCHDOG=1")
+        except BlockingIOError:
+            return  # the next one comes in time
+        except OSError as error:
+            self._complain(error)
+
+    def _say(self, *lines: str) -> None:
+        self._waiting.append(lines)
+        if self._next is None:
+            self._send()
+
+    def _send(self) -> None:
+        self._next = None
+        while self._waiting:
+            try:
+                self._notify.send(*self._waiting[0])
+            except BlockingIOError:
+                self._next = self._reactor.callLater(AGAIN, self._send)
+                return
+            except OSError as error:
+                self._complain(error)
+            del self._waiting[0]
+
+    def _complain(self, error: OSError) -> None:
+        if not self._failed:
+            self._failed = True
+            self.log.warn(
+                "systemd cannot be told how this process is doing: {reason}; it may end it: look at NOTIFY_SOCKET, or "
+                "use Type=exec without WatchdogSec",
+                reason=str(error.strerror),
+            )
