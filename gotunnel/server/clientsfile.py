@@ -41,6 +41,7 @@ class ClientsFile:
         self._taken = taken
         self._looked = looked
         self._seen = stamp(path)
+        self._problem = ""  # why what is there now is not taken: it is tried again at every look
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -73,7 +74,7 @@ class ClientsFile:
     def _look(self) -> None:
         try:
             found = stamp(self.path)
-            if found != self._seen:
+            if found != self._seen or self._problem:
                 self._seen = found
                 self._read_again()
             self._looked()
@@ -87,10 +88,15 @@ class ClientsFile:
             self._taken(clients)
         except ConfigError as error:
             first, more = error.problems[0], len(error.problems) - 1
+            # Descriptors that ran out, say, must not keep a client that is revoked: the file need not change once more.
+            before, self._problem = self._problem, str(error)
+            if self._problem == before:
+                return
             self.log.error(
                 "the clients file has changed and cannot be taken, so that clients stay as they were: {problem}{more}",
                 problem=printable(first, 600), more=f" (and {more} more)" if more else "",
             )  # fmt: skip
         else:
+            self._problem = ""
             self.log.info("the clients file {path} has changed: {count} clients", path=printable(self.path, 400),
                           count=len(clients))  # fmt: skip

@@ -22,12 +22,12 @@ from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over
 from gotunnel.server.enrolment import Enrolment, lasting_token
+from gotunnel.server.legadmission import admitted, spend, take
 from gotunnel.server.session import ServerSession
 from gotunnel.wire import strictjson, v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
-from gotunnel.wire.handshake import NO_BINDING, ServerHandshake, leg_client_mac, leg_server_mac, same
-from gotunnel.wire.legstate import End
-from gotunnel.wire.messages import Error, Leg, LegOk, decode_object, encode
+from gotunnel.wire.handshake import ServerHandshake
+from gotunnel.wire.messages import Error, Leg, decode_object, encode
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -243,41 +243,14 @@ class ServerGreeting(Protocol):
     # A leg.
 
     def _leg(self, leg: Leg) -> None:
-        hub = self._hub
-        if hub.tls is not None and self._tls is None and not hub.plain_legs:
-            raise RemoteProtocolError("this server wants legs inside TLS", "tls_required")
-        record = hub.sessions.by_sid(leg.sid)
-        if record is None or record.session.over:
-            self._refuse(Error("no_session", "the session of this leg is over"))
-            return
-        session = record.session
-        binding = NO_BINDING if self._tls is None else self._tls.leg_binding
-        if not same(leg.mac, leg_client_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)):
-            raise RemoteProtocolError("the leg does not belong to its session", "auth_failed")
+        session, answer = admitted(self._hub, self._tls, leg)
         self._check_certificate(session.peer.name)
-        if not session.seqs.accept(leg.seq):
-            raise RemoteProtocolError("this leg was seen before", "auth_failed")
-        plain = hub.tls is not None and self._tls is None
-        if not session.room_for_leg:
-            self._refuse(Error("limit", "this client has as many legs as it may"))
-            return
+        spend(session, leg)
         self._over = True
         self._door.leave()
-        mac = leg_server_mac(session.ks, leg.sid, leg.seq, leg.purpose, binding)
-        self.transport.write(encode_frame(encode(LegOk(mac))))
-        try:
-            if leg.purpose == "reverse":
-                taken = hub.relay.leg(self.transport, b"", End.OPENER, session, plain)
-            else:
-                taken = hub.relay.leg(self.transport, b"", End.DIALLER, session.forward, plain)
-        except RemoteProtocolError:
-            self.transport.abortConnection()  # it broke under our answer: nobody is there to be refused
-            return
-        taken.tag = leg.seq
-        if leg.purpose == "reverse":
-            session.leg_arrived(taken)
-        else:
-            session.forward.add(taken)
+        self.transport.write(encode_frame(encode(answer)))
+        plain = self._hub.tls is not None and self._tls is None
+        take(self._hub, session, leg, self.transport, plain=plain)
 
     # Version 1.
 

@@ -27,6 +27,7 @@ from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, unsent_bytes
 from gotunnel.server import greeting as server_greeting
+from gotunnel.server import legadmission
 from gotunnel.server import peer as server_peer
 from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
@@ -172,7 +173,7 @@ class MiddleTests(IntegrationTestCase):
 
     async def test_legs_at_the_client(self) -> None:
         """Even if the server's check were not there, the client would refuse the leg."""
-        self.patch(server_greeting, "same", lambda a, b: True)
+        self.patch(legadmission, "same", lambda a, b: True)
         _, made, middle = await self.legs()
         await self.said("the server did not prove itself on a leg")
         self.assertEqual(made, [])
@@ -341,7 +342,7 @@ class SecretTests(IntegrationTestCase):
         secrets: set[bytes] = {TOKEN.encode()}
         noted: tuple[tuple[Any, tuple[str, ...]], ...] = (
             (client_greeting, ("leg_client_mac", "leg_server_mac")),
-            (server_greeting, ("leg_client_mac", "leg_server_mac")),
+            (legadmission, ("leg_client_mac", "leg_server_mac")),
             (opening, ("open_mac",)),
             (handshake_module, ("client_mac", "server_mac", "session_key", "derive_key")),
             (identities_module, ("derive_key",)),

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity
 from gotunnel.errors import ConfigError, Problem
+from gotunnel.server import clientsfile
 from gotunnel.server.clientsfile import INTERVAL, ClientsFile
 from tests.server.world import OTHER_TOKEN, TOKEN, identity
 
@@ -110,6 +111,26 @@ class ClientsFileTests(SynchronousTestCase):
             self.clock.advance(INTERVAL)
             self.assertEqual(self.taken.pop(), ["a"])
             self.said()
+
+    def test_tried_again(self) -> None:
+        """What could not be read when it changed, descriptors having run out say, is taken as soon as it can be, though
+        the file does not change once more: the change may have been a revocation."""
+        self.write(identity("a", TOKEN))
+        self.file.read()
+        self.file.start()
+
+        def short(path: Path) -> tuple[FileIdentity, ...]:
+            raise ConfigError([Problem(str(path), None, "", "cannot be read: too many open files", "")])
+
+        shortage = self.patch(clientsfile, "load_clients", short)
+        self.write(identity("b", TOKEN))
+        self.clock.pump([INTERVAL] * 4)
+        self.assertEqual((self.taken, sum("too many open files" in line for line in self.said())), ([], 1))
+        shortage.restore()
+        self.clock.advance(INTERVAL)
+        self.assertEqual(self.taken, [["b"]])
+        self.clock.pump([INTERVAL] * 4)
+        self.assertEqual(self.taken, [["b"]])
 
     def refuse(self, wrong: str) -> None:
         """Change the file to something that the hub does not take."""
