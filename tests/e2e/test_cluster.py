@@ -8,10 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import Program, TunnelTestCase, need
@@ -48,8 +48,9 @@ class ClusterTests(TunnelTestCase):
         self.machines = homes(self, PUBLIC, HOMES)
         self.tokens = {name: os.urandom(24).hex() for name in ("controller", *WORKERS)}
         self.secrets += self.tokens.values()
-        self.socket = f"/tmp/gotunnel-{os.urandom(6).hex()}.sock"  # a unix socket's path must be short
-        self.addCleanup(lambda: Path(self.socket).unlink(missing_ok=True))
+        short = tempfile.mkdtemp()  # a unix socket's path must be short
+        self.addCleanup(shutil.rmtree, short)
+        self.socket = f"{short}/egress"
         self.cas = self.folder / "cas"
         self.cas.mkdir()
         self._start_kubernetes()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import socket
 import sys
+import tempfile
+from pathlib import Path
 
-from tests.e2e.harness import Program, TunnelTestCase
+from tests.e2e.harness import Program, TunnelTestCase, read_all, read_exactly
 from tests.e2e.peers import Service, echo
+from tests.processes import DEADLINE
 
 
 class CommandTests(TunnelTestCase):
-    """`gotunnel WORD …`; only `expose` meets a server."""
+    """`gotunnel WORD …`; only `expose` and `egress` meet a server."""
 
     def gotunnel(self, *words: object, **more: str) -> Program:
         return self.launch(
@@ -68,6 +72,30 @@ class CommandTests(TunnelTestCase):
         self.assert_echo(public)
         program.signal(signal.SIGINT)
         self.assertEqual(program.wait(), 0)
+
+    def test_egress(self) -> None:
+        """An egress socket without a file: a request there reaches a node that a client announces; the socket goes with
+        the command, which Ctrl-C ends with 0."""
+        service = Service(self, echo)
+        self.server(allow_nodes=["node-1"], allow_dial=[f"nodes:{service.port}"])
+        nodes = [{"match": ["node-1"], "allow_ports": [service.port], "dial": "127.0.0.1"}]
+        self.client(name="worker", nodes=nodes).wait_for("connected to the server")
+        path = Path(tempfile.mkdtemp()) / "egress"  # a unix socket's path must be short
+        self.addCleanup(shutil.rmtree, path.parent)
+        where = ["--to", f"{self.host}:{self.control}", "--listen", f"unix:{path}"]
+        program = self.gotunnel("egress", *where, GOTUNNEL_TOKEN=self.token)
+        program.wait_for("connected to the server")
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.settimeout(DEADLINE)
+            asker.connect(str(path))
+            asker.sendall(f"CONNECT node-1:{service.port} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nhello".encode())
+            answer = b"HTTP/1.1 200 Connection established\r\n\r\nhello"
+            self.assertEqual(read_exactly(asker, len(answer)), answer)
+            asker.shutdown(socket.SHUT_WR)
+            self.assertEqual(read_all(asker), b"")
+        program.signal(signal.SIGINT)
+        self.assertEqual(program.wait(), 0)
+        self.assertFalse(path.exists())
 
     def test_expose_refused(self) -> None:
         """A port that is taken on the server ends the command with 1 and the reason."""

@@ -8,8 +8,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.endpoints import TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SkipTest
 from zope.interface import implementer
 
 from gotunnel.address import HostPort, UnixPath
@@ -228,6 +230,27 @@ class ListenTests(ForwardCase):
         await self.said("visitor unix of forward out ended: completed")
         await self.stop(client)
         self.assertFalse(path.exists())
+
+    async def test_ipv6(self) -> None:
+        """On an IPv6 address, and to one."""
+        try:
+            taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError as error:
+            raise SkipTest(f"there is no IPv6 here: {error}") from None
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        server = await self.server(allow_dial=(f"[::1]:{port}",))
+        client = await self.connected(server, self.forward(f"[::1]:{port}", "[::1]:0"))
+        visitor = Peer()
+        here = client.link.forwards.address("out")
+        assert isinstance(here, HostPort)
+        await TCP6ClientEndpoint(reactor, here.host, here.port).connect(OneProtocol(lambda: visitor))
+        visitor.transport.write(b"hello")
+        taken.settimeout(10)
+        target, _ = await deferToThread(taken.accept)
+        self.addCleanup(target.close)
+        self.assertEqual(await deferToThread(target.recv, 5), b"hello")
+        visitor.transport.loseConnection()
 
     async def test_taken(self) -> None:
         """A port or a socket that somebody has is told once, tried again, and had when it is free."""
