@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import sys
 
 from tests.e2e.harness import Program, TunnelTestCase
 from tests.e2e.peers import Service, echo
+
+
+def silent(connection: socket.socket) -> None:
+    """Answer nothing, to the end of the stream."""
+    while connection.recv(1 << 16):
+        pass
 
 
 class DoctorCommandTests(TunnelTestCase):
@@ -43,6 +51,22 @@ class DoctorCommandTests(TunnelTestCase):
             self.assertEqual(list(finding), ["check", "status", "message", "cure"])
         wrong = [finding["check"] for finding in found if finding["status"] == "problem"]
         self.assertEqual(wrong, ["connect", "mapping web"])
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C while a server lets us wait: one line, exit code 1."""
+        service = Service(self, silent, self.host)
+        self.control = service.port
+        program = self.doctor({"client": self.section("1")}, "--timeout", "60")
+        self.wait_until(lambda: len(service.connections) == 2, "it knocks, and then greets")
+        program.signal(signal.SIGINT)
+        self.assertEqual(program.wait(), 1)
+        self.assertEqual(program.said, "gotunnel doctor: interrupted\n")
+
+    def test_bad_name(self) -> None:
+        """What no certificate can be for is refused with 2."""
+        program = self.doctor({"client": self.section("1")}, "--name", "https://x:6443")
+        self.assertEqual(program.wait(), 2)
+        self.assertIn("--name", program.said)
 
     def test_bad_file(self) -> None:
         """What no role would read is refused with 2, as they do."""

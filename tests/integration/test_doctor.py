@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.endpoints import SSL4ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort
+from gotunnel.cli.doctor import login
 from gotunnel.cli.doctor.client import Wish
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
-from gotunnel.config.model import ClientConfig, File, MappingConfig, ServerConfig, TlsClientConfig
+from gotunnel.config.model import (
+    ClientConfig,
+    EgressConfig,
+    File,
+    MappingConfig,
+    ServerConfig,
+    TlsClientConfig,
+    TlsServerConfig,
+)
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
 from tests.integration.base import TOKEN, Echo, IntegrationTestCase, reactor
@@ -93,11 +102,79 @@ class DoctorTests(IntegrationTestCase):
         client = await self.open_client(server, self.mapping(target))
         await self.echoes(self.port_of(client))
 
+    async def test_a_visitor_who_waits_is_not_lost(self) -> None:
+        """He came in the time of grace: the doctor takes nobody, and the client that comes back serves him."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+        client = await self.open_client(server, self.mapping(target))
+        port = self.port_of(client)
+        await self.stop(client)
+        visitor = await self.connect(port)
+        visitor.transport.write(b"still here")
+        await self.until(lambda: server.hub.peers["edge"].pending, "he waits")
+        self.fine(await self.examined(server, self.mapping(target)))
+        await self.open_client(server, self.mapping(target))
+        await self.until(lambda: visitor.received or visitor.ended, "he is served")
+        self.assertEqual(visitor.received, b"still here")
+
+    async def test_a_client_that_comes_meanwhile_is_let_in_at_once(self) -> None:
+        """The doctor's session makes way: its client need not try again."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+
+        async def slow(*_: object) -> float:
+            await self.open_client(server, self.mapping(target))
+            return 0.0
+
+        self.patch(login, "_bring_leg", slow)
+        self.fine(await self.examined(server, self.mapping(target)))
+        self.assertNotIn("name_in_use", "\n".join(self.lines()))
+
+    async def test_tls_at_one_end_only(self) -> None:
+        """Both ways round, the key that must be the same is named."""
+        server = await self.server()
+        off = TlsClientConfig(mode="off")
+        found = await self.examined(server, local_ports=(1,), tls=off)
+        self.one(found, "login", "problem", "tls_required", "client.tls.mode: required")
+        server = await self.server(tls=TlsServerConfig(mode="off"))
+        found = await self.examined(server, local_ports=(1,))
+        self.one(found, "tls", "problem", "tls.mode")
+        found = await self.examined(server, local_ports=(1,), tls=off)
+        self.one(found, "tls", "warning", "tls.mode: required")
+        self.one(found, "login", "ok", "proved")
+
+    async def test_an_authority_that_did_not_issue_it(self) -> None:
+        """The server's own certificate is of no authority."""
+        server = await self.server()
+        tls = TlsClientConfig(ca=Authority(self.folder).file)
+        found = await self.examined(server, local_ports=(1,), tls=tls)
+        self.one(found, "tls", "problem", "self-signed", "gotunnel pin")
+
+    async def test_a_health_check_that_fails(self) -> None:
+        """The target is there and is not well."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+        found = await self.examined(server, self.mapping(target, health={"type": "http"}))
+        self.one(found, "mapping web", "problem", "health check fails", "not HTTP/1.1")
+
+    async def test_sockets(self) -> None:
+        """An egress socket: its folder is missing, nobody serves it, somebody does."""
+        server = await self.server()
+        path = self.folder / "e.sock"
+        for where, status, word in ((self.folder / "no" / "e.sock", "problem", "mkdir"), (path, "warning", "start")):
+            found = await self.examined(server, egress=EgressConfig.model_validate({"listen": f"unix:{where}"}))
+            self.one(found, "client.egress", status, word)
+        listening = await UNIXServerEndpoint(reactor, str(path)).listen(Factory.forProtocol(Echo))
+        self.addCleanup(listening.stopListening)
+        found = await self.examined(server, egress=EgressConfig.model_validate({"listen": f"unix:{path}"}))
+        self.one(found, "client.egress", "ok", "accepts connections")
+
     async def test_a_wrong_token(self) -> None:
         """One login, and the word what to compare."""
         server = await self.server()
         found = await self.examined(server, local_ports=(1,), token=WRONG)
         self.one(found, "login", "problem", "auth_failed", "compare client.name and the token")
+        self.assertEqual(sum("was refused" in line for line in self.lines()), 1)
 
     async def test_a_server_that_is_not_there(self) -> None:
         """Nobody listens."""

@@ -10,14 +10,17 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from gotunnel.address import parse_host_port
 from gotunnel.cli.doctor.client import Wish, check_client
 from gotunnel.cli.doctor.findings import Finding, as_json, failed, note
 from gotunnel.cli.doctor.server import check_server
+from gotunnel.cli.doctor.serving import APISERVER
+from gotunnel.cli.doctor.targets import leads_to_kubernetes
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load
 from gotunnel.config.model import File
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import ConfigError, GotunnelError, Problem, printable
 from gotunnel.logs import set_level
 from gotunnel.net.clock import use_monotonic
 from gotunnel.tap.exits import FAILED, one_line_errors
@@ -32,6 +35,7 @@ def doctor_file(path: str, state: str | None, wish: Wish, *, json: bool) -> None
     """Print the findings about a file; raise SystemExit(1) if there is a problem among them, and 2 for a file that is
     refused."""
     with one_line_errors(PROGRAM):
+        _check_names(wish.names)
         file = load(path, clients_elsewhere=os.path.exists(state_path(state) / CLIENTS_FILE))
         set_level("error")
         begin_logging(sys.stderr, "text")
@@ -52,9 +56,18 @@ async def examine(reactor: Any, file: File, state: str | None, wish: Wish) -> li
         found += await check_server(reactor, file.server, state, wish)
     if file.client is not None:
         found += await check_client(reactor, file.client, wish)
-    if wish.kubernetes and not any("kube" in finding.message for finding in found):
+    if wish.kubernetes and file.server is None and file.client is not None and not leads_to_kubernetes(file.client):
         found.append(note("kubernetes", "nothing leads to port 6443 or 10250: no certificate was examined"))
     return found
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    for name in names:
+        try:
+            parse_host_port(f"[{name}]" if ":" in name else name, default_port=APISERVER)
+        except ValueError:
+            cure = "write a host name or an IP address, without a port"
+            raise ConfigError([Problem(PROGRAM, None, "--name", f"{printable(name)} is neither", cure)]) from None
 
 
 def _run(file: File, state: str | None, wish: Wish) -> list[Finding]:
@@ -64,13 +77,20 @@ def _run(file: File, state: str | None, wish: Wish) -> list[Finding]:
     use_monotonic(reactor)
     results: list[Any] = []
 
+    interrupted: list[bool] = []
+
     def begin() -> None:
         examining = Deferred.fromCoroutine(examine(reactor, file, state, wish))
-        examining.addBoth(results.append).addBoth(lambda _: reactor.stop() if reactor.running else None)
+        examining.addBoth(results.append).addBoth(lambda _: interrupted or reactor.stop())
 
+    def stopping() -> None:
+        if not results:  # Ctrl-C. It breaks connections, too, and that is no finding.
+            interrupted.append(True)
+
+    reactor.addSystemEventTrigger("before", "shutdown", stopping)
     reactor.callWhenRunning(begin)
     reactor.run()
-    if not results:
+    if interrupted or not results:
         raise GotunnelError("interrupted")
     if isinstance(results[0], Failure):
         results[0].raiseException()

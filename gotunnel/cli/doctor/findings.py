@@ -14,8 +14,10 @@ __all__ = ["Finding", "Status", "as_json", "failed", "note", "ok", "problem", "w
 Status = Literal["ok", "note", "warning", "problem"]
 """`note` is what was not examined, and why."""
 
-LONGEST = 600
-"""Characters of a message or a cure."""
+LONGEST = 2000
+"""Characters of a message."""
+LONGEST_CURE = 8000
+"""The same of a cure: a command with a part cut off would be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,12 @@ def note(check: str, message: str) -> Finding:
 
 def warning(check: str, message: str, cure: str) -> Finding:
     """Return what works and may not do so for long, or not for everybody."""
-    return Finding(printable(check), "warning", printable(message, LONGEST), printable(cure, LONGEST))
+    return Finding(printable(check), "warning", printable(message, LONGEST), printable(cure, LONGEST_CURE))
 
 
 def problem(check: str, message: str, cure: str) -> Finding:
     """Return what does not work."""
-    return Finding(printable(check), "problem", printable(message, LONGEST), printable(cure, LONGEST))
+    return Finding(printable(check), "problem", printable(message, LONGEST), printable(cure, LONGEST_CURE))
 
 
 def failed(findings: Iterable[Finding]) -> bool:

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from gotunnel import __version__
+from gotunnel.cli.doctor.names import readable
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
 from gotunnel.net.control import ControlConnection
@@ -76,7 +77,7 @@ class _Examining(ControlGreeting):
     def _answer(self, payload: bytes) -> None:
         if isinstance(self.transport, TLSMemoryBIOProtocol):
             shown = self.transport.getPeerCertificate()
-            self.certificate = None if shown is None else shown.to_cryptography()
+            self.certificate = None if shown is None else readable(shown)
         super()._answer(payload)
 
 

@@ -13,15 +13,16 @@ from OpenSSL import crypto
 
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
 from gotunnel.errors import printable
-from gotunnel.net.certificates import TlsFilesError, load_authorities
+from gotunnel.net.certificates import TlsFilesError, dates, load_authorities, spki_pin
 from gotunnel.net.expiry import problem_with
 from gotunnel.net.trust import Trust
 
-__all__ = ["alternative_names", "judge_apiserver", "judge_kubelet", "kubeadm_cure"]
+__all__ = ["alternative_names", "judge_apiserver", "judge_kubelet", "kubeadm_cure", "readable"]
 
-OWN = "kubernetes"
-"""kubeadm puts this name and what begins with it and a dot into each certificate of a kube-apiserver by itself."""
-MOST = 32
+OWN = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+"""The names that kubeadm puts into each certificate of a kube-apiserver by itself."""
+MOST = 16
+"""How many names of a certificate a message lists."""
 ROTATE = (
     "set serverTLSBootstrap: true in /var/lib/kubelet/config.yaml, restart the kubelet, `kubectl get csr`, "
     "`kubectl certificate approve NAME`; then kube-apiserver's --kubelet-certificate-authority can be its CA "
@@ -29,14 +30,27 @@ ROTATE = (
 )
 
 
+def readable(shown: crypto.X509) -> x509.Certificate | None:
+    """Return a certificate that anybody may have sent, or None if not all of it that is looked at can be read."""
+    try:
+        certificate = shown.to_cryptography()
+        spki_pin(certificate)
+        dates(certificate)
+        certificate.issuer.rfc4514_string()
+        certificate.subject.rfc4514_string()
+    except Exception:  # noqa: BLE001 - a stranger's bytes can be wrong in any way
+        return None
+    return certificate
+
+
 def alternative_names(certificate: x509.Certificate) -> list[str]:
-    """Return the DNS names and addresses of a certificate, as many as anybody would read."""
+    """Return the DNS names and addresses of a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except Exception:  # noqa: BLE001 - there is none, or it is broken in one of many ways: it names nobody
         return []
     addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
-    return [*found.get_values_for_type(x509.DNSName), *addresses][:MOST]
+    return [*found.get_values_for_type(x509.DNSName), *addresses]
 
 
 def judge_apiserver(
@@ -44,7 +58,7 @@ def judge_apiserver(
 ) -> list[Finding]:
     """Return what a client of a kube-apiserver would say of its certificate, by each name."""
     has = alternative_names(shown)
-    listed = ", ".join(printable(name, 64) for name in has) or "no name at all"
+    listed = _listed(has)
     found = _dates(check, shown, now, "`kubeadm certs renew apiserver`, then restart kube-apiserver (not run)")
     if not names:
         said = f"the kube-apiserver's certificate is for {listed}; --name says by which name it is to be reached"
@@ -62,10 +76,10 @@ def judge_apiserver(
 def kubeadm_cure(missing: Sequence[str], has: Sequence[str]) -> str:
     """Return the flags that add names to a kube-apiserver's certificate. kubeadm makes it anew, with the names that it
     is told and its own; so what was added earlier is named again."""
-    earlier = [name for name in has if name != OWN and not name.startswith(f"{OWN}.") and _plain(name)]
+    earlier = [name for name in has if name not in OWN and _plain(name)]
     added, every = ",".join(missing), ",".join([*missing, *earlier])
     return (
-        f"a new cluster: kubeadm init --apiserver-cert-extra-sans {added}; one that runs: move "
+        f"a new cluster: kubeadm init --apiserver-cert-extra-sans {shlex.quote(added)}; one that runs: move "
         "/etc/kubernetes/pki/apiserver.crt and apiserver.key away, kubeadm init phase certs apiserver "
         f"--apiserver-cert-extra-sans {shlex.quote(every)}, then restart kube-apiserver (commands not run)"
     )
@@ -76,7 +90,7 @@ def judge_kubelet(
 ) -> list[Finding]:
     """Return whether the certificate that a kubelet shows can be verified: by `ca`, for each of `names`."""
     shown = chain[0]
-    listed = ", ".join(printable(name, 64) for name in alternative_names(shown)) or "no name at all"
+    listed = _listed(alternative_names(shown))
     found = _dates(check, shown, now, ROTATE)
     itself = shown.issuer == shown.subject or _by_itself(shown)
     if ca is None:
@@ -99,6 +113,11 @@ def judge_kubelet(
     return found if missing else [*found, ok(check, f"the kubelet's certificate verifies, and is for {listed}")]
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return (", ".join(printable(name, 64) for name in names[:MOST]) or "no name at all") + more
+
+
 def _by_itself(shown: x509.Certificate) -> bool:
     """Whether a kubelet has made it: `HOST@TIME`, issued by `HOST-ca@TIME` (client-go, util/cert)."""
     subject, issuer = _common_name(shown.subject), _common_name(shown.issuer)
@@ -114,7 +133,8 @@ def _dates(check: str, shown: x509.Certificate, now: datetime.datetime, cure: st
     wrong = problem_with(shown, now)
     if wrong is None:
         return []
-    expired = not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc
+    first, last = dates(shown)
+    expired = not first <= now <= last
     return [(problem if expired else warning)(check, f"its certificate {wrong}", cure)]
 
 

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from gotunnel.address import Address
 from gotunnel.cli.doctor.findings import Finding, problem
-from gotunnel.cli.doctor.names import judge_apiserver, judge_kubelet
+from gotunnel.cli.doctor.names import judge_apiserver, judge_kubelet, readable
 from gotunnel.client.checks import Unhealthy
 from gotunnel.errors import GotunnelError
 from gotunnel.net.expiry import utc_now
@@ -85,11 +85,12 @@ class _Asking(Protocol):
     def handshakeCompleted(self) -> None:
         """See IHandshakeListener."""
         session: SSL.Connection = self.transport.getHandle()
-        try:
-            chain = tuple(each.to_cryptography() for each in session.get_peer_cert_chain() or ())
-        except ValueError:
-            chain = ()
-        self.shown.callback(chain) if chain else self.shown.errback(Unhealthy("its certificate cannot be read"))
+        found = [readable(each) for each in session.get_peer_cert_chain() or ()]
+        chain = tuple(each for each in found if each is not None)
+        if chain and len(chain) == len(found):
+            self.shown.callback(chain)
+        else:
+            self.shown.errback(Unhealthy("its certificate cannot be read"))
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

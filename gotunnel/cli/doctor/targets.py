@@ -21,18 +21,16 @@ from gotunnel.errors import DialFailed, GotunnelError
 if TYPE_CHECKING:
     from gotunnel.cli.doctor.client import Wish
 
-__all__ = ["check_egress", "check_forward", "check_mapping", "check_node"]
-
-UNPROBED = HealthConfig()
+__all__ = ["check_egress", "check_forward", "check_mapping", "check_node", "leads_to_kubernetes"]
 
 
 async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConfig, wish: Wish) -> list[Finding]:
     """Examine one target: is it there, is it well, is it TLS where that was promised."""
     check, target = f"mapping {mapping.name}", mapping.local
-    health = (mapping.health or UNPROBED).model_copy(update={"timeout": wish.timeout})
+    health = mapping.health or HealthConfig(timeout=wish.timeout)
     probing = check_for(reactor, mapping.model_copy(update={"health": health})).probe()
     try:
-        await probing.addTimeout(wish.timeout, reactor)
+        await probing.addTimeout(health.timeout, reactor)
     except TimeoutError:
         return [problem(check, f"{target}: no answer in time", CURES["timeout"])]
     except DialFailed as failed:
@@ -59,6 +57,8 @@ async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> lis
     check, listen = f"forward {forward.name}", forward.listen
     if isinstance(listen, UnixPath):
         found = await _check_socket(reactor, check, listen, wish.timeout)
+        if found[0].status != "ok":
+            return found
     elif listen.port == 0:
         return [note(check, "not tried: it takes any free port, which the client's log tells")]
     else:
@@ -95,6 +95,16 @@ async def check_egress(reactor: Any, check: str, listen: UnixPath, timeout: floa
     return await _check_socket(reactor, check, listen, timeout)
 
 
+def leads_to_kubernetes(config: ClientConfig) -> bool:
+    """Say whether a client names anything whose certificate is examined."""
+    ports = {mapping.remote_port for mapping in config.mappings}
+    places: list[object] = [mapping.local for mapping in config.mappings]
+    places += [place for forward in config.forwards for place in (forward.listen, forward.dial)]
+    ports |= {place.port for place in places if isinstance(place, HostPort)}
+    announced = any(KUBELET in PortSet.parse(node.allow_ports) for node in config.nodes)
+    return announced or not ports.isdisjoint((APISERVER, KUBELET))
+
+
 async def _check_socket(reactor: Any, check: str, listen: UnixPath, timeout: float) -> list[Finding]:
     folder = os.path.dirname(listen.path)
     if not os.path.isdir(folder):
@@ -105,11 +115,7 @@ async def _check_socket(reactor: Any, check: str, listen: UnixPath, timeout: flo
         cure = "run the role as a user who may, or choose another folder"
         return [problem(check, f"this user may make no socket in {folder}", cure)]
     try:
-        dialling = ask_for_tls(reactor, listen)
-        dialling.addTimeout(timeout, reactor)
-        await dialling
-    except TimeoutError:
-        pass
+        await knock(reactor, listen, timeout)
     except DialFailed as failed:
         cure = "start the role, or give this user the right (socket_mode, and the folder's owner and mode)"
         return [problem(check, f"{listen} is there and cannot be opened: {failed}", cure)]

@@ -13,7 +13,7 @@ from gotunnel.cli.doctor.login import Login
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, GotunnelError
 from gotunnel.net.certificates import dates, spki_pin
-from gotunnel.net.expiry import problem_with, utc_now
+from gotunnel.net.expiry import SOON, problem_with, utc_now
 from gotunnel.net.trust import NotTrusted
 
 __all__ = ["judge"]
@@ -38,10 +38,11 @@ def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.dateti
     refused = login.refused
     if isinstance(refused, NotTrusted) or getattr(refused, "code", "") == "tls":
         return [problem("tls", f"{at}: {refused}", TLS_CURE)]
-    found = _tls(config, at, login)
+    now = now or utc_now()
+    found = _tls(config, at, login, now)
     found += [_authentication(config, at, login)]
     if login.certificate is not None:
-        found += [_clock(login.certificate, now or utc_now())]
+        found += [_clock(login.certificate, now)]
     if login.round_trips:
         trips = [seconds * 1000 for seconds in login.round_trips]
         said = f"{median(trips):.1f} ms, the median of {len(trips)} pings (longest {max(trips):.1f} ms)"
@@ -52,7 +53,7 @@ def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.dateti
     return found
 
 
-def _tls(config: ClientConfig, at: HostPort, login: Login) -> list[Finding]:
+def _tls(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetime) -> list[Finding]:
     if config.tls.mode == "off":
         cure = "set tls.mode: required on both sides, unless the network between them is secret"
         return [warning("tls", "off: whoever is on the path reads and changes everything", cure)]
@@ -64,6 +65,9 @@ def _tls(config: ClientConfig, at: HostPort, login: Login) -> list[Finding]:
     how = f"accepted by {how}" if how else "which nothing checks but the token"
     until = f"{dates(shown)[1]:%Y-%m-%d %H:%M} UTC"
     said = f"TLS 1.3 with {at}: {shown.subject.rfc4514_string()}, pin {spki_pin(shown)}, valid until {until}, {how}"
+    soon = dates(shown)[1] - now < SOON
+    if config.tls.ca is not None and soon:
+        return [warning("tls", said, f"renew the server's certificate before {until}: then client.tls.ca refuses it")]
     return [ok("tls", said)]
 
 
@@ -82,13 +86,13 @@ def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding
 
 
 def _clock(shown: x509.Certificate, now: datetime.datetime) -> Finding:
-    wrong = problem_with(shown, now)
-    if wrong is None:
-        first, last = dates(shown)
+    first, last = dates(shown)
+    if first <= now <= last:
         said = f"{now:%Y-%m-%d %H:%M} UTC here, within the dates of the server's certificate ({first:%Y-%m-%d} to "
         return ok("clock", f"{said}{last:%Y-%m-%d}); the protocol carries no time, so a smaller skew is not seen")
     cure = "compare `date -u` on both machines; if they agree, renew the server's certificate"
-    return warning("clock", f"{now:%Y-%m-%d %H:%M} UTC here, and the server's certificate {wrong}", cure)
+    said = f"{now:%Y-%m-%d %H:%M} UTC here, and the server's certificate {problem_with(shown, now)}"
+    return warning("clock", said, cure)
 
 
 def _leg(leg: float | GotunnelError | None) -> list[Finding]:

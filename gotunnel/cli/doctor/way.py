@@ -6,8 +6,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from gotunnel.address import HostPort
-from gotunnel.cli.doctor.findings import Finding, ok, problem
+from gotunnel.address import Address, HostPort
+from gotunnel.cli.doctor.findings import Finding, ok, problem, warning
 from gotunnel.client.checks import TcpCheck
 from gotunnel.config.model import HealthConfig
 from gotunnel.errors import DialFailed
@@ -28,9 +28,8 @@ CURES = {
 async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list[Finding], list[HostPort]]:
     """Return what was found, and the addresses that accept connections."""
     found: list[Finding] = []
-    try:
-        hosts = [str(ipaddress.ip_address(server.host.partition("%")[0])) and server.host]
-    except ValueError:
+    hosts = [server.host]
+    if not _is_address(server.host):
         try:
             hosts = list(dict.fromkeys(await resolve(reactor, server.host, server.port, timeout)))
         except DialFailed as lost:
@@ -51,14 +50,22 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
     for refusal in refusals:
         cure = CURES.get(refusal.code, "see that this machine can reach it")
         if reached:
-            cure = f"{cure}; or take the address out of the name: connections begin with either"
-        found.append(problem("connect", str(refusal), cure))
+            cure = f"{cure}; or take that address out of the name, or write the other one into client.server_addr"
+        found.append((warning if reached else problem)("connect", str(refusal), cure))
     return found, reached
 
 
-async def knock(reactor: Any, address: HostPort, timeout: float) -> float:
+async def knock(reactor: Any, address: Address, timeout: float) -> float:
     """Connect, and close again; return the seconds that it took. Raises DialFailed."""
     begun = reactor.seconds()
     await TcpCheck(reactor, address, HealthConfig(timeout=timeout)).probe()
     seconds: float = reactor.seconds() - begun
     return seconds
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
