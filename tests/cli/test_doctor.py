@@ -93,7 +93,7 @@ class FindingTests(SynchronousTestCase):
 
     def test_nobody_forges_a_line(self) -> None:
         """What a peer says stays in its line."""
-        found = judge(CONFIG, AT, Login(None, AuthRejected("x\nok  ", "\x1b[2J\nok")))
+        found = judge(CONFIG, AT, Login(None, RemoteProtocolError("\x1b[2J\nok", "closed")))
         self.assertNotRegex("".join(map(str, found)), r"[\x00-\x1f]")
 
     def test_each_refusal_has_a_cure(self) -> None:

@@ -56,7 +56,8 @@ class DoctorCommandTests(TunnelTestCase):
         """Ctrl-C while a server lets us wait: one line, exit code 1."""
         service = Service(self, silent, self.host)
         self.control = service.port
-        program = self.doctor({"client": self.section("1")}, "--timeout", "60")
+        nodes = [{"match": ["10.0.0.0/8"], "allow_ports": [10250]}]  # of which nothing is to be asked
+        program = self.doctor({"client": {**self.section("1"), "mappings": [], "nodes": nodes}}, "--timeout", "60")
         self.wait_until(lambda: len(service.connections) == 2, "it knocks, and then greets")
         program.signal(signal.SIGINT)
         self.assertEqual(program.wait(), 1)

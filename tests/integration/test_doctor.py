@@ -9,7 +9,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort
-from gotunnel.cli.doctor import login
+from gotunnel.cli.doctor import login, targets
 from gotunnel.cli.doctor.client import Wish
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
@@ -17,7 +17,9 @@ from gotunnel.config.model import (
     ClientConfig,
     EgressConfig,
     File,
+    ForwardConfig,
     MappingConfig,
+    NodeConfig,
     ServerConfig,
     TlsClientConfig,
     TlsServerConfig,
@@ -227,6 +229,40 @@ class DoctorTests(IntegrationTestCase):
         found = await self.examined(server, mapping, wish=Wish(kubelet_ca=authority.file))
         self.fine(found)
         self.assertIn("verifies, and is for worker-1", "\n".join(map(str, found)))
+
+    async def test_a_node(self) -> None:
+        """The kubelet of an announced node, by the address that kube-apiserver asks for; networks are not dialled."""
+        server, authority = await self.server(), Authority(self.folder)
+        port = await self.tls_target("worker-1", authority=authority)
+        self.patch(targets, "KUBELET", port)
+        match = ["10.200.0.11", "worker-1", "10.201.0.0/16"]
+        node = NodeConfig.model_validate({"match": match, "allow_ports": [port], "dial": "127.0.0.1"})
+        found = await self.examined(server, nodes=(node,), wish=Wish(kubelet_ca=authority.file))
+        self.one(found, "node 10.200.0.11", "problem", "no SAN 10.200.0.11", "--node-ip")
+        self.one(found, "node worker-1", "ok", "verifies")
+        self.assertNotIn("10.201", "\n".join(map(str, found)))
+
+    async def test_a_forward(self) -> None:
+        """A port that leads to a kube-apiserver: nobody serves it, or the certificate behind it is examined."""
+        server = await self.server()
+        port = await self.tls_target("kubernetes")
+        self.patch(targets, "APISERVER", port)
+        forward = ForwardConfig.model_validate({"name": "api", "listen": port, "dial": "10.0.0.1:6443"})
+        found = await self.examined(server, forwards=(forward,))
+        self.one(found, "forward api", "ok", "accepts connections")
+        self.one(found, "forward api", "problem", "no SAN 127.0.0.1", "--apiserver-cert-extra-sans 127.0.0.1")
+        other = await self.server()
+        await self.stop(other)
+        forward = ForwardConfig.model_validate({"name": "api", "listen": other.address.port, "dial": "10.0.0.1:6443"})
+        found = await self.examined(server, forwards=(forward,))
+        self.one(found, "forward api", "warning", "nothing serves", "start the client")
+
+    async def test_nothing_of_kubernetes(self) -> None:
+        """Asked for it, the doctor says that there was nothing to examine."""
+        server = await self.server()
+        target, _ = await self.target(Echo)
+        found = await self.examined(server, self.mapping(target), wish=Wish(kubernetes=True))
+        self.one(found, "kubernetes", "note", "no certificate was examined")
 
     async def test_a_server(self) -> None:
         """Its port is taken by itself, by nobody, or by another program."""

@@ -41,9 +41,17 @@ async def check_server(reactor: Any, config: ServerConfig, state: str | None, wi
     if config.egress is not None:
         found += await check_egress(reactor, "server.egress", config.egress.listen, wish.timeout)
     if wish.kubernetes:
-        target = HostPort("127.0.0.1", APISERVER)
-        found += await check_apiserver(reactor, "kube-apiserver", target, wish.names, wish.timeout)
+        found += await _beside(reactor, HostPort("127.0.0.1", APISERVER), wish)
     return found
+
+
+async def _beside(reactor: Any, target: HostPort, wish: Wish) -> list[Finding]:
+    """Examine a kube-apiserver on the server's machine, if there is one."""
+    try:
+        await knock(reactor, target, wish.timeout)
+    except DialFailed as failed:
+        return [note("kube-apiserver", f"there is none on this machine ({failed})")]
+    return await check_apiserver(reactor, "kube-apiserver", target, wish.names, wish.timeout)
 
 
 def _certificate(config: ServerConfig, state: str | None) -> tuple[KeyPair | None, list[Finding]]:
