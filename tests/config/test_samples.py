@@ -17,7 +17,7 @@ SAMPLES = sorted(ETC.glob("*.yaml"))
 
 KEYS = {path[-1] for path, _ in walk()}
 
-WHOLE: tuple[str, ...] = ()
+WHOLE = ("helm",)
 """Folders that the index names as a whole."""
 
 PLACEHOLDER = "your-very-secure-k8s-token-here"
