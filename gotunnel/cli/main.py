@@ -63,7 +63,12 @@ def check(file: str, state: str | None) -> None:
 @click.option("--state", metavar="DIR", help="The server's folder for state.")
 @click.option("--kubernetes", is_flag=True, help="Examine the certificates of kube-apiserver and kubelets.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="By which workers reach the kube-apiserver.")
-@click.option("--kubelet-ca", metavar="FILE", type=click.Path(exists=True), help="Who must have issued the kubelets'.")
+@click.option(
+    "--kubelet-ca",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Certificates in PEM, one of which must have issued those of the kubelets.",
+)
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0.1, 300), default=5.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects: check, status, message, cure.")
 def doctor(
@@ -84,6 +89,8 @@ def doctor(
     from gotunnel.cli.doctor.client import Wish
     from gotunnel.cli.doctor.command import doctor_file
 
+    if timeout != timeout:  # nan, which is within every range
+        raise click.UsageError("--timeout is not a number of seconds")
     ca = None if kubelet_ca is None else Path(kubelet_ca)
     doctor_file(config, state, Wish(kubernetes, names, ca, timeout), json=as_json)
 

@@ -26,7 +26,7 @@ from gotunnel.config.model import (
 )
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
-from tests.integration.base import TOKEN, Echo, IntegrationTestCase, reactor
+from tests.integration.base import TOKEN, Echo, IntegrationTestCase, Peer, reactor
 
 WRONG = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 PIN = "sha256:" + 43 * "A" + "="
@@ -229,6 +229,24 @@ class DoctorTests(IntegrationTestCase):
         found = await self.examined(server, mapping, wish=Wish(kubelet_ca=authority.file))
         self.fine(found)
         self.assertIn("verifies, and is for worker-1", "\n".join(map(str, found)))
+
+    async def test_targets_that_say_nothing(self) -> None:
+        """They accept connections, and that is all: each look has an end, and a word what it waited for."""
+        server = await self.server()
+        target, made = await self.target(Peer)
+        probed = self.mapping(target, health={"type": "http", "timeout": 0.1})
+        api = self.mapping(target, "api", "6443")
+        found = await self.examined(server, probed, api, wish=Wish(timeout=0.1))
+        self.one(found, "mapping web", "problem", "no answer in time")
+        self.one(found, "mapping api", "problem", "no answer in TLS within 0.1 s", "kube-apiserver listen")
+        await self.until(lambda: all(each.ended for each in made), "the connections are gone")
+
+    async def test_a_server_that_says_nothing(self) -> None:
+        """It accepts connections, and that is all."""
+        target, made = await self.target(Peer)
+        found = await self.examined(target, local_ports=(1,), wish=Wish(timeout=0.1))
+        self.one(found, "login", "problem", "no answer within 0.1 s", "tls.mode")
+        await self.until(lambda: all(each.ended for each in made), "the connections are gone")
 
     async def test_a_node(self) -> None:
         """The kubelet of an announced node, by the address that kube-apiserver asks for; networks are not dialled."""

@@ -58,7 +58,7 @@ async def examine(reactor: Any, file: File, state: str | None, wish: Wish) -> li
         found += await check_client(reactor, file.client, wish)
     if wish.kubernetes and file.server is None and file.client is not None and not leads_to_kubernetes(file.client):
         found.append(note("kubernetes", "nothing leads to port 6443 or 10250: no certificate was examined"))
-    return found
+    return list(dict.fromkeys(found))  # what holds for both sections is said once
 
 
 def _check_names(names: tuple[str, ...]) -> None:
