@@ -4,15 +4,16 @@ configurations in them, which gotunnel's own loader takes."""
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import yaml
 
 from gotunnel.config.model import File
 from tests.config.files import TOKEN, FileTestCase
-from tests.e2e.program import need
 from tests.install.chart import CHART, render
 from tests.processes import DEADLINE, ROOT
 
@@ -256,7 +257,9 @@ class ChartTests(ObjectsTestCase):
 
     def test_helm(self) -> None:
         """helm makes the same objects of it as the renderer of these tests, and nothing to say against the chart."""
-        helm = need("helm")
+        helm = shutil.which("helm")
+        if helm is None:
+            raise SkipTest("helm is not installed: see helm.sh, Debian has no package")
         sets = ["--set", "client.enabled=true"]
         subprocess.run([helm, "lint", "--strict", str(CHART), *sets], check=True, capture_output=True, timeout=DEADLINE)
         done = subprocess.run(
