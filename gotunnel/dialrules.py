@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from gotunnel.address import HostPort, UnixPath, parse_address, parse_port
 
-__all__ = ["MAPPING", "NODES", "DialRules", "MappingTarget", "parse_rule", "parse_target"]
+__all__ = ["MAPPING", "NODES", "DialRules", "MappingTarget", "parse_rule", "parse_target", "unmapped"]
 
 MAPPING = "mapping:"
 """What a rule or a target begins with that means another client's mapping."""
@@ -197,11 +197,19 @@ def _ports(text: str) -> range:
 
 def _network(text: str) -> _Network | None:
     try:
-        return ipaddress.ip_network(text)
+        return unmapped(ipaddress.ip_network(text))
     except ValueError as error:
         if "host bits" in str(error):
             raise ValueError(f"{text!r} is no network: it has bits beyond its mask") from None
         return None
+
+
+def unmapped(network: _Network) -> _Network:
+    """Return a network, and as one of IPv4 where it is that in IPv6's clothes."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _plain(ip: str) -> _Ip:

@@ -18,6 +18,7 @@ class IRelay(Interface):
     """
 
     name = Attribute("the word that chooses it in a configuration")
+    gate = Attribute("the `net.descriptors.Gate` of its visitors, for those who accept visitors beside it")
     own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
     locals = Attribute("how many visitors and targets are connected, those included that only take their last bytes")
 
@@ -39,6 +40,7 @@ class IRelay(Interface):
         """Take over a connected, non-blocking stream socket and return it as an `ILocal`, not read from yet.
 
         The socket belongs to the relay from now on; `address` and `host` are what the `ILocal` says of its other end.
+        Raises OSError when there is no descriptor for it; then it is closed.
         """
 
     def leg(transport: Any, leftover: bytes, end: Any, owner: Any, plain: bool) -> Any:

@@ -48,13 +48,15 @@ class JudgeTests(SynchronousTestCase):
 
     def test_networks(self) -> None:
         """Addresses and networks, with their ports, in either family and in each other's clothes."""
-        rules = DialRules.parse(["10.0.0.0/8:443", "192.0.2.7:8000-8010", "[fd00::/8]:*", "[::1]:22"])
+        rules = DialRules.parse(["10.0.0.0/8:443", "192.0.2.7:8000-8010", "[fd00::/8]:*", "[::1]:22",
+                                  "[::ffff:198.51.100.0/120]:7"])
         for host, port, allowed in (
             ("10.255.0.1", 443, True), ("10.255.0.1", 444, False), ("11.0.0.1", 443, False),
             ("::ffff:10.1.2.3", 443, True), ("::ffff:11.1.2.3", 443, False),
             ("192.0.2.7", 7999, False), ("192.0.2.7", 8000, True), ("192.0.2.7", 8010, True),
             ("192.0.2.7", 8011, False),
             ("fd12::1", 1, True), ("fd12::1%eth0", 65535, True), ("fe80::1", 1, False), ("::1", 22, True),
+            ("198.51.100.9", 7, True), ("::ffff:198.51.100.9", 7, True), ("198.51.101.9", 7, False),
             ("127.0.0.1", 22, False), ("0.0.0.0", 443, False), ("::", 22, False),
         ):  # fmt: skip
             self.assertEqual(rules.allows(host, port), allowed, (host, port))

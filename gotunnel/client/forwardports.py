@@ -82,7 +82,8 @@ class ForwardPort(_Port):
     def _listen(self) -> Any:
         where, config = self._config.listen, self._config
         if isinstance(where, UnixPath):
-            listening: Any = UnixListener(self._reactor, where.path, config.socket_mode, self._connected)
+            gate = self._relay.gate
+            listening: Any = UnixListener(self._reactor, where.path, config.socket_mode, self._connected, gate)
         else:
             listening = self._relay.listen(where.host, where.port, lambda local: self._arrived(config, local))
         self._listening = listening
@@ -93,16 +94,24 @@ class ForwardPort(_Port):
         return listening
 
     def _connected(self, sock: socket.socket) -> None:
-        self._arrived(self._config, self._relay.take(sock, "unix", ""))
+        try:
+            local = self._relay.take(sock, "unix", "")
+        except OSError:
+            self._relay.gate.stop()  # it says so; the connection is closed
+            return
+        self._arrived(self._config, local)
 
 
 class EgressSocket(_Port):
     """The egress socket of a client."""
 
-    def __init__(self, config: EgressConfig, reactor: Any, requested: Callable[[str, EgressRequest], None]) -> None:
+    def __init__(
+        self, config: EgressConfig, reactor: Any, relay: IRelay, requested: Callable[[str, EgressRequest], None]
+    ) -> None:
         super().__init__(str(config.listen))
         self._config = config
         self._reactor = reactor
+        self._relay = relay
         self._requested = requested
 
     @property
@@ -113,7 +122,8 @@ class EgressSocket(_Port):
     def _listen(self) -> Any:
         config = self._config
         port = EgressPort(
-            self._reactor, config.listen.path, config.socket_mode, lambda request: self._requested(self.name, request)
-        )
+            self._reactor, config.listen.path, config.socket_mode,
+            lambda request: self._requested(self.name, request), self._relay.gate,
+        )  # fmt: skip
         self.log.info("egress socket open at {address}", address=str(config.listen))
         return port

@@ -51,12 +51,10 @@ class Forwards:
     def __init__(
         self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None, clock: Any, relay: IRelay
     ) -> None:
-        self._ports: dict[str, ForwardPort | EgressSocket] = {
-            config.name: ForwardPort(config, clock, relay, self._arrived) for config in forwards
-        }
+        self._named = {config.name: ForwardPort(config, clock, relay, self._arrived) for config in forwards}
+        self._ports: list[ForwardPort | EgressSocket] = list(self._named.values())
         if egress is not None:
-            socket = EgressSocket(egress, clock, self._requested)
-            self._ports[socket.name] = socket
+            self._ports.append(EgressSocket(egress, clock, relay, self._requested))
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
@@ -77,14 +75,14 @@ class Forwards:
 
     def address(self, name: str) -> HostPort | UnixPath | None:
         """Where a forward listens, None while it cannot."""
-        return self._ports[name].address
+        return self._named[name].address
 
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
         self._again = None
-        for port in self._ports.values():
+        for port in self._ports:
             port.listen()
-        if not all(port.listening for port in self._ports.values()):
+        if not all(port.listening for port in self._ports):
             self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
 
     async def stop(self) -> None:
@@ -92,7 +90,7 @@ class Forwards:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        for port in self._ports.values():
+        for port in self._ports:
             await port.stop()
         self._lobby.turn_away_all(Outcome.STOPPED)
 
@@ -157,12 +155,9 @@ class Forwards:
         )
 
     def _requested(self, name: str, request: EgressRequest) -> None:
-        try:
-            sock = request.accept()
-        except OSError:
-            request.refuse("no_fds", "the client is out of file descriptors")
+        local = request.accept(self._relay)
+        if local is None:
             return
-        local = self._relay.take(sock, "egress", "")
         now = self._clock.seconds()
         self.let_in(EgressVisitor(self.next_conn(), name, False, local, now, request.target, request))
 
@@ -170,5 +165,5 @@ class Forwards:
 _CURES = {
     "not_allowed": "name it in allow_dial of this client, in the server's configuration",
     "unknown_mapping": "that client is not connected, has no such mapping, or its `clients` leave this one out",
-    "limit": "the server's limits.visitors says how many",
+    "limit": "the server's limits (visitors of a client, streams of all) say how many",
 }

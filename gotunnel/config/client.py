@@ -39,6 +39,8 @@ from gotunnel.config.v1 import SILENCE, beyond_v1
 
 __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 
+MOST_NODES = 256
+"""Nodes that one client can announce: more do not fit into a frame with the answer to each."""
 EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remote: 6443}]"
 
 
@@ -188,6 +190,21 @@ class ClientConfig(Section):
     def _forwards_differ(cls, forwards: tuple[ForwardConfig, ...]) -> tuple[ForwardConfig, ...]:
         check_forwards(forwards)
         return forwards
+
+    @field_validator("egress")
+    @classmethod
+    def _own_socket(cls, egress: EgressConfig | None, info: ValidationInfo) -> EgressConfig | None:
+        if egress is not None and any(each.listen == egress.listen for each in info.data.get("forwards") or ()):
+            raise several([(("listen",), f"a forward listens on {egress.listen}", "choose another one")])
+        return egress
+
+    @field_validator("nodes")
+    @classmethod
+    def _not_too_many(cls, nodes: tuple[NodeConfig, ...]) -> tuple[NodeConfig, ...]:
+        count = len({name for node in nodes for name in node.match})
+        if count > MOST_NODES:
+            raise wrong(f"names {count} nodes", f"name {MOST_NODES} at most; one network stands for many addresses")
+        return nodes
 
     @field_validator("mappings", mode="wrap")
     @classmethod

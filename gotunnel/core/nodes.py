@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from gotunnel.dialrules import unmapped
+
 __all__ = ["NodeTable", "node_allowed"]
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -31,12 +33,11 @@ class NodeTable:
 
     def route(self, host: str) -> list[str]:
         """Return the clients that lead to a host, the best first: the longest match, then the first to announce it."""
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            return list(self._clients.get(_key(host), ()))
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        found = [key for key in self._clients if not isinstance(key, str) and (mapped or address) in key]
+        wanted = _key(host.partition("%")[0])
+        if isinstance(wanted, str):
+            return list(self._clients.get(wanted, ()))
+        address = wanted.network_address
+        found = [key for key in self._clients if not isinstance(key, str) and address in key]
         found.sort(key=lambda network: network.prefixlen, reverse=True)
         return list(dict.fromkeys(client for network in found for client in self._clients[network]))
 
@@ -46,28 +47,26 @@ class NodeTable:
 
 
 def node_allowed(rules: Iterable[str], node: str) -> bool:
-    """Whether a client with these rules may announce a node. A rule is an address or a network, which covers all within
-    it, or a name, with `*` for any characters."""
-    network = _network(node)
+    """Whether rules cover a node. A rule is an address or a network, which covers all within it, or a name, with `*`
+    for any characters."""
+    key = _key(node.partition("%")[0])
     for rule in rules:
-        limit = _network(rule)
-        if network is None or limit is None:
-            if network is None and limit is None and fnmatchcase(node.lower(), rule.lower()):
+        limit = _key(rule)
+        if isinstance(key, str) or isinstance(limit, str):
+            if isinstance(key, str) and isinstance(limit, str) and fnmatchcase(key, limit):
                 return True
-        elif network.version == limit.version and network.subnet_of(limit):  # type: ignore[arg-type]
+        elif key.version == limit.version and key.subnet_of(limit):  # type: ignore[arg-type]
             return True
     return False
 
 
-def _network(text: str) -> _Network | None:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        return None
-
-
 def _key(node: str) -> _Key:
-    return _network(node) or node.lower().removesuffix(".")
+    """Return a node in the one form that it is compared in: however its name is spelt, and IPv4 in IPv6's clothes."""
+    try:
+        network = ipaddress.ip_network(node)
+    except ValueError:
+        return node.lower().removesuffix(".")
+    return unmapped(network)
 
 
 def _text(key: _Key) -> str:

@@ -37,15 +37,17 @@ class Route:
 
     target: str
     dial: Callable[[], ILocal | Deferred[ILocal]]
+    allowed: Callable[[str], bool] | None = None
+    """Whether it may (still) be reached, given the IP address that was dialled, or "" while none is known. None:
+    always."""
 
 
 class DialledStream:
     """What runs on a busy leg: words for the log, and the dial while it is under way."""
 
-    __slots__ = ("conn", "dial", "name", "opening", "refused", "source", "started")
+    __slots__ = ("allowed", "conn", "cut", "dial", "name", "reached", "refused", "source", "started")
 
     def __init__(self, body: OpenBody, started: float) -> None:
-        self.opening = body
         self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
         self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
         self.name = _name(body)
@@ -53,6 +55,11 @@ class DialledStream:
         self.dial: Deferred[ILocal] | None = None
         self.refused = False
         """Nothing was dialled for it."""
+        self.allowed: Callable[[str], bool] | None = None  # see Route
+        self.reached = ""
+        """The IP address that was dialled, once it has answered."""
+        self.cut = False
+        """Its rights are gone, and it is being reset."""
 
 
 @implementer(ILegOwner)
@@ -117,6 +124,22 @@ class DiallingEnd:
             else:
                 leg.reset("going_away")
 
+    def cut_denied(self, code: str) -> list[DialledStream]:
+        """Cut those whose target may not be reached any more, those too whose dial is under way; return them."""
+        cut = []
+        for leg, stream in tuple(self.streams.items()):
+            if stream.cut or stream.refused or stream.allowed is None or stream.allowed(stream.reached):
+                continue
+            stream.cut = True
+            cut.append(stream)
+            dial, stream.dial = stream.dial, None
+            if dial is None:
+                leg.reset(code)
+            else:
+                dial.cancel()
+                leg.refuse(code)
+        return cut
+
     # ILegOwner.
 
     def leg_open(self, leg: ILeg, body: bytes) -> None:
@@ -136,6 +159,7 @@ class DiallingEnd:
             self.warn("bad open", "a leg is closed: bad OPEN: {reason}", reason=printable(breach.reason))
             leg.close()
             return
+        stream.allowed = route.allowed
         self._began(leg, stream)
         if type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
             self._join(cast(ILocal, dial), leg, stream, route)
@@ -235,6 +259,8 @@ class DiallingEnd:
             "visitor {visitor} of {mapping} reached {target} ({conn})",
             visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
         )  # fmt: skip
+        if stream.allowed is not None:
+            stream.reached = local.host
         leg.accept(local)
 
     def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:

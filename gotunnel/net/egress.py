@@ -14,16 +14,21 @@ from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.descriptors import Gate
 from gotunnel.net.unixlisten import UnixListener
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire.connectproxy import LIMIT, OK, parse, refusal
 
 __all__ = ["EgressPort", "EgressRequest"]
 
 PATIENCE = 10.0
 """Seconds to send a request."""
-WAITING = 1024
-"""Connections that may be about to send theirs."""
+SOURCE = "egress"
+"""What stands in the place of a visitor's address: a unix socket has none."""
+WAITING = 128
+"""Connections that may be about to send theirs: kube-apiserver sends it at once."""
 _END = b"\r\n\r\n"
 
 _STATUS = {
@@ -39,6 +44,11 @@ _CODES = {
     "not_allowed": (502, "it is not allowed"),
     "unknown_node": (502, "no client announces it"),
     "unknown_mapping": (502, "the client does not lead there (its `nodes`)"),
+    "mapping_down": (502, "the target of that mapping is down"),
+    "limit": (503, "there are as many visitors as there may be"),
+    "no_fds": (503, "out of file descriptors"),
+    "failed": (502, "it cannot be connected to"),
+    "going_away": (503, "the server or the client is about to stop"),
 }
 
 
@@ -51,12 +61,20 @@ class EgressRequest:
         self._sock = sock
         self._answer: socket.socket | None = None
 
-    def accept(self) -> socket.socket:
-        """Return the connection, for a relay to take over; the answer is still to be given. Raises OSError when there
-        are no descriptors left."""
-        # A descriptor of our own: the relay may close its own ahead of our words.
-        self._answer = self._sock.dup()
-        return self._sock
+    def accept(self, relay: IRelay) -> ILocal | None:
+        """Return the connection as a relay has taken it over; the answer is still to be given. None when there is no
+        descriptor left: that is answered."""
+        try:
+            # A descriptor of our own: the relay may close its own ahead of our words.
+            self._answer = self._sock.dup()
+            local: ILocal = relay.take(self._sock, SOURCE, "")
+        except OSError:
+            if self._answer is None:
+                self._answer = self._sock
+            status, words = _CODES["no_fds"]
+            self._say(refusal(status, f"{self.target}: {words}"))
+            return None
+        return local
 
     def established(self) -> None:
         """The target answered: say so, ahead of its first byte, and not a byte more."""
@@ -69,10 +87,11 @@ class EgressRequest:
             status, reason = _CODES.get(code or "") or _STATUS.get(outcome) or (502, outcome.value)
             self._say(refusal(status, f"{self.target}: {reason}"))
 
-    def refuse(self, code: str, reason: str) -> None:
-        """It leads nowhere."""
+    def refuse(self, code: str, reason: str = "") -> None:
+        """It leads nowhere; without a `reason` the code's own words are said."""
         self._answer = self._sock
-        self._say(refusal(_CODES.get(code, (502, ""))[0], f"{self.target}: {reason}"))
+        status, words = _CODES.get(code, (502, code))
+        self._say(refusal(status, f"{self.target}: {reason or words}"))
 
     def _say(self, words: bytes) -> None:
         answer, self._answer = self._answer, None
@@ -89,11 +108,14 @@ class EgressPort:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, path: str, mode: int, on_request: Callable[[EgressRequest], None]) -> None:
+    def __init__(
+        self, reactor: Any, path: str, mode: int, on_request: Callable[[EgressRequest], None], gate: Gate
+    ) -> None:
         self._reactor = reactor
         self._on_request = on_request
         self._readers: dict[_Reader, None] = {}
-        self._listener = UnixListener(reactor, path, mode, self._accepted)
+        self._warnings = Warnings(self.log, reactor)
+        self._listener = UnixListener(reactor, path, mode, self._accepted, gate)
 
     def stopListening(self) -> Deferred[None]:
         """Accept nobody any more, and close whose request is not read yet."""
@@ -113,7 +135,8 @@ class EgressPort:
         try:
             target = parse(header)
         except RemoteProtocolError as breach:
-            self.log.warn("a request on the egress socket is refused: {reason}", reason=printable(breach.reason, 256))
+            reason = printable(breach.reason, 256)
+            self._warnings.warn("request", "a request on the egress socket is refused: {reason}", reason=reason)
             _refuse(sock, int(breach.code), breach.reason)
             return
         self._on_request(EgressRequest(sock, target))
@@ -161,6 +184,8 @@ class _Reader(FileDescriptor):
         self._header += sock.recv(take)
         if len(self._header) > LIMIT:
             _refuse(self._leave(), 431, f"the header is longer than {LIMIT} bytes")
+        elif found < 0 and b"\n\n" in self._header:
+            _refuse(self._leave(), 400, "the lines of the header do not end with CR and LF")
         elif found >= 0:
             header = self._header
             self._on_header(self._leave(), header)

@@ -12,15 +12,27 @@ __all__ = ["pair"]
 
 
 def pair(relay: IRelay, address: str, host: str) -> tuple[ILocal, ILocal]:
-    """Return both ends; `address` and `host` are the visitor's. Raises DialFailed (no_fds, failed)."""
+    """Return both ends; `address` and `host` are the visitor's. Raises DialFailed (no_fds), also when only the reserve
+    is left of the descriptors; then nothing is held."""
+    if not relay.gate.has_room():
+        relay.gate.say()
+        raise DialFailed("no_fds", "out of file descriptors")
+    ends: list[ILocal] = []
     try:
         near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        try:
+            ends.append(relay.take(near, address, host))
+        except OSError:
+            far.close()
+            raise
+        ends.append(relay.take(far, address, host))
     except (OSError, AttributeError) as failed:
+        for end in ends:
+            end.abort()
         raise DialFailed("no_fds", f"no pair of sockets: {failed}") from None
-    near.setblocking(False)
-    far.setblocking(False)
-    one: ILocal = relay.take(near, address, host)
-    other: ILocal = relay.take(far, address, host)
+    one, other = ends
     # A reset does not travel through unix sockets: to the other end it would be an orderly end of stream.
     one.partner, other.partner = other, one
     return one, other

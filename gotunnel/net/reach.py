@@ -15,7 +15,7 @@ from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.resolve import resolve
 
-__all__ = ["NOT_ALLOWED", "reach"]
+__all__ = ["NOT_ALLOWED", "reach", "still_allowed"]
 
 NOT_ALLOWED = "not_allowed"
 """The code of a dial that no rule allows."""
@@ -39,6 +39,22 @@ def reach(
     if not rules.allows(target.host, target.port):
         raise _refused(target)
     return _dial(relay, target, timeout)
+
+
+def still_allowed(rules: DialRules, target: HostPort | UnixPath, reached: str) -> bool:
+    """Whether what was let through by earlier rules would be now; `reached` is the IP address that was dialled, or
+    empty while a name is being resolved."""
+    if isinstance(target, UnixPath):
+        return rules.allows_path(target.path)
+    try:
+        ipaddress.ip_address(target.host.partition("%")[0])
+    except ValueError:
+        name: str | None = target.host
+    else:
+        name, reached = None, target.host
+    if not reached:
+        return rules.may_resolve(target.host, target.port)
+    return rules.allows(reached, target.port, name)
 
 
 async def _by_name(reactor: IReactorTime, relay: IRelay, rules: DialRules, target: HostPort, timeout: float) -> ILocal:

@@ -58,7 +58,7 @@ class PortableRelay:
         self, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
     ) -> None:
         self._reactor = reactor
-        self._gate = (descriptors or Descriptors(reactor)).visitors
+        self.gate = (descriptors or Descriptors(reactor)).visitors
         self._dial_timeout = dial_timeout
         self._watch = PathWatch(reactor)
         self._deadlines = Deadlines(reactor)
@@ -72,7 +72,7 @@ class PortableRelay:
                 # Windows' completion ports: there is no descriptor to wait for, nor a limit of them worth a reserve.
                 accepting: IListeningPort = self._reactor.listenTCP(port, visitors, backlog=backlog, interface=host)
                 return accepting
-            listening = GatedPort(port, visitors, backlog, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
+            listening = GatedPort(port, visitors, backlog, host, self._reactor, self.gate, ACCEPTS_AT_ONCE)
             listening.startListening()
         except error.CannotListenError as failed:
             raise listen_failure(host, port, failed.socketError) from None
@@ -80,8 +80,8 @@ class PortableRelay:
 
     def dial(self, target: Address, timeout: float) -> Deferred[Local]:
         """Connect to a target; see IRelay."""
-        if not self._gate.has_room():
-            self._gate.say()
+        if not self.gate.has_room():
+            self.gate.say()
             return fail(DialFailed("no_fds", f"{target}: out of file descriptors"))
         dialled: Deferred[Any] = target_endpoint(self._reactor, target, timeout).connect(
             OneProtocol(lambda: Local(self.remember, self.forget))
@@ -93,8 +93,10 @@ class PortableRelay:
     def take(self, sock: socket.socket, address: str, host: str) -> Local:
         """Take over a socket; see IRelay."""
         local = Local(self.remember, self.forget, (address, host))
-        self._reactor.adoptStreamConnection(sock.fileno(), sock.family, OneProtocol(lambda: local))
-        sock.close()  # Twisted has a descriptor of its own
+        try:
+            self._reactor.adoptStreamConnection(sock.fileno(), sock.family, OneProtocol(lambda: local))
+        finally:
+            sock.close()  # Twisted has a descriptor of its own
         return local
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> PortableLeg:

@@ -12,23 +12,21 @@ from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import UnixPath
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
+from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 
 __all__ = ["UnixListener"]
 
 ACCEPTS_AT_ONCE = 64
 """Connections accepted per event."""
-PAUSE = 0.1
-"""Seconds without accepting after the process ran out of descriptors."""
-_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class UnixListener(FileDescriptor):
-    """Listens on `path`, a file of `mode`, from the moment it is made. `on_socket` gets each connection, non-blocking.
+    """Listens on `path`, a file of `mode`, from the moment it is made. `on_socket` gets each connection, non-blocking;
+    while descriptors run short the `gate` stops it.
 
     Raises PortUnavailable (port_in_use, acl_denied, bad_request, no_fds), and then nothing is left behind.
     """
@@ -36,17 +34,22 @@ class UnixListener(FileDescriptor):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, path: str, mode: int, on_socket: Callable[[socket.socket], None], backlog: int = 1024
+        self,
+        reactor: Any,
+        path: str,
+        mode: int,
+        on_socket: Callable[[socket.socket], None],
+        gate: Gate,
+        backlog: int = 1024,
     ) -> None:
         super().__init__(reactor)
-        self._clock = reactor
+        self._gate = gate
         self._path = path
         self._on_socket = on_socket
-        self._pause: IDelayedCall | None = None
-        self._short = False  # of descriptors, and it was said
         self._sock: socket.socket | None = _bound(path, mode, backlog)
         self._file = _identity(path)
         self.startReading()
+        gate.add(self)
 
     def fileno(self) -> int:
         """The reactor asks; -1 when it is closed."""
@@ -55,32 +58,46 @@ class UnixListener(FileDescriptor):
     def doRead(self) -> None:
         """Somebody connects."""
         for _ in range(ACCEPTS_AT_ONCE):
-            if self._sock is None:
+            if self._sock is None or self._gate.short:
                 return
             try:
                 sock, _address = self._sock.accept()
             except BlockingIOError:
-                break
+                return
             except OSError as failed:
-                if failed.errno in _SHORT:
-                    self._wait()
+                if failed.errno in OUT_OF_DESCRIPTORS:
+                    self._gate.stop()
                     return
                 continue  # he left while he waited in the queue
             sock.setblocking(False)
+            fd = sock.fileno()
             self._on_socket(sock)
-        self._short = False
+            self._gate.accepted(fd)
+
+    def pause(self) -> None:
+        """Called by the gate."""
+        self.stopReading()
+
+    def go_on(self) -> None:
+        """Called by the gate."""
+        if self._sock is not None:
+            self.startReading()
 
     def stopListening(self) -> Deferred[None]:
         """Accept nobody any more, and remove the file unless another has taken its place."""
         sock, self._sock = self._sock, None
         if sock is not None:
-            if self._pause is not None:
-                self._pause.cancel()
-                self._pause = None
+            self._gate.remove(self)
             self.reactor.removeReader(self)
             sock.close()
-            if _identity(self._path) == self._file:
-                os.unlink(self._path)
+            try:
+                if _identity(self._path) == self._file:
+                    os.unlink(self._path)
+            except OSError as failed:
+                self.log.warn(
+                    "the socket {path} stays behind: {reason}; remove it, or whoever starts next does",
+                    path=printable(self._path, 120), reason=failed.strerror or str(failed),
+                )  # fmt: skip
         return succeed(None)
 
     def connectionLost(self, reason: Any) -> None:
@@ -90,20 +107,6 @@ class UnixListener(FileDescriptor):
     def logPrefix(self) -> str:
         """What Twisted calls it in its log."""
         return f"unix:{self._path}"
-
-    def _wait(self) -> None:
-        if not self._short:
-            self._short = True
-            self.log.error(
-                "out of file descriptors: visitors of {address} wait; raise LimitNOFILE or ulimit -n",
-                address=str(UnixPath(self._path)),
-            )
-        self.stopReading()
-        self._pause = self._clock.callLater(PAUSE, self._go_on)
-
-    def _go_on(self) -> None:
-        self._pause = None
-        self.startReading()
 
 
 def _bound(path: str, mode: int, backlog: int) -> socket.socket:

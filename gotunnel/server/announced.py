@@ -39,13 +39,17 @@ class Announced:
             if node_allowed(self._peer.rights.allow_nodes, node):
                 results.append(MappingResult(node, "ok"))
                 continue
-            reason = f"the node {node} is not allowed (allow_nodes of this client on the server)"
+            reason = "its allow_nodes on the server does not name it"
             results.append(MappingResult(node, "fail", None, "acl_denied", reason))
             self._hub.say_of(
                 self._peer.name, "nodes", "node {node} of client {client} is refused: its allow_nodes does not name it",
                 node=printable(node),
             )  # fmt: skip
         return tuple(results)
+
+    def leads_to(self, host: str) -> bool:
+        """Whether who asks for this host may be led to this client now."""
+        return self._peer.name in self._hub.nodes.route(host)
 
     def withdraw(self) -> None:
         """Lead nobody to this client any more."""

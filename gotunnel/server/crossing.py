@@ -54,6 +54,11 @@ class NodeVisitor(_Led):
     """One who asked for an address that a client leads to; that client's own file has the last word."""
 
     target: HostPort
+    owner: Peer
+
+    def allowed(self) -> bool:
+        """See Visitor: while the client leads there, and may."""
+        return self.owner.announced.leads_to(self.target.host)
 
     def body(self) -> OpenBody:
         """See Visitor."""
@@ -123,5 +128,5 @@ def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody) -> 
     """Lead to a node that `peer` announces; as above."""
     near, far = pair(hub.relay, opening.src, "")
     answer = _Answer(near)
-    peer.let_in(NodeVisitor(opening.conn, f"node {target}", False, far, hub.clock.seconds(), answer, target))
+    peer.let_in(NodeVisitor(opening.conn, f"node {target}", False, far, hub.clock.seconds(), answer, target, peer))
     return answer.done

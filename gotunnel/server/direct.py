@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, printable
 from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressRequest
 from gotunnel.net.joint import Joint
 from gotunnel.net.local import Local
 from gotunnel.net.raw import RawRelay
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire.legstate import End
 
 if TYPE_CHECKING:
@@ -33,17 +35,31 @@ class Direct:
 
     def __init__(self, hub: Hub, reactor: Any) -> None:
         self.streams: dict[Joint, None] = {}
+        self._dialling: dict[Deferred[Local], None] = {}
+        self._warnings = Warnings(self.log, hub.clock)
         self._hub = hub
         self._relay = RawRelay(reactor)
 
     def serve(self, request: EgressRequest) -> None:
         """Dial, then answer."""
-        dialled: Deferred[Local] = self._relay.dial(request.target, DIAL_TIMEOUT)
-        dialled.addCallbacks(lambda far: self._join(request, far), lambda failure: self._failed(request, failure.value))
-        dialled.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
+        hub = self._hub
+        if hub.live >= hub.most_visitors:
+            request.refuse("limit")
+            return
+        hub.visitors_total += 1
+        hub.streaming.add(self)
+        dialling: Deferred[Local] = self._relay.dial(request.target, DIAL_TIMEOUT)
+        self._dialling[dialling] = None
+        dialling.addBoth(self._dialled, dialling)
+        done = dialling.addCallbacks(
+            lambda far: self._join(request, far), lambda failure: self._failed(request, failure)
+        )
+        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
 
     def reset_streams(self) -> None:
-        """Cut what still streams."""
+        """Cut what still streams, and what is being dialled."""
+        for dialling in tuple(self._dialling):
+            dialling.cancel()
         for joint in tuple(self.streams):
             joint.reset(Outcome.DRAINED)
 
@@ -54,26 +70,31 @@ class Direct:
         """Reset what still finishes by itself."""
         self._relay.stop()
 
-    def _failed(self, request: EgressRequest, problem: Exception) -> None:
-        code = problem.code if isinstance(problem, DialFailed) else "failed"
-        target, reason = str(request.target), str(problem)
-        self.log.warn("asked on the egress socket for {target}: {reason}", target=target, reason=reason)
-        request.refuse(code, reason)
+    def _dialled(self, result: object, dialling: Deferred[Local]) -> object:
+        del self._dialling[dialling]
+        return result
+
+    def _failed(self, request: EgressRequest, failure: Failure) -> None:
+        problem = failure.value
+        failed = problem if isinstance(problem, DialFailed) else DialFailed("going_away", "the server stops")
+        self._warnings.warn(
+            "dial", "asked on the egress socket for {target}: {reason}",
+            target=str(request.target), reason=printable(failed.reason, 256),
+        )  # fmt: skip
+        request.refuse(failed.code)
+        self._over(Outcome.REFUSED)
 
     def _join(self, request: EgressRequest, far: Local) -> None:
-        try:
-            sock = request.accept()
-        except OSError:
+        near = request.accept(self._relay)
+        if near is None:
             far.abort()
-            request.refuse("no_fds", "the server is out of file descriptors")
+            self._over(Outcome.REFUSED)
             return
-        near = self._relay.take(sock, "egress", "")
+        assert isinstance(near, Local)
         request.established()
         started, target = self._hub.clock.seconds(), str(request.target)
         joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, target, started, end))
         self.streams[joint] = None
-        self._hub.streaming.add(self)
-        self._hub.visitors_total += 1
         joint.begin(b"")
 
     def _ended(self, joint: Joint, target: str, started: float, end: StreamEnd) -> None:
@@ -85,7 +106,10 @@ class Direct:
             visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
             seconds=self._hub.clock.seconds() - started,
         )  # fmt: skip
+        self._over(outcome)
+
+    def _over(self, outcome: Outcome) -> None:
         self._hub.outcomes[outcome] += 1
-        if not self.streams:
+        if not self.streams and not self._dialling:
             self._hub.streaming.discard(self)
         self._hub.changed()

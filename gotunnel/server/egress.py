@@ -22,8 +22,6 @@ __all__ = ["Egress"]
 
 LISTEN_AGAIN = 5.0
 """Seconds between attempts to listen."""
-SOURCE = "egress"
-"""What stands in the place of a visitor's address: a unix socket has none."""
 
 
 class Egress:
@@ -51,7 +49,8 @@ class Egress:
         self._again = None
         config = self._config
         try:
-            self._port = EgressPort(self._reactor, config.listen.path, config.socket_mode, self._asked)
+            gate = self._hub.relay.gate
+            self._port = EgressPort(self._reactor, config.listen.path, config.socket_mode, self._asked, gate)
         except PortUnavailable as failed:
             if failed.reason != self._failure:
                 self._failure = failed.reason
@@ -93,11 +92,8 @@ class Egress:
                 )  # fmt: skip
             request.refuse("unknown_node", "no client announces it (client.nodes)")
             return
-        try:
-            sock = request.accept()
-        except OSError:
-            request.refuse("no_fds", "the server is out of file descriptors")
+        local = request.accept(hub.relay)
+        if local is None:
             return
-        local = hub.relay.take(sock, SOURCE, "")
         conn, now = hub.next_conn(), hub.clock.seconds()
-        peer.let_in(NodeVisitor(conn, f"node {target}", False, local, now, request, target))
+        peer.let_in(NodeVisitor(conn, f"node {target}", False, local, now, request, target, peer))

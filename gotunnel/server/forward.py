@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from gotunnel.address import HostPort, UnixPath, parse_address
+from gotunnel.address import HostPort, parse_address
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import DialRules
@@ -13,7 +13,7 @@ from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
-from gotunnel.net.reach import NOT_ALLOWED, reach
+from gotunnel.net.reach import NOT_ALLOWED, reach, still_allowed
 from gotunnel.server.crossing import cross_to_mapping, cross_to_node, node_peer, shared_mapping
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
@@ -51,22 +51,22 @@ class ForwardLegs(DiallingEnd):
             raise RemoteProtocolError("a mapping of another client is not opened outside TLS")
         self._check_room()
         client, mapping = opening.client, opening.mapping
-        if not self.peer.rights.allow_dial.allows_mapping(client, mapping):
+        if not self._rules.allows_mapping(client, mapping):
             name = printable(f"mapping:{client}/{mapping}", 200)
             raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
         peer = shared_mapping(self._hub, self.peer.name, client, mapping)
-        return Route(f"client {client}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening))
+        return Route(
+            f"client {client}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening),
+            lambda _: self._rules.allows_mapping(client, mapping),
+        )  # fmt: skip
 
     def reset_denied(self) -> None:
         """Reset the visitors whose target this client may not reach any more."""
-        rules = self.peer.rights.allow_dial
-        for leg, stream in tuple(self.streams.items()):
-            if stream.dial is None and not _still_allowed(rules, stream.opening):
-                self.log.warn(
-                    "visitor {visitor} of client {client} is cut: {mapping} is not allowed any more ({conn})",
-                    visitor=stream.source, client=self.peer.name, mapping=stream.name, conn=stream.conn,
-                )  # fmt: skip
-                leg.reset(NOT_ALLOWED)
+        for stream in self.cut_denied(NOT_ALLOWED):
+            self.log.warn(
+                "visitor {visitor} of client {client} is cut: {mapping} is not allowed any more ({conn})",
+                visitor=stream.source, client=self.peer.name, mapping=stream.name, conn=stream.conn,
+            )  # fmt: skip
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
@@ -93,29 +93,23 @@ class ForwardLegs(DiallingEnd):
         if self._hub.live >= self._hub.most_visitors:
             raise DialFailed("limit", "the server has as many visitors as it may (server.limits.streams)")
 
+    @property
+    def _rules(self) -> DialRules:
+        return self.peer.rights.allow_dial
+
     def _address(self, dial: str, opening: OpenBody) -> Route:
         try:
             target = parse_address(dial)
         except ValueError:
             raise DialFailed("bad_request", f"{printable(dial, 200)} is no address") from None
-        rules = self.peer.rights.allow_dial
-        if isinstance(target, HostPort) and rules.allows_node(target.port):
+        if isinstance(target, HostPort) and self._rules.allows_node(target.port):
             peer = node_peer(self._hub, target)
             if peer is not None:
-                return Route(f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening))
-        return Route(str(target), lambda: reach(self._hub.clock, self._hub.relay, rules, target, DIAL_TIMEOUT))
-
-
-def _still_allowed(rules: DialRules, opening: OpenBody) -> bool:
-    """Whether an OPEN would be let through now. A name is not resolved again: its own rule decides."""
-    if opening.client is not None and opening.mapping is not None:
-        return rules.allows_mapping(opening.client, opening.mapping)
-    target = parse_address(opening.dial or "")
-    if isinstance(target, UnixPath):
-        return rules.allows_path(target.path)
-    if rules.allows_node(target.port):
-        return True
-    try:
-        return rules.allows(target.host, target.port)
-    except ValueError:
-        return rules.may_resolve(target.host, target.port)
+                return Route(
+                    f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening),
+                    lambda _: self._rules.allows_node(target.port),
+                )  # fmt: skip
+        return Route(
+            str(target), lambda: reach(self._hub.clock, self._hub.relay, self._rules, target, DIAL_TIMEOUT),
+            lambda reached: still_allowed(self._rules, target, reached),
+        )  # fmt: skip

@@ -131,6 +131,8 @@ class Hub(Ledger):
             reason = self.shut_out(session.peer.name, session.proven)
             if reason is not None:
                 session.expel(reason)
+        for peer in tuple(self.peers.values()):
+            peer.announced.refresh()
         for legs in tuple(self.streaming):  # those included whose peer has been forgotten meanwhile
             legs.reset_denied()
         for peer in tuple(self.peers.values()):

@@ -119,7 +119,6 @@ class Peer:
         rights = self.rights
         if self.session is not None:
             self.session.most_legs = rights.max_legs
-        self.announced.refresh()
         if self._hub.knows(self.name):
             closing = self._close_denied()
         else:

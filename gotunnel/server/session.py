@@ -43,6 +43,8 @@ LEGS_PER_REQUEST = 4096
 """The most that one need_legs can say."""
 REQUESTS = 64
 """Requests that may wait for their answer; a client that sends more without reading is cut."""
+MOST_NODES = 256
+"""Nodes that one client may announce: the answer to each of them goes into one frame."""
 STATES = 4096
 """Changes of state that may wait. They have no answer to read first: all targets of a client can go at once."""
 
@@ -212,6 +214,9 @@ class ServerSession(SessionLegs):
 
     async def _nodes(self, request: Nodes) -> None:
         """The nodes that this client leads to, in place of what it said before."""
+        if len(request.nodes) > MOST_NODES:
+            self.close(Error("limit", f"more than {MOST_NODES} nodes"), "too many nodes in one frame")
+            return
         self._announced = True
         self.control.send(RegisterResp(request.id, "ok", self.peer.announced.announce(request.nodes)))
 

@@ -60,6 +60,14 @@ class ForwardTests(FileTestCase):
         free = "  forwards:\n  - {name: a, listen: 0, dial: 1}\n  - {name: b, listen: 0, dial: 1}\n"
         self.assertEqual(len(self.client(free).forwards), 2)
 
+    def test_egress_and_nodes(self) -> None:
+        """A socket of its own for the egress; no more nodes than are answered in one frame."""
+        text = "  egress: {listen: 'unix:/e'}\n  forwards: [{listen: 'unix:/e', dial: 1}]\n"
+        self.assertIn("a forward listens on unix:/e", str(self.problem(CLIENT + text)))
+        names = ", ".join(f"w{number}" for number in range(257))
+        problem = self.problem(CLIENT + f"  nodes: [{{match: [{names}], allow_ports: [1]}}]\n")
+        self.assertIn("name 256 at most", str(problem))
+
     def test_hidden(self) -> None:
         """A mapping without a port names who reaches it, and no port."""
         (mapping,) = self.client("  mappings: [{name: a, local: 1, public: false, clients: [w-1, 'w-*']}]\n").mappings

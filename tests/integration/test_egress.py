@@ -12,6 +12,8 @@ from gotunnel.client.service import ClientService
 from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.net import egress as egress_module
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.server.credentials import Credentials
+from gotunnel.wire.messages import Nodes
 
 from .base import IntegrationTestCase, Peer, reactor
 
@@ -140,6 +142,7 @@ class ServerEgressTests(EgressCase):
         await self.refused(b"CONNECT 10.200.0.11:99999 HTTP/1.1\r\n\r\n", 400, "is not between 1 and 65535")
         await self.refused(b"\x16\x03\x01\r\n\r\n", 400, "not an HTTP/1 request")
         await self.refused(b"CONNECT a:1 HTTP/1.1\r\nno field\r\n\r\n", 400, "not an HTTP/1 request")
+        await self.refused(b"CONNECT a:1 HTTP/1.1\n\n", 400, "do not end with CR and LF")
         await self.refused(b"CONNECT a:1 HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431, "longer than")
         self.assertEqual(made, [])
         self.assertEqual(server.hub.live, 0)
@@ -164,10 +167,50 @@ class ServerEgressTests(EgressCase):
         target, _ = await self.target()
         server = await self.server(egress=self.config, allow_nodes=("n",))
         await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
-        rights = server.hub.rights_of("worker-1")
-        self.patch(server.hub, "rights_of", lambda name: type(rights)(rights.allow_ports))
-        server.hub.peers["worker-1"].rights_changed()
+        config = server.hub.config.model_copy(update={"allow_nodes": ()})
+        server.hub.identities_changed(Credentials(config, frozenset()).table())
         await self.refused(connect(f"n:{target}"), 502, "no client announces it")
+
+    async def test_stream_of_a_node_taken_away(self) -> None:
+        """An open stream to it is cut; one that waits for a leg is refused."""
+        target, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("node",))
+        await self.worker(server, self.node("node", ports=(target,), dial="127.0.0.1"))
+        streams = await self.ask(connect(f"node:{target}"))
+        await self.until(lambda: streams.received == OK, "the answer")
+        peer = server.hub.peers["worker-1"]
+        feed = peer.session.feed
+        self.patch(peer.session, "serve", lambda visitor: False)
+        self.patch(peer.session, "feed", lambda: None)
+        waits = await self.ask(connect(f"node:{target}"))
+        await self.until(lambda: peer.pending or waits.ended, "he waits")
+        config = server.hub.config.model_copy(update={"allow_nodes": ()})
+        server.hub.identities_changed(Credentials(config, frozenset()).table())
+        await self.until(lambda: streams.ended, "it is cut")
+        feed()
+        await self.until(lambda: waits.ended, "it is refused")
+        self.assertNotIn(b"200", waits.received)
+
+    async def test_spellings(self) -> None:
+        """However a node is spelt, both ends mean the same by it."""
+        target, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("worker-9", "10.9.1.2"))
+        await self.worker(server, self.node("Worker-9", "10.9.1.2", ports=(target,), dial="127.0.0.1"))
+        for asked in ("worker-9", "WORKER-9.", "10.9.1.2", "[::ffff:10.9.1.2]"):
+            peer = await self.ask(connect(f"{asked}:{target}"))
+            await self.until(lambda p=peer: p.received == OK or p.ended, "the answer")  # type: ignore[misc]
+            self.assertEqual(peer.received, OK, asked)
+
+    async def test_many_nodes(self) -> None:
+        """As many as a client may name are answered in one frame, though none is allowed; more are refused."""
+        server = await self.server(egress=self.config)
+        names = [f"{'n' * 120}-{number}" for number in range(256)]
+        client = self.client(server, nodes=(self.node(*names),), name="many")
+        await self.said("refused by the server: its allow_nodes on the server does not name it")
+        session = client.link.session
+        assert session is not None
+        session.control.send(Nodes(99, tuple(f"n{number}" for number in range(257))))
+        await self.said("more than 256 nodes")
 
     async def test_second_client(self) -> None:
         """Of two that lead to a node, the other serves when one is away; the longest match comes first."""
@@ -242,6 +285,9 @@ class DirectTests(EgressCase):
         made[-1].transport.abortConnection()
         await self.until(lambda: reset.ended, "the end")
         await self.said("ended: reset_by_target")
+        self.patch(server.hub, "most_visitors", 0)
+        await self.refused(connect(f"127.0.0.1:{target}"), 503, "as many visitors")
+        server.hub.most_visitors = 100
         last = await self.ask(connect(f"127.0.0.1:{target}"))
         await self.until(lambda: last.received == OK, "the answer")
         await self.stop(server)

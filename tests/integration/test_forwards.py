@@ -18,7 +18,11 @@ from gotunnel.address import HostPort, UnixPath
 from gotunnel.client import forwards as forwards_module
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.net.dialling import DialledStream
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.server.credentials import Credentials
+from gotunnel.wire.legbodies import OpenBody
 
 from .base import IntegrationTestCase, Peer, reactor
 
@@ -201,6 +205,68 @@ class AddressTests(ForwardCase):
             self.assertNotEqual(probe.connect_ex(("127.0.0.1", port)), 0)
 
 
+class RightsTests(ForwardCase):
+    """Rules that change while streams run: those that are not covered any more are cut, whatever stage they are in."""
+
+    def allow(self, server: Any, *rules: str) -> None:
+        """Let these rules take effect, as a change of the clients file would."""
+        config = server.hub.config.model_copy(update={"allow_dial": rules})
+        server.hub.identities_changed(Credentials(config, frozenset()).table())
+
+    async def test_address_and_name(self) -> None:
+        """By the address that was dialled: the rule of another network on the same port keeps nobody."""
+        target, _ = await self.target()
+        before = reactor.installNameResolver(_Names({"good.example": ["127.0.0.1"]}))
+        self.addCleanup(reactor.installNameResolver, before)
+        both = (f"127.0.0.1:{target}", f"10.0.0.0/8:{target}")
+        server = await self.server(allow_dial=both)
+        client = await self.connected(
+            server, self.forward(f"good.example:{target}"), self.forward(f"127.0.0.1:{target}", name="literal")
+        )
+        visitors = [await self.echoes(self.port(client, name)) for name in ("out", "literal")]
+        self.allow(server, *both, "192.0.2.1:1")
+        await self.pause(0.05)
+        self.assertEqual([visitor.ended for visitor in visitors], [None, None])
+        self.allow(server, both[1], f"nodes:{target}")
+        for visitor in visitors:
+            await self.until(lambda v=visitor: v.ended, "he is cut")  # type: ignore[misc]
+            self.assertTrue(visitor.was_reset)
+        self.assertEqual(sum("is not allowed any more" in line for line in self.lines()), 2)
+
+    async def test_under_way(self) -> None:
+        """A dial that is under way when its rule goes is given up, and its visitor reset."""
+        server = await self.server(allow_dial=("mapping:home/api",))
+        target, made = await self.target()
+        home = await self.open_client(server, self.mapping(target, "api", clients=("edge",)), name="home")
+        client = await self.connected(server, self.forward("mapping:home/api"))
+        peer = server.hub.peers["home"]
+        self.patch(peer.session, "serve", lambda visitor: False)
+        self.patch(peer.session, "feed", lambda: None)
+        visitor = await self.connect(self.port(client))
+        await self.until(lambda: peer.pending, "he waits")
+        self.allow(server)
+        self.assertEqual(sum("is not allowed any more" in line for line in self.lines()), 1)
+        await self.until(lambda: visitor.ended, "he is reset")
+        await self.until(lambda: server.hub.live == 0, "nobody is left")
+        self.assertEqual((made, home.running), ([], True))
+
+    async def test_nonsense_shields_nobody(self) -> None:
+        """A refused OPEN that names no address, on a leg whose opener does not let go of it, keeps nobody else's rights
+        from changing."""
+        target, _ = await self.target()
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}"))
+        visitor = await self.echoes(self.port(client))
+        (session,) = server.hub._live
+        leg = next(iter(session.forward.legs - session.forward.streams.keys()))
+        refused = DialledStream(OpenBody("c", "s", dial="::::"), 0.0)
+        refused.refused = True
+        session.forward.streams = {leg: refused, **session.forward.streams}
+        self.allow(server)
+        await self.until(lambda: visitor.ended, "he is cut")
+        del session.forward.streams[leg]
+
+
 class PortableAddressTests(AddressTests):
     """The same on the portable relay."""
 
@@ -374,6 +440,17 @@ class CrossingTests(ForwardCase):
         self.assertEqual(made, [])
         edge, made, _ = await self.pair(clients=("ed*",))
         await self.echoes(self.port(edge))
+
+    async def test_not_outside_tls(self) -> None:
+        """The proof of an OPEN on a plain leg does not cover the other client's name: such a leg is closed."""
+        edge, _, server = await self.pair()
+        await self.echoes(self.port(edge))
+        (session,) = [session for session in server.hub._live if session.peer.name == "edge"]
+        (leg, *_) = session.forward.legs
+        opening = OpenBody("c", "s", mapping="api", client="home")
+        self.assertTrue(session.forward.route(leg, opening))
+        self.patch(leg, "plain", True)
+        self.assertRaises(RemoteProtocolError, session.forward.route, leg, opening)
 
     async def test_hidden(self) -> None:
         """A mapping without a public port opens none, and is reached all the same."""

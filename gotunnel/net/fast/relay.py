@@ -14,7 +14,7 @@ from zope.interface import implementer
 from gotunnel.address import Address, HostPort
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
-from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.fast.bridgedleg import BridgedLeg
 from gotunnel.net.fast.dial import Candidate, Dial, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
@@ -47,6 +47,11 @@ class FastRelay:
         poller: Poller = reactor.pump if isinstance(reactor, PumpReactor) else ReactorPoller(reactor)
         self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout, descriptors)
         self._locals: set[FastLocal] = set()
+
+    @property
+    def gate(self) -> Gate:
+        """See IRelay."""
+        return self._tools.descriptors.visitors
 
     def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
         """Listen for visitors; see IRelay."""
