@@ -86,8 +86,8 @@ def doctor(
     """
     from pathlib import Path
 
-    from gotunnel.cli.doctor.client import Wish
     from gotunnel.cli.doctor.command import doctor_file
+    from gotunnel.cli.doctor.wish import Wish
 
     if timeout != timeout:  # nan, which is within every range
         raise click.UsageError("--timeout is not a number of seconds")

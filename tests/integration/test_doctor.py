@@ -10,9 +10,9 @@ from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort
 from gotunnel.cli.doctor import login, targets
-from gotunnel.cli.doctor.client import Wish
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
+from gotunnel.cli.doctor.wish import Wish
 from gotunnel.config.model import (
     ClientConfig,
     EgressConfig,

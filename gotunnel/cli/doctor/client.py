@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
@@ -16,26 +14,16 @@ from gotunnel.cli.doctor.machine import client_descriptors
 from gotunnel.cli.doctor.targets import check_egress, check_forward, check_mapping, check_node
 from gotunnel.cli.doctor.verdict import judge
 from gotunnel.cli.doctor.way import find_way
+from gotunnel.cli.doctor.wish import Wish
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.model import ClientConfig
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.tls import TlsFilesError
 
-__all__ = ["Wish", "check_client", "side_by_side"]
+__all__ = ["check_client", "side_by_side"]
 
 AT_ONCE = 16
 """Targets that are examined at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line asks for. `names`: those by which workers would reach a kube-apiserver; `timeout`: seconds
-    for each step."""
-
-    kubernetes: bool = False
-    names: tuple[str, ...] = ()
-    kubelet_ca: Path | None = None
-    timeout: float = 5.0
 
 
 async def check_client(reactor: Any, config: ClientConfig, wish: Wish) -> list[Finding]:

@@ -11,11 +11,12 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from gotunnel.address import parse_host_port
-from gotunnel.cli.doctor.client import Wish, check_client
+from gotunnel.cli.doctor.client import check_client
 from gotunnel.cli.doctor.findings import Finding, as_json, failed, note
 from gotunnel.cli.doctor.server import check_server
 from gotunnel.cli.doctor.serving import APISERVER
 from gotunnel.cli.doctor.targets import leads_to_kubernetes
+from gotunnel.cli.doctor.wish import Wish
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load

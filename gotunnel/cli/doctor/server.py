@@ -6,12 +6,12 @@ import socket
 from typing import Any
 
 from gotunnel.address import HostPort, is_wildcard
-from gotunnel.cli.doctor.client import Wish
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
 from gotunnel.cli.doctor.machine import server_descriptors
 from gotunnel.cli.doctor.serving import APISERVER, check_apiserver, shown_by
 from gotunnel.cli.doctor.targets import check_egress
 from gotunnel.cli.doctor.way import knock
+from gotunnel.cli.doctor.wish import Wish
 from gotunnel.client.checks import Unhealthy
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError, DialFailed, GotunnelError

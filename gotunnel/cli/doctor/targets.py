@@ -19,7 +19,7 @@ from gotunnel.core.ports import PortSet
 from gotunnel.errors import DialFailed, GotunnelError
 
 if TYPE_CHECKING:
-    from gotunnel.cli.doctor.client import Wish
+    from gotunnel.cli.doctor.wish import Wish
 
 __all__ = ["check_egress", "check_forward", "check_mapping", "check_node", "leads_to_kubernetes"]
 
