@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from OpenSSL import SSL, crypto
@@ -111,7 +112,7 @@ class ProbeTests(IntegrationTestCase):
         port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
         number = port.getHost().port
         await port.stopListening()
-        for target in (HostPort("127.0.0.1", number), UnixPath(str(self.folder / "none"))):
+        for target in (HostPort("127.0.0.1", number), UnixPath(os.path.relpath(self.folder / "none"))):
             with self.assertRaises(DialFailed):
                 await ask_for_tls(reactor, target)
 
