@@ -61,7 +61,7 @@ class RegisterTests(ClientTestCase):
         """Two mappings register on two connections, in the contract's words, and each serves its own visitors."""
         server = await self.go_server()
         target, _ = await self.target()
-        one, two = self.published(target, "one"), self.published("unix:" + str(self.folder / "sock"), "two")
+        one, two = self.published(target, "one"), self.published("unix:/nowhere/sock", "two")
         client = self.v1_client(server.port, one, two)
         await self.opened(client)
         self.assertEqual(len(server.controls), 2)
