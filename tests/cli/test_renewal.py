@@ -95,7 +95,7 @@ class RenewalTests(ProcessTestCase):
         for token, name, says in (
             ("token_file: edge.token", "other", "is the client edge, not other"),
             (f"token: {OLD}", "edge", "token_file"),
-            ("token_file: none", "edge", "none"),
+            ("token_file: none", "edge", "cannot be read: no such file"),
             ("tokken: x", "edge", "tokken"),
         ):
             self.write(token)
