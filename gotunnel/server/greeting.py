@@ -17,7 +17,8 @@ from gotunnel.core.sessions import Asked, Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.clientca import chain_shown, client_problem
-from gotunnel.net.control import ControlConnection, send_and_close
+from gotunnel.net.control import ControlConnection
+from gotunnel.net.framed import send_and_close
 from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over

@@ -21,7 +21,7 @@ from gotunnel.core import identities as identities_module
 from gotunnel.errors import GotunnelError
 from gotunnel.net import greeting as client_greeting
 from gotunnel.net import opening
-from gotunnel.net.control import MOST_UNSENT
+from gotunnel.net.framed import MOST_UNSENT
 from gotunnel.net.greeting import ControlGreeting, LegGreeting, SessionKey
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls

@@ -8,7 +8,8 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import RemoteProtocolError
-from gotunnel.net.control import MOST_UNSENT, ControlConnection
+from gotunnel.net.control import ControlConnection
+from gotunnel.net.framed import MOST_UNSENT
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.messages import Drain, Error, Message, Ping, Pong, encode
 from tests.doubles import MemoryTransport
