@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from gotunnel.cli.words import problems
+from gotunnel.cli.words import validated
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
 
@@ -79,10 +77,7 @@ def config_of(section: Mapping[str, Any], token: str) -> ClientConfig:
     whole = {**section, "token": token}
     if "local_ports" not in whole and "mappings" not in whole:
         whole["mappings"] = [{"local": 1, "remote": 1}]  # what is to be published is for later, and for a person
-    try:
-        return ClientConfig.model_validate(whole)
-    except ValidationError as error:
-        raise ConfigError(problems(error, PROGRAM, WORDS)) from None
+    return validated(whole, PROGRAM, WORDS)
 
 
 def config_text(section: Mapping[str, Any], token_file: str) -> str:

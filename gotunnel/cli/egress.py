@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gotunnel.cli.expose import own_name, tls_section, token_of_server, validated
+from gotunnel.cli.expose import own_name, token_of_server
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
+from gotunnel.cli.words import tls_section, validated
 from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.tap.client import CLIENT

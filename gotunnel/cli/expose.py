@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 from twisted.internet.task import LoopingCall
 
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
-from gotunnel.cli.words import problems
+from gotunnel.cli.words import tls_section, validated
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig
@@ -26,7 +25,7 @@ from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
 
-__all__ = ["Wish", "client_config", "expose_port", "own_name", "tls_section", "token_of_server", "validated"]
+__all__ = ["Wish", "client_config", "expose_port", "own_name", "token_of_server"]
 
 PROGRAM = "gotunnel expose"
 
@@ -118,24 +117,6 @@ class _Watch:
         elif status.standing is Standing.REFUSED:
             self.refused = status.reason
             self._reactor.stop()
-
-
-def tls_section(ca: str | None, pin: str | None, *, plain: bool) -> dict[str, Any]:
-    """Return what the options on TLS mean in a configuration."""
-    section: dict[str, Any] = {"mode": "off" if plain else "required"}
-    if ca is not None:
-        section["ca"] = os.path.abspath(ca)
-    if pin is not None:
-        section["pin"] = pin
-    return section
-
-
-def validated(section: dict[str, Any], program: str, words: Mapping[tuple[str, ...], str]) -> ClientConfig:
-    """Return the configuration. Raises ConfigError in the words of the command line."""
-    try:
-        return ClientConfig.model_validate(section)
-    except ValidationError as error:
-        raise ConfigError(problems(error, program, words)) from None
 
 
 def token_of_server(program: str) -> str:

@@ -1,14 +1,17 @@
-"""What a configuration's mistakes are called when no file holds them but a command line. Validates nothing."""
+"""A configuration that no file holds but a command line: what its options mean, and what its mistakes are called."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from gotunnel.errors import Problem
+from gotunnel.config.model import ClientConfig
+from gotunnel.errors import ConfigError, Problem
 
-__all__ = ["problems"]
+__all__ = ["problems", "tls_section", "validated"]
 
 
 def problems(error: ValidationError, program: str, words: Mapping[tuple[str, ...], str]) -> list[Problem]:
@@ -22,3 +25,21 @@ def problems(error: ValidationError, program: str, words: Mapping[tuple[str, ...
             around = (words[path[:length]] for length in range(len(path), 0, -1) if path[:length] in words)
             found.append(Problem(program, None, next(around, ".".join(path)), wrong, cure))
     return found
+
+
+def tls_section(ca: str | None, pin: str | None, *, plain: bool) -> dict[str, Any]:
+    """Return what the options on TLS mean in a configuration."""
+    section: dict[str, Any] = {"mode": "off" if plain else "required"}
+    if ca is not None:
+        section["ca"] = os.path.abspath(ca)
+    if pin is not None:
+        section["pin"] = pin
+    return section
+
+
+def validated(section: dict[str, Any], program: str, words: Mapping[tuple[str, ...], str]) -> ClientConfig:
+    """Return the configuration. Raises ConfigError in the words of the command line."""
+    try:
+        return ClientConfig.model_validate(section)
+    except ValidationError as error:
+        raise ConfigError(problems(error, program, words)) from None
