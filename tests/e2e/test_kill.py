@@ -12,8 +12,20 @@ from tests.processes import DEADLINE
 
 MIB = 1 << 20
 ENDLESS = 1 << 40
+KEEPALIVE = {socket.TCP_KEEPIDLE: 1, socket.TCP_KEEPINTVL: 1}
+"""Seconds."""
 ENOUGH = 4 * MIB
 """That much has flowed when the process is killed, so that it flows."""
+
+
+def taker(connection: socket.socket) -> None:
+    """Take an upload as services do that care whether the other side is still there. A reset is sent once, and one
+    that does not fit the window to the byte (RFC 5961) is only questioned, at a limited rate: who never sends
+    anything may never hear of it."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, seconds)
+    drain(connection)
 
 
 class KillTests(TunnelTestCase):
@@ -35,7 +47,7 @@ class KillTests(TunnelTestCase):
 
     def upload(self, role: str) -> None:
         """Kill a role while a visitor sends to a target."""
-        target = Service(self, drain)
+        target = Service(self, taker)
         server, client, public = self.tunnel(target.address)
         visitor = Pump(self, self.visit(public)).write(ENDLESS)
         self.wait_until(lambda: visitor.moved > ENOUGH, "an upload that flows")
