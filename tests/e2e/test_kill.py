@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 
+from gotunnel.net.sockets import set_keepalive
 from tests.e2e.harness import Program, TunnelTestCase, need, read_exactly
 from tests.e2e.peers import Service, echo
 from tests.e2e.streams import Pump, drain, source
@@ -12,8 +13,6 @@ from tests.processes import DEADLINE
 
 MIB = 1 << 20
 ENDLESS = 1 << 40
-KEEPALIVE = {socket.TCP_KEEPIDLE: 1, socket.TCP_KEEPINTVL: 1}
-"""Seconds."""
 ENOUGH = 4 * MIB
 """That much has flowed when the process is killed, so that it flows."""
 
@@ -22,9 +21,7 @@ def taker(connection: socket.socket) -> None:
     """Take an upload as services do that care whether the other side is still there. A reset is sent once, and one
     that does not fit the window to the byte (RFC 5961) is only questioned, at a limited rate: who never sends
     anything may never hear of it."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in KEEPALIVE.items():
-        connection.setsockopt(socket.IPPROTO_TCP, option, seconds)
+    set_keepalive(connection)
     drain(connection)
 
 

@@ -64,12 +64,8 @@ class LastBytesTests(RegressionTestCase):
         session: Any = self.edge.link.session
         # All legs, not the one that streams: where the kernel's buffers took everything, none does any more.
         legs = list(session.legs.legs)
-
-        def held() -> bool:
-            socks = [leg._sock if self.relay == "auto" else raw_socket(leg.transport) for leg in legs]
-            return any(leg._unsent() for leg in legs) or any(map(held_by_kernel, socks))
-
-        while session.legs.streams or held():
+        socks = [leg._sock if self.relay == "auto" else raw_socket(leg.transport) for leg in legs]
+        while session.legs.streams or any(leg._unsent() for leg in legs) or any(map(held_by_kernel, socks)):
             self.assertTrue(self.take(1 << 16 if session.legs.streams else 1 << 12))
             await self.pause(0)
         self.assertEqual({leg.state for leg in session.legs.legs}, {State.IDLE})
