@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-__all__ = ["Address", "HostPort", "UnixPath", "is_wildcard", "parse_address", "parse_host_port", "parse_port"]
+__all__ = ["Address", "HostPort", "UnixPath", "is_ip", "is_wildcard", "parse_address", "parse_host_port", "parse_port"]
 
 MAX_PORT = 65535
 
@@ -75,6 +75,15 @@ def parse_address(text: str | int, *, default_host: str = "127.0.0.1", default_p
             raise ValueError(f"{text!r}: the path of a unix socket has at most 107 bytes")
         return UnixPath(path)
     return parse_host_port(text, default_host=default_host, default_port=default_port)
+
+
+def is_ip(host: str) -> bool:
+    """Whether this is an IP address, with or without a zone, and not a name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def is_wildcard(host: str) -> bool:

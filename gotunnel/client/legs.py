@@ -102,5 +102,5 @@ class ClientLegs(DiallingEnd):
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """See ILegOwner."""
-        self._bringing.held -= 1
+        self._bringing.lost()
         super().leg_lost(leg, reason)

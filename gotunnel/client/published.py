@@ -164,8 +164,8 @@ class Published:
         status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
         hint = _CURES.get(result.code or "", "")
         self.log.warn(
-            "mapping {mapping} refused by the server: port {port}: {reason}{hint}",
-            mapping=config.name, port=config.remote_port, reason=status.reason, hint=hint,
+            "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
+            mapping=config.name, server=str(self._server), port=config.remote_port, reason=status.reason, hint=hint,
         )  # fmt: skip
 
 

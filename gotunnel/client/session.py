@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from gotunnel.client.bringing import Bringing
+from gotunnel.client.bringing import Bringing, LegRoom
 from gotunnel.client.forwardlegs import ForwardLegs
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
@@ -62,6 +62,7 @@ class ClientSession:
         heartbeat: float | None,
         dial_timeout: float,
         changed: Callable[[], None],
+        room: LegRoom | None = None,
     ) -> None:
         self.ended: Deferred[str] = Deferred()
         self._clock = clock
@@ -88,7 +89,7 @@ class ClientSession:
             clock, wished if wished < timeout else offered, timeout, self._message, self._lost
         )
         key = SessionKey(established.sid, established.ks)
-        self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed)
+        self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed, room)
         self.legs = ClientLegs(
             clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed
         )  # fmt: skip
@@ -106,7 +107,7 @@ class ClientSession:
         if self._forwards and can_forward:
             self._forwards.begin(self.forward_legs)
         elif self._forwards:
-            self._forwards.unserved("the server is of a version that knows no forwards; upgrade it")
+            self._forwards.unserved(self.forward_legs, "the server is of a version that knows no forwards; upgrade it")
 
     def _announce(self) -> None:
         """Say which nodes this client leads to."""

@@ -7,13 +7,16 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import InitErrorDetails
 
+from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import (
+    DEFAULT_PORT,
     ClientName,
     FreePortList,
     PortList,
     ServerAddress,
+    ServerList,
     ServerName,
     Token,
 )
@@ -41,6 +44,9 @@ __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 
 MOST_NODES = 256
 """Nodes that one client can announce: more do not fit into a frame with the answer to each."""
+NO_SERVER = f'add server_addr: with the server\'s host and port, like "tunnel.example.com:{DEFAULT_PORT}"'
+MOST_SERVERS = 16
+"""Servers in one file: a session each, and the legs of all of them share this process's descriptors."""
 EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remote: 6443}]"
 
 
@@ -61,7 +67,7 @@ class TlsClientConfig(Section):
     )
     server_name: ServerName | None = Field(
         default=None,
-        description="name that the server's certificate must have; the host of `server_addr` if absent",
+        description="name that the server's certificate must have; its host in `server_addr` or `servers` if absent",
     )
     pin: Pins = Field(
         default=(),
@@ -97,7 +103,17 @@ class ClientConfig(Section):
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
     )
-    server_addr: ServerAddress = Field(description="where the server is; the port is 17000 if absent")
+    servers: ServerList = Field(
+        default=(),
+        description="servers in place of `server_addr`: connected to all at once, each on its own; a name stands for "
+        "all of its addresses",
+    )
+    server_addr: ServerAddress | None = Field(
+        default=None,
+        validate_default=True,
+        description="where the server is; the port is 17000 if absent. A name may have several addresses, of which the "
+        "first that answers will do",
+    )
     local_ports: PortList = Field(
         default=(), description="ports of 127.0.0.1 to publish: the short form of `mappings`"
     )
@@ -150,6 +166,8 @@ class ClientConfig(Section):
         if not v1:
             return v1
         parts = beyond_v1(info.data.get("mappings", ()))
+        if info.data.get("servers"):
+            parts.append(((), "version 1 knows one server", "write server_addr in place of servers"))
         if info.data.get("forwards"):
             parts.append(((), "version 1 has no forwards", "remove forwards, or move the server to version 2"))
         tls, heartbeat = info.data.get("tls"), info.data.get("heartbeat_interval")
@@ -161,6 +179,35 @@ class ClientConfig(Section):
         if parts:
             raise several(parts)
         return v1
+
+    @field_validator("servers")
+    @classmethod
+    def _few_and_different(cls, servers: tuple[HostPort, ...]) -> tuple[HostPort, ...]:
+        if len(servers) > MOST_SERVERS:
+            raise wrong(f"names {len(servers)} servers", f"name {MOST_SERVERS} at most")
+        parts: list[Part] = [
+            ((index,), f"{server} stands twice", "name it once")
+            for index, server in enumerate(servers)
+            if server in servers[:index]
+        ]
+        if parts:
+            raise several(parts)
+        return servers
+
+    @field_validator("server_addr")
+    @classmethod
+    def _one_way_to_say_it(cls, server: HostPort | None, info: ValidationInfo) -> HostPort | None:
+        servers = info.data.get("servers")
+        if server is None and servers == ():
+            raise wrong("is missing", NO_SERVER)
+        if server is not None and servers:
+            raise wrong("stands beside servers", "remove one of the two; servers can hold them all")
+        return server
+
+    @property
+    def all_servers(self) -> tuple[HostPort, ...]:
+        """The servers as the file names them, at least one."""
+        return self.servers if self.server_addr is None else (self.server_addr,)
 
     @field_validator("local_ports", "remote_port")
     @classmethod

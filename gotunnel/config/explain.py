@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gotunnel.address import HostPort, is_wildcard
+from gotunnel.address import HostPort, is_ip, is_wildcard
 from gotunnel.config.explain_clients import explain_clients
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import (
@@ -80,7 +80,7 @@ def _server_tls(server: ServerConfig) -> str:
 
 def _client(client: ClientConfig) -> list[str]:
     return [
-        f"client {client.name}: connects to {client.server_addr} {_client_tls(client)}",
+        f"client {client.name}: connects to {_servers(client)} {_client_tls(client)}",
         f"client {client.name}: reads its token from {client.token_file}"
         if client.token_file
         else f"client {client.name}: has its token",
@@ -91,6 +91,15 @@ def _client(client: ClientConfig) -> list[str]:
     ]
 
 
+def _servers(client: ClientConfig) -> str:
+    if client.server_addr is not None:
+        return str(client.server_addr)
+    named = [
+        str(server) if is_ip(server.host) else f"all addresses of {server}" for server in client.servers
+    ]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}, at once,"
+
+
 def _client_tls(client: ClientConfig) -> str:
     if client.v1:
         return "with version 1, as a Go gotunnel: whoever is on the path can read the token and what travels"
@@ -98,13 +107,17 @@ def _client_tls(client: ClientConfig) -> str:
         return "without TLS: whoever is on the path can read what travels"
     tls, proofs = client.tls, ["the token"]
     if tls.ca is not None:
-        proofs.append(f"a certificate for {tls.server_name or client.server_addr.host} that {tls.ca} has signed")
+        proofs.append(f"a certificate for {_certificate_name(client)} that {tls.ca} has signed")
     if tls.pin:
         proofs.append(f"its key ({' or '.join(tls.pin)})")
     shown = f"; this client shows {tls.cert}" if tls.cert else ""
     proves = "proves" if len(proofs) == 1 else "prove"
     listed = " and ".join(filter(None, (", ".join(proofs[:-1]), proofs[-1])))
     return f"with TLS; {listed} {proves} the server{shown}"
+
+
+def _certificate_name(client: ClientConfig) -> str:
+    return client.tls.server_name or " or ".join(dict.fromkeys(server.host for server in client.all_servers))
 
 
 def _mapping(mapping: MappingConfig) -> str:

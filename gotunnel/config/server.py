@@ -10,7 +10,7 @@ from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.egress import ServerEgressConfig
-from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
+from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token
 from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
@@ -122,6 +122,11 @@ class ServerConfig(Section):
         default=30.0,
         validate_default=True,
         description="a client that was silent for so long is gone; more than `heartbeat`",
+    )
+    leg_name: LegName | None = Field(
+        default=None,
+        description="goes into the TLS server name of the legs, which then ends in `.NAME.legs.gotunnel`: a balancer in "
+        "front of several servers tells by it whose a leg is",
     )
     handshake_timeout: Annotated[float, seconds(0.1, 10)] = Field(
         default=5.0, description="time a new connection has to prove its token"

@@ -3,6 +3,7 @@ itself. The visitors are in `ledger`."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ class Hub(Ledger):
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
         self.caps = (FORWARD, NODES, PLAIN_LEGS) if self.plain_legs else (FORWARD, NODES)
+        self.instance = secrets.token_bytes(16)
+        """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
         self.credentials = Credentials(config, frozenset({port}))

@@ -63,7 +63,7 @@ class ServerSession(SessionLegs):
         """The certificate of its client and what came behind it, where clients need one."""
         self.host = host
         self.address = address
-        self.leg_sni = f"{secrets.token_hex(8)}.{LEG_SNI}"
+        self.leg_sni = ".".join(filter(None, (secrets.token_hex(8), hub.config.leg_name, LEG_SNI)))
         self.seqs = SeqWindow()
         self.control: ControlConnection
         self._lost = False

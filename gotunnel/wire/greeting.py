@@ -58,12 +58,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes."""
+    """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes. `server` is random per
+    process: a client with several addresses learns that two of them lead to one server."""
 
     v: Version
     sid: SessionId
     nonce: Nonce
     caps: tuple[Capability, ...] = ()
+    server: Instance | None = None
 
 
 @dataclass(frozen=True, slots=True)

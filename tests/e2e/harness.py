@@ -145,6 +145,7 @@ class TunnelTestCase(ProcessTestCase):
                 {"name": each, "local": str(local), "remote": str(remote), "encrypt": each not in plain}
                 for each, (local, remote) in mappings.items()
             ]
+        section = {key: value for key, value in section.items() if value is not None}
         path = self.write(f"{name}.yaml", {"client": section})
         program = self.role("client", ["--config", path], name=name, runner=runner, **(env or {}))
         if ready:

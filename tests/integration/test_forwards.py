@@ -46,7 +46,7 @@ class ForwardCase(IntegrationTestCase):
     @staticmethod
     def port(client: ClientService, name: str = "out") -> int:
         """Return where a forward listens."""
-        address = client.link.forwards.address(name)
+        address = client.links.forwards.address(name)
         assert isinstance(address, HostPort)
         return address.port
 
@@ -308,7 +308,7 @@ class ListenTests(ForwardCase):
         server = await self.server(allow_dial=(f"[::1]:{port}",))
         client = await self.connected(server, self.forward(f"[::1]:{port}", "[::1]:0"))
         visitor = Peer()
-        here = client.link.forwards.address("out")
+        here = client.links.forwards.address("out")
         assert isinstance(here, HostPort)
         await TCP6ClientEndpoint(reactor, here.host, here.port).connect(OneProtocol(lambda: visitor))
         visitor.transport.write(b"hello")
@@ -338,7 +338,7 @@ class ListenTests(ForwardCase):
         self.assertEqual(sum("cannot listen" in line for line in self.lines()), 2)
         self.assertEqual(regular.read_text(), "precious")
         taken.close()
-        await self.until(lambda: client.link.forwards.address("out"), "it listens")
+        await self.until(lambda: client.links.forwards.address("out"), "it listens")
         await self.echoes(port)
 
 
