@@ -317,7 +317,8 @@ class Link:
             self.session.retry()
 
     async def _sleep(self, seconds: float) -> None:
-        self._sleeping = woken = Deferred(lambda _: None)
+        woken: Deferred[None] = Deferred(lambda _: None)
+        self._sleeping = woken
         call = self._clock.callLater(seconds, woken.callback, None)
         try:
             await woken

@@ -147,9 +147,9 @@ class Links:
                 link.retire()
         late = 0.0
         for ip in ips:
-            link = self._named.get((server, ip))
-            if link is not None:
-                link.recall()
+            known = self._named.get((server, ip))
+            if known is not None:
+                known.recall()
                 continue
             link = self._named[server, ip] = self._make(server, ip)
             link.retired = partial(self._forget, server, ip)
@@ -160,7 +160,12 @@ class Links:
         if not seconds:
             link.start()
             return
-        call = self._clock.callLater(seconds, lambda: (self._starting.discard(call), link.start()))
+
+        def start() -> None:
+            self._starting.discard(call)
+            link.start()
+
+        call: IDelayedCall = self._clock.callLater(seconds, start)
         self._starting.add(call)
 
     def _forget(self, server: HostPort, ip: str) -> None:

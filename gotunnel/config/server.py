@@ -125,8 +125,8 @@ class ServerConfig(Section):
     )
     leg_name: LegName | None = Field(
         default=None,
-        description="goes into the TLS server name of the legs, which then ends in `.NAME.legs.gotunnel`: a balancer in "
-        "front of several servers tells by it whose a leg is",
+        description="goes into the TLS server name of the legs, which then ends in `.NAME.legs.gotunnel`: a balancer "
+        "in front of several servers tells by it whose a leg is",
     )
     handshake_timeout: Annotated[float, seconds(0.1, 10)] = Field(
         default=5.0, description="time a new connection has to prove its token"

@@ -108,7 +108,8 @@ class AvailabilityTests(TunnelTestCase):
             self.assertEqual([began for began, _ in bad if began > killed + 0.5], [])
             self.assertIsNone(servers[other].process.poll())
             first = min(ended for began, ended, good in tuple(load.results) if good and began > killed)
-            self.figure(f"{len(bad)} visits of {len(load.results)} lost, the first good one {first - killed:.3f} s later")
+            count = len(load.results)
+            self.figure(f"{len(bad)} visits of {count} lost, the first good one {first - killed:.3f} s later")
             servers[victim] = self.server_at(victim)
             client.wait_for("mapping web open", times=opened)
             servers[victim].wait_for("visitor .* ended: completed")  # HAProxy knows it, too
@@ -120,12 +121,13 @@ class AvailabilityTests(TunnelTestCase):
         (self.folder / "figures").open("a").write(f"{text}\n")
 
     def test_same_server_twice(self) -> None:
-        """Two addresses of one server, as a name has them for IPv4 and IPv6: one session, without a fight for it. A name
-        that does not resolve hinders nobody."""
+        """Two addresses of one server, as a name has them for IPv4 and IPv6: one session, without a fight for it. A
+        name that does not resolve hinders nobody."""
         server = self.server(addr=f"0.0.0.0:{self.control}")
         service = Service(self, echo)
         addresses = [*(f"{host}:{self.control}" for host in self.hosts.values()), "nowhere.invalid:1"]
-        client = self.client({"web": (service.address, f"{self.host}:{self.public}")}, server_addr=None, servers=addresses)
+        mapping = (service.address, f"{self.host}:{self.public}")
+        client = self.client({"web": mapping}, server_addr=None, servers=addresses)
         client.wait_for("leads to the same server as .*: kept in reserve")
         client.wait_for("nowhere.invalid:1: the name does not resolve")
         self.assert_echo(self.public)
@@ -138,8 +140,8 @@ class AvailabilityTests(TunnelTestCase):
         self.assert_echo(self.public)
 
     def test_behind_one_address(self) -> None:
-        """Two servers behind one address of HAProxy, which knows nothing of the tunnel: by `leg_name` each leg finds the
-        server of its session."""
+        """Two servers behind one address of HAProxy, which knows nothing of the tunnel: by `leg_name` each leg finds
+        the server of its session."""
         servers = {name: self.server_at(name, leg_name=name) for name in self.hosts}
         front, port = self.another_host(), self.port()
         rules = "".join(f"  use_backend {name} if {{ req.ssl_sni -m end .{name}.legs.gotunnel }}\n" for name in servers)
