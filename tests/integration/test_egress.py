@@ -229,6 +229,25 @@ class ServerEgressTests(EgressCase):
         await self.until(lambda: peer.received == OK, "the answer")
         self.assertEqual((len(one), len(two)), (1, 1))
 
+    async def test_client_that_drains(self) -> None:
+        """While one that leads to a node lets its last visitors finish, another one serves those who come."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        node = self.node("n", ports=(target,), dial="127.0.0.1")
+        first = await self.worker(server, node, name="first")
+        await self.worker(server, node, name="second")
+        stays = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: stays.received == OK, "the answer")
+        session = server.hub.peers["first"].session
+        self.assertEqual(len(session.streams), 1)
+        drained = first.drain(60)
+        await self.until(lambda: session.draining, "it drains")
+        peer = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: peer.received, "the answer", seconds=3)
+        self.assertEqual((peer.received, stays.ended, len(made)), (OK, None, 2))
+        stays.transport.loseConnection()
+        await drained
+
     async def test_slow_strangers(self) -> None:
         """Who sends no request is closed in time; a crowd of them costs the oldest."""
         self.patch(egress_module, "PATIENCE", 0.05)
