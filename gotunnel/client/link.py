@@ -207,7 +207,7 @@ class Link:
         assert greeted.established is not None
         session = ClientSession(
             self._clock, self._relay, self._path, self.published, self.forwards, self._nodes, greeted.established,
-            config.heartbeat_interval, config.dial_timeout, self._changed,
+            config.pace, config.dial_timeout, self._changed,
         )  # fmt: skip
         self.session = session
         self._sessions.add(session)
