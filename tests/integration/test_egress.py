@@ -140,6 +140,7 @@ class ServerEgressTests(EgressCase):
         await self.refused(b"GET / HTTP/1.1\r\n\r\n", 405, "GET is not CONNECT")
         await self.refused(b"CONNECT 10.200.0.11 HTTP/1.1\r\n\r\n", 400, "names no port")
         await self.refused(b"CONNECT 10.200.0.11:99999 HTTP/1.1\r\n\r\n", 400, "is not between 1 and 65535")
+        await self.refused(b"CONNECT a..b:1 HTTP/1.1\r\n\r\n", 400, "is not a host name")
         await self.refused(b"\x16\x03\x01\r\n\r\n", 400, "not an HTTP/1 request")
         await self.refused(b"CONNECT a:1 HTTP/1.1\r\nno field\r\n\r\n", 400, "not an HTTP/1 request")
         await self.refused(b"CONNECT a:1 HTTP/1.1\n\n", 400, "do not end with CR and LF")

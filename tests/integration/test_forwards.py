@@ -34,7 +34,7 @@ class ForwardCase(IntegrationTestCase):
     """What the tests below share."""
 
     @staticmethod
-    def forward(dial: str, listen: Any = "127.0.0.1:0", name: str = "out", **more: Any) -> ForwardConfig:
+    def forward(dial: str | HostPort, listen: Any = "127.0.0.1:0", name: str = "out", **more: Any) -> ForwardConfig:
         """Return a forward from a free port."""
         return ForwardConfig.model_validate({"name": name, "listen": listen, "dial": dial, **more})
 
@@ -145,6 +145,16 @@ class AddressTests(ForwardCase):
         wide = await self.server(allow_dial=(f"good.example:{target}", f"127.0.0.0/8:{target}"))
         client = await self.connected(wide, self.forward(f"good.example:{target}"), name="second")
         await self.echoes(self.port(client))
+
+    async def test_no_name(self) -> None:
+        """What cannot be a name is refused at once: a resolver would raise, with a traceback for each visitor in the
+        server's log."""
+        server = await self.server(allow_dial=("10.0.0.0/8:80",))
+        hosts = ("a..b", ".a", "..", "x" * 64 + ".example")
+        forwards = [self.forward(HostPort(host, 80), name=host) for host in hosts]  # no file says this, a peer may
+        client = await self.connected(server, *forwards)
+        for host in hosts:
+            await self.refused(client, "bad_request", host)
 
     async def test_visitor_before_the_session(self) -> None:
         """A visitor who comes while the client is away from its server waits, and is served by the next session."""
