@@ -190,7 +190,7 @@ class ServerEgressTests(EgressCase):
         await self.until(lambda: streams.ended, "it is cut")
         feed()
         await self.until(lambda: waits.ended, "it is refused")
-        self.assertNotIn(b"200", waits.received)
+        self.assertTrue(waits.received.startswith(b"HTTP/1.1 503 "), waits.received)
 
     async def test_spellings(self) -> None:
         """However a node is spelt, both ends mean the same by it."""
@@ -337,6 +337,24 @@ class ClientEgressTests(EgressCase):
         await self.until(lambda: peer.ended, "the end")
         await self.refused(connect(f"m:{target}"), 502, "not allowed")
         await self.refused(connect("n:1"), 502, "not allowed")
+
+    async def test_node_away(self) -> None:
+        """Why a node was not reached is told as at the server: the client that leads there is away, or has as many
+        visitors as it may."""
+        self.quick()
+        target, _ = await self.target()
+        server = await self.server(allow_nodes=("n",), allow_dial=(f"nodes:{target}",), leg_wait=0.2)
+        worker = await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        controller = self.client(server, egress=self.config, name="controller")
+        await self.until(lambda: controller.link.session is not None, "a session")
+        peer = server.hub.peers["worker-1"]
+        self.patch(peer.session, "serve", lambda visitor: False)
+        self.patch(peer.session, "feed", lambda: None)
+        await self.refused(connect(f"n:{target}"), 504, "is away, or brought no leg in time")
+        peer.visitors += 10_000
+        await self.refused(connect(f"n:{target}"), 503, "as many visitors as it may")
+        peer.visitors -= 10_000
+        self.assertTrue(worker.running)
 
     async def test_no_rule(self) -> None:
         """Without a rule nothing is reached."""
