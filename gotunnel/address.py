@@ -111,7 +111,9 @@ def _checked_host(host: str) -> str:
         if percent and not re.fullmatch(r"[A-Za-z0-9._-]{1,15}", scope):
             raise ValueError(f"{host[:60]!r} does not end in the name of an interface")
         return host
-    if len(host) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host):
+    # No resolver takes a label that is empty or longer than that, and Python's raises where nobody can catch it.
+    fits = all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    if not fits or len(host) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host):
         raise ValueError(f"{host[:60]!r} is not a host name or an IP address")
     if host.replace(".", "").isdigit():
         try:

@@ -268,7 +268,7 @@ class Link:
         assert greeted.established is not None
         session = ClientSession(
             self._clock, self._relay, self.path, self.published, self._shared.forwards, self._shared.nodes,
-            greeted.established, config.heartbeat_interval, config.dial_timeout, self._changed, self._shared.room,
+            greeted.established, config.pace, config.dial_timeout, self._changed, self._shared.room,
         )  # fmt: skip
         self.session, self.reserve = session, ""
         self._sessions.add(session)

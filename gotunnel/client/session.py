@@ -59,7 +59,7 @@ class ClientSession:
         forwards: Forwards,
         nodes: OwnNodes,
         established: Established,
-        heartbeat: float | None,
+        pace: tuple[float | None, float],
         dial_timeout: float,
         changed: Callable[[], None],
         room: LegRoom | None = None,
@@ -82,11 +82,12 @@ class ClientSession:
         self._agreed = False
         self._retry: IDelayedCall | None = None
         auth_ok = established.auth_ok
-        timeout = max(2 * LEAST_HEARTBEAT, auth_ok.heartbeat_timeout)
+        heartbeat, silence = pace
         offered = max(LEAST_HEARTBEAT, auth_ok.heartbeat)
         wished = offered if heartbeat is None else heartbeat
+        timeout = max(2 * LEAST_HEARTBEAT, auth_ok.heartbeat_timeout)
         self.control = ControlConnection(
-            clock, wished if wished < timeout else offered, timeout, self._message, self._lost
+            clock, wished if wished < timeout else offered, min(timeout, silence), self._message, self._lost
         )
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed, room)

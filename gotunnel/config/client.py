@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
@@ -27,6 +28,7 @@ from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.pins import Pins
 from gotunnel.config.server import (
+    KUBERNETES,
     LEVEL,
     PROFILE,
     RELAY,
@@ -151,7 +153,8 @@ class ClientConfig(Section):
 
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
-        description="`kubernetes`: back within 5 seconds when the server can be reached again, instead of 15",
+        description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
+        "itself, and tries again at least every 5",
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
@@ -271,6 +274,15 @@ class ClientConfig(Section):
         interval = info.data.get("health_check_interval")
         health = None if interval is None else HealthConfig(interval=interval)
         return tuple(mapping.or_probed(health) for mapping in (*first, *mappings))
+
+    @property
+    def pace(self) -> tuple[float | None, float]:
+        """Seconds between pings, None for what the server says, and the longest silence of a server that counts as
+        alive, where the server allows more: a dead path must be noticed in time also when only this end cares."""
+        if self.profile == "default":
+            return self.heartbeat_interval, math.inf
+        interval = self.heartbeat_interval or KUBERNETES["heartbeat"]
+        return interval, max(KUBERNETES["heartbeat_timeout"], 3 * interval)
 
     @property
     def warnings(self) -> list[str]:

@@ -181,6 +181,17 @@ class HeartbeatTests(ClientTestCase):
             world.run_until(lambda s=server: any(isinstance(m, Ping) for m in s.heard()), 60, 0.1)  # type: ignore[misc]
             self.assertLess(abs(world.clock.seconds() - expected), 0.2)
 
+    def test_kubernetes(self) -> None:
+        """With the profile a client finds a dead path in time also at a server that has it not: it pings as it needs
+        to, and gives up after three pings; a server that is faster stays so."""
+        cases = ((None, 30.0, 15.0), (None, 6.0, 6.0), (8.0, 30.0, 24.0), (60.0, 30.0, 30.0))
+        for interval, timeout, expected in cases:
+            world = World(profile="kubernetes", heartbeat_interval=interval)
+            server = world.connected(heartbeat=timeout / 3, timeout=timeout)
+            server.grant()
+            world.run_until(lambda s=server: s.transport.aborted, 60, 0.1)  # type: ignore[misc]
+            self.assertLess(abs(world.clock.seconds() - expected), 0.3)
+
     def test_silent_server(self) -> None:
         """Silence for heartbeat_timeout ends the session, and the client connects again."""
         world = World()
