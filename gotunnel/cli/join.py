@@ -74,6 +74,9 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
             enrolled = _connect(config, store)
         except NotConfirmed as lost:
             enrolled, doubt = True, str(lost)
+        except JoinFailed:
+            files.undo()  # the server has ended the token that it sent
+            raise
         if not enrolled:
             store(token)
         assert files.token is not None
