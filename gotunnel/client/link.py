@@ -9,9 +9,11 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel import __version__
+from gotunnel.client.changing import ChangingLink
 from gotunnel.client.checks import check_for
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
+from gotunnel.client.leaving import IN_FLIGHT, Leaving
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.plain import PlainWatch
 from gotunnel.client.published import Published
@@ -22,7 +24,7 @@ from gotunnel.core.backoff import Backoff
 from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
-from gotunnel.net.dialer import ServerPath
+from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.net.patience import Draining, Patience
 from gotunnel.net.transports import hand_over
@@ -34,9 +36,6 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the handshake."""
 LAST_WORDS = 3.0
 """Seconds, once visitors are cut, for resets to reach the server."""
-IN_FLIGHT = 5.0
-"""Seconds for the server to agree to open nothing more, and for what it had opened by then to arrive (protocol, section
-4)."""
 SUCCESSOR = 30.0
 """Seconds, behind the time that a server has said it gives its visitors, within which its successor is expected."""
 SOON = 2.0
@@ -51,7 +50,7 @@ AUTH_HINTS = {
 }
 
 
-class Link:
+class Link(ChangingLink):
     """One per server. Runs from `start` to `stop`."""
 
     log = Logger()
@@ -80,7 +79,8 @@ class Link:
         self._path = path
         self._instance = instance
         self._proved = proved
-        self._backoff = Backoff(cap=5.0) if config.profile == "kubernetes" else Backoff()
+        self._backoff = self._ladder()
+        self._leaving = Leaving(clock, self.published, self._cut)
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
@@ -117,6 +117,7 @@ class Link:
     async def _drain(self, seconds: float) -> int:
         self._health.stop()
         self._plain.stop()
+        self._leaving.stop()
         await self.forwards.stop()
         session = self.session
         if session is not None:
@@ -144,6 +145,9 @@ class Link:
             session.drop_legs()
         return cut
 
+    def _ladder(self) -> Backoff:
+        return Backoff(cap=5.0) if self._config.profile == "kubernetes" else Backoff()
+
     async def _run(self) -> None:
         try:
             while True:
@@ -154,7 +158,7 @@ class Link:
     async def _attempt(self) -> float:
         """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
         when it is to be the last."""
-        server = str(self._path.address)
+        server, moves = str(self._path.address), self._moves
         try:
             session = await self._connect()
         except CancelledError:
@@ -178,7 +182,7 @@ class Link:
             delay = self._backoff.slow(AUTH_PAUSE)
         else:
             reason = await session.ended
-            delay = self._lost(session)
+            delay = self._lost(session) if moves == self._moves else self._left(session)
             if self._draining.begun:
                 raise CancelledError
             self.log.warn(
@@ -188,13 +192,16 @@ class Link:
         return delay
 
     async def _connect(self) -> ClientSession:
-        config = self._config
+        config, moves = self._config, self._moves
         handshake = ClientHandshake(
             config.name, config.token.get_secret_value(), self._instance, f"gotunnel/{__version__}"
         )
         greeted = await self._path.greet(
             ControlGreeting(self._clock, CONNECT_TIMEOUT, handshake), CONNECT_TIMEOUT
         )
+        if moves != self._moves:
+            greeted.transport.abortConnection()
+            raise Unreachable("the configuration names another server now, or this client otherwise")
         try:
             return self._begin(greeted)
         except Exception:
@@ -223,6 +230,12 @@ class Link:
         if greeted.leftover:
             session.control.dataReceived(greeted.leftover)
         return session
+
+    def _left(self, session: ClientSession) -> float:
+        """It was left for another one, which is to be there at once."""
+        self.session = None
+        self._backoff = self._ladder()
+        return self._backoff.soon(0.0)
 
     def _lost(self, session: ClientSession) -> float:
         now = self._clock.seconds()
@@ -256,8 +269,14 @@ class Link:
 
     async def _sleep(self, seconds: float) -> None:
         woken: Deferred[None] = Deferred(lambda _: call.cancel())
-        call = self._clock.callLater(seconds, woken.callback, None)
-        await woken
+        call = self._clock.callLater(seconds, self._wake)
+        self._woken = woken
+        try:
+            await woken
+        finally:
+            self._woken = None
+            if call.active():
+                call.cancel()
 
 
 def _hint(refused: AuthRejected) -> str:

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel.address import Address
 from gotunnel.client.published import MappingStatus, Published, Standing
+from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed
 from gotunnel.logs import Logger
 
@@ -44,9 +45,9 @@ class PlainWatch:
         self._clock = clock
         self._published = published
         self._ask = ask
-        self._looked = {
-            name: _Looked() for name, status in published.statuses.items() if not status.config.encrypt
-        }
+        self._looked: dict[str, _Looked] = {}
+        self._configs: dict[str, MappingConfig] = {}
+        self.change()
         self._asking: Deferred[None] | None = None
         self._named: list[str] = []
         self._stopped = False
@@ -55,6 +56,18 @@ class PlainWatch:
     def in_clear(self) -> dict[str, str]:
         """What is wrong with a target that does not speak TLS, by mapping."""
         return {name: looked.verdict for name, looked in self._looked.items() if looked.verdict is not None}
+
+    def change(self) -> None:
+        """The mappings are others: look at what is new about them."""
+        before, known = self._configs, self._looked
+        plain = [status.config for status in self._published.statuses.values() if not status.config.encrypt]
+        self._configs = {config.name: config for config in plain}
+        self._looked = {
+            config.name: known[config.name]
+            if config.name in known and before[config.name].local == config.local
+            else _Looked()
+            for config in plain
+        }
 
     def look(self) -> None:
         """Something may have changed."""
