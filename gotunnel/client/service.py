@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from gotunnel.client.checks import check_for
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
 from gotunnel.client.memory import VersionMemory
+from gotunnel.config.changes import key_lines, list_line
+from gotunnel.config.difference import Difference, difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
@@ -19,6 +22,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
     from gotunnel.client.v1.links import V1Links
@@ -26,18 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["ClientService", "make_client"]
 
 
-class ClientService(Service):
+V1_KEYS = ("client.drain_timeout", "client.log_level")
+"""What can change while a client speaks version 1: each of its mappings has a connection of its own."""
+
+
+class ClientService(Reloadable):
     """Owns the link and the relay; lives as long as the process, or as long as a test wants it."""
 
     log = Logger()
 
     def __init__(self, config: ClientConfig, reactor: Any, versions: VersionMemory) -> None:
-        self._config = config
+        super().__init__(config, reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
         self.link: Link | V1Links
         descriptors = Descriptors(reactor)
-        path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
+        self._path = path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
         if config.v1:
             # Loaded by clients of a Go server, and by no others.
             from gotunnel.client.v1.links import V1Links
@@ -50,11 +58,11 @@ class ClientService(Service):
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
             tls = self._identity.tls
-            path = ServerPath(reactor, config.server_addr, tls.creator, tls.legs, descriptors)
-            self._identity.changed = lambda tls: path.use(tls.creator, tls.legs)
+            self._path = path = ServerPath(reactor, config.server_addr, tls.creator, tls.legs, descriptors)
+            self._identity.changed = lambda tls: self._path.use(tls.creator, tls.legs)
         # Random per process: it tells a restart from two clients that share one name.
         instance = secrets.token_bytes(16)
-        self.link = Link(config, reactor, self._relay, path, instance, lambda: versions.note(config.server_addr))
+        self.link = Link(config, reactor, self._relay, path, instance, lambda: versions.note(self._path.address))
 
     def startService(self) -> None:
         """Connect, now and for ever."""
@@ -77,6 +85,41 @@ class ClientService(Service):
         """
         return self.link.drain(seconds)
 
+    async def _apply(self, config: ClientConfig) -> tuple[Difference[ClientConfig], list[str]]:
+        link = self.link
+        if not isinstance(link, Link):
+            found = difference("client", self._settings, config, V1_KEYS)
+            return found, key_lines(found)
+        found = difference("client", self._settings, config)
+        use_tls = self._prepared(found)
+        lines = self._words(found, link)
+        path = None
+        if found.touches("client.server_addr"):
+            self._path = path = self._path.towards(found.config.server_addr)
+        if use_tls is not None:
+            use_tls()
+        await link.apply(found, path)
+        return found, lines
+
+    def _prepared(self, found: Difference[ClientConfig]) -> Callable[[], None] | None:
+        """Load all files that it names. Raises TlsFilesError."""
+        for mapping in found.config.mappings if found.touches("client.mappings") else ():
+            if mapping.health is not None:
+                check_for(self._reactor, mapping)
+        if self._identity is None or not found.touches("client.tls", "client.server_addr"):
+            return None
+        return self._identity.prepared(found.config)
+
+    @staticmethod
+    def _words(found: Difference[ClientConfig], link: Link) -> list[str]:
+        streams = {"client.mappings": link.streams_by_mapping}  # those of a forward go on when it is removed
+        lines = [
+            list_line(key.removeprefix("client."), change, streams.get(key, link.streams_by_forward), key in streams)
+            for key, change in found.lists.items()
+            if change
+        ]
+        return lines + key_lines(found)
+
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut, and the server is left."""
         super().stopService()
@@ -85,7 +128,7 @@ class ClientService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self.drain(self._config.drain_timeout)
+        await self.drain(self._settings.drain_timeout)
         self._relay.stop()
         self.log.info("client stopped")
 

@@ -34,19 +34,20 @@ def key_lines(difference: Difference[Any]) -> list[str]:
 
 
 def list_line(
-    what: str, change: ListChange, streams: Mapping[str, int] | None = None, verb: str = "opened anew"
+    what: str, change: ListChange, streams: Mapping[str, int] | None = None, drains: bool = True
 ) -> str:
-    """Return one line for a list: `streams` are those who are served now, by the names of the list. Those of what is
-    removed drain; without `streams` nothing is said of them."""
+    """Return one line for a list: `streams` are those who are served now, by the names of the list; `drains` says that
+    those of what is removed have a limited time."""
     streams = {} if streams is None else streams
     parts = []
     if change.added:
         parts.append("+" + _names(change.added) + " added")
-    for names, word in ((change.kept, "unchanged"), (change.changed, "changed"), (change.anew, verb)):
+    for names, word in ((change.kept, "unchanged"), (change.changed, "changed"), (change.anew, "opened anew")):
         if names:
             parts.append(f"{_names(names)} {word}" + _with("with {count} kept", names, streams))
     if change.removed:
-        parts.append(f"{_names(change.removed)} removed" + _with("draining {number}", change.removed, streams, ", "))
+        words, before = ("draining {number}", ", ") if drains else ("with {count} kept", " ")
+        parts.append(f"{_names(change.removed)} removed" + _with(words, change.removed, streams, before))
     return f"{what}: {', '.join(parts)}"
 
 

@@ -3,7 +3,7 @@ values to go on. Compares models only: nothing is applied here, and no value is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -54,12 +54,14 @@ class Difference(Generic[_S]):
         return any(_is_below(changed, key) for changed in self.keys for key in keys)
 
 
-def difference(role: str, old: _S, new: _S) -> Difference[_S]:
-    """Compare two sections of one role, `server` or `client`."""
+def difference(role: str, old: _S, new: _S, only: Collection[str] | None = None) -> Difference[_S]:
+    """Compare two sections of one role, `server` or `client`. If only some keys can take effect here, all others need a
+    restart."""
     found = {path: _worst(path, before, after) for path, before, after in _leaves((role,), old, new)}
     waiting = {key for leader, keys in FOLLOWERS.items() if tuple(leader.split(".")) in found for key in keys}
     for path in found:
-        if any(_is_below(".".join(path), key) for key in waiting):
+        key = ".".join(path)
+        if any(_is_below(key, other) for other in waiting) or (only is not None and key not in only):
             found[path] = Effect.RESTART
     late = [path for path, effect in found.items() if effect is Effect.RESTART]
     keys = {

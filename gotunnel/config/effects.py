@@ -72,7 +72,7 @@ EFFECTS = {
     "server.egress": _NOW,
     "server.egress.listen": _ANEW,
     "server.egress.socket_mode": _ANEW,
-    "server.egress.default": _NEXT,
+    "server.egress.default": _ANEW,
     "server.allow_plain_legs": _RESTART,
     "server.drain_timeout": _NOW,
     "server.leg_wait": _NOW,

@@ -47,6 +47,12 @@ class ServerPath:
         self._tls = tls
         self._legs = legs
 
+    def towards(self, address: HostPort) -> ServerPath:
+        """Return the way to another server, with the same TLS until it is told otherwise."""
+        path = ServerPath(self._reactor, address, self._tls, self._legs)
+        path._gate = self._gate
+        return path
+
     def use(self, tls: ClientCreator, legs: LegTls | None) -> None:
         """Make connections with these from now on: files have changed."""
         self._tls, self._legs = tls, legs

@@ -153,7 +153,8 @@ class WordsTests(FileTestCase):
 
     def test_keys(self) -> None:
         """A line for each time at which they hold; no value, for some are secrets."""
-        lines = key_lines(changed(token=OTHER_TOKEN, name="new", drain_timeout=3, relay="portable", mappings=MAPPINGS[1:]))
+        keys = {"name": "new", "drain_timeout": 3, "relay": "portable", "mappings": MAPPINGS[1:]}
+        lines = key_lines(changed(token=OTHER_TOKEN, **keys))
         self.assertEqual(
             lines,
             [

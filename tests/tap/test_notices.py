@@ -49,7 +49,7 @@ class NoticesTests(SynchronousTestCase):
         notify = NotifySocket.named({"NOTIFY_SOCKET": self.path})
         assert notify is not None
         self.addCleanup(notify._socket.close)
-        return Notices(service or Service(), self.reactor, notify, 600.0, env)
+        return Notices(service or Service(), self.reactor, notify, lambda: 600.0, env)
 
     def test_life(self) -> None:
         """Ready when the reactor runs and not before; then a sign of life at half the interval; and the stop, with
