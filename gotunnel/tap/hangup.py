@@ -37,10 +37,11 @@ class Hangup(Service):
         self._inner.privilegedStartService()
 
     def startService(self) -> None:
-        """Start the role. The signal is taken once the reactor runs, by the process that stays."""
+        """Start the role. The signal is taken at once, by the process that stays (a daemon has forked by now): what it
+        asks for waits until the reactor runs."""
         super().startService()
+        self._take_signal()
         self._inner.startService()
-        self._reactor.callWhenRunning(self._take_signal)
 
     def stopService(self) -> Deferred[None]:
         """Stop the role."""
