@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred
+
 from gotunnel.address import Address
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
@@ -14,7 +16,7 @@ from gotunnel.client.published import Published
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
-from gotunnel.interfaces import ILeg, IRelay
+from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.fields import Purpose
@@ -48,7 +50,7 @@ class ClientLegs(DiallingEnd):
         self._bringing = bringing
         self._published = published
         self._nodes = nodes
-        self._dial_timeout = dial_timeout
+        self.dial_timeout = dial_timeout
         self._failed = failed
         self._routes: dict[Address, Route] = {}
 
@@ -72,7 +74,7 @@ class ClientLegs(DiallingEnd):
         """See DiallingEnd: the target that our own file names for the mapping."""
         if opening.dial is not None and self._nodes.announced and not leg.plain:
             node = self._nodes.target(opening.dial)
-            return Route(str(node), lambda: self._relay.dial(node, self._dial_timeout))
+            return Route(str(node), lambda: self._relay.dial(node, self.dial_timeout))
         if opening.mapping is None or opening.client is not None:
             raise RemoteProtocolError("it names no mapping of this client")
         mapping = self._published.get(opening.mapping)
@@ -84,9 +86,12 @@ class ClientLegs(DiallingEnd):
             raise DialFailed("unknown_mapping", "")
         route = self._routes.get(mapping.local)
         if route is None:
-            route = Route(str(mapping.local), partial(self._relay.dial, mapping.local, self._dial_timeout))
+            route = Route(str(mapping.local), partial(self._dial, mapping.local))
             self._routes[mapping.local] = route
         return route
+
+    def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
+        return self._relay.dial(target, self.dial_timeout)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""

@@ -30,6 +30,15 @@ class Lobby:
         """How many wait."""
         return sum(map(len, self.waiting.values()))
 
+    def use(self, patience: float) -> None:
+        """Let everybody wait so long, those too who wait already."""
+        for waiting in self.waiting.values():
+            waiting.patience = patience
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+            self._plan()
+
     def watch(self, visitor: Visitor) -> None:
         """Notice when he goes away by himself while he waits; on a leg it is the leg that says so."""
         visitor.local.on_gone = lambda: self._gone(visitor)

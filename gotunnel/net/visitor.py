@@ -42,7 +42,7 @@ class Waiting:
     """Visitors that wait for a leg, first come first served, and for a limited time. Closes none itself."""
 
     def __init__(self, patience: float) -> None:
-        self._patience = patience
+        self.patience = patience
         self._queue: dict[Visitor, None] = {}
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Waiting:
         """Take those whose patience is over."""
         over: list[Visitor] = []
         for visitor in self._queue:
-            if visitor.arrived + self._patience > now:
+            if visitor.arrived + self.patience > now:
                 break
             over.append(visitor)
         return self._taken(over)
@@ -79,7 +79,7 @@ class Waiting:
     def next_expiry(self, now: float) -> float | None:
         """Seconds until `expired` has something to say; None while nobody waits."""
         first = next(iter(self._queue), None)
-        return None if first is None else max(0.0, first.arrived + self._patience - now)
+        return None if first is None else max(0.0, first.arrived + self.patience - now)
 
     def _taken(self, visitors: list[Visitor]) -> list[Visitor]:
         for visitor in visitors:

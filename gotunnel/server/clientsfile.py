@@ -42,6 +42,7 @@ class ClientsFile:
         self._looked = looked
         self._seen = stamp(path)
         self._problem = ""  # why what is there now is not taken: it is tried again at every look
+        self._stopped = False
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -67,11 +68,14 @@ class ClientsFile:
         self._looking.start(INTERVAL, now=False)
 
     def stop(self) -> None:
-        """Look at it no more. Harmless when it was not started."""
+        """Look at it no more, nor when a change under way has been made. Harmless when it was not started."""
+        self._stopped = True
         if self._looking.running:
             self._looking.stop()
 
     def _look(self) -> None:
+        if self._stopped:
+            return
         try:
             found = stamp(self.path)
             if found != self._seen or self._problem:
