@@ -1,5 +1,5 @@
-"""The part of the relay contract about visitors who are held: nothing is read from them until their target has answered,
-and who is not answered is given back as he was."""
+"""The part of the relay contract about visitors who are held: nothing is read from them until their target has
+answered, and who is not answered is given back as he was."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ DialRuleList = Annotated[
 ClientPatterns = Annotated[
     tuple[str, ...], Kind('names of clients, "*" for any characters', _read_client_patterns, list, _TEXTS)
 ]
-GroupName = Annotated[str, Kind("1 to 64 of `A-Z a-z 0-9 . _ -`", _read_group)]
+GroupName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", _read_group)]
 GroupPatterns = Annotated[
     tuple[str, ...], Kind('names of groups, "*" for any characters', _read_group_patterns, list, _TEXTS)
 ]

@@ -84,8 +84,8 @@ class Roster(Generic[M]):
         if facts is not None:
             facts.shunned_until = now + SHUN
 
-    def answered(self, member: M) -> None:
-        """A member's target has answered a visitor: whatever was wrong with it is over."""
+    def forgive(self, member: M) -> None:
+        """Whatever was wrong with a member is over: its target has answered, or its client is back."""
         facts = self._members.get(member)
         if facts is not None:
             facts.shunned_until = float("-inf")

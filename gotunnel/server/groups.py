@@ -216,6 +216,12 @@ class MemberPort(PublicPort):
         if self.port:
             super().check(rights)
 
+    def began(self) -> None:
+        """See PublicPort: what was wrong with the client before is over, and it may serve who waits at others."""
+        if self._group is not None:
+            self._group.roster.forgive(self)
+            self._group.settle()
+
     def settle(self) -> None:
         """See PublicPort."""
         if self._group is not None:
@@ -237,7 +243,7 @@ class MemberPort(PublicPort):
             if self._group is not None:
                 await self._group.listener.resume()
             self.suspended = None
-        self.settle()
+        self.began()
 
     async def suspend(self, reason: str) -> None:
         """See PublicPort: the port stays open while another member is up."""

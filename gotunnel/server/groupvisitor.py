@@ -47,7 +47,7 @@ class GroupVisitor(PublicVisitor):
     def answered(self) -> None:
         """See Visitor."""
         self.served = True
-        self.group.roster.answered(self.port)
+        self.group.roster.forgive(self.port)
 
     def elsewhere(self, outcome: Outcome, end: StreamEnd | None) -> bool:
         """See Visitor."""

@@ -85,7 +85,8 @@ class Peer:
         self.session = session
         self.published.begin()
         session.feed()
-        self.settle()
+        for mapping in tuple(self.mappings.values()):
+            mapping.began()
 
     def lost(self, session: PeerSession) -> None:
         """The session has ended. Of a session that was replaced this changes nothing."""
@@ -97,7 +98,7 @@ class Peer:
                 self._grace_over()
 
     def settle(self) -> None:
-        """The session has begun, ended, or brings no more legs: another member of a group may serve who waits."""
+        """The session has ended, or brings no more legs: another member of a group may serve who waits."""
         for mapping in tuple(self.mappings.values()):
             mapping.settle()
 

@@ -134,8 +134,11 @@ class PublicPort:
         await self._stop()
         self._ports.release(self.bind, self.port, self._owner)
 
+    def began(self) -> None:
+        """A session of its client has begun."""
+
     def settle(self) -> None:
-        """Its client has come, gone, or is about to go: who waits for it may be served elsewhere."""
+        """Its client is gone, or is about to go: who waits for it may be served elsewhere."""
 
     async def _stop(self) -> None:
         listening, self._listening = self._listening, None

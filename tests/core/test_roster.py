@@ -72,14 +72,14 @@ class RosterTests(SynchronousTestCase):
         self.assertEqual(roster.choose(100.0 + SHUN - 0.1, anybody), "b")
         self.assertEqual(roster.choose(100.0 + SHUN, anybody), "a")
         self.assertEqual(roster.choose(100.0, anybody, {"b"}), "a")
-        roster.answered("a")
+        roster.forgive("a")
         self.assertEqual(roster.choose(100.0, anybody), "a")
 
     def test_come_and_go(self) -> None:
-        """A member that is gone is not chosen, and what is said of it afterwards changes nothing; nobody is in twice."""
+        """A member that is gone is not chosen, and what is said of it later changes nothing; nobody is in twice."""
         roster = self.roster("a", "b")
         roster.remove("a")
-        for word in (roster.took, roster.gave, roster.answered, roster.remove):
+        for word in (roster.took, roster.gave, roster.forgive, roster.remove):
             word("a")
         roster.failed("a", 0.0)
         self.assertEqual((list(roster), len(roster), "a" in roster, roster.choose(0, anybody)), (["b"], 1, False, "b"))
