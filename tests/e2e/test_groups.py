@@ -1,5 +1,5 @@
-"""A group of two clients as real processes, under a load of short visits: one is killed, stopped, taken over, has a target
-that is down. Nobody who comes afterwards may notice."""
+"""A group of two clients as real processes, under a load of short visits: one is killed, stopped, taken over, has a
+target that is down. Nobody who comes afterwards may notice."""
 
 from __future__ import annotations
 

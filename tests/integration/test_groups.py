@@ -78,6 +78,37 @@ class GroupTests(IntegrationTestCase):
         await self.said("goes from client client-0 to client-1: refused (refused)")
         await self.said("of web of client client-1 (group api) ended: completed", 3)
 
+    async def test_plain_legs(self) -> None:
+        """Outside of gotunnel's TLS, too, a visitor goes on from a target that refuses, with all his bytes."""
+        self.quick()
+        number, _ = await self.target(Last)
+        server = await self.server(allow_groups=("api",), allow_plain_legs=True)
+        for name, target in (("one", NOTHING), ("two", number)):
+            mapping = self.mapping(target, remote=0, group="api", encrypt=False)
+            client = await self.open_client(server, mapping, name=name)
+        content = b"x" * 3_000_000 + b"."
+        for _ in range(2):
+            self.assertEqual(await self.ask(self.port_of(client), content), b"answer to " + content)
+        await self.said("goes from client one to two: refused (refused)")
+        self.assertTrue(all(leg.plain for each in server.hub.left for leg in each._legs if leg.opens))
+
+    async def test_one_member_by_name(self) -> None:
+        """What reaches a member through the server, by its client's name, reaches that one, and is no visitor of the
+        group."""
+        targets = [await self.target() for _ in range(2)]
+        self.quick()
+        server = await self.server(allow_groups=("api",), allow_dial=("mapping:*/*",))
+        for name, (target, _) in zip(("one", "two"), targets, strict=True):
+            mapping = self.mapping(target, remote=0, group="api", clients=["asker"])
+            await self.open_client(server, mapping, name=name)
+        forward = ForwardConfig.model_validate({"name": "to-two", "listen": 0, "dial": "mapping:two/web"})
+        asker = await self.open_client(server, name="asker", forwards=(forward,))
+        await self.said("forward to-two open")
+        (port,) = [each.port for each in asker.link.forwards.addresses]  # type: ignore[attr-defined]
+        for _ in range(3):
+            await self.echoes(port)
+        self.assertEqual([len(made) for _, made in targets], [0, 3])
+
     async def test_target_speaks_first(self) -> None:
         """A greeting reaches a visitor who waits for it."""
 
@@ -99,7 +130,7 @@ class GroupTests(IntegrationTestCase):
         self.assertEqual(([o.value for o in server.hub.outcomes.elements()], server.hub.live), (["refused"], 0))
 
     async def test_gone_while_dialling(self) -> None:
-        """A client that vanishes while it dials loses nobody: the next one gets him, and the first target not a byte."""
+        """A client that vanishes while it dials loses nobody: the next one gets him, and the first target no byte."""
         number, made = await self.target(Last)
         server, clients, port = await self.members(number, number)
         dialling: list[Deferred[Any]] = []

@@ -270,6 +270,33 @@ class ServingTests(GroupTestCase):
         self.assertEqual(leg.state, "busy")
         self.assertEqual(self.outcomes(), {"completed": 4})
 
+    def test_forgiven(self) -> None:
+        """What a member has failed at is forgotten when its client has come back, and when its target is up again."""
+        for back in ("session", "target"):
+            self.port.visit()
+            leg, other = self.served()
+            leg.finish(Outcome.REFUSED)
+            other.answer()
+            other.finish()
+            client = self.client_of(leg)
+            name, mapping = ("one", "web") if client is self.one else ("two", "other")
+            if back == "session":
+                client.transport.lose()
+                client = self.it.login(name, instance=b"again")
+                self.assertEqual(self.join(client, name=mapping), "ok")
+                leg = client.bring_leg()
+                if name == "one":
+                    self.one, self.a = client, leg
+                else:
+                    self.two, self.b = client, leg
+            else:
+                client.say(MappingState(mapping, "down", "no answer"), MappingState(mapping, "up", ""))
+                self.turn()
+            self.port.visit()
+            self.assertEqual((leg.state, other.state), ("busy", "idle"))
+            leg.answer()
+            leg.finish()
+
     def test_each_once(self) -> None:
         """Each member is tried once; then the visitor is reset with the last reason, and counted once."""
         for first, second in (
