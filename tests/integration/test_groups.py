@@ -10,7 +10,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from gotunnel.address import HostPort
 from gotunnel.client.service import ClientService
+from gotunnel.config.model import ForwardConfig
 from gotunnel.errors import DialFailed
 from gotunnel.server.published import Published
 from gotunnel.server.service import ServerService
@@ -101,12 +103,13 @@ class GroupTests(IntegrationTestCase):
         for name, (target, _) in zip(("one", "two"), targets, strict=True):
             mapping = self.mapping(target, remote=0, group="api", clients=["asker"])
             await self.open_client(server, mapping, name=name)
-        forward = ForwardConfig.model_validate({"name": "to-two", "listen": 0, "dial": "mapping:two/web"})
-        asker = await self.open_client(server, name="asker", forwards=(forward,))
+        words = {"name": "to-two", "listen": "127.0.0.1:0", "dial": "mapping:two/web"}
+        asker = await self.open_client(server, name="asker", forwards=(ForwardConfig.model_validate(words),))
         await self.said("forward to-two open")
-        (port,) = [each.port for each in asker.link.forwards.addresses]  # type: ignore[attr-defined]
+        address = asker.link.forwards.address("to-two")
+        assert isinstance(address, HostPort)
         for _ in range(3):
-            await self.echoes(port)
+            await self.echoes(address.port)
         self.assertEqual([len(made) for _, made in targets], [0, 3])
 
     async def test_target_speaks_first(self) -> None:

@@ -9,6 +9,7 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
 from gotunnel.server.peer import GRACE
 from gotunnel.wire.messages import Drain, LegsFailed, MappingRequest, MappingState, Unregister
 from tests.doubles import FakeLeg, FakePort
@@ -297,6 +298,26 @@ class ServingTests(GroupTestCase):
             leg.answer()
             leg.finish()
 
+    def test_forgiven_by_an_answer(self) -> None:
+        """When both have failed, the one that answers a visitor gets the next one too, ahead of the one that has not."""
+        self.port.visit()
+        leg, other = self.served()
+        leg.finish(Outcome.REFUSED)
+        other.finish(Outcome.REFUSED)
+        for _ in range(2):
+            self.port.visit()
+            chosen, _other = self.served()
+            chosen.answer()
+            chosen.finish()
+        self.assertEqual((len(leg.opened), len(other.opened)), (3, 1))
+
+    def test_cut(self) -> None:
+        """A visitor who is cut because of rights is reset, and not given to the next one."""
+        self.port.visit()
+        leg, other = self.served()
+        leg.owner.leg_ended(leg, StreamEnd(Outcome.STOPPED, "acl_denied", 0, 0))
+        self.assertEqual((other.opened, self.outcomes(), self.visitors()), ([], {"stopped": 1}, [0, 0]))
+
     def test_each_once(self) -> None:
         """Each member is tried once; then the visitor is reset with the last reason, and counted once."""
         for first, second in (
@@ -367,6 +388,7 @@ class ServingTests(GroupTestCase):
         self.assertEqual(self.visitors(), [1, 1])
         self.one.say(LegsFailed(False, 1, "no descriptors"))
         self.assertEqual(self.visitors(), [0, 2])
+        self.assertEqual(self.one.bring_leg().opened, [])  # nobody waits at two places
         # And if the other one cannot, either, they stay where they are until their time is over.
         self.two.say(LegsFailed(False, 1, "no descriptors"))
         self.assertEqual(sum(self.visitors()), 2)
@@ -395,8 +417,10 @@ class ServingTests(GroupTestCase):
         self.two.bring_leg()
         back = self.it.login("one", instance=b"again")
         self.assertEqual(self.join(back), "ok")
-        self.port.visit()
-        self.assertEqual(self.visitors(), [1, 3])
+        leg = back.bring_leg()
+        self.assertEqual(leg.opened, [])  # nobody waits at two places
+        last = self.port.visit("198.51.100.7:9")
+        self.assertEqual((self.visitors(), [o.src for o in leg.opened]), ([1, 3], [last.address]))
 
     def test_all_away(self) -> None:
         """While all members are away visitors wait, as for a client alone; the first one that is back serves all."""
@@ -409,6 +433,16 @@ class ServingTests(GroupTestCase):
         self.assertEqual(self.visitors(), [0, 4])
         self.assertEqual([back.bring_leg().opened[0].mapping for _ in visitors], ["other"] * 4)
         self.assertEqual(self.outcomes(), {})
+
+    def test_joins_while_all_are_away(self) -> None:
+        """A client that joins serves those who wait for members that are away."""
+        for leg, client in ((self.a, self.one), (self.b, self.two)):
+            client.transport.lose()
+            leg.lose()
+        visitors = [self.port.visit() for _ in range(3)]
+        three = self.it.login("three")
+        self.assertEqual((self.join(three), self.it.hub.peers["three"].visitors), ("ok", 3))
+        self.assertEqual([len(three.bring_leg().opened) for _ in visitors], [1, 1, 1])
 
     def test_all_away_for_good(self) -> None:
         """Nobody waits longer than for a client alone when no member comes back."""
@@ -523,6 +557,35 @@ class ServingTests(GroupTestCase):
         self.assertEqual([v.aborted for v in visitors], [False] * 4 + [True])
         self.assertEqual((self.visitors(), self.outcomes()), ([2, 2], {"denied": 1}))
         self.assertEqual(len(self.lines("limits.visitors, 2 for this client")), 1)
+
+    def test_limit_of_one(self) -> None:
+        """One member with less room gets no more than that, and the others the rest. When only those are up that have
+        none, their limit is named, and nobody is sent to a target that is down."""
+        it = self.it = self.world()
+        member = {"allow_groups": ["api"]}
+        it.clients_are(
+            identity("one", OTHER_TOKEN, **member), identity("two", OTHER_TOKEN, limits={"visitors": 1}, **member)
+        )
+        self.one, self.two = (it.login(name, token=OTHER_TOKEN) for name in ("one", "two"))
+        port = self.both()
+        visitors = [port.visit() for _ in range(5)]
+        self.assertEqual(([v.aborted for v in visitors], self.visitors()), ([False] * 5, [4, 1]))
+        self.one.say(MappingState("web", "down", "no answer"))
+        self.turn()
+        self.assertTrue(port.visit().aborted)
+        self.assertEqual(len(self.lines("limits.visitors, 1 for this client")), 1)
+
+    def test_leaving(self) -> None:
+        """Nobody is given to a member that is about to leave, while others of the group still close and open ports."""
+        turn = self.it.hub.groups.turn
+        self.successResultOf(turn.acquire())
+        self.one.say(Unregister(7, ("web",)))
+        for _ in range(2):
+            self.port.visit()
+        self.assertEqual(self.visitors(), [0, 2])
+        turn.release()
+        self.turn()
+        self.assertNotIn("web", self.it.hub.peers["one"].mappings)
 
     def test_pending_limit(self) -> None:
         """So is one for whose legs as many wait as may, in favour of one with a leg."""
