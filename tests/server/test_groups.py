@@ -299,7 +299,7 @@ class ServingTests(GroupTestCase):
             leg.finish()
 
     def test_forgiven_by_an_answer(self) -> None:
-        """When both have failed, the one that answers a visitor gets the next one too, ahead of the one that has not."""
+        """When both have failed, the one that answers a visitor gets the next one, ahead of the one that has not."""
         self.port.visit()
         leg, other = self.served()
         leg.finish(Outcome.REFUSED)
