@@ -68,7 +68,7 @@ class Group:
         self.roster: Roster[MemberPort] = Roster()
         self._hub = hub
         self.listener = PublicPort(
-            self.name, first.bind, first.wanted, first.plain, hub.relay, hub.ports, ("group", self.name), self._arrived
+            self.name, first.bind, first.wanted, first.plain, hub.relay, hub.ports, self, self._arrived
         )
 
     def check_terms(self, member: MemberPort) -> None:

@@ -124,6 +124,17 @@ class JoiningTests(GroupTestCase):
         self.one.register(MappingRequest("web", 8080))
         self.assertEqual([self.join(self.two), self.join(self.one, group=None)], ["port_in_use", "ok"])
 
+    def test_look_alike(self) -> None:
+        """No name of a client or a mapping makes its port that of a group, or frees it."""
+        self.assertEqual(self.join(self.one), "ok")
+        for client in ("group", "api", "None"):
+            alike = self.it.login(client)
+            for name in ("api", "web", "group"):
+                (result,) = alike.register(MappingRequest(name, 8080))
+                self.assertEqual(result.code, "port_in_use")
+                self.assertEqual(result.reason, "another mapping holds port 8080 on 0.0.0.0")
+        self.assertIsNotNone(self.it.hub.ports.owner_of("0.0.0.0", 8080))
+
     def test_without_port(self) -> None:
         """A mapping without a public port is in no group."""
         self.assertEqual(self.join(self.one, 0, public=False, clients=("two",)), "bad_request")
