@@ -142,8 +142,9 @@ class TunnelTestCase(ProcessTestCase):
             **keys,
         }
         if mappings is not None:
+            shared = {} if group is None else {"group": group}
             section["mappings"] = [
-                {"name": each, "local": str(local), "remote": str(remote), "encrypt": each not in plain, "group": group}
+                {"name": each, "local": str(local), "remote": str(remote), "encrypt": each not in plain, **shared}
                 for each, (local, remote) in mappings.items()
             ]
         path = self.write(f"{name}.yaml", {"client": section})
