@@ -100,8 +100,9 @@ class ILeg(Interface):
     def probe() -> None:
         """Opener, idle leg: ask whether the leg lives; `leg_probed` follows, or within 2 s `leg_lost`."""
 
-    def accept(local: Any) -> None:
-        """Dialler, after `leg_open` and not after `leg_abandoned`: the target answered; OPENED is sent, bytes flow."""
+    def accept(local: Any, awaited: bool = False) -> None:
+        """Dialler, after `leg_open` and not after `leg_abandoned`: the target answered; OPENED is sent, bytes flow.
+        Where it is not `awaited` OPENED may wait a few milliseconds for company."""
 
     def refuse(code: str) -> None:
         """Dialler, likewise: the target did not answer; the visitor is reset with this code."""

@@ -150,6 +150,7 @@ class FakeLeg:
         self.resets: list[str] = []
         self.probes = 0
         self.held = False
+        self.awaited = False
         self.closed = False
         self._clock = clock
 
@@ -167,10 +168,11 @@ class FakeLeg:
         self.state = "probing"
         self.probes += 1
 
-    def accept(self, local: Any) -> None:
+    def accept(self, local: Any, awaited: bool = False) -> None:
         assert self.state == "dialling", self.state
         self.state = "busy"
         self.accepted.append(local)
+        self.awaited = awaited
 
     def refuse(self, code: str) -> None:
         assert self.state == "dialling", self.state

@@ -10,10 +10,11 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.net.fast import tools
 from gotunnel.wire.legs import DONE_FRAME, LegFrame
 from gotunnel.wire.legstate import End, State
 
-from .relay_breaches import OPENED, RST
+from .relay_breaches import OPEN, OPENED, RST
 from .relay_link import Lone, abort, read_all, until, was_reset
 from .relay_stage import RelayStage
 
@@ -53,6 +54,18 @@ class RelayHeld(RelayStage):
         self.assertEqual(await deferToThread(read_all, visitor), b"hi")
         await until(lambda: lone.owner.ends, "the end")
         self.assertEqual([(end.outcome, end.up, end.down) for end in lone.owner.ends], [(Outcome.COMPLETED, 5, 2)])
+        await lone.stop()
+        await self.at_base()
+
+    async def test_awaited(self) -> None:
+        """At the other end an OPENED that is awaited leaves at once, also where others wait for the target's first
+        bytes."""
+        self.patch(tools, "UNHURRIED", 60.0)
+        lone = await self.lone(End.DIALLER)
+        lone.owner.awaited = True
+        lone.send(OPEN)
+        await lone.accept()
+        await until(lambda: LegFrame.OPENED in lone.peer.kinds(), "OPENED is there")
         await lone.stop()
         await self.at_base()
 

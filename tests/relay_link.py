@@ -134,6 +134,7 @@ class Owner:
         self.target: Address = HostPort("127.0.0.1", 0)
         self.hold = False
         self.held = False
+        self.awaited = False
         self.serving: Any = None
         self.waiting: deque[ILocal] = deque()
         self.bodies: list[bytes] = []
@@ -156,7 +157,7 @@ class Owner:
     def dial(self) -> None:
         """Dial the target for the leg."""
         self._dial = defer.maybeDeferred(self.relay.dial, self.target, 5.0)
-        self._dial.addCallbacks(self.leg.accept, self._refused)
+        self._dial.addCallbacks(lambda local: self.leg.accept(local, self.awaited), self._refused)
 
     def _refused(self, failure: Failure) -> None:
         failure.trap(DialFailed)

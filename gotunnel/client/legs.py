@@ -50,7 +50,7 @@ class ClientLegs(DiallingEnd):
         self._nodes = nodes
         self._dial_timeout = dial_timeout
         self._failed = failed
-        self._routes: dict[Address, Route] = {}
+        self._routes: dict[tuple[Address, bool], Route] = {}
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -82,10 +82,11 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
-        route = self._routes.get(mapping.local)
+        key = mapping.local, mapping.group is not None
+        route = self._routes.get(key)
         if route is None:
-            route = Route(str(mapping.local), partial(self._relay.dial, mapping.local, self._dial_timeout))
-            self._routes[mapping.local] = route
+            dial = partial(self._relay.dial, mapping.local, self._dial_timeout)
+            route = self._routes[key] = Route(str(mapping.local), dial, awaited=mapping.group is not None)
         return route
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:

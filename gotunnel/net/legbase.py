@@ -67,7 +67,7 @@ class LegBase(LegActs[LocalT]):
         self.happen(Event.PROBE)
         self._start_timer(PROBE_TIMEOUT, lambda: self.give_up("no answer to a probe"))
 
-    def accept(self, local: LocalT) -> None:
+    def accept(self, local: LocalT, awaited: bool = False) -> None:
         """The target answered."""
         self.happen(Event.DIALLED)
         self._local = local

@@ -60,16 +60,16 @@ class FastLeg(FrameLeg):
         finally:
             self._uncork()
 
-    def accept(self, local: FastLocal) -> None:
-        """The target answered; OPENED leaves with its first bytes, or soon."""
+    def accept(self, local: FastLocal, awaited: bool = False) -> None:
+        """The target answered; OPENED leaves with its first bytes, or soon, or at once if it is awaited."""
         corked, self._corked = self._corked, True
         try:
-            super().accept(local)
+            super().accept(local, awaited)
         finally:
             self._corked = corked
         if not self._out or self._unhurried or self.state is State.CLOSED:
             return
-        if self.state is State.STREAMING and not self._blocked:
+        if self.state is State.STREAMING and not self._blocked and not awaited:
             self._unhurried = True
             self._tools.flush_soon(self)
         elif not corked:
