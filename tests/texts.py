@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LOOKS_LIKE_PROSE", "Entry", "NotConstant", "entries", "log_formats", "of_source"]
+__all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "entries", "log_formats", "of_source"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,7 +90,7 @@ def of_source(source: str, relative: str) -> Iterator[Entry]:
         return
     for node in ast.walk(tree):
         if node not in logged and _is_text(node, parents, relative):
-            yield Entry(_as_format(node), "", f"{relative}:{node.lineno}")  # type: ignore[attr-defined]
+            yield Entry(as_format(node), "", f"{relative}:{node.lineno}")  # type: ignore[attr-defined]
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == "Outcome":
             for line in node.body:
@@ -165,7 +165,7 @@ def _is_text(node: ast.AST, parents: dict[ast.AST, ast.AST], relative: str) -> b
     parent = parents[node]
     if isinstance(parent, (ast.Expr, ast.JoinedStr, ast.FormattedValue, ast.Compare)):
         return False
-    text = _as_format(node)
+    text = as_format(node)
     if not LOOKS_LIKE_PROSE.search(text) or HTTP.search(text) or text in IGNORED:
         return False
     if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in LIMITED:
@@ -197,7 +197,7 @@ def _is_not_said(node: ast.AST, parents: dict[ast.AST, ast.AST], relative: str) 
     return False
 
 
-def _as_format(node: ast.AST) -> str:
+def as_format(node: ast.AST) -> str:
     """Return a constant or an f-string as a format with named fields."""
     if isinstance(node, ast.Constant):
         return str(node.value).replace("{", "{{").replace("}", "}}")
