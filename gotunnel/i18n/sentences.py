@@ -40,16 +40,18 @@ class _Pattern:
 
     def __init__(self, english: str, translated: str) -> None:
         self.translated = re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", translated)
-        literal, longest = 0, ""
+        literal = sum(character.isalpha() for text, *_ in Formatter().parse(english) for character in text)
+        # A hint or a reason may be empty; where little else is said, that would fit too much.
+        wild = ".*?" if literal >= STRONG else ".+?"
+        longest = ""
         # " must be ..." is said of the name of a field, which stands in front of it.
         found = [r"(?P<_before>\S*)" if english.startswith(" ") else ""]
         seen: set[str] = set()
         for text, name, _, _ in Formatter().parse(english):
             found.append(re.escape(text))
-            literal += sum(character.isalpha() for character in text)
             longest = max(longest, text, key=len)
             if name is not None:
-                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
+                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{wild})")
                 seen.add(name)
         self.weight = literal
         self._longest = longest

@@ -153,7 +153,8 @@ class JsonTests(_LogTestCase):
         self.addCleanup(set_log_language, "en")
         set_log_language("zh")
         self.publisher.addObserver(json_lines(self.stream))
-        self.logger().info("client {client} lost ({address}): {reason}", client="a", address="b", reason="it has expired")
+        format = "client {client} lost ({address}): {reason}"
+        self.logger().info(format, client="a", address="b", reason="it has expired")
         self.logger().info("something else")
         first, second = (json.loads(line) for line in self.stream.getvalue().splitlines())
         self.assertEqual(first["message"], "client a lost (b): it has expired")

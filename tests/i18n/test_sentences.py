@@ -23,6 +23,8 @@ MESSAGES = {
     " must be {rule}": " 必须是 {rule}",
     "{a}: {b}": "{a}：{b}",
     "not {count:d} times": "不是 {count:d} 次",
+    "did you mean {near}? ": "是想写 {near} 吗？",
+    "{hint}write one of these words": "{hint}请写其中一个词",
 }
 
 
@@ -46,6 +48,8 @@ class SentenceTests(SynchronousTestCase):
             ("this client may not stay: it is revoked", "它不能留下：它已被吊销"),
             ("hello.v must be 2", "hello.v 必须是 2"),
             ("not 7 times", "不是 7 次"),
+            ("write one of these words", "请写其中一个词"),
+            ("did you mean info? write one of these words", "是想写 info 吗？请写其中一个词"),
         ]:
             self.assertEqual(self.say(english), chinese)
 
