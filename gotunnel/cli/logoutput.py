@@ -20,7 +20,7 @@ from zope.interface import provider
 
 from gotunnel.cli.logstyle import Style, plain, priorities, style_of
 from gotunnel.errors import printable
-from gotunnel.i18n.codes import code_of
+from gotunnel.i18n.codes import code_of, load_codes
 from gotunnel.i18n.events import text_of
 
 __all__ = ["FORMATS", "begin_logging", "json_lines", "line_of", "text_lines"]
@@ -36,6 +36,7 @@ LONGEST_MESSAGE = 4096
 
 def begin_logging(stream: TextIO, log_format: str) -> None:
     """Send this process's events to `stream` in one of FORMATS. Called once, before the reactor runs."""
+    load_codes()  # now: the first warning may be that no file can be opened any more
     style = style_of(stream)
     if log_format == "json":
         observer = json_lines(stream, priorities if style is priorities else plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["FILE", "code_of", "numbers"]
+__all__ = ["FILE", "code_of", "load_codes", "numbers"]
 
 FILE = Path(__file__).with_name("codes.txt")
 
@@ -17,10 +17,11 @@ def numbers(text: str) -> dict[str, int]:
 
 
 @lru_cache
-def _all() -> dict[str, int]:
+def load_codes() -> dict[str, int]:
+    """Return all numbers, read from the file the first time."""
     return numbers(FILE.read_text("utf-8"))
 
 
 def code_of(format: str) -> int | None:
     """Return the number of a log line by its English format, None for what is none of ours."""
-    return _all().get(format)
+    return load_codes().get(format)
