@@ -34,6 +34,18 @@ NO_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)
 """In place of the dates that Babel writes, so that the same texts make the same file."""
 
 
+class _Bare(Catalog):
+    """A catalogue whose header says nothing of the Babel that wrote it: any release makes the same file."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:
+        return [("Content-Type", "text/plain; charset=utf-8")]
+
+    @mime_headers.setter
+    def mime_headers(self, headers: list[tuple[str, str]]) -> None:
+        """There is nothing to set."""
+
+
 def catalogue(path: Path = PO) -> Catalog:
     """Return a catalogue as it is written."""
     with path.open("rb") as file:
@@ -44,8 +56,12 @@ def catalogue(path: Path = PO) -> Catalog:
 
 def compiled(catalog: Catalog) -> bytes:
     """Return what belongs into a `.mo`."""
+    bare = _Bare(locale="zh", fuzzy=False)
+    for message in catalog:
+        if message.id:
+            bare.add(message.id, string=message.string)
     buffer = BytesIO()
-    write_mo(buffer, catalog)
+    write_mo(buffer, bare)
     return buffer.getvalue()
 
 
