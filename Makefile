@@ -21,7 +21,7 @@ CLEAR := --clear
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz clean
+.PHONY: help demo test check bench fuzz messages clean
 
 help:
 	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
@@ -30,6 +30,7 @@ help:
 	@echo "make check         lint, types, every test with branch coverage"
 	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
 	@echo "make fuzz          hostile input for every parser, for SECONDS=60; better with atheris in $(VENV)"
+	@echo "make messages      finds what lacks Chinese, after a change to a log line or an error"
 	@echo "make clean         removes what the others left, except $(VENV)"
 
 demo: $(INSTALLED)
@@ -53,6 +54,10 @@ bench: $(INSTALLED)
 # Guided by coverage where atheris is installed, else by a seeded mutator. FUZZ="--only config" is handed on.
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
+
+# Adds new texts to gotunnel/i18n/zh.po, lists what lacks Chinese, and compiles.
+messages: $(INSTALLED)
+	@$(BIN)/python -m tests.messages
 
 # setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
 # nothing new.

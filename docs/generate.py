@@ -1,6 +1,8 @@
-"""Writes the table of all configuration keys into `configuration.md` of both languages: `python docs/generate.py`.
+"""Writes the table of all configuration keys into `configuration.md`, and the tables of errors into `errors.md`, of
+both languages: `python docs/generate.py`.
 
-The rows come from `gotunnel.config.reference`; their Chinese words from `docs/zh/reference.yaml`, by the English ones.
+The rows of keys come from `gotunnel.config.reference`; their Chinese words from `docs/zh/reference.yaml`, by the
+English ones. Those of errors come from the source, and their Chinese from the catalogue of `gotunnel.i18n`.
 It writes nothing else, and a test fails when what stands in the files is not what this would write.
 """
 
@@ -12,15 +14,28 @@ from pathlib import Path
 
 import yaml
 
-from gotunnel.config.reference import table
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the source is read by what the tests read it with
 
-__all__ = ["BEGIN", "CATALOGUE", "END", "LANGUAGES", "MissingWords", "catalogue", "reference", "replaced"]
+from gotunnel.config.reference import table
+from gotunnel.i18n.codes import FILE, numbers
+from gotunnel.i18n.language import language as language_of
+from gotunnel.i18n.sentences import plain
+from tests.cures import problems
+from tests.texts import log_formats
+
+__all__ = [
+    "BEGIN", "CATALOGUE", "END", "LANGUAGES", "MissingWords", "catalogue", "errors_replaced", "reference", "replaced",
+]  # fmt: skip
 
 DOCS = Path(__file__).resolve().parent
 LANGUAGES = ("en", "zh")
 CATALOGUE = DOCS / "zh" / "reference.yaml"
 BEGIN = "<!-- reference: made by docs/generate.py, not by hand -->"
 END = "<!-- end of the reference -->"
+LOG_BEGIN = "<!-- log lines: made by docs/generate.py, not by hand -->"
+LOG_END = "<!-- end of the log lines -->"
+REFUSED_BEGIN = "<!-- refusals: made by docs/generate.py, not by hand -->"
+REFUSED_END = "<!-- end of the refusals -->"
 
 _CELL = re.compile(r"(?<!\\)\|")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -58,11 +73,55 @@ def reference(language: str) -> list[str]:
 
 def replaced(text: str, language: str) -> str:
     """Return a page with the table between its markers made anew. Raises ValueError for a page without markers."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("the page has no markers for the reference")
-    return head + "\n".join([BEGIN, "", *reference(language), "", END]) + tail
+    return _between(text, BEGIN, END, reference(language))
+
+
+def log_lines(language: str) -> list[str]:
+    """Return the table of all warnings and errors of the log."""
+    number, say = numbers(FILE.read_text("utf-8")), language_of(language).format
+    rows = _head({"en": ["number", "level", "text"], "zh": ["编号", "级别", "原文", "中文"]}[language])
+    for format, entry in sorted(log_formats().items(), key=lambda item: number[item[0]]):
+        if entry.level in ("warn", "error", "critical"):
+            cells = [f"`{number[format]}`", entry.level, f"`{format}`"]
+            rows.append(_row([*cells, _prose(say(format))] if language == "zh" else cells))
+    return rows
+
+
+def refusals(language: str) -> list[str]:
+    """Return the table of what a configuration or a command line is refused for."""
+    say = language_of(language).format
+    rows = _head({"en": ["what is said", "what would be right"], "zh": ["原文", "含义", "怎样改正"]}[language])
+    for what, cure in problems():
+        cells = [f"`{plain(what)}`", _prose(plain(say(cure))) if cure else ""]
+        rows.append(_row(cells if language == "en" else [cells[0], _prose(plain(say(what))), cells[1]]))
+    return rows
+
+
+def errors_replaced(text: str, language: str) -> str:
+    """Return the page of errors with its two tables made anew. Raises ValueError for a page without markers."""
+    text = _between(text, LOG_BEGIN, LOG_END, log_lines(language))
+    return _between(text, REFUSED_BEGIN, REFUSED_END, refusals(language))
+
+
+def _between(text: str, begin: str, end: str, lines: list[str]) -> str:
+    head, found, rest = text.partition(begin)
+    _, last, tail = rest.partition(end)
+    if not found or not last:
+        raise ValueError(f"the page has no {begin} or no {end}")
+    return head + "\n".join([begin, "", *lines, "", end]) + tail
+
+
+def _head(cells: list[str]) -> list[str]:
+    return [_row(cells), "|" + "---|" * len(cells)]
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _prose(text: str) -> str:
+    """Return a text for a cell beside others: no code, so that the cells of both languages name the same."""
+    return text.replace("`", "").replace("<", "&lt;").replace("*", "\\*")
 
 
 def _translated(cell: str, words: dict[str, str]) -> str | None:
@@ -81,13 +140,14 @@ def _translated(cell: str, words: dict[str, str]) -> str | None:
 
 def main() -> int:
     """Rewrite both pages. Returns the exit code."""
-    for language in LANGUAGES:
-        page = DOCS / language / "configuration.md"
-        try:
-            page.write_text(replaced(page.read_text("utf-8"), language), "utf-8")
-        except (MissingWords, ValueError) as problem:
-            sys.stderr.write(f"{page.name} ({language}): {problem}\n")
-            return 1
+    for name, made in (("configuration.md", replaced), ("errors.md", errors_replaced)):
+        for language in LANGUAGES:
+            page = DOCS / language / name
+            try:
+                page.write_text(made(page.read_text("utf-8"), language), "utf-8")
+            except (MissingWords, ValueError) as problem:
+                sys.stderr.write(f"{page.name} ({language}): {problem}\n")
+                return 1
     return 0
 
 

@@ -126,6 +126,8 @@ class PackagingTests(SynchronousTestCase):
         )
         self.assertEqual([name for name in names if "__pycache__" in name], [])
         self.assertIn("gotunnel/py.typed", names)
+        self.assertIn("gotunnel/i18n/zh.mo", names)
+        self.assertIn("gotunnel/i18n/codes.txt", names)
         here = {str(path.relative_to(ROOT)) for path in (ROOT / "gotunnel").rglob("*.py")}
         self.assertEqual(here - set(names), set())
         self.pip("--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)

@@ -14,6 +14,7 @@ from gotunnel.cli.logoutput import begin_logging
 from gotunnel.cli.words import tls_section, validated
 from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig
+from gotunnel.i18n.language import of_environment
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
@@ -54,6 +55,7 @@ def egress_config(wish: EgressWish, token: str) -> ClientConfig:
         "token": token,
         "server_addr": wish.server,
         "profile": "kubernetes",
+        "log_lang": of_environment().name,
         "egress": {"listen": wish.listen, "socket_mode": wish.mode},
         "tls": tls_section(wish.tls_ca, wish.pin, plain=wish.plain),
     }

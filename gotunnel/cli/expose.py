@@ -21,6 +21,7 @@ from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
+from gotunnel.i18n.language import of_environment
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
@@ -70,6 +71,7 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
         "server_addr": wish.server,
         "mappings": [{"name": MAPPING, "local": wish.local, "remote": remote}],
         "log_level": "warn",
+        "log_lang": of_environment().name,
         "drain_timeout": 0,
         "tls": tls_section(wish.tls_ca, wish.pin, plain=wish.plain),
     }
@@ -86,7 +88,8 @@ def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
     watch = _Watch(reactor)
     run(Role(PROGRAM, CLIENT.load, watch.make).service(prepared, reactor), reactor)
     if watch.refused:
-        print(f"{PROGRAM}: the server refuses: {watch.refused}", file=sys.stderr)
+        said = of_environment().sentence(f"the server refuses: {watch.refused}")
+        print(f"{PROGRAM}: {said}", file=sys.stderr)
         raise SystemExit(FAILED)
 
 

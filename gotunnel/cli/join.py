@@ -27,6 +27,8 @@ from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, GotunnelError, Problem, printable
+from gotunnel.i18n.events import set_log_language
+from gotunnel.i18n.language import of_environment
 from gotunnel.logs import set_level
 from gotunnel.net.clock import use_monotonic
 from gotunnel.net.dialer import ServerPath, Unreachable
@@ -64,6 +66,7 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
         token = given_token(PROGRAM)
         config = config_of(section, token)
         set_level("warn")
+        set_log_language(of_environment().name)
         begin_logging(sys.stderr, "text")
 
         def store(lasting: str) -> None:

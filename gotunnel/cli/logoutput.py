@@ -11,14 +11,17 @@ from twisted.logger import (
     ILogObserver,
     LogEvent,
     LogLevel,
+    eventAsJSON,
     formatEvent,
     globalLogBeginner,
-    jsonFileLogObserver,
 )
 from twisted.python.failure import Failure
 from zope.interface import provider
 
+from gotunnel.cli.logstyle import Style, plain, priorities, style_of
 from gotunnel.errors import printable
+from gotunnel.i18n.codes import code_of, load_codes
+from gotunnel.i18n.events import text_of
 
 __all__ = ["FORMATS", "begin_logging", "json_lines", "line_of", "text_lines"]
 
@@ -33,27 +36,32 @@ LONGEST_MESSAGE = 4096
 
 def begin_logging(stream: TextIO, log_format: str) -> None:
     """Send this process's events to `stream` in one of FORMATS. Called once, before the reactor runs."""
-    observer = json_lines(stream) if log_format == "json" else text_lines(stream)
+    load_codes()  # now: the first warning may be that no file can be opened any more
+    style = style_of(stream)
+    if log_format == "json":
+        observer = json_lines(stream, priorities if style is priorities else plain)
+    else:
+        observer = text_lines(stream, style)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
-def text_lines(stream: TextIO) -> ILogObserver:
-    """Return an observer that writes one line per event; only a bug's traceback takes more."""
+def text_lines(stream: TextIO, style: Style = plain) -> ILogObserver:
+    """Return an observer that writes one line per event, in the language of the log; only a bug's traceback takes
+    more."""
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
         if not _is_chatter(event):
-            stream.write(line_of(event))
+            stream.write(style(line_of(event), event.get("log_level", LogLevel.info)))
             stream.flush()
 
     return observe
 
 
-def json_lines(stream: TextIO) -> ILogObserver:
-    """Return an observer that writes one JSON object per line: twisted.logger's, `message`, the event as text, and of a
-    failure `error` and `traceback`, which twisted.logger's form of it does not tell."""
-    # Without the record separator of RFC 7464, which `jq` and log collectors do not expect.
-    write = jsonFileLogObserver(stream, recordSeparator="")
+def json_lines(stream: TextIO, style: Style = plain) -> ILogObserver:
+    """Return an observer that writes one JSON object per line: twisted.logger's, `event`, the number of the line in the
+    list of codes, `message`, the event as English text, and of a failure `error` and `traceback`, which
+    twisted.logger's form of it does not tell."""
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
@@ -63,14 +71,19 @@ def json_lines(stream: TextIO) -> ILogObserver:
             if failure is not None:
                 kept["error"] = printable(failure.getErrorMessage(), LONGEST_MESSAGE)
                 kept["traceback"] = failure.getTraceback()
-            write({**kept, "message": formatEvent(event)})
+            code = code_of(event.get("log_format") or "")
+            if code is not None:
+                kept["event"] = code
+            line = eventAsJSON({**kept, "message": formatEvent(event)})
+            stream.write(style(f"{line}\n", event.get("log_level", LogLevel.info)))
             stream.flush()
 
     return observe
 
 
 def line_of(event: LogEvent) -> str:
-    """Return an event as `2026-11-23T03:00:00.123+00:00 [info] text`, with the line break, time in UTC.
+    """Return an event as `2026-11-23T03:00:00.123+00:00 [info] text`, with the line break, time in UTC. A warning or an
+    error of ours has its number in the list of codes behind the level: `[warn][1001]`.
 
     No control character of a value reaches the terminal, so that no peer can forge a line or move the cursor.
     """
@@ -78,22 +91,24 @@ def line_of(event: LogEvent) -> str:
     second = int(stamp)
     when = f"{_utc(second)}.{int((stamp - second) * 1000):03d}+00:00"
     level = event.get("log_level", LogLevel.info)
+    head = f"{when} [{level.name}]"
     if event.get("log_namespace", "").startswith(OURS):
+        if level is not LogLevel.info and level is not LogLevel.debug:
+            code = code_of(event["log_format"])
+            head = head if code is None else f"{head}[{code}]"
         try:
-            # Our formats are constant and call nothing: this is ten times as fast as Twisted's formatter, and the line
-            # of a visitor is a good part of what he costs.
-            text = str(event["log_format"]).format_map(event)
+            text = text_of(event)
         except (KeyError, ValueError, AttributeError, IndexError, TypeError):
             text = formatEvent(event)  # which says what is wrong with it
     else:
         text = formatEvent(event)
     failure = _failure_of(event)
     if failure is None:
-        return f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}\n"
+        return f"{head} {printable(text, LONGEST_MESSAGE)}\n"
     text = text.partition("\n")[0]
     trace = failure.getTraceback().splitlines()
     lines = [
-        f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}",
+        f"{head} {printable(text, LONGEST_MESSAGE)}",
         *(f"    {printable(part, LONGEST_MESSAGE)}" for part in trace),
     ]
     return "".join(f"{line}\n" for line in lines)

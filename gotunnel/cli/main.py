@@ -39,7 +39,22 @@ def _way_to_server(command: Command) -> Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Main(click.Group):
+    """Says what is wrong with a command line in the language of the environment, where the words are ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Called by click."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if type(error) is not click.UsageError:
+                raise  # the words are click's own
+            from gotunnel.i18n.language import of_environment
+
+            raise click.UsageError(of_environment().sentence(error.message), error.ctx) from None
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """A reverse tunnel: publish ports of machines that cannot be reached on one that can."""

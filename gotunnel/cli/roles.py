@@ -34,7 +34,7 @@ def client(words: Sequence[str] | None = None, prog_name: str = "gotunnel-client
 def _run(kind: type[RoleOptions], words: Sequence[str] | None, program: str, purpose: str) -> None:
     class Foreground(kind):  # type: ignore[valid-type,misc]
         synopsis, longdesc = f"Usage: {program} [options]", purpose
-        optParameters = [["log-format", None, FORMATS[0], f"How the log is written: {' or '.join(FORMATS)}.", _format]]
+        optParameters = [["log-format", None, None, f"{' or '.join(FORMATS)}, whatever log_format says.", _format]]
 
         def opt_h(self) -> None:
             """Display this help and exit."""
@@ -46,7 +46,7 @@ def _run(kind: type[RoleOptions], words: Sequence[str] | None, program: str, pur
 
     from gotunnel.cli.foreground import run
 
-    begin_logging(sys.stderr, options["log-format"])
+    begin_logging(sys.stderr, options["log-format"] or options.prepared.config.log_format)
     run(options.role.service(options.prepared, reactor), reactor)
 
 

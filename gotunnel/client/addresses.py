@@ -75,8 +75,8 @@ class NameWatch:
             if said != self._problem and not self._stopped:
                 self._problem = said
                 self.log.warn(
-                    "{reason}; {what}: it is looked up again every few seconds", reason=said,
-                    what="the addresses known of it stay" if self._known else "correct client.servers, or its DNS",
+                    "{reason}; {hint}: it is looked up again every few seconds", reason=said,
+                    hint="the addresses known of it stay" if self._known else "correct client.servers, or its DNS",
                 )  # fmt: skip
             return
         if self._stopped:

@@ -28,12 +28,18 @@ from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.pins import Pins
 from gotunnel.config.server import (
+    FORMAT,
+    FORMAT_WORDS,
     KUBERNETES,
+    LANG,
+    LANG_WORDS,
     LEVEL,
     PROFILE,
     RELAY,
     RELAY_WORDS,
     TLS_MODE,
+    LogFormat,
+    LogLang,
     LogLevel,
     Profile,
     RelayName,
@@ -123,6 +129,8 @@ class ClientConfig(Section):
         default=(), description="the server's ports for `local_ports`, one each; the same numbers if absent"
     )
     log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    log_lang: Annotated[LogLang, LANG] = Field(default="en", description=LANG_WORDS)
+    log_format: Annotated[LogFormat, FORMAT] = Field(default="text", description=FORMAT_WORDS)
     health_check_interval: Annotated[float, seconds(0.1, 86_400)] | None = Field(
         default=None,
         description="probe every service whose mapping has no `health`, by connecting to it, with so much time between",

@@ -18,8 +18,14 @@ from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
 __all__ = [
+    "FORMAT",
+    "FORMAT_WORDS",
+    "LANG",
+    "LANG_WORDS",
     "LEVEL",
     "TLS_MODE",
+    "LogFormat",
+    "LogLang",
     "LogLevel",
     "ServerConfig",
     "TlsMode",
@@ -28,9 +34,15 @@ __all__ = [
 ]
 
 LEVEL = choice("debug", "info", "warn", "error")
+LANG = choice("en", "zh")
+LANG_WORDS = "language of the log; JSON stays English"
+FORMAT = choice("text", "json")
+FORMAT_WORDS = "how the log is written; `--log-format` says otherwise"
 TLS_MODE = choice("required", "off")
 
 LogLevel = Literal["debug", "info", "warn", "error"]
+LogLang = Literal["en", "zh"]
+LogFormat = Literal["text", "json"]
 TlsMode = Literal["required", "off"]
 
 
@@ -95,6 +107,8 @@ class ServerConfig(Section):
         description="where clients connect; its address is also where mappings listen that name no other",
     )
     log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    log_lang: Annotated[LogLang, LANG] = Field(default="en", description=LANG_WORDS)
+    log_format: Annotated[LogFormat, FORMAT] = Field(default="text", description=FORMAT_WORDS)
     token: Token | None = Field(
         default=None,
         description="the secret of all clients that are not in `clients` or `clients_file`; or `token_file`, or the "

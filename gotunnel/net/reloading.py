@@ -42,6 +42,8 @@ class Reloadable(Service):
         self.source: Callable[[], Any] | None = None
         self.watchers: list[Callable[[bool], None]] = []
         """Called with True when a reload from the file begins, with False when it is over."""
+        self.speak: Callable[[str], None] = lambda _: None
+        """Called with the language of the log when that has changed."""
         self._turn = DeferredLock()
         self._asked: list[Deferred[Report]] = []
 
@@ -109,6 +111,8 @@ class Reloadable(Service):
             self._settings = difference.config
             if difference.config.log_level != before.log_level:
                 set_level(difference.config.log_level)
+            if difference.config.log_lang != before.log_lang:
+                self.speak(difference.config.log_lang)
             for warning in config.warnings:
                 if warning not in before.warnings:
                     self.log.warn("{warning}", warning=warning)

@@ -102,10 +102,11 @@ class ServerSession(SessionLegs):
 
     def rival(self, address: str) -> None:
         """Another running client came with the same name and was refused."""
-        self.log.warn(
+        self._hub.say_of(
+            self.peer.name, "rival",
             "another running client calls itself {client}, from {address}, and was refused; this one is connected from "
             "{current}: give each client a name of its own",
-            client=self.peer.name, address=address, current=self.address,
+            address=address, current=self.address,
         )  # fmt: skip
 
     def replaced(self) -> None:

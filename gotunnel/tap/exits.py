@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from twisted.python.usage import UsageError
 
 from gotunnel.errors import ConfigError, GotunnelError
+from gotunnel.i18n.errors import error_text
+from gotunnel.i18n.language import Language, of_environment
 
 __all__ = ["BAD_USAGE", "FAILED", "one_line_errors"]
 
@@ -20,19 +22,22 @@ BAD_USAGE = 2
 
 
 @contextmanager
-def one_line_errors(program: str) -> Iterator[None]:
-    """Turn an expected error into its lines on standard error and SystemExit with the right code.
+def one_line_errors(program: str, language: Language | None = None) -> Iterator[None]:
+    """Turn an expected error into its lines on standard error and SystemExit with the right code. Without a language it
+    is that of the environment: somebody has just typed a command.
 
     On a UsageError `twistd` would exit with 1 and `twist` with 64; both let a SystemExit pass.
     """
     try:
         yield
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error_text(error, language or of_environment()), file=sys.stderr)
         raise SystemExit(BAD_USAGE) from None
     except UsageError as error:
-        print(f"{program}: {error}\nTry '{program} --help'.", file=sys.stderr)
+        said = language or of_environment()
+        cure = said.sentence(f"Try '{program} --help'.")
+        print(f"{program}: {error_text(error, said)}\n{cure}", file=sys.stderr)
         raise SystemExit(BAD_USAGE) from None
     except (GotunnelError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {error_text(error, language or of_environment())}", file=sys.stderr)
         raise SystemExit(FAILED) from None

@@ -13,6 +13,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from gotunnel import __version__
+from gotunnel.i18n.events import log_language, set_log_language
 from gotunnel.logs import Logger, set_level
 from gotunnel.net.choice import install_reactor
 from gotunnel.net.clock import use_monotonic
@@ -93,12 +94,15 @@ class Role:
         """Build the service, with the server's control port bound already; or print one line and raise SystemExit."""
         use_monotonic(reactor)
         set_level(prepared.config.log_level)
+        set_log_language(prepared.config.log_lang)
         for warning in prepared.config.warnings:
             log.warn("{warning}", warning=warning)
         raise_limit(reactor)
-        with one_line_errors(self.program):
+        with one_line_errors(self.program, log_language()):
             made = self.make(prepared.config, reactor, prepared.state)
         role = made if isinstance(made, Reloadable) and prepared.read is not None else None
+        if role is not None:
+            role.speak = set_log_language
         notify = NotifySocket.named()
         if notify is not None:
             # Loaded where systemd listens, and nowhere else: it takes memory at rest.

@@ -16,6 +16,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from gotunnel.errors import GotunnelError
+from gotunnel.i18n.errors import error_text
+from gotunnel.i18n.events import log_language
 from gotunnel.logs import Logger
 from gotunnel.tap.exits import FAILED
 
@@ -60,7 +62,7 @@ class TwoStepStop(Service):
                 # A daemon: `twistd` waits for an exception to tell its starter, and would wait for ever on an exit.
                 self.log.error("cannot start: {problem}", problem=str(error))
                 raise
-            print(f"{self._program}: {error}", file=sys.stderr)
+            print(f"{self._program}: {error_text(error, log_language())}", file=sys.stderr)
             raise SystemExit(FAILED) from None
         self._reactor.callWhenRunning(self._take_signals)
 

@@ -10,6 +10,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.logoutput import json_lines, text_lines
+from gotunnel.cli.logstyle import priorities
+from gotunnel.i18n.codes import code_of
+from gotunnel.i18n.events import set_log_language
 
 TIME = 1795402800.1234  # 2026-11-23T03:00:00.123Z
 
@@ -92,6 +95,37 @@ class TextTests(_LogTestCase):
         self.assertEqual(lines[1], "    Traceback (most recent call last):")
         self.assertIn("    builtins.ZeroDivisionError: planted", lines)
 
+    def test_number(self) -> None:
+        """A warning or an error of ours has its number behind the level; a line at info has none, nor has a bug of
+        whoever else logs."""
+        format = "not connected to the server {server}: {reason}; next try in {seconds:.1f} s"
+        self.logger().warn(format, server="a:1", reason="no route to it", seconds=2)
+        self.logger().info(format, server="a:1", reason="no route to it", seconds=2)
+        self.logger("somebody.else").warn(format, server="a:1", reason="no route to it", seconds=2)
+        self.assertEqual(
+            [line.split()[1] for line in self.stream.getvalue().splitlines()], ["[warn][1001]", "[info]", "[warn]"]
+        )
+
+    def test_language(self) -> None:
+        """The language of the log can change while it is written; the values of a line still forge none."""
+        self.addCleanup(set_log_language, "en")
+        set_log_language("zh")
+        self.logger().info("client {client} lost ({address}): {reason}", client="a", address="b", reason="x\n\x1b[2J")
+        set_log_language("en")
+        self.logger().info("client {client} lost ({address}): {reason}", client="a", address="b", reason="x")
+        self.assertEqual(
+            [line.partition("[info] ")[2] for line in self.stream.getvalue().splitlines()],
+            ["客户端 a 失去连接（b）：x\\n\\x1b[2J", "client a lost (b): x"],
+        )
+
+    def test_values_that_do_not_fit(self) -> None:
+        """A line whose values do not fit its format is written in Twisted's way, in either language."""
+        self.addCleanup(set_log_language, "en")
+        for name in ("en", "zh"):
+            set_log_language(name)
+            self.logger().info("client {client} lost ({address}): {reason}", client="a")
+        self.assertEqual(self.stream.getvalue().count("Unable to format event"), 2)
+
     def test_chinese(self) -> None:
         """Text in another language is printed as it is."""
         self.logger().info("客户端 {client} 已连接", client="边缘-07")
@@ -113,3 +147,23 @@ class JsonTests(_LogTestCase):
             ("edge-07", "client {client} connected", "client edge-07 connected", LogLevel.info.name),
         )
         self.assertEqual((event["log_time"], "unpersistable" in line), (TIME, False))
+
+    def test_number(self) -> None:
+        """A line of ours has its number, at any level, and is English whatever the language of the log."""
+        self.addCleanup(set_log_language, "en")
+        set_log_language("zh")
+        self.publisher.addObserver(json_lines(self.stream))
+        format = "client {client} lost ({address}): {reason}"
+        self.logger().info(format, client="a", address="b", reason="it has expired")
+        self.logger().info("something else")
+        first, second = (json.loads(line) for line in self.stream.getvalue().splitlines())
+        self.assertEqual(first["message"], "client a lost (b): it has expired")
+        self.assertEqual(first["event"], code_of(first["log_format"]))
+        self.assertIsInstance(first["event"], int)
+        self.assertNotIn("event", second)
+
+    def test_journal(self) -> None:
+        """In the journal each object has its priority in front."""
+        self.publisher.addObserver(json_lines(self.stream, priorities))
+        self.logger().warn("hm")
+        self.assertTrue(self.stream.getvalue().startswith('<4>{"'), self.stream.getvalue())

@@ -15,7 +15,7 @@ from tests.e2e.harness import Program, TunnelTestCase, read_exactly
 from tests.e2e.peers import Service, echo
 
 TICK = os.sysconf("SC_CLK_TCK")
-OUT = r"\[error\] out of file descriptors"
+OUT = r"\[error\]\[\d+\] out of file descriptors"
 
 
 def cpu(program: Program) -> float:

@@ -71,7 +71,7 @@ class WordsTests(TunnelTestCase):
         self.talk(server)
         self.check(server.said)
         for line in server.said.splitlines():
-            self.assertTrue(re.match(r"\d{4}-\d\d-\d\dT\S+ \[(debug|info|warn|error)\] ", line), line)
+            self.assertTrue(re.match(r"\d{4}-\d\d-\d\dT\S+ \[(debug|info|warn|error)\](?:\[\d+\])? ", line), line)
         self.assertNotRegex(server.said, r"(?m)^\S+ \[info\] admin ok")
 
     def test_json(self) -> None:

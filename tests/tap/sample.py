@@ -30,6 +30,8 @@ def load(path: str) -> Any:
     return SimpleNamespace(
         warnings=["a.b: is doubtful"],
         log_level=content.get("log_level", "info"),
+        log_lang=content.get("log_lang", "en"),
+        log_format=content.get("log_format", "text"),
         marks=Path(path).absolute().parent,
         stop=content.get("stop", "now"),
         fails=content.get("fails"),

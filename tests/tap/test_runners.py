@@ -9,6 +9,7 @@ import subprocess
 import time
 from typing import ClassVar
 
+from gotunnel.i18n.codes import code_of
 from tests.processes import ROOT, ProcessTestCase
 
 PLUGIN = """
@@ -26,7 +27,7 @@ from gotunnel.cli.logoutput import begin_logging
 from tests.tap.sample import ROLE, Options
 options = Options()
 options.parseOptions(sys.argv[1:])
-begin_logging(sys.stderr, "text")
+begin_logging(sys.stderr, options.prepared.config.log_format)
 run(ROLE.service(options.prepared, reactor), reactor)
 """
 
@@ -185,11 +186,30 @@ class ForegroundTests(_RunCases, _RunnerTestCase):
         self.assertEqual(
             [line.partition(" ")[2] for line in lines],
             [
-                "[warn] a.b: is doubtful",
+                "[warn][1401] a.b: is doubtful",
                 "[info] sample is up",
                 "[info] SIGTERM: stopping; a second signal ends at once",
             ],
         )
+
+    def test_language(self) -> None:
+        """log_lang zh is the language of the log from its first line on."""
+        process = self.launch(log_lang="zh")
+        self.wait_for_mark("started")
+        process.terminate()
+        _, _, err = self.finish(process)
+        self.assertIn("[info] SIGTERM：正在停止；再来一个信号则立即结束", err)
+
+    def test_format(self) -> None:
+        """log_format json is JSON, without an option on the command line, and in English whatever log_lang says."""
+        process = self.launch(log_lang="zh", log_format="json")
+        self.wait_for_mark("started")
+        process.terminate()
+        _, _, err = self.finish(process)
+        events = [json.loads(line) for line in err.splitlines()]
+        (end,) = [event for event in events if event["log_format"].startswith("{signal}: stopping")]
+        self.assertEqual(end["message"], "SIGTERM: stopping; a second signal ends at once")
+        self.assertEqual((end["event"], end["signal"]), (code_of(end["log_format"]), "SIGTERM"))
 
     def test_debug(self) -> None:
         """log_level debug shows our debug events."""

@@ -12,7 +12,6 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.errors import GotunnelError, PortUnavailable, printable
-from gotunnel.logs import Logger
 from gotunnel.server.v1.peer import Identity, V1Peer
 from gotunnel.server.v1.session import V1Leg, V1Session
 from gotunnel.wire.messages import MappingRequest
@@ -40,8 +39,6 @@ class V1Refused(GotunnelError):
 class V1Peers:
     """All of version 1 on one server. Its peers are apart from those of version 2: neither takes anything over from
     the other, and both claim their ports in the hub's one table."""
-
-    log = Logger()
 
     def __init__(self, hub: Hub, config: V1ServerConfig, relay: RawRelay, reserved: frozenset[int]) -> None:
         """`reserved` are the server's own ports."""
@@ -146,10 +143,11 @@ class V1Peers:
     async def _old_gives_way(self, identity: Identity, address: str) -> None:
         while (old := self._current.get(identity)) is not None:
             if await old.answers(OLD_SESSION_ANSWERS):
-                self.log.warn(
+                self.hub.say_of(
+                    old.peer.name, "rival",
                     "another client of version 1 calls itself {client} and wants {mapping} too, from {address}, and "
                     "was refused; the one that has it is connected from {current}",
-                    client=old.peer.name, mapping=old.mapping, address=address, current=old.address,
+                    mapping=old.mapping, address=address, current=old.address,
                 )  # fmt: skip
                 raise V1Refused("port_in_use", f"port_in_use: a running client has port {identity[1]}")
             old.give_way()

@@ -1,0 +1,48 @@
+"""The text of an event of the log, in the language that the log has now. The event itself stays English: whatever reads
+events (JSON, metrics, tests) sees the constant format and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gotunnel.i18n.language import ENGLISH, Language, language
+
+__all__ = ["PROSE", "log_language", "set_log_language", "text_of"]
+
+PROSE = frozenset({
+    "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said", "state", "tls",
+    "verdict", "visitor", "warning", "who", "whose", "why",
+})  # fmt: skip
+"""Fields of log lines that hold words of ours: these are said in the language of the log too. All others are names,
+addresses and numbers."""
+
+_current = [ENGLISH]
+
+
+def set_log_language(name: str) -> None:
+    """Write the log in this language from now on. Raises KeyError for one that there is not."""
+    _current[0] = language(name)
+
+
+def log_language() -> Language:
+    """Return the language of the log."""
+    return _current[0]
+
+
+def text_of(event: Mapping[str, Any]) -> str:
+    """Return what an event of ours says. Raises KeyError, ValueError, AttributeError, IndexError or TypeError when its
+    values do not fit its format.
+
+    Our formats are constant and call nothing: this is ten times as fast as Twisted's formatter, and the line of a
+    visitor is a good part of what he costs.
+    """
+    format = str(event["log_format"])
+    current = _current[0]
+    if current is ENGLISH:
+        return format.format_map(event)
+    values = {
+        name: current.sentence(value) if name in PROSE and isinstance(value, str) else value
+        for name, value in event.items()
+    }
+    return current.format(format).format_map(values)

@@ -1,0 +1,129 @@
+"""Says a finished English sentence in another language. An error is raised as one text, far from anybody who knows
+which language is wanted, and may travel through other errors: so the catalogue's formats are patterns here, whose
+fields keep what stands in their places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from string import Formatter
+
+__all__ = ["Sentences", "fields_of", "plain"]
+
+LONGEST = 1024
+"""Characters of a text that is looked at. No sentence of ours is longer, and a peer's may be anything."""
+DEEPEST = 4
+"""Sentences within sentences: a cause, in a reason, in a problem."""
+SHORTEST = 4
+"""Letters that a format must have beside its fields, or it would be a pattern for everything."""
+STRONG = 8
+"""Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
+
+_JOINTS = (("; ", "；"), (": ", "："))
+_WRAPPED = re.compile(r" \((.+)\)", re.DOTALL)
+
+
+def fields_of(format: str) -> list[str]:
+    """Return the fields of a format as they are written, {name:spec}, sorted."""
+    parts = Formatter().parse(format)
+    return sorted(f"{name}:{spec}" if spec else name for _, name, spec, _ in parts if name is not None)
+
+
+def plain(format: str) -> str:
+    """Return a format without fields as the text that it stands for."""
+    return format.replace("{{", "{").replace("}}", "}")
+
+
+class _Pattern:
+    """One format with fields, as what finds a text that was made with it."""
+
+    def __init__(self, english: str, translated: str) -> None:
+        self.translated = re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", translated)
+        literal = sum(character.isalpha() for text, *_ in Formatter().parse(english) for character in text)
+        # A hint or a reason may be empty; where little else is said, that would fit too much.
+        wild = ".*?" if literal >= STRONG else ".+?"
+        longest = ""
+        # " must be ..." is said of the name of a field, which stands in front of it.
+        found = [r"(?P<_before>\S*)" if english.startswith(" ") else ""]
+        seen: set[str] = set()
+        for text, name, _, _ in Formatter().parse(english):
+            found.append(re.escape(text))
+            longest = max(longest, text, key=len)
+            if name is not None:
+                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{wild})")
+                seen.add(name)
+        self.weight = literal
+        self._longest = longest
+        self._match = re.compile("".join(found), re.DOTALL).fullmatch
+
+    def values(self, text: str) -> dict[str, str] | None:
+        """Return what stands in the places of the fields, None if the text was made with another format."""
+        found = self._match(text) if self._longest in text else None
+        return None if found is None else found.groupdict()
+
+
+class Sentences:
+    """All sentences of one language, by their English ones."""
+
+    def __init__(self, messages: Mapping[str, str]) -> None:
+        self._exact: dict[str, str] = {}
+        self._patterns: list[_Pattern] = []
+        for english, translated in messages.items():
+            if not isinstance(english, str) or not english or not translated:
+                continue
+            if fields_of(english):
+                pattern = _Pattern(english, translated)
+                if pattern.weight >= SHORTEST:
+                    self._patterns.append(pattern)
+            else:
+                # "this client may not stay: " is the beginning of a sentence, whose end somebody else knows.
+                self._exact[plain(english).removesuffix(": ")] = plain(translated).removesuffix("：")
+        # What says more comes first: "{path}: no such file" ahead of "{path}: {reason}".
+        self._patterns.sort(key=lambda pattern: -pattern.weight)
+        self._weak = [pattern for pattern in self._patterns if pattern.weight < STRONG]
+        self._patterns = self._patterns[: len(self._patterns) - len(self._weak)]
+        self.say = lru_cache(maxsize=1024)(self._said)
+        """Return a text in this language, as it is if it is none of ours."""
+
+    def _said(self, text: str) -> str:
+        return self._find(text, DEEPEST) if len(text) <= LONGEST else text
+
+    def _find(self, text: str, depth: int) -> str:
+        # Inside of a sentence one word may be somebody's name: it is a word of ours only where nothing else is said.
+        known = self._exact.get(text) if depth == DEEPEST or " " in text else None
+        if known is not None or not depth:
+            return text if known is None else known
+        said = self._match(self._patterns, text, depth)
+        if said is None:
+            said = self._taken_apart(text, depth)
+        if said is None:
+            said = self._match(self._weak, text, depth)
+        return text if said is None else said
+
+    def _match(self, patterns: list[_Pattern], text: str, depth: int) -> str | None:
+        for pattern in patterns:
+            values = pattern.values(text)
+            if values is not None:
+                before = values.pop("_before", "")
+                said = {name: self._find(value, depth - 1) for name, value in values.items()}
+                return before + pattern.translated.format_map(said)
+        return None
+
+    def _taken_apart(self, text: str, depth: int) -> str | None:
+        """Say a text that others have joined: "what: why", "what; cure" or " (hint)"."""
+        wrapped = _WRAPPED.fullmatch(text)
+        if wrapped is not None:
+            inside = self._find(wrapped[1], depth - 1)
+            return None if inside == wrapped[1] else f"（{inside}）"
+        # The outer joint comes first: "code: what; cure", "what; cure: like this".
+        for joint, other in sorted(_JOINTS, key=lambda each: text.find(each[0])):
+            head, found, tail = text.partition(joint)
+            if not found:
+                continue
+            heads, tails = self._find(head, depth - 1), self._find(tail, depth - 1)
+            if heads != head:
+                return f"{heads}{other}{tails}"
+            if tails != tail:
+                return f"{head}{joint}{tails}"
+        return None

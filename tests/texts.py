@@ -1,0 +1,250 @@
+"""Finds what an operator may read in the source of gotunnel: formats of log lines, and the sentences of errors, reasons
+and hints. A text that it finds and nobody reads goes into IGNORED; one that it cannot find is a mistake of a test's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "entries", "log_formats", "of_source"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "error": "error", "failure": "critical"}
+LIMITED = {"warn", "_warn", "say", "_say", "say_of"}
+"""Functions that take a kind and a format, and log `format + "{more}"` as a warning, unless there were many."""
+
+OUTPUT = ("cli/doctor/", "cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
+"""What these say is what their commands are for, not an error, and is in English."""
+OTHERS = ("interfaces.py", "i18n/")
+NOT_SAID = {
+    "Attribute", "Field", "Kind", "LocalProtocolError", "RuntimeError", "Short", "TypeError", "_PathKind",
+    "click.argument", "click.echo", "click.option", "click.prompt", "re.compile", "x509.NameAttribute",
+}  # fmt: skip
+"""Calls whose texts are for developers, for the documentation, or for machines."""
+TERMS = {"description", "help", "metavar"}
+OUTPUT_NAMES = {
+    "PROGRAM", "lines", "note", "notes", "optParameters", "rows", "self._request", "spelling", "steps", "synopsis",
+}  # fmt: skip
+PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
+"""Where a ValueError is about what somebody wrote; elsewhere it is about a call."""
+
+LOOKS_LIKE_PROSE = re.compile(r"[a-z]{2,} |[a-z]{3,}: | [a-z]{3,}")
+HTTP = re.compile(r"\r\n|^(?:Bad|Method|Request|Service|Gateway) [A-Z]")
+
+IGNORED = {
+    "  local_ports: {section}", ", also to the clients", "egress request", "gotunnel pin",
+    "printf %s '{token}' | {words}",
+    "Publish ports of clients that cannot be reached themselves.",
+    "Publish ports of this machine on a gotunnel server.",
+    "This is the key in {key_file}: the server must use this state folder (--state).",
+    "This is what {server} shows now, and nothing has checked it: compare it with what the server's log says at its "
+    "start.",
+    "alert bad certificate", "alert certificate", "alert protocol version", "alert unknown ca",
+    "alert unsupported certificate", "certificate required", "packet length too long", "wrong version number",
+    "tcp every {interval} s", "{tls} {path} every {interval} s", "what is refused there", "{low} to {high}",
+    "say what to publish:    edit {config}, the lines behind mappings", "its certificate ",
+    "{program}: {error}\n{cure}",
+    "it keeps the configuration there", "--ports 8000 behind it publishes its port 8000",
+    "Paste this line on the other machine; {more}.", " until {expires}", "opens nothing any more",
+    "stays valid until the new one is used for the first time",
+}
+"""Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
+
+WORDS = (
+    "TLS", "without TLS", "up", "down", "visitors", "clients", "closed", "stopping", "joined", "shutdown", "(unknown)",
+    "control", "forward", "mapping", "client", "server", "egress",
+)  # fmt: skip
+"""Words that are values of log lines, too short to be found as prose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One text of the source. `level` is that of a log line, "" for a sentence."""
+
+    text: str
+    level: str
+    where: str
+
+
+class NotConstant(Exception):
+    """A log line whose format cannot be known from the source."""
+
+
+def of_source(source: str, relative: str) -> Iterator[Entry]:
+    """Yield what one module says. Raises NotConstant."""
+    tree = ast.parse(source)
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    constants = {**_imported(tree), **_constants(tree)}
+    logged: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        for format_node, level, suffix in _logging(node):
+            where = f"{relative}:{node.lineno}"  # type: ignore[attr-defined]
+            for found in _constant(format_node, constants, where):
+                logged.add(found)
+                yield Entry(found.value + suffix, level, where)
+    if relative.startswith(OUTPUT) or relative.startswith(OTHERS):
+        return
+    for node in ast.walk(tree):
+        if node not in logged and _is_text(node, parents, relative):
+            yield Entry(as_format(node), "", f"{relative}:{node.lineno}")  # type: ignore[attr-defined]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == "Outcome":
+            for line in node.body:
+                if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
+                    yield Entry(str(line.value.value), "", f"{relative}:{line.lineno}")
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return what a module gives names to, outside of functions and classes."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _imported(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return the constants that a module takes from others of gotunnel."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gotunnel."):
+            wanted = {alias.name for alias in node.names if alias.name.isupper()}
+            path = ROOT.joinpath(*str(node.module).split(".")).with_suffix(".py")
+            if wanted and path.exists():
+                constants = _constants(ast.parse(path.read_text("utf-8")))
+                found.update({name: constants[name] for name in wanted & constants.keys()})
+    return found
+
+
+def _logging(node: ast.AST) -> Iterator[tuple[ast.expr, str, str]]:
+    """Yield the format of a call that logs, its level, and what is put behind it."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+        return
+    name, owner = node.func.attr, ast.unparse(node.func.value)
+    if name in LEVELS and owner.rpartition(".")[2] in ("log", "_log"):
+        if not _is_relay_of_words(node.args[0]):
+            yield node.args[0], LEVELS[name], ""
+    elif name in LIMITED and len(node.args) > 1 and "=" not in ast.unparse(node.args[0]):
+        position = 2 if name == "say_of" else 1
+        if not _is_relay_of_words(node.args[position]):
+            yield node.args[position], "warn", "{more}"
+
+
+def _is_relay_of_words(node: ast.expr) -> bool:
+    """Say whether a LIMITED function itself hands on what it was given."""
+    return ast.unparse(node) in ("words", "words + '{more}'")
+
+
+def _constant(node: ast.expr, constants: dict[str, ast.expr], where: str) -> Iterator[ast.Constant]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node
+    elif isinstance(node, ast.IfExp):
+        yield from _constant(node.body, constants, where)
+        yield from _constant(node.orelse, constants, where)
+    elif isinstance(node, ast.Name) and node.id in constants:
+        yield from _constant(constants[node.id], constants, where)
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        table = constants.get(node.value.id)
+        if not isinstance(table, ast.Dict):
+            raise NotConstant(f"{where}: {ast.unparse(node)}")
+        for value in table.values:
+            yield from _constant(value, constants, where)
+    else:
+        raise NotConstant(f"{where}: {ast.unparse(node)}")
+
+
+def _is_text(node: ast.AST, parents: dict[ast.AST, ast.AST], relative: str) -> bool:
+    if not isinstance(node, ast.JoinedStr) and not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        return False
+    parent = parents[node]
+    if isinstance(parent, (ast.Expr, ast.JoinedStr, ast.FormattedValue, ast.Compare)):
+        return False
+    text = as_format(node)
+    if not LOOKS_LIKE_PROSE.search(text) or HTTP.search(text) or text in IGNORED:
+        return False
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in LIMITED:
+        if len(parent.args) > 1 and node is not parent.args[-1]:
+            return False  # the kind, by which lines are counted
+    return not _is_not_said(node, parents, relative)
+
+
+def _is_not_said(node: ast.AST, parents: dict[ast.AST, ast.AST], relative: str) -> bool:
+    """Say whether nobody but a developer, a page or a machine reads it, by what stands around it."""
+    while node in parents:
+        child, node = node, parents[node]
+        if isinstance(node, ast.keyword) and node.arg in TERMS:
+            return True
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in NOT_SAID:
+                return True
+            if name == "ValueError" and not relative.startswith(PURE_VALUE_ERRORS):
+                return True
+        if isinstance(node, ast.Attribute) and node.attr in ("join", "encode"):
+            return True
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return node.name == "__repr__" or child in node.decorator_list
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {name for target in targets for name in ast.unparse(target).strip("()").split(", ")}
+            return bool(names & OUTPUT_NAMES) or any(name.endswith("_WORDS") for name in names)
+    return False
+
+
+def as_format(node: ast.AST) -> str:
+    """Return a constant or an f-string as a format with named fields."""
+    if isinstance(node, ast.Constant):
+        return str(node.value).replace("{", "{{").replace("}", "}}")
+    assert isinstance(node, ast.JoinedStr)
+    parts: list[str] = []
+    used: dict[str, str] = {}
+    for value in node.values:
+        if isinstance(value, ast.Constant):
+            parts.append(str(value.value).replace("{", "{{").replace("}", "}}"))
+        else:
+            assert isinstance(value, ast.FormattedValue)
+            code = ast.unparse(value)
+            name = _name(value.value)
+            number = 2
+            while used.setdefault(name, code) != code:
+                name, number = f"{_name(value.value)}{number}", number + 1
+            parts.append("{" + name + "}")
+    return "".join(parts)
+
+
+def _name(node: ast.expr) -> str:
+    """Return a word for what stands in the braces of an f-string."""
+    if isinstance(node, ast.Name):
+        return node.id.strip("_").lower()
+    if isinstance(node, ast.Attribute):
+        return _name(node.value) if node.attr in ("name", "value") else node.attr.strip("_")
+    if isinstance(node, ast.Call):
+        inner = node.args or ([node.func.value] if isinstance(node.func, ast.Attribute) else [node.func])
+        return _name(inner[0])
+    if isinstance(node, ast.Subscript):
+        return _name(node.value)
+    children = [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.Name, ast.Attribute, ast.Call))]
+    return _name(children[0]) if children else "value"
+
+
+def entries(root: Path = ROOT / "gotunnel") -> list[Entry]:
+    """Return all texts of the package, each once. A log line comes before a sentence of the same words."""
+    found: dict[str, Entry] = {}
+    sentences: dict[str, Entry] = {}
+    for path in sorted(root.rglob("*.py")):
+        for entry in of_source(path.read_text("utf-8"), path.relative_to(root).as_posix()):
+            (found if entry.level else sentences).setdefault(entry.text, entry)
+    for word in WORDS:
+        sentences.setdefault(word, Entry(word, "", "tests/messages.py"))
+    return [*found.values(), *(entry for text, entry in sentences.items() if text not in found)]
+
+
+def log_formats() -> dict[str, Entry]:
+    """Return the formats of all log lines."""
+    return {entry.text: entry for entry in entries() if entry.level}
