@@ -114,7 +114,7 @@ class ChangingLink:
         if session is None:
             self._wake()
             return
-        session.change(tuple(self.published.statuses), ())
+        session.change(self.published.give_up(), ())
         session.drain(self._config.drain_timeout)
         leaving = Deferred.fromCoroutine(self._leave(session))
         leaving.addErrback(lambda failure: self.log.failure("leaving the server", failure))
