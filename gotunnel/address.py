@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-__all__ = ["Address", "HostPort", "UnixPath", "is_wildcard", "parse_address", "parse_host_port", "parse_port"]
+__all__ = ["Address", "HostPort", "UnixPath", "is_ip", "is_wildcard", "parse_address", "parse_host_port", "parse_port"]
 
 MAX_PORT = 65535
 
@@ -77,6 +77,15 @@ def parse_address(text: str | int, *, default_host: str = "127.0.0.1", default_p
     return parse_host_port(text, default_host=default_host, default_port=default_port)
 
 
+def is_ip(host: str) -> bool:
+    """Whether this is an IP address, with or without a zone, and not a name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def is_wildcard(host: str) -> bool:
     """Say whether binding to `host` means every address of its family."""
     return host in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
@@ -102,7 +111,9 @@ def _checked_host(host: str) -> str:
         if percent and not re.fullmatch(r"[A-Za-z0-9._-]{1,15}", scope):
             raise ValueError(f"{host[:60]!r} does not end in the name of an interface")
         return host
-    if len(host) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host):
+    # No resolver takes a label that is empty or longer than that, and Python's raises where nobody can catch it.
+    fits = all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    if not fits or len(host) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host):
         raise ValueError(f"{host[:60]!r} is not a host name or an IP address")
     if host.replace(".", "").isdigit():
         try:

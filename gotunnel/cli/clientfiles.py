@@ -55,6 +55,18 @@ class ClientFiles:
             raise
         self.token = path
 
+    def undo(self) -> None:
+        """Take back what `save` did, if anything. Raises OSError."""
+        if self.token is None:
+            return
+        if self.kept is None:
+            self.config.unlink()
+        else:
+            os.replace(self.kept, self.config)
+        self.token.unlink()
+        sync_folder(self.config.parent)
+        self.token = self.kept = None
+
     def _save_token(self, token: str) -> Path:
         # A name that is free: another configuration may need the token that a file holds already.
         stem = self.config.with_suffix("").name or self.config.name

@@ -74,6 +74,9 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
             enrolled = _connect(config, store)
         except NotConfirmed as lost:
             enrolled, doubt = True, str(lost)
+        except JoinFailed:
+            files.undo()  # the server has ended the token that it sent
+            raise
         if not enrolled:
             store(token)
         assert files.token is not None
@@ -124,10 +127,12 @@ def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
 
 
 def _path(config: ClientConfig, reactor: Any) -> ServerPath:
+    (server,) = config.all_servers
     if config.tls.mode == "off":
-        return ServerPath(reactor, config.server_addr, None)
+        return ServerPath(reactor, server, None)
     try:
-        return ServerPath(reactor, config.server_addr, ClientIdentity(config, reactor, legs=False).tls.creator)
+        identity = ClientIdentity(config, reactor, legs=False)
+        return ServerPath(reactor, server, identity.tls.towards[server.host].creator)
     except TlsFilesError as broken:
         raise ConfigError([Problem(PROGRAM, None, "", str(broken), "")]) from None
 

@@ -30,6 +30,7 @@ class Renewal:
         self.token: Path | None = None
         self._name = name
         self._file: Path
+        self._former = ""
 
     def check(self) -> None:
         """Find out, before a token is used, whether it could be put there. Raises ConfigError."""
@@ -45,13 +46,23 @@ class Renewal:
 
     def save(self, token: str, text: Callable[[str], str]) -> None:
         """Replace the token, as a whole; `text` is not asked, since the configuration stays. Raises OSError."""
-        with drafted(self._file, token + "\n", 0o600) as draft:
+        self._former = self._file.read_text("utf-8")
+        self._write(token + "\n")
+        self.token = self._file
+
+    def undo(self) -> None:
+        """Put the former token back, if `save` replaced it. Raises OSError."""
+        if self.token is not None:
+            self._write(self._former)
+            self.token = None
+
+    def _write(self, content: str) -> None:
+        with drafted(self._file, content, 0o600) as draft:
             if os.geteuid() == 0:
                 owner = self._file.stat()
                 os.chown(draft, owner.st_uid, owner.st_gid)
             os.replace(draft, self._file)
         sync_folder(self._file.parent)
-        self.token = self._file
 
     def _refused(self, what: str, cure: str) -> ConfigError:
         return ConfigError([Problem(PROGRAM, None, "--renew", f"{printable(self.config, 256)} {what}", cure)])

@@ -21,7 +21,7 @@ from gotunnel.net.greeting import LegGreeting, SessionKey
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legstate import End
 
-__all__ = ["Bringing", "Receiver"]
+__all__ = ["Bringing", "LegRoom", "Receiver"]
 
 AT_ONCE = 24
 """Legs dialled side by side: enough to hide a long round trip, fewer than what a server takes from one stranger."""
@@ -39,6 +39,13 @@ def most_legs() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = MOST_PORTS if soft == resource.RLIM_INFINITY else (soft - RESERVED_DESCRIPTORS) // 2
     return max(1, min(MOST_PORTS, allowed))
+
+
+class LegRoom:
+    """The descriptors for legs that all sessions of a client share."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.left = most_legs() if most is None else most
 
 
 class Receiver(Protocol):
@@ -66,14 +73,16 @@ class Bringing:
         limit: int,
         sni: str | None,
         changed: Callable[[], None],
+        shared: LegRoom | None = None,
     ) -> None:
         self.held = 0
-        """Legs that are there; kept by whoever receives and loses them."""
+        """Legs that are there."""
         self._clock = clock
         self._relay = relay
         self._path = path
         self._key = key
-        self._limit = min(limit, most_legs())
+        self._limit = limit
+        self._shared = shared or LegRoom()
         self._sni = sni
         self._changed = changed
         self._dialling: dict[Deferred[None], Receiver] = {}
@@ -86,7 +95,8 @@ class Bringing:
         """Make so many legs more, as far as the server's limit goes."""
         if self._no_more:
             return  # asked before they knew
-        room = max(0, self._limit - self.held - len(self._dialling) - len(self._wanted))
+        coming = len(self._dialling) + len(self._wanted)
+        room = max(0, min(self._limit - self.held, self._shared.left) - coming)
         if count > room:
             reason = "as many legs as may be are there already"
             receiver.leg_failed(plain, count - room, reason)
@@ -99,6 +109,11 @@ class Bringing:
         self._wanted.clear()
         for dialling in tuple(self._dialling):
             dialling.cancel()
+
+    def lost(self) -> None:
+        """A leg is gone; to be told by whoever received it."""
+        self.held -= 1
+        self._shared.left += 1
 
     @property
     def busy(self) -> bool:
@@ -123,6 +138,7 @@ class Bringing:
         leg = self._relay.leg(greeted.transport, greeted.leftover, receiver.end, receiver, plain)
         leg.tag = seq
         self.held += 1
+        self._shared.left -= 1
         receiver.leg_arrived(leg)
 
     def _not_brought(self, failure: Failure, receiver: Receiver, plain: bool) -> None:

@@ -30,7 +30,8 @@ class NotConfirmed(GotunnelError):
 
 class Enrolment:
     """Runs once. `store` keeps the lasting token for good before it returns; what it raises ends the attempt, and the
-    one-time token stays valid."""
+    one-time token stays valid. A server that says `auth_failed` once it is stored has ended it: that is
+    AuthRejected, and what was stored opens nothing."""
 
     def __init__(self, clock: Any, path: ServerPath, store: Callable[[str], None]) -> None:
         self._clock = clock
@@ -108,4 +109,6 @@ class Enrolment:
 
     def _fail(self, error: Exception) -> None:
         if not self._over.called:
-            self._over.callback(NotConfirmed(str(error)) if self.stored else error)
+            # Of two who came with one token at the same moment only one is let in: that is no doubt any more.
+            dead = isinstance(error, AuthRejected) and error.code == "auth_failed"
+            self._over.callback(NotConfirmed(str(error)) if self.stored and not dead else error)

@@ -46,6 +46,11 @@ class ForwardLegs(OpeningEnd):
         self._forwards = forwards
         self._changed = changed
 
+    @property
+    def load(self) -> int:
+        """How many visitors it serves."""
+        return len(self.streams)
+
     # OpeningEnd.
 
     def need_legs(self, plain: bool, count: int) -> None:
@@ -58,7 +63,7 @@ class ForwardLegs(OpeningEnd):
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """See ILegOwner."""
-        self._bringing.held -= 1
+        self._bringing.lost()
         super().leg_lost(leg, reason)
 
     def legs_gone(self) -> None:

@@ -40,6 +40,8 @@ class Opener(Protocol):
 
     plain_legs: bool
 
+    @property
+    def load(self) -> int: ...
     def serve(self, visitor: Visitor) -> bool: ...
     def feed(self) -> None: ...
 
@@ -57,8 +59,8 @@ class Forwards:
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
-        self._opener: Opener | None = None
-        self._refusing = False
+        self._openers: list[Opener] = []
+        self._unfit: set[Opener] = set()  # sessions that cannot serve
         self._again: IDelayedCall | None = None
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
@@ -139,19 +141,31 @@ class Forwards:
 
     def begin(self, opener: Opener) -> None:
         """A session serves from now on."""
-        self._opener, self._refusing = opener, False
+        if opener not in self._openers:
+            self._openers.append(opener)
         opener.feed()
 
-    def unserved(self, why: str) -> None:
+    def unserved(self, opener: Opener, why: str) -> None:
         """There is a session, and it cannot serve them."""
-        self._opener, self._refusing = None, True
+        self._unfit.add(opener)
         self.log.warn("forwards do not work: {reason}", reason=why)
-        self._lobby.turn_away_all(Outcome.DENIED)
+        if self._refusing:
+            self._lobby.turn_away_all(Outcome.DENIED)
 
-    def lost(self, opener: Opener | None) -> None:
-        """A session has ended, or opens no more. Of one that was replaced this changes nothing."""
-        if self._opener is opener:
-            self._opener, self._refusing = None, False
+    def lost(self, opener: Opener) -> None:
+        """A session has ended, or opens no more; those who wait are for the others."""
+        self._unfit.discard(opener)
+        if opener not in self._openers:
+            return
+        self._openers.remove(opener)
+        if self._refusing:
+            self._lobby.turn_away_all(Outcome.DENIED)
+        for other in tuple(self._openers):
+            other.feed()
+
+    @property
+    def _refusing(self) -> bool:
+        return bool(self._unfit) and not self._openers
 
     # Visitors.
 
@@ -174,14 +188,16 @@ class Forwards:
         visitor.over(outcome, end)
 
     def let_in(self, visitor: ForwardVisitor) -> None:
-        """A visitor is there: serve him now, or let him wait."""
-        opener = self._opener
+        """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
+        of them gets."""
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
-        elif opener is None or not opener.serve(visitor):
+            return
+        openers = sorted(self._openers, key=lambda opener: opener.load) if len(self._openers) > 1 else self._openers
+        if not any(opener.serve(visitor) for opener in openers):
             self._lobby.wait(visitor)
-            if opener is not None:
+            for opener in tuple(openers):
                 opener.feed()
 
     def next_conn(self) -> str:
@@ -189,8 +205,8 @@ class Forwards:
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
-        opener = self._opener
-        plain = not config.encrypt and opener is not None and opener.plain_legs
+        # Outside of TLS only where every server that may get him takes such legs.
+        plain = not config.encrypt and bool(self._openers) and all(opener.plain_legs for opener in self._openers)
         self.let_in(
             ForwardVisitor(self.next_conn(), config.name, plain, local, self._clock.seconds(), config.dial)
         )

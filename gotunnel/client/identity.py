@@ -4,11 +4,11 @@ the files change, and the certificate watched for its end."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gotunnel.config.model import ClientConfig
+from gotunnel.config.model import ClientConfig, TlsClientConfig
 from gotunnel.logs import Logger
 from gotunnel.net.certificates import KeyPair, dates, fingerprint, load_pair
 from gotunnel.net.expiry import ExpiryWatch, utc_now
@@ -17,15 +17,22 @@ from gotunnel.net.renewal import Renewal
 from gotunnel.net.tls import ClientCreator, client_creator
 from gotunnel.net.trust import server_name_of
 
-__all__ = ["ClientIdentity", "ClientTls"]
+__all__ = ["ClientIdentity", "ClientTls", "Towards"]
+
+
+@dataclass(frozen=True, slots=True)
+class Towards:
+    """What connections to one server are made with; `legs` is there when legs run on a TLS of their own."""
+
+    creator: ClientCreator
+    legs: LegTls | None
 
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What a client's connections are made with; `legs` is there when legs run on a TLS of their own."""
+    """What a client's connections are made with, by the host of the server as the file names it."""
 
-    creator: ClientCreator
-    legs: LegTls | None
+    towards: Mapping[str, Towards]
     pair: KeyPair | None
 
 
@@ -97,12 +104,15 @@ class ClientIdentity:
 
 def _load(config: ClientConfig, legs: bool) -> ClientTls:
     tls = config.tls
-    name = tls.server_name or config.server_addr.host
+    pair = None if tls.cert is None or tls.key is None else load_pair(tls.cert, tls.key)
+    return ClientTls({server.host: _towards(tls, server.host, pair, legs) for server in config.all_servers}, pair)
+
+
+def _towards(tls: TlsClientConfig, host: str, pair: KeyPair | None, legs: bool) -> Towards:
+    name = tls.server_name or host
     # Not sent where nobody needs it: who is on the path would read it.
     sni = None if tls.ca is None and tls.server_name is None else server_name_of(name)
-    pair = None if tls.cert is None or tls.key is None else load_pair(tls.cert, tls.key)
-    return ClientTls(
+    return Towards(
         client_creator(tls.ca, name, pins=tls.pin, pair=pair, sni=sni),
         client_leg_tls(tls.ca, name, pins=tls.pin, pair=pair, sni=sni) if legs else None,
-        pair,
     )

@@ -52,7 +52,7 @@ class ClientLegs(DiallingEnd):
         self._nodes = nodes
         self.dial_timeout = dial_timeout
         self._failed = failed
-        self._routes: dict[Address, Route] = {}
+        self._routes: dict[tuple[Address, bool], Route] = {}
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -84,10 +84,11 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
-        route = self._routes.get(mapping.local)
+        key = mapping.local, mapping.group is not None
+        route = self._routes.get(key)
         if route is None:
-            route = Route(str(mapping.local), partial(self._dial, mapping.local))
-            self._routes[mapping.local] = route
+            dial = partial(self._dial, mapping.local)
+            route = self._routes[key] = Route(str(mapping.local), dial, awaited=mapping.group is not None)
         return route
 
     def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
@@ -107,5 +108,5 @@ class ClientLegs(DiallingEnd):
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """See ILegOwner."""
-        self._bringing.held -= 1
+        self._bringing.lost()
         super().leg_lost(leg, reason)

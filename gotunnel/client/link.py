@@ -4,23 +4,22 @@ does is not its business."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel import __version__
+from gotunnel.client.bringing import LegRoom
 from gotunnel.client.changing import ChangingLink
-from gotunnel.client.checks import check_for
 from gotunnel.client.forwards import Forwards
-from gotunnel.client.health import Monitor
 from gotunnel.client.leaving import IN_FLIGHT, Leaving
 from gotunnel.client.nodes import OwnNodes
-from gotunnel.client.plain import PlainWatch
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
-from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.backoff import Backoff
+from gotunnel.core.claims import Claims
 from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -29,8 +28,9 @@ from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.net.patience import Draining, Patience
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.handshake import ClientHandshake
+from gotunnel.wire.messages import Challenge
 
-__all__ = ["Link"]
+__all__ = ["Link", "SameServer", "Shared"]
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the handshake."""
@@ -43,6 +43,9 @@ SOON = 2.0
 AUTH_PAUSE = 5.0
 """Seconds at least between attempts when the server does not let us in: somebody must change something first."""
 
+RESERVE = 60.0
+"""Seconds after which an address in reserve is tried all the same: it may lead to another server by now."""
+
 AUTH_HINTS = {
     "auth_failed": "the token or the client name is not the server's; compare `token` on both sides",
     "bad_server_mac": "the server does not hold our token, or somebody sits between it and us",
@@ -50,8 +53,25 @@ AUTH_HINTS = {
 }
 
 
+class SameServer(GotunnelError):
+    """An address leads to a server that this client has a session with by another one; the text names that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all links of a client have in common. `claims` says which link has the session with which server, and
+    `claim_dropped()` is called when one has it no more."""
+
+    forwards: Forwards
+    nodes: OwnNodes
+    instance: bytes
+    claims: Claims[bytes, Link]
+    room: LegRoom
+    claim_dropped: Callable[[], None]
+
+
 class Link(ChangingLink):
-    """One per server. Runs from `start` to `stop`."""
+    """One per server, or address of a server. Runs from `start` until it has been drained or retired."""
 
     log = Logger()
 
@@ -61,38 +81,79 @@ class Link(ChangingLink):
         clock: Any,
         relay: IRelay,
         path: ServerPath,
-        instance: bytes,
+        shared: Shared,
         proved: Callable[[], None] = lambda: None,
     ) -> None:
         """`proved` is called whenever the server has proved itself."""
-        self.forwards = Forwards(config.forwards, config.egress, clock, relay)
-        self._nodes = OwnNodes(config.nodes)
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
-        self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
-        self._plain = PlainWatch(clock, self.published, lambda target: ask_for_tls(clock, target))
-        if path.encrypted:
-            self.published.changed = self._plain.look
+        self.reserve = ""
+        """Which address has the session with this very server, while this one is kept in reserve."""
+        self.retired: Callable[[], None] = lambda: None
+        """Called when it was retired and nothing of it is left."""
         self._config = config
         self._clock = clock
         self._relay = relay
-        self._path = path
-        self._instance = instance
+        self.path = path
+        self._shared = shared
         self._proved = proved
         self._backoff = self._ladder()
         self._leaving = Leaving(clock, self.published, self._cut)
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
+        self._wanted = True
         self._patience = Patience(clock)
         self._draining = Draining(self._patience, self._drain)
 
+    @property
+    def label(self) -> str:
+        """What logs call the server."""
+        return self.path.label
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to connect again when it is lost."""
+        return self._wanted
+
     def start(self) -> None:
-        """Begin to connect, and to watch the targets."""
-        self._health.start()
-        self.forwards.start()
+        """Begin to connect."""
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
+        self._running.addCallback(lambda _: self._look_for_the_end())
+
+    def retire(self) -> None:
+        """The name does not stand for this address any more: try no more to connect to it. A session that there is goes
+        on: it works, and the answer of a name server is no proof that it does not."""
+        self._wanted = False
+        if self.session is None and self._running is not None:
+            self._running.cancel()
+
+    def leave(self) -> None:
+        """The file names this server no more: give its ports up and disconnect. What streams goes on."""
+        self._wanted = False
+        if self.session is not None:
+            self._give_up(self.session)
+        elif self._running is not None:
+            self._running.cancel()
+
+    def recall(self) -> None:
+        """It is wanted again, or still."""
+        if not self._wanted:
+            self._wanted = True
+            if self._running is not None and self._running.called:
+                self.start()
+
+    def wake(self) -> None:
+        """If it is kept in reserve, let it try now."""
+        if self.reserve:
+            self._wake()
+
+    def target_changed(self, name: str, up: bool, reason: str) -> None:
+        """A target of the client has gone, or is there again."""
+        self.published.set_down(name, None if up else reason)
+        if self.session is not None:
+            self.session.tell(name, up, reason)
 
     @property
     def draining(self) -> bool:
@@ -115,10 +176,7 @@ class Link(ChangingLink):
         return self._draining.begin(seconds)
 
     async def _drain(self, seconds: float) -> int:
-        self._health.stop()
-        self._plain.stop()
         self._leaving.stop()
-        await self.forwards.stop()
         session = self.session
         if session is not None:
             session.drain(seconds)
@@ -158,11 +216,19 @@ class Link(ChangingLink):
     async def _attempt(self) -> float:
         """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
         when it is to be the last."""
-        server, moves = str(self._path.address), self._moves
+        server, moves = self.label, self._moves
         try:
             session = await self._connect()
         except CancelledError:
             raise
+        except SameServer as same:
+            other = str(same)
+            if self.reserve != other:
+                self.reserve = other
+                self.log.info(
+                    "{server} leads to the same server as {other}: kept in reserve", server=server, other=other
+                )
+            return RESERVE
         except AuthRejected as refused:
             delay = self._backoff.slow(AUTH_PAUSE, refused.retry_after)
             self.log.error(
@@ -170,7 +236,7 @@ class Link(ChangingLink):
                 server=server, reason=str(refused), hint=_hint(refused), seconds=delay,
             )  # fmt: skip
         except GotunnelError as failed:
-            if self._draining.begun:  # Twisted tells a cancelled look-up of a name as one that failed
+            if self._over:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
             delay = self._not_reached()
             self.log.warn(
@@ -183,7 +249,7 @@ class Link(ChangingLink):
         else:
             reason = await session.ended
             delay = self._lost(session) if moves == self._moves else self._left(session)
-            if self._draining.begun:
+            if self._over:
                 raise CancelledError
             self.log.warn(
                 "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s",
@@ -194,10 +260,10 @@ class Link(ChangingLink):
     async def _connect(self) -> ClientSession:
         config, moves = self._config, self._moves
         handshake = ClientHandshake(
-            config.name, config.token.get_secret_value(), self._instance, f"gotunnel/{__version__}"
+            config.name, config.token.get_secret_value(), self._shared.instance, f"gotunnel/{__version__}"
         )
-        greeted = await self._path.greet(
-            ControlGreeting(self._clock, CONNECT_TIMEOUT, handshake), CONNECT_TIMEOUT
+        greeted = await self.path.greet(
+            ControlGreeting(self._clock, CONNECT_TIMEOUT, handshake, self._judge), CONNECT_TIMEOUT
         )
         if moves != self._moves:
             greeted.transport.abortConnection()
@@ -209,21 +275,34 @@ class Link(ChangingLink):
             greeted.transport.abortConnection()
             raise
 
+    @property
+    def _over(self) -> bool:
+        return self._draining.begun or not self._wanted
+
+    def _judge(self, challenge: Challenge) -> None:
+        if challenge.server is not None:
+            other = self._shared.claims.holder(challenge.server)
+            if other is not None and other is not self:
+                raise SameServer(other.label)
+
     def _begin(self, greeted: Greeted) -> ClientSession:
         config = self._config
         assert greeted.established is not None
         session = ClientSession(
-            self._clock, self._relay, self._path, self.published, self.forwards, self._nodes, greeted.established,
-            config.heartbeat_interval, config.dial_timeout, self._changed,
+            self._clock, self._relay, self.path, self.published, self._shared.forwards, self._shared.nodes,
+            greeted.established, config.pace, config.dial_timeout, self._changed, self._shared.room,
         )  # fmt: skip
-        self.session = session
+        self.session, self.reserve = session, ""
         self._sessions.add(session)
+        server = greeted.established.challenge.server
+        if server is not None:
+            self._shared.claims.take(server, self)
         self._backoff.connected(self._clock.seconds())
         self._proved()
         self.log.info(
             "connected to the server {server} as {client}{how}",
-            server=str(self._path.address), client=config.name,
-            how="" if self._path.encrypted else " without TLS: whoever is on the path can read and change everything",
+            server=self.label, client=config.name,
+            how="" if self.path.encrypted else " without TLS: whoever is on the path can read and change everything",
         )  # fmt: skip
         hand_over(greeted.transport, session.control, b"")
         session.begin()
@@ -231,15 +310,20 @@ class Link(ChangingLink):
             session.control.dataReceived(greeted.leftover)
         return session
 
+    def _drop_claim(self) -> None:
+        self.session = None
+        if self._shared.claims.drop(self):
+            self._shared.claim_dropped()
+
     def _left(self, session: ClientSession) -> float:
         """It was left for another one, which is to be there at once."""
-        self.session = None
+        self._drop_claim()
         self._backoff = self._ladder()
         return self._backoff.soon(0.0)
 
     def _lost(self, session: ClientSession) -> float:
         now = self._clock.seconds()
-        self.session = None
+        self._drop_claim()
         self._backoff.lost(now)
         if session.server_stops_in is not None:
             self._soon_until = now + session.server_stops_in + SUCCESSOR
@@ -257,18 +341,14 @@ class Link(ChangingLink):
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
         self._patience.look()
+        self._look_for_the_end()
 
     def _retry(self) -> None:
         if self.session is not None:
             self.session.retry()
 
-    def _target_changed(self, name: str, up: bool, reason: str) -> None:
-        self.published.set_down(name, None if up else reason)
-        if self.session is not None:
-            self.session.tell(name, up, reason)
-
     async def _sleep(self, seconds: float) -> None:
-        woken: Deferred[None] = Deferred(lambda _: call.cancel())
+        woken: Deferred[None] = Deferred(lambda _: None)
         call = self._clock.callLater(seconds, self._wake)
         self._woken = woken
         try:
@@ -277,6 +357,10 @@ class Link(ChangingLink):
             self._woken = None
             if call.active():
                 call.cancel()
+
+    def _look_for_the_end(self) -> None:
+        if not self._wanted and not self._sessions and self._running is not None and self._running.called:
+            self.retired()
 
 
 def _hint(refused: AuthRejected) -> str:

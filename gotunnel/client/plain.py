@@ -4,14 +4,14 @@ is not known here before the first visitor comes, and a target in clear should h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel.address import Address
-from gotunnel.client.published import MappingStatus, Published, Standing
+from gotunnel.client.published import Published, Standing
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed
 from gotunnel.logs import Logger
@@ -31,7 +31,8 @@ class _Looked:
 
 
 class PlainWatch:
-    """One per link. `ask(target)` returns a Deferred as `tlsprobe.ask_for_tls` does.
+    """One per client. `links()` returns how its mappings stand with each of its servers; `ask(target)` returns a
+    Deferred as `tlsprobe.ask_for_tls` does.
 
     `look` is to be called whenever something may have changed: it looks at each target once, one after the other, and
     once more after a time in which it was down. A target that cannot be reached is none of its business.
@@ -40,14 +41,18 @@ class PlainWatch:
     log = Logger()
 
     def __init__(
-        self, clock: Any, published: Published, ask: Callable[[Address], Deferred[str | None]]
+        self,
+        clock: Any,
+        mappings: Iterable[MappingConfig],
+        links: Callable[[], Iterable[Published]],
+        ask: Callable[[Address], Deferred[str | None]],
     ) -> None:
         self._clock = clock
-        self._published = published
+        self._links = links
         self._ask = ask
         self._looked: dict[str, _Looked] = {}
         self._configs: dict[str, MappingConfig] = {}
-        self.change()
+        self.change(mappings)
         self._asking: Deferred[None] | None = None
         self._named: list[str] = []
         self._stopped = False
@@ -57,10 +62,10 @@ class PlainWatch:
         """What is wrong with a target that does not speak TLS, by mapping."""
         return {name: looked.verdict for name, looked in self._looked.items() if looked.verdict is not None}
 
-    def change(self) -> None:
-        """The mappings are others: look at what is new about them."""
+    def change(self, mappings: Iterable[MappingConfig]) -> None:
+        """These are the mappings now: look at what is new about them."""
         before, known = self._configs, self._looked
-        plain = [status.config for status in self._published.statuses.values() if not status.config.encrypt]
+        plain = [mapping for mapping in mappings if not mapping.encrypt]
         self._configs = {config.name: config for config in plain}
         self._looked = {
             config.name: known[config.name]
@@ -72,7 +77,7 @@ class PlainWatch:
     def look(self) -> None:
         """Something may have changed."""
         for name, looked in self._looked.items():
-            down = self._published.statuses[name].down is not None
+            down = self._down(name)
             looked.due = looked.due or (looked.was_down and not down)
             looked.was_down = down
         self._name_them()
@@ -85,7 +90,7 @@ class PlainWatch:
             self._asking.cancel()
 
     def _name_them(self) -> None:
-        names = [name for name in self._looked if self._open(self._published.statuses[name])]
+        names = [name for name in self._looked if self._open(name)]
         if names != self._named:
             self._named = names
             if names:
@@ -99,11 +104,10 @@ class PlainWatch:
             return
         now = self._clock.seconds()
         for name, looked in self._looked.items():
-            status = self._published.statuses[name]
             rested = looked.at is None or now - looked.at >= AGAIN
-            if looked.due and rested and self._open(status) and status.down is None:
+            if looked.due and rested and self._open(name) and not self._down(name):
                 looked.at = now
-                self._asking = Deferred.fromCoroutine(self._judge(status, looked))
+                self._asking = Deferred.fromCoroutine(self._judge(self._configs[name], looked))
                 self._asking.addErrback(
                     lambda failure: self.log.failure("asking the target of a mapping for TLS", failure)
                 )
@@ -114,8 +118,7 @@ class PlainWatch:
         self._asking = None
         self._next()
 
-    async def _judge(self, status: MappingStatus, looked: _Looked) -> None:
-        config = status.config
+    async def _judge(self, config: MappingConfig, looked: _Looked) -> None:
         try:
             verdict = await self._ask(config.local)
         except (DialFailed, CancelledError):
@@ -133,6 +136,8 @@ class PlainWatch:
                 "target {target} of mapping {mapping} speaks TLS now", mapping=config.name, target=str(config.local)
             )
 
-    @staticmethod
-    def _open(status: MappingStatus) -> bool:
-        return status.standing is Standing.OPEN
+    def _open(self, name: str) -> bool:
+        return any(link.statuses[name].standing is Standing.OPEN for link in self._links())
+
+    def _down(self, name: str) -> bool:
+        return any(link.statuses[name].down is not None for link in self._links())

@@ -45,7 +45,9 @@ class MappingStatus:
         config = self.config
         clients = config.clients or None
         public = None if config.public else False
-        return MappingRequest(config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients)
+        return MappingRequest(
+            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group
+        )
 
 
 class Published:
@@ -59,7 +61,7 @@ class Published:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self.server = server
         self._unfit: set[str] = set()
-        self._can_forward = True
+        self._can_forward = self._can_group = True
         self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
         self._retry = retry
         self.changed: Callable[[], None] = lambda: None
@@ -71,9 +73,10 @@ class Published:
         status = self.statuses.get(name)
         return self._leaving.get(name) if status is None else status.config
 
-    def begin(self, *, can_forward: bool = True) -> None:
-        """A new session: nothing is known of its server but whether clients reach each other through it."""
-        self._unfit, self._can_forward = set(), can_forward
+    def begin(self, *, can_forward: bool = True, can_group: bool = True) -> None:
+        """A new session: nothing is known of its server but whether clients reach each other through it, and whether
+        several may share a port."""
+        self._unfit, self._can_forward, self._can_group = set(), can_forward, can_group
         for status in self.statuses.values():
             self._begin(status)
         self._backoff = self._ladder()
@@ -121,6 +124,12 @@ class Published:
     def _begin(self, status: MappingStatus) -> None:
         status.standing = Standing.PENDING
         self._unfit.discard(status.config.name)
+        if status.config.group is not None and not self._can_group:
+            self.log.warn(
+                "mapping {mapping} asks for its port alone: the server is of a version that knows no groups, and "
+                "refuses it to the other members of {group}; upgrade it",
+                mapping=status.config.name, group=status.config.group,
+            )  # fmt: skip
         if not status.config.public and not self._can_forward:
             self._unfit.add(status.config.name)
             status.standing, status.reason = Standing.REFUSED, "the server knows no forwards"
@@ -217,12 +226,21 @@ class Published:
         status.standing, status.address = Standing.REFUSED, None
         status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
         hint = _CURES.get(result.code or "", "")
+        if config.group is not None:
+            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
+            hint = cures.get(result.code or "", hint)
         self.log.warn(
-            "mapping {mapping} refused by the server: port {port}: {reason}{hint}",
-            mapping=config.name, port=config.remote_port, reason=status.reason, hint=hint,
+            "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
+            mapping=config.name, server=str(self.server), port=config.remote_port, reason=status.reason, hint=hint,
         )  # fmt: skip
 
 
+_NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
+_GROUP_CURES = {
+    "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",
+    "acl_denied": "; have the server allow the group, the port and the address (allow_groups, allow_ports, allow_bind)",
+    "group_mismatch": "; give all members the same remote and encrypt, or this one a group of its own",
+}
 _CURES = {
     "port_in_use": "; choose another one (remote, or remote_port beside local_ports)",
     "acl_denied": "; choose an allowed one (remote, or remote_port beside local_ports), or have the server allow it "

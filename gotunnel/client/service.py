@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from gotunnel.address import HostPort
 from gotunnel.client.checks import check_for
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
+from gotunnel.client.links import Links
 from gotunnel.client.memory import VersionMemory
 from gotunnel.config.changes import key_lines, list_line
 from gotunnel.config.difference import Difference, difference
@@ -35,70 +37,78 @@ V1_KEYS = ("client.drain_timeout", "client.log_level")
 
 
 class ClientService(Reloadable):
-    """Owns the link and the relay; lives as long as the process, or as long as a test wants it."""
+    """Owns the links and the relay; lives as long as the process, or as long as a test wants it."""
 
     log = Logger()
 
     def __init__(self, config: ClientConfig, reactor: Any, versions: VersionMemory) -> None:
         super().__init__(config, reactor)
+        self._descriptors = Descriptors(reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
-        self.link: Link | V1Links
-        descriptors = Descriptors(reactor)
-        self._path = path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
+        self.links: Links | V1Links
         if config.v1:
             # Loaded by clients of a Go server, and by no others.
             from gotunnel.client.v1.links import V1Links
             from gotunnel.net.raw import RawRelay
 
-            raw = RawRelay(reactor, config.dial_timeout, descriptors)
-            self._relay, self.link = raw, V1Links(config, reactor, raw, path)
+            raw = RawRelay(reactor, config.dial_timeout, self._descriptors)
+            self._relay, self.links = raw, V1Links(config, reactor, raw, self._path_to(config.all_servers[0], None))
             return
-        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, descriptors)
+        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self._descriptors)
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
-            tls = self._identity.tls
-            self._path = path = ServerPath(reactor, config.server_addr, tls.creator, tls.legs, descriptors)
-            self._identity.changed = lambda tls: self._path.use(tls.creator, tls.legs)
         # Random per process: it tells a restart from two clients that share one name.
         instance = secrets.token_bytes(16)
-        self.link = Link(config, reactor, self._relay, path, instance, lambda: versions.note(self._path.address))
+        self.links = links = Links(config, reactor, self._relay, self._path_to, instance, versions.note)
+        if self._identity is not None:
+            self._identity.changed = lambda tls: links.use(tls.towards)
+
+    def _path_to(self, server: HostPort, ip: str | None) -> ServerPath:
+        if self._identity is None:
+            return ServerPath(self._reactor, server, None, descriptors=self._descriptors, ip=ip)
+        towards = self._identity.tls.towards[server.host]
+        return ServerPath(self._reactor, server, towards.creator, towards.legs, self._descriptors, ip)
+
+    @property
+    def link(self) -> Link | V1Links:
+        """The link to the server, or to the first of several, that is not about to be left."""
+        if not isinstance(self.links, Links):
+            return self.links
+        return next((link for link in self.links.links if link.wanted), self.links.links[0])
 
     def startService(self) -> None:
         """Connect, now and for ever."""
         super().startService()
         if self._identity is not None:
             self._identity.start()
-        self.link.start()
+        self.links.start()
 
     @property
     def draining(self) -> bool:
         """Whether no visitor is served any more but those who were there."""
-        return self.link.draining
+        return self.links.draining
 
     def drain(self, seconds: float) -> Deferred[int]:
         """Let visitors go: the server opens nothing more and keeps the ports for a successor, who may start at once;
-        visitors have up to `seconds` to finish, then they are reset, and the server is left.
+        visitors have up to `seconds` to finish, then they are reset, and the servers are left.
 
         Fires with how many were reset. The process goes on and serves nobody. Called again, it can only shorten the
         time.
         """
-        return self.link.drain(seconds)
+        return self.links.drain(seconds)
 
     async def _apply(self, config: ClientConfig) -> tuple[Difference[ClientConfig], list[str]]:
-        link = self.link
-        if not isinstance(link, Link):
+        links = self.links
+        if not isinstance(links, Links):
             found = difference("client", self._settings, config, V1_KEYS)
             return found, key_lines(found)
         found = difference("client", self._settings, config)
         use_tls = self._prepared(found)
-        lines = self._words(found, link)
-        path = None
-        if found.touches("client.server_addr"):
-            self._path = path = self._path.towards(found.config.server_addr)
+        lines = self._words(found, links)
         if use_tls is not None:
             use_tls()
-        await link.apply(found, path)
+        await links.apply(found)
         return found, lines
 
     def _prepared(self, found: Difference[ClientConfig]) -> Callable[[], None] | None:
@@ -106,15 +116,15 @@ class ClientService(Reloadable):
         for mapping in found.config.mappings if found.touches("client.mappings") else ():
             if mapping.health is not None:
                 check_for(self._reactor, mapping)
-        if self._identity is None or not found.touches("client.tls", "client.server_addr"):
+        if self._identity is None or not found.touches("client.tls", "client.server_addr", "client.servers"):
             return None
         return self._identity.prepared(found.config)
 
     @staticmethod
-    def _words(found: Difference[ClientConfig], link: Link) -> list[str]:
-        streams = {"client.mappings": link.streams_by_mapping}  # those of a forward go on when it is removed
+    def _words(found: Difference[ClientConfig], links: Links) -> list[str]:
+        streams = {"client.mappings": links.streams_by_mapping}  # those of a forward go on when it is removed
         lines = [
-            list_line(key.removeprefix("client."), change, streams.get(key, link.streams_by_forward), key in streams)
+            list_line(key.removeprefix("client."), change, streams.get(key, links.streams_by_forward), key in streams)
             for key, change in found.lists.items()
             if change
         ]
@@ -139,8 +149,9 @@ def make_client(config: ClientConfig, reactor: Any, state_dir: Path) -> ClientSe
     Raises TlsFilesError, and ConfigError for version 1 with a server that is known to speak version 2.
     """
     versions = VersionMemory(state_dir)
-    if config.v1 and versions.knows(config.server_addr):
-        what = f"version 2 has worked with {config.server_addr}, and version 1 would put the token in clear again"
-        cure = f"remove v1, or, if that server really is a Go one again, the file {versions.marker(config.server_addr)}"
+    server = config.all_servers[0]
+    if config.v1 and versions.knows(server):
+        what = f"version 2 has worked with {server}, and version 1 would put the token in clear again"
+        cure = f"remove v1, or, if that server really is a Go one again, the file {versions.marker(server)}"
         raise ConfigError([Problem("configuration", None, "client.v1", what, cure)])
     return ClientService(config, reactor, versions)

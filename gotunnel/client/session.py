@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from gotunnel.client.bringing import Bringing
+from gotunnel.client.bringing import Bringing, LegRoom
 from gotunnel.client.forwardlegs import ForwardLegs
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
@@ -24,7 +24,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import SessionKey
-from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import (
     Drain,
@@ -62,9 +62,10 @@ class ClientSession:
         forwards: Forwards,
         nodes: OwnNodes,
         established: Established,
-        heartbeat: float | None,
+        pace: tuple[float | None, float],
         dial_timeout: float,
         changed: Callable[[], None],
+        room: LegRoom | None = None,
     ) -> None:
         self.ended: Deferred[str] = Deferred()
         self._clock = clock
@@ -82,15 +83,16 @@ class ClientSession:
         self._agreed = False
         self._retry: IDelayedCall | None = None
         auth_ok = established.auth_ok
-        timeout = max(2 * LEAST_HEARTBEAT, auth_ok.heartbeat_timeout)
+        heartbeat, silence = pace
         offered = max(LEAST_HEARTBEAT, auth_ok.heartbeat)
         wished = offered if heartbeat is None else heartbeat
+        timeout = max(2 * LEAST_HEARTBEAT, auth_ok.heartbeat_timeout)
         self.control = ControlConnection(
-            clock, wished if wished < timeout else offered, timeout, self._message, self._lost
+            clock, wished if wished < timeout else offered, min(timeout, silence), self._message, self._lost
         )
         self._requests = Requests(self.control.send)
         key = SessionKey(established.sid, established.ks)
-        self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed)
+        self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed, room)
         self.legs = ClientLegs(
             clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed
         )  # fmt: skip
@@ -102,7 +104,7 @@ class ClientSession:
     def begin(self) -> None:
         """The control connection is ours: say what is to be published."""
         can_forward = FORWARD in self._caps
-        self._published.begin(can_forward=can_forward)
+        self._published.begin(can_forward=can_forward, can_group=GROUPS in self._caps)
         self._announce()
         self.register()
         if self._forwards:
@@ -140,7 +142,7 @@ class ClientSession:
         if FORWARD in self._caps:
             self._forwards.begin(self.forward_legs)
         elif self._forwards:
-            self._forwards.unserved("the server is of a version that knows no forwards; upgrade it")
+            self._forwards.unserved(self.forward_legs, "the server is of a version that knows no forwards; upgrade it")
 
     def tell(self, name: str, up: bool, reason: str) -> None:
         """Tell the server that a target is there again, or is not."""

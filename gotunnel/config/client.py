@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import InitErrorDetails
 
+from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import (
+    DEFAULT_PORT,
     ClientName,
     FreePortList,
     PortList,
     ServerAddress,
+    ServerList,
     ServerName,
     Token,
 )
@@ -24,6 +28,7 @@ from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.pins import Pins
 from gotunnel.config.server import (
+    KUBERNETES,
     LEVEL,
     PROFILE,
     RELAY,
@@ -41,6 +46,9 @@ __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
 
 MOST_NODES = 256
 """Nodes that one client can announce: more do not fit into a frame with the answer to each."""
+NO_SERVER = f'add server_addr: with the server\'s host and port, like "tunnel.example.com:{DEFAULT_PORT}"'
+MOST_SERVERS = 16
+"""Servers in one file: a session each, and the legs of all of them share this process's descriptors."""
 EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remote: 6443}]"
 
 
@@ -61,7 +69,7 @@ class TlsClientConfig(Section):
     )
     server_name: ServerName | None = Field(
         default=None,
-        description="name that the server's certificate must have; the host of `server_addr` if absent",
+        description="name that the server's certificate must have; its host in `server_addr` or `servers` if absent",
     )
     pin: Pins = Field(
         default=(),
@@ -97,7 +105,17 @@ class ClientConfig(Section):
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
     )
-    server_addr: ServerAddress = Field(description="where the server is; the port is 17000 if absent")
+    servers: ServerList = Field(
+        default=(),
+        description="servers in place of `server_addr`: connected to all at once, each on its own; a name stands for "
+        "all of its addresses",
+    )
+    server_addr: ServerAddress | None = Field(
+        default=None,
+        validate_default=True,
+        description="where the server is; the port is 17000 if absent. A name may have several addresses, of which the "
+        "first that answers will do",
+    )
     local_ports: PortList = Field(
         default=(), description="ports of 127.0.0.1 to publish: the short form of `mappings`"
     )
@@ -135,7 +153,8 @@ class ClientConfig(Section):
 
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
-        description="`kubernetes`: back within 5 seconds when the server can be reached again, instead of 15",
+        description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
+        "itself, and tries again at least every 5",
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
 
@@ -150,6 +169,8 @@ class ClientConfig(Section):
         if not v1:
             return v1
         parts = beyond_v1(info.data.get("mappings", ()))
+        if info.data.get("servers"):
+            parts.append(((), "version 1 knows one server", "write server_addr in place of servers"))
         if info.data.get("forwards"):
             parts.append(((), "version 1 has no forwards", "remove forwards, or move the server to version 2"))
         tls, heartbeat = info.data.get("tls"), info.data.get("heartbeat_interval")
@@ -161,6 +182,35 @@ class ClientConfig(Section):
         if parts:
             raise several(parts)
         return v1
+
+    @field_validator("servers")
+    @classmethod
+    def _few_and_different(cls, servers: tuple[HostPort, ...]) -> tuple[HostPort, ...]:
+        if len(servers) > MOST_SERVERS:
+            raise wrong(f"names {len(servers)} servers", f"name {MOST_SERVERS} at most")
+        parts: list[Part] = [
+            ((index,), f"{server} stands twice", "name it once")
+            for index, server in enumerate(servers)
+            if server in servers[:index]
+        ]
+        if parts:
+            raise several(parts)
+        return servers
+
+    @field_validator("server_addr")
+    @classmethod
+    def _one_way_to_say_it(cls, server: HostPort | None, info: ValidationInfo) -> HostPort | None:
+        servers = info.data.get("servers")
+        if server is None and servers == ():
+            raise wrong("is missing", NO_SERVER)
+        if server is not None and servers:
+            raise wrong("stands beside servers", "remove one of the two; servers can hold them all")
+        return server
+
+    @property
+    def all_servers(self) -> tuple[HostPort, ...]:
+        """The servers as the file names them, at least one."""
+        return self.servers if self.server_addr is None else (self.server_addr,)
 
     @field_validator("local_ports", "remote_port")
     @classmethod
@@ -224,6 +274,15 @@ class ClientConfig(Section):
         interval = info.data.get("health_check_interval")
         health = None if interval is None else HealthConfig(interval=interval)
         return tuple(mapping.or_probed(health) for mapping in (*first, *mappings))
+
+    @property
+    def pace(self) -> tuple[float | None, float]:
+        """Seconds between pings, None for what the server says, and the longest silence of a server that counts as
+        alive, where the server allows more: a dead path must be noticed in time also when only this end cares."""
+        if self.profile == "default":
+            return self.heartbeat_interval, math.inf
+        interval = self.heartbeat_interval or KUBERNETES["heartbeat"]
+        return interval, max(KUBERNETES["heartbeat_timeout"], 3 * interval)
 
     @property
     def warnings(self) -> list[str]:

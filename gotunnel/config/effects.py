@@ -31,7 +31,7 @@ NAMED = {"server.clients", "client.mappings", "client.forwards"}
 
 FOLLOWERS = {
     "server.tls.mode": ("server.tls",),
-    "client.tls.mode": ("client.name", "client.server_addr", "client.tls", "client.token"),
+    "client.tls.mode": ("client.name", "client.servers", "client.server_addr", "client.tls", "client.token"),
     "client.v1": ("client",),
 }
 """Keys that need a restart, and what is not to be taken up without them: the other half of one wish."""
@@ -47,6 +47,7 @@ EFFECTS = {
     "server.clients.allow_bind": _NOW,
     "server.clients.allow_dial": _NOW,
     "server.clients.allow_nodes": _NOW,
+    "server.clients.allow_groups": _NOW,
     "server.clients.limits": _NOW,
     "server.clients.limits.mappings": _NOW,
     "server.clients.limits.legs": _NOW,
@@ -65,10 +66,12 @@ EFFECTS = {
     "server.profile": _PART,
     "server.heartbeat": _NEXT,
     "server.heartbeat_timeout": _NEXT,
+    "server.leg_name": _NEXT,
     "server.handshake_timeout": _NEXT,
     "server.allow_ports": _NOW,
     "server.allow_dial": _NOW,
     "server.allow_nodes": _NOW,
+    "server.allow_groups": _NOW,
     "server.egress": _NOW,
     "server.egress.listen": _ANEW,
     "server.egress.socket_mode": _ANEW,
@@ -103,6 +106,7 @@ EFFECTS = {
     "client.name": _ANEW,
     "client.token": _NEXT,
     "client.token_file": _PART,
+    "client.servers": _ANEW,
     "client.server_addr": _ANEW,
     "client.local_ports": _PART,
     "client.remote_port": _PART,
@@ -128,6 +132,7 @@ EFFECTS = {
     "client.mappings.public": _ANEW,
     "client.mappings.clients": _NOW,
     "client.mappings.encrypt": _ANEW,
+    "client.mappings.group": _ANEW,
     "client.mappings.health": _NOW,
     "client.mappings.health.type": _NOW,
     "client.mappings.health.interval": _NOW,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gotunnel.address import HostPort, is_wildcard
+from gotunnel.address import HostPort, is_ip, is_wildcard
 from gotunnel.config.explain_clients import explain_clients
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import (
@@ -40,10 +40,16 @@ def _server(server: ServerConfig) -> list[str]:
         f"server: lets clients reach {', '.join(server.allow_dial)} by their forwards"
         if server.allow_dial
         else "server: lets clients reach nothing by forwards",
+        *_server_groups(server),
         *_server_egress(server),
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
         *([_server_v1(server)] if server.v1.enabled else []),
     ]
+
+
+def _server_groups(server: ServerConfig) -> list[str]:
+    groups = ", ".join(server.allow_groups)
+    return [f"server: lets several clients publish one port as a group: {groups}"] if groups else []
 
 
 def _server_egress(server: ServerConfig) -> list[str]:
@@ -80,7 +86,7 @@ def _server_tls(server: ServerConfig) -> str:
 
 def _client(client: ClientConfig) -> list[str]:
     return [
-        f"client {client.name}: connects to {client.server_addr} {_client_tls(client)}",
+        f"client {client.name}: connects to {_servers(client)} {_client_tls(client)}",
         f"client {client.name}: reads its token from {client.token_file}"
         if client.token_file
         else f"client {client.name}: has its token",
@@ -91,6 +97,15 @@ def _client(client: ClientConfig) -> list[str]:
     ]
 
 
+def _servers(client: ClientConfig) -> str:
+    if client.server_addr is not None:
+        return str(client.server_addr)
+    named = [
+        str(server) if is_ip(server.host) else f"all addresses of {server}" for server in client.servers
+    ]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}, at once,"
+
+
 def _client_tls(client: ClientConfig) -> str:
     if client.v1:
         return "with version 1, as a Go gotunnel: whoever is on the path can read the token and what travels"
@@ -98,13 +113,17 @@ def _client_tls(client: ClientConfig) -> str:
         return "without TLS: whoever is on the path can read what travels"
     tls, proofs = client.tls, ["the token"]
     if tls.ca is not None:
-        proofs.append(f"a certificate for {tls.server_name or client.server_addr.host} that {tls.ca} has signed")
+        proofs.append(f"a certificate for {_certificate_name(client)} that {tls.ca} has signed")
     if tls.pin:
         proofs.append(f"its key ({' or '.join(tls.pin)})")
     shown = f"; this client shows {tls.cert}" if tls.cert else ""
     proves = "proves" if len(proofs) == 1 else "prove"
     listed = " and ".join(filter(None, (", ".join(proofs[:-1]), proofs[-1])))
     return f"with TLS; {listed} {proves} the server{shown}"
+
+
+def _certificate_name(client: ClientConfig) -> str:
+    return client.tls.server_name or " or ".join(dict.fromkeys(server.host for server in client.all_servers))
 
 
 def _mapping(mapping: MappingConfig) -> str:
@@ -120,7 +139,8 @@ def _mapping(mapping: MappingConfig) -> str:
         where = f"{HostPort(mapping.bind, mapping.remote_port)} on the server"
     probed = "" if mapping.health is None else f", while a probe finds it there ({mapping.health})"
     how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
-    return f"publishes {mapping.local} on {where} as {mapping.name!r}{clients}{how}{probed}"
+    shared = "" if mapping.group is None else f", together with others of the group {mapping.group}"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{shared}{clients}{how}{probed}"
 
 
 def _forward(forward: ForwardConfig) -> str:

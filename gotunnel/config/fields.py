@@ -20,6 +20,7 @@ __all__ = [
     "BindAddresses",
     "ClientName",
     "FreePortList",
+    "LegName",
     "ListenAddress",
     "MappingName",
     "PortList",
@@ -28,6 +29,7 @@ __all__ = [
     "Remote",
     "RemotePort",
     "ServerAddress",
+    "ServerList",
     "ServerName",
     "Target",
     "Token",
@@ -170,6 +172,14 @@ def _read_client_name(value: Any) -> str:
     return str(name)
 
 
+def _read_leg_name(value: Any) -> str:
+    cure = "write 1 to 32 of a-z 0-9 -, beginning and ending with a letter or a digit"
+    name = text_of(value, "a name", cure)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
+        raise wrong(f"{shown(value)} cannot be a part of a server name", cure)
+    return str(name)
+
+
 def _read_mapping_name(value: Any) -> str:
     cure = "write 1 to 128 printable ASCII characters"
     name = text_of(value, "a name", cure)
@@ -236,10 +246,20 @@ BindAddresses = Annotated[
     ),
 ]
 ClientName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", _read_client_name)]
+LegName = Annotated[str, Kind("1 to 32 of a-z 0-9 -", _read_leg_name)]
 MappingName = Annotated[str, Kind("1 to 128 printable ASCII characters", _read_mapping_name)]
 ServerName = Annotated[str, Kind("host name or IP address", _read_server_name)]
 ListenAddress = Annotated[HostPort, Kind('port, ":port" or "ip:port"', _read_listen, json=_ADDRESS)]
 ServerAddress = Annotated[HostPort, Kind('"host" or "host:port"', _read_server_address)]
+ServerList = Annotated[
+    tuple[HostPort, ...],
+    Kind(
+        '"host" or "host:port", or a list',
+        lambda value: each(value, _read_server_address),
+        lambda found: [str(server) for server in found],
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    ),
+]
 Target = Annotated[Address, Kind('port, "host:port" or "unix:/path"', read_target, json=_ADDRESS)]
 RemotePort = Annotated[Remote, Kind('port (0: any free one) or "ip:port"', _read_remote, json=_ADDRESS)]
 PortList = Annotated[tuple[int, ...], Kind("port, or list of ports", _read_ports, list, _PORTS)]

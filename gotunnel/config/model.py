@@ -63,7 +63,8 @@ class File(Section):
 
 def _loops(server: ServerConfig, client: ClientConfig) -> list[str]:
     """Mappings whose service is the very port that the server of the same file opens for them."""
-    if client.server_addr.port != server.addr.port or not _is_here(client.server_addr.host, server):
+    here = [each for each in client.all_servers if each.port == server.addr.port and _is_here(each.host, server)]
+    if not here:
         return []
     found = []
     for index, mapping in enumerate(client.mappings):

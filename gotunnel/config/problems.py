@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
 from gotunnel.config.tree import keys_at, suggestion
 from gotunnel.errors import printable
@@ -25,10 +24,6 @@ NOBODY = (
 _MISSING = {
     "token": ("there is no token", TOKEN_CURE),
     "name": ("is missing", "give the client a name, like name: worker-1"),
-    "server_addr": (
-        "is missing",
-        f'add server_addr: with the server\'s host and port, like "tunnel.example.com:{DEFAULT_PORT}"',
-    ),
     "local": ("is missing", "add local: with the port or the address of the service"),
     "remote": ("is missing", "add remote: with the port that the server listens on"),
 }

@@ -10,11 +10,11 @@ from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.egress import ServerEgressConfig
-from gotunnel.config.fields import DEFAULT_PORT, ListenAddress, PortRules, Token
+from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token
 from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.routes import DialRuleList, NodePatterns
+from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
 __all__ = [
@@ -123,6 +123,11 @@ class ServerConfig(Section):
         validate_default=True,
         description="a client that was silent for so long is gone; more than `heartbeat`",
     )
+    leg_name: LegName | None = Field(
+        default=None,
+        description="goes into the TLS server name of the legs, which then ends in `.NAME.legs.gotunnel`: a balancer "
+        "in front of several servers tells by it whose a leg is",
+    )
     handshake_timeout: Annotated[float, seconds(0.1, 10)] = Field(
         default=5.0, description="time a new connection has to prove its token"
     )
@@ -136,6 +141,11 @@ class ServerConfig(Section):
     allow_nodes: NodePatterns = Field(
         default=(),
         description="nodes that clients may announce, unless an entry of `clients` has its own; none if absent",
+    )
+    allow_groups: GroupPatterns = Field(
+        default=(),
+        description="groups in which clients may publish (`group` of a mapping), unless an entry of `clients` has its "
+        "own; none if absent",
     )
     egress: ServerEgressConfig | None = Field(
         default=None, description="a socket on which kube-apiserver asks for nodes, by HTTP CONNECT"

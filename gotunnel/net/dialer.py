@@ -31,7 +31,8 @@ class Unreachable(GotunnelError):
 
 class ServerPath:
     """The way from this client to one server. `tls` is None where the network is secret already;
-    `legs` is there when legs run on a TLS of their own (`net.biotls`)."""
+    `legs` is there when legs run on a TLS of their own (`net.biotls`). `ip` is the one address of the name to connect
+    to; without it the name is resolved anew each time, and any address will do."""
 
     def __init__(
         self,
@@ -40,18 +41,17 @@ class ServerPath:
         tls: ClientCreator | None,
         legs: LegTls | None = None,
         descriptors: Descriptors | None = None,
+        ip: str | None = None,
     ) -> None:
-        self.address = address
+        self.server = address
+        """The server as the file names it."""
+        self.address = address if ip is None else HostPort(ip, address.port)
+        self.label = str(address) if ip is None else f"{address} ({ip})"
+        """What logs call the server."""
         self._gate = None if descriptors is None else descriptors.visitors
         self._reactor = reactor
         self._tls = tls
         self._legs = legs
-
-    def towards(self, address: HostPort) -> ServerPath:
-        """Return the way to another server, with the same TLS until it is told otherwise."""
-        path = ServerPath(self._reactor, address, self._tls, self._legs)
-        path._gate = self._gate
-        return path
 
     def use(self, tls: ClientCreator, legs: LegTls | None) -> None:
         """Make connections with these from now on: files have changed."""
@@ -63,7 +63,7 @@ class ServerPath:
         return self._tls is not None
 
     async def greet(self, greeting: Greeting, timeout: float) -> Greeted:
-        """Connect and carry out `greeting`, that of a control connection. The name is resolved anew each time.
+        """Connect and carry out `greeting`, that of a control connection.
 
         `timeout` is for the connect alone, in seconds; the greeting keeps its own. Raises Unreachable, AuthRejected or
         RemoteProtocolError. Cancelling closes whatever there is, and raises CancelledError or, while the name is being
@@ -102,7 +102,7 @@ class ServerPath:
         except (CancelledError, error.ConnectingCancelledError):
             raise CancelledError from None
         except Exception as failed:  # noqa: BLE001 - whatever it is, there is no connection
-            raise Unreachable(f"cannot reach {self.address}: {_said(failed)}") from None
+            raise Unreachable(f"cannot reach {self.label}: {_said(failed)}") from None
         return await greeting.done
 
 

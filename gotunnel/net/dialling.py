@@ -40,6 +40,8 @@ class Route:
     allowed: Callable[[str], bool] | None = None
     """Whether it may (still) be reached, given the IP address that was dialled, or "" while none is known. None:
     always."""
+    awaited: bool = False
+    """The opener reads nothing from its visitor before OPENED: it had better come at once."""
 
 
 class DialledStream:
@@ -265,7 +267,7 @@ class DiallingEnd:
         )  # fmt: skip
         if stream.allowed is not None:
             stream.reached = local.host
-        leg.accept(local)
+        leg.accept(local, route.awaited)
 
     def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:
         if stream.dial is None:  # abandoned

@@ -11,7 +11,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 
 from gotunnel.address import HostPort
-from gotunnel.core.outcome import Outcome
+from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.interfaces import ILocal, IRelay
@@ -34,7 +34,7 @@ _END = b"\r\n\r\n"
 _STATUS = {
     Outcome.DIAL_TIMEOUT: (504, "the target did not answer in time"),
     Outcome.NO_LEG: (504, "the client that leads there is away, or brought no leg in time"),
-    Outcome.DENIED: (503, "the client that leads there has as many visitors as it may"),
+    Outcome.DENIED: (503, "the client that leads there may not any more, or has as many visitors as it may"),
 }
 _CODES = {
     "refused": (502, "connection refused"),
@@ -49,6 +49,8 @@ _CODES = {
     "no_fds": (503, "out of file descriptors"),
     "failed": (502, "it cannot be connected to"),
     "going_away": (503, "the server or the client is about to stop"),
+    # Of one who is led on by the server the code is how he fared there.
+    **{WORDS[outcome]: said for outcome, said in _STATUS.items()},
 }
 
 
@@ -84,7 +86,7 @@ class EgressRequest:
         """It is over. If it never began, say why."""
         if self._answer is not None:
             code = end.code if end is not None else None
-            status, reason = _CODES.get(code or "") or _STATUS.get(outcome) or (502, outcome.value)
+            status, reason = _CODES.get(code or "") or _STATUS.get(outcome) or (502, code or WORDS[outcome])
             self._say(refusal(status, f"{self.target}: {reason}"))
 
     def refuse(self, code: str, reason: str = "") -> None:

@@ -3,6 +3,7 @@ Each is a protocol that lives from the connection's start to its proof, and then
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from gotunnel.net.tlspeer import leg_binding, tls_words
 from gotunnel.wire import v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
-from gotunnel.wire.messages import Error, Leg, LegOk, decode, encode
+from gotunnel.wire.messages import Challenge, Error, Leg, LegOk, decode, encode
 
 __all__ = ["ControlGreeting", "Greeted", "Greeting", "LegGreeting", "SessionKey"]
 
@@ -123,10 +124,20 @@ class Greeting(Protocol):
 
 class ControlGreeting(Greeting):
     """hello → challenge → auth → auth_ok. Fires with an `Established`, or fails with AuthRejected or
-    RemoteProtocolError; then the connection is aborted."""
+    RemoteProtocolError; then the connection is aborted.
 
-    def __init__(self, clock: IReactorTime, timeout: float, handshake: ClientHandshake) -> None:
+    `judge(challenge)` is called ahead of auth, when nothing is proved yet. The GotunnelError that it raises ends the
+    attempt before the server has heard a proof of ours."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        timeout: float,
+        handshake: ClientHandshake,
+        judge: Callable[[Challenge], None] = lambda _: None,
+    ) -> None:
         super().__init__(clock, timeout)
+        self._judge = judge
         self._handshake = handshake
         self._challenged = False
         self._unheard = True
@@ -147,6 +158,7 @@ class ControlGreeting(Greeting):
                 "version_1",
             )
         auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
+        self._judge(self._handshake.challenge)
         self.transport.write(encode_frame(auth))
 
 

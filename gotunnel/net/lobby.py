@@ -45,14 +45,15 @@ class Lobby:
 
     def wait(self, visitor: Visitor) -> None:
         """Let him wait."""
-        self.waiting[visitor.plain].add(visitor)
+        self.waiting[visitor.plain].add(visitor, self._clock.seconds())
         self._plan()
 
     def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
-        """Reset visitors who do not wait (any more)."""
+        """Reset visitors who do not wait (any more), and whom nobody else serves."""
         for visitor in visitors:
-            visitor.local.abort()
-            self._turned_away(visitor, outcome)
+            if not visitor.elsewhere(outcome, None):
+                visitor.local.abort()
+                self._turned_away(visitor, outcome)
 
     def turn_away_all(self, outcome: Outcome, mapping: str | None = None) -> None:
         """Reset everybody who waits, or everybody who waits for one mapping."""

@@ -1,5 +1,5 @@
-"""Listening on a unix socket, for either relay: a stale file is taken over, a living one is not, and the file goes with
-the listener. Whom it accepts it hands on as a plain socket."""
+"""Listening on a unix socket, for either relay: a stale file is taken over, a living one is not, one that somebody
+removes is made anew, and the file goes with the listener. Whom it accepts it hands on as a plain socket."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import UnixPath
 from gotunnel.errors import PortUnavailable, printable
@@ -22,6 +23,9 @@ __all__ = ["UnixListener"]
 
 ACCEPTS_AT_ONCE = 64
 """Connections accepted per event."""
+LOOK = 5.0
+"""Seconds between two looks at whether the file is still there: without it nobody can connect, and the kernel tells us
+nothing of that."""
 
 
 class UnixListener(FileDescriptor):
@@ -45,9 +49,14 @@ class UnixListener(FileDescriptor):
         super().__init__(reactor)
         self._gate = gate
         self._path = path
+        self._mode = mode
+        self._backlog = backlog
         self._on_socket = on_socket
+        self._failure = ""
         self._sock: socket.socket | None = _bound(path, mode, backlog)
         self._file = _identity(path)
+        self._clock = reactor
+        self._look: IDelayedCall = reactor.callLater(LOOK, self._look_after_file)
         self.startReading()
         gate.add(self)
 
@@ -87,6 +96,7 @@ class UnixListener(FileDescriptor):
         """Accept nobody any more, and remove the file unless another has taken its place."""
         sock, self._sock = self._sock, None
         if sock is not None:
+            self._look.cancel()
             self._gate.remove(self)
             self.reactor.removeReader(self)
             sock.close()
@@ -107,6 +117,34 @@ class UnixListener(FileDescriptor):
     def logPrefix(self) -> str:
         """What Twisted calls it in its log."""
         return f"unix:{self._path}"
+
+    def _look_after_file(self) -> None:
+        """Listen anew if the file is gone, or another one in its place where nobody listens."""
+        self._look = self._clock.callLater(LOOK, self._look_after_file)
+        if _identity(self._path) == self._file or self._gate.short:
+            return
+        path = printable(self._path, 120)
+        try:
+            fresh = _bound(self._path, self._mode, self._backlog)
+        except PortUnavailable as failed:
+            if failed.reason != self._failure:
+                self._failure = failed.reason
+                self.log.error(
+                    "the socket {path} is not ours any more, and cannot be made anew: {reason}; free it: it is tried "
+                    "again every {seconds:g} s",
+                    path=path, reason=failed.reason, seconds=LOOK,
+                )  # fmt: skip
+            return
+        self._failure = ""
+        self.log.warn("the socket {path} was removed or replaced: it is made anew", path=path)
+        self.doRead()  # who connected to the old one ahead of that
+        self.reactor.removeReader(self)
+        old, self._sock = self._sock, fresh
+        if old is not None:
+            old.close()
+        self._file = _identity(self._path)
+        if not self._gate.short:  # since `doRead`
+            self.startReading()
 
 
 def _bound(path: str, mode: int, backlog: int) -> socket.socket:

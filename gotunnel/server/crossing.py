@@ -107,9 +107,11 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
 
 
 def node_peer(hub: Hub, target: HostPort) -> Peer | None:
-    """Return the peer that leads to a node: one that is connected, if there is one. None when nobody announces it."""
+    """Return the peer that leads to a node: one that can serve now, if there is one; one that is away or about to stop
+    may have a successor soon. None when nobody announces it."""
     peers = [hub.peers[client] for client in hub.nodes.route(target.host) if client in hub.peers]
-    return next((peer for peer in peers if peer.session is not None), peers[0] if peers else None)
+    ready = (peer for peer in peers if peer.session is not None and not peer.session.draining)
+    return next(ready, peers[0] if peers else None)
 
 
 def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody) -> Deferred[ILocal]:

@@ -93,9 +93,11 @@ class Enrolment:
             self._late.cancel()
         self._door.leave()
         if not self._joined:
+            valid = self._hub.shut_out(self._name, self._handshake.key) is None
             log.warn(
-                "client {client} has not joined ({address}): {reason}; its one-time token is still valid",
+                "client {client} has not joined ({address}): {reason}; its one-time token {is_valid}",
                 client=self._name, address=self._door.address, reason=printable(reason),
+                is_valid="is still valid" if valid else "is not valid any more",
             )  # fmt: skip
 
     async def _confirm(self) -> None:

@@ -3,6 +3,7 @@ itself. The visitors are in `ledger`."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,12 @@ from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
@@ -67,7 +69,9 @@ class Hub(Ledger):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, PLAIN_LEGS) if self.plain_legs else (FORWARD, NODES)
+        self.caps = (FORWARD, NODES, GROUPS, *((PLAIN_LEGS,) if self.plain_legs else ()))
+        self.instance = secrets.token_bytes(16)
+        """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
         self.reserved = frozenset({port})
@@ -83,6 +87,7 @@ class Hub(Ledger):
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
         self._client_lines = LogLimit(rate=1.0, burst=128)

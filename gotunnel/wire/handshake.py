@@ -157,6 +157,14 @@ class ClientHandshake(_Walk):
         self._reach(Step.AUTH)
         return auth
 
+    @property
+    def challenge(self) -> Challenge:
+        """What the server said of itself; proven only after `receive_auth_ok`. Raises LocalProtocolError before it
+        has said so."""
+        if self._challenge is None:
+            raise LocalProtocolError("no challenge has been received")
+        return self._challenge
+
     def receive_auth_ok(self, payload: bytes) -> Established:
         """Take the server's proof. Raises AuthRejected for an `error` or a wrong MAC, else
         RemoteProtocolError."""
@@ -171,18 +179,21 @@ class ClientHandshake(_Walk):
 
 class ServerHandshake(_Walk):
     """The server's side. `keys_for` returns the keys K that are valid for a client name, none for a name that may not
-    come in. Names are hard to tell apart by time only if it returns equally many for all."""
+    come in. Names are hard to tell apart by time only if it returns equally many for all. `server` is this
+    process's random id (1 to 64 bytes)."""
 
     def __init__(
         self,
         keys_for: Callable[[str], Sequence[bytes]],
         caps: Sequence[str] = (),
+        server: bytes | None = None,
         *,
         random_bytes: Random = secrets.token_bytes,
     ) -> None:
         super().__init__()
         self._keys_for = keys_for
         self._caps = tuple(caps)
+        self._server = server
         self._sid, self._nonce, self._key = random_bytes(16), random_bytes(32), random_bytes(32)
         self._hello: Hello | None = None
         self._payloads = (b"", b"")
@@ -199,7 +210,7 @@ class ServerHandshake(_Walk):
             # Before the other fields, which another version may have changed.
             _check_version(found.get("v"), found.get("min_v"))
         self._hello = _expected(Hello, decode_object(found))
-        challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps))
+        challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps, self._server))
         self._payloads = (payload, challenge)
         self._reach(Step.HELLO)
         return challenge

@@ -75,6 +75,19 @@ class ClientFilesTests(ProcessTestCase):
         self.files("config.yaml", force=True).check()
         self.assertRaises(ConfigError, self.files("folder", force=True).check)
 
+    def test_undo(self) -> None:
+        """What was saved goes again, and what it replaced comes back."""
+        files = self.files()
+        files.undo()
+        files.save(TOKEN, text)
+        files.undo()
+        self.assertEqual(self.names(), set())
+        (self.folder / "config.yaml").write_text("old")
+        files = self.files(force=True)
+        files.save(TOKEN, text)
+        files.undo()
+        self.assertEqual((self.names(), (self.folder / "config.yaml").read_text()), ({"config.yaml"}, "old"))
+
     def test_appears_meanwhile(self) -> None:
         """Somebody else's file that has come between the check and the writing stays, and no token is left."""
         files = self.files()

@@ -25,9 +25,9 @@ class ChangingTests(ClientTestCase):
 
     def change(self, world: World, *mappings: MappingConfig, **keys: Any) -> None:
         """The file says this now."""
-        before = world.link._config
+        before = world.links._config
         after = before.model_copy(update={"mappings": mappings, **keys})
-        self.successResultOf(Deferred.fromCoroutine(world.link.apply(difference("client", before, after))))
+        self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
 
     def test_frames(self) -> None:
         """What is gone or moves is given up first, in one frame; then what is new or moves is asked for. Of what stays

@@ -132,6 +132,13 @@ class EnrolmentTests(SynchronousTestCase):
         world.server.say(Error("internal", "disk full"))
         self.assertIn("disk full", str(self.error(world, NotConfirmed)))
 
+    def test_ended_after(self) -> None:
+        """A token that the server ends once it is stored is no doubt but a failure: another client with the same
+        one-time token came first, or this one was revoked."""
+        world = World().accepted(Enrol(LASTING))
+        world.server.say(Error("auth_failed", "no"))
+        self.assertEqual(self.error(world, AuthRejected).code, "auth_failed")
+
     def test_silent_server(self) -> None:
         """It does not wait for ever, with or without a token."""
         world = World().accepted()

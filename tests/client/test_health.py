@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyClass
 
-from gotunnel.client import link as client_link
+from gotunnel.client import links as client_links
 from gotunnel.client.health import Monitor
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import GotunnelError
@@ -226,7 +226,7 @@ class LinkTests(HealthTestCase):
 
     def world(self, *mappings: MappingConfig) -> World:
         """Make a client whose checks are played by the test."""
-        self.patch(client_link, "check_for", lambda clock, mapping: self.check_for(mapping))
+        self.patch(client_links, "check_for", lambda clock, mapping: self.check_for(mapping))
         world = World(*mappings)
         for check in self.checks.values():
             check.clock = world.clock
@@ -256,7 +256,7 @@ class LinkTests(HealthTestCase):
         mappings = [mapping(f"m{number}", 1000 + number) for number in range(130)]
         world = self.world(*mappings)
         world.path.fails = "no"
-        world.link.start()
+        world.links.start()
         world.clock.advance(1)
         for number in (0, 63, 64, 129):
             self.checks[f"m{number}"].probes[0].errback(GotunnelError("no"))
@@ -312,7 +312,7 @@ class LinkTests(HealthTestCase):
         for connected in (True, False):
             world = self.world(mapping(), mapping("ssh", 22))
             world.path.hangs = not connected
-            world.link.start()
+            world.links.start()
             if connected:
                 world.connected().grant()
             world.clock.advance(1)

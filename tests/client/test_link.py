@@ -44,7 +44,7 @@ class ReconnectTests(ClientTestCase):
         """The first attempt may fail like any other; ceilings double from 0.5 s to 15 s, and it goes on for ever."""
         world = self.world()
         world.path.fails = "connection refused"
-        world.link.start()
+        world.links.start()
         found = self.times(world, 40)
         expected = [0.25, 0.5, 1.0, 2.0, 4.0] + [7.5] * 34
         for one, other in zip(found, expected, strict=True):
@@ -87,7 +87,7 @@ class ReconnectTests(ClientTestCase):
         """Refused, it tries more slowly, and for ever: at least 5 s; the server's wish counts too."""
         for wish, least in ((None, 5.0), (20.0, 20.0), (9999.0, 60.0)):
             world = self.world()
-            world.link.start()
+            world.links.start()
             for number in range(1, 4):
                 server = world.server().challenge()
                 server.transport.payloads()
@@ -102,7 +102,7 @@ class ReconnectTests(ClientTestCase):
         """An `error` ahead of the proof, whoever sent it, is never final, whatever it says."""
         for code in ("auth_failed", "stale", "version", "tls_required", "name_in_use", "going_away", "unheard_of"):
             world = self.world()
-            world.link.start()
+            world.links.start()
             world.server().transport.payloads()
             world.server().say(Error(code, "go away for good"))
             world.run_until(lambda w=world: len(w.path.attempts) == 2)  # type: ignore[misc]
@@ -122,7 +122,7 @@ class ReconnectTests(ClientTestCase):
         world = self.world()
         observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
         world.server_token = "0" * 32
-        world.link.start()
+        world.links.start()
         server = world.server().challenge()
         server.handshake._keys_for = lambda name: ()
         (auth,) = server.transport.payloads()
@@ -138,7 +138,7 @@ class ReconnectTests(ClientTestCase):
     def test_server_of_version_1(self) -> None:
         """Its answer, real or forged, never makes the client send its token, nor anything but hello."""
         world = self.world()
-        world.link.start()
+        world.links.start()
         for number in range(1, 6):
             server = world.server()
             said = server.transport.value()
@@ -191,7 +191,7 @@ class StopTests(ClientTestCase):
         for looks_like_failure in (False, True):
             world = World()
             world.path.hangs, world.path.cancels_as_failure = True, looks_like_failure
-            world.link.start()
+            world.links.start()
             done = world.stop()
             self.assertEqual(world.path.cancelled, 1)
             self.assertStopped(world, done)
@@ -199,7 +199,7 @@ class StopTests(ClientTestCase):
     def test_while_greeting(self) -> None:
         """At once; the connection is aborted."""
         world = World()
-        world.link.start()
+        world.links.start()
         done = world.stop()
         self.assertTrue(world.path.attempts[0][2].aborted)
         self.assertStopped(world, done)
@@ -208,7 +208,7 @@ class StopTests(ClientTestCase):
         """At once."""
         world = World()
         world.path.fails = "connection refused"
-        world.link.start()
+        world.links.start()
         self.assertStopped(world, world.stop())
 
     def test_while_idle(self) -> None:

@@ -31,7 +31,7 @@ class PlainTests(SynchronousTestCase):
         ]
         self.asked: list[tuple[int, Deferred[Any]]] = []
         self.published = Published(mappings, HostPort("server", 17000), lambda: None)
-        self.watch = PlainWatch(self.clock, self.published, self.ask)
+        self.watch = PlainWatch(self.clock, mappings, lambda: [self.published], self.ask)
         self.published.changed = self.watch.look
 
     def ask(self, target: Any) -> Deferred[Any]:

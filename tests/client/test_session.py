@@ -16,7 +16,7 @@ class HandshakeTests(ClientTestCase):
     def test_one_frame_at_a_time(self) -> None:
         """Nothing is sent behind hello, and nothing behind auth, before the answer has come."""
         world = World()
-        world.link.start()
+        world.links.start()
         server = world.server()
         self.assertEqual(len(server.transport.payloads()), 1)
         server.transport.clear()
@@ -25,7 +25,7 @@ class HandshakeTests(ClientTestCase):
     def test_ahead_of_the_challenge(self) -> None:
         """What comes behind a challenge, before auth was sent, closes."""
         world = World()
-        world.link.start()
+        world.links.start()
         server = world.server()
         challenge = server.handshake.receive_hello(server.transport.payloads()[0])
         server.transport.say_bytes(encode_frame(challenge) + b"\0")
@@ -42,7 +42,7 @@ class HandshakeTests(ClientTestCase):
         """4,096 bytes: for the challenge, for auth_ok, for leg_ok; at the header."""
         for reach in ("hello", "auth", "leg"):
             world = World()
-            world.link.start()
+            world.links.start()
             server = world.server()
             if reach != "hello":
                 server.challenge()
@@ -57,7 +57,7 @@ class HandshakeTests(ClientTestCase):
         """10 s for all of it, dripping or not."""
         for silent in (True, False):
             world = World()
-            world.link.start()
+            world.links.start()
             server = world.server()
             if not silent:
                 server.challenge()
@@ -71,7 +71,7 @@ class HandshakeTests(ClientTestCase):
     def test_binding_is_ours(self) -> None:
         """A client without TLS binds to zeros, and a server that binds to something else is not accepted."""
         world = World()
-        world.link.start()
+        world.links.start()
         server = world.server().challenge()
         (auth,) = server.transport.payloads()
         self.assertEqual(NO_BINDING, bytes(32))
@@ -180,6 +180,17 @@ class HeartbeatTests(ClientTestCase):
             server.grant()
             world.run_until(lambda s=server: any(isinstance(m, Ping) for m in s.heard()), 60, 0.1)  # type: ignore[misc]
             self.assertLess(abs(world.clock.seconds() - expected), 0.2)
+
+    def test_kubernetes(self) -> None:
+        """With the profile a client finds a dead path in time also at a server that has it not: it pings as it needs
+        to, and gives up after three pings; a server that is faster stays so."""
+        cases = ((None, 30.0, 15.0), (None, 6.0, 6.0), (8.0, 30.0, 24.0), (60.0, 30.0, 30.0))
+        for interval, timeout, expected in cases:
+            world = World(profile="kubernetes", heartbeat_interval=interval)
+            server = world.connected(heartbeat=timeout / 3, timeout=timeout)
+            server.grant()
+            world.run_until(lambda s=server: s.transport.aborted, 60, 0.1)  # type: ignore[misc]
+            self.assertLess(abs(world.clock.seconds() - expected), 0.3)
 
     def test_silent_server(self) -> None:
         """Silence for heartbeat_timeout ends the session, and the client connects again."""

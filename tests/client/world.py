@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
 from gotunnel.client.link import Link
+from gotunnel.client.links import Links
 from gotunnel.config.model import ClientConfig, MappingConfig
 from gotunnel.net.dialer import Unreachable
 from gotunnel.net.greeting import Greeted, Greeting
@@ -50,7 +51,8 @@ class FakePath:
     encrypted = True
 
     def __init__(self, clock: Clock) -> None:
-        self.address = HostPort("tunnel.example.com", 17000)
+        self.address = self.server = HostPort("tunnel.example.com", 17000)
+        self.label = str(self.address)
         self.clock = clock
         self.attempts: list[tuple[float, Greeting, MemoryTransport, bool]] = []
         self.fails: str | None = None
@@ -171,7 +173,17 @@ class World:
             "mappings": mappings or (mapping(),),
             **config,
         }
-        self.link = Link(ClientConfig(**values), self.clock, self.relay, self.path, b"one")  # type: ignore[arg-type]
+        self.links = self.make(ClientConfig(**values))
+
+    def make(self, config: ClientConfig) -> Links:
+        """Make the client."""
+        return Links(config, self.clock, self.relay, lambda *_: self.path, b"one")  # type: ignore[arg-type, return-value]
+
+    @property
+    def link(self) -> Link:
+        """The link to the only server."""
+        (link,) = self.links.links
+        return link
 
     def server(self) -> FakeServer:
         """Return the server's end of the last attempt."""
@@ -180,13 +192,13 @@ class World:
     def connected(self, **answers: Any) -> FakeServer:
         """Start the client, if need be, and let it in."""
         if not self.path.attempts:
-            self.link.start()
+            self.links.start()
         return self.server().challenge().accept(**answers)
 
     def stop(self, seconds: float = 10.0) -> list[object]:
         """Begin to stop; the list tells when it is over."""
         done: list[object] = []
-        self.link.drain(seconds).addCallback(done.append)
+        self.links.drain(seconds).addCallback(done.append)
         return done
 
     def run_until(self, condition: Callable[[], bool], seconds: float = 100.0, step: float = 0.05) -> None:

@@ -106,7 +106,7 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {"tls", "clients", "clients_file", "egress"}
+                {"tls", "clients", "clients_file", "egress", "leg_name"}
                 if role == "server"
                 else CLIENT_EXAMPLES,
             )

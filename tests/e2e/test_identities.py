@@ -74,7 +74,7 @@ class IdentityTests(TunnelTestCase):
         office.wait_for(f"mapping m{self.second} open")
         for port, code in ((self.first, "port_in_use"), (self.third, "acl_denied"), (self.control, "reserved")):
             server.wait_for(f"mapping m{port} of client office is refused: {code}")
-            office.wait_for(f"mapping m{port} refused by the server: port {port}")
+            office.wait_for(f"mapping m{port} refused by the server \\S+: port {port}")
         guest = self.publish("guest", self.token, self.third)
         for port in (self.first, self.second, self.third):
             self.assert_echo(port)
@@ -141,7 +141,7 @@ class IdentityTests(TunnelTestCase):
         self.file(self.entry("office", [self.office_token], allow_ports=[self.third]))
         self.assert_reset(cut)
         client.wait_for("connection to the server .* lost: .*the rights of this client have changed")
-        client.wait_for(f"mapping m{self.second} refused by the server: port {self.second}: acl_denied")
+        client.wait_for(f"mapping m{self.second} refused by the server \\S+: port {self.second}: acl_denied")
         self.talk(kept)
         self.assert_echo(self.third)
         self.assertTrue(self.refused(self.second))

@@ -206,6 +206,49 @@ class JoinTests(TunnelTestCase):
         self.run_client().wait_for("mapping .* open")
         self.assert_echo(self.public)
 
+    def test_two_at_once(self) -> None:
+        """Two paste one line at the same moment: the one that the server lets in has a token, the other is told that
+        its own is none, and has no files, or its former token."""
+        self.server()
+        line, late = self.add(), self.folder / "late"
+        late.mkdir()
+        self.slow_to_store("ClientFiles", "clientfiles")
+        first = self.begin("sh", "-c", line, cwd=late)
+        self.wait_until((late / "stores").exists, "the first one that has its token")
+        self.program("gotunnel", COMMAND)
+        self.joined(line)
+        (late / "go").touch()
+        out, err = first.communicate(timeout=DEADLINE)
+        self.assertEqual((first.returncode, out), (1, ""))
+        self.assertIn("was used already", err)
+        self.assertEqual({path.name for path in late.iterdir()}, {"stores", "go"})
+        self.run_client().wait_for("mapping .* open")
+
+    def test_revoked_while_it_renews(self) -> None:
+        """The former token is back when the server has ended the one that it sent."""
+        self.server()
+        self.joined(self.add())
+        before = (self.place / "config.token").read_text()
+        line = self.on_server("rotate", "edge", "--print-join")
+        self.slow_to_store("Renewal", "renewal")
+        renewing = self.begin("sh", "-c", line, cwd=self.place)
+        self.wait_until((self.place / "stores").exists, "the client that has its token")
+        self.program("gotunnel", COMMAND)
+        self.on_server("rotate", "edge", "--print-join", "--at-once")
+        (self.place / "go").touch()
+        _, err = renewing.communicate(timeout=DEADLINE)
+        self.assertEqual(renewing.returncode, 1, err)
+        self.assertEqual((self.place / "config.token").read_text(), before)
+
+    def slow_to_store(self, cls: str, module: str) -> None:
+        """Let a join make the file `stores` and wait for `go` ahead of storing its token."""
+        self.program(
+            "gotunnel",
+            f"import os, time; from gotunnel.cli.{module} import {cls} as F; save = F.save; "
+            "F.save = lambda *a: (os.close(os.open('stores', os.O_CREAT)), "
+            "[time.sleep(0.01) for _ in iter(lambda: os.path.exists('go'), True)], save(*a))[2]; " + COMMAND,
+        )
+
     def test_rotation(self) -> None:
         """A new token by the line as it is: the configuration stays, the running client notices nothing until it is
         restarted, and then the old token is dead."""

@@ -118,7 +118,7 @@ class MappingTests(TunnelTestCase):
         )
         other.wait_for("mapping mine open")
         other.wait_for(
-            rf"mapping web refused by the server: port {ports[0]}: port_in_use: .*choose another one"
+            rf"mapping web refused by the server \S+: port {ports[0]}: port_in_use: .*choose another one"
         )
         self.assert_answers(ports[0], "of the first")
         self.assert_answers(ports[1], "of the second")

@@ -142,7 +142,7 @@ class PrintedFilesTests(_ClusterTestCase):
         self.start_server(controller, both)
         client = self.start_client(controller, self.filled(both))
         client.wait_for(
-            r"mapping .* refused by the server: port 6443: port_in_use: .*choose another one .*remote_port"
+            r"mapping .* refused by the server \S+: port 6443: port_in_use: .*choose another one .*remote_port"
         )
         self.assertEqual(client.stop(), 0)
 

@@ -278,7 +278,7 @@ class ServerOfOursTests(AnyWordsTestCase):
     def test_any_bytes(self, stream: bytes, stage: str) -> None:
         """Its bytes may be any, in each stage."""
         world = client_world.World()
-        world.link.start()
+        world.links.start()
         server = world.server()
         transport = server.transport
         if stage != "hello":

@@ -169,7 +169,7 @@ class DowngradeTests(client_world.ClientTestCase):
         """Whatever stands in place of a challenge, no byte that the client sends holds its token, and it goes on to try
         version 2."""
         world = client_world.World()
-        world.link.start()
+        world.links.start()
         for answer in (
             b'{"type":"register_resp","status":"fail","reason":"authentication failed"}',
             b'{"type":"register_resp","status":"ok"}',

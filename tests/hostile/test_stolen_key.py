@@ -50,7 +50,7 @@ class StolenKeyTests(IntegrationTestCase):
 
         def then_legs(greeting: Any) -> None:
             original(greeting)
-            path = client.link._path
+            path = client.link.path
             path.address = type(path.address)("127.0.0.1", middle.port)
 
         self.patch(ControlGreeting, "connectionMade", then_legs)

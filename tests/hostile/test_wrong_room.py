@@ -144,7 +144,7 @@ class LogTests(client_world.ClientTestCase):
         (register,) = [message for message in self.server.heard() if isinstance(message, Register)]
         result = MappingResult("web", "fail", None, "limit", "because")
         self.server.say(RegisterResp(register.id, "ok", (result,) * 600))
-        self.assertEqual(self.lines("refused by the server"), 1)
+        self.assertEqual(self.lines("refused by the server "), 1)
 
     def test_broken_legs(self) -> None:
         """Legs that break the protocol, and OPENs that are none, draw some lines, and then one a second."""

@@ -106,7 +106,7 @@ class ClientCertificateTests(IntegrationTestCase):
         original = server_greeting.ServerGreeting._establish
 
         def then_legs(*args: Any) -> None:
-            client.link._path.use(creator, legs)
+            client.link.path.use(creator, legs)
             original(*args)
 
         self.patch(server_greeting.ServerGreeting, "_establish", then_legs)

@@ -140,6 +140,7 @@ class ServerEgressTests(EgressCase):
         await self.refused(b"GET / HTTP/1.1\r\n\r\n", 405, "GET is not CONNECT")
         await self.refused(b"CONNECT 10.200.0.11 HTTP/1.1\r\n\r\n", 400, "names no port")
         await self.refused(b"CONNECT 10.200.0.11:99999 HTTP/1.1\r\n\r\n", 400, "is not between 1 and 65535")
+        await self.refused(b"CONNECT a..b:1 HTTP/1.1\r\n\r\n", 400, "is not a host name")
         await self.refused(b"\x16\x03\x01\r\n\r\n", 400, "not an HTTP/1 request")
         await self.refused(b"CONNECT a:1 HTTP/1.1\r\nno field\r\n\r\n", 400, "not an HTTP/1 request")
         await self.refused(b"CONNECT a:1 HTTP/1.1\n\n", 400, "do not end with CR and LF")
@@ -189,7 +190,7 @@ class ServerEgressTests(EgressCase):
         await self.until(lambda: streams.ended, "it is cut")
         feed()
         await self.until(lambda: waits.ended, "it is refused")
-        self.assertNotIn(b"200", waits.received)
+        self.assertTrue(waits.received.startswith(b"HTTP/1.1 503 "), waits.received)
 
     async def test_spellings(self) -> None:
         """However a node is spelt, both ends mean the same by it."""
@@ -228,6 +229,25 @@ class ServerEgressTests(EgressCase):
         peer = await self.ask(connect(f"10.0.0.7:{second}"))
         await self.until(lambda: peer.received == OK, "the answer")
         self.assertEqual((len(one), len(two)), (1, 1))
+
+    async def test_client_that_drains(self) -> None:
+        """While one that leads to a node lets its last visitors finish, another one serves those who come."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        node = self.node("n", ports=(target,), dial="127.0.0.1")
+        first = await self.worker(server, node, name="first")
+        await self.worker(server, node, name="second")
+        stays = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: stays.received == OK, "the answer")
+        session = server.hub.peers["first"].session
+        self.assertEqual(len(session.streams), 1)
+        drained = first.drain(60)
+        await self.until(lambda: session.draining, "it drains")
+        peer = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: peer.received, "the answer", seconds=3)
+        self.assertEqual((peer.received, stays.ended, len(made)), (OK, None, 2))
+        stays.transport.loseConnection()
+        await drained
 
     async def test_slow_strangers(self) -> None:
         """Who sends no request is closed in time; a crowd of them costs the oldest."""
@@ -317,6 +337,24 @@ class ClientEgressTests(EgressCase):
         await self.until(lambda: peer.ended, "the end")
         await self.refused(connect(f"m:{target}"), 502, "not allowed")
         await self.refused(connect("n:1"), 502, "not allowed")
+
+    async def test_node_away(self) -> None:
+        """Why a node was not reached is told as at the server: the client that leads there is away, or has as many
+        visitors as it may."""
+        self.quick()
+        target, _ = await self.target()
+        server = await self.server(allow_nodes=("n",), allow_dial=(f"nodes:{target}",), leg_wait=0.2)
+        worker = await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        controller = self.client(server, egress=self.config, name="controller")
+        await self.until(lambda: controller.link.session is not None, "a session")
+        peer = server.hub.peers["worker-1"]
+        self.patch(peer.session, "serve", lambda visitor: False)
+        self.patch(peer.session, "feed", lambda: None)
+        await self.refused(connect(f"n:{target}"), 504, "is away, or brought no leg in time")
+        peer.visitors += 10_000
+        await self.refused(connect(f"n:{target}"), 503, "as many visitors as it may")
+        peer.visitors -= 10_000
+        self.assertTrue(worker.running)
 
     async def test_no_rule(self) -> None:
         """Without a rule nothing is reached."""

@@ -19,6 +19,7 @@ from gotunnel.client import forwards as forwards_module
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.errors import RemoteProtocolError
+from gotunnel.net import unixlisten
 from gotunnel.net.dialling import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
@@ -33,7 +34,7 @@ class ForwardCase(IntegrationTestCase):
     """What the tests below share."""
 
     @staticmethod
-    def forward(dial: str, listen: Any = "127.0.0.1:0", name: str = "out", **more: Any) -> ForwardConfig:
+    def forward(dial: str | HostPort, listen: Any = "127.0.0.1:0", name: str = "out", **more: Any) -> ForwardConfig:
         """Return a forward from a free port."""
         return ForwardConfig.model_validate({"name": name, "listen": listen, "dial": dial, **more})
 
@@ -46,7 +47,7 @@ class ForwardCase(IntegrationTestCase):
     @staticmethod
     def port(client: ClientService, name: str = "out") -> int:
         """Return where a forward listens."""
-        address = client.link.forwards.address(name)
+        address = client.links.forwards.address(name)
         assert isinstance(address, HostPort)
         return address.port
 
@@ -144,6 +145,16 @@ class AddressTests(ForwardCase):
         wide = await self.server(allow_dial=(f"good.example:{target}", f"127.0.0.0/8:{target}"))
         client = await self.connected(wide, self.forward(f"good.example:{target}"), name="second")
         await self.echoes(self.port(client))
+
+    async def test_no_name(self) -> None:
+        """What cannot be a name is refused at once: a resolver would raise, with a traceback for each visitor in the
+        server's log."""
+        server = await self.server(allow_dial=("10.0.0.0/8:80",))
+        hosts = ("a..b", ".a", "..", "x" * 64 + ".example")
+        forwards = [self.forward(HostPort(host, 80), name=host) for host in hosts]  # no file says this, a peer may
+        client = await self.connected(server, *forwards)
+        for host in hosts:
+            await self.refused(client, "bad_request", host)
 
     async def test_visitor_before_the_session(self) -> None:
         """A visitor who comes while the client is away from its server waits, and is served by the next session."""
@@ -297,6 +308,45 @@ class ListenTests(ForwardCase):
         await self.stop(client)
         self.assertFalse(path.exists())
 
+    async def test_unix_removed(self) -> None:
+        """A socket that somebody removes is made anew, with its mode; a file in its place is left alone until it is
+        gone; a socket where nobody listens is taken over. Who was connected stays."""
+        self.patch(unixlisten, "LOOK", 0.02)
+        target, _ = await self.target()
+        path = Path(os.path.relpath(self.folder / "s"))
+        server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
+        where = UnixPath(str(path))
+        client = await self.connected(server, self.forward(f"127.0.0.1:{target}", where, socket_mode="0660"))
+
+        async def echo() -> Peer:
+            visitor = Peer()
+            await UNIXClientEndpoint(reactor, where.path).connect(OneProtocol(lambda: visitor))
+            self.addCleanup(visitor.hang_up)
+            visitor.transport.write(b"hello")
+            await self.until(lambda: visitor.received == b"hello", "the echo")
+            return visitor
+
+        first = await echo()
+        path.unlink()
+        await self.until(path.exists, "it is made anew")
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
+        await echo()
+        path.unlink()
+        path.write_text("precious")
+        await self.said("is not ours any more, and cannot be made anew")
+        await self.pause(0.1)
+        self.assertEqual(path.read_text(), "precious")
+        self.assertEqual(sum("is not ours any more" in line for line in self.lines()), 1)
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(path))
+        await self.said("it is made anew", 2)
+        await echo()
+        first.transport.write(b"!")
+        await self.until(lambda: first.received == b"hello!", "the first one's echo")
+        await self.stop(client)
+        self.assertFalse(path.exists())
+
     async def test_ipv6(self) -> None:
         """On an IPv6 address, and to one."""
         try:
@@ -308,7 +358,7 @@ class ListenTests(ForwardCase):
         server = await self.server(allow_dial=(f"[::1]:{port}",))
         client = await self.connected(server, self.forward(f"[::1]:{port}", "[::1]:0"))
         visitor = Peer()
-        here = client.link.forwards.address("out")
+        here = client.links.forwards.address("out")
         assert isinstance(here, HostPort)
         await TCP6ClientEndpoint(reactor, here.host, here.port).connect(OneProtocol(lambda: visitor))
         visitor.transport.write(b"hello")
@@ -338,7 +388,7 @@ class ListenTests(ForwardCase):
         self.assertEqual(sum("cannot listen" in line for line in self.lines()), 2)
         self.assertEqual(regular.read_text(), "precious")
         taken.close()
-        await self.until(lambda: client.link.forwards.address("out"), "it listens")
+        await self.until(lambda: client.links.forwards.address("out"), "it listens")
         await self.echoes(port)
 
 

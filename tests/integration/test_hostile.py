@@ -151,7 +151,7 @@ class MiddleTests(IntegrationTestCase):
 
         def then_legs(greeting: Any) -> None:
             original(greeting)
-            path = client.link._path
+            path = client.link.path
             path.address = type(path.address)("127.0.0.1", middle.port)
 
         self.patch(ControlGreeting, "connectionMade", then_legs)
@@ -254,7 +254,7 @@ class NeverFallsBackTests(IntegrationTestCase):
             good = kind == "good"
             cert, key = authority.issue("127.0.0.1") if good else bad_server(kind, authority, "127.0.0.1")
             server = await self.server(tls=TlsServerConfig(cert=cert, key=key), handshake_timeout=0.5)
-            path = make_client(config, reactor, self.folder).link._path
+            path = make_client(config, reactor, self.folder).link.path
             path.address = server.address
             greeting = LegGreeting(reactor, 5.0, SessionKey(bytes(16), bytes(32)), 1, "reverse")
             with self.assertRaises(GotunnelError):

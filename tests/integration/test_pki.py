@@ -76,7 +76,7 @@ class PkiTestCase(IntegrationTestCase):
             name="edge", token=TOKEN, server_addr=HostPort("127.0.0.1", port), mappings=(self.mapping(1),), tls=tls,
             relay=self.relay,
         )  # fmt: skip
-        path = make_client(config, reactor, self.folder).link._path
+        path = make_client(config, reactor, self.folder).link.path
         greeting = LegGreeting(reactor, 5.0, SessionKey(bytes(16), bytes(32)), 1, "reverse")
         return path.greet_leg(greeting, 5.0, plain=False, sni=sni)
 

@@ -212,14 +212,14 @@ class ClientTests(ReloadCase):
         other, seen = await self.target()
         server = await self.server(allow_dial=[f"127.0.0.1:{target}", f"127.0.0.1:{other}"])
         client = await self.connected(server, self.forward(f"127.0.0.1:{target}", name="f"), mappings=())
-        port = client.link.forwards.address("f").port
+        port = client.links.forwards.address("f").port
         here = await self.echoes(port)
         changed = self.forward(f"127.0.0.1:{other}", name="f")
         lines = await self.reload(client, forwards=(changed, self.forward(f"127.0.0.1:{target}", name="g")))
         self.assertEqual(lines, ("forwards: +g added, f changed with 1 stream kept",))
         await self.echoes(port)
         self.assertEqual(len(seen), 1)
-        await self.echoes(client.link.forwards.address("g").port)
+        await self.echoes(client.links.forwards.address("g").port)
         lines = await self.reload(client, forwards=(self.forward(f"127.0.0.1:{target}", name="g"),))
         self.assertIn("g unchanged with 1 stream kept, f removed with 2 streams kept", lines[0])
         await self.refused(port)
@@ -231,7 +231,7 @@ class ClientTests(ReloadCase):
         target, _ = await self.target()
         await self.reload(server, allow_dial=(f"127.0.0.1:{target}",))
         await self.reload(client, forwards=(self.forward(f"127.0.0.1:{target}", name="f"),))
-        await self.echoes(client.link.forwards.address("f").port)
+        await self.echoes(client.links.forwards.address("f").port)
 
     async def test_nodes(self) -> None:
         """Nodes are announced anew, and with none left nobody is led here."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretBytes
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.config.identitychange import Change, revoked, rotated
@@ -125,6 +126,23 @@ class EnrolmentTests(SynchronousTestCase):
         transport, _ = it.come()
         transport.say(Enrolled())
         self.assertEqual(self.code(*it.come()), "auth_failed")
+
+    def test_two_at_once(self) -> None:
+        """Two come with one token at the same moment: the one whose lasting token is valid is let in, the other is told
+        that his is not, and nothing says that the one-time token is."""
+        it, said = World(joining()), []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        (first, heard), (second, heard_second) = it.come(), it.come()
+        second.say(Enrolled())
+        self.assertEqual(second.heard(), [Enrolled()])
+        first.say(Enrolled())
+        self.assertEqual(self.code(first), "auth_failed")
+        self.assertEqual(it.opens(ONCE, it.lasting(heard), it.lasting(heard_second)), [False, False, True])
+        it.clock.advance(0)
+        lines = [formatEvent(event) for event in said]
+        self.assertIn("its one-time token is not valid any more", "".join(lines))
+        self.assertNotIn("is still valid", "".join(lines))
 
     def test_expired(self) -> None:
         """From the very second on."""

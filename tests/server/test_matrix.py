@@ -197,7 +197,7 @@ class ClientMatrixTests(SynchronousTestCase):
     def greeted(self) -> MemoryTransport:
         """hello was said."""
         world = client_world.World()
-        world.link.start()
+        world.links.start()
         server = world.server()
         server.transport.heard()
         return server.transport
@@ -205,7 +205,7 @@ class ClientMatrixTests(SynchronousTestCase):
     def proving(self) -> MemoryTransport:
         """auth was said."""
         world = client_world.World()
-        world.link.start()
+        world.links.start()
         server = world.server().challenge()
         server.transport.heard()
         return server.transport

@@ -29,7 +29,8 @@ AT_ONCE = 16
 async def check_client(reactor: Any, config: ClientConfig, wish: Wish) -> list[Finding]:
     """Return all findings about a client."""
     found = client_descriptors()
-    found += await _check_server(reactor, config, wish.timeout)
+    for server in config.all_servers:
+        found += await _check_server(reactor, config, server, wish.timeout)
     checks: list[Coroutine[Any, Any, list[Finding]]] = []
     checks += [check_mapping(reactor, config, mapping, wish) for mapping in config.mappings]
     checks += [check_forward(reactor, forward, wish) for forward in config.forwards]
@@ -47,18 +48,18 @@ async def side_by_side(checks: list[Coroutine[Any, Any, list[Finding]]]) -> list
     return [finding for findings in await gatherResults(running) for finding in findings]
 
 
-async def _check_server(reactor: Any, config: ClientConfig, timeout: float) -> list[Finding]:
-    found, reached = await find_way(reactor, config.server_addr, timeout)
+async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, timeout: float) -> list[Finding]:
+    found, reached = await find_way(reactor, server, timeout)
     if config.v1:
         return [*found, note("login", "not tried: client.v1 would send the token in clear; the client's log tells")]
     creator = None
     if config.tls.mode != "off":
         try:
-            creator = ClientIdentity(config, reactor, legs=False).tls.creator
+            creator = ClientIdentity(config, reactor, legs=False).tls.towards[server.host].creator
         except TlsFilesError as broken:
             return [*found, problem("tls", str(broken), "correct the files that client.tls names")]
-    if reached:
-        # One login is enough: a wrong token counts against this machine's address.
-        at: HostPort = reached[0]
+    # Each address in `servers` is a server of its own. Of one server one login is enough: a wrong token counts against
+    # this machine's address.
+    for at in reached if config.servers else reached[:1]:
         found += judge(config, at, await log_in(reactor, ServerPath(reactor, at, creator), config, timeout))
     return found

@@ -138,7 +138,7 @@ def _hosts(config: ClientConfig, mapping: MappingConfig) -> tuple[str, ...]:
     bind = mapping.bind
     if not mapping.public or (bind is not None and (bind == "localhost" or bind.startswith("127.") or bind == "::1")):
         return ()  # whoever reaches it does so by a port of his own
-    return (config.server_addr.host,) if bind is None or is_wildcard(bind) else (bind,)
+    return tuple(each.host for each in config.all_servers) if bind is None or is_wildcard(bind) else (bind,)
 
 
 def _cure(failed: DialFailed, target: Address) -> str:

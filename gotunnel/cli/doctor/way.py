@@ -3,10 +3,9 @@ Nothing is sent, so that nobody is charged for it."""
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
-from gotunnel.address import Address, HostPort
+from gotunnel.address import Address, HostPort, is_ip
 from gotunnel.cli.doctor.findings import Finding, ok, problem, warning
 from gotunnel.client.checks import TcpCheck
 from gotunnel.config.model import HealthConfig
@@ -29,11 +28,11 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
     """Return what was found, and the addresses that accept connections."""
     found: list[Finding] = []
     hosts = [server.host]
-    if not _is_address(server.host):
+    if not is_ip(server.host):
         try:
             hosts = list(dict.fromkeys(await resolve(reactor, server.host, server.port, timeout)))
         except DialFailed as lost:
-            cure = "correct client.server_addr, or what answers for this name (/etc/hosts, DNS)"
+            cure = "correct client.server_addr (or servers), or what answers for this name (/etc/hosts, DNS)"
             return [problem("resolve", str(lost), cure)], []
         found.append(ok("resolve", f"{server.host} is {', '.join(hosts)}"))
     reached: list[HostPort] = []
@@ -61,11 +60,3 @@ async def knock(reactor: Any, address: Address, timeout: float) -> float:
     await TcpCheck(reactor, address, HealthConfig(timeout=timeout)).probe()
     seconds: float = reactor.seconds() - begun
     return seconds
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
