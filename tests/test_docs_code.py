@@ -10,10 +10,27 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.config.effects import EFFECTS, Effect
 from gotunnel.core.outcome import Outcome
 from gotunnel.wire import handshake, legbodies, messages
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, encode_leg_frame
 from tests.pages import DOCS, LANGUAGES, ROOT, blocks
+
+
+class EffectTests(SynchronousTestCase):
+    """The operating page against the table of effects."""
+
+    def test_keys(self) -> None:
+        """In both languages it names the keys that hold later, or with something closed, and no others."""
+        for language in LANGUAGES:
+            text = (DOCS / language / "operating.md").read_text("utf-8")
+            rows = re.findall(r"^\| [^|]+ \| ((?:`(?:server|client)\.[a-z0-9_.]+`(?:, )?)+) \|$", text, re.MULTILINE)
+            written = [re.findall(r"`([^`]+)`", row) for row in rows]
+            expected = [
+                [key for key, effect in EFFECTS.items() if effect is wanted]
+                for wanted in (Effect.NEXT, Effect.ANEW, Effect.RESTART)
+            ]
+            self.assertEqual(written, expected, language)
 
 
 class ProtocolTests(SynchronousTestCase):

@@ -93,7 +93,7 @@ class ChangingLink:
 
     def _give_up(self, session: ClientSession) -> None:
         """Give all ports up, and then the session; what streams goes on."""
-        session.change(tuple(self.published.statuses), ())
+        session.change(self.published.give_up(), ())
         session.drain(self._config.drain_timeout)
         leaving = Deferred.fromCoroutine(self._leave(session))
         leaving.addErrback(lambda failure: self.log.failure("leaving the server", failure))

@@ -110,6 +110,12 @@ class Published:
         ]
         return (*change.removed, *change.anew), tuple(asked)
 
+    def give_up(self) -> tuple[str, ...]:
+        """The server is left: none is open there any more. Return their names."""
+        for status in self.statuses.values():
+            status.standing, status.address = Standing.PENDING, None
+        return tuple(self.statuses)
+
     def forget(self, names: Iterable[str]) -> None:
         """Serve no visitor of these any more, as far as they have not come back."""
         for name in names:

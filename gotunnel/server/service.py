@@ -162,11 +162,12 @@ class ServerService(Reloadable):
             None if identity is None else lambda: identity.prepared(found.config.tls),
         )  # fmt: skip
         lines = change.apply()
-        self._clients_file.stop()
-        self._clients_file = clients_file
-        hub.change_clients = clients_file.change
-        if self.running:
-            clients_file.start()
+        if clients_file.path != self._clients_file.path:  # else a change of it that is under way is to take effect
+            self._clients_file.stop()
+            self._clients_file = clients_file
+            hub.change_clients = clients_file.change
+            if self.running:
+                clients_file.start()
         if found:
             self._warn()
         await self._change_v1(found.config)

@@ -414,7 +414,7 @@ class ServerTests(ReloadCase):
 
     async def test_leg_wait(self) -> None:
         """Who waits already waits no longer than is said now."""
-        server, client = await self.begin()
+        server, client = await self.begin(leg_wait=100)
         port = self.port_of(client, "one")
         await self.stop(client)
         visitor = await self.connect(port)

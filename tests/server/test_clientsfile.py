@@ -64,6 +64,15 @@ class ClientsFileTests(SynchronousTestCase):
         self.clock.advance(10 * INTERVAL)
         self.assertEqual(self.taken, [])
 
+    def test_stopped(self) -> None:
+        """When another file has taken its place, a change of this one that was under way takes no effect."""
+        self.file.read()
+        self.file.start()
+        self.file.stop()
+        self.write(identity("a", TOKEN))
+        self.file._look()
+        self.assertEqual((self.taken, self.looks), ([], 0))
+
     def test_taken_up(self) -> None:
         """A change is in effect within half a second, each once; so is a file that was not there before."""
         self.file.read()

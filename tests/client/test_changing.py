@@ -1,0 +1,83 @@
+"""What a link says to its server when its file changes, frame by frame, and what it still serves of what is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.client.leaving import IN_FLIGHT
+from gotunnel.config.difference import difference
+from gotunnel.config.model import MappingConfig
+from gotunnel.wire.messages import MappingResult, Register, RegisterResp, Unregister
+from tests.client.world import ClientTestCase, FakeServer, World, mapping
+
+
+class ChangingTests(ClientTestCase):
+    """One session, and mappings that change."""
+
+    def begin(self, *mappings: MappingConfig, **keys: Any) -> tuple[World, FakeServer]:
+        """Connect, with all mappings granted."""
+        world = World(*mappings, **keys)
+        server = world.connected()
+        server.grant()
+        return world, server
+
+    def change(self, world: World, *mappings: MappingConfig, **keys: Any) -> None:
+        """The file says this now."""
+        before = world.links._config
+        after = before.model_copy(update={"mappings": mappings, **keys})
+        self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
+
+    def test_frames(self) -> None:
+        """What is gone or moves is given up first, in one frame; then what is new or moves is asked for. Of what stays
+        nothing is said."""
+        world, server = self.begin(mapping("stays"), mapping("goes", remote=1001), mapping("moves", remote=1002))
+        self.change(world, mapping("stays", local=9), mapping("moves", remote=1001), mapping("comes", remote=1003))
+        gone, asked = server.heard()
+        assert isinstance(gone, Unregister) and isinstance(asked, Register)
+        self.assertEqual(gone.names, ("goes", "moves"))
+        self.assertEqual([(m.name, m.remote_port) for m in asked.mappings], [("moves", 1001), ("comes", 1003)])
+        self.assertFalse(asked.more)
+
+    def test_clients_of_a_mapping(self) -> None:
+        """Who may reach a mapping is for the server to know: it is asked for again, and not given up."""
+        world, server = self.begin(mapping())
+        self.change(world, mapping().model_copy(update={"clients": ("other",)}))
+        (asked,) = server.heard()
+        assert isinstance(asked, Register)
+        self.assertEqual([m.clients for m in asked.mappings], [("other",)])
+
+    def test_opened_a_moment_ago(self) -> None:
+        """An OPEN that was on its way is served; one that comes when the server has long closed the port is not."""
+        world, server = self.begin(mapping("goes"), mapping("stays", remote=1001))
+        first, second = server.legs(2)
+        self.change(world, mapping("stays", remote=1001))
+        first.receive_open(server.open_body(first, "goes"))
+        self.assertEqual(len(world.relay.dials), 1)
+        world.clock.advance(IN_FLIGHT)
+        second.receive_open(server.open_body(second, "goes"))
+        self.assertEqual((len(world.relay.dials), second.refused), (1, ["unknown_mapping"]))
+
+    def test_without_a_session(self) -> None:
+        """A change while nobody is connected is what the next session asks for."""
+        world = World(mapping())
+        world.path.fails = "no answer"
+        world.link.start()
+        self.change(world, mapping("other", remote=1001))
+        world.path.fails = None
+        world.run_until(lambda: len(world.path.attempts) > 1)
+        (asked,) = world.connected().grant()
+        self.assertEqual([m.name for m in asked.mappings], ["other"])
+
+    def test_late_answer(self) -> None:
+        """An answer on what is gone by now changes nothing, and breaks nothing."""
+        world = World(mapping("goes"), mapping("stays", remote=1001))
+        server = world.connected()
+        (asked,) = [m for m in server.heard() if isinstance(m, Register)]
+        self.change(world, mapping("stays", remote=1001))
+        results = tuple(MappingResult(m.name, "ok", m.remote_port) for m in asked.mappings)
+        server.say(RegisterResp(asked.id, "ok", results), RegisterResp(asked.id + 1, "ok"))
+        self.assertEqual(set(world.link.published.statuses), {"stays"})
+        assert world.link.session is not None
+        self.assertTrue(world.link.session.connected)
