@@ -170,7 +170,7 @@ class ServerService(Service):
     async def _stop(self) -> None:
         await self.drain(self.hub.config.drain_timeout)
         self._listening.close()
-        self._clients_file.stop()
+        await self._clients_file.stop()
         self._relay.stop()
         if self._egress is not None:
             self._egress.release()
