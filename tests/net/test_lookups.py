@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -177,3 +179,33 @@ class LookupsTests(SynchronousTestCase):
         refusing = False
         self.resolve("good.example").addErrback(lambda _: None)
         self.assertEqual(len(self.threads), 1)
+
+
+class ProcessTests(SynchronousTestCase):
+    """Real threads, in a process of their own."""
+
+    def test_end(self) -> None:
+        """A process ends though a name is still being looked up, and an answer that came before was taken up."""
+        script = """
+import socket, time
+from twisted.internet import reactor
+from gotunnel.address import HostPort
+from gotunnel.net.lookups import Lookups
+
+def look(host, *args, **more):
+    if host == "slow.example":
+        time.sleep(600)
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
+
+def found(hosts):
+    print(hosts)
+    reactor.stop()
+
+socket.getaddrinfo = look
+lookups = Lookups(reactor)
+lookups.resolve("edge", HostPort("slow.example", 80), 600).addErrback(lambda _: None)
+lookups.resolve("edge", HostPort("good.example", 80), 600).addCallback(found)
+reactor.run()
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.stdout, done.stderr, done.returncode), ("['192.0.2.1']\n", "", 0))
