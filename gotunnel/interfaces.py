@@ -72,6 +72,7 @@ class ILocal(Interface):
 
     address = Attribute("the remote address as text, `host:port`")
     host = Attribute("the remote IP address as text, or empty")
+    gone = Attribute("True once the connection is gone, whoever closed it")
     partner = Attribute("another ILocal that is reset when this one is, or None")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
@@ -91,14 +92,17 @@ class ILeg(Interface):
     opens = Attribute("how many OPEN frames this leg has carried, sent or received")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
-    def open(local: Any, body: bytes) -> None:
-        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind."""
+    def open(local: Any, body: bytes, held: bool = False) -> None:
+        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind. With
+        `held` they follow when the target has answered, and if it does not, or the leg is lost or closed before that,
+        `leg_ended` gives the visitor back: nothing was read from him, and he may be given to another leg."""
 
     def probe() -> None:
         """Opener, idle leg: ask whether the leg lives; `leg_probed` follows, or within 2 s `leg_lost`."""
 
-    def accept(local: Any) -> None:
-        """Dialler, after `leg_open` and not after `leg_abandoned`: the target answered; OPENED is sent, bytes flow."""
+    def accept(local: Any, awaited: bool = False) -> None:
+        """Dialler, after `leg_open` and not after `leg_abandoned`: the target answered; OPENED is sent, bytes flow.
+        Where it is not `awaited` OPENED may wait a few milliseconds for company."""
 
     def refuse(code: str) -> None:
         """Dialler, likewise: the target did not answer; the visitor is reset with this code."""
@@ -128,7 +132,8 @@ class ILegOwner(Interface):
 
     def leg_ended(leg: Any, end: Any) -> None:
         """A visitor's time on the leg is over; `end` is a `StreamEnd`. `leg_idle` follows at once, or `leg_lost`
-        later. An end that is clean at the opener was clean at the dialler too."""
+        later; behind a held visitor whose target was refused either may take a while. An end that is clean at the
+        opener was clean at the dialler too."""
 
     def leg_idle(leg: Any) -> None:
         """The leg is free for the next visitor (opener), or has said so (dialler)."""

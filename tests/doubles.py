@@ -119,13 +119,15 @@ class FakeLocal:
         self.host = address.rpartition(":")[0]
         self.on_gone: Callable[[], None] = lambda: None
         self.aborted = False
+        self.gone = False
 
     def abort(self) -> None:
         """See ILocal."""
-        self.aborted = True
+        self.aborted = self.gone = True
 
     def leave(self) -> None:
         """The visitor goes away while no leg has him."""
+        self.gone = True
         self.on_gone()
 
 
@@ -147,14 +149,17 @@ class FakeLeg:
         self.refused: list[str] = []
         self.resets: list[str] = []
         self.probes = 0
+        self.held = False
+        self.awaited = False
         self.closed = False
         self._clock = clock
 
     # ILeg.
 
-    def open(self, local: Any, body: bytes) -> None:
+    def open(self, local: Any, body: bytes, held: bool = False) -> None:
         assert self.state == "idle", self.state
         self.state = "busy"
+        self.held = held
         self.opens += 1
         self.opened.append(OpenBody.decode(body))
 
@@ -163,10 +168,11 @@ class FakeLeg:
         self.state = "probing"
         self.probes += 1
 
-    def accept(self, local: Any) -> None:
+    def accept(self, local: Any, awaited: bool = False) -> None:
         assert self.state == "dialling", self.state
         self.state = "busy"
         self.accepted.append(local)
+        self.awaited = awaited
 
     def refuse(self, code: str) -> None:
         assert self.state == "dialling", self.state
@@ -202,6 +208,11 @@ class FakeLeg:
         self.state = "idle"
         self.last_received = self._clock.seconds()
         self.owner.leg_probed(self)
+
+    def answer(self) -> None:
+        """The target answers."""
+        assert self.state == "busy", self.state
+        self.owner.leg_answered(self)
 
     def finish(self, outcome: Outcome = Outcome.COMPLETED) -> None:
         """The visitor is over; the leg is idle again."""

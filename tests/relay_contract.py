@@ -17,13 +17,14 @@ from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
 from gotunnel.wire.legstate import End, State
 
 from .relay_faults import RelayFaults
+from .relay_held import RelayHeld
 from .relay_link import Link, abort, digest_of, echo, push, read_all, until, was_reset
 from .relay_stage import MIB, Case
 
 __all__ = ["RelayContract"]
 
 
-class RelayContract(RelayFaults):
+class RelayContract(RelayHeld, RelayFaults):
     """What a relay does with honest ends; faults and dishonest ones are in RelayFaults."""
 
     async def test_interfaces(self) -> None:

@@ -133,6 +133,9 @@ class Owner:
         self.leg: Any = None
         self.target: Address = HostPort("127.0.0.1", 0)
         self.hold = False
+        self.held = False
+        self.awaited = False
+        self.serving: Any = None
         self.waiting: deque[ILocal] = deque()
         self.bodies: list[bytes] = []
         self.ends: list[StreamEnd] = []
@@ -148,12 +151,13 @@ class Owner:
     def _serve(self) -> None:
         if self.waiting and self.leg.state is State.IDLE:
             local = self.waiting.popleft()
-            self.leg.open(local, OpenBody(f"c{self.leg.opens}", local.address, mapping="m").encode())
+            self.serving = local
+            self.leg.open(local, OpenBody(f"c{self.leg.opens}", local.address, mapping="m").encode(), self.held)
 
     def dial(self) -> None:
         """Dial the target for the leg."""
         self._dial = defer.maybeDeferred(self.relay.dial, self.target, 5.0)
-        self._dial.addCallbacks(self.leg.accept, self._refused)
+        self._dial.addCallbacks(lambda local: self.leg.accept(local, self.awaited), self._refused)
 
     def _refused(self, failure: Failure) -> None:
         failure.trap(DialFailed)

@@ -32,6 +32,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("allow_bind",): "--bind",
     ("allow_dial",): "--dial",
     ("allow_nodes",): "--node",
+    ("allow_groups",): "--group",
 }
 JOIN_TTL = 24 * 3600.0
 """Seconds that a one-time token is valid unless --ttl says otherwise, as kubeadm has it."""
@@ -47,6 +48,7 @@ class RightsWish:
     bind: tuple[str, ...] = ()
     dial: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,10 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
         values: dict[str, Any] = {"name": name, "keys": ()}
         if rights.ports is not None:
             values["allow_ports"] = [part.strip() for part in rights.ports.split(",")]
-        lists = {"allow_bind": rights.bind, "allow_dial": rights.dial, "allow_nodes": rights.nodes}
+        lists = {
+            "allow_bind": rights.bind, "allow_dial": rights.dial, "allow_nodes": rights.nodes,
+            "allow_groups": rights.groups,
+        }  # fmt: skip
         values |= {key: list(items) for key, items in lists.items() if items}
         _validated(values)  # first of all, so that no key is derived of a name that is none
         token = _made(where, name, wish)

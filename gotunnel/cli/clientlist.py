@@ -20,7 +20,7 @@ from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
 
-TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "NODES", "TOKENS", "FROM")
+TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "NODES", "GROUPS", "TOKENS", "FROM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Row:
     allow_bind: list[str] | None
     allow_dial: list[str]
     allow_nodes: list[str]
+    allow_groups: list[str]
     tokens: int
     """Lasting ones; two while one replaces the other."""
     join_token: str | None
@@ -54,8 +55,8 @@ class Row:
             tokens += f" and {how}"
         ports = ", ".join(map(str, self.allow_ports))
         binds, dial = ", ".join(self.allow_bind or ["any"]), ", ".join(self.allow_dial or ["none"])
-        nodes = ", ".join(self.allow_nodes or ["none"])
-        return self.name, state, ports, binds, dial, nodes, tokens, self.source
+        nodes, groups = ", ".join(self.allow_nodes or ["none"]), ", ".join(self.allow_groups or ["none"])
+        return self.name, state, ports, binds, dial, nodes, groups, tokens, self.source
 
 
 def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
@@ -125,9 +126,10 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
 
 def _rights(
     config: ServerConfig, client: RightsConfig
-) -> tuple[list[int | str], list[str] | None, list[str], list[str]]:
+) -> tuple[list[int | str], list[str] | None, list[str], list[str], list[str]]:
     ports = config.allow_ports if client.allow_ports is None else client.allow_ports
     binds = None if client.allow_bind is None else list(client.allow_bind)
     dial = config.allow_dial if client.allow_dial is None else client.allow_dial
     nodes = config.allow_nodes if client.allow_nodes is None else client.allow_nodes
-    return list(ports), binds, list(dial), list(nodes)
+    groups = config.allow_groups if client.allow_groups is None else client.allow_groups
+    return list(ports), binds, list(dial), list(nodes), list(groups)

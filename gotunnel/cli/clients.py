@@ -54,6 +54,7 @@ def _token_options(command: Command) -> Command:
 @click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
 @click.option("--dial", multiple=True, metavar="RULE", help="What its forwards may reach; may be repeated.")
 @click.option("--node", multiple=True, metavar="NODE", help="A node that it may announce; may be repeated.")
+@click.option("--group", multiple=True, metavar="GROUP", help="A group that it may publish in; may be repeated.")
 @_token_options
 @_which_server
 def add(
@@ -62,6 +63,7 @@ def add(
     bind: tuple[str, ...],
     dial: tuple[str, ...],
     node: tuple[str, ...],
+    group: tuple[str, ...],
     config: str,
     state: str | None,
     **wish: Any,
@@ -69,7 +71,7 @@ def add(
     """Make a client and print its token, or with --print-join the line that uses it. Neither is ever shown again."""
     from gotunnel.cli.clientedit import RightsWish, TokenWish, add_client
 
-    add_client((config, state), name, RightsWish(ports, bind, dial, node), TokenWish(**_checked(wish)))
+    add_client((config, state), name, RightsWish(ports, bind, dial, node, group), TokenWish(**_checked(wish)))
 
 
 @client.command("list")

@@ -71,6 +71,14 @@ class ForwardPort(_Port):
         self._relay = relay
         self._arrived = arrived
 
+    def use(self, config: ForwardConfig) -> bool:
+        """Lead visitors from now on where this says; False if that is another place to listen."""
+        before = self._config
+        if (before.listen, before.socket_mode) != (config.listen, config.socket_mode):
+            return False
+        self._config = config
+        return True
+
     @property
     def address(self) -> HostPort | UnixPath | None:
         """Where it listens, None while it cannot."""
@@ -85,7 +93,7 @@ class ForwardPort(_Port):
             gate = self._relay.gate
             listening: Any = UnixListener(self._reactor, where.path, config.socket_mode, self._connected, gate)
         else:
-            listening = self._relay.listen(where.host, where.port, lambda local: self._arrived(config, local))
+            listening = self._relay.listen(where.host, where.port, self._accepted)
         self._listening = listening
         self.log.info(
             "forward {forward} open: visitors of {address} reach {target} through the server",
@@ -99,6 +107,9 @@ class ForwardPort(_Port):
         except OSError:
             self._relay.gate.stop()  # it says so; the connection is closed
             return
+        self._accepted(local)
+
+    def _accepted(self, local: ILocal) -> None:
         self._arrived(self._config, local)
 
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import HostPort, UnixPath
@@ -53,10 +54,8 @@ class Forwards:
     def __init__(
         self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None, clock: Any, relay: IRelay
     ) -> None:
-        self._named = {config.name: ForwardPort(config, clock, relay, self._arrived) for config in forwards}
-        self._ports: list[ForwardPort | EgressSocket] = list(self._named.values())
-        if egress is not None:
-            self._ports.append(EgressSocket(egress, clock, relay, self._requested))
+        self._named: dict[str, ForwardPort] = {}
+        self._egress: EgressSocket | None = None
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
@@ -66,9 +65,25 @@ class Forwards:
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
+        self._running = False
+        self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
+        self._configs = {config.name: config for config in forwards}
+        self._egress_config = egress
+        self._make()
 
     def __bool__(self) -> bool:
         return bool(self._ports)
+
+    @property
+    def _ports(self) -> list[ForwardPort | EgressSocket]:
+        return [*self._named.values(), *([] if self._egress is None else [self._egress])]
+
+    def _make(self) -> None:
+        for name, config in self._configs.items():
+            if name not in self._named:
+                self._named[name] = ForwardPort(config, self._clock, self._relay, self._arrived)
+        if self._egress_config is not None and self._egress is None:
+            self._egress = EgressSocket(self._egress_config, self._clock, self._relay, self._requested)
 
     @property
     def waiting(self) -> dict[bool, Waiting]:
@@ -81,26 +96,53 @@ class Forwards:
 
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
-        self._again = None
+        self._again, self._running = None, True
         for port in self._ports:
             port.listen()
         if not all(port.listening for port in self._ports):
             self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
 
+    async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
+        """The file says this now: close what is not there any more, or listens elsewhere, and then listen anew. Those
+        with a leg go on, and so do the ports that stay; who waits for a forward that is gone is reset."""
+        self._configs = {config.name: config for config in forwards}
+        closed: list[ForwardPort | EgressSocket] = []
+        for name, port in tuple(self._named.items()):
+            config = self._configs.get(name)
+            if config is None or not port.use(config):
+                closed.append(self._named.pop(name))
+            if config is None:
+                self._lobby.turn_away_all(Outcome.STOPPED, name)
+        if self._egress is not None and egress != self._egress_config:
+            closed.append(self._egress)
+            self._egress = None
+        self._egress_config = egress
+        self._make()
+        async with self._turn:
+            for gone in closed:
+                await gone.stop()
+        if self._running:
+            if self._again is not None:
+                self._again.cancel()
+            self.start()
+
     async def stop(self) -> None:
         """Let nobody in any more, and reset those who wait; those with a leg go on."""
+        self._running = False
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        for port in self._ports:
-            await port.stop()
+        async with self._turn:
+            for port in self._ports:
+                await port.stop()
         self._lobby.turn_away_all(Outcome.STOPPED)
 
     # Sessions.
 
     def begin(self, opener: Opener) -> None:
         """A session serves from now on."""
-        self._openers.append(opener)
+        if opener not in self._openers:
+            self._openers.append(opener)
         opener.feed()
 
     def unserved(self, opener: Opener, why: str) -> None:

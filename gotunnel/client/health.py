@@ -4,13 +4,14 @@ a probe does, and what follows from a verdict, is not its business."""
 from __future__ import annotations
 
 import random as _random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from gotunnel.address import Address
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.health import Health
 from gotunnel.errors import GotunnelError, printable
@@ -42,21 +43,51 @@ class Monitor:
         random: Callable[[], float] = _random.random,
     ) -> None:
         self._random = random
-        self._watches = [
-            _Watch(clock, mapping, check_for(mapping), changed)
-            for mapping in mappings
-            if mapping.health is not None
-        ]
+        self._clock = clock
+        self._check_for = check_for
+        self._changed = changed
+        self._running = False
+        self._watches: dict[str, _Watch] = {}
+        self._watch(mappings)
 
     def start(self) -> None:
         """Begin to probe."""
-        for watch in self._watches:
+        self._running = True
+        for watch in self._watches.values():
             watch.start(self._random())
+
+    def change(self, mappings: Iterable[MappingConfig]) -> None:
+        """Watch these, once started. Where target and `health` are the same all goes on; a target that was down and is
+        to be probed in another way stays down until a probe says otherwise, another target passes for up."""
+        before, self._watches = self._watches, {}
+        mappings = tuple(mappings)
+        self._watch(mappings, before)
+        for name in before.keys() - {mapping.name for mapping in mappings}:
+            before[name].stop()
 
     def stop(self) -> None:
         """Probe no more; what is under way is given up. Harmless when it does not run."""
-        for watch in self._watches:
+        self._running = False
+        for watch in self._watches.values():
             watch.stop()
+
+    def _watch(self, mappings: Iterable[MappingConfig], before: Mapping[str, _Watch] | None = None) -> None:
+        for mapping in mappings:
+            old = None if before is None else before.get(mapping.name)
+            if old is not None and old.same_as(mapping):
+                self._watches[mapping.name] = old
+                continue
+            down_since = None if old is None else old.down_since
+            if old is not None:
+                old.stop()
+            if down_since is not None and not (mapping.health and old is not None and old.target == mapping.local):
+                down_since = None
+                self._changed(mapping.name, True, "it is another target, or is not probed any more")
+            if mapping.health is not None:
+                new = _Watch(self._clock, mapping, self._check_for(mapping), self._changed, down_since)
+                self._watches[mapping.name] = new
+                if self._running:
+                    new.start(self._random())
 
 
 class _Watch:
@@ -70,6 +101,7 @@ class _Watch:
         mapping: MappingConfig,
         check: IHealthCheck,
         changed: Callable[[str, bool, str], None],
+        down_since: float | None,
     ) -> None:
         assert mapping.health is not None
         self._clock = clock
@@ -77,11 +109,22 @@ class _Watch:
         self._config = mapping.health
         self._check = check
         self._changed = changed
-        self._health = Health(self._config.failures, self._config.successes)
+        self._health = Health(self._config.failures, self._config.successes, down_since)
         self._timer: IDelayedCall | None = None
         self._probe: Deferred[None] | None = None
         self._late = False
         self._stopped = False
+
+    @property
+    def target(self) -> Address:
+        return self._mapping.local
+
+    @property
+    def down_since(self) -> float | None:
+        return self._health.down_since
+
+    def same_as(self, mapping: MappingConfig) -> bool:
+        return (self._mapping.local, self._mapping.health) == (mapping.local, mapping.health)
 
     def start(self, fraction: float) -> None:
         self._timer = self._clock.callLater(

@@ -46,10 +46,28 @@ class ClientIdentity:
         self, config: ClientConfig, clock: Any, *, legs: bool, now: Callable[[], datetime.datetime] = utc_now
     ) -> None:
         self.changed: Callable[[ClientTls], None] = lambda _: None
-        tls = config.tls
+        self._clock = clock
+        self._legs = legs
         self._expiry = ExpiryWatch(clock, "the certificate of this client", now)
-        self._renewal = Renewal(clock, (tls.ca, tls.cert, tls.key), lambda: _load(config, legs), self._renewed)
-        self.tls = self._renewal.first()
+        self._renewal, self.tls = self._loaded(config)
+
+    def _loaded(self, config: ClientConfig) -> tuple[Renewal[ClientTls], ClientTls]:
+        tls, legs = config.tls, self._legs
+        renewal = Renewal(self._clock, (tls.ca, tls.cert, tls.key), lambda: _load(config, legs), self._renewed)
+        return renewal, renewal.first()
+
+    def prepared(self, config: ClientConfig) -> Callable[[], None]:
+        """Load what another configuration names; return what to call to use it from now on. Raises TlsFilesError."""
+        renewal, tls = self._loaded(config)
+
+        def use() -> None:
+            self._renewal.stop()
+            self._renewal, before, self.tls = renewal, self.tls, tls
+            self._renewal.start()
+            self.changed(tls)
+            self._tell(before)
+
+        return use
 
     def start(self) -> None:
         """Watch."""
@@ -65,14 +83,23 @@ class ClientIdentity:
     def _renewed(self, tls: ClientTls) -> None:
         before, self.tls = self.tls, tls
         self.changed(tls)
-        if tls.pair is None or (before.pair is not None and before.pair.chain == tls.pair.chain):
+        if not self._tell(before):
             self.log.info("client.tls.ca is loaded anew: it holds for connections from now on")
-            return
+
+    def _tell(self, before: ClientTls) -> bool:
+        """Say which certificate it is, if that is another one; watch it."""
+        pair = self.tls.pair
+        if pair is None:
+            self._expiry.stop()
+            return False
+        if before.pair is not None and before.pair.chain == pair.chain:
+            return False
         self.log.info(
             "the new certificate of this client: SHA-256 {fingerprint}, valid until {until}",
-            fingerprint=fingerprint(tls.pair.leaf), until=f"{dates(tls.pair.leaf)[1]:%Y-%m-%d %H:%M} UTC",
+            fingerprint=fingerprint(pair.leaf), until=f"{dates(pair.leaf)[1]:%Y-%m-%d %H:%M} UTC",
         )  # fmt: skip
-        self._expiry.watch(tls.pair.leaf, str(tls.pair.certificate_file))
+        self._expiry.watch(pair.leaf, str(pair.certificate_file))
+        return True
 
 
 def _load(config: ClientConfig, legs: bool) -> ClientTls:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred
+
 from gotunnel.address import Address
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
@@ -14,7 +16,7 @@ from gotunnel.client.published import Published
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
-from gotunnel.interfaces import ILeg, IRelay
+from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.fields import Purpose
@@ -48,9 +50,9 @@ class ClientLegs(DiallingEnd):
         self._bringing = bringing
         self._published = published
         self._nodes = nodes
-        self._dial_timeout = dial_timeout
+        self.dial_timeout = dial_timeout
         self._failed = failed
-        self._routes: dict[Address, Route] = {}
+        self._routes: dict[tuple[Address, bool], Route] = {}
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -72,7 +74,7 @@ class ClientLegs(DiallingEnd):
         """See DiallingEnd: the target that our own file names for the mapping."""
         if opening.dial is not None and self._nodes.announced and not leg.plain:
             node = self._nodes.target(opening.dial)
-            return Route(str(node), lambda: self._relay.dial(node, self._dial_timeout))
+            return Route(str(node), lambda: self._relay.dial(node, self.dial_timeout))
         if opening.mapping is None or opening.client is not None:
             raise RemoteProtocolError("it names no mapping of this client")
         mapping = self._published.get(opening.mapping)
@@ -82,11 +84,15 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
-        route = self._routes.get(mapping.local)
+        key = mapping.local, mapping.group is not None
+        route = self._routes.get(key)
         if route is None:
-            route = Route(str(mapping.local), partial(self._relay.dial, mapping.local, self._dial_timeout))
-            self._routes[mapping.local] = route
+            dial = partial(self._dial, mapping.local)
+            route = self._routes[key] = Route(str(mapping.local), dial, awaited=mapping.group is not None)
         return route
+
+    def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
+        return self._relay.dial(target, self.dial_timeout)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""

@@ -11,7 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel import __version__
 from gotunnel.client.bringing import LegRoom
+from gotunnel.client.changing import ChangingLink
 from gotunnel.client.forwards import Forwards
+from gotunnel.client.leaving import IN_FLIGHT, Leaving
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
@@ -21,7 +23,7 @@ from gotunnel.core.claims import Claims
 from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
-from gotunnel.net.dialer import ServerPath
+from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.net.patience import Draining, Patience
 from gotunnel.net.transports import hand_over
@@ -34,9 +36,6 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the handshake."""
 LAST_WORDS = 3.0
 """Seconds, once visitors are cut, for resets to reach the server."""
-IN_FLIGHT = 5.0
-"""Seconds for the server to agree to open nothing more, and for what it had opened by then to arrive (protocol, section
-4)."""
 SUCCESSOR = 30.0
 """Seconds, behind the time that a server has said it gives its visitors, within which its successor is expected."""
 SOON = 2.0
@@ -71,7 +70,7 @@ class Shared:
     claim_dropped: Callable[[], None]
 
 
-class Link:
+class Link(ChangingLink):
     """One per server, or address of a server. Runs from `start` until it has been drained or retired."""
 
     log = Logger()
@@ -98,11 +97,11 @@ class Link:
         self.path = path
         self._shared = shared
         self._proved = proved
-        self._backoff = Backoff(cap=5.0) if config.profile == "kubernetes" else Backoff()
+        self._backoff = self._ladder()
+        self._leaving = Leaving(clock, self.published, self._cut)
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
-        self._sleeping: Deferred[None] | None = None
         self._wanted = True
         self._patience = Patience(clock)
         self._draining = Draining(self._patience, self._drain)
@@ -111,6 +110,11 @@ class Link:
     def label(self) -> str:
         """What logs call the server."""
         return self.path.label
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to connect again when it is lost."""
+        return self._wanted
 
     def start(self) -> None:
         """Begin to connect."""
@@ -125,14 +129,25 @@ class Link:
         if self.session is None and self._running is not None:
             self._running.cancel()
 
+    def leave(self) -> None:
+        """The file names this server no more: give its ports up and disconnect. What streams goes on."""
+        self._wanted = False
+        if self.session is not None:
+            self._give_up(self.session)
+        elif self._running is not None:
+            self._running.cancel()
+
     def recall(self) -> None:
-        """The name stands for it again, or still."""
-        self._wanted = True
+        """It is wanted again, or still."""
+        if not self._wanted:
+            self._wanted = True
+            if self._running is not None and self._running.called:
+                self.start()
 
     def wake(self) -> None:
         """If it is kept in reserve, let it try now."""
-        if self.reserve and self._sleeping is not None:
-            self._sleeping.callback(None)
+        if self.reserve:
+            self._wake()
 
     def target_changed(self, name: str, up: bool, reason: str) -> None:
         """A target of the client has gone, or is there again."""
@@ -161,6 +176,7 @@ class Link:
         return self._draining.begin(seconds)
 
     async def _drain(self, seconds: float) -> int:
+        self._leaving.stop()
         session = self.session
         if session is not None:
             session.drain(seconds)
@@ -187,6 +203,9 @@ class Link:
             session.drop_legs()
         return cut
 
+    def _ladder(self) -> Backoff:
+        return Backoff(cap=5.0) if self._config.profile == "kubernetes" else Backoff()
+
     async def _run(self) -> None:
         try:
             while True:
@@ -197,7 +216,7 @@ class Link:
     async def _attempt(self) -> float:
         """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
         when it is to be the last."""
-        server = self.label
+        server, moves = self.label, self._moves
         try:
             session = await self._connect()
         except CancelledError:
@@ -229,7 +248,7 @@ class Link:
             delay = self._backoff.slow(AUTH_PAUSE)
         else:
             reason = await session.ended
-            delay = self._lost(session)
+            delay = self._lost(session) if moves == self._moves else self._left(session)
             if self._over:
                 raise CancelledError
             self.log.warn(
@@ -239,13 +258,16 @@ class Link:
         return delay
 
     async def _connect(self) -> ClientSession:
-        config = self._config
+        config, moves = self._config, self._moves
         handshake = ClientHandshake(
             config.name, config.token.get_secret_value(), self._shared.instance, f"gotunnel/{__version__}"
         )
         greeted = await self.path.greet(
             ControlGreeting(self._clock, CONNECT_TIMEOUT, handshake, self._judge), CONNECT_TIMEOUT
         )
+        if moves != self._moves:
+            greeted.transport.abortConnection()
+            raise Unreachable("the configuration names another server now, or this client otherwise")
         try:
             return self._begin(greeted)
         except Exception:
@@ -288,11 +310,20 @@ class Link:
             session.control.dataReceived(greeted.leftover)
         return session
 
-    def _lost(self, session: ClientSession) -> float:
-        now = self._clock.seconds()
+    def _drop_claim(self) -> None:
         self.session = None
         if self._shared.claims.drop(self):
             self._shared.claim_dropped()
+
+    def _left(self, session: ClientSession) -> float:
+        """It was left for another one, which is to be there at once."""
+        self._drop_claim()
+        self._backoff = self._ladder()
+        return self._backoff.soon(0.0)
+
+    def _lost(self, session: ClientSession) -> float:
+        now = self._clock.seconds()
+        self._drop_claim()
         self._backoff.lost(now)
         if session.server_stops_in is not None:
             self._soon_until = now + session.server_stops_in + SUCCESSOR
@@ -318,12 +349,12 @@ class Link:
 
     async def _sleep(self, seconds: float) -> None:
         woken: Deferred[None] = Deferred(lambda _: None)
-        self._sleeping = woken
-        call = self._clock.callLater(seconds, woken.callback, None)
+        call = self._clock.callLater(seconds, self._wake)
+        self._woken = woken
         try:
             await woken
         finally:
-            self._sleeping = None
+            self._woken = None
             if call.active():
                 call.cancel()
 

@@ -3,6 +3,7 @@ server is the link's business."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from gotunnel.client.link import Link, Shared
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.plain import PlainWatch
 from gotunnel.client.tlsprobe import ask_for_tls
+from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.claims import Claims
 from gotunnel.interfaces import IRelay
@@ -66,28 +68,19 @@ class Links:
             clock, config.mappings, lambda: [link.published for link in self.links],
             lambda target: ask_for_tls(clock, target),
         )  # fmt: skip
-        self._watches: list[NameWatch] = []
-        self._named: dict[tuple[HostPort, str], Link] = {}
+        self._watches: dict[HostPort, NameWatch] = {}
+        self._by_address: dict[tuple[HostPort, str | None], Link] = {}
         self._starting: set[IDelayedCall] = set()
-        self._began = False
         self._draining = False
-        if config.server_addr is not None:
-            self._make(config.server_addr, None)
-            return
-        for server in config.servers:
-            if is_ip(server.host):
-                self._make(server, None)
-            else:
-                self._watches.append(NameWatch(clock, server, partial(self._found, server)))
+        self._seek(config)
 
     def start(self) -> None:
         """Begin to connect, and to watch the targets."""
-        self._began = True
         self._health.start()
         self.forwards.start()
         for link in self.links:
             link.start()
-        for watch in self._watches:
+        for watch in self._watches.values():
             watch.start()
 
     @property
@@ -111,7 +104,7 @@ class Links:
             self._draining = True
             self._health.stop()
             self._plain.stop()
-            for watch in self._watches:
+            for watch in self._watches.values():
                 watch.stop()
             for call in self._starting:
                 call.cancel()
@@ -123,11 +116,86 @@ class Links:
         await self.forwards.stop()
         return sum(await gatherResults(draining))
 
+    @property
+    def streams_by_mapping(self) -> Counter[str]:
+        """How many visitors each mapping has."""
+        return sum((link.streams_by_mapping for link in self.links), Counter())
+
+    @property
+    def streams_by_forward(self) -> Counter[str]:
+        """How many visitors each forward has."""
+        return sum((link.streams_by_forward for link in self.links), Counter())
+
+    async def apply(self, difference: Difference[ClientConfig]) -> None:
+        """Go on with what the file says now; all but the ports of forwards has changed when this returns for the first
+        time."""
+        config = self._config = difference.config
+        self._change_mappings(difference)
+        if difference.touches("client.nodes"):
+            self._shared.nodes.use(config.nodes)
+        for link in self.links:
+            link.apply(difference)
+        if difference.touches("client.server_addr", "client.servers"):
+            self._change_servers(config)
+        if difference.touches("client.forwards", "client.egress"):
+            await self.forwards.change(config.forwards, config.egress)
+            for link in self.links:
+                if link.session is not None and not self._draining:
+                    link.session.forwards_changed()
+
+    def _change_mappings(self, difference: Difference[ClientConfig]) -> None:
+        change = difference.lists.get("client.mappings")
+        if change is None:
+            return
+        mappings = difference.config.mappings
+        found = [(link, link.published.change(mappings, change)) for link in self.links]
+        for name in change.removed:
+            self._down.pop(name, None)
+        self._plain.change(mappings)
+        self._health.change(mappings)
+        for link, (closed, wanted) in found:
+            link.publish(closed, wanted, change.removed)
+
+    def _change_servers(self, config: ClientConfig) -> None:
+        """Leave those that are named no more, and connect to those that are new."""
+        for (server, ip), link in tuple(self._by_address.items()):
+            named = server in config.all_servers and (ip is None) == (
+                config.server_addr is not None or is_ip(server.host)
+            )
+            if not named:
+                link.leave()
+        for server in tuple(self._watches):
+            if config.server_addr is not None or server not in config.servers:
+                self._watches.pop(server).stop()
+        made, watches = self._seek(config)
+        if not self._draining:
+            for link in made:
+                link.start()
+            for watch in watches:
+                watch.start()
+
     def use(self, towards: Mapping[str, Towards]) -> None:
         """Make connections with these from now on, by the host of the server: files have changed."""
         for link in self.links:
-            found = towards[link.path.server.host]
-            link.path.use(found.creator, found.legs)
+            found = towards.get(link.path.server.host)
+            if found is not None:  # else the file names it no more, and it is about to be left
+                link.path.use(found.creator, found.legs)
+
+    def _seek(self, config: ClientConfig) -> tuple[list[Link], list[NameWatch]]:
+        """Make what is not there yet for the servers of the file; return it, to be started."""
+        made: list[Link] = []
+        watches: list[NameWatch] = []
+        for server in config.all_servers:
+            if config.server_addr is not None or is_ip(server.host):
+                known = self._by_address.get((server, None))
+                if known is None:
+                    made.append(self._make(server, None))
+                else:
+                    known.recall()
+            elif server not in self._watches:
+                watch = self._watches[server] = NameWatch(self._clock, server, partial(self._found, server))
+                watches.append(watch)
+        return made, watches
 
     def _make(self, server: HostPort, ip: str | None) -> Link:
         path = self._path_to(server, ip)
@@ -137,23 +205,23 @@ class Links:
         if path.encrypted:
             link.published.changed = self._plain.look
         self.links.append(link)
+        self._by_address[server, ip] = link
+        link.retired = partial(self._forget, server, ip)
         return link
 
     # Names with addresses that come and go.
 
     def _found(self, server: HostPort, ips: list[str]) -> None:
-        for (named, ip), link in tuple(self._named.items()):
-            if named == server and ip not in ips:
+        for (named, ip), link in tuple(self._by_address.items()):
+            if named == server and ip is not None and ip not in ips:
                 link.retire()
         late = 0.0
         for ip in ips:
-            known = self._named.get((server, ip))
+            known = self._by_address.get((server, ip))
             if known is not None:
                 known.recall()
                 continue
-            link = self._named[server, ip] = self._make(server, ip)
-            link.retired = partial(self._forget, server, ip)
-            self._start_in(late, link)
+            self._start_in(late, self._make(server, ip))
             late += APART
 
     def _start_in(self, seconds: float, link: Link) -> None:
@@ -168,9 +236,8 @@ class Links:
         call: IDelayedCall = self._clock.callLater(seconds, start)
         self._starting.add(call)
 
-    def _forget(self, server: HostPort, ip: str) -> None:
-        link = self._named.pop((server, ip))
-        self.links.remove(link)
+    def _forget(self, server: HostPort, ip: str | None) -> None:
+        self.links.remove(self._by_address.pop((server, ip)))
 
     # What one link tells the others.
 

@@ -18,6 +18,10 @@ class OwnNodes:
     """All of one client."""
 
     def __init__(self, nodes: Iterable[NodeConfig]) -> None:
+        self.use(nodes)
+
+    def use(self, nodes: Iterable[NodeConfig]) -> None:
+        """Lead to these from now on."""
         self._nodes = [(node.match, PortSet.parse(node.allow_ports), node.dial) for node in nodes]
 
     @property

@@ -50,8 +50,9 @@ class PlainWatch:
         self._clock = clock
         self._links = links
         self._ask = ask
-        self._mappings = {mapping.name: mapping for mapping in mappings if not mapping.encrypt}
-        self._looked = {name: _Looked() for name in self._mappings}
+        self._looked: dict[str, _Looked] = {}
+        self._configs: dict[str, MappingConfig] = {}
+        self.change(mappings)
         self._asking: Deferred[None] | None = None
         self._named: list[str] = []
         self._stopped = False
@@ -60,6 +61,18 @@ class PlainWatch:
     def in_clear(self) -> dict[str, str]:
         """What is wrong with a target that does not speak TLS, by mapping."""
         return {name: looked.verdict for name, looked in self._looked.items() if looked.verdict is not None}
+
+    def change(self, mappings: Iterable[MappingConfig]) -> None:
+        """These are the mappings now: look at what is new about them."""
+        before, known = self._configs, self._looked
+        plain = [mapping for mapping in mappings if not mapping.encrypt]
+        self._configs = {config.name: config for config in plain}
+        self._looked = {
+            config.name: known[config.name]
+            if config.name in known and before[config.name].local == config.local
+            else _Looked()
+            for config in plain
+        }
 
     def look(self) -> None:
         """Something may have changed."""
@@ -94,7 +107,7 @@ class PlainWatch:
             rested = looked.at is None or now - looked.at >= AGAIN
             if looked.due and rested and self._open(name) and not self._down(name):
                 looked.at = now
-                self._asking = Deferred.fromCoroutine(self._judge(self._mappings[name], looked))
+                self._asking = Deferred.fromCoroutine(self._judge(self._configs[name], looked))
                 self._asking.addErrback(
                     lambda failure: self.log.failure("asking the target of a mapping for TLS", failure)
                 )

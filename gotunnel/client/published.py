@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gotunnel.address import HostPort
+from gotunnel.config.difference import ListChange
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 
-__all__ = ["MappingStatus", "Published", "Standing"]
+__all__ = ["NAMES_PER_FRAME", "MappingStatus", "Published", "Standing"]
 
 MAPPINGS_PER_FRAME = 64
 """A mapping takes at most some 500 bytes of JSON, and a frame 64 KiB."""
+NAMES_PER_FRAME = 256
+"""A name takes at most 256 bytes of JSON."""
 
 
 class Standing(Enum):
@@ -42,7 +45,9 @@ class MappingStatus:
         config = self.config
         clients = config.clients or None
         public = None if config.public else False
-        return MappingRequest(config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients)
+        return MappingRequest(
+            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group
+        )
 
 
 class Published:
@@ -54,43 +59,95 @@ class Published:
         self, mappings: Iterable[MappingConfig], server: HostPort, retry: Callable[[], None]
     ) -> None:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
-        self._server = server
+        self.server = server
         self._unfit: set[str] = set()
+        self._can_forward = self._can_group = True
+        self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
         self._retry = retry
         self.changed: Callable[[], None] = lambda: None
         """Called when the server has answered, and when a target goes or comes."""
         self._backoff = self._ladder()
 
     def get(self, name: str) -> MappingConfig | None:
-        """Return the mapping of that name, if this client has one."""
+        """Return the mapping of that name, if this client has one, or had it a moment ago."""
         status = self.statuses.get(name)
-        return None if status is None else status.config
+        return self._leaving.get(name) if status is None else status.config
 
-    def begin(self, *, can_forward: bool = True) -> None:
-        """A new session: nothing is known of its server but whether clients reach each other through it."""
-        self._unfit = set()
+    def begin(self, *, can_forward: bool = True, can_group: bool = True) -> None:
+        """A new session: nothing is known of its server but whether clients reach each other through it, and whether
+        several may share a port."""
+        self._unfit, self._can_forward, self._can_group = set(), can_forward, can_group
         for status in self.statuses.values():
-            status.standing = Standing.PENDING
-            if not status.config.public and not can_forward:
-                self._unfit.add(status.config.name)
-                status.standing, status.reason = Standing.REFUSED, "the server knows no forwards"
-                self.log.warn(
-                    "mapping {mapping} is not registered: it has no public port, and the server is of a version that "
-                    "knows no forwards; upgrade it",
-                    mapping=status.config.name,
-                )  # fmt: skip
+            self._begin(status)
         self._backoff = self._ladder()
+
+    def change(
+        self, mappings: Iterable[MappingConfig], change: ListChange
+    ) -> tuple[tuple[str, ...], tuple[MappingRequest, ...]]:
+        """The file says this now. Return which names to give up at the server, and what to ask for behind that; those
+        whose port stays are not asked for again, unless the server is to know something else of them.
+
+        What is removed is known until `forget`.
+        """
+        before, self.statuses = self.statuses, {}
+        for mapping in mappings:
+            old = before.get(mapping.name)
+            status = self.statuses[mapping.name] = MappingStatus(mapping)
+            if old is None or mapping.name in change.anew:
+                self._leaving.pop(mapping.name, None)
+                status.down = None if old is None else old.down
+                self._begin(status)
+            else:
+                status.standing, status.address, status.reason = old.standing, old.address, old.reason
+                status.down = old.down
+        self._leaving.update({name: before[name].config for name in change.removed})
+        self._unfit &= self.statuses.keys()
+        asked = [
+            status.request()
+            for name, status in self.statuses.items()
+            if name not in self._unfit
+            and (name not in before or name in change.anew or status.request() != before[name].request())
+        ]
+        return (*change.removed, *change.anew), tuple(asked)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Serve no visitor of these any more, as far as they have not come back."""
+        for name in names:
+            self._leaving.pop(name, None)
+
+    def _begin(self, status: MappingStatus) -> None:
+        status.standing = Standing.PENDING
+        self._unfit.discard(status.config.name)
+        if status.config.group is not None and not self._can_group:
+            self.log.warn(
+                "mapping {mapping} asks for its port alone: the server is of a version that knows no groups, and "
+                "refuses it to the other members of {group}; upgrade it",
+                mapping=status.config.name, group=status.config.group,
+            )  # fmt: skip
+        if not status.config.public and not self._can_forward:
+            self._unfit.add(status.config.name)
+            status.standing, status.reason = Standing.REFUSED, "the server knows no forwards"
+            self.log.warn(
+                "mapping {mapping} is not registered: it has no public port, and the server is of a version that "
+                "knows no forwards; upgrade it",
+                mapping=status.config.name,
+            )  # fmt: skip
 
     def pause(self) -> float:
         """Return in how many seconds to ask again for what was refused: one round for all, and each round later."""
         return 1.0 + self._backoff.failed()
 
-    def batches(self) -> Iterator[tuple[tuple[MappingRequest, ...], bool]]:
-        """Yield what to register, in frames of a fit size; the flag says that more follows."""
-        requests = [status.request() for name, status in self.statuses.items() if name not in self._unfit]
+    def batches(
+        self, wanted: Iterable[MappingRequest] | None = None
+    ) -> Iterator[tuple[tuple[MappingRequest, ...], bool]]:
+        """Yield what to register, or all of it, in frames of a fit size; the flag says that more follows."""
+        requests = self._all() if wanted is None else tuple(wanted)
         for start in range(0, max(1, len(requests)), MAPPINGS_PER_FRAME):
             end = start + MAPPINGS_PER_FRAME
-            yield tuple(requests[start:end]), end < len(requests)
+            yield requests[start:end], end < len(requests)
+
+    def _all(self) -> tuple[MappingRequest, ...]:
+        return tuple(status.request() for name, status in self.statuses.items() if name not in self._unfit)
 
     def set_down(self, name: str, reason: str | None) -> None:
         """Remember, across sessions, that a target is down, or with None that it is not."""
@@ -131,7 +188,7 @@ class Published:
         if not config.public:
             self._shared(status)
             return
-        host = config.bind if config.bind is not None else self._server.host
+        host = config.bind if config.bind is not None else self.server.host
         address = HostPort(host, result.remote_port or config.remote_port)
         known = status.standing is Standing.OPEN and status.address == address
         status.standing, status.address, status.reason = Standing.OPEN, address, ""
@@ -163,12 +220,21 @@ class Published:
         status.standing, status.address = Standing.REFUSED, None
         status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
         hint = _CURES.get(result.code or "", "")
+        if config.group is not None:
+            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
+            hint = cures.get(result.code or "", hint)
         self.log.warn(
             "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
-            mapping=config.name, server=str(self._server), port=config.remote_port, reason=status.reason, hint=hint,
+            mapping=config.name, server=str(self.server), port=config.remote_port, reason=status.reason, hint=hint,
         )  # fmt: skip
 
 
+_NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
+_GROUP_CURES = {
+    "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",
+    "acl_denied": "; have the server allow the group, the port and the address (allow_groups, allow_ports, allow_bind)",
+    "group_mismatch": "; give all members the same remote and encrypt, or this one a group of its own",
+}
 _CURES = {
     "port_in_use": "; choose another one (remote, or remote_port beside local_ports)",
     "acl_denied": "; choose an allowed one (remote, or remote_port beside local_ports), or have the server allow it "

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from gotunnel.address import HostPort
+from gotunnel.client.checks import check_for
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
 from gotunnel.client.memory import VersionMemory
+from gotunnel.config.changes import key_lines, list_line
+from gotunnel.config.difference import Difference, difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
@@ -21,6 +24,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
     from gotunnel.client.v1.links import V1Links
@@ -28,14 +32,17 @@ if TYPE_CHECKING:
 __all__ = ["ClientService", "make_client"]
 
 
-class ClientService(Service):
+V1_KEYS = ("client.drain_timeout", "client.log_level")
+"""What can change while a client speaks version 1: each of its mappings has a connection of its own."""
+
+
+class ClientService(Reloadable):
     """Owns the links and the relay; lives as long as the process, or as long as a test wants it."""
 
     log = Logger()
 
     def __init__(self, config: ClientConfig, reactor: Any, versions: VersionMemory) -> None:
-        self._config = config
-        self._reactor = reactor
+        super().__init__(config, reactor)
         self._descriptors = Descriptors(reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
@@ -65,8 +72,10 @@ class ClientService(Service):
 
     @property
     def link(self) -> Link | V1Links:
-        """The link to the server, or to the first of several that is there."""
-        return self.links.links[0] if isinstance(self.links, Links) else self.links
+        """The link to the server, or to the first of several, that is not about to be left."""
+        if not isinstance(self.links, Links):
+            return self.links
+        return next((link for link in self.links.links if link.wanted), self.links.links[0])
 
     def startService(self) -> None:
         """Connect, now and for ever."""
@@ -89,6 +98,38 @@ class ClientService(Service):
         """
         return self.links.drain(seconds)
 
+    async def _apply(self, config: ClientConfig) -> tuple[Difference[ClientConfig], list[str]]:
+        links = self.links
+        if not isinstance(links, Links):
+            found = difference("client", self._settings, config, V1_KEYS)
+            return found, key_lines(found)
+        found = difference("client", self._settings, config)
+        use_tls = self._prepared(found)
+        lines = self._words(found, links)
+        if use_tls is not None:
+            use_tls()
+        await links.apply(found)
+        return found, lines
+
+    def _prepared(self, found: Difference[ClientConfig]) -> Callable[[], None] | None:
+        """Load all files that it names. Raises TlsFilesError."""
+        for mapping in found.config.mappings if found.touches("client.mappings") else ():
+            if mapping.health is not None:
+                check_for(self._reactor, mapping)
+        if self._identity is None or not found.touches("client.tls", "client.server_addr", "client.servers"):
+            return None
+        return self._identity.prepared(found.config)
+
+    @staticmethod
+    def _words(found: Difference[ClientConfig], links: Links) -> list[str]:
+        streams = {"client.mappings": links.streams_by_mapping}  # those of a forward go on when it is removed
+        lines = [
+            list_line(key.removeprefix("client."), change, streams.get(key, links.streams_by_forward), key in streams)
+            for key, change in found.lists.items()
+            if change
+        ]
+        return lines + key_lines(found)
+
     def stopService(self) -> Deferred[None]:
         """Drain; fires when the last visitor is gone or was cut, and the server is left."""
         super().stopService()
@@ -97,7 +138,7 @@ class ClientService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self.drain(self._config.drain_timeout)
+        await self.drain(self._settings.drain_timeout)
         self._relay.stop()
         self.log.info("client stopped")
 

@@ -3,9 +3,9 @@ it is over. To connect, and to connect again, is the link's business."""
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,19 +16,21 @@ from gotunnel.client.forwardlegs import ForwardLegs
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
 from gotunnel.client.nodes import OwnNodes
-from gotunnel.client.published import Published
+from gotunnel.client.published import NAMES_PER_FRAME, Published
+from gotunnel.client.requests import Requests
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import SessionKey
-from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import (
     Drain,
     DrainOk,
     Error,
+    MappingRequest,
     MappingResult,
     MappingState,
     Message,
@@ -36,6 +38,7 @@ from gotunnel.wire.messages import (
     Nodes,
     Register,
     RegisterResp,
+    Unregister,
 )
 
 __all__ = ["ClientSession"]
@@ -76,8 +79,6 @@ class ClientSession:
         """Seconds that the server gave its visitors when it said that it stops."""
         self.connected = True
         self._changed = changed
-        self._ids = itertools.count(1)
-        self._asked: deque[Register | Nodes] = deque()  # not answered yet
         self._draining = False
         self._agreed = False
         self._retry: IDelayedCall | None = None
@@ -89,6 +90,7 @@ class ClientSession:
         self.control = ControlConnection(
             clock, wished if wished < timeout else offered, min(timeout, silence), self._message, self._lost
         )
+        self._requests = Requests(self.control.send)
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed, room)
         self.legs = ClientLegs(
@@ -102,33 +104,45 @@ class ClientSession:
     def begin(self) -> None:
         """The control connection is ours: say what is to be published."""
         can_forward = FORWARD in self._caps
-        self._published.begin(can_forward=can_forward)
+        self._published.begin(can_forward=can_forward, can_group=GROUPS in self._caps)
         self._announce()
         self.register()
-        if self._forwards and can_forward:
-            self._forwards.begin(self.forward_legs)
-        elif self._forwards:
-            self._forwards.unserved(self.forward_legs, "the server is of a version that knows no forwards; upgrade it")
+        if self._forwards:
+            self.forwards_changed()
 
     def _announce(self) -> None:
         """Say which nodes this client leads to."""
-        if not self._nodes.announced:
-            return
-        if NODES not in self._caps:
-            self.log.warn("the server is of a version that leads to no nodes (client.nodes); upgrade it")
-            return
-        nodes = Nodes(next(self._ids), self._nodes.announced)
-        self._asked.append(nodes)
-        self.control.send(nodes)
+        if self._nodes.announced:
+            self.announce()
 
-    def register(self) -> None:
-        """Ask for all mappings, for those that are open too: a frame without "more" closes what was not named."""
-        for requests, more in self._published.batches():
-            register = Register(next(self._ids), requests, more)
-            self._asked.append(register)
-            self.control.send(register)
-            for down in self._published.down(requests):
-                self.control.send(down)  # right behind, so that the port does not stay open
+    def announce(self) -> None:
+        """Say which they are now, even if there are none."""
+        if NODES not in self._caps:
+            if self._nodes.announced:
+                self.log.warn("the server is of a version that leads to no nodes (client.nodes); upgrade it")
+            return
+        self._requests.ask(partial(Nodes, nodes=self._nodes.announced))
+
+    def register(self, requests: Iterable[MappingRequest] | None = None) -> None:
+        """Ask for these mappings, or for all, those too that are open: a frame without "more" closes what the session
+        has never named."""
+        for batch, more in self._published.batches(requests):
+            # Right behind it what is down, so that the port does not stay open.
+            self._requests.ask(partial(Register, mappings=batch, more=more), self._published.down(batch))
+
+    def change(self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...]) -> None:
+        """The file has changed: give these mappings up, and ask for those."""
+        for start in range(0, len(closed), NAMES_PER_FRAME):
+            self._requests.ask(partial(Unregister, names=closed[start : start + NAMES_PER_FRAME]))
+        if wanted:
+            self.register(wanted)
+
+    def forwards_changed(self) -> None:
+        """There are forwards now, or none any more."""
+        if FORWARD in self._caps:
+            self._forwards.begin(self.forward_legs)
+        elif self._forwards:
+            self._forwards.unserved(self.forward_legs, "the server is of a version that knows no forwards; upgrade it")
 
     def tell(self, name: str, up: bool, reason: str) -> None:
         """Tell the server that a target is there again, or is not."""
@@ -176,6 +190,16 @@ class ClientSession:
         """Visitors on this session's legs."""
         return len(self.legs.streams) + len(self.forward_legs.streams)
 
+    @property
+    def streams_by_mapping(self) -> Counter[str]:
+        """How many visitors each mapping has."""
+        return Counter(stream.mapping for stream in self.legs.streams.values() if stream.mapping is not None)
+
+    @property
+    def streams_by_forward(self) -> Counter[str]:
+        """How many visitors each forward has."""
+        return Counter(visitor.mapping for visitor in self.forward_legs.streams.values())
+
     def reset_streams(self) -> None:
         """Cut what still streams."""
         self.legs.reset_streams()
@@ -211,13 +235,13 @@ class ClientSession:
             raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
 
     def _registered(self, answer: RegisterResp) -> None:
-        if not self._asked or self._asked[0].id != answer.id:
-            raise RemoteProtocolError("register_resp answers no request, or out of order")
-        asked = self._asked.popleft()
+        asked = self._requests.answered(answer)
         # One word on each name is enough: a server could fill a frame, and our log, with many on one.
         results = tuple({result.name: result for result in answer.results}.values())
         if isinstance(asked, Nodes):
             self._announced(results)
+            return
+        if isinstance(asked, Unregister):
             return
         if answer.status != "ok":
             self.log.error("the server refuses to register: {reason}", reason=printable(answer.reason or ""))

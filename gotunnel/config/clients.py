@@ -11,7 +11,7 @@ from gotunnel.config import tokens
 from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens
 from gotunnel.config.kinds import FLAG, Part, Section, count
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.routes import DialRuleList, NodePatterns
+from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 
 __all__ = ["ClientLimitsConfig", "IdentityConfig", "RightsConfig", "same_names", "token_warnings"]
 
@@ -47,6 +47,9 @@ class RightsConfig(Section):
     )
     allow_nodes: NodePatterns | None = Field(
         default=None, description="nodes that it may announce, instead of those of `server.allow_nodes`"
+    )
+    allow_groups: GroupPatterns | None = Field(
+        default=None, description="groups that it may publish in, instead of those of `server.allow_groups`"
     )
     limits: ClientLimitsConfig = Field(
         default=ClientLimitsConfig(), description="what it may use at most, where it differs from others"

@@ -40,10 +40,16 @@ def _server(server: ServerConfig) -> list[str]:
         f"server: lets clients reach {', '.join(server.allow_dial)} by their forwards"
         if server.allow_dial
         else "server: lets clients reach nothing by forwards",
+        *_server_groups(server),
         *_server_egress(server),
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
         *([_server_v1(server)] if server.v1.enabled else []),
     ]
+
+
+def _server_groups(server: ServerConfig) -> list[str]:
+    groups = ", ".join(server.allow_groups)
+    return [f"server: lets several clients publish one port as a group: {groups}"] if groups else []
 
 
 def _server_egress(server: ServerConfig) -> list[str]:
@@ -133,7 +139,8 @@ def _mapping(mapping: MappingConfig) -> str:
         where = f"{HostPort(mapping.bind, mapping.remote_port)} on the server"
     probed = "" if mapping.health is None else f", while a probe finds it there ({mapping.health})"
     how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
-    return f"publishes {mapping.local} on {where} as {mapping.name!r}{clients}{how}{probed}"
+    shared = "" if mapping.group is None else f", together with others of the group {mapping.group}"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{shared}{clients}{how}{probed}"
 
 
 def _forward(forward: ForwardConfig) -> str:

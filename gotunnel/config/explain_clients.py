@@ -30,6 +30,8 @@ def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> s
     if rights.allow_dial is not None:
         reach = ", ".join(map(str, rights.allow_dial)) or "nothing"
         may.append(f"may reach {reach} by forwards")
+    if rights.allow_groups is not None:
+        may.append(f"may publish in the groups {', '.join(rights.allow_groups) or '(none)'}")
     limits = _limits(rights.limits)
     return f"server: client {name} has {held}; {', '.join(may)}{f'; has at most {limits}' if limits else ''}"
 

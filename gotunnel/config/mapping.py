@@ -12,7 +12,7 @@ from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
 from gotunnel.config.health import HealthConfig, OptionalHealth
 from gotunnel.config.kinds import FLAG, Part, Section, several
-from gotunnel.config.routes import ClientPatterns
+from gotunnel.config.routes import ClientPatterns, GroupName
 
 __all__ = ["MappingConfig", "collisions", "published"]
 
@@ -39,6 +39,12 @@ class MappingConfig(Section):
     clients: ClientPatterns = Field(
         default=(), description="other clients that may reach it through the server (`dial: mapping:…`)"
     )
+    group: GroupName | None = Field(
+        default=None,
+        description="several clients whose mappings have the same group share one port; visitors go to the client with "
+        "the fewest; the server must allow it (`allow_groups`)",
+        examples=["apiserver"],
+    )
     encrypt: Annotated[bool, FLAG] = Field(
         default=True,
         description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
@@ -63,6 +69,8 @@ class MappingConfig(Section):
         parts: list[Part] = []
         if "remote" in data:
             parts.append((("remote",), "has no meaning with public: false", "remove one of the two"))
+        if data.get("group") is not None:
+            parts.append((("group",), "is for the visitors of a port, and public: false leaves none", "remove it"))
         if not data.get("clients"):
             parts.append((("clients",), "nobody could reach this mapping", "name the clients that may: [worker-1]"))
         if parts:

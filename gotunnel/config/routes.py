@@ -13,8 +13,8 @@ from gotunnel.config.scalars import shown
 from gotunnel.dialrules import MappingTarget, parse_rule, parse_target
 
 __all__ = [
-    "ClientPatterns", "DialRuleList", "DialTarget", "FileMode", "ForwardListen", "NodeHost", "NodeList", "NodePatterns",
-    "SocketMode", "SocketPath", "read_forward_listen",
+    "ClientPatterns", "DialRuleList", "DialTarget", "FileMode", "ForwardListen", "GroupName", "GroupPatterns",
+    "NodeHost", "NodeList", "NodePatterns", "SocketMode", "SocketPath", "read_forward_listen",
 ]  # fmt: skip
 
 
@@ -69,6 +69,26 @@ def _read_client_patterns(value: Any) -> tuple[str, ...]:
         name = text_of(item, "a client's name", cure)
         if not re.fullmatch(r"[A-Za-z0-9._*-]{1,64}", name):
             raise wrong(f"{shown(item)} is not a client's name, nor a pattern of names", cure)
+        return str(name)
+
+    return each(value, read)
+
+
+def _read_group(value: Any) -> str:
+    cure = "write a name of 1 to 64 of A-Z a-z 0-9 . _ -"
+    name = text_of(value, "the name of a group", cure)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+        raise wrong(f"{shown(value)} is not the name of a group", cure)
+    return str(name)
+
+
+def _read_group_patterns(value: Any) -> tuple[str, ...]:
+    cure = 'write names of groups, like "apiserver" or "api*"'
+
+    def read(item: Any) -> str:
+        name = text_of(item, "the name of a group", cure)
+        if not re.fullmatch(r"[A-Za-z0-9._*-]{1,64}", name):
+            raise wrong(f"{shown(item)} is not the name of a group, nor a pattern of names", cure)
         return str(name)
 
     return each(value, read)
@@ -148,6 +168,10 @@ DialRuleList = Annotated[
 ]
 ClientPatterns = Annotated[
     tuple[str, ...], Kind('names of clients, "*" for any characters', _read_client_patterns, list, _TEXTS)
+]
+GroupName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", _read_group)]
+GroupPatterns = Annotated[
+    tuple[str, ...], Kind('names of groups, "*" for any characters', _read_group_patterns, list, _TEXTS)
 ]
 NodeList = Annotated[tuple[str, ...], Kind("addresses, networks, names", _read_nodes, list, _TEXTS)]
 NodePatterns = Annotated[

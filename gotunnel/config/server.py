@@ -14,7 +14,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.routes import DialRuleList, NodePatterns
+from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
 __all__ = [
@@ -141,6 +141,11 @@ class ServerConfig(Section):
     allow_nodes: NodePatterns = Field(
         default=(),
         description="nodes that clients may announce, unless an entry of `clients` has its own; none if absent",
+    )
+    allow_groups: GroupPatterns = Field(
+        default=(),
+        description="groups in which clients may publish (`group` of a mapping), unless an entry of `clients` has its "
+        "own; none if absent",
     )
     egress: ServerEgressConfig | None = Field(
         default=None, description="a socket on which kube-apiserver asks for nodes, by HTTP CONNECT"

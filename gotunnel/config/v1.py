@@ -77,6 +77,8 @@ def beyond_v1(mappings: Iterable[MappingConfig]) -> list[Part]:
         if not mapping.public or mapping.clients:
             parts.append(((), f"{wants}: to be reached by other clients", "remove public and clients"))
             continue
+        if mapping.group is not None:
+            parts.append(((), f"{wants}: to share its port in a group", "remove group"))
         if mapping.bind is not None:
             parts.append(((), f"{wants}: to listen on {mapping.bind}", "write its remote port alone"))
         if mapping.remote_port == 0:

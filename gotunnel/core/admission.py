@@ -36,6 +36,10 @@ class Admission:
         self._groups: dict[str, dict[Ticket, None]] = {}
         self._count = 0
 
+    def use(self, total: int, per_address: int) -> None:
+        """Let so many in from now on; nobody who is there has to go for it."""
+        self._total, self._per_address = total, per_address
+
     def __len__(self) -> int:
         """How many connections are unauthenticated now."""
         return self._count

@@ -13,20 +13,26 @@ class Health:
     it passes for up.
     """
 
-    def __init__(self, failures: int, successes: int) -> None:
-        """Raises ValueError for a number below 1."""
+    def __init__(self, failures: int, successes: int, down_since: float | None = None) -> None:
+        """`down_since` is there when others have judged before that it is down. Raises ValueError for a number below 1.
+        """
         if failures < 1 or successes < 1:
             raise ValueError(f"a verdict after {failures=}, {successes=}")
         self._failures = failures
         self._successes = successes
         self._against = 0  # results in a row that speak against the verdict
-        self._judged = False
-        self._down_since: float | None = None
+        self._judged = down_since is not None
+        self._down_since = down_since
 
     @property
     def up(self) -> bool:
         """The verdict."""
         return self._down_since is None
+
+    @property
+    def down_since(self) -> float | None:
+        """When it went down, None while it is up."""
+        return self._down_since
 
     def failed(self, now: float) -> bool:
         """A probe has failed; return whether the target is down from now on."""

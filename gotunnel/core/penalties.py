@@ -70,11 +70,7 @@ class Penalties:
     ) -> None:
         if not (0 <= minimum <= maximum and auth_failure >= 0 and no_auth >= 0 and table >= 1):
             raise ValueError(f"penalties of minimum={minimum}, maximum={maximum}, table={table}")
-        self._costs = {Offence.AUTH_FAILURE: auth_failure, Offence.NO_AUTH: no_auth}
-        self._minimum = minimum
-        self._maximum = maximum
-        self._table = table
-        self._exempt = [ipaddress.ip_network(network, strict=False) for network in exempt]
+        self._set(auth_failure, no_auth, minimum, maximum, table, exempt)
         self._penalties: dict[str, _Penalty] = {}
         # One item for each penalty, its time no later than the penalty's end, which only ever moves away.
         self._ends: list[tuple[float, int, _Penalty]] = []
@@ -82,6 +78,36 @@ class Penalties:
         self._active = 0
         self._pardons: list[Pardon] = []
         self._known: OrderedDict[str, float] = OrderedDict()
+
+    def _set(
+        self, auth_failure: float, no_auth: float, minimum: float, maximum: float, table: int, exempt: Iterable[str]
+    ) -> None:
+        self._costs = {Offence.AUTH_FAILURE: auth_failure, Offence.NO_AUTH: no_auth}
+        self._minimum = minimum
+        self._maximum = maximum
+        self._table = table
+        self._exempt = [ipaddress.ip_network(network, strict=False) for network in exempt]
+
+    def use(
+        self,
+        auth_failure: float,
+        no_auth: float,
+        minimum: float,
+        maximum: float,
+        table: int,
+        exempt: Iterable[str],
+        now: float,
+    ) -> None:
+        """Charge these from now on. What is outstanding stays, up to the new maximum; networks that are exempt now are
+        let in at once, and so are sources beyond the size of the table."""
+        self._set(auth_failure, no_auth, minimum, maximum, table, exempt)
+        for penalty in self._penalties.values():
+            until = now if self._is_exempt(penalty.source) else min(penalty.until, now + maximum)
+            penalty.until = until
+        self._ends = [(penalty.until, next(self._numbers), penalty) for penalty in self._penalties.values()]
+        heapq.heapify(self._ends)
+        self._expire(now)
+        self._make_room()
 
     def __len__(self) -> int:
         """How many sources are remembered."""
@@ -157,7 +183,7 @@ class Penalties:
             self._forget_first()
 
     def _make_room(self) -> None:
-        if len(self._penalties) > self._table:
+        while len(self._penalties) > self._table:
             self._first()
             self._forget_first()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from gotunnel.address import MAX_PORT
 from gotunnel.core.ports import PortSet, canonical_bind
@@ -17,7 +18,8 @@ class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 
     `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any;
-    `allow_dial` is what its forwards may reach, `allow_nodes` the nodes that it may announce.
+    `allow_dial` is what its forwards may reach, `allow_nodes` the nodes that it may announce,
+    `allow_groups` the groups that it may publish in.
     """
 
     allow_ports: PortSet
@@ -29,6 +31,7 @@ class Rights:
     max_pending: int = 1024
     allow_dial: DialRules = field(default_factory=DialRules)
     allow_nodes: tuple[str, ...] = ()
+    allow_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.binds is not None:
@@ -52,6 +55,12 @@ class Rights:
             allowed = ", ".join(sorted(bind or "all addresses" for bind in self.binds)) or "none"
             where = address or "all addresses"
             raise PortUnavailable("acl_denied", f"listening on {where} is not allowed; allowed: {allowed}")
+
+    def check_group(self, name: str) -> None:
+        """Return if the client may publish in this group. Raises PortUnavailable, code acl_denied."""
+        if not any(fnmatchcase(name, pattern) for pattern in self.allow_groups):
+            allowed = ", ".join(self.allow_groups) or "none"
+            raise PortUnavailable("acl_denied", f"the group {name} is not allowed (allow_groups); allowed: {allowed}")
 
     def check_room(self, held: int) -> None:
         """Return if a client that holds `held` mappings may have one more. Raises PortUnavailable, code

@@ -40,17 +40,21 @@ class Route:
     allowed: Callable[[str], bool] | None = None
     """Whether it may (still) be reached, given the IP address that was dialled, or "" while none is known. None:
     always."""
+    awaited: bool = False
+    """The opener reads nothing from its visitor before OPENED: it had better come at once."""
 
 
 class DialledStream:
     """What runs on a busy leg: words for the log, and the dial while it is under way."""
 
-    __slots__ = ("allowed", "conn", "cut", "dial", "name", "reached", "refused", "source", "started")
+    __slots__ = ("allowed", "conn", "cut", "dial", "mapping", "name", "reached", "refused", "source", "started")
 
     def __init__(self, body: OpenBody, started: float) -> None:
         self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
         self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
         self.name = _name(body)
+        self.mapping = body.mapping if body.client is None else None
+        """The mapping of this very client that it came to, None for anything else."""
         self.started = started
         self.dial: Deferred[ILocal] | None = None
         self.refused = False
@@ -116,13 +120,15 @@ class DiallingEnd:
         for leg in tuple(self.legs):
             leg.close()
 
-    def reset_streams(self) -> None:
-        """Cut what still streams."""
-        for leg, stream in tuple(self.streams.items()):
+    def reset_streams(self, mapping: str | None = None) -> int:
+        """Cut what still streams, or what came to this mapping; return how many that were."""
+        cut = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
+        for leg, stream in cut:
             if stream.dial is not None:
                 leg.close()
             else:
                 leg.reset("going_away")
+        return len(cut)
 
     def cut_denied(self, code: str) -> list[DialledStream]:
         """Cut those whose target may not be reached any more, those too whose dial is under way; return them."""
@@ -261,7 +267,7 @@ class DiallingEnd:
         )  # fmt: skip
         if stream.allowed is not None:
             stream.reached = local.host
-        leg.accept(local)
+        leg.accept(local, route.awaited)
 
     def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:
         if stream.dial is None:  # abandoned

@@ -107,7 +107,7 @@ class PortableLeg(LegBase[Local], Protocol):
             if blocked:
                 self._local.pause()
             else:
-                self._local.resume()
+                self._read_local(self._local)
 
     def check(self, now: float) -> None:
         """Look at what a paused reader is not told, and whether what was written arrives (called by the path watch)."""
@@ -140,7 +140,11 @@ class PortableLeg(LegBase[Local], Protocol):
 
     def _attach(self, local: Local) -> None:
         local.attach(self)
-        if self._local is local and not self._blocked:
+        if self._local is local:
+            self._read_local(local)
+
+    def _read_local(self, local: Local) -> None:
+        if not self._blocked and not self._held:
             local.resume()
 
     def _detach(self, local: Local, *, abort: bool) -> None:

@@ -49,6 +49,7 @@ class LegActs(LegBytes[LocalT]):
         self._tally: StreamTally | None = None  # there while a visitor is served
         self._body = b""  # of the OPEN to be sent, or last received
         self._rst_code = "reset"
+        self._held = False  # the visitor is not read from, and given back unharmed if his target does not answer
 
     def happen(self, event: Event) -> None:
         """Do what the table says. Raises LocalProtocolError for what our own side cannot do in this state."""
@@ -94,7 +95,10 @@ class LegActs(LegBytes[LocalT]):
 
     def _answered(self) -> None:
         self._cancel_timer()
+        held, self._held = self._held, False
         self._owner.leg_answered(self)
+        if held and self._local is not None:
+            self._read_local(self._local)
 
     def _probed(self) -> None:
         self._cancel_timer()
@@ -120,7 +124,7 @@ class LegActs(LegBytes[LocalT]):
     def _part(self, *, abort: bool) -> None:
         local, self._local = self._local, None
         if local is not None:
-            self._detach(local, abort=abort)
+            self._detach(local, abort=abort and not self._held)
 
     def _stop_stream(self, event: Event, before: State) -> None:
         if self._tally is not None:
@@ -132,6 +136,7 @@ class LegActs(LegBytes[LocalT]):
     def _ended(self) -> None:
         tally, self._tally = self._tally, None
         self._part(abort=False)
+        self._held = False
         self._rst_code = "reset"
         if tally is not None:
             self._owner.leg_ended(self, tally.end(opener=self.end is End.OPENER))

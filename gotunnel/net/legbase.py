@@ -51,10 +51,11 @@ class LegBase(LegActs[LocalT]):
 
     # What the owner calls (see ILeg).
 
-    def open(self, local: LocalT, body: bytes) -> None:
+    def open(self, local: LocalT, body: bytes, held: bool = False) -> None:
         """Serve a visitor."""
         self._body = body
         self.happen(Event.START)
+        self._held = held
         self._tally = StreamTally()
         self._local = local
         self.opens += 1
@@ -66,7 +67,7 @@ class LegBase(LegActs[LocalT]):
         self.happen(Event.PROBE)
         self._start_timer(PROBE_TIMEOUT, lambda: self.give_up("no answer to a probe"))
 
-    def accept(self, local: LocalT) -> None:
+    def accept(self, local: LocalT, awaited: bool = False) -> None:
         """The target answered."""
         self.happen(Event.DIALLED)
         self._local = local
@@ -84,6 +85,7 @@ class LegBase(LegActs[LocalT]):
 
     def reset(self, code: str) -> None:
         """Reset what streams."""
+        self._held = False  # who is reset is given to nobody else
         if self._local is not None:
             self._note(Outcome.DRAINED if code == "going_away" else Outcome.STOPPED, code)
             self._rst_code = code
@@ -139,6 +141,8 @@ class LegBase(LegActs[LocalT]):
             raise RemoteProtocolError(f"{kind.name} while much of what it answers is unsent")
         self._body = body
         self.happen(FRAME_EVENTS[kind])
+        if self._held and kind is LegFrame.RST:
+            self._ended()  # he need not wait until the leg is idle
 
     def _note_rst(self, code: str) -> None:
         if self.end is End.DIALLER:

@@ -33,7 +33,12 @@ class LegBytes(ABC, Generic[LocalT]):
 
     @abstractmethod
     def _attach(self, local: LocalT) -> None:
-        """Begin to move bytes between `local` and the leg. If `local` is gone already, call `local_lost`."""
+        """Begin to move bytes between `local` and the leg, but read nothing from it while it is held. If `local` is
+        gone already, call `local_lost`."""
+
+    @abstractmethod
+    def _read_local(self, local: LocalT) -> None:
+        """Read from one that was held."""
 
     @abstractmethod
     def _detach(self, local: LocalT, *, abort: bool) -> None:

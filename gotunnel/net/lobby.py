@@ -30,20 +30,30 @@ class Lobby:
         """How many wait."""
         return sum(map(len, self.waiting.values()))
 
+    def use(self, patience: float) -> None:
+        """Let everybody wait so long, those too who wait already."""
+        for waiting in self.waiting.values():
+            waiting.patience = patience
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+            self._plan()
+
     def watch(self, visitor: Visitor) -> None:
         """Notice when he goes away by himself while he waits; on a leg it is the leg that says so."""
         visitor.local.on_gone = lambda: self._gone(visitor)
 
     def wait(self, visitor: Visitor) -> None:
         """Let him wait."""
-        self.waiting[visitor.plain].add(visitor)
+        self.waiting[visitor.plain].add(visitor, self._clock.seconds())
         self._plan()
 
     def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
-        """Reset visitors who do not wait (any more)."""
+        """Reset visitors who do not wait (any more), and whom nobody else serves."""
         for visitor in visitors:
-            visitor.local.abort()
-            self._turned_away(visitor, outcome)
+            if not visitor.elsewhere(outcome, None):
+                visitor.local.abort()
+                self._turned_away(visitor, outcome)
 
     def turn_away_all(self, outcome: Outcome, mapping: str | None = None) -> None:
         """Reset everybody who waits, or everybody who waits for one mapping."""

@@ -72,6 +72,7 @@ class Local(Protocol):
         self._last = LastBytes()
         self._reading = False
         self._closed_in_order = False
+        self._flows = False  # the transport tells when its buffer is full
 
     # What Twisted calls.
 
@@ -130,7 +131,9 @@ class Local(Protocol):
             sink.local_lost()
             return
         self._sink = sink
-        self.transport.registerProducer(_Upstream(self), True)
+        if not self._flows:  # one leg may have given it back to another
+            self._flows = True
+            self.transport.registerProducer(_Upstream(self), True)
 
     def detach(self) -> None:
         """Tell nobody any more; what is under way (a finish, an abort) goes on."""

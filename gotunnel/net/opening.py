@@ -86,6 +86,9 @@ class OpeningEnd:
         """Return what to say in the OPEN, without a proof."""
         raise NotImplementedError
 
+    def leg_mute(self) -> None:
+        """A leg that was tried is gone without an answer: the other end may not be there any more."""
+
     def sparing(self) -> bool:
         """Say whether descriptors are scarce, and idle legs better closed."""
         return False
@@ -219,12 +222,15 @@ class OpeningEnd:
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
         self._pools[leg.plain].discard(leg)
+        mute = leg in self._probing[leg.plain]
         self._probing[leg.plain].discard(leg)
         self._legs.discard(leg)
         if reason.startswith(BREACH):
             self._warn("breach", BREACH_WORDS, reason=printable(reason.removeprefix(BREACH)))
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self.feed()
+        if mute:
+            self.leg_mute()
         if not self._legs:
             self.legs_gone()
 
@@ -260,7 +266,7 @@ class OpeningEnd:
         body = self.opening(visitor)
         if leg.plain:
             body = self._proved(leg, body)
-        leg.open(visitor.local, body.encode())
+        leg.open(visitor.local, body.encode(), visitor.held)
 
     def _proved(self, leg: ILeg, body: OpenBody) -> OpenBody:
         n, key = leg.opens + 1, self.key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
@@ -17,11 +18,19 @@ class Visitor:
     """One connection to a public port, or to a port that a client forwards. `mapping` is what it came to, `conn` its id
     in both ends' logs; times are monotonic seconds."""
 
+    held: ClassVar[bool] = False
+    """Nothing is read from him until his target has answered, so that another one can serve him if it does not."""
+
     conn: str
     mapping: str
     plain: bool
     local: ILocal
     arrived: float
+
+    @property
+    def came_to(self) -> str:
+        """`mapping` for the log."""
+        return self.mapping
 
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""
@@ -34,6 +43,10 @@ class Visitor:
     def answered(self) -> None:
         """His target answered. For those who wait to hear it."""
 
+    def elsewhere(self, outcome: Outcome, end: StreamEnd | None) -> bool:
+        """He is not served here, or no more, with this outcome. Say whether somebody else has him now."""
+        return False
+
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
         """He was served (then `end` tells more), or will not be. For those who wait to hear it."""
 
@@ -42,19 +55,19 @@ class Waiting:
     """Visitors that wait for a leg, first come first served, and for a limited time. Closes none itself."""
 
     def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._queue: dict[Visitor, None] = {}
+        self.patience = patience
+        self._queue: dict[Visitor, float] = {}  # since when he waits
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, visitor: Visitor) -> None:
-        """Let him wait."""
-        self._queue[visitor] = None
+    def add(self, visitor: Visitor, now: float) -> None:
+        """Let him wait. One who comes from elsewhere waits as long as others do."""
+        self._queue[visitor] = now
 
     def leave(self, visitor: Visitor) -> bool:
         """He waits no more; False if he did not."""
-        return self._queue.pop(visitor, self) is None
+        return self._queue.pop(visitor, None) is not None
 
     def next(self) -> Visitor | None:
         """Take the one that has waited longest."""
@@ -66,20 +79,24 @@ class Waiting:
     def expired(self, now: float) -> list[Visitor]:
         """Take those whose patience is over."""
         over: list[Visitor] = []
-        for visitor in self._queue:
-            if visitor.arrived + self._patience > now:
+        for visitor, since in self._queue.items():
+            if since + self.patience > now:
                 break
             over.append(visitor)
         return self._taken(over)
 
     def take_all(self, mapping: str | None = None) -> list[Visitor]:
         """Take everybody, or everybody of one mapping."""
-        return self._taken([v for v in self._queue if mapping in (None, v.mapping)])
+        return self._taken(self.those_of(mapping))
+
+    def those_of(self, mapping: str | None) -> list[Visitor]:
+        """Return everybody, or everybody of one mapping."""
+        return [v for v in self._queue if mapping in (None, v.mapping)]
 
     def next_expiry(self, now: float) -> float | None:
         """Seconds until `expired` has something to say; None while nobody waits."""
-        first = next(iter(self._queue), None)
-        return None if first is None else max(0.0, first.arrived + self._patience - now)
+        first = next(iter(self._queue.values()), None)
+        return None if first is None else max(0.0, first + self.patience - now)
 
     def _taken(self, visitors: list[Visitor]) -> list[Visitor]:
         for visitor in visitors:

@@ -65,9 +65,9 @@ class ClientsFile:
 
     async def change(self, change: Change) -> None:
         """Change the file, in a thread since the disk or another program's lock may take its time, and let that take
-        effect. Raises what `change` raises, ClientRefused when the server stops, or ConfigError."""
+        effect. Raises what `change` raises, ClientRefused after `stop`, or ConfigError."""
         if self._stopped is not None:
-            raise ClientRefused("this server stops")
+            raise ClientRefused("this server stops, or has another clients file now")
         self._changes += 1
         try:
             await deferToThreadPool(self._clock, self._thread, edit_clients, self.path, change)
@@ -82,8 +82,8 @@ class ClientsFile:
         self._looking.start(INTERVAL, now=False)
 
     def stop(self) -> Deferred[None]:
-        """Look at it no more, and change nothing more. Fires when the changes that were asked for are made. Harmless
-        when it was not started."""
+        """Look at it no more, nor when a change under way has been made, and make no other one. Fires when those that
+        were asked for are made. Harmless when it was not started."""
         if self._looking.running:
             self._looking.stop()
         if self._stopped is None:
@@ -97,6 +97,8 @@ class ClientsFile:
             self._stopped.callback(None)
 
     def _look(self) -> None:
+        if self._stopped is not None:
+            return
         try:
             found = stamp(self.path)
             if found != self._seen or self._problem:

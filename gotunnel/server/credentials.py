@@ -94,6 +94,7 @@ class Credentials:
             own.limits.pending or limits.pending,
             DialRules.parse(config.allow_dial if own.allow_dial is None else own.allow_dial),
             config.allow_nodes if own.allow_nodes is None else own.allow_nodes,
+            config.allow_groups if own.allow_groups is None else own.allow_groups,
         )
 
 

@@ -26,11 +26,12 @@ from gotunnel.net.clientca import problem_now
 from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.greeting import FORWARD, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
@@ -69,25 +70,25 @@ class Hub(Ledger):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, PLAIN_LEGS) if self.plain_legs else (FORWARD, NODES)
+        self.caps = (FORWARD, NODES, GROUPS, *((PLAIN_LEGS,) if self.plain_legs else ()))
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
-        self.credentials = Credentials(config, frozenset({port}))
+        self.reserved = frozenset({port})
+        """The server's own ports, which nobody may publish."""
+        self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
         """Changes the clients file, and lets that take effect. Raises ConfigError or ClientRefused."""
         self._next_expiry: float | None = None
-        limits = config.limits
-        shares = shares or Shares(UNLIMITED)
-        self.most_visitors = limits.streams or shares.streams
-        """Visitors of all clients together."""
-        self.most_strangers = min(limits.unauthenticated, shares.strangers)
+        self._shares = shares or Shares(UNLIMITED)
+        self._set_limits()
         self.sparing: Callable[[], bool] = bool
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
@@ -97,6 +98,19 @@ class Hub(Ledger):
         self._present: set[ServerSession] = set()  # with a control connection or a leg
         self.v1: V1Peers | None = None
         """Clients of version 1, where they are let in; set by who makes the hub."""
+
+    def use_config(self, config: ServerConfig, credentials: Credentials) -> None:
+        """Go by this from now on; `identities_changed` is to follow."""
+        self.config, self.credentials = config, credentials
+        self._set_limits()
+        for peer in self.holders:
+            peer.lobby.use(config.leg_wait)
+
+    def _set_limits(self) -> None:
+        limits = self.config.limits
+        self.most_visitors = limits.streams or self._shares.streams
+        """Visitors of all clients together."""
+        self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
 
     # Identities.
 

@@ -44,14 +44,37 @@ class Identity:
     ) -> None:
         self.changed: Callable[[ServerTls], None] = lambda _: None
         self._own = config.cert is None
+        self._clock = clock
+        self._state_dir = state_dir
+        self._legs = legs
         self._expiry = ExpiryWatch(clock, "the certificate of this server", now)
-        self._renewal = Renewal(
-            clock,
+        self._renewal, self.tls = self._loaded(config)
+
+    def _loaded(self, config: TlsServerConfig) -> tuple[Renewal[ServerTls], ServerTls]:
+        state_dir, legs = self._state_dir, self._legs
+        renewal = Renewal(
+            self._clock,
             (config.cert, config.key, config.client_ca),
             lambda: server_tls(server_pair(config, state_dir), config.client_ca, legs=legs),
             self._renewed,
         )
-        self.tls = self._renewal.first()
+        return renewal, renewal.first()
+
+    def prepared(self, config: TlsServerConfig) -> Callable[[], None]:
+        """Load what another configuration names; return what to call to use it from now on. Raises TlsFilesError."""
+        renewal, tls = self._loaded(config)
+
+        def use() -> None:
+            self._renewal.stop()
+            self._renewal, self._own = renewal, config.cert is None
+            self._renewal.start()
+            same, self.tls = tls.pair.chain == self.tls.pair.chain, tls
+            self.changed(tls)
+            if not same:
+                self._expiry.stop()
+                self._tell("the new certificate of this server")
+
+        return use
 
     def start(self) -> None:
         """Say which certificate it is, and watch it."""

@@ -60,7 +60,7 @@ class Ledger:
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",
-            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, outcome=WORDS[outcome],
+            visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, outcome=WORDS[outcome],
             code=f" ({end.code})" if end is not None and end.code else "",
             up=end.up if end else 0, down=end.down if end else 0,
             seconds=self.clock.seconds() - visitor.arrived, conn=visitor.conn,

@@ -98,4 +98,9 @@ class SessionLegs(OpeningEnd):
         """See OpeningEnd."""
         if not self.streams:
             self._hub.streaming.discard(self)
-        self.peer.ended(visitor, end.outcome, end)
+        if not visitor.elsewhere(end.outcome, end):
+            self.peer.ended(visitor, end.outcome, end)
+
+    def leg_mute(self) -> None:
+        """See OpeningEnd."""
+        self.peer.pass_on()

@@ -85,14 +85,22 @@ class Peer:
         self.session = session
         self.published.begin()
         session.feed()
+        for mapping in tuple(self.mappings.values()):
+            mapping.began()
 
     def lost(self, session: PeerSession) -> None:
         """The session has ended. Of a session that was replaced this changes nothing."""
         if self.session is session:
             self.session = None
             self._grace = self._clock.callLater(GRACE, self._grace_over)
+            self.settle()
             if not self.mappings and not self.announced.nodes:
                 self._grace_over()
+
+    def settle(self) -> None:
+        """The session has ended, or brings no more legs: another member of a group may serve who waits."""
+        for mapping in tuple(self.mappings.values()):
+            mapping.settle()
 
     async def stop(self) -> None:
         """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
@@ -149,10 +157,14 @@ class Peer:
 
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
+        self._hub.visitor_arrived(self, visitor)
+        self.admit(visitor)
+
+    def admit(self, visitor: Visitor) -> None:
+        """The same for one who has been counted already: he comes from another client."""
         rights = self.rights
         self.lobby.watch(visitor)
         self.visitors += 1
-        self._hub.visitor_arrived(self, visitor)
         if self._hub.live > self._hub.most_visitors:
             self._deny(visitor, f"server.limits.streams, {self._hub.most_visitors} in all")
         elif self.visitors > rights.max_visitors:
@@ -174,6 +186,17 @@ class Peer:
     def pending(self) -> int:
         """Visitors that wait for a leg."""
         return self.lobby.pending
+
+    def leaves(self, visitor: Visitor) -> None:
+        """A visitor goes to another client."""
+        self.visitors -= 1
+
+    def pass_on(self) -> None:
+        """This client seems to bring no legs: who waits goes to another member of his group, if there is one."""
+        for waiting in self.waiting.values():
+            for visitor in waiting.those_of(None):
+                if visitor.elsewhere(Outcome.NO_LEG, None):
+                    waiting.leave(visitor)
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""

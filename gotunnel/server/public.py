@@ -52,9 +52,9 @@ class PublicPort:
         self.wanted = wanted
         self.plain = plain
         self.port = 0
-        self.streams = 0
         self.clients: tuple[str, ...] = ()
         """Patterns of the names of clients that may reach it through the server."""
+        self.group_name: str | None = None
         self.suspended: str | None = None
         self.barred = False
         """True once its owner may not have it any more; it will be closed."""
@@ -98,7 +98,7 @@ class PublicPort:
             self._permitted_by = rights
         return not self.barred
 
-    def open(self, rights: Rights) -> None:
+    async def open(self, rights: Rights) -> None:
         """Claim the port and listen. Raises PortUnavailable, and then nothing is held."""
         refusal = PortUnavailable("port_in_use", "no allowed port is free")
         for port in self._candidates(rights):
@@ -118,7 +118,7 @@ class PublicPort:
             return
         raise refusal
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Listen again after `suspend`. Raises PortUnavailable when somebody else has come in between."""
         if self._listening is None:
             self._listening = self._relay.listen(self.bind, self.port, self._accepted, 1024)
@@ -133,6 +133,12 @@ class PublicPort:
         """Stop listening for good; the port is free for others when this returns."""
         await self._stop()
         self._ports.release(self.bind, self.port, self._owner)
+
+    def began(self) -> None:
+        """A session of its client has begun."""
+
+    def settle(self) -> None:
+        """Its client is gone, or is about to go: who waits for it may be served elsewhere."""
 
     async def _stop(self) -> None:
         listening, self._listening = self._listening, None
@@ -168,10 +174,10 @@ class HiddenPort(PublicPort):
     def check(self, rights: Rights) -> None:
         """See PublicPort: without a port there is nothing to allow."""
 
-    def open(self, rights: Rights) -> None:
+    async def open(self, rights: Rights) -> None:
         """There is nothing to claim."""
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Other clients may come again."""
         self.suspended = None
 

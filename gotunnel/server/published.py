@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
+from gotunnel.server.groups import MemberPort
 from gotunnel.server.public import HiddenPort, PublicPort
 from gotunnel.wire.messages import MappingRequest, MappingResult
 
@@ -152,7 +153,7 @@ class Published:
         if up:
             try:
                 mapping.check(self._peer.rights)
-                mapping.resume()
+                await mapping.resume()
             except PortUnavailable as refused:
                 self.log.error(
                     "mapping {mapping} of client {client} cannot open again: {reason}; next try in {seconds:g} s",
@@ -192,23 +193,19 @@ class Published:
         bind = hub.config.addr.host if request.bind is None else request.bind
         plain = not request.encrypt and hub.plain_legs
         mapping = self.mappings.get(request.name)
-        kind = HiddenPort if request.public is False else PublicPort
-        wish = (kind, bind, request.remote_port, plain)
-        if mapping is not None and (type(mapping), mapping.bind, mapping.wanted, mapping.plain) == wish:
+        wished = self._wished(request, bind, plain)
+        if mapping is not None and _terms(mapping) == _terms(wished):
             mapping.check(self._peer.rights)
             mapping.clients = request.clients or ()
             if mapping.suspended is not None and request.name not in self._named:
-                mapping.resume()  # a session that is new here says anew which targets are down
+                await mapping.resume()  # a session that is new here says anew which targets are down
             return mapping
         if mapping is not None:
             await self._close([request.name], self._peer.session)
         self._peer.rights.check_room(len(self.mappings))
-        mapping = kind(
-            request.name, bind, request.remote_port, plain, self._peer.relay, hub.ports,
-            (client, request.name), self._peer.arrived,
-        )  # fmt: skip
+        mapping = wished
         mapping.clients = request.clients or ()
-        mapping.open(self._peer.rights)
+        await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping
         self.log.info(
             "mapping {mapping} of client {client} open at {address}{how}",
@@ -222,3 +219,20 @@ class Published:
                 mapping=request.name, client=client,
             )  # fmt: skip
         return mapping
+
+    def _wished(self, request: MappingRequest, bind: str, plain: bool) -> PublicPort:
+        """Return the port that is asked for, not open yet. Raises PortUnavailable."""
+        hub, peer, name = self._hub, self._peer, request.name
+        hidden = request.public is False
+        if request.group is not None:
+            if hidden:
+                raise PortUnavailable("bad_request", "a group is for the visitors of a port, and this mapping has none")
+            return MemberPort(name, request.group, bind, request.remote_port, plain, hub, peer)
+        return (HiddenPort if hidden else PublicPort)(
+            name, bind, request.remote_port, plain, peer.relay, hub.ports, (peer.name, name), peer.arrived
+        )
+
+
+def _terms(mapping: PublicPort) -> tuple[object, ...]:
+    """Return what two must share for one to serve as the other."""
+    return type(mapping), mapping.group_name, mapping.bind, mapping.wanted, mapping.plain

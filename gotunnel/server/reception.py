@@ -13,6 +13,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from gotunnel.address import HostPort
+from gotunnel.config.model import ServerConfig
 from gotunnel.core.admission import Admission, Ticket
 from gotunnel.core.penalties import Offence
 from gotunnel.core.sources import source_of
@@ -59,6 +60,11 @@ class Reception(ServerFactory):
         self._doors: set[Door] = set()
         self._held: dict[Ticket, Door] = {}
         self._legs: Counter[ServerSession] = Counter()  # let in beside the limits, for what they ask for
+
+    def use(self, config: ServerConfig) -> None:
+        """The configuration has changed; `hub.most_strangers` is what follows from it there."""
+        self.refusals.use(config.penalties)
+        self._admission.use(self.hub.most_strangers, config.limits.unauthenticated_per_address)
 
     @property
     def strangers(self) -> int:

@@ -25,10 +25,20 @@ class Refusals:
         self._say = say
         self._timer: IDelayedCall | None = None
         self._penalties: Penalties | None = None
-        if config.enabled:
-            self._penalties = Penalties(
-                config.auth_failure, config.no_auth, config.minimum, config.maximum, config.table, config.exempt
-            )
+        self.use(config)
+
+    def use(self, config: PenaltiesConfig) -> None:
+        """Go by this from now on. Who is refused stays so, unless the new words let him in."""
+        numbers = config.auth_failure, config.no_auth, config.minimum, config.maximum, config.table, config.exempt
+        if not config.enabled:
+            self.stop()
+            self._penalties = None
+        elif self._penalties is None:
+            self._penalties = Penalties(*numbers)
+        else:
+            self._penalties.use(*numbers, self._clock.seconds())
+            self.stop()
+            self._look(self._penalties)
 
     @property
     def active(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from gotunnel.address import HostPort
+from gotunnel.config.difference import Difference, difference
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
 from gotunnel.interfaces import IRelay
@@ -19,6 +19,8 @@ from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.port import GatedPort
+from gotunnel.net.reloading import Reloadable
+from gotunnel.server.changing import ServerChange
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.credentials import clients_path
 from gotunnel.server.draining import ServerDraining
@@ -26,6 +28,9 @@ from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
 from gotunnel.server.reception import Reception
+
+if TYPE_CHECKING:
+    from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["ServerService", "bind_control", "make_server"]
 
@@ -54,7 +59,7 @@ def bind_control(config: ServerConfig) -> socket.socket:
     return listening
 
 
-class ServerService(Service):
+class ServerService(Reloadable):
     """Owns the hub, the reception and the relay; lives as long as the process, or as long as a test wants it."""
 
     log = Logger()
@@ -66,10 +71,11 @@ class ServerService(Service):
         relay: IRelay,
         identity: Identity | None,
         listening: socket.socket,
-        clients_file: Path,
+        state_dir: Path,
         descriptors: Descriptors,
     ) -> None:
-        self._reactor = reactor
+        super().__init__(config, reactor)
+        self._state_dir = state_dir
         self._listening = listening
         self._port: IListeningPort | None = None
         host, port = listening.getsockname()[:2]
@@ -78,25 +84,32 @@ class ServerService(Service):
         self._identity = identity
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
+        self._descriptors = descriptors
+        self._retired: list[Egress | V1Peers] = []  # what a change has put out of use, and still has visitors perhaps
         if config.v1.enabled:
-            # Loaded by servers that let version 1 in, and by no others: it takes memory at rest.
-            from gotunnel.net.raw import RawRelay
-            from gotunnel.server.v1.peers import V1Peers
-
-            self.hub.v1 = V1Peers(
-                self.hub, config.v1, RawRelay(reactor, descriptors=descriptors), frozenset({port})
-            )
+            self.hub.v1 = self._v1()
         if identity is not None:
             identity.changed = self.hub.use_tls
-        self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
+        self._clients_file = self._clients_at(config)
         self._clients_changed(self._clients_file.read())
         self.hub.change_clients = self._clients_file.change
-        self._descriptors = descriptors
         self.hub.sparing = lambda: descriptors.scarce
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
         self._draining = ServerDraining(self.hub, self._close_door)
         self._egress = None if config.egress is None else Egress(self.hub, config.egress, reactor)
+
+    def _v1(self) -> V1Peers:
+        # Loaded by servers that let version 1 in, and by no others: it takes memory at rest.
+        from gotunnel.net.raw import RawRelay
+        from gotunnel.server.v1.peers import V1Peers
+
+        relay = RawRelay(self._reactor, descriptors=self._descriptors)
+        return V1Peers(self.hub, self.hub.config.v1, relay, frozenset({self.address.port}))
+
+    def _clients_at(self, config: ServerConfig) -> ClientsFile:
+        path = clients_path(config, self._state_dir)
+        return ClientsFile(path, self._reactor, self._clients_changed, self.hub.expire)
 
     def startService(self) -> None:
         """Accept clients from now on."""
@@ -106,6 +119,18 @@ class ServerService(Service):
             ACCEPTS_AT_ONCE, self._listening,
         )  # fmt: skip
         self._port.startListening()
+        self._clients_file.start()
+        if self._egress is not None:
+            self._egress.start()
+        self._warn()
+        self.log.info(
+            "server listening for clients on {address} ({tls})",
+            address=str(self.address), tls="TLS" if self.hub.tls is not None else "without TLS",
+        )  # fmt: skip
+        if self._identity is not None:
+            self._identity.start()
+
+    def _warn(self) -> None:
         wanted, most = self.hub.config.limits.streams, self._descriptors.shares.streams
         if wanted is not None and wanted > most:
             self.log.warn(
@@ -113,9 +138,6 @@ class ServerService(Service):
                 "raise LimitNOFILE (systemd) or ulimit -n",
                 wanted=wanted, most=most,
             )  # fmt: skip
-        self._clients_file.start()
-        if self._egress is not None:
-            self._egress.start()
         config = self.hub.config
         if config.token is None and not len(self.hub.identities):
             self.log.warn(
@@ -127,15 +149,49 @@ class ServerService(Service):
                 "the clients file {path} is not there: until it is, its clients have no token of their own",
                 path=str(self._clients_file.path),
             )
-        self.log.info(
-            "server listening for clients on {address} ({tls})",
-            address=str(self.address), tls="TLS" if self.hub.tls is not None else "without TLS",
-        )  # fmt: skip
-        if self._identity is not None:
-            self._identity.start()
 
     def _clients_changed(self, clients: tuple[FileIdentity, ...]) -> None:
         self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
+
+    async def _apply(self, config: ServerConfig) -> tuple[Difference[ServerConfig], list[str]]:
+        hub, identity = self.hub, self._identity
+        found = difference("server", hub.config, config)
+        clients_file = self._clients_at(found.config)
+        change = ServerChange(
+            hub, self._reception, found, clients_file.read(), clients_file.path,
+            None if identity is None else lambda: identity.prepared(found.config.tls),
+        )  # fmt: skip
+        lines = change.apply()
+        self._clients_file.stop()
+        self._clients_file = clients_file
+        hub.change_clients = clients_file.change
+        if self.running:
+            clients_file.start()
+        if found:
+            self._warn()
+        await self._change_v1(found.config)
+        if found.touches("server.egress"):
+            await self._change_egress(found.config)
+        return found, lines
+
+    async def _change_v1(self, config: ServerConfig) -> None:
+        v1 = self.hub.v1
+        if v1 is None and config.v1.enabled:
+            self.hub.v1 = self._v1()
+        elif v1 is not None and not config.v1.enabled:
+            self.hub.v1 = None
+            self._retired.append(v1)
+            await v1.close()
+
+    async def _change_egress(self, config: ServerConfig) -> None:
+        before, self._egress = self._egress, None
+        if before is not None:
+            self._retired.append(before)
+            await before.stop()
+        if config.egress is not None:
+            self._egress = Egress(self.hub, config.egress, self._reactor)
+            if not self.draining:
+                self._egress.start()
 
     @property
     def draining(self) -> bool:
@@ -172,10 +228,9 @@ class ServerService(Service):
         self._listening.close()
         await self._clients_file.stop()
         self._relay.stop()
-        if self._egress is not None:
-            self._egress.release()
-        if self.hub.v1 is not None:
-            self.hub.v1.relay.stop()
+        for each in (self._egress, self.hub.v1, *self._retired):
+            if each is not None:
+                each.release()
         self.log.info("server stopped")
 
 
@@ -191,5 +246,4 @@ def make_server(
     identity = None if config.tls.mode == "off" else Identity(config.tls, state_dir, reactor, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    clients_file = clients_path(config, state_dir)
-    return ServerService(config, reactor, relay, identity, listening, clients_file, descriptors)
+    return ServerService(config, reactor, relay, identity, listening, state_dir, descriptors)

@@ -235,11 +235,13 @@ class ServerSession(SessionLegs):
             count=message.count, reason=printable(message.reason),
         )  # fmt: skip
         self.legs_failed(message.plain, message.count)
+        self.peer.pass_on()
 
     def _on_drain(self, message: Drain) -> None:
         """The client is about to stop: open nothing more; visitors wait for its successor."""
         self._hub.session_draining(self)
         self.open_no_more()
+        self.peer.settle()
         self.control.send(DrainOk())
 
     def _on_drain_ok(self, message: DrainOk) -> None:

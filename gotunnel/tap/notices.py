@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -23,8 +24,8 @@ MARGIN = 30.0
 
 
 class Notices(Service):
-    """Wraps the service of a role. `drain` is how many seconds visitors have to finish: systemd is told to wait for
-    that, so that a long one does not end in SIGKILL.
+    """Wraps the service of a role. `drain` says how many seconds visitors have to finish: systemd is told to wait for
+    that, so that a long one does not end in SIGKILL. `reloading` is to be called when a reload begins and ends.
 
     The signs of life come from the reactor: one that is stuck sends none, and systemd starts the process anew.
     """
@@ -32,12 +33,13 @@ class Notices(Service):
     log = Logger()
 
     def __init__(
-        self, service: IService, reactor: Any, notify: NotifySocket, drain: float, env: Mapping[str, str] = os.environ
-    ) -> None:
+        self, service: IService, reactor: Any, notify: NotifySocket, drain: Callable[[], float],
+        env: Mapping[str, str] = os.environ,
+    ) -> None:  # fmt: skip
         self._inner = service
         self._reactor = reactor
         self._notify = notify
-        self._drain = drain
+        self.drain = drain
         self._env = env
         self._next: IDelayedCall | None = None
         self._waiting: list[tuple[str, ...]] = []
@@ -58,9 +60,18 @@ class Notices(Service):
     def stopService(self) -> Deferred[None]:
         """Stop the role. Signs of life go on until the process ends."""
         super().stopService()
-        micro = int((self._drain + MARGIN) * 1_000_000)
+        micro = int((self.drain() + MARGIN) * 1_000_000)
         self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={micro}")
         return maybeDeferred(self._inner.stopService)
+
+    def reloading(self, begun: bool) -> None:
+        """The configuration is being read again, or has been: a second `systemctl reload` waits for that, and so does
+        a first one with Type=notify-reload."""
+        if begun:
+            # systemd compares it with when it asked, on the clock that CLOCK_MONOTONIC is.
+            self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        elif self.running:
+            self._say("READY=1")
 
     def _ready(self) -> None:
         if not self.running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from gotunnel.logs import Logger, set_level
 from gotunnel.net.choice import install_reactor
 from gotunnel.net.clock import use_monotonic
 from gotunnel.net.descriptors import raise_limit
+from gotunnel.net.reloading import Reloadable
 from gotunnel.net.systemd import NotifySocket
 from gotunnel.tap.exits import one_line_errors
+from gotunnel.tap.hangup import Hangup
 from gotunnel.tap.shutdown import TwoStepStop
 
 __all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]
@@ -60,10 +63,12 @@ def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Pat
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A role that is fit to start: its section of the file, validated, and its state folder."""
+    """A role that is fit to start: its section of the file, validated, its state folder, and what reads the file again
+    if there is one."""
 
     config: Any
     state: Path
+    read: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,9 @@ class Role:
     def prepare(self, config: str, state: str | None) -> Prepared:
         """Read the file and find the state folder, or print what is wrong and raise SystemExit."""
         with one_line_errors(self.program):
-            return Prepared(self.load(config, state_path(state)), state_folder(state))
+            loaded, folder = self.load(config, state_path(state)), state_folder(state)
+        # A daemon may go to another folder.
+        return Prepared(loaded, folder, partial(self.load, os.path.abspath(config), folder))
 
     def service(self, prepared: Prepared, reactor: Any) -> IService:
         """Build the service, with the server's control port bound already; or print one line and raise SystemExit."""
@@ -91,13 +98,21 @@ class Role:
         raise_limit(reactor)
         with one_line_errors(self.program):
             made = self.make(prepared.config, reactor, prepared.state)
+        role = made if isinstance(made, Reloadable) and prepared.read is not None else None
         notify = NotifySocket.named()
         if notify is not None:
             # Loaded where systemd listens, and nowhere else: it takes memory at rest.
             from gotunnel.tap.notices import Notices
 
-            made = Notices(made, reactor, notify, prepared.config.drain_timeout)
-        return TwoStepStop(made, reactor, self.program)
+            made = notices = Notices(made, reactor, notify, lambda: prepared.config.drain_timeout)
+            if role is not None:
+                notices.drain = lambda: role.drain_timeout
+                role.watchers.append(notices.reloading)
+        stop = TwoStepStop(made, reactor, self.program)
+        if role is None:
+            return stop
+        role.source = prepared.read
+        return Hangup(stop, reactor, role.reload_from_file, stop.stop_requested)
 
 
 class RoleOptions(usage.Options):

@@ -22,6 +22,7 @@ __all__ = [
     "Connection",
     "Count",
     "Counter",
+    "GroupName",
     "Host",
     "Instance",
     "Label",
@@ -164,6 +165,7 @@ Instance = Annotated[bytes, _binary(1, 64)]
 Mac = Annotated[bytes, Kind(_read_mac, bytes.hex)]
 Token = Annotated[str, _text(r"[\x21-\x7e]{32,1024}", "32 to 1024 printable ASCII characters without spaces")]
 ClientName = Annotated[str, _text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -")]
+GroupName = Annotated[str, _text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -")]
 ClientPattern = Annotated[str, _text(r"[A-Za-z0-9._*-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ - *")]
 MappingName = Annotated[str, _text(_printable + "{1,128}", "1 to 128 printable ASCII characters")]
 Connection = Annotated[str, _text(_printable + "{1,64}", "1 to 64 printable ASCII characters")]

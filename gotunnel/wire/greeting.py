@@ -25,8 +25,8 @@ from gotunnel.wire.fields import (
 )
 
 __all__ = [
-    "ENROL", "FORWARD", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol", "Enrolled", "Error",
-    "Hello", "Leg", "LegOk", "Limits",
+    "ENROL", "FORWARD", "GROUPS", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol", "Enrolled",
+    "Error", "Hello", "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
@@ -35,6 +35,8 @@ FORWARD = "forward"
 """What a server's `caps` hold that takes forward legs, and mappings without a public port."""
 NODES = "nodes"
 """What they hold when the server leads to the nodes that clients announce."""
+GROUPS = "groups"
+"""What they hold when several clients may publish one port as a group."""
 PLAIN_LEGS = "plain_legs"
 """What they hold when legs may run outside TLS: a client that opens must know before it dials."""
 

@@ -14,6 +14,7 @@ from gotunnel.wire.fields import (
     Code,
     Count,
     Counter,
+    GroupName,
     Host,
     MappingName,
     Milliseconds,
@@ -78,7 +79,8 @@ __all__ = [
 class MappingRequest:
     """One port that a client asks for. `bind` is the address to listen on; without it the server takes its
     default. `clients` may reach the mapping through the server, by patterns of their names; one with `public`
-    false has no port, and `remote_port` is 0. Both are for servers whose `caps` name FORWARD."""
+    false has no port, and `remote_port` is 0. Both are for servers whose `caps` name FORWARD. Mappings of several
+    clients with the same `group` share one port; for servers whose `caps` name GROUPS."""
 
     name: MappingName
     remote_port: Port
@@ -87,6 +89,7 @@ class MappingRequest:
     encrypt: bool = True
     public: bool | None = None
     clients: tuple[ClientPattern, ...] | None = None
+    group: GroupName | None = None
 
 
 @dataclass(frozen=True, slots=True)

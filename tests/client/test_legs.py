@@ -119,6 +119,19 @@ class OpenTests(ClientTestCase):
         self.it.relay.dials[0][1].callback(local)
         self.assertEqual(leg.accepted, [local])
 
+    def test_awaited(self) -> None:
+        """The answer of a target that is published in a group is awaited, also where the same target is published
+        alone, whose answer is not."""
+        shared = mapping("api", 8000, 8081).model_copy(update={"group": "api"})
+        self.it = World(mapping("web", 8000, 8080), shared)
+        self.server = self.it.connected()
+        self.server.grant()
+        for name, awaited in (("web", False), ("api", True), ("web", False)):
+            (leg,) = self.server.legs()
+            leg.receive_open(self.server.open_body(leg, name))
+            self.it.relay.dials[-1][1].callback(FakeLocal())
+            self.assertEqual((len(leg.accepted), leg.awaited), (1, awaited))
+
     def test_refused(self) -> None:
         """A target that does not answer is told at once, with the code."""
         (leg,) = self.server.legs()

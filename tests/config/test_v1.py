@@ -103,15 +103,17 @@ class ClientTests(FileTestCase):
             "  - {name: bound, local: 22, remote: '127.0.0.1:20022'}\n"
             "  - {name: any, local: 23, remote: 0}\n"
             "  - {name: secret, local: 24, remote: 20024, encrypt: true}\n"
+            "  - {name: shared, local: 26, remote: 26, group: api}\n"
             "  - {name: hidden, local: 25, public: false, clients: [worker]}\n"
             "  forwards:\n"
             "  - {listen: 6443, dial: '127.0.0.1:6443'}\n"
         )
         problems = self.problems(CLIENT + lines)
         self.assertEqual({problem.key for problem in problems}, {"client.v1"})
-        for word in ("'bound'", "'any'", "'secret'", "127.0.0.1:22", "'hidden'", "no forwards", "tls stands", "heartb"):
+        words = ("'bound'", "'any'", "'secret'", "127.0.0.1:22", "'hidden'", "'shared'", "no forwards", "tls stands")
+        for word in (*words, "heartb"):
             self.assertEqual(len([p for p in problems if word in p.wrong]), 1, word)
-        self.assertEqual(len(problems), 8)
+        self.assertEqual(len(problems), 9)
 
     def test_tls_modes(self) -> None:
         """TLS that is asked for is not silently left out."""

@@ -19,6 +19,17 @@ from tests.core import PROPERTY
 class AdmissionTests(SynchronousTestCase):
     """Room for connections that have not proved themselves yet."""
 
+    def test_other_limits(self) -> None:
+        """Smaller limits push nobody out by themselves; who comes next meets them, and larger ones make room."""
+        admission = Admission(total=4, per_address=4)
+        for _ in range(3):
+            admission.admit("10.0.0.1", 0.0)
+        admission.use(2, 2)
+        self.assertEqual(len(admission), 3)
+        self.assertIsNotNone(admission.admit("10.0.0.1", 1.0)[1])
+        admission.use(9, 9)
+        self.assertIsNone(admission.admit("10.0.0.1", 2.0)[1])
+
     def test_room(self) -> None:
         """While there is room nobody makes way, and a release makes room, once."""
         admission = Admission(total=2, per_address=2)

@@ -34,6 +34,21 @@ class PenaltyTests(SynchronousTestCase):
         self.assertTrue(penalties.refuses("192.0.2.1", 20.5))
         self.assertFalse(penalties.refuses("192.0.2.1", 21.0))
 
+    def test_other_numbers(self) -> None:
+        """Numbers that change hold for those who are refused already: up to the new maximum, and who is exempt now, or
+        has no place in a smaller table, is let in at once."""
+        penalties = Penalties()
+        for address in ("192.0.2.1", "192.0.2.2", "198.51.100.1"):
+            for _ in range(20):
+                penalties.charge(address, GUESS, 0.0)
+        penalties.use(7.0, 1.0, 10.0, 30.0, 100, ["198.51.100.0/24"], 1.0)
+        self.assertEqual([each.source for each in penalties.pardons(1.0)], ["198.51.100.1"])
+        self.assertTrue(penalties.refuses("192.0.2.1", 30.9))
+        self.assertFalse(penalties.refuses("192.0.2.1", 31.0))
+        self.assertEqual([penalties.charge("203.0.113.9", GUESS, 1.0) for _ in range(2)], [0, 14.0])
+        penalties.use(7.0, 1.0, 10.0, 30.0, 1, [], 2.0)
+        self.assertEqual((len(penalties), penalties.active), (1, 1))
+
     def test_guesses_in_a_minute(self) -> None:
         """Whoever guesses as fast as he is let in has at most 15 guesses in any minute."""
         penalties, evaluated = Penalties(), []

@@ -126,12 +126,13 @@ class TunnelTestCase(ProcessTestCase):
         runner: str = "command",
         ready: bool = True,
         plain: Sequence[str] = (),
+        group: str | None = None,
         env: Mapping[str, str] | None = None,
         **keys: Any,
     ) -> Program:
         """Start a client that publishes `mappings` (name: (local, remote)) and wait until they are open.
 
-        Those that `plain` names have `encrypt: false`.
+        Those that `plain` names have `encrypt: false`, and all of them are in `group`.
         """
         section: dict[str, Any] = {
             "name": name,
@@ -141,8 +142,9 @@ class TunnelTestCase(ProcessTestCase):
             **keys,
         }
         if mappings is not None:
+            shared = {} if group is None else {"group": group}
             section["mappings"] = [
-                {"name": each, "local": str(local), "remote": str(remote), "encrypt": each not in plain}
+                {"name": each, "local": str(local), "remote": str(remote), "encrypt": each not in plain, **shared}
                 for each, (local, remote) in mappings.items()
             ]
         section = {key: value for key, value in section.items() if value is not None}

@@ -51,6 +51,7 @@ class UnitTests(ProcessTestCase):
         for key, value in (
             ("Type", "notify"), ("Restart", "always"), ("User", "gotunnel"), ("ProtectSystem", "strict"),
             ("StateDirectory", "gotunnel"), ("CapabilityBoundingSet", ""), ("NoNewPrivileges", "yes"),
+            ("ExecReload", "/bin/kill -HUP $MAINPID"),
         ):  # fmt: skip
             self.assertEqual(server[f"Service.{key}"], [value])
         self.assertGreater(int(server["Service.LimitNOFILE"][0]), 65536)
@@ -130,6 +131,22 @@ class SupervisedTests(ProcessTestCase):
         for _ in range(3):
             self.assertEqual(self.hear(), "WATCHDOG=1")
         self.stop(process)
+
+    def test_reload(self) -> None:
+        """What ExecReload sends is told to systemd when it begins and when it is over, and a broken file is over, too;
+        the stop then has as much time as the file says by now."""
+        command = self.config("server", 'addr: "127.0.0.1:0"')
+        process = self.start_logged("server", *command, NOTIFY_SOCKET=self.notify)
+        self.assertEqual(self.hear(), "READY=1")
+        for text in ('addr: "127.0.0.1:0"\n  drain_timeout: 700', "addr: nonsense"):
+            self.config("server", text)
+            process.send_signal(signal.SIGHUP)
+            self.assertRegex(self.hear(), r"\ARELOADING=1\nMONOTONIC_USEC=\d+\Z")
+            self.assertEqual(self.hear(), "READY=1")
+        self.wait_for_line("server.err", "stays as it was: .*server.addr", process)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.hear(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=730000000")
+        self.assertEqual(process.wait(DEADLINE), 0)
 
     def test_client(self) -> None:
         """A client is ready when it tries: a server that is away is no reason for systemd to start it over and over."""

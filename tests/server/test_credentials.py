@@ -37,6 +37,7 @@ class TableTests(SynchronousTestCase):
         keys: dict[str, Any] = {
             "allow_ports": [443],
             "allow_dial": ["10.0.0.1:1"],
+            "allow_groups": ["api*"],
             "limits": {"mappings": 3, "legs": 4, "visitors": 5, "pending": 6},
         }
         made = credentials({"name": "a", "token": TOKEN}, token=OTHER_TOKEN, **keys)
@@ -48,6 +49,8 @@ class TableTests(SynchronousTestCase):
                 (rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending), (3, 4, 5, 6)
             )
             self.assertTrue(rights.allow_dial.allows("10.0.0.1", 1))
+            rights.check_group("apiserver")
+            self.assertEqual(self.assertRaises(PortUnavailable, rights.check_group, "web").code, "acl_denied")
 
     def test_own(self) -> None:
         """Whatever it names is instead of the server's, wider or narrower; the server's own ports are nobody's."""
@@ -55,10 +58,12 @@ class TableTests(SynchronousTestCase):
             "allow_ports": ["1-65535"],
             "allow_bind": ["0:0::1", "127.0.0.1"],
             "allow_dial": [],
+            "allow_groups": ["web"],
             "limits": {"mappings": 30, "legs": 40, "visitors": 50, "pending": 60},
         }
         made = credentials(
-            {"name": "a", "token": TOKEN, **more}, allow_ports=[443], limits={"mappings": 3}, allow_dial=["10.0.0.1:1"]
+            {"name": "a", "token": TOKEN, **more}, allow_ports=[443], limits={"mappings": 3}, allow_dial=["10.0.0.1:1"],
+            allow_groups=["api*"],
         )
         for rights in (self.of(made, "a").rights, self.of(made, "b", identity("b", TOKEN, **more)).rights):
             rights.check_port("::1", 22)
@@ -70,6 +75,8 @@ class TableTests(SynchronousTestCase):
                 (rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending), (30, 40, 50, 60)
             )
             self.assertFalse(rights.allow_dial.allows("10.0.0.1", 1))
+            rights.check_group("web")
+            self.assertEqual(self.assertRaises(PortUnavailable, rights.check_group, "apiserver").code, "acl_denied")
 
     def test_keys(self) -> None:
         """Tokens become the keys of the handshake for that name; keys of the file stay what they are."""

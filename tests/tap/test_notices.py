@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import time
 from typing import Any
 
 from twisted.application.service import Service
@@ -49,7 +50,7 @@ class NoticesTests(SynchronousTestCase):
         notify = NotifySocket.named({"NOTIFY_SOCKET": self.path})
         assert notify is not None
         self.addCleanup(notify._socket.close)
-        return Notices(service or Service(), self.reactor, notify, 600.0, env)
+        return Notices(service or Service(), self.reactor, notify, lambda: 600.0, env)
 
     def test_life(self) -> None:
         """Ready when the reactor runs and not before; then a sign of life at half the interval; and the stop, with
@@ -70,6 +71,23 @@ class NoticesTests(SynchronousTestCase):
         self.assertEqual(self.heard(), ["STOPPING=1\nEXTEND_TIMEOUT_USEC=630000000"])
         self.reactor.advance(10)
         self.assertEqual(self.heard(), ["WATCHDOG=1"])
+
+    def test_reloading(self) -> None:
+        """A reload is told when it begins, with the time of systemd's own clock, and when it is over; none that ends
+        when the role has stopped makes it ready again."""
+        made = self.notices()
+        made.startService()
+        made.reloading(True)
+        made.reloading(False)
+        ready, reloading, again = self.heard()
+        self.assertEqual((ready, again), ("READY=1", "READY=1"))
+        first, _, stamp = reloading.partition("\nMONOTONIC_USEC=")
+        self.assertEqual(first, "RELOADING=1")
+        self.assertLess(abs(int(stamp) / 1e6 - time.clock_gettime(time.CLOCK_MONOTONIC)), 60)
+        made.reloading(True)
+        self.successResultOf(made.stopService())
+        made.reloading(False)
+        self.assertEqual([line.partition("\n")[0] for line in self.heard()], ["RELOADING=1", "STOPPING=1"])
 
     def test_not_watched(self) -> None:
         """Without WatchdogSec there are no signs of life, and nothing wakes the process."""

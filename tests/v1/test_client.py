@@ -205,7 +205,7 @@ class TargetTests(ClientTestCase):
         mapping = self.published(target, health={"type": "tcp", "interval": 0.1, "timeout": 0.1, "failures": 1})
         client = self.v1_client(server.port, mapping)
         await self.opened(client)
-        watch = client.link._health._watches[0]
+        watch = client.link._health._watches["web"]
         for number in range(1, 4):
             watch._changed("web", False, "gone, says the test")
             await self.until(lambda n=number: server.controls[n - 1].of("offline_port"), "offline_port")
@@ -393,7 +393,7 @@ class VersionTests(ClientTestCase):
         client = self.v1_client(server.address.port, mapping)
         await self.opened(client)
         await self.echoes(mapping.remote_port)
-        watch = client.link._health._watches[0]
+        watch = client.link._health._watches["web"]
         for _ in range(3):
             watch._changed("web", False, "gone")
             await self.until(

@@ -174,6 +174,7 @@ BAD_REQUEST: dict[str, list[Any]] = {
     "encrypt": BOOLEANS,
     "public": BOOLEANS,
     "clients": [None, "a", {}, 1],
+    "group": ["", "x" * 65, "a b", "a*", 1, ["a"]],
 }
 
 

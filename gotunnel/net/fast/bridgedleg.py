@@ -103,7 +103,7 @@ class BridgedLeg(FastLeg):
     def _set_blocked(self, blocked: bool) -> None:
         self._blocked = blocked
         local = self._local
-        if local is not None and local.reading == blocked and self.state is not State.CLOSED:
+        if local is not None and local.reading == blocked and not self._held and self.state is not State.CLOSED:
             local.read_more(not blocked)
 
 

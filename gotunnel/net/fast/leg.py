@@ -52,24 +52,24 @@ class FastLeg(FrameLeg):
 
     # What the owner calls, beyond LegBase: several frames leave in one send.
 
-    def open(self, local: FastLocal, body: bytes) -> None:
+    def open(self, local: FastLocal, body: bytes, held: bool = False) -> None:
         """Serve a visitor; his first bytes, if they are there, leave together with the OPEN."""
         self._corked = True
         try:
-            super().open(local, body)
+            super().open(local, body, held)
         finally:
             self._uncork()
 
-    def accept(self, local: FastLocal) -> None:
-        """The target answered; OPENED leaves with its first bytes, or soon."""
+    def accept(self, local: FastLocal, awaited: bool = False) -> None:
+        """The target answered; OPENED leaves with its first bytes, or soon, or at once if it is awaited."""
         corked, self._corked = self._corked, True
         try:
-            super().accept(local)
+            super().accept(local, awaited)
         finally:
             self._corked = corked
         if not self._out or self._unhurried or self.state is State.CLOSED:
             return
-        if self.state is State.STREAMING and not self._blocked:
+        if self.state is State.STREAMING and not self._blocked and not awaited:
             self._unhurried = True
             self._tools.flush_soon(self)
         elif not corked:
@@ -189,6 +189,12 @@ class FastLeg(FrameLeg):
             return
         self._full = False
         local.leg = self
+        if self._held:
+            local.watch_for_loss()
+        else:
+            self._read_local(local)
+
+    def _read_local(self, local: FastLocal) -> None:
         if not self._blocked:
             local.read_more(True)
             if self.end is End.OPENER:
@@ -302,7 +308,7 @@ class FastLeg(FrameLeg):
         self._blocked = blocked
         self._watch(self._mask | OUT if blocked else self._mask & ~OUT)
         local = self._local
-        if local is not None and local.reading == blocked:
+        if local is not None and local.reading == blocked and not self._held:
             local.read_more(not blocked)
 
     def _set_reading(self) -> None:

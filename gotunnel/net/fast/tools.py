@@ -18,8 +18,9 @@ from gotunnel.wire.legs import HEADER_BYTES
 __all__ = ["Buffers", "Tools", "write_header"]
 
 UNHURRIED = 0.003
-"""Seconds that an OPENED waits for the target's first bytes, to leave with them; twice that at most. Nobody waits for
-it but a timer of 15 s at the other end; by itself it would cost a send, and the other end a turn of its loop."""
+"""Seconds that an OPENED waits for the target's first bytes, to leave with them; twice that at most. Unless it is
+awaited nobody waits for it but a timer of 15 s at the other end; by itself it would cost a send, and the other end a
+turn of its loop."""
 
 
 write_header = struct.Struct(">I").pack_into

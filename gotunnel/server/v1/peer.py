@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
+
 from gotunnel.core.rights import Rights
 from gotunnel.interfaces import IRelay
 from gotunnel.server.peer import Peer
@@ -35,6 +37,19 @@ class V1Peer(Peer):
     def relay(self) -> IRelay:
         """That of version 1."""
         return self._peers.relay
+
+    def rights_changed(self) -> None:
+        """See Peer: the one mapping may be there, or not."""
+        if self.session is not None:
+            self.session.most_legs = self.rights.max_legs
+        Deferred.fromCoroutine(self._close_denied()).addErrback(
+            lambda failure: self.log.failure("closing the port of client {client}", failure, client=self.name)
+        )
+
+    async def _close_denied(self) -> None:
+        if not all(mapping.permitted(self.rights) for mapping in self.mappings.values()):
+            self._peers.reset_streams(self)
+        await super()._close_denied()
 
     def _forget(self) -> None:
         self._peers.forget(self)

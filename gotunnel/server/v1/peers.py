@@ -45,17 +45,48 @@ class V1Peers:
 
     def __init__(self, hub: Hub, config: V1ServerConfig, relay: RawRelay, reserved: frozenset[int]) -> None:
         """`reserved` are the server's own ports."""
-        assert config.token is not None
-        limits = hub.config.limits
         self.relay = relay
         self.hub = hub
-        self._digest = _digest(config.token.get_secret_value())
-        self.rights = Rights(
-            PortSet.parse(config.allow_ports), reserved, 1, limits.legs, limits.visitors, None, limits.pending
-        )
+        self._reserved = reserved
+        self._set(config)
         self._peers: dict[Identity, V1Peer] = {}
         self._current: dict[Identity, V1Session] = {}
         self._present: set[V1Session] = set()  # with a control connection or a stream
+
+    def _set(self, config: V1ServerConfig) -> None:
+        assert config.token is not None
+        limits = self.hub.config.limits
+        self._digest = _digest(config.token.get_secret_value())
+        self.rights = Rights(
+            PortSet.parse(config.allow_ports), self._reserved, 1, limits.legs, limits.visitors, None, limits.pending
+        )
+
+    # Changes.
+
+    def use(self, config: V1ServerConfig) -> None:
+        """The configuration has changed. With another token all are cut; what may not be published any more closes."""
+        before = self._digest
+        self._set(config)
+        if self._digest != before:
+            self.go_away("its token is not valid any more")
+        for peer in self.peers:
+            peer.rights_changed()
+
+    async def close(self) -> None:
+        """Version 1 is off: cut all, and close their ports."""
+        self.go_away("version 1 is off")
+        for peer in self.peers:
+            await peer.stop()
+
+    def release(self) -> None:
+        """The server is drained: let go of what is left."""
+        self.relay.stop()
+
+    def reset_streams(self, peer: V1Peer) -> None:
+        """Cut the visitors of one mapping."""
+        for session in tuple(self._present):
+            if session.peer is peer:
+                session.reset_streams(Outcome.STOPPED)
 
     # First frames.
 

@@ -1,0 +1,110 @@
+"""What a link makes of a changed file: mappings, nodes and forwards come and go while its session and its streams stay,
+and where the server or the client's own name is another one, it connects anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.client.leaving import IN_FLIGHT, Leaving
+from gotunnel.client.published import Published
+from gotunnel.client.session import ClientSession
+from gotunnel.config.difference import Difference
+from gotunnel.config.model import ClientConfig
+from gotunnel.core.backoff import Backoff
+from gotunnel.logs import Logger
+from gotunnel.net.patience import Patience
+from gotunnel.wire.messages import MappingRequest
+
+__all__ = ["ChangingLink"]
+
+
+class ChangingLink:
+    """One half of a link, which makes all of these."""
+
+    log = Logger()
+    published: Published
+    session: ClientSession | None
+    _backoff: Backoff
+    _clock: Any
+    _config: ClientConfig
+    _leaving: Leaving
+    _sessions: set[ClientSession]
+    _moves = 0
+    """How often it was told to connect elsewhere, or as somebody else."""
+    _woken: Deferred[None] | None = None
+    """Sleeps until the next attempt."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is to connect no more."""
+        raise NotImplementedError
+
+    def _ladder(self) -> Backoff:
+        """Return how long to wait between attempts to connect."""
+        raise NotImplementedError
+
+    @property
+    def streams_by_mapping(self) -> Counter[str]:
+        """How many visitors each mapping has."""
+        return sum((session.streams_by_mapping for session in self._sessions), Counter())
+
+    @property
+    def streams_by_forward(self) -> Counter[str]:
+        """How many visitors each forward has."""
+        return sum((session.streams_by_forward for session in self._sessions), Counter())
+
+    def apply(self, difference: Difference[ClientConfig]) -> None:
+        """Go on with what the file says now of all but mappings."""
+        config = self._config = difference.config
+        if difference.touches("client.nodes") and self.session is not None:
+            self.session.announce()
+        for session in self._sessions:
+            session.legs.dial_timeout = config.dial_timeout
+        if difference.touches("client.profile"):
+            self._backoff = self._ladder()
+            if self.session is not None:
+                self._backoff.connected(self._clock.seconds())
+        if difference.touches("client.name"):
+            self._move()
+        elif difference.touches("client.token", "client.tls"):
+            self._wake()
+
+    def publish(
+        self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...], removed: tuple[str, ...]
+    ) -> None:
+        """Tell the server what `published.change` has found; visitors of mappings that are removed may finish."""
+        if self.session is not None:
+            self.session.change(closed, wanted)
+        self._leaving.leave(removed, self._config.drain_timeout)
+
+    def _cut(self, mapping: str) -> int:
+        return sum(session.legs.reset_streams(mapping) for session in self._sessions)
+
+    def _move(self) -> None:
+        """Connect as somebody else, when all ports are given up. What streams goes on."""
+        self._moves += 1
+        if self.session is None:
+            self._wake()
+        else:
+            self._give_up(self.session)
+
+    def _give_up(self, session: ClientSession) -> None:
+        """Give all ports up, and then the session; what streams goes on."""
+        session.change(tuple(self.published.statuses), ())
+        session.drain(self._config.drain_timeout)
+        leaving = Deferred.fromCoroutine(self._leave(session))
+        leaving.addErrback(lambda failure: self.log.failure("leaving the server", failure))
+
+    async def _leave(self, session: ClientSession) -> None:
+        await Patience(self._clock).until(lambda: session.drained, IN_FLIGHT)
+        if session.connected:
+            session.close("the configuration names another server, or this client otherwise")
+
+    def _wake(self) -> None:
+        """What the next attempt goes by has changed: somebody may have mended what was wrong."""
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.callback(None)

@@ -1,0 +1,58 @@
+"""Mappings that a client's file names no more: an OPEN that was on its way is served for a moment, and visitors have a
+limited time to finish. One that comes back in time has lost nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.client.published import Published
+from gotunnel.logs import Logger
+
+__all__ = ["IN_FLIGHT", "Leaving"]
+
+IN_FLIGHT = 5.0
+"""Seconds for what a server had opened before it closed the port to arrive."""
+
+
+class Leaving:
+    """One per link. `cut(name)` resets who is being served by a mapping, and returns how many that were."""
+
+    log = Logger()
+
+    def __init__(self, clock: Any, published: Published, cut: Callable[[str], int]) -> None:
+        self._clock = clock
+        self._published = published
+        self._cut = cut
+        self._timers: set[IDelayedCall] = set()
+
+    def leave(self, names: tuple[str, ...], seconds: float) -> None:
+        """These are removed; their visitors have so many seconds."""
+        if names:
+            self._later(min(IN_FLIGHT, seconds), self._published.forget, names)
+            self._later(seconds, self._over, names)
+
+    def stop(self) -> None:
+        """Cut nobody any more. Harmless when called again."""
+        timers, self._timers = self._timers, set()
+        for timer in timers:
+            timer.cancel()
+
+    def _later(self, seconds: float, act: Callable[[Iterable[str]], None], names: tuple[str, ...]) -> None:
+        def due() -> None:
+            self._timers.discard(timer)
+            act([name for name in names if name not in self._published.statuses])
+
+        timer = self._clock.callLater(seconds, due)
+        self._timers.add(timer)
+
+    def _over(self, names: Iterable[str]) -> None:
+        for name in names:
+            count = self._cut(name)
+            if count:
+                self.log.warn(
+                    "{count} visitors of {mapping}, which was removed, were cut: their time was over",
+                    count=count, mapping=name,
+                )  # fmt: skip

@@ -1,0 +1,61 @@
+"""The words for a change of configuration, for a log and for whoever asked for it. They name keys and never values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gotunnel.config.difference import Difference, ListChange
+from gotunnel.config.effects import Effect
+from gotunnel.errors import printable
+
+__all__ = ["NOTHING", "key_lines", "list_line"]
+
+MOST_NAMES = 8
+"""Names of one kind that are told; of more their number."""
+
+NOTHING = "nothing has changed"
+
+_WHEN = {
+    Effect.NOW: "changed: {keys}",
+    Effect.NEXT: "changed, for connections from now on: {keys}",
+    Effect.ANEW: "changed, and opened anew: {keys}",
+}
+
+
+def key_lines(difference: Difference[Any]) -> list[str]:
+    """Return a line for the keys of each effect, those of named lists aside, and one for each key that has to wait."""
+    lines = []
+    for effect, words in _WHEN.items():
+        keys = [key for key, what in difference.keys.items() if what is effect and key not in difference.lists]
+        if keys:
+            lines.append(words.format(keys=", ".join(keys)))
+    return lines + [f"{key} changed: needs a restart" for key in difference.restart]
+
+
+def list_line(
+    what: str, change: ListChange, streams: Mapping[str, int] | None = None, drains: bool = True
+) -> str:
+    """Return one line for a list: `streams` are those who are served now, by the names of the list; `drains` says that
+    those of what is removed have a limited time."""
+    streams = {} if streams is None else streams
+    parts = []
+    if change.added:
+        parts.append("+" + _names(change.added) + " added")
+    for names, word in ((change.kept, "unchanged"), (change.changed, "changed"), (change.anew, "opened anew")):
+        if names:
+            parts.append(f"{_names(names)} {word}" + _with("with {count} kept", names, streams))
+    if change.removed:
+        words, before = ("draining {number}", ", ") if drains else ("with {count} kept", " ")
+        parts.append(f"{_names(change.removed)} removed" + _with(words, change.removed, streams, before))
+    return f"{what}: {', '.join(parts)}"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(map(printable, names)) if len(names) <= MOST_NAMES else str(len(names))
+
+
+def _with(words: str, names: Sequence[str], streams: Mapping[str, int], before: str = " ") -> str:
+    number = sum(streams.get(name, 0) for name in names)
+    count = f"{number} stream" if number == 1 else f"{number} streams"
+    return before + words.format(count=count, number=number) if number else ""

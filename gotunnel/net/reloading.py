@@ -1,0 +1,126 @@
+"""What both roles have in common when their configuration changes: one change at a time, all of it or nothing, and
+lines that say what came of it. What a change does they know themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.threads import deferToThreadPool
+
+from gotunnel.config.changes import NOTHING
+from gotunnel.config.difference import Difference
+from gotunnel.errors import GotunnelError, printable
+from gotunnel.logs import Logger, set_level
+
+__all__ = ["Reloadable", "Report"]
+
+LONGEST_LINE = 2000
+"""Characters of one line; what a file quotes in it was cut to less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of it. Not `applied`: nothing has changed, and the lines are those that a start would have printed."""
+
+    applied: bool
+    lines: tuple[str, ...]
+
+
+class Reloadable(Service):
+    """The service of a role. `source` reads the configuration anew: it may take its time, and raises GotunnelError or
+    OSError for what is the operator's to mend."""
+
+    log = Logger()
+
+    def __init__(self, config: Any, reactor: Any) -> None:
+        self._reactor = reactor
+        self._settings = config
+        self.source: Callable[[], Any] | None = None
+        self.watchers: list[Callable[[bool], None]] = []
+        """Called with True when a reload from the file begins, with False when it is over."""
+        self._turn = DeferredLock()
+        self._asked: list[Deferred[Report]] = []
+
+    @property
+    def draining(self) -> bool:
+        """Whether nobody new is served any more."""
+        raise NotImplementedError
+
+    @property
+    def drain_timeout(self) -> float:
+        """Seconds that visitors have to finish when it stops."""
+        return float(self._settings.drain_timeout)
+
+    def reload(self, config: Any) -> Deferred[Report]:
+        """Go on with this configuration, as far as a running process can: what needs a restart is named. Fires with
+        what came of it. Fails with GotunnelError when it cannot be used, and then nothing has changed."""
+        return Deferred.fromCoroutine(self._reload(lambda: config))
+
+    def reload_from_file(self) -> Deferred[Report]:
+        """Read the configuration file again and go on with it. Fires with what came of it, which the log has too; what
+        is wrong with the file is a report, too. Asked several times before it begins it is done once."""
+        told: Deferred[Report] = Deferred()
+        self._asked.append(told)
+        if len(self._asked) == 1:
+            Deferred.fromCoroutine(self._from_file()).addErrback(
+                lambda failure: self.log.failure("reading the configuration again", failure)
+            )
+        return told
+
+    async def _from_file(self) -> None:
+        report = Report(False, ("it has failed; the log says more",))
+        asked: list[Deferred[Report]] = []
+        try:
+            report = await self._reload(self._read, lambda: self._begun(asked))
+        except (GotunnelError, OSError) as refused:
+            report = Report(False, tuple(printable(line, LONGEST_LINE) for line in str(refused).splitlines()))
+        finally:
+            for watcher in self.watchers:
+                watcher(False)
+            self._say(report)
+            for told in asked:
+                told.callback(report)
+
+    def _begun(self, asked: list[Deferred[Report]]) -> None:
+        asked += self._asked
+        self._asked = []
+        for watcher in self.watchers:
+            watcher(True)
+
+    def _read(self) -> Any:
+        if self.source is None:
+            raise GotunnelError("this process was started without a configuration file")
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self.source)
+
+    async def _reload(self, read: Callable[[], Any], begun: Callable[[], None] = lambda: None) -> Report:
+        async with self._turn:
+            begun()
+            config = read()
+            if isinstance(config, Deferred):
+                config = await config
+            if self.draining:
+                raise GotunnelError("this process is about to stop: its configuration stays as it is")
+            before = self._settings
+            difference, lines = await self._apply(config)
+            self._settings = difference.config
+            if difference.config.log_level != before.log_level:
+                set_level(difference.config.log_level)
+            for warning in config.warnings:
+                if warning not in before.warnings:
+                    self.log.warn("{warning}", warning=warning)
+            return Report(True, tuple(lines) or (NOTHING,))
+
+    async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:
+        """Take it up. Return what has changed, and lines that say so. Raises GotunnelError, with nothing changed."""
+        raise NotImplementedError
+
+    def _say(self, report: Report) -> None:
+        for line in report.lines:
+            if report.applied:
+                self.log.info("configuration read again: {line}", line=line)
+            else:
+                self.log.error("configuration not taken, all stays as it was: {problem}", problem=line)

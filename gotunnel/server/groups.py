@@ -1,0 +1,264 @@
+"""The groups of a server: several clients publish one port, and each visitor goes to the one with the fewest. The port
+belongs to the group; a member is what each client has of it. What becomes of one visitor is in `groupvisitor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import DeferredLock
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.ports import canonical_bind
+from gotunnel.core.rights import Rights
+from gotunnel.core.roster import Roster
+from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import PortUnavailable
+from gotunnel.interfaces import ILocal
+from gotunnel.server.groupvisitor import BLAMED, GroupVisitor, may_pass
+from gotunnel.server.public import PublicPort
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
+
+__all__ = ["Group", "Groups", "MemberPort"]
+
+
+class Groups:
+    """All groups of one server, by name. `turn` belongs to whoever opens or closes a port of a group: closing one takes
+    a turn of the reactor, and members of several peers do it."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.turn = DeferredLock()
+        self._hub = hub
+        self._groups: dict[str, Group] = {}
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    async def join(self, member: MemberPort, rights: Rights) -> Group:
+        """Return the group, of which this is a member from now on. Raises PortUnavailable, and then nothing is held."""
+        group = self._groups.get(member.group_name)
+        if group is None:
+            group = Group(self._hub, member)
+            await group.listener.open(rights)
+            self._groups[member.group_name] = group
+        else:
+            group.check_terms(member)
+            rights.check_port(member.bind, group.listener.port)
+            await group.listener.resume()
+        group.roster.add(member)
+        return group
+
+    async def leave(self, group: Group, member: MemberPort) -> None:
+        """It is a member no more. The last one closes the port."""
+        group.roster.remove(member)
+        if len(group.roster):
+            await group.rest()
+        else:
+            del self._groups[group.name]
+            await group.listener.close()
+
+
+class Group:
+    """One group. It lives as long as it has members, those included whose client is away within its time of grace."""
+
+    def __init__(self, hub: Hub, first: MemberPort) -> None:
+        self.name = first.group_name
+        self.roster: Roster[MemberPort] = Roster()
+        self._hub = hub
+        self.listener = PublicPort(
+            self.name, first.bind, first.wanted, first.plain, hub.relay, hub.ports, self, self._arrived
+        )
+
+    def check_terms(self, member: MemberPort) -> None:
+        """Return if this member asks for what the group has. Raises PortUnavailable, code group_mismatch."""
+        listener = self.listener
+        for what, theirs, ours in (
+            ("address", member.bind, listener.bind), ("port", member.wanted, listener.wanted),
+            ("encrypt", not member.plain, not listener.plain),
+        ):  # fmt: skip
+            if what == "address":
+                theirs, ours = canonical_bind(str(theirs)), canonical_bind(str(ours))
+            if theirs != ours:
+                raise PortUnavailable(
+                    "group_mismatch", f"the other members of the group {self.name} ask for the {what} "
+                    f"{_word(ours)}, and this one for {_word(theirs)}"
+                )  # fmt: skip
+
+    async def rest(self) -> None:
+        """A member went or is down: stop listening when no other one is up."""
+        if all(member.suspended is not None for member in self.roster) and self.listener.is_open:
+            await self.listener.suspend("all members are down")
+
+    @property
+    def members_up(self) -> int:
+        """How many members can be given visitors, or could if their clients were here."""
+        return sum(member.up for member in self.roster)
+
+    # Visitors.
+
+    def _arrived(self, listener: PublicPort, local: ILocal) -> None:
+        hub = self._hub
+        first = next(iter(self.roster), None)
+        if first is None:
+            local.abort()
+            return
+        visitor = GroupVisitor(
+            hub.next_conn(), first.name, first.plain, local, hub.clock.seconds(), first, first.peer, self
+        )
+        # Where nobody has room the limits of one of them decide, and the log says which.
+        member = self._next(visitor, wait=True) or next((m for m in self.roster if m.up), first)
+        self._assign(visitor, member)
+        member.peer.let_in(visitor)
+
+    def pass_on(self, visitor: GroupVisitor, outcome: Outcome, end: StreamEnd | None) -> bool:
+        """His member does not serve him: give him to the next one that he has not tried, if there is one."""
+        if visitor.served or visitor.local.gone or not may_pass(outcome, end):
+            return False
+        was, now = visitor.port, self._hub.clock.seconds()
+        visitor.tried.add(was)
+        if outcome in BLAMED:
+            self.roster.failed(was, now)
+        # Who has waited in vain for one that is away does not wait for another one that is.
+        member = self._next(visitor, wait=outcome is not Outcome.NO_LEG)
+        if member is None:
+            return False
+        code = f" ({end.code})" if end is not None and end.code else ""
+        self._hub.say_of(
+            was.peer.name, "group",
+            "visitor {visitor} of group {group} goes from client {client} to {other}: {outcome}{code} ({conn})",
+            visitor=visitor.local.address, group=self.name, other=member.peer.name, outcome=outcome.value, code=code,
+            conn=visitor.conn,
+        )  # fmt: skip
+        self._move(visitor, member)
+        return True
+
+    def settle(self) -> None:
+        """A member has come, gone, or changed: who waits where nobody serves goes to one who does."""
+        for member in self.roster:
+            if member.present:
+                continue
+            waiting = member.peer.waiting[member.plain]
+            for visitor in waiting.those_of(member.name):
+                if isinstance(visitor, GroupVisitor):
+                    other = self._next(visitor, wait=False)
+                    if other is not None:
+                        waiting.leave(visitor)
+                        self._move(visitor, other)
+
+    def over(self, visitor: GroupVisitor) -> None:
+        """He is nobody's visitor any more."""
+        self.roster.gave(visitor.port)
+
+    def _next(self, visitor: GroupVisitor, *, wait: bool) -> MemberPort | None:
+        now, tried = self._hub.clock.seconds(), visitor.tried
+        found = self.roster.choose(now, lambda member: member.present and member.has_room, tried)
+        if found is None and wait:
+            found = self.roster.choose(now, lambda member: member.up and member.has_room, tried)
+        return found
+
+    def _assign(self, visitor: GroupVisitor, member: MemberPort) -> None:
+        visitor.port, visitor.peer, visitor.mapping = member, member.peer, member.name
+        self.roster.took(member)
+
+    def _move(self, visitor: GroupVisitor, member: MemberPort) -> None:
+        self.roster.gave(visitor.port)
+        visitor.peer.leaves(visitor)
+        self._assign(visitor, member)
+        member.peer.admit(visitor)
+
+
+class MemberPort(PublicPort):
+    """What one client has of the port of a group."""
+
+    def __init__(self, name: str, group_name: str, bind: str, wanted: int, plain: bool, hub: Hub, peer: Peer) -> None:
+        super().__init__(name, bind, wanted, plain, hub.relay, hub.ports, (peer.name, name), peer.arrived)
+        self.group_name: str = group_name
+        self.peer = peer
+        self._groups = hub.groups
+        self._group: Group | None = None
+        self._leaving = False
+
+    @property
+    def where(self) -> str:
+        """See PublicPort."""
+        group = self._group
+        if group is None:
+            return str(self.address)
+        return f"{self.address} (group {group.name}, {group.members_up} of {len(group.roster)} up)"
+
+    @property
+    def is_open(self) -> bool:
+        """See PublicPort: this client is given visitors."""
+        return self.up
+
+    @property
+    def up(self) -> bool:
+        """Whether its target is, as far as its client says, and it may have it."""
+        return self.suspended is None and not self._leaving and self.permitted(self.peer.rights)
+
+    @property
+    def present(self) -> bool:
+        """Whether it is up, and its client here and not about to go."""
+        session = self.peer.session
+        return session is not None and not session.draining and self.up
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more visitor is within the limits of its client."""
+        rights = self.peer.rights
+        return self.peer.visitors < rights.max_visitors and self.peer.pending < rights.max_pending
+
+    def check(self, rights: Rights) -> None:
+        """See PublicPort: the group, too, must be allowed."""
+        rights.check_group(self.group_name)
+        if self.port:
+            super().check(rights)
+
+    def began(self) -> None:
+        """See PublicPort: what was wrong with the client before is over, and it may serve who waits at others."""
+        if self._group is not None:
+            self._group.roster.forgive(self)
+            self._group.settle()
+
+    def settle(self) -> None:
+        """See PublicPort."""
+        if self._group is not None:
+            self._group.settle()
+
+    async def open(self, rights: Rights) -> None:
+        """See PublicPort: join the group, or begin one."""
+        rights.check_group(self.group_name)
+        if self.wanted:
+            rights.check_port(self.bind, self.wanted)
+        async with self._groups.turn:
+            self._group = await self._groups.join(self, rights)
+        self.port = self._group.listener.port
+        self._group.settle()
+
+    async def resume(self) -> None:
+        """See PublicPort."""
+        async with self._groups.turn:
+            if self._group is not None:
+                await self._group.listener.resume()
+            self.suspended = None
+        self.began()
+
+    async def suspend(self, reason: str) -> None:
+        """See PublicPort: the port stays open while another member is up."""
+        self.suspended = reason
+        async with self._groups.turn:
+            if self._group is not None:
+                await self._group.rest()
+
+    async def close(self) -> None:
+        """See PublicPort: leave the group."""
+        self._leaving = True
+        async with self._groups.turn:
+            if self._group is not None:
+                await self._groups.leave(self._group, self)
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or "all addresses"

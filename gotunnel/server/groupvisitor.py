@@ -1,0 +1,60 @@
+"""A visitor of a group's port: he may be given from one member to the next until a target has answered him, since until
+then nothing is read from him. Whom he goes to is decided in `groups`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
+from gotunnel.server.public import PublicVisitor
+
+if TYPE_CHECKING:
+    from gotunnel.server.groups import Group, MemberPort
+
+__all__ = ["BLAMED", "GroupVisitor", "may_pass"]
+
+BLAMED = frozenset(
+    {Outcome.REFUSED, Outcome.DIAL_TIMEOUT, Outcome.LEG_LOST, Outcome.PROTOCOL_ERROR, Outcome.NO_LEG}
+)
+"""What a member has failed at: for a moment others come first."""
+_PASSED = BLAMED | {Outcome.MAPPING_DOWN, Outcome.DENIED, Outcome.STOPPED}
+
+
+def may_pass(outcome: Outcome, end: StreamEnd | None) -> bool:
+    """Whether a visitor whom no target has answered may go to another member after this. Not if he was cut on purpose:
+    then a code says why, and he was reset."""
+    return outcome in _PASSED and (outcome is not Outcome.STOPPED or end is None or end.code is None)
+
+
+@dataclass(slots=True, eq=False)
+class GroupVisitor(PublicVisitor):
+    """`port` and `peer` are those of the member that has him now, `tried` those that have failed him."""
+
+    held: ClassVar[bool] = True
+    port: MemberPort
+    group: Group
+    tried: set[MemberPort] = field(default_factory=set)
+    served: bool = False
+    """A target has answered: from now on his bytes travel, and he is given to nobody else."""
+
+    @property
+    def came_to(self) -> str:
+        """See Visitor: the log is to say which member served him."""
+        return f"{self.mapping} of client {self.peer.name} (group {self.group.name})"
+
+    def answered(self) -> None:
+        """See Visitor."""
+        self.served = True
+        self.group.roster.forgive(self.port)
+
+    def elsewhere(self, outcome: Outcome, end: StreamEnd | None) -> bool:
+        """See Visitor."""
+        return self.group.pass_on(self, outcome, end)
+
+    def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """See Visitor. His leg gave him back, when no target had answered."""
+        self.group.over(self)
+        if not self.served:
+            self.local.abort()
