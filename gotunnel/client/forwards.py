@@ -222,5 +222,5 @@ class Forwards:
 _CURES = {
     "not_allowed": "name it in allow_dial of this client, in the server's configuration",
     "unknown_mapping": "that client is not connected, has no such mapping, or its `clients` leave this one out",
-    "limit": "the server's limits (visitors of a client, streams of all) say how many",
+    "limit": "the server's limits (visitors of a client, streams of all, names being looked up) say how many",
 }

@@ -92,9 +92,13 @@ def _replace(path: Path, content: bytes) -> None:
 def _own_as_before(descriptor: int, path: Path) -> None:
     """What root writes is to be readable for the server, which runs as the owner of the file, or of a new one's
     folder."""
-    if os.geteuid() == 0:
-        before = path.stat() if path.exists() else path.parent.stat()
-        os.fchown(descriptor, before.st_uid, before.st_gid)
+    if os.geteuid() != 0:
+        return
+    ours = os.fstat(descriptor)
+    if ours.st_nlink != 1 or ours.st_size:
+        return  # of the folder's owner, who would be given a file of root's that he has linked to its name
+    before = path.stat() if path.exists() else path.parent.stat()
+    os.fchown(descriptor, before.st_uid, before.st_gid)
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:

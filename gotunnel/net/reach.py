@@ -4,7 +4,7 @@ that is dialled. So nobody's DNS leads a dial to where the rules would not."""
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -13,16 +13,23 @@ from gotunnel.address import HostPort, UnixPath
 from gotunnel.dialrules import DialRules
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILocal, IRelay
-from gotunnel.net.resolve import resolve
 
-__all__ = ["NOT_ALLOWED", "reach", "still_allowed"]
+__all__ = ["NOT_ALLOWED", "Resolve", "reach", "still_allowed"]
+
+Resolve = Callable[[HostPort, float], Deferred[list[str]]]
+"""Looks a name up, within so many seconds: fires with one IP address at least, or fails with DialFailed."""
 
 NOT_ALLOWED = "not_allowed"
 """The code of a dial that no rule allows."""
 
 
 def reach(
-    reactor: Any, relay: IRelay, rules: DialRules, target: HostPort | UnixPath, timeout: float
+    clock: IReactorTime,
+    relay: IRelay,
+    rules: DialRules,
+    target: HostPort | UnixPath,
+    timeout: float,
+    resolve: Resolve,
 ) -> ILocal | Deferred[ILocal]:
     """Connect to `target` within `timeout` seconds; what is returned is as of `IRelay.dial`. Raises DialFailed
     (not_allowed) at once where no rule fits."""
@@ -35,7 +42,7 @@ def reach(
     except ValueError:
         if not rules.may_resolve(target.host, target.port):
             raise _refused(target) from None
-        return Deferred.fromCoroutine(_by_name(reactor, relay, rules, target, timeout))
+        return Deferred.fromCoroutine(_by_name(clock, relay, rules, target, timeout, resolve))
     if not rules.allows(target.host, target.port):
         raise _refused(target)
     return _dial(relay, target, timeout)
@@ -57,16 +64,18 @@ def still_allowed(rules: DialRules, target: HostPort | UnixPath, reached: str) -
     return rules.allows(reached, target.port, name)
 
 
-async def _by_name(reactor: IReactorTime, relay: IRelay, rules: DialRules, target: HostPort, timeout: float) -> ILocal:
-    deadline = reactor.seconds() + timeout
-    found = await resolve(reactor, target.host, target.port, timeout)
+async def _by_name(
+    clock: IReactorTime, relay: IRelay, rules: DialRules, target: HostPort, timeout: float, resolve: Resolve
+) -> ILocal:
+    deadline = clock.seconds() + timeout
+    found = await resolve(target, timeout)
     allowed = [host for host in found if rules.allows(host, target.port, target.host)]
     if not allowed:
         raise DialFailed(NOT_ALLOWED, f"{target} resolves to {found[0]}, which no rule allows")
     failed: DialFailed | None = None
     for position, host in enumerate(allowed):
         # One that does not answer leaves time for the others.
-        share = (deadline - reactor.seconds()) / (len(allowed) - position)
+        share = (deadline - clock.seconds()) / (len(allowed) - position)
         if share <= 0:
             break
         try:

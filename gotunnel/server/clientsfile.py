@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
 
-from gotunnel.config.identitychange import Change
+from gotunnel.config.identitychange import Change, ClientRefused
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
 from gotunnel.errors import ConfigError, printable
@@ -25,7 +27,8 @@ INTERVAL = 0.5
 class ClientsFile:
     """`taken(clients)` is called with what the file holds, whenever that has changed. It may raise ConfigError for what
     does not fit the rest, and then nothing has changed either. `looked()` is called after every look, whatever it
-    found."""
+    found. Changes are made in a thread of their own, one after the other: whatever else needs threads, a client that
+    joins does not wait for it."""
 
     log = Logger()
 
@@ -35,6 +38,7 @@ class ClientsFile:
         clock: Any,
         taken: Callable[[tuple[FileIdentity, ...]], None],
         looked: Callable[[], None],
+        thread: ThreadPool | None = None,
     ) -> None:
         self.path = path
         self._clock = clock
@@ -42,9 +46,11 @@ class ClientsFile:
         self._looked = looked
         self._seen = stamp(path)
         self._problem = ""  # why what is there now is not taken: it is tried again at every look
-        self._stopped = False
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
+        self._thread = thread or ThreadPool(0, 1, "clients-file")
+        self._changes = 0
+        self._stopped: Deferred[None] | None = None
 
     @property
     def exists(self) -> bool:
@@ -59,22 +65,39 @@ class ClientsFile:
 
     async def change(self, change: Change) -> None:
         """Change the file, in a thread since the disk or another program's lock may take its time, and let that take
-        effect. Raises what `change` raises, or ConfigError."""
-        await deferToThreadPool(self._clock, self._clock.getThreadPool(), edit_clients, self.path, change)
+        effect. Raises what `change` raises, ClientRefused after `stop`, or ConfigError."""
+        if self._stopped is not None:
+            raise ClientRefused("this server stops, or has another clients file now")
+        self._changes += 1
+        try:
+            await deferToThreadPool(self._clock, self._thread, edit_clients, self.path, change)
+        finally:
+            self._changes -= 1
+            self._end()
         self._look()  # at what is there by now, which another program may have changed again
 
     def start(self) -> None:
-        """Look at it from now on."""
+        """Look at it from now on, and begin with changes."""
+        self._thread.start()
         self._looking.start(INTERVAL, now=False)
 
-    def stop(self) -> None:
-        """Look at it no more, nor when a change under way has been made. Harmless when it was not started."""
-        self._stopped = True
+    def stop(self) -> Deferred[None]:
+        """Look at it no more, nor when a change under way has been made, and make no other one. Fires when those that
+        were asked for are made. Harmless when it was not started."""
         if self._looking.running:
             self._looking.stop()
+        if self._stopped is None:
+            self._stopped = Deferred()
+            self._end()
+        return self._stopped
+
+    def _end(self) -> None:
+        if self._stopped is not None and not self._stopped.called and not self._changes:
+            self._thread.stop()
+            self._stopped.callback(None)
 
     def _look(self) -> None:
-        if self._stopped:
+        if self._stopped is not None:
             return
         try:
             found = stamp(self.path)

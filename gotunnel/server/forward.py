@@ -3,6 +3,7 @@ judged by the rights that the client has at that moment."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from gotunnel.address import HostPort, parse_address
@@ -109,7 +110,8 @@ class ForwardLegs(DiallingEnd):
                     f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening),
                     lambda _: self._rules.allows_node(target.port),
                 )  # fmt: skip
+        hub, resolve = self._hub, partial(self._hub.lookups.resolve, self.peer.name)
         return Route(
-            str(target), lambda: reach(self._hub.clock, self._hub.relay, self._rules, target, DIAL_TIMEOUT),
+            str(target), lambda: reach(hub.clock, hub.relay, self._rules, target, DIAL_TIMEOUT, resolve),
             lambda reached: still_allowed(self._rules, target, reached),
         )  # fmt: skip

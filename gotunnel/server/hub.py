@@ -23,6 +23,7 @@ from gotunnel.errors import ConfigError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
+from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
@@ -90,6 +91,7 @@ class Hub(Ledger):
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
+        self.lookups = Lookups(clock)
         self._client_lines = LogLimit(rate=1.0, burst=128)
         self._live: set[ServerSession] = set()
         self.origins = Origins()

@@ -227,7 +227,7 @@ class ServerService(Reloadable):
     async def _stop(self) -> None:
         await self.drain(self.hub.config.drain_timeout)
         self._listening.close()
-        self._clients_file.stop()
+        await self._clients_file.stop()
         self._relay.stop()
         for each in (self._egress, self.hub.v1, *self._retired):
             if each is not None:

@@ -349,6 +349,29 @@ class EditTests(FileTestCase):
         self.assertEqual(set(given_to), {(owner.st_uid, owner.st_gid)})
         self.assertEqual(len(given_to), 2)
 
+    def test_owner_of_a_linked_lock(self) -> None:
+        """Root gives away no file that the owner of the folder has put in the place of the lock: not one with another
+        name elsewhere, and, should that name be taken away meanwhile, none that has something in it."""
+        given_to: list[int] = []
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        self.patch(os, "geteuid", lambda: 0)
+        self.patch(os, "fchown", lambda descriptor, user, group: given_to.append(os.fstat(descriptor).st_ino))
+        for content, linked in (("", True), ("root:x:0:0\n", True), ("root:x:0:0\n", False), ("", False)):
+            other = self.folder / "other"
+            other.write_text(content)
+            os.link(other, lock)
+            if not linked:
+                other.unlink()
+            edit_clients(self.path, lambda clients: (FULL,) if not clients else ())
+            given = lock.stat().st_ino in given_to
+            self.assertEqual(given, not content and not linked, (content, linked))
+            self.assertIn(self.path.stat().st_ino, given_to)
+            self.assertEqual(lock.read_text(), content)
+            lock.unlink()
+            given_to.clear()
+            if linked:
+                other.unlink()
+
 
 class StampTests(FileTestCase):
     """What tells that a file has changed."""

@@ -4,16 +4,19 @@ the server dials only what the client's rules name; and its refusals do not fill
 from __future__ import annotations
 
 import ipaddress
+import socket
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.dialrules import DialRules
+from gotunnel.net.lookups import Lookups
 from gotunnel.wire.handshake import NO_BINDING, leg_client_mac
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.messages import Leg, LegOk
@@ -47,15 +50,21 @@ PATHS = st.sampled_from(["unix:/run/x.sock", "unix:/run/../run/x.sock", "unix:/r
 ADDRESSES = st.builds("{}:{}".format, HOSTS, PORTS) | PATHS | st.text("a:.[]/%0127", max_size=12)
 
 
-class Resolver:
-    """Answers at once, as DNS says."""
+def dns(host: str, port: object, *args: object, **keys: object) -> list[tuple[Any, ...]]:
+    """Answer as DNS says, in the words of getaddrinfo."""
+    found = DNS.get(host.lower().rstrip("."))
+    if found is None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+    return [
+        (socket.AF_INET6 if ":" in each else socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in found
+    ]
 
-    def resolveHostName(self, receiver: Any, host: str, port: int = 0, *args: object, **keys: object) -> None:
-        receiver.resolutionBegan(self)
-        for each in DNS.get(host.lower().rstrip("."), ()):
-            made = IPv6Address if ":" in each else IPv4Address
-            receiver.addressResolved(made("TCP", each, port))
-        receiver.resolutionComplete()
+
+class _AtOnce(Clock):
+    """A clock whose threads are done at once."""
+
+    def callFromThread(self, call: Callable[..., Any], *args: Any) -> None:
+        call(*args)
 
 
 def forward_leg(client: Client, seq: int) -> FakeLeg:
@@ -88,10 +97,14 @@ def within(host: str, port: int) -> bool:
 class ForwardTests(ServerTestCase):
     """What the server dials for it."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(socket, "getaddrinfo", dns)
+
     def begin(self) -> tuple[World, Client]:
         """A server with such rules, and a client."""
         world = World(allow_dial=RULES)
-        world.clock.nameResolver = Resolver()  # type: ignore[attr-defined]
+        world.hub.lookups = Lookups(_AtOnce(), lambda work: work())
         return world, world.login()
 
     @PROPERTY

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
-from zope.interface import implementer
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client import forwards as forwards_module
@@ -128,8 +127,7 @@ class AddressTests(ForwardCase):
         """A name that a rule allows is dialled at the address that it resolved to; one that resolves to loopback is
         not, unless a rule for that network says so."""
         target, made = await self.target()
-        before = reactor.installNameResolver(_Names({"good.example": ["127.0.0.1"], "none.example": []}))
-        self.addCleanup(reactor.installNameResolver, before)
+        self.patch(socket, "getaddrinfo", names({"good.example": "127.0.0.1"}))
         narrow = await self.server(allow_dial=(f"good.example:{target}", f"none.example:{target}"))
         client = await self.connected(
             narrow,
@@ -227,8 +225,7 @@ class RightsTests(ForwardCase):
     async def test_address_and_name(self) -> None:
         """By the address that was dialled: the rule of another network on the same port keeps nobody."""
         target, _ = await self.target()
-        before = reactor.installNameResolver(_Names({"good.example": ["127.0.0.1"]}))
-        self.addCleanup(reactor.installNameResolver, before)
+        self.patch(socket, "getaddrinfo", names({"good.example": "127.0.0.1"}))
         both = (f"127.0.0.1:{target}", f"10.0.0.0/8:{target}")
         server = await self.server(allow_dial=both)
         client = await self.connected(
@@ -541,30 +538,12 @@ class PortableCrossingTests(CrossingTests):
     relay = "portable"
 
 
-@implementer(IHostResolution)
-class _Resolution:
-    def __init__(self, name: str) -> None:
-        self.name = name
+def names(known: dict[str, str]) -> Callable[..., list[tuple[Any, ...]]]:
+    """Return a getaddrinfo that knows some names."""
 
-    def cancel(self) -> None:
-        """There is nothing to cancel."""
+    def look(host: str, port: object, *args: object, **more: object) -> list[tuple[Any, ...]]:
+        if host not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], port or 0))]
 
-
-class _Names:
-    """A resolver that knows some names."""
-
-    def __init__(self, names: dict[str, list[str]]) -> None:
-        self._names = names
-
-    def resolveHostName(
-        self, resolutionReceiver: IResolutionReceiver, hostName: str, portNumber: int = 0, *rest: Any, **more: Any
-    ) -> Any:
-        from twisted.internet.address import IPv4Address
-
-        found = _Resolution(hostName)
-        resolutionReceiver.resolutionBegan(found)
-        for host in self._names.get(hostName, [hostName] if hostName[0].isdigit() else []):
-            resolutionReceiver.addressResolved(IPv4Address("TCP", host, portNumber))
-        resolutionReceiver.resolutionComplete()
-        return found
-
+    return look

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import SecretBytes
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.config.identitychange import Change, ClientRefused, added, revoked
@@ -24,14 +25,18 @@ def client(name: str) -> FileIdentity:
 
 
 class _Reactor(Clock):
-    """A clock whose one thread runs when the test says so."""
+    """A clock whose one thread, apart from those for everything else, runs when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
         self.work: list[Callable[[], None]] = []
+        self.stopped = 0
 
-    def getThreadPool(self) -> _Reactor:
-        return self
+    def getThreadPool(self) -> Any:
+        raise AssertionError("these threads are for everybody, and may be held by slow names")
+
+    def stop(self) -> None:
+        self.stopped += 1
 
     def callInThreadWithCallback(self, done: Callable[[bool, Any], None], work: Callable[..., Any], *args: Any) -> None:
         def run() -> None:
@@ -58,8 +63,9 @@ class ChangeTests(SynchronousTestCase):
         self.reactor = _Reactor()
         self.taken: list[list[str]] = []
         self.file = ClientsFile(
-            self.path, self.reactor, lambda clients: self.taken.append([each.name for each in clients]), lambda: None
-        )
+            self.path, self.reactor, lambda clients: self.taken.append([each.name for each in clients]), lambda: None,
+            cast(ThreadPool, self.reactor),
+        )  # fmt: skip
 
     def change(self, change: Change) -> Deferred[None]:
         """Ask for a change."""
@@ -102,3 +108,16 @@ class ChangeTests(SynchronousTestCase):
         self.reactor.work.pop()()
         self.failureResultOf(done, ClientRefused)
         self.assertEqual((self.taken, self.path.exists()), ([], False))
+
+    def test_stop(self) -> None:
+        """A server that stops makes the changes that were asked for, and no others; its thread ends once."""
+        done = self.change(added(client("edge")))
+        stopped = self.file.stop()
+        self.assertNoResult(stopped)
+        self.assertIn("stops", str(self.failureResultOf(self.change(added(client("late"))), ClientRefused).value))
+        self.reactor.work.pop()()
+        self.successResultOf(done)
+        self.successResultOf(stopped)
+        self.successResultOf(self.file.stop())
+        self.assertEqual([each.name for each in load_clients(self.path)], ["edge"])
+        self.assertEqual((self.reactor.work, self.reactor.stopped), ([], 1))
