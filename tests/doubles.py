@@ -148,6 +148,7 @@ class FakeLeg:
         self.resets: list[str] = []
         self.probes = 0
         self.closed = False
+        self.carried = (0, 0)
         self._clock = clock
 
     # ILeg.

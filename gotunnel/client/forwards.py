@@ -17,6 +17,7 @@ from gotunnel.config.model import EgressConfig, ForwardConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
@@ -49,12 +50,19 @@ class Forwards:
     log = Logger()
 
     def __init__(
-        self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None, clock: Any, relay: IRelay
+        self,
+        forwards: Iterable[ForwardConfig],
+        egress: EgressConfig | None,
+        clock: Any,
+        relay: IRelay,
+        usage: Usage,
     ) -> None:
+        self.ports: list[ForwardPort | EgressSocket] = []
+        self._usage = usage
         self._named = {config.name: ForwardPort(config, clock, relay, self._arrived) for config in forwards}
-        self._ports: list[ForwardPort | EgressSocket] = list(self._named.values())
+        self.ports += self._named.values()
         if egress is not None:
-            self._ports.append(EgressSocket(egress, clock, relay, self._requested))
+            self.ports.append(EgressSocket(egress, clock, relay, self._requested))
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
@@ -66,12 +74,17 @@ class Forwards:
         self._lines = LogLimit(rate=1.0, burst=10)
 
     def __bool__(self) -> bool:
-        return bool(self._ports)
+        return bool(self.ports)
 
     @property
     def waiting(self) -> dict[bool, Waiting]:
         """Those who wait for a leg: they pass from one session to the next."""
         return self._lobby.waiting
+
+    @property
+    def pending(self) -> int:
+        """How many those are."""
+        return self._lobby.pending
 
     def address(self, name: str) -> HostPort | UnixPath | None:
         """Where a forward listens, None while it cannot."""
@@ -80,9 +93,9 @@ class Forwards:
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
         self._again = None
-        for port in self._ports:
+        for port in self.ports:
             port.listen()
-        if not all(port.listening for port in self._ports):
+        if not all(port.listening for port in self.ports):
             self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
 
     async def stop(self) -> None:
@@ -90,7 +103,7 @@ class Forwards:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        for port in self._ports:
+        for port in self.ports:
             await port.stop()
         self._lobby.turn_away_all(Outcome.STOPPED)
 
@@ -116,6 +129,10 @@ class Forwards:
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
+        self._usage.ended(outcome, end)
+        port = self._named.get(visitor.mapping)
+        if port is not None:
+            port.carried.add(end)
         self.log.info(
             "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
             "{seconds:.3f} s ({conn})",
@@ -135,6 +152,7 @@ class Forwards:
     def let_in(self, visitor: ForwardVisitor) -> None:
         """A visitor is there: serve him now, or let him wait."""
         opener = self._opener
+        self._usage.began()
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)

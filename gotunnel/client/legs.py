@@ -13,6 +13,7 @@ from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
@@ -42,8 +43,9 @@ class ClientLegs(DiallingEnd):
         dial_timeout: float,
         failed: Callable[[LegsFailed], None],
         changed: Callable[[], None],
+        usage: Usage,
     ) -> None:
-        super().__init__(clock, key, changed)
+        super().__init__(clock, key, changed, usage)
         self._relay = relay
         self._bringing = bringing
         self._published = published
@@ -88,8 +90,14 @@ class ClientLegs(DiallingEnd):
             self._routes[mapping.local] = route
         return route
 
+    def began(self, stream: DialledStream) -> None:
+        """See DiallingEnd."""
+        self.usage.began()
+
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
+        self.usage.ended(end.outcome, end)
+        self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
         self.log.info(

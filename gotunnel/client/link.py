@@ -19,6 +19,7 @@ from gotunnel.client.session import ClientSession
 from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.backoff import Backoff
+from gotunnel.core.usage import Usage
 from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -51,6 +52,9 @@ AUTH_HINTS = {
 }
 
 
+KNOWN_CODES = (*AUTH_HINTS, "tls_required", "stale", "unsupported_version", "protocol_error", "internal", "limit")
+
+
 class Link:
     """One per server. Runs from `start` to `stop`."""
 
@@ -64,9 +68,18 @@ class Link:
         path: ServerPath,
         instance: bytes,
         proved: Callable[[], None] = lambda: None,
+        usage: Usage | None = None,
     ) -> None:
-        """`proved` is called whenever the server has proved itself."""
-        self.forwards = Forwards(config.forwards, config.egress, clock, relay)
+        """`proved` is called whenever the server has proved itself; `usage` adds up what is done."""
+        self.usage = Usage() if usage is None else usage
+        self.address = path.address
+        self.trouble = ""
+        """Why there is no session, while there is none."""
+        self.since = clock.seconds()
+        """When that began."""
+        self.next_try: float | None = None
+        """When it will connect again, while it waits for that."""
+        self.forwards = Forwards(config.forwards, config.egress, clock, relay, self.usage)
         self._nodes = OwnNodes(config.nodes)
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
@@ -147,9 +160,27 @@ class Link:
     async def _run(self) -> None:
         try:
             while True:
-                await self._sleep(await self._attempt())
+                seconds = await self._attempt()
+                self.next_try = self._clock.seconds() + seconds
+                await self._sleep(seconds)
+                self.next_try = None
         except CancelledError:
             return
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has ended and nobody asked it to: a bug of ours."""
+        return self._running is not None and self._running.called and not self._draining.begun
+
+    @property
+    def connecting(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.session is None and self.next_try is None and not self._draining.begun
+
+    @property
+    def sessions(self) -> tuple[ClientSession, ...]:
+        """The current one, and older ones with legs left."""
+        return tuple(self._sessions)
 
     async def _attempt(self) -> float:
         """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
@@ -161,6 +192,8 @@ class Link:
             raise
         except AuthRejected as refused:
             delay = self._backoff.slow(AUTH_PAUSE, refused.retry_after)
+            self.trouble = f"{refused}{_hint(refused)}"
+            self.usage.refused[_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
                 server=server, reason=str(refused), hint=_hint(refused), seconds=delay,
@@ -169,18 +202,21 @@ class Link:
             if self._draining.begun:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
             delay = self._not_reached()
+            self.trouble = printable(failed, 256)
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a bug of ours must not leave a client disconnected for good
             self.log.failure("connecting to the server {server}", server=server)
+            self.trouble = "a fault of this program; its log says more"
             delay = self._backoff.slow(AUTH_PAUSE)
         else:
             reason = await session.ended
             delay = self._lost(session)
             if self._draining.begun:
                 raise CancelledError
+            self.trouble = printable(reason, 256)
             self.log.warn(
                 "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(reason, 256), seconds=delay,
@@ -207,10 +243,11 @@ class Link:
         assert greeted.established is not None
         session = ClientSession(
             self._clock, self._relay, self._path, self.published, self.forwards, self._nodes, greeted.established,
-            config.heartbeat_interval, config.dial_timeout, self._changed,
+            config.heartbeat_interval, config.dial_timeout, self._changed, self.usage,
         )  # fmt: skip
         self.session = session
         self._sessions.add(session)
+        self.trouble = ""
         self._backoff.connected(self._clock.seconds())
         self._proved()
         self.log.info(
@@ -225,7 +262,7 @@ class Link:
         return session
 
     def _lost(self, session: ClientSession) -> float:
-        now = self._clock.seconds()
+        now = self.since = self._clock.seconds()
         self.session = None
         self._backoff.lost(now)
         if session.server_stops_in is not None:
@@ -258,6 +295,11 @@ class Link:
         woken: Deferred[None] = Deferred(lambda _: call.cancel())
         call = self._clock.callLater(seconds, woken.callback, None)
         await woken
+
+
+def _code(refused: AuthRejected) -> str:
+    """The code of a refusal as a key: a server that makes up others must not make us keep them all."""
+    return refused.code if refused.code in KNOWN_CODES else "other"
 
 
 def _hint(refused: AuthRejected) -> str:

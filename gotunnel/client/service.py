@@ -13,6 +13,7 @@ from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
 from gotunnel.client.memory import VersionMemory
 from gotunnel.config.model import ClientConfig
+from gotunnel.core.usage import Usage
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -35,8 +36,10 @@ class ClientService(Service):
         self._config = config
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
+        self.usage = Usage()
+        self.began = reactor.seconds()
         self.link: Link | V1Links
-        descriptors = Descriptors(reactor)
+        self.descriptors = descriptors = Descriptors(reactor)
         path = ServerPath(reactor, config.server_addr, None, descriptors=descriptors)
         if config.v1:
             # Loaded by clients of a Go server, and by no others.
@@ -44,7 +47,7 @@ class ClientService(Service):
             from gotunnel.net.raw import RawRelay
 
             raw = RawRelay(reactor, config.dial_timeout, descriptors)
-            self._relay, self.link = raw, V1Links(config, reactor, raw, path)
+            self._relay, self.link = raw, V1Links(config, reactor, raw, path, self.usage)
             return
         self._relay = choose_relay(config.relay, reactor, config.dial_timeout, descriptors)
         if config.tls.mode != "off":
@@ -54,7 +57,9 @@ class ClientService(Service):
             self._identity.changed = lambda tls: path.use(tls.creator, tls.legs)
         # Random per process: it tells a restart from two clients that share one name.
         instance = secrets.token_bytes(16)
-        self.link = Link(config, reactor, self._relay, path, instance, lambda: versions.note(config.server_addr))
+        self.link = Link(
+            config, reactor, self._relay, path, instance, lambda: versions.note(config.server_addr), self.usage
+        )
 
     def startService(self) -> None:
         """Connect, now and for ever."""
@@ -62,6 +67,21 @@ class ClientService(Service):
         if self._identity is not None:
             self._identity.start()
         self.link.start()
+
+    @property
+    def links(self) -> tuple[Link | V1Links, ...]:
+        """One for each server."""
+        return (self.link,)
+
+    @property
+    def config(self) -> ClientConfig:
+        """What it was made of."""
+        return self._config
+
+    @property
+    def relay(self) -> IRelay:
+        """What moves its bytes."""
+        return self._relay
 
     @property
     def draining(self) -> bool:

@@ -17,6 +17,7 @@ from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
+from gotunnel.core.usage import Usage
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -62,8 +63,10 @@ class ClientSession:
         heartbeat: float | None,
         dial_timeout: float,
         changed: Callable[[], None],
+        usage: Usage,
     ) -> None:
         self.ended: Deferred[str] = Deferred()
+        self.began = clock.seconds()
         self._clock = clock
         self._published = published
         self._forwards = forwards
@@ -90,10 +93,11 @@ class ClientSession:
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed)
         self.legs = ClientLegs(
-            clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed
+            clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed,
+            usage,
         )  # fmt: skip
         self.forward_legs = ForwardLegs(
-            clock, self.bringing, key, forwards, auth_ok.limits.legs, changed,
+            clock, self.bringing, key, forwards, auth_ok.limits.legs, changed, usage,
             plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
         )  # fmt: skip
 

@@ -13,6 +13,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
+from gotunnel.core.view import LegsView
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
@@ -65,13 +67,14 @@ class DialledStream:
 @implementer(ILegOwner)
 class DiallingEnd:
     """Half of a session. It outlives the control connection while streams run. `changed` is called whenever a stream
-    has begun, and when a stream or a leg has ended."""
+    has begun, and when a stream or a leg has ended; `usage` adds up what becomes of them."""
 
     log = Logger()
     purpose: ClassVar[Purpose]
 
-    def __init__(self, clock: Any, key: SessionKey, changed: Callable[[], None]) -> None:
+    def __init__(self, clock: Any, key: SessionKey, changed: Callable[[], None], usage: Usage) -> None:
         self.key = key
+        self.usage = usage
         self.streams: dict[ILeg, DialledStream] = {}
         self.legs: set[ILeg] = set()
         self._clock = clock
@@ -99,6 +102,13 @@ class DiallingEnd:
     def add(self, leg: ILeg) -> None:
         """A leg is there."""
         self.legs.add(leg)
+        self.usage.legs_created += 1
+
+    @property
+    def legs_view(self) -> LegsView:
+        """How many legs there are, for an operator."""
+        busy = len(self.streams)
+        return LegsView(max(0, len(self.legs) - busy), busy)
 
     @property
     def all_busy(self) -> bool:
@@ -205,6 +215,9 @@ class DiallingEnd:
     def leg_answered(self, leg: ILeg) -> None:
         """Never happens at a dialler."""
 
+    def leg_first_byte(self, leg: ILeg) -> None:
+        """Never happens at a dialler."""
+
     def leg_probed(self, leg: ILeg) -> None:
         """Never happens at a dialler."""
 
@@ -227,6 +240,8 @@ class DiallingEnd:
 
     def _began(self, leg: ILeg, stream: DialledStream) -> None:
         self.streams[leg] = stream
+        if leg.opens > 1:
+            self.usage.legs_reused += 1
         self.began(stream)
         self._changed()
 
@@ -259,6 +274,7 @@ class DiallingEnd:
             "visitor {visitor} of {mapping} reached {target} ({conn})",
             visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
         )  # fmt: skip
+        self.usage.dial.observe(self._clock.seconds() - stream.started)
         if stream.allowed is not None:
             stream.reached = local.host
         leg.accept(local)

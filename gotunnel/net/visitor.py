@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
@@ -22,6 +23,8 @@ class Visitor:
     plain: bool
     local: ILocal
     arrived: float
+    opened: float | None = field(init=False, default=None)
+    """When he was given a leg."""
 
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""
@@ -47,6 +50,9 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def __iter__(self) -> Iterator[Visitor]:
+        return iter(tuple(self._queue))
 
     def add(self, visitor: Visitor) -> None:
         """Let him wait."""

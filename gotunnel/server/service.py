@@ -69,6 +69,7 @@ class ServerService(Service):
         clients_file: Path,
         descriptors: Descriptors,
     ) -> None:
+        self.began = reactor.seconds()
         self._reactor = reactor
         self._listening = listening
         self._port: IListeningPort | None = None
@@ -91,7 +92,7 @@ class ServerService(Service):
         self._clients_file = ClientsFile(clients_file, reactor, self._clients_changed, self.hub.expire)
         self._clients_changed(self._clients_file.read())
         self.hub.change_clients = self._clients_file.change
-        self._descriptors = descriptors
+        self.descriptors = self._descriptors = descriptors
         self.hub.sparing = lambda: descriptors.scarce
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
@@ -136,6 +137,16 @@ class ServerService(Service):
 
     def _clients_changed(self, clients: tuple[FileIdentity, ...]) -> None:
         self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
+
+    @property
+    def accepting(self) -> bool:
+        """Whether clients can connect: it listens, and there are descriptors for them."""
+        return self._port is not None and not self._descriptors.clients.short
+
+    @property
+    def relay(self) -> IRelay:
+        """What moves its bytes."""
+        return self._relay
 
     @property
     def draining(self) -> bool:
