@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 from pydantic_core import InitErrorDetails
 
 from gotunnel.config import tokens
+from gotunnel.config.admin import Admin, AdminConfig
 from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import (
     ClientName,
@@ -138,6 +139,7 @@ class ClientConfig(Section):
         description="`kubernetes`: back within 5 seconds when the server can be reached again, instead of 15",
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
 
     v1: Annotated[bool, FLAG] = Field(
         default=False,

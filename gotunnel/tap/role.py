@@ -76,6 +76,9 @@ class Role:
     program: str
     load: Callable[[str, Path], Any]
     make: Callable[[Any, Any, Path], IService]
+    watched: Callable[[Any, Any, Any, Path], IService] | None = None
+    """Puts the admin socket beside what `make` returned: gets that, the configuration, the reactor, the state folder.
+    None: there is none."""
 
     def prepare(self, config: str, state: str | None) -> Prepared:
         """Read the file and find the state folder, or print what is wrong and raise SystemExit."""
@@ -91,6 +94,8 @@ class Role:
         raise_limit(reactor)
         with one_line_errors(self.program):
             made = self.make(prepared.config, reactor, prepared.state)
+        if self.watched is not None and prepared.config.admin.enabled:
+            made = self.watched(made, prepared.config, reactor, prepared.state)
         notify = NotifySocket.named()
         if notify is not None:
             # Loaded where systemd listens, and nowhere else: it takes memory at rest.

@@ -17,7 +17,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.logs import Logger
 from gotunnel.net.systemd import handed_over
 from gotunnel.server.credentials import filed_clients
-from gotunnel.server.service import bind_control, make_server
+from gotunnel.server.service import ServerService, bind_control, make_server
 from gotunnel.tap.role import Role, RoleOptions
 
 __all__ = ["SERVER", "Options", "makeService"]
@@ -25,7 +25,7 @@ __all__ = ["SERVER", "Options", "makeService"]
 log = Logger()
 
 
-def _make(config: ServerConfig, reactor: Any, state: Path) -> IService:
+def _make(config: ServerConfig, reactor: Any, state: Path) -> ServerService:
     # Bound here, so that a port in use is told while somebody still looks, and before privileges are given up.
     listening = handed_over()
     if listening is None:
@@ -56,7 +56,17 @@ def _load(path: str, state: Path) -> ServerConfig:
     return config
 
 
-SERVER = Role("gotunnel-server", _load, _make)
+def _watched(service: ServerService, config: ServerConfig, reactor: Any, state: Path) -> IService:
+    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
+    from gotunnel.server.view import ServerView
+    from gotunnel.tap.acts import server_acts
+    from gotunnel.tap.admin import administered
+
+    view = ServerView(service)
+    return administered(service, view, server_acts(service, view), config, reactor, state)
+
+
+SERVER = Role("gotunnel-server", _load, _make, _watched)
 
 
 class Options(RoleOptions):
