@@ -10,7 +10,7 @@ from gotunnel.core.view import Finding, LegsView, MappingView, RightsView, Sessi
 from gotunnel.errors import GotunnelError
 from gotunnel.net.descriptors import Descriptors
 
-__all__ = ["Act", "Acts", "Face", "Refused"]
+__all__ = ["Act", "Acts", "Face", "Refused", "socket_name"]
 
 
 class Refused(GotunnelError):
@@ -58,3 +58,8 @@ class Face(Protocol):
     def round_trips(self) -> Iterator[tuple[str, float | None, float]]: ...
     def alive(self) -> list[Finding]: ...
     def ready(self, client: str | None = None) -> list[Finding]: ...
+
+
+def socket_name(role: str, client: str | None) -> str:
+    """Return the name of a role's socket: clients have one each in a folder that they share."""
+    return f"gotunnel-{role}.sock" if client is None else f"gotunnel-{role}-{client}.sock"

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from gotunnel.address import UnixPath
 from gotunnel.admin.api import Api
 from gotunnel.admin.events import Events
-from gotunnel.admin.face import Acts, Face
+from gotunnel.admin.face import Acts, Face, socket_name
 from gotunnel.admin.guard import Guard
 from gotunnel.admin.lag import Lag
 from gotunnel.config.model import AdminConfig
@@ -28,7 +28,7 @@ from gotunnel.net.unixlisten import UnixListener
 if TYPE_CHECKING:
     from gotunnel.admin.web import Channel
 
-__all__ = ["AdminService", "socket_name"]
+__all__ = ["AdminService"]
 
 LISTEN_AGAIN = 5.0
 """Seconds between two attempts to listen: whoever has the socket may be about to leave."""
@@ -36,11 +36,6 @@ MOST_CONNECTIONS = 64
 LONGEST_PATH = 103
 """Bytes of a socket's path, on the system that takes least."""
 NO_CEILING = 1 << 30
-
-
-def socket_name(role: str, client: str | None) -> str:
-    """Return the name of a role's socket: clients have one each in a folder that they share."""
-    return f"gotunnel-{role}.sock" if client is None else f"gotunnel-{role}-{client}.sock"
 
 
 class _Door(ServerFactory):
