@@ -33,8 +33,6 @@ __all__ = ["AdminService"]
 LISTEN_AGAIN = 5.0
 """Seconds between two attempts to listen: whoever has the socket may be about to leave."""
 MOST_CONNECTIONS = 64
-LONGEST_PATH = 103
-"""Bytes of a socket's path, on the system that takes least."""
 NO_CEILING = 1 << 30
 
 
@@ -157,8 +155,6 @@ class AdminService(Service):
             self.log.debug("this process can be asked how it is at {where}", where=where)
 
     def _open_socket(self) -> UnixListener:
-        if len(self.path.encode()) > LONGEST_PATH:
-            raise PortUnavailable("bad_request", f"the path is longer than {LONGEST_PATH} bytes")
         return UnixListener(self._reactor, self.path, 0o600, self._connected, self._gate, backlog=64)
 
     def _open_addr(self) -> Any:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from gotunnel.admin.face import socket_name
 from gotunnel.config.load import load
 from gotunnel.errors import GotunnelError, printable
+from gotunnel.net.unixlisten import reachable
 from gotunnel.tap.role import state_path
 
 __all__ = ["NOTHING", "Process", "Unasked", "Where", "found"]
@@ -49,7 +50,8 @@ class _Connection(http.client.HTTPConnection):
         """Called by http.client."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        with reachable(self._path) as short:
+            self.sock.connect(short)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,8 @@ def _problem(path: str) -> int | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(SECONDS)
         try:
-            probe.connect(path)
+            with reachable(path) as short:
+                probe.connect(short)
         except OSError as failed:
             return failed.errno or errno.EINVAL
     return None

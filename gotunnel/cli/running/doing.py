@@ -63,10 +63,10 @@ def drain(where: Where, seconds: float) -> None:
     with one_line_errors(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)
-        click.echo(f"draining: {_visitors(answer['live'])} have {seconds:g} s to finish", err=True)
+        click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
         cut = _wait(process, answer, seconds)
     if cut:
-        click.echo(f"{PROGRAM}: {_visitors(cut)} were cut: their time was over", err=True)
+        click.echo(f"{PROGRAM}: cut {_visitors(cut)}: the time was over", err=True)
         raise SystemExit(FAILED)
     click.echo("drained: nobody was cut; the process serves nobody now, and can be stopped")
 
