@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.web import http
 
@@ -105,13 +107,18 @@ class Request(http.Request):
         return wish
 
     def _metrics(self, accept: str) -> None:
-        # It takes memory, and not everybody has a Prometheus.
-        from gotunnel.admin.metrics import exposition
+        # It takes memory, and not everybody has a Prometheus; and a while, in which visitors are not to wait.
+        pool = self.channel.clock.getThreadPool()
+        loading = deferToThreadPool(self.channel.clock, pool, import_module, "gotunnel.admin.metrics")
+        loading.addCallback(self._expose, accept).addErrback(self._failed)
+        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
 
-        kind, text = exposition(self.channel.api, accept)
-        self._head(200, kind)
-        self.write(text)
-        self.finish()
+    def _expose(self, metrics: Any, accept: str) -> None:
+        kind, text = metrics.exposition(self.channel.api, accept)
+        if not self._disconnected:
+            self._head(200, kind)
+            self.write(text)
+            self.finish()
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(Refused):

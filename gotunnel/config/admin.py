@@ -73,7 +73,7 @@ class AdminConfig(Section):
         "`$RUNTIME_DIRECTORY`, else in the state folder",
     )
     addr: AdminAddress | None = Field(
-        default=None, description="also listen here, by HTTP; a port alone is on 127.0.0.1. None if absent"
+        default=None, description="also listen here, by HTTP; a port alone is on loopback. Nowhere if absent"
     )
     token: Token | None = Field(
         default=None,

@@ -7,7 +7,6 @@ scripts read them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
@@ -188,8 +187,11 @@ class Finding:
 
 def plain(value: Any) -> Any:
     """Return a value of this module as what JSON knows."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(part) for name, part in _parts(value)}
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    names = _names(type(value))
+    if names is not None:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (list, tuple)):
@@ -199,6 +201,10 @@ def plain(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    for field in fields(value):
-        yield field.name, getattr(value, field.name)
+_known: dict[type, tuple[str, ...] | None] = {}
+
+
+def _names(kind: type) -> tuple[str, ...] | None:
+    if kind not in _known:
+        _known[kind] = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+    return _known[kind]
