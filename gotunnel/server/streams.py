@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import StreamView
-from gotunnel.server.direct import Direct
 from gotunnel.wire.legstate import State
 
 if TYPE_CHECKING:
+    from gotunnel.server.direct import Direct
     from gotunnel.server.hub import Hub
 
 __all__ = ["KICKED", "Streams"]
@@ -43,12 +43,11 @@ class Streams:
                 state = "open" if stream.dial is None else "dialling"
                 since = now - stream.started
                 yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
-        for each in tuple(hub.streaming):
-            if isinstance(each, Direct):
-                for joint, (target, started) in tuple(each.streams.items()):
-                    yield StreamView("", "", target, "egress", "open", now - started, *joint.carried)
-                for target, started in tuple(each.dialling.values()):
-                    yield StreamView("", "", target, "egress", "dialling", now - started, 0, 0)
+        for each in self._directs:
+            for joint, (target, started) in tuple(each.streams.items()):
+                yield StreamView("", "", target, "egress", "open", now - started, *joint.carried)
+            for target, started in tuple(each.dialling.values()):
+                yield StreamView("", "", target, "egress", "dialling", now - started, 0, 0)
         if hub.v1 is not None:
             for old in hub.v1.present:
                 for joint, visitor in old.served:
@@ -64,6 +63,11 @@ class Streams:
                     yield StreamView(
                         visitor.conn, peer.name, visitor.mapping, visitor.local.address, "waiting", since, 0, 0
                     )
+
+    @property
+    def _directs(self) -> list[Direct]:
+        # Told by its lack of a peer: to import it brings the portable relay in, which few servers need.
+        return [each for each in self._hub.streaming if each.peer is None]
 
     def here(self) -> Counter[tuple[str, str]]:
         """Count them by client and mapping."""
@@ -87,7 +91,7 @@ class Streams:
             for leg in (*session.streams, *session.forward.streams):
                 one, other = leg.carried
                 up, down = up + one, down + other
-        joints = [joint for each in self._hub.streaming if isinstance(each, Direct) for joint in each.streams]
+        joints = [joint for each in self._directs for joint in each.streams]
         if self._hub.v1 is not None:
             joints += [joint for old in self._hub.v1.present for joint, _ in old.served]
         for joint in joints:
