@@ -141,8 +141,8 @@ class RelayContract(RelayFaults):
         target.close()
 
     async def counted_meanwhile(self, link: Link) -> None:
-        """While a visitor is served both ends know what he has carried, large pieces too; the opener hears once that the
-        first byte for him is here, not before it is, and nothing is left of it for the next visitor."""
+        """While a visitor is served both ends know what he has carried, large pieces too; the opener hears once that
+        the first byte for him is here, not before it is, and nothing is left of it for the next visitor."""
         opener, before = link.opener, link.opener.first_bytes
         stream = await link.visit()
         for leg in (opener.leg, link.dialler.leg):
