@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -14,7 +14,6 @@ from zope.interface import implementer
 
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
-from gotunnel.core.view import LegsView
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
@@ -24,6 +23,9 @@ from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac, same_mac
 from gotunnel.wire.legbodies import OpenBody
+
+if TYPE_CHECKING:
+    from gotunnel.core.view import LegsView
 
 __all__ = ["DialledStream", "DiallingEnd", "Route"]
 
@@ -107,6 +109,8 @@ class DiallingEnd:
     @property
     def legs_view(self) -> LegsView:
         """How many legs there are, for an operator."""
+        from gotunnel.core.view import LegsView  # only one who looks needs the words
+
         busy = len(self.streams)
         return LegsView(max(0, len(self.legs) - busy), busy)
 

@@ -4,7 +4,7 @@ the subclass."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
@@ -12,7 +12,6 @@ from zope.interface import implementer
 from gotunnel.core.legpool import LegPool
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
-from gotunnel.core.view import LegsView
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
@@ -24,6 +23,9 @@ from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import State
+
+if TYPE_CHECKING:
+    from gotunnel.core.view import LegsView
 
 __all__ = ["OpeningEnd"]
 
@@ -143,6 +145,8 @@ class OpeningEnd:
     @property
     def legs_view(self) -> LegsView:
         """How many legs there are, for an operator."""
+        from gotunnel.core.view import LegsView  # only one who looks needs the words
+
         pools = self._pools.values()
         idle = sum(pool.idle for pool in pools)
         return LegsView(idle, self.legs_held - idle, self.legs_expected, self.most_legs)
