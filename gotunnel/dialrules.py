@@ -124,13 +124,16 @@ class DialRules:
     whoever runs that name's DNS could reach what listens on the server itself. A rule for that network covers it.
     """
 
-    def __init__(self, rules: Iterable[_Rule] = ()) -> None:
+    def __init__(self, rules: Iterable[_Rule] = (), texts: Iterable[str] = ()) -> None:
         self._rules = tuple(rules)
+        self.texts = tuple(texts)
+        """The rules as they were written."""
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> DialRules:
         """Read rules. Raises ValueError with one line for the first that is none."""
-        return cls(rule for text in texts for rule in parse_rule(text))
+        texts = tuple(texts)
+        return cls((rule for text in texts for rule in parse_rule(text)), texts)
 
     def __bool__(self) -> bool:
         return bool(self._rules)

@@ -90,6 +90,7 @@ class ILeg(Interface):
     state = Attribute("the State of its machine")
     last_received = Attribute("when a frame last arrived")
     opens = Attribute("how many OPEN frames this leg has carried, sent or received")
+    carried = Attribute("bytes of the visitor that is served now, so far: to the target, and back; (0, 0) without one")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
     def open(local: Any, body: bytes, held: bool = False) -> None:
@@ -123,6 +124,9 @@ class ILegOwner(Interface):
 
     def leg_answered(leg: Any) -> None:
         """Opener: the target answered."""
+
+    def leg_first_byte(leg: Any) -> None:
+        """Opener: the first byte for the visitor is here."""
 
     def leg_probed(leg: Any) -> None:
         """Opener: the probe came back; the leg is idle."""

@@ -9,7 +9,7 @@ from constantly import NamedConstant
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
-__all__ = ["LEVELS", "Logger", "set_level"]
+__all__ = ["LEVELS", "Logger", "level", "set_level"]
 
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
 """The names that `log_level` takes, as the original's files write them."""
@@ -23,6 +23,11 @@ _threshold = [_INFO]
 def set_level(name: str) -> None:
     """Let pass events of this level and above; `name` is a key of LEVELS. Raises KeyError for another."""
     _threshold[0] = _CONSTANTS.index(LEVELS[name])
+
+
+def level() -> str:
+    """Return the name that was set last."""
+    return list(LEVELS)[_threshold[0]]
 
 
 class Logger:

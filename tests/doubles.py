@@ -152,6 +152,7 @@ class FakeLeg:
         self.held = False
         self.awaited = False
         self.closed = False
+        self.carried = (0, 0)
         self._clock = clock
 
     # ILeg.

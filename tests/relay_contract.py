@@ -141,6 +141,28 @@ class RelayContract(RelayHeld, RelayFaults):
         visitor.close()
         target.close()
 
+    async def counted_meanwhile(self, link: Link) -> None:
+        """While a visitor is served both ends know what he has carried, large pieces too; the opener hears once that
+        the first byte for him is here, not before it is, and nothing is left of it for the next visitor."""
+        opener, before = link.opener, link.opener.first_bytes
+        stream = await link.visit()
+        for leg in (opener.leg, link.dialler.leg):
+            self.assertEqual(leg.carried, (0, 0))
+        await deferToThread(stream.visitor.sendall, b"q" * 1000)
+        await deferToThread(digest_of, stream.target, 1000)
+        self.assertEqual(opener.first_bytes, before)
+        for _ in range(2):
+            sending = deferToThread(stream.target.sendall, bytes(MIB))
+            await deferToThread(digest_of, stream.visitor, MIB)
+            await sending
+        self.assertEqual(opener.first_bytes, before + 1)
+        for leg in (opener.leg, link.dialler.leg):
+            self.assertEqual(leg.carried, (1000, 2 * MIB))
+        stream.visitor.close()
+        stream.target.close()
+        await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+        self.assertEqual((opener.leg.carried, link.dialler.first_bytes), ((0, 0), 0))
+
     async def target_closes_at_once(self, link: Link) -> None:
         """A target that closes without a word is a clean end for the visitor, whose own words go nowhere."""
         visitor, target = await link.visit()
@@ -238,6 +260,10 @@ class RelayContract(RelayHeld, RelayFaults):
     async def test_one_byte_at_a_time(self) -> None:
         """Interactive use."""
         await self.run_cases(self.one_byte_at_a_time, self.one_byte_at_a_time)
+
+    async def test_counted_meanwhile(self) -> None:
+        """For an operator who looks."""
+        await self.run_cases(self.counted_meanwhile, self.counted_meanwhile)
 
     async def test_half_close(self) -> None:
         """The two directions of a stream end each for itself."""

@@ -140,6 +140,7 @@ class Owner:
         self.bodies: list[bytes] = []
         self.ends: list[StreamEnd] = []
         self.events: list[str] = []
+        self.first_bytes = 0
         self.lost: list[str] = []
         self._dial: Deferred[Any] | None = None
 
@@ -174,6 +175,9 @@ class Owner:
 
     def leg_answered(self, leg: ILeg) -> None:
         self.events.append("answered")
+
+    def leg_first_byte(self, leg: ILeg) -> None:
+        self.first_bytes += 1
 
     def leg_probed(self, leg: ILeg) -> None:
         self.events.append("probed")

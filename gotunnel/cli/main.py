@@ -9,6 +9,7 @@ import click
 
 from gotunnel import __version__
 from gotunnel.cli.clients import client
+from gotunnel.cli.running.commands import COMMANDS
 
 __all__ = ["main"]
 
@@ -61,6 +62,8 @@ def main() -> None:
 
 
 main.add_command(client)
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.forwards import Forwards
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.interfaces import ILeg
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.opening import OpeningEnd
@@ -37,10 +38,11 @@ class ForwardLegs(OpeningEnd):
         forwards: Forwards,
         limit: int,
         changed: Callable[[], None],
+        usage: Usage,
         *,
         plain_legs: bool,
     ) -> None:
-        super().__init__(clock, key, forwards.waiting, limit, START, plain_legs=plain_legs)
+        super().__init__(clock, key, forwards.waiting, limit, START, usage, plain_legs=plain_legs)
         self.plain_legs = plain_legs
         self._bringing = bringing
         self._forwards = forwards

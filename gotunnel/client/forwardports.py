@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import maybeDeferred
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.config.model import EgressConfig, ForwardConfig
+from gotunnel.core.usage import Carried
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
@@ -20,10 +21,12 @@ __all__ = ["EgressSocket", "ForwardPort"]
 
 
 class _Port:
+    kind: ClassVar[str]
     log = Logger()
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.carried = Carried()
         self._listening: Any = None
         self._failure = ""
 
@@ -31,6 +34,21 @@ class _Port:
     def listening(self) -> bool:
         """Whether visitors can connect."""
         return self._listening is not None
+
+    @property
+    def wanted(self) -> str:
+        """Where it listens, or would."""
+        raise NotImplementedError
+
+    @property
+    def target(self) -> str | None:
+        """Where it leads; None if each visitor says so."""
+        return None
+
+    @property
+    def failure(self) -> str:
+        """Why it does not listen, as far as it has tried."""
+        return self._failure
 
     def listen(self) -> None:
         """Listen, unless it does already. Where it cannot the log says why, once for each reason."""
@@ -62,6 +80,8 @@ class _Port:
 class ForwardPort(_Port):
     """The port or unix socket of one forward."""
 
+    kind = "forward"
+
     def __init__(
         self, config: ForwardConfig, reactor: Any, relay: IRelay, arrived: Callable[[ForwardConfig, ILocal], None]
     ) -> None:
@@ -78,6 +98,16 @@ class ForwardPort(_Port):
             return False
         self._config = config
         return True
+
+    @property
+    def wanted(self) -> str:
+        """See _Port."""
+        return str(self.address or self._config.listen)
+
+    @property
+    def target(self) -> str | None:
+        """See _Port."""
+        return str(self._config.dial)
 
     @property
     def address(self) -> HostPort | UnixPath | None:
@@ -116,6 +146,8 @@ class ForwardPort(_Port):
 class EgressSocket(_Port):
     """The egress socket of a client."""
 
+    kind = "egress"
+
     def __init__(
         self, config: EgressConfig, reactor: Any, relay: IRelay, requested: Callable[[str, EgressRequest], None]
     ) -> None:
@@ -124,6 +156,11 @@ class EgressSocket(_Port):
         self._reactor = reactor
         self._relay = relay
         self._requested = requested
+
+    @property
+    def wanted(self) -> str:
+        """See _Port."""
+        return str(self._config.listen)
 
     @property
     def address(self) -> UnixPath | None:

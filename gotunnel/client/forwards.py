@@ -18,6 +18,7 @@ from gotunnel.config.model import EgressConfig, ForwardConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
@@ -52,8 +53,14 @@ class Forwards:
     log = Logger()
 
     def __init__(
-        self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None, clock: Any, relay: IRelay
+        self,
+        forwards: Iterable[ForwardConfig],
+        egress: EgressConfig | None,
+        clock: Any,
+        relay: IRelay,
+        usage: Usage,
     ) -> None:
+        self._usage = usage
         self._named: dict[str, ForwardPort] = {}
         self._egress: EgressSocket | None = None
         self._clock = clock
@@ -72,10 +79,11 @@ class Forwards:
         self._make()
 
     def __bool__(self) -> bool:
-        return bool(self._ports)
+        return bool(self.ports)
 
     @property
-    def _ports(self) -> list[ForwardPort | EgressSocket]:
+    def ports(self) -> list[ForwardPort | EgressSocket]:
+        """Where it listens, or tries to."""
         return [*self._named.values(), *([] if self._egress is None else [self._egress])]
 
     def _make(self) -> None:
@@ -90,6 +98,11 @@ class Forwards:
         """Those who wait for a leg: they pass from one session to the next."""
         return self._lobby.waiting
 
+    @property
+    def pending(self) -> int:
+        """How many those are."""
+        return self._lobby.pending
+
     def address(self, name: str) -> HostPort | UnixPath | None:
         """Where a forward listens, None while it cannot."""
         return self._named[name].address
@@ -97,9 +110,9 @@ class Forwards:
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
         self._again, self._running = None, True
-        for port in self._ports:
+        for port in self.ports:
             port.listen()
-        if not all(port.listening for port in self._ports):
+        if not all(port.listening for port in self.ports):
             self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
 
     async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
@@ -133,7 +146,7 @@ class Forwards:
             self._again.cancel()
             self._again = None
         async with self._turn:
-            for port in self._ports:
+            for port in self.ports:
                 await port.stop()
         self._lobby.turn_away_all(Outcome.STOPPED)
 
@@ -171,6 +184,10 @@ class Forwards:
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
+        self._usage.ended(outcome, end)
+        port = self._named.get(visitor.mapping)
+        if port is not None:
+            port.carried.add(end)
         self.log.info(
             "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
             "{seconds:.3f} s ({conn})",
@@ -190,6 +207,7 @@ class Forwards:
     def let_in(self, visitor: ForwardVisitor) -> None:
         """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
         of them gets."""
+        self._usage.began()
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)

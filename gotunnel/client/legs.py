@@ -15,6 +15,7 @@ from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
@@ -44,8 +45,9 @@ class ClientLegs(DiallingEnd):
         dial_timeout: float,
         failed: Callable[[LegsFailed], None],
         changed: Callable[[], None],
+        usage: Usage,
     ) -> None:
-        super().__init__(clock, key, changed)
+        super().__init__(clock, key, changed, usage)
         self._relay = relay
         self._bringing = bringing
         self._published = published
@@ -94,8 +96,14 @@ class ClientLegs(DiallingEnd):
     def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
         return self._relay.dial(target, self.dial_timeout)
 
+    def began(self, stream: DialledStream) -> None:
+        """See DiallingEnd."""
+        self.usage.began()
+
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
+        self.usage.ended(end.outcome, end)
+        self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
         self.log.info(

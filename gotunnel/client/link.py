@@ -20,6 +20,7 @@ from gotunnel.client.session import ClientSession
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.core.claims import Claims
+from gotunnel.core.usage import Usage
 from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -53,6 +54,9 @@ AUTH_HINTS = {
 }
 
 
+KNOWN_CODES = (*AUTH_HINTS, "tls_required", "stale", "unsupported_version", "protocol_error", "internal", "limit")
+
+
 class SameServer(GotunnelError):
     """An address leads to a server that this client has a session with by another one; the text names that."""
 
@@ -60,7 +64,7 @@ class SameServer(GotunnelError):
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all links of a client have in common. `claims` says which link has the session with which server, and
-    `claim_dropped()` is called when one has it no more."""
+    `claim_dropped()` is called when one has it no more; `usage` adds up what is done."""
 
     forwards: Forwards
     nodes: OwnNodes
@@ -68,6 +72,7 @@ class Shared:
     claims: Claims[bytes, Link]
     room: LegRoom
     claim_dropped: Callable[[], None]
+    usage: Usage
 
 
 class Link(ChangingLink):
@@ -85,6 +90,13 @@ class Link(ChangingLink):
         proved: Callable[[], None] = lambda: None,
     ) -> None:
         """`proved` is called whenever the server has proved itself."""
+        self.usage = shared.usage
+        self.trouble = ""
+        """Why there is no session, while there is none."""
+        self.since = clock.seconds()
+        """When that began."""
+        self.next_try: float | None = None
+        """When it will connect again, while it waits for that."""
         self.published = Published(config.mappings, path.address, self._retry)
         self.session: ClientSession | None = None
         self.reserve = ""
@@ -209,9 +221,27 @@ class Link(ChangingLink):
     async def _run(self) -> None:
         try:
             while True:
-                await self._sleep(await self._attempt())
+                seconds = await self._attempt()
+                self.next_try = self._clock.seconds() + seconds
+                await self._sleep(seconds)
+                self.next_try = None
         except CancelledError:
             return
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has ended and nobody asked it to: a bug of ours."""
+        return self._running is not None and self._running.called and not self._draining.begun
+
+    @property
+    def connecting(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.session is None and self.next_try is None and not self._draining.begun
+
+    @property
+    def sessions(self) -> tuple[ClientSession, ...]:
+        """The current one, and older ones with legs left."""
+        return tuple(self._sessions)
 
     async def _attempt(self) -> float:
         """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
@@ -225,12 +255,15 @@ class Link(ChangingLink):
             other = str(same)
             if self.reserve != other:
                 self.reserve = other
+                self.trouble = f"it is the server of {other}: kept in reserve"
                 self.log.info(
                     "{server} leads to the same server as {other}: kept in reserve", server=server, other=other
                 )
             return RESERVE
         except AuthRejected as refused:
             delay = self._backoff.slow(AUTH_PAUSE, refused.retry_after)
+            self.trouble = f"{refused}{_hint(refused)}"
+            self.usage.refused[_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
                 server=server, reason=str(refused), hint=_hint(refused), seconds=delay,
@@ -239,18 +272,21 @@ class Link(ChangingLink):
             if self._over:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
             delay = self._not_reached()
+            self.trouble = printable(failed, 256)
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a bug of ours must not leave a client disconnected for good
             self.log.failure("connecting to the server {server}", server=server)
+            self.trouble = "a fault of this program; its log says more"
             delay = self._backoff.slow(AUTH_PAUSE)
         else:
             reason = await session.ended
             delay = self._lost(session) if moves == self._moves else self._left(session)
             if self._over:
                 raise CancelledError
+            self.trouble = printable(reason, 256)
             self.log.warn(
                 "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(reason, 256), seconds=delay,
@@ -290,13 +326,14 @@ class Link(ChangingLink):
         assert greeted.established is not None
         session = ClientSession(
             self._clock, self._relay, self.path, self.published, self._shared.forwards, self._shared.nodes,
-            greeted.established, config.pace, config.dial_timeout, self._changed, self._shared.room,
+            greeted.established, config.pace, config.dial_timeout, self._changed, self.usage, self._shared.room,
         )  # fmt: skip
         self.session, self.reserve = session, ""
         self._sessions.add(session)
         server = greeted.established.challenge.server
         if server is not None:
             self._shared.claims.take(server, self)
+        self.trouble = ""
         self._backoff.connected(self._clock.seconds())
         self._proved()
         self.log.info(
@@ -322,7 +359,7 @@ class Link(ChangingLink):
         return self._backoff.soon(0.0)
 
     def _lost(self, session: ClientSession) -> float:
-        now = self._clock.seconds()
+        now = self.since = self._clock.seconds()
         self._drop_claim()
         self._backoff.lost(now)
         if session.server_stops_in is not None:
@@ -361,6 +398,11 @@ class Link(ChangingLink):
     def _look_for_the_end(self) -> None:
         if not self._wanted and not self._sessions and self._running is not None and self._running.called:
             self.retired()
+
+
+def _code(refused: AuthRejected) -> str:
+    """The code of a refusal as a key: a server that makes up others must not make us keep them all."""
+    return refused.code if refused.code in KNOWN_CODES else "other"
 
 
 def _hint(refused: AuthRejected) -> str:

@@ -25,6 +25,7 @@ from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.claims import Claims
+from gotunnel.core.usage import Usage
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
@@ -40,7 +41,7 @@ class Links:
     """One per client. Runs from `start` to the end of `drain`.
 
     `path_to(server, ip)` returns the way to a server of the file, by one address of its name or, with None, by any.
-    `proved(server)` is called whenever one has proved itself.
+    `proved(server)` is called whenever one has proved itself; `usage` adds up what is done.
     """
 
     log = Logger()
@@ -53,15 +54,19 @@ class Links:
         path_to: Callable[[HostPort, str | None], ServerPath],
         instance: bytes,
         proved: Callable[[HostPort], None] = lambda _: None,
+        usage: Usage | None = None,
     ) -> None:
         self.links: list[Link] = []
-        self.forwards = Forwards(config.forwards, config.egress, clock, relay)
+        self.usage = Usage() if usage is None else usage
+        self.forwards = Forwards(config.forwards, config.egress, clock, relay, self.usage)
         self._config = config
         self._clock = clock
         self._relay = relay
         self._path_to = path_to
         self._proved = proved
-        self._shared = Shared(self.forwards, OwnNodes(config.nodes), instance, Claims(), LegRoom(), self._claim_dropped)
+        self._shared = Shared(
+            self.forwards, OwnNodes(config.nodes), instance, Claims(), LegRoom(), self._claim_dropped, self.usage
+        )
         self._down: dict[str, str] = {}  # why, by mapping
         self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
         self._plain = PlainWatch(

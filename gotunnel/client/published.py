@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from gotunnel.address import HostPort
 from gotunnel.config.difference import ListChange
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
+from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Carried
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
@@ -39,6 +41,7 @@ class MappingStatus:
     address: HostPort | None = None
     reason: str = ""
     down: str | None = None
+    carried: Carried = field(default_factory=Carried)
 
     def request(self) -> MappingRequest:
         """Return what is asked of the server."""
@@ -72,6 +75,12 @@ class Published:
         """Return the mapping of that name, if this client has one, or had it a moment ago."""
         status = self.statuses.get(name)
         return self._leaving.get(name) if status is None else status.config
+
+    def carried(self, name: str, end: StreamEnd) -> None:
+        """A visitor of that mapping is over, if this client has one of that name."""
+        status = self.statuses.get(name)
+        if status is not None:
+            status.carried.add(end)
 
     def begin(self, *, can_forward: bool = True, can_group: bool = True) -> None:
         """A new session: nothing is known of its server but whether clients reach each other through it, and whether

@@ -18,6 +18,7 @@ from gotunnel.client.memory import VersionMemory
 from gotunnel.config.changes import key_lines, list_line
 from gotunnel.config.difference import Difference, difference
 from gotunnel.config.model import ClientConfig
+from gotunnel.core.usage import Usage
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -43,32 +44,37 @@ class ClientService(Reloadable):
 
     def __init__(self, config: ClientConfig, reactor: Any, versions: VersionMemory) -> None:
         super().__init__(config, reactor)
-        self._descriptors = Descriptors(reactor)
+        self.descriptors = Descriptors(reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
+        self.usage = Usage()
+        self.began = reactor.seconds()
         self.links: Links | V1Links
         if config.v1:
             # Loaded by clients of a Go server, and by no others.
             from gotunnel.client.v1.links import V1Links
             from gotunnel.net.raw import RawRelay
 
-            raw = RawRelay(reactor, config.dial_timeout, self._descriptors)
-            self._relay, self.links = raw, V1Links(config, reactor, raw, self._path_to(config.all_servers[0], None))
+            raw = RawRelay(reactor, config.dial_timeout, self.descriptors)
+            path = self._path_to(config.all_servers[0], None)
+            self._relay, self.links = raw, V1Links(config, reactor, raw, path, self.usage)
             return
-        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self._descriptors)
+        self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self.descriptors)
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
         # Random per process: it tells a restart from two clients that share one name.
         instance = secrets.token_bytes(16)
-        self.links = links = Links(config, reactor, self._relay, self._path_to, instance, versions.note)
+        self.links = links = Links(
+            config, reactor, self._relay, self._path_to, instance, versions.note, self.usage
+        )
         if self._identity is not None:
             self._identity.changed = lambda tls: links.use(tls.towards)
 
     def _path_to(self, server: HostPort, ip: str | None) -> ServerPath:
         if self._identity is None:
-            return ServerPath(self._reactor, server, None, descriptors=self._descriptors, ip=ip)
+            return ServerPath(self._reactor, server, None, descriptors=self.descriptors, ip=ip)
         towards = self._identity.tls.towards[server.host]
-        return ServerPath(self._reactor, server, towards.creator, towards.legs, self._descriptors, ip)
+        return ServerPath(self._reactor, server, towards.creator, towards.legs, self.descriptors, ip)
 
     @property
     def link(self) -> Link | V1Links:
@@ -83,6 +89,21 @@ class ClientService(Reloadable):
         if self._identity is not None:
             self._identity.start()
         self.links.start()
+
+    @property
+    def each_link(self) -> tuple[Link | V1Links, ...]:
+        """One for each server."""
+        return tuple(self.links.links) if isinstance(self.links, Links) else (self.links,)
+
+    @property
+    def config(self) -> ClientConfig:
+        """What it was made of."""
+        return self._settings
+
+    @property
+    def relay(self) -> IRelay:
+        """What moves its bytes."""
+        return self._relay
 
     @property
     def draining(self) -> bool:

@@ -18,6 +18,7 @@ from gotunnel.client.legs import ClientLegs
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import NAMES_PER_FRAME, Published
 from gotunnel.client.requests import Requests
+from gotunnel.core.usage import Usage
 from gotunnel.errors import RemoteProtocolError, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -65,9 +66,11 @@ class ClientSession:
         pace: tuple[float | None, float],
         dial_timeout: float,
         changed: Callable[[], None],
+        usage: Usage,
         room: LegRoom | None = None,
     ) -> None:
         self.ended: Deferred[str] = Deferred()
+        self.began = clock.seconds()
         self._clock = clock
         self._published = published
         self._forwards = forwards
@@ -94,10 +97,11 @@ class ClientSession:
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed, room)
         self.legs = ClientLegs(
-            clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed
+            clock, relay, self.bringing, key, published, nodes, dial_timeout, self.control.send, changed,
+            usage,
         )  # fmt: skip
         self.forward_legs = ForwardLegs(
-            clock, self.bringing, key, forwards, auth_ok.limits.legs, changed,
+            clock, self.bringing, key, forwards, auth_ok.limits.legs, changed, usage,
             plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
         )  # fmt: skip
 

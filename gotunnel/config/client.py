@@ -10,6 +10,7 @@ from pydantic_core import InitErrorDetails
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
+from gotunnel.config.admin import Admin, AdminConfig
 from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import (
     DEFAULT_PORT,
@@ -165,6 +166,7 @@ class ClientConfig(Section):
         "itself, and tries again at least every 5",
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
 
     v1: Annotated[bool, FLAG] = Field(
         default=False,

@@ -9,6 +9,7 @@ from gotunnel.address import HostPort, is_ip, is_wildcard
 from gotunnel.config.explain_clients import explain_clients
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import (
+    AdminConfig,
     ClientConfig,
     EgressConfig,
     File,
@@ -42,6 +43,7 @@ def _server(server: ServerConfig) -> list[str]:
         else "server: lets clients reach nothing by forwards",
         *_server_groups(server),
         *_server_egress(server),
+        *_admin("server", server.admin),
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
         *([_server_v1(server)] if server.v1.enabled else []),
     ]
@@ -60,6 +62,15 @@ def _server_egress(server: ServerConfig) -> list[str]:
         others = "dials what no client announces itself" if server.egress.default == "direct" else "refuses the rest"
         lines.append(f"server: leads who asks on {server.egress.listen} to the nodes of clients, and {others}")
     return lines
+
+
+def _admin(who: str, admin: AdminConfig) -> list[str]:
+    if not admin.enabled:
+        return [f"{who}: nobody can ask it how it is, gotunnel status neither"]
+    if admin.addr is None:
+        return []
+    access = "who asks only reads" if admin.token is None else "who asks needs its token"
+    return [f"{who}: tells by HTTP on {admin.addr} how it is; {access}"]
 
 
 def _server_token(server: ServerConfig) -> str:
@@ -94,6 +105,7 @@ def _client(client: ClientConfig) -> list[str]:
         *(f"client {client.name}: {_forward(forward)}" for forward in client.forwards),
         *(f"client {client.name}: {_node(node)}" for node in client.nodes),
         *([] if client.egress is None else [f"client {client.name}: {_egress(client.egress)}"]),
+        *_admin(f"client {client.name}", client.admin),
     ]
 
 

@@ -14,7 +14,7 @@ from gotunnel.config.model import ClientConfig, File, ServerConfig
 from gotunnel.config.paths import BASE
 from gotunnel.config.problems import NOBODY, flaws_of
 from gotunnel.config.source import Document, Flaw, Unreadable, parse
-from gotunnel.config.token_source import resolve_client_tokens, resolve_token, resolve_v1_token
+from gotunnel.config.token_source import resolve_client_tokens, resolve_token, resolve_token_of
 from gotunnel.config.tree import key_name
 from gotunnel.errors import ConfigError, Problem, printable
 
@@ -105,10 +105,11 @@ def _validate(
     for role in ROLES:
         if isinstance(tree.get(role), dict):
             resolve_token(role, tree[role], base, env, document)
+            resolve_token_of(tree[role].get("admin"), (role, "admin"), base, env, document)
     server = tree.get("server")
     if isinstance(server, dict):
         resolve_client_tokens(server.get("clients"), base, env, document)
-        resolve_v1_token(server.get("v1"), base, env, document)
+        resolve_token_of(server.get("v1"), ("server", "v1"), base, env, document)
         if not clients_elsewhere and not (server.keys() & {"token", "clients_file"}) and not server.get("clients"):
             path = ("server", "token")
             document.flaws.append(Flaw(path, document.line_of(path), *NOBODY))

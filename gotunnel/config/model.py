@@ -6,6 +6,7 @@ from __future__ import annotations
 from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.admin import AdminConfig
 from gotunnel.config.client import ClientConfig, TlsClientConfig
 from gotunnel.config.egress import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.config.fields import Remote
@@ -18,6 +19,7 @@ from gotunnel.config.server import ServerConfig, TlsServerConfig
 from gotunnel.config.v1 import V1ServerConfig, same_secret
 
 __all__ = [
+    "AdminConfig",
     "ClientConfig",
     "EgressConfig",
     "File",

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
+from gotunnel.config.admin import Admin, AdminConfig
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.egress import ServerEgressConfig
 from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token
@@ -178,6 +179,7 @@ class ServerConfig(Section):
         default=PenaltiesConfig(), description="addresses with failed logins are refused for a while"
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    admin: Admin = Field(default=AdminConfig(), description="how an operator asks this server how it is")
     v1: V1ServerConfig = Field(
         default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
     )

@@ -19,7 +19,7 @@ from gotunnel.config.scalars import Text, shown
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
 from gotunnel.errors import printable
 
-__all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token", "resolve_v1_token"]
+__all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token", "resolve_token_of"]
 
 VARIABLE = "GOTUNNEL_TOKEN"
 """The variable that holds the token of a section whose file names none."""
@@ -98,14 +98,15 @@ def _two_lines(text: str) -> Any:
     return read_tokens(lines[: MAX_TOKENS + 1] if lines else [""])
 
 
-def resolve_v1_token(section: Any, base: Path, env: Mapping[str, str], document: Document) -> None:
-    """Do the like for `server.v1`, as far as it is a group of keys: its token is never that of the environment."""
+def resolve_token_of(section: Any, path: KeyPath, base: Path, env: Mapping[str, str], document: Document) -> None:
+    """Do the like for a group of keys below a role, such as `server.v1`, as far as it is one: its token is never that
+    of the environment."""
     named = [key for key in ("token", "token_file") if isinstance(section, dict) and key in section]
     if not named:
         return
     value = section[named[0]]
     section["token"] = BROKEN
-    here: KeyPath = ("server", "v1", named[0])
+    here: KeyPath = (*path, named[0])
     if len(named) > 1:
         _add(document, here, "token and token_file both name a token", "keep one of them")
     elif value is not BROKEN:

@@ -4,7 +4,7 @@ MAC and speaks no protocol (see wire.handshake); reads no file and no clock."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gotunnel.core.rights import Rights
@@ -114,6 +114,10 @@ class Identities:
         )
         """Names of the clients file whose own token is the shared one. The server warns about them; those of the
         configuration are told when that is read."""
+
+    def __iter__(self) -> Iterator[Identity]:
+        """All of them, those that are shut included."""
+        return iter(tuple(self._own.values()))
 
     def __len__(self) -> int:
         """How many identities there are, those that are shut included."""

@@ -38,7 +38,11 @@ class StreamTally:
         if self._outcome is None:
             self._outcome, self._code = outcome, code
 
+    def carried(self, *, opener: bool) -> tuple[int, int]:
+        """Return the bytes so far, to the target and back."""
+        return (self.sent, self.received) if opener else (self.received, self.sent)
+
     def end(self, *, opener: bool) -> StreamEnd:
         """Return the end; a stream with which nothing went wrong is completed. The opener has the visitor."""
-        up, down = (self.sent, self.received) if opener else (self.received, self.sent)
+        up, down = self.carried(opener=opener)
         return StreamEnd(self._outcome or Outcome.COMPLETED, self._code, up, down)

@@ -45,6 +45,11 @@ class ControlConnection(FramedConnection[Message]):
         """Seconds of the last ping's round trip, None before the first."""
         return self._liveness.round_trip
 
+    @property
+    def heard_age(self) -> float:
+        """Seconds since the last pong: other messages prove that the network lives, and not that both hearts beat."""
+        return self._clock.seconds() - self._liveness.answered_at
+
     def asked_for(self) -> None:
         """The message that was passed on last answers one of ours: it does not count."""
         if self._limit is not None:

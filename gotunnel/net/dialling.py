@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
@@ -22,6 +23,9 @@ from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac, same_mac
 from gotunnel.wire.legbodies import OpenBody
+
+if TYPE_CHECKING:
+    from gotunnel.core.view import LegsView
 
 __all__ = ["DialledStream", "DiallingEnd", "Route"]
 
@@ -69,13 +73,14 @@ class DialledStream:
 @implementer(ILegOwner)
 class DiallingEnd:
     """Half of a session. It outlives the control connection while streams run. `changed` is called whenever a stream
-    has begun, and when a stream or a leg has ended."""
+    has begun, and when a stream or a leg has ended; `usage` adds up what becomes of them."""
 
     log = Logger()
     purpose: ClassVar[Purpose]
 
-    def __init__(self, clock: Any, key: SessionKey, changed: Callable[[], None]) -> None:
+    def __init__(self, clock: Any, key: SessionKey, changed: Callable[[], None], usage: Usage) -> None:
         self.key = key
+        self.usage = usage
         self.streams: dict[ILeg, DialledStream] = {}
         self.legs: set[ILeg] = set()
         self._clock = clock
@@ -103,6 +108,15 @@ class DiallingEnd:
     def add(self, leg: ILeg) -> None:
         """A leg is there."""
         self.legs.add(leg)
+        self.usage.legs_created += 1
+
+    @property
+    def legs_view(self) -> LegsView:
+        """How many legs there are, for an operator."""
+        from gotunnel.core.view import LegsView  # only one who looks needs the words
+
+        busy = len(self.streams)
+        return LegsView(max(0, len(self.legs) - busy), busy)
 
     @property
     def all_busy(self) -> bool:
@@ -211,6 +225,9 @@ class DiallingEnd:
     def leg_answered(self, leg: ILeg) -> None:
         """Never happens at a dialler."""
 
+    def leg_first_byte(self, leg: ILeg) -> None:
+        """Never happens at a dialler."""
+
     def leg_probed(self, leg: ILeg) -> None:
         """Never happens at a dialler."""
 
@@ -233,6 +250,8 @@ class DiallingEnd:
 
     def _began(self, leg: ILeg, stream: DialledStream) -> None:
         self.streams[leg] = stream
+        if leg.opens > 1:
+            self.usage.legs_reused += 1
         self.began(stream)
         self._changed()
 
@@ -265,6 +284,7 @@ class DiallingEnd:
             "visitor {visitor} of {mapping} reached {target} ({conn})",
             visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
         )  # fmt: skip
+        self.usage.dial.observe(self._clock.seconds() - stream.started)
         if stream.allowed is not None:
             stream.reached = local.host
         leg.accept(local, route.awaited)

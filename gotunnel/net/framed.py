@@ -138,6 +138,16 @@ class FramedConnection(Protocol, Generic[M]):
 
     # What the session calls.
 
+    @property
+    def timeout(self) -> float:
+        """Seconds of silence after which the other end counts as gone."""
+        return self._timeout
+
+    @property
+    def heard_age(self) -> float:
+        """Seconds since the last sign of life that is to be expected from the other end."""
+        return self._clock.seconds() - self.last_received
+
     def send(self, message: M) -> None:
         """Send a message; after `close` nothing is sent any more."""
         if not self._closing and not self.lost:

@@ -65,6 +65,11 @@ class Joint:
         for local in (self._near, self._far):
             local.resume()
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        """Bytes so far, to the target and back."""
+        return self._tally.carried(opener=self._end is End.OPENER)
+
     def reset(self, outcome: Outcome) -> None:
         """Cut it."""
         self._tally.note(outcome)

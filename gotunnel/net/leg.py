@@ -195,8 +195,9 @@ class PortableLeg(LegBase[Local], Protocol):
 
     def _receive_data(self, data: bytes) -> None:
         if self.state in self._delivers:
-            if self._tally is not None:
-                self._tally.received += len(data)
+            meter = self._meter or self._first_bytes()
+            if meter is not None:
+                meter.received += len(data)
             if self._local is not None:
                 self._local.write(data)
         elif self.state not in self._discards:

@@ -47,6 +47,7 @@ class LegActs(LegBytes[LocalT]):
         self._reason = "closed by this end"
         self._local: LocalT | None = None
         self._tally: StreamTally | None = None  # there while a visitor is served
+        self._meter: StreamTally | None = None  # the same, once a byte from the leg has been counted
         self._body = b""  # of the OPEN to be sent, or last received
         self._rst_code = "reset"
         self._held = False  # the visitor is not read from, and given back unharmed if his target does not answer
@@ -121,6 +122,19 @@ class LegActs(LegBytes[LocalT]):
 
     # The stream.
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        """See ILeg."""
+        return (0, 0) if self._tally is None else self._tally.carried(opener=self.end is End.OPENER)
+
+    def _first_bytes(self) -> StreamTally | None:
+        """The first bytes of a stream have come from the leg: return what counts them. To be called while there is no
+        `_meter`, so that those behind them need not ask."""
+        meter = self._meter = self._tally
+        if meter is not None and self.end is End.OPENER:
+            self._owner.leg_first_byte(self)
+        return meter
+
     def _part(self, *, abort: bool) -> None:
         local, self._local = self._local, None
         if local is not None:
@@ -134,7 +148,7 @@ class LegActs(LegBytes[LocalT]):
             self._ended()
 
     def _ended(self) -> None:
-        tally, self._tally = self._tally, None
+        tally, self._tally, self._meter = self._tally, None, None
         self._part(abort=False)
         self._held = False
         self._rst_code = "reset"

@@ -4,13 +4,14 @@ the subclass."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from gotunnel.core.legpool import LegPool
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
@@ -22,6 +23,9 @@ from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import State
+
+if TYPE_CHECKING:
+    from gotunnel.core.view import LegsView
 
 __all__ = ["OpeningEnd"]
 
@@ -37,15 +41,18 @@ class OpeningEnd:
 
     `waiting` are the visitors that wait for a leg, plain or not; they outlive the session. `most_legs` is for both
     pools together, `start` for how many idle legs are kept inside TLS. No plain leg is wanted unless `plain_legs`.
+    `usage` adds up what becomes of all this.
     """
 
     log = Logger()
     purpose: ClassVar[Purpose]
 
     def __init__(
-        self, clock: Any, key: SessionKey, waiting: dict[bool, Waiting], most_legs: int, start: int, *, plain_legs: bool
-    ) -> None:
+        self, clock: Any, key: SessionKey, waiting: dict[bool, Waiting], most_legs: int, start: int, usage: Usage, *,
+        plain_legs: bool,
+    ) -> None:  # fmt: skip
         self.key = key
+        self.usage = usage
         self.draining = False
         self.over = False
         self.streams: dict[ILeg, Visitor] = {}
@@ -139,6 +146,15 @@ class OpeningEnd:
         return len(self._legs)
 
     @property
+    def legs_view(self) -> LegsView:
+        """How many legs there are, for an operator."""
+        from gotunnel.core.view import LegsView  # only one who looks needs the words
+
+        pools = self._pools.values()
+        idle = sum(pool.idle for pool in pools)
+        return LegsView(idle, self.legs_held - idle, self.legs_expected, self.most_legs)
+
+    @property
     def legs_expected(self) -> int:
         """Legs that were wanted and are not there yet."""
         return 0 if self.over else sum(pool.requested for pool in self._pools.values())
@@ -146,6 +162,7 @@ class OpeningEnd:
     def leg_arrived(self, leg: ILeg) -> None:
         """A leg has proved itself."""
         self._legs.add(leg)
+        self.usage.legs_created += 1
         self._pools[leg.plain].arrived(self._clock.seconds())
         self.leg_idle(leg)
 
@@ -200,7 +217,15 @@ class OpeningEnd:
         """The target answered."""
         visitor = self.streams.get(leg)
         if visitor is not None:
+            if visitor.opened is not None:
+                self.usage.answer.observe(self._clock.seconds() - visitor.opened)
             visitor.answered()
+
+    def leg_first_byte(self, leg: ILeg) -> None:
+        """The target has said something."""
+        visitor = self.streams.get(leg)
+        if visitor is not None:
+            self.usage.first_byte.observe(self._clock.seconds() - visitor.arrived)
 
     def leg_probed(self, leg: ILeg) -> None:
         """It lives: whoever waits first gets it."""
@@ -261,6 +286,9 @@ class OpeningEnd:
 
     def _open(self, leg: ILeg, visitor: Visitor) -> None:
         self.streams[leg] = visitor
+        visitor.opened = self._clock.seconds()
+        if leg.opens:
+            self.usage.legs_reused += 1
         self.visitor_opened(visitor)
         visitor.local.on_gone = _nothing
         body = self.opening(visitor)

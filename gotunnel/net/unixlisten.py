@@ -7,7 +7,8 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -19,8 +20,10 @@ from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 
-__all__ = ["UnixListener"]
+__all__ = ["UnixListener", "reachable"]
 
+LONGEST_PATH = 103
+"""Bytes of a socket's path, on the system that takes least (sockaddr_un)."""
 ACCEPTS_AT_ONCE = 64
 """Connections accepted per event."""
 LOOK = 5.0
@@ -147,6 +150,21 @@ class UnixListener(FileDescriptor):
             self.startReading()
 
 
+@contextmanager
+def reachable(path: str) -> Iterator[str]:
+    """Yield a name for a socket's path that the kernel takes: where the path is too long for it, one by way of its
+    folder (Linux), and on other systems the path all the same. Raises OSError."""
+    folder, name = os.path.split(path)
+    if len(os.fsencode(path)) <= LONGEST_PATH or not os.path.isdir("/proc/self/fd"):
+        yield path
+        return
+    holder = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{holder}/{name}"
+    finally:
+        os.close(holder)
+
+
 def _bound(path: str, mode: int, backlog: int) -> socket.socket:
     sock = None
     try:
@@ -155,7 +173,8 @@ def _bound(path: str, mode: int, backlog: int) -> socket.socket:
         sock.setblocking(False)
         before = os.umask(0o777 & ~mode)  # or the file would be open to others until its mode is set
         try:
-            sock.bind(path)
+            with reachable(path) as short:
+                sock.bind(short)
         finally:
             os.umask(before)
         sock.listen(backlog)
@@ -175,7 +194,9 @@ def _free(path: str) -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(0)  # a unix socket is connected at once, or its queue is full: then somebody listens
-        if probe.connect_ex(path) == errno.ECONNREFUSED:
+        with reachable(path) as short:
+            refused = probe.connect_ex(short) == errno.ECONNREFUSED
+        if refused:
             os.unlink(path)
             return
     raise OSError(errno.EADDRINUSE, "another program listens there")
@@ -187,7 +208,7 @@ def _unavailable(path: str, failed: OSError) -> PortUnavailable:
         errno.EPERM: "acl_denied", errno.EMFILE: "no_fds", errno.ENFILE: "no_fds",
     }.get(failed.errno or 0, "bad_request")  # fmt: skip
     words = {errno.ENOENT: "its folder does not exist", errno.EACCES: "permission denied"}.get(failed.errno or 0)
-    return PortUnavailable(code, f"{UnixPath(path)}: {words or failed.strerror}")
+    return PortUnavailable(code, f"{UnixPath(path)}: {words or failed.strerror or failed}")
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gotunnel.core.outcome import Outcome
@@ -26,6 +27,8 @@ class Visitor:
     plain: bool
     local: ILocal
     arrived: float
+    opened: float | None = field(init=False, default=None)
+    """When he was given a leg."""
 
     @property
     def came_to(self) -> str:
@@ -60,6 +63,9 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def __iter__(self) -> Iterator[Visitor]:
+        return iter(tuple(self._queue))
 
     def add(self, visitor: Visitor, now: float) -> None:
         """Let him wait. One who comes from elsewhere waits as long as others do."""

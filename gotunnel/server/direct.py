@@ -34,8 +34,10 @@ class Direct:
     peer = None
 
     def __init__(self, hub: Hub, reactor: Any) -> None:
-        self.streams: dict[Joint, None] = {}
-        self._dialling: dict[Deferred[Local], None] = {}
+        self.streams: dict[Joint, tuple[str, float]] = {}
+        """What streams: its target, and since when."""
+        self.dialling: dict[Deferred[Local], tuple[str, float]] = {}
+        """The same of what is being dialled."""
         self._warnings = Warnings(self.log, hub.clock)
         self._hub = hub
         self._relay = RawRelay(reactor)
@@ -46,10 +48,10 @@ class Direct:
         if hub.live >= hub.most_visitors:
             request.refuse("limit")
             return
-        hub.visitors_total += 1
+        hub.usage.began()
         hub.streaming.add(self)
         dialling: Deferred[Local] = self._relay.dial(request.target, DIAL_TIMEOUT)
-        self._dialling[dialling] = None
+        self.dialling[dialling] = str(request.target), hub.clock.seconds()
         dialling.addBoth(self._dialled, dialling)
         done = dialling.addCallbacks(
             lambda far: self._join(request, far), lambda failure: self._failed(request, failure)
@@ -58,7 +60,7 @@ class Direct:
 
     def reset_streams(self) -> None:
         """Cut what still streams, and what is being dialled."""
-        for dialling in tuple(self._dialling):
+        for dialling in tuple(self.dialling):
             dialling.cancel()
         for joint in tuple(self.streams):
             joint.reset(Outcome.DRAINED)
@@ -71,7 +73,7 @@ class Direct:
         self._relay.stop()
 
     def _dialled(self, result: object, dialling: Deferred[Local]) -> object:
-        del self._dialling[dialling]
+        del self.dialling[dialling]
         return result
 
     def _failed(self, request: EgressRequest, failure: Failure) -> None:
@@ -94,7 +96,7 @@ class Direct:
         request.established()
         started, target = self._hub.clock.seconds(), str(request.target)
         joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, target, started, end))
-        self.streams[joint] = None
+        self.streams[joint] = target, started
         joint.begin(b"")
 
     def _ended(self, joint: Joint, target: str, started: float, end: StreamEnd) -> None:
@@ -106,10 +108,10 @@ class Direct:
             visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
             seconds=self._hub.clock.seconds() - started,
         )  # fmt: skip
-        self._over(outcome)
+        self._over(outcome, end)
 
-    def _over(self, outcome: Outcome) -> None:
-        self._hub.outcomes[outcome] += 1
-        if not self.streams and not self._dialling:
+    def _over(self, outcome: Outcome, end: StreamEnd | None = None) -> None:
+        self._hub.usage.ended(outcome, end)
+        if not self.streams and not self.dialling:
             self._hub.streaming.discard(self)
         self._hub.changed()

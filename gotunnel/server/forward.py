@@ -37,7 +37,7 @@ class ForwardLegs(DiallingEnd):
     purpose: ClassVar[Purpose] = "forward"
 
     def __init__(self, hub: Hub, peer: Peer, key: SessionKey, changed: Callable[[], None]) -> None:
-        super().__init__(hub.clock, key, changed)
+        super().__init__(hub.clock, key, changed, hub.usage)
         self._hub = hub
         self.peer = peer
 
@@ -77,7 +77,7 @@ class ForwardLegs(DiallingEnd):
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
-        self._hub.forward_ended(self, end.outcome)
+        self._hub.forward_ended(self, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a client fill our log
         self.log.info(

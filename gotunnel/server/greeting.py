@@ -224,6 +224,7 @@ class ServerGreeting(Protocol):
         session = ServerSession(
             hub, hub.peer(name), handshake.sid, handshake.key, handshake.ks, self._door.host, self._door.address
         )
+        session.agent = handshake.hello.agent
         if self._tls is not None and self._tls.asks_clients:
             session.shown = chain_shown(self.transport)
         messages = config.limits.messages
@@ -295,6 +296,7 @@ class ServerGreeting(Protocol):
         self._door.turn_out()
 
     def _refuse(self, error: Error, *, charged: bool = False) -> None:
+        self._hub.usage.refused[error.code] += 1
         if error.code in COSTS and not charged:
             self._door.charge(COSTS[error.code])
         if error.code != "no_session":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Patience
 from gotunnel.net.visitor import Visitor
@@ -33,9 +34,7 @@ class Ledger:
         self.clock = clock
         self.stranger_lines = LogLimit(rate=0.2, burst=5)
         """Lines that a stranger can cause."""
-        self.outcomes: Counter[Outcome] = Counter()
-        """How visitors fared since the start."""
-        self.visitors_total = 0
+        self.usage = Usage()
         self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
         """Who has visitors: sessions, those included that a successor has replaced, and the server itself."""
         self.patience = Patience(clock)
@@ -48,7 +47,7 @@ class Ledger:
 
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
         """A visitor was accepted."""
-        self.visitors_total += 1
+        self.usage.began()
         self.log.debug(
             "visitor {visitor} connected to {mapping} of client {client} ({conn})",
             visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
@@ -56,7 +55,7 @@ class Ledger:
 
     def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor's time is over."""
-        self.outcomes[outcome] += 1
+        self._over(peer, visitor, outcome, end)
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",
@@ -69,19 +68,19 @@ class Ledger:
 
     def forwarded(self, legs: ForwardLegs) -> None:
         """A client's visitor was accepted on a forward leg."""
-        self.visitors_total += 1
+        self.usage.began()
         self.streaming.add(legs)
 
-    def forward_ended(self, legs: ForwardLegs, outcome: Outcome) -> None:
+    def forward_ended(self, legs: ForwardLegs, end: StreamEnd) -> None:
         """Such a visitor's time is over."""
-        self.outcomes[outcome] += 1
+        self.usage.ended(end.outcome, end)
         if not legs.streams:
             self.streaming.discard(legs)
         self.changed()
 
     def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
         """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
-        self.outcomes[Outcome.DENIED] += 1
+        self._over(peer, visitor, Outcome.DENIED, None)
         allowed, suppressed = self.stranger_lines.allow("denied", self.clock.seconds())
         if allowed:
             self.log.warn(
@@ -91,9 +90,25 @@ class Ledger:
             )  # fmt: skip
 
     @property
+    def outcomes(self) -> Counter[Outcome]:
+        """How visitors fared since the start."""
+        return self.usage.outcomes
+
+    @property
+    def visitors_total(self) -> int:
+        """How many there were since the start."""
+        return self.usage.opened
+
+    @property
     def live(self) -> int:
         """Visitors that are here now: waiting or served."""
-        return self.visitors_total - self.outcomes.total()
+        return self.usage.live
+
+    def _over(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None) -> None:
+        self.usage.ended(outcome, end)
+        mapping = peer.mappings.get(visitor.mapping)
+        if mapping is not None:
+            mapping.carried.add(end)
 
     def changed(self) -> None:
         """A visitor or a session is over."""

@@ -31,8 +31,9 @@ class SessionLegs(OpeningEnd):
 
     def __init__(self, hub: Hub, peer: Peer, sid: bytes, ks: bytes) -> None:
         super().__init__(
-            hub.clock, SessionKey(sid, ks), peer.waiting, peer.rights.max_legs, START, plain_legs=hub.plain_legs
-        )
+            hub.clock, SessionKey(sid, ks), peer.waiting, peer.rights.max_legs, START, hub.usage,
+            plain_legs=hub.plain_legs,
+        )  # fmt: skip
         self.peer = peer
         self.forward = ForwardLegs(hub, peer, self.key, self._forward_changed)
         self._hub = hub

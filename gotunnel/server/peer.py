@@ -102,6 +102,11 @@ class Peer:
         for mapping in tuple(self.mappings.values()):
             mapping.settle()
 
+    @property
+    def grace_left(self) -> float | None:
+        """Seconds of grace that are left; None while it does not run."""
+        return None if self._grace is None else float(self._grace.getTime() - self._clock.seconds())
+
     async def stop(self) -> None:
         """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
         to bring it."""

@@ -14,6 +14,7 @@ from twisted.internet.defer import maybeDeferred
 from gotunnel.address import HostPort
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
+from gotunnel.core.usage import Carried
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
@@ -52,6 +53,7 @@ class PublicPort:
         self.wanted = wanted
         self.plain = plain
         self.port = 0
+        self.carried = Carried()
         self.clients: tuple[str, ...] = ()
         """Patterns of the names of clients that may reach it through the server."""
         self.group_name: str | None = None

@@ -75,6 +75,7 @@ class ServerService(Reloadable):
         descriptors: Descriptors,
     ) -> None:
         super().__init__(config, reactor)
+        self.began = reactor.seconds()
         self._state_dir = state_dir
         self._listening = listening
         self._port: IListeningPort | None = None
@@ -93,6 +94,7 @@ class ServerService(Reloadable):
         self._clients_file = self._clients_at(config)
         self._clients_changed(self._clients_file.read())
         self.hub.change_clients = self._clients_file.change
+        self.descriptors = descriptors
         self.hub.sparing = lambda: descriptors.scarce
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
@@ -193,6 +195,16 @@ class ServerService(Reloadable):
             self._egress = Egress(self.hub, config.egress, self._reactor)
             if not self.draining:
                 self._egress.start()
+
+    @property
+    def accepting(self) -> bool:
+        """Whether clients can connect: it listens, and there are descriptors for them."""
+        return self._port is not None and not self._descriptors.clients.short
+
+    @property
+    def relay(self) -> IRelay:
+        """What moves its bytes."""
+        return self._relay
 
     @property
     def draining(self) -> bool:

@@ -59,6 +59,9 @@ class ServerSession(SessionLegs):
         super().__init__(hub, peer, sid, ks)
         self.proven = proven
         """The key that the client has proved: the session lasts as long as this is valid."""
+        self.agent: str | None = None
+        """What the client's program calls itself."""
+        self.began = hub.clock.seconds()
         self.shown: tuple[x509.Certificate, ...] = ()
         """The certificate of its client and what came behind it, where clients need one."""
         self.host = host

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import IService
 
-from gotunnel.client.service import make_client
+from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.tap.role import Role, RoleOptions
@@ -19,7 +20,17 @@ def _load(path: str, _state: Path) -> ClientConfig:
     return load_client(path)
 
 
-CLIENT = Role("gotunnel-client", _load, make_client)
+def _watched(service: ClientService, config: ClientConfig, reactor: Any, state: Path) -> IService:
+    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
+    from gotunnel.client.view import ClientView
+    from gotunnel.tap.acts import client_acts
+    from gotunnel.tap.admin import administered
+
+    view = ClientView(service, reactor)
+    return administered(service, view, client_acts(view), config, reactor, state)
+
+
+CLIENT = Role("gotunnel-client", _load, make_client, _watched)
 
 
 class Options(RoleOptions):

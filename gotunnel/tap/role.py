@@ -82,6 +82,9 @@ class Role:
     program: str
     load: Callable[[str, Path], Any]
     make: Callable[[Any, Any, Path], IService]
+    watched: Callable[[Any, Any, Any, Path], IService] | None = None
+    """Puts the admin socket beside what `make` returned: gets that, the configuration, the reactor, the state folder.
+    None: there is none."""
 
     def prepare(self, config: str, state: str | None) -> Prepared:
         """Read the file and find the state folder, or print what is wrong and raise SystemExit."""
@@ -103,6 +106,8 @@ class Role:
         role = made if isinstance(made, Reloadable) and prepared.read is not None else None
         if role is not None:
             role.speak = set_log_language
+        if self.watched is not None and prepared.config.admin.enabled:
+            made = self.watched(made, prepared.config, reactor, prepared.state)
         notify = NotifySocket.named()
         if notify is not None:
             # Loaded where systemd listens, and nowhere else: it takes memory at rest.

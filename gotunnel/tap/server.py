@@ -56,7 +56,17 @@ def _load(path: str, state: Path) -> ServerConfig:
     return config
 
 
-SERVER = Role("gotunnel-server", _load, _make)
+def _watched(service: ServerService, config: ServerConfig, reactor: Any, state: Path) -> IService:
+    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
+    from gotunnel.server.view import ServerView
+    from gotunnel.tap.acts import server_acts
+    from gotunnel.tap.admin import administered
+
+    view = ServerView(service)
+    return administered(service, view, server_acts(service, view), config, reactor, state)
+
+
+SERVER = Role("gotunnel-server", _load, _make, _watched)
 
 
 class Options(RoleOptions):

@@ -37,6 +37,8 @@ class Liveness:
         self._number = 0
         self.round_trip: float | None = None
         """Seconds from the last answered ping to its pong, or None while there was none."""
+        self.answered_at = now
+        """When the last pong came; while there was none, when all began."""
 
     def received(self, now: float) -> None:
         """Note that at least one byte has come."""
@@ -71,5 +73,6 @@ class Liveness:
             number, sent = self._pings.popleft()
             if number == n:
                 self.round_trip = now - sent
+                self.answered_at = now
                 return self.round_trip
         return None

@@ -107,3 +107,18 @@ class ExplainTests(FileTestCase):
         """Warnings come last."""
         lines = self.lines(SERVER.replace(TOKEN, "correct-horse-battery-staple"))
         self.assertTrue(lines[-1].startswith("warning: server.token: "), lines)
+
+
+class AdminTests(FileTestCase):
+    """Where an operator asks."""
+
+    def test_told(self) -> None:
+        """An address is told, with what it asks for, and so is that there is none at all; the socket is the rule."""
+        base = 'server:\n  token: "7f3a9c51e8d24b60af17c3925be8d046"\n  admin: '
+        for text, words in (
+            ("{addr: 17080}", "server: tells by HTTP on 127.0.0.1:17080 how it is; who asks only reads"),
+            ('{addr: "0.0.0.0:1", token: "c94e01b7d6f85a2338e07b1f6ad95c42"}', "who asks needs its token"),
+            ("false", "nobody can ask it how it is"),
+        ):
+            self.assertIn(words, "\n".join(explain(self.load(f"{base}{text}\n"))))
+        self.assertNotIn("how it is", "\n".join(explain(self.load(f"{base}true\n"))))

@@ -197,6 +197,9 @@ class _Owner:
     def leg_answered(self, leg: Any) -> None:
         pass
 
+    def leg_first_byte(self, leg: Any) -> None:
+        pass
+
     def leg_probed(self, leg: Any) -> None:
         pass
 

@@ -53,7 +53,8 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(
             same, {"TLS", "egress", "{warning}", "{whose} {problem} ({file})",
                    "chown {user} {name}", "chown {user} {quoted}", "chmod 600 {name}",
-                   "chmod 600 {quoted}"},
+                   "chmod 600 {quoted}", "default-src 'none'; frame-ancestors 'none'", "gotunnel {role} {role2}",
+                   "gotunnel client revoke {name}"},
         )  # fmt: skip
 
     def test_words_of_the_glossary(self) -> None:

@@ -45,7 +45,8 @@ class DockerfileTests(ProcessTestCase):
             self.assertEqual(json.loads(stages[role]["ENTRYPOINT"]), [f"gotunnel-{role}"])
             self.assertIn(f"gotunnel-{role} =", scripts["options.entry_points"]["console_scripts"])
             self.assertEqual(json.loads(stages[role]["CMD"]), ["--config", f"/etc/gotunnel/{role}.yaml"])
-        self.assertNotIn("HEALTHCHECK", stages["client"])
+        command = json.loads(stages["client"]["HEALTHCHECK"].partition("CMD ")[2])
+        self.assertEqual(command, ["gotunnel", "status", "--ready", "--role", "client"])
         command = json.loads(stages["server"]["HEALTHCHECK"].partition("CMD ")[2])
         self.assertEqual(command, ["python", "/opt/gotunnel/alive.py"])
 

@@ -106,7 +106,7 @@ class GroupTests(IntegrationTestCase):
         words = {"name": "to-two", "listen": "127.0.0.1:0", "dial": "mapping:two/web"}
         asker = await self.open_client(server, name="asker", forwards=(ForwardConfig.model_validate(words),))
         await self.said("forward to-two open")
-        address = asker.link.forwards.address("to-two")
+        address = asker.links.forwards.address("to-two")
         assert isinstance(address, HostPort)
         for _ in range(3):
             await self.echoes(address.port)

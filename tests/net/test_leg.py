@@ -79,6 +79,9 @@ class Session:
     def leg_answered(self, leg: Any) -> None:
         self._hear("answered")
 
+    def leg_first_byte(self, leg: Any) -> None:
+        """Not part of what these tests count."""
+
     def leg_probed(self, leg: Any) -> None:
         self._hear("probed")
 

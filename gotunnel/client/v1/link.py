@@ -13,6 +13,7 @@ from gotunnel.client.published import Published, Standing
 from gotunnel.client.v1.session import V1ClientSession, registration
 from gotunnel.config.model import ClientConfig, MappingConfig
 from gotunnel.core.backoff import Backoff
+from gotunnel.core.usage import Usage
 from gotunnel.errors import AuthRejected, GotunnelError, printable
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
@@ -49,7 +50,10 @@ class V1Link:
         published: Published,
         mapping: MappingConfig,
         changed: Callable[[], None],
+        usage: Usage,
     ) -> None:
+        self.mapping = mapping
+        self._usage = usage
         self._config = config
         self._clock = clock
         self._relay = relay
@@ -75,6 +79,21 @@ class V1Link:
     def streams(self) -> int:
         """Visitors that are being served."""
         return sum(session.streams for session in self._sessions)
+
+    @property
+    def sessions(self) -> tuple[V1ClientSession, ...]:
+        """The current one, and older ones with streams left."""
+        return tuple(self._sessions)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has ended and nobody asked it to: a bug of ours."""
+        return self._running is not None and self._running.called and not self._stopping
+
+    @property
+    def current(self) -> V1ClientSession | None:
+        """The session that is registered now."""
+        return self._session
 
     @property
     def gone(self) -> bool:
@@ -162,7 +181,8 @@ class V1Link:
         greeted = await self._path.greet(V1Greeting(clock, CONNECT_TIMEOUT, first), CONNECT_TIMEOUT)
         session = V1ClientSession(
             clock, self._relay, self._path, self._mapping, first, config.dial_timeout,
-            config.heartbeat_interval or HEARTBEAT, self._conns, self.session_changed,
+            config.heartbeat_interval or HEARTBEAT, self._conns, self.session_changed, self._usage,
+            self._published.carried,
         )  # fmt: skip
         self._session = session
         self._sessions.add(session)

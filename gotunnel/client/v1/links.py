@@ -12,6 +12,7 @@ from gotunnel.client.health import Monitor
 from gotunnel.client.published import Published
 from gotunnel.client.v1.link import V1Link
 from gotunnel.config.model import ClientConfig
+from gotunnel.core.usage import Usage
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.patience import Draining, Patience
@@ -28,14 +29,16 @@ class V1Links:
 
     log = Logger()
 
-    def __init__(self, config: ClientConfig, clock: Any, relay: RawRelay, path: ServerPath) -> None:
+    def __init__(self, config: ClientConfig, clock: Any, relay: RawRelay, path: ServerPath, usage: Usage) -> None:
+        self.usage = usage
+        self.address = path.address
         self.published = Published(config.mappings, path.address, lambda: None)  # each link asks again by itself
         self._clock = clock
         self._patience = Patience(clock)
         self._draining = Draining(self._patience, self._drain)
         self._server = str(path.address)
         self._links = {
-            mapping.name: V1Link(config, clock, relay, path, self.published, mapping, self._patience.look)
+            mapping.name: V1Link(config, clock, relay, path, self.published, mapping, self._patience.look, usage)
             for mapping in config.mappings
         }
         self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
@@ -50,6 +53,11 @@ class V1Links:
         self._health.start()
         for link in self._links.values():
             link.start()
+
+    @property
+    def links(self) -> tuple[V1Link, ...]:
+        """One for each mapping."""
+        return tuple(self._links.values())
 
     @property
     def streams(self) -> int:

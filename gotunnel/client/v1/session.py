@@ -13,6 +13,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, GotunnelError, RemoteProtocolError, printable
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
@@ -62,7 +63,12 @@ class V1ClientSession:
         heartbeat: float,
         conns: Iterator[int],
         changed: Callable[[], None],
+        usage: Usage,
+        carried: Callable[[str, StreamEnd], None],
     ) -> None:
+        self._carried = carried
+        self.began = clock.seconds()
+        self._usage = usage
         self.ended: Deferred[str] = Deferred()
         self._clock = clock
         self._relay = relay
@@ -90,6 +96,16 @@ class V1ClientSession:
     def gone(self) -> bool:
         """Whether neither the control connection nor a stream is left."""
         return self._control.lost and not self.streams
+
+    @property
+    def served(self) -> tuple[tuple[Joint, str, float], ...]:
+        """What streams: the joint, its id in the log, and when it began."""
+        return tuple((joint, conn, began) for joint, (conn, began) in self._streams.items())
+
+    @property
+    def control(self) -> V1Control:
+        """Its control connection."""
+        return self._control
 
     def offline(self) -> None:
         """Ask the server to let nobody in any more."""
@@ -161,6 +177,7 @@ class V1ClientSession:
         far = self._relay.adopt(greeted.transport)
         joint = self._relay.join(target, far, End.DIALLER, self._killed, lambda end: self._ended(joint, end))
         self._streams[joint] = (conn, self._clock.seconds())
+        self._usage.began()
         joint.begin(greeted.leftover)
 
     async def _dial(self, conn: str) -> Local | None:
@@ -184,6 +201,8 @@ class V1ClientSession:
 
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
         conn, began = self._streams.pop(joint)
+        self._usage.ended(end.outcome, end)
+        self._carried(self._mapping.name, end)
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",

@@ -67,9 +67,9 @@ class FrameLeg(LegBase[FastLocal]):
             if self.state not in self._discards:
                 self.happen(Event.GOT_DATA)
             return
-        local, tally = self._local, self._tally
-        if tally is not None:
-            tally.received += len(data)
+        local, meter = self._local, self._meter or self._first_bytes()
+        if meter is not None:
+            meter.received += len(data)
         if local is not None:
             try:
                 if local.send(data):

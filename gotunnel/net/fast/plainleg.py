@@ -128,8 +128,9 @@ class PlainFastLeg(FastLeg):
                 self._lost_on_read()
                 return
             self._left -= count
-            if self._tally is not None:
-                self._tally.received += count
+            meter = self._meter or self._first_bytes()
+            if meter is not None:
+                meter.received += count
             pipe.held += count
             try:
                 local.drain_pipe()

@@ -29,6 +29,11 @@ class V1Peer(Peer):
         self._peers = peers
 
     @property
+    def client(self) -> str:
+        """The client's own name, under which others may publish too."""
+        return self.identity[0]
+
+    @property
     def rights(self) -> Rights:
         """What clients of version 1 may do."""
         return self._peers.rights

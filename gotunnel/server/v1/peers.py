@@ -191,6 +191,11 @@ class V1Peers:
         return tuple(self._peers.values())
 
     @property
+    def present(self) -> tuple[V1Session, ...]:
+        """Sessions with a control connection or a stream."""
+        return tuple(self._present)
+
+    @property
     def left(self) -> int:
         """Sessions with a control connection or a stream."""
         return len(self._present)

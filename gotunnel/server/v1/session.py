@@ -59,6 +59,7 @@ class V1Session:
         self.host = host
         self.address = address
         self.most_legs = peer.rights.max_legs
+        self.began: float = peers.hub.clock.seconds()
         self.draining = False  # version 1 has no word for it
         # Visitors who come and go at once would else make us send without end.
         self._most_asked = peer.rights.max_pending
@@ -182,6 +183,18 @@ class V1Session:
     def _gone_if_idle(self) -> None:
         if self._over and not self._streams:
             self._peers.session_gone(self)
+
+    # For an operator.
+
+    @property
+    def served(self) -> tuple[tuple[Joint, Visitor], ...]:
+        """Who streams, and what moves his bytes."""
+        return tuple(self._streams.items())
+
+    @property
+    def control(self) -> V1Control | None:
+        """Its control connection; None until it begins."""
+        return self._control
 
     # Visitors and legs.
 

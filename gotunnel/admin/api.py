@@ -1,0 +1,144 @@
+"""The paths of the admin API and what each of them tells: values of `core.view`, a list as an iterator, so that a long
+one is written in pieces. Knows no HTTP but its status codes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from gotunnel import __version__
+from gotunnel.admin.events import Events
+from gotunnel.admin.face import Acts, Face, Refused
+from gotunnel.admin.lag import Lag
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import CounterView, DescriptorView, Finding, RoleView
+from gotunnel.logs import level
+from gotunnel.net.descriptors import nofile, used
+
+__all__ = ["Answer", "Api"]
+
+Query = Mapping[str, str]
+
+SLOW = 5.0
+"""Seconds by which the event loop may be late before a process counts as ill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to say: an object whose values may be iterators. `brief` is for those who may not know more."""
+
+    content: dict[str, Any]
+    status: int = 200
+    brief: dict[str, Any] | None = None
+
+
+class Api:
+    """All paths of one role. A request that cannot be done raises Refused."""
+
+    def __init__(self, face: Face, acts: Acts, lag: Lag, events: Events) -> None:
+        self.face = face
+        self.acts = acts
+        self.lag = lag
+        self._events = events
+        self._paths: dict[str, Callable[[Query], Answer]] = {
+            "/v1/": self._index,
+            "/v1/status": self._status,
+            "/v1/sessions": lambda query: self._list("sessions", query, face.sessions(), "name"),
+            "/v1/mappings": lambda query: self._list("mappings", query, face.mappings(), "client", "state", "name"),
+            "/v1/streams": lambda query: self._list("streams", query, face.streams, "client", "mapping", "conn"),
+            "/v1/rights": lambda query: self._list("rights", query, face.rights(), "client"),
+            "/v1/legs": lambda query: Answer({"legs": face.legs()}),
+            "/v1/events": lambda query: self._list("events", query, self._events.latest, "level"),
+            "/v1/counters": lambda query: Answer({"counters": self.counters()}),
+            "/healthz": lambda query: self._judged("ok", self.alive()),
+            "/readyz": lambda query: self._judged("ready", self.ready(query.get("client"))),
+        }
+
+    def get(self, path: str, query: Query) -> Answer:
+        """Answer a question. Raises Refused."""
+        answer = self._paths.get(path)
+        if answer is None:
+            if path.removeprefix("/v1/") in self.acts:
+                raise Refused("this is something to do: POST it", 405)
+            raise Refused("there is no such path; GET /v1/ lists them", 404)
+        return answer(query)
+
+    def act(self, path: str, wish: dict[str, Any]) -> Any:
+        """Do something; returns an object or a Deferred of one. Raises Refused."""
+        name = path.removeprefix("/v1/")
+        act = self.acts.get(name) if path.startswith("/v1/") else None
+        if act is None:
+            known = path in self._paths
+            raise Refused("this can only be read: GET it" if known else "there is no such path", 405 if known else 404)
+        return act(wish)
+
+    # What is told.
+
+    def role(self) -> RoleView:
+        """The process."""
+        face = self.face
+        shares = face.descriptors.shares
+        descriptors = DescriptorView(used(), nofile(), shares.reserve, face.descriptors.scarce)
+        return RoleView(
+            face.role, face.name, __version__, os.getpid(), face.age, face.draining, face.relay, level(), descriptors,
+            self.lag.longest,
+        )  # fmt: skip
+
+    def counters(self) -> CounterView:
+        """What was counted since the start."""
+        usage = self.face.usage
+        up, down = self.face.carried()
+        return CounterView(
+            usage.opened, usage.live, {outcome.value: usage.outcomes[outcome] for outcome in Outcome}, up, down,
+            usage.legs_created, usage.legs_reused, dict(usage.refused),
+        )  # fmt: skip
+
+    def alive(self) -> list[Finding]:
+        """Say whether the process is well: if not, it is to be started anew."""
+        late = self.lag.longest
+        loop = Finding("event loop", late < SLOW, f"late by {late:.3f} s at most within half a minute")
+        return [loop, *self.face.alive()]
+
+    def ready(self, client: str | None = None) -> list[Finding]:
+        """Say whether it can do what it is there for."""
+        scarce = self.face.descriptors.scarce
+        words = "they run short: raise LimitNOFILE (systemd) or ulimit -n" if scarce else "enough"
+        return [*self.face.ready(client), Finding("descriptors", not scarce, words)]
+
+    # Parts of the above.
+
+    def _index(self, query: Query) -> Answer:
+        return Answer({"version": __version__, "paths": sorted(self._paths), "acts": sorted(self.acts)})
+
+    def _status(self, query: Query) -> Answer:
+        ready = self.ready()
+        return Answer({
+            "role": self.role(), "ready": all(each.ok for each in ready), "findings": ready,
+            "counters": self.counters(), "pending": self.face.pending, "legs": self.face.legs(),
+            "sessions": self.face.sessions(), "mappings": self.face.mappings(),
+        })  # fmt: skip
+
+    def _list(self, name: str, query: Query, found: Iterable[Any], *filters: str) -> Answer:
+        unknown = sorted(set(query) - {*filters, "limit"})
+        if unknown:
+            raise Refused(f"{name} cannot be chosen by {unknown[0]}, but by {', '.join((*filters, 'limit'))}")
+        limit = query.get("limit", "")
+        if limit and not (limit.isascii() and limit.isdigit()):
+            raise Refused("limit is a whole number")
+        chosen = _matching(found, {key: query[key] for key in filters if key in query})
+        return Answer({name: islice(chosen, int(limit[:9])) if limit else chosen})
+
+    @staticmethod
+    def _judged(word: str, findings: list[Finding]) -> Answer:
+        well = all(each.ok for each in findings)
+        verdict = {word: well}
+        return Answer({**verdict, "findings": findings}, 200 if well else 503, verdict)
+
+
+def _matching(found: Iterable[Any], wanted: dict[str, str]) -> Iterator[Any]:
+    for each in found:
+        if all(str(getattr(value := getattr(each, key), "value", value)) == text for key, text in wanted.items()):
+            yield each

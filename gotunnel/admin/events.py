@@ -1,0 +1,60 @@
+"""The latest events of a role, for an operator who came too late to see them in the log: connections, mappings, and
+whatever was warned of. The lines of visitors are left out, or they would push out all else."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from gotunnel.errors import printable
+
+__all__ = ["EventView", "Events"]
+
+MOST = 200
+LONGEST = 500
+"""Characters of one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event. `time` is in Unix seconds."""
+
+    time: float
+    level: str
+    text: str
+
+
+@implementer(ILogObserver)
+class Events:
+    """An observer between `start` and `stop`."""
+
+    def __init__(self) -> None:
+        self._latest: deque[EventView] = deque(maxlen=MOST)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        globalLogPublisher.addObserver(self)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        globalLogPublisher.removeObserver(self)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Called for each event of the process: what is not kept must cost next to nothing."""
+        level = event.get("log_level")
+        if level is LogLevel.debug or level is None:
+            return
+        words = event.get("log_format") or ""
+        if level is LogLevel.info and (
+            words.startswith("visitor ") or not event.get("log_namespace", "").startswith("gotunnel")
+        ):
+            return
+        self._latest.append(EventView(event["log_time"], level.name, printable(formatEvent(event), LONGEST)))
+
+    @property
+    def latest(self) -> list[EventView]:
+        """Those that are remembered, the latest first."""
+        return list(reversed(self._latest))

@@ -1,0 +1,171 @@
+"""Where an operator's requests arrive: a unix socket, and perhaps an address. What cannot be listened on is told in one
+line and tried again; a role starts without it all the same."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Protocol, ServerFactory
+
+from gotunnel.address import UnixPath
+from gotunnel.admin.api import Api
+from gotunnel.admin.events import Events
+from gotunnel.admin.face import Acts, Face, socket_name
+from gotunnel.admin.guard import Guard
+from gotunnel.admin.lag import Lag
+from gotunnel.config.model import AdminConfig
+from gotunnel.errors import PortUnavailable
+from gotunnel.logs import Logger
+from gotunnel.net.descriptors import Descriptors, Gate
+from gotunnel.net.unixlisten import UnixListener
+
+if TYPE_CHECKING:
+    from gotunnel.admin.web import Channel
+
+__all__ = ["AdminService"]
+
+LISTEN_AGAIN = 5.0
+"""Seconds between two attempts to listen: whoever has the socket may be about to leave."""
+MOST_CONNECTIONS = 64
+NO_CEILING = 1 << 30
+
+
+class _Door(ServerFactory):
+    """Makes the channels of one listener."""
+
+    noisy = False
+
+    def __init__(self, api: Api, guard: Guard, clock: Any) -> None:
+        self._api = api
+        self._guard = guard
+        self._clock = clock
+        self.channels: set[Channel] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Called by Twisted for each connection. None closes it at once."""
+        if len(self.channels) >= MOST_CONNECTIONS:
+            return None
+        # A role at rest does without its memory.
+        from gotunnel.admin.web import Channel
+
+        channel = Channel(self._api, self._guard, self._clock, lambda: self.channels.discard(channel))
+        channel.factory = self
+        self.channels.add(channel)
+        return channel
+
+    def log(self, request: Any) -> None:
+        """Called by twisted.web for each request: what is only read is no news."""
+
+    def close_all(self) -> None:
+        """End all connections."""
+        for channel in tuple(self.channels):
+            channel.transport.abortConnection()
+
+
+class AdminService(Service):
+    """Lives beside the service of a role, and as long. `folder` is where the socket is if the configuration names none;
+    `acts` can be added to later."""
+
+    log = Logger()
+
+    def __init__(self, config: AdminConfig, face: Face, acts: Acts, reactor: Any, folder: Path) -> None:
+        self.acts = acts
+        self.api = Api(face, acts, Lag(reactor), events := Events())
+        self._events = events
+        self._config = config
+        self._reactor = reactor
+        client = face.name if face.role == "client" else None
+        self.path = config.socket.path if config.socket is not None else str(folder / socket_name(face.role, client))
+        token = None if config.token is None else config.token.get_secret_value()
+        self._near = _Door(self.api, Guard(trusted=True), reactor)
+        self._far = _Door(self.api, Guard(trusted=False, token=token, hosts=config.hosts), reactor)
+        self._gate = Gate(Descriptors(reactor), "requests of operators")
+        self._gate.ceiling = NO_CEILING  # they may have the last one: it is then that somebody looks
+        self._listening: dict[str, Any] = {}
+        self._told: dict[str, str] = {}
+        self._again: IDelayedCall | None = None
+
+    @property
+    def address(self) -> Any:
+        """Where it listens by TCP, as Twisted says it; None where it does not."""
+        port = self._listening.get("addr")
+        return None if port is None else port.getHost()
+
+    @property
+    def listening(self) -> bool:
+        """Whether it listens on all that it should."""
+        return "socket" in self._listening and ("addr" in self._listening or self._config.addr is None)
+
+    def startService(self) -> None:
+        """Listen, and go on trying where that fails."""
+        super().startService()
+        self._events.start()
+        self.api.lag.start()
+        self._listen()
+
+    def stopService(self) -> Deferred[None]:
+        """Listen no more. To be called last: until then it tells how the role stops."""
+        super().stopService()
+        self._events.stop()
+        self.api.lag.stop()
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        listening, self._listening = self._listening, {}
+        for port in listening.values():
+            await maybeDeferred(port.stopListening)
+        self._near.close_all()
+        self._far.close_all()
+
+    def _listen(self) -> None:
+        self._again = None
+        if "socket" not in self._listening:
+            self._try("socket", str(UnixPath(self.path)), self._open_socket)
+        if self._config.addr is not None and "addr" not in self._listening:
+            self._try("addr", str(self._config.addr), self._open_addr)
+        if not self.listening:
+            self._again = self._reactor.callLater(LISTEN_AGAIN, self._listen)
+
+    def _try(self, key: str, where: str, listen: Any) -> None:
+        try:
+            self._listening[key] = listen()
+        except (PortUnavailable, CannotListenError) as failed:
+            reason = failed.reason if isinstance(failed, PortUnavailable) else str(failed.socketError)
+            reason = reason.removeprefix(f"{where}: ")
+            if self._told.get(key) != reason:
+                self._told[key] = reason
+                self.log.warn(
+                    "nobody can ask this process how it is at {where}: {reason}; set admin.{key} to another place, or "
+                    "wait: it is tried again every few seconds",
+                    where=where, reason=reason, key=key,
+                )  # fmt: skip
+            return
+        if self._told.pop(key, None) is not None:
+            self.log.info("this process can be asked how it is at {where}", where=where)
+        else:
+            self.log.debug("this process can be asked how it is at {where}", where=where)
+
+    def _open_socket(self) -> UnixListener:
+        return UnixListener(self._reactor, self.path, 0o600, self._connected, self._gate, backlog=64)
+
+    def _open_addr(self) -> Any:
+        assert self._config.addr is not None
+        return self._reactor.listenTCP(
+            self._config.addr.port, self._far, interface=self._config.addr.host, backlog=64
+        )
+
+    def _connected(self, sock: socket.socket) -> None:
+        with sock:  # Twisted takes a copy of it
+            try:
+                self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._near)
+            except OSError:
+                self._gate.stop()  # it says so

@@ -1,0 +1,194 @@
+"""HTTP for the admin API, on twisted.web's parser with narrow limits: one request for a connection, which has an end.
+What is answered is `api`'s, who may ask is `guard`'s. Loaded when the first one asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from gotunnel.admin.api import Answer, Api
+from gotunnel.admin.face import Refused
+from gotunnel.admin.guard import Guard
+from gotunnel.admin.pieces import Pieces
+from gotunnel.core.view import plain
+from gotunnel.errors import printable
+from gotunnel.logs import Logger
+
+__all__ = ["Channel"]
+
+MOST_BODY = 64 * 1024
+"""Bytes of a request's body."""
+MOST_HEAD = 16 * 1024
+"""Bytes of its line and headers, and MOST_HEADERS of these."""
+MOST_HEADERS = 64
+AT_MOST = 30.0
+"""Seconds that a connection lasts at most."""
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Connection": "close",
+}
+
+
+class Request(http.Request):
+    """One question, or one thing to do."""
+
+    log = Logger()
+    channel: Channel
+    refused: tuple[int, str] | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are here. A body that is too long is not read."""
+        if length is None:
+            self.refused = 411, "a body needs a Content-Length"
+        elif length > MOST_BODY:
+            self.refused = 413, f"a body has at most {MOST_BODY} bytes"
+        super().gotLength(0 if self.refused else length)
+        if self.refused:
+            self.channel.refuse(*self.refused)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self.refused is None:
+            super().handleContentChunk(data)
+
+    def process(self) -> None:
+        """The request is complete."""
+        if self.refused is not None:
+            return
+        try:
+            self._answer()
+        except Refused as refused:
+            self._say(Answer({"error": str(refused)}, refused.status))
+        except Exception:  # noqa: BLE001 - whatever goes wrong here is told, and serves visitors no worse
+            self._broke(Failure())
+
+    def _answer(self) -> None:
+        method = self.method.decode("ascii", "replace")
+        target, _, query = self.uri.decode("ascii", "replace").partition("?")
+        if method not in ("GET", "HEAD", "POST"):
+            raise Refused("only GET, HEAD and POST are known here", 405)
+        raw = self.requestHeaders.getAllRawHeaders()
+        headers = {name.lower().decode("ascii", "replace"): values[0] for name, values in raw}
+        all_told = self.channel.guard.admit(method, target, headers)
+        api = self.channel.api
+        if method == "POST":
+            acting: Deferred[Any] = maybeDeferred(api.act, target, self._wish())
+            acting.addCallbacks(lambda answer: self._say(Answer(answer)), self._failed)
+            acting.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+            return
+        if target == "/metrics":
+            self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
+            return
+        answer = api.get(target, dict(parse_qsl(query, max_num_fields=16)))
+        if not all_told:
+            answer = Answer(answer.brief or {}, answer.status)
+        self._say(answer)
+
+    def _wish(self) -> dict[str, Any]:
+        raw = b"" if self.content is None else self.content.read()
+        try:
+            wish = json.loads(raw or b"{}")
+        except (ValueError, RecursionError):
+            raise Refused("the body is not JSON") from None
+        if not isinstance(wish, dict):
+            raise Refused("the body is not a JSON object")
+        return wish
+
+    def _metrics(self, accept: str) -> None:
+        # It takes memory, and not everybody has a Prometheus; and a while, in which visitors are not to wait.
+        pool = self.channel.clock.getThreadPool()
+        loading = deferToThreadPool(self.channel.clock, pool, import_module, "gotunnel.admin.metrics")
+        loading.addCallback(self._expose, accept).addErrback(self._failed)
+        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+
+    def _expose(self, metrics: Any, accept: str) -> None:
+        kind, text = metrics.exposition(self.channel.api, accept)
+        if not self._disconnected:
+            self._head(200, kind)
+            self.write(text)
+            self.finish()
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(Refused):
+            refused = failure.value
+            assert isinstance(refused, Refused)
+            self._say(Answer({"error": str(refused)}, refused.status))
+        else:
+            self._broke(failure)
+
+    def _broke(self, failure: Failure) -> None:
+        self.log.failure("answering {path} on the admin socket", failure, path=printable(self.uri))
+        self._say(Answer({"error": "this failed; the log of this process says why"}, 500))
+
+    def _say(self, answer: Answer) -> None:
+        if self._disconnected:
+            return
+        self._head(answer.status, "application/json")
+        if self.method == b"HEAD":
+            self.finish()
+        elif any(hasattr(value, "__next__") for value in answer.content.values()):
+            Pieces(self.channel.clock, answer.content, self, self.finish).start()
+        else:
+            self.write((json.dumps(plain(answer.content)) + "\n").encode())
+            self.finish()
+
+    def _head(self, status: int, kind: str) -> None:
+        self.setResponseCode(status)
+        for name, value in HEADERS.items():
+            self.setHeader(name, value)
+        self.setHeader("Content-Type", kind)
+        if status == 401:
+            self.setHeader("WWW-Authenticate", "Bearer")
+
+
+class Channel(http.HTTPChannel):
+    """One connection."""
+
+    transport: Any
+    requestFactory = Request
+    totalHeadersSize = MOST_HEAD
+    maxHeaders = MOST_HEADERS
+    timeOut = None  # there is one end for all of it
+
+    def __init__(self, api: Api, guard: Guard, clock: Any, gone: Callable[[], None]) -> None:
+        super().__init__()
+        self.api = api
+        self.guard = guard
+        self.clock = clock
+        self._gone = gone
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Somebody is here."""
+        self._deadline = self.clock.callLater(AT_MOST, self.transport.abortConnection)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """He is gone."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        super().connectionLost(reason)
+        self._gone()
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """One request is enough: so a connection has one end, and its limits are those of a request."""
+        return False
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer a request whose body is not read."""
+        body = json.dumps({"error": reason}).encode() + b"\n"
+        head = f"HTTP/1.1 {status} {http.RESPONSES[status].decode()}\r\nContent-Type: application/json\r\n"
+        self.transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+        self.loseConnection()

@@ -1,0 +1,1 @@
+"""Commands that talk to a role that runs, through its admin socket."""

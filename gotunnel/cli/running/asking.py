@@ -1,0 +1,158 @@
+"""Finds the admin sockets of the roles that run here, and asks on them. Prints nothing."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from gotunnel.admin.face import socket_name
+from gotunnel.config.load import load
+from gotunnel.errors import GotunnelError, printable
+from gotunnel.net.unixlisten import reachable
+from gotunnel.tap.role import state_path
+
+__all__ = ["NOTHING", "Process", "Unasked", "Where", "found"]
+
+SECONDS = 30.0
+"""Within which an answer must be there."""
+MOST = 64 * 1024 * 1024
+FOLDERS = ("/run/gotunnel", "/var/lib/gotunnel")
+"""Where the units of etc/systemd and the images keep them."""
+PATTERN = "gotunnel-{role}*.sock"
+NOTHING = (
+    "no gotunnel answers: none runs here, or its socket is elsewhere: name its file (-c), its state folder (--state) "
+    "or the socket (--socket)"
+)
+
+
+class Unasked(GotunnelError):
+    """A process could not be asked, or it refuses; the text says why, and what to do."""
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Called by http.client."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        with reachable(self._path) as short:
+            self.sock.connect(short)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One role that runs, by its socket."""
+
+    path: str
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """Ask. Raises Unasked."""
+        return self._exchange("GET", f"{path}?{urlencode(query)}" if query else path, None)
+
+    def post(self, path: str, **wish: Any) -> dict[str, Any]:
+        """Tell it to do something. Raises Unasked."""
+        return self._exchange("POST", path, json.dumps(wish).encode())
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        connection = _Connection(self.path)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            raw = response.read(MOST)
+            answer = json.loads(raw)
+        except PermissionError:
+            raise Unasked(f"{self.path} belongs to another user: ask as that user, or as root (sudo)") from None
+        except OSError as failed:
+            raise Unasked(f"{self.path}: {failed.strerror or failed}", failed.errno or 0) from None
+        except (http.client.HTTPException, ValueError):
+            raise Unasked(f"{self.path}: what answers there is no gotunnel, or it ended meanwhile") from None
+        finally:
+            connection.close()
+        if not isinstance(answer, dict):
+            raise Unasked(f"{self.path}: what answers there is no gotunnel")
+        if "error" in answer:
+            raise Unasked(printable(answer["error"], 500), response.status)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a command line says of where to ask."""
+
+    socket: str | None = None
+    config: str | None = None
+    state: str | None = None
+    role: str | None = None
+
+
+def found(where: Where, env: Mapping[str, str] = os.environ) -> list[Process]:
+    """Return the processes that answer, servers first. Raises Unasked if there is none, and ConfigError."""
+    if where.socket is not None:
+        return [Process(where.socket.removeprefix("unix:"))]
+    paths = _named(where) if where.config is not None else _looked_for(where, env)
+    living, denied = [], ""
+    for path in dict.fromkeys(paths):
+        problem = _problem(path)
+        if problem is None:
+            living.append(Process(path))
+        elif problem in (errno.EACCES, errno.EPERM):
+            denied = f"{path} belongs to another user: ask as that user, or as root (sudo)"
+    if not living:
+        raise Unasked(denied or NOTHING)
+    return living
+
+
+def _named(where: Where) -> list[str]:
+    file = load(str(where.config), clients_elsewhere=True)
+    state, paths = state_path(where.state), []
+    for role, section in (("server", file.server), ("client", file.client)):
+        if section is None or where.role not in (None, role):
+            continue
+        if not section.admin.enabled:
+            continue
+        if section.admin.socket is not None:
+            paths.append(section.admin.socket.path)
+            continue
+        name = socket_name(role, file.client.name if file.client is not None and role == "client" else None)
+        paths += [str(folder / name) for folder in (state, *map(Path, FOLDERS))]
+    return paths
+
+
+def _looked_for(where: Where, env: Mapping[str, str]) -> Iterable[str]:
+    first = env.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    folders = [Path(first)] if first else []
+    folders += [state_path(where.state, env)]
+    if where.state is None:
+        folders += map(Path, FOLDERS)
+    for role in ("server", "client") if where.role is None else (where.role,):
+        for folder in folders:
+            try:
+                yield from sorted(map(str, folder.glob(PATTERN.format(role=role))))
+            except OSError:
+                continue  # a folder that may not be read holds nothing for us
+
+
+def _problem(path: str) -> int | None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(SECONDS)
+        try:
+            with reachable(path) as short:
+                probe.connect(short)
+        except OSError as failed:
+            return failed.errno or errno.EINVAL
+    return None

@@ -1,0 +1,117 @@
+"""The command lines of `status`, `kick`, `log-level`, `reload` and `drain`. Parses; the work is done elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+__all__ = ["COMMANDS"]
+
+Command = Callable[..., Any]
+
+
+def _where(command: Command) -> Command:
+    """Add what says whom to ask."""
+    options = (
+        click.option("--role", type=click.Choice(("server", "client")), help="Ask only this one."),
+        click.option("-c", "--config", metavar="FILE", help="The configuration of the process to ask."),
+        click.option("--state", metavar="DIR", help="Its folder for state."),
+        click.option("--socket", metavar="PATH", help="Its admin socket."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--streams", is_flag=True, help="Show each visitor, too.")
+@click.option("--events", is_flag=True, help="Show what has happened lately, too.")
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--interval", metavar="SECONDS", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each process.")
+@click.option("--ready", is_flag=True, help="Print only what is wrong; exit code 1 unless all are ready.")
+@click.option("--client", metavar="NAME", help="With --ready, of a server: this client must be connected, too.")
+@_where
+def status(
+    streams: bool, events: bool, watch: bool, interval: float, as_json: bool, ready: bool, client: str | None,
+    **where: Any,
+) -> None:  # fmt: skip
+    """Show how the server or client that runs here is: who is connected, what is published, who visits.
+
+    Exit code 0 if it answers, 1 if nothing does, 2 for a mistake on the command line.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.status import Wish, show_ready, show_status
+
+    if client is not None and not ready:
+        raise click.UsageError("--client belongs to --ready")
+    if ready:
+        show_ready(Where(**where), client)
+    else:
+        show_status(Where(**where), Wish(streams, events, as_json, interval if watch else None))
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--stream", metavar="ID", help="Only reset this visitor, by the id that the log and --streams show.")
+@_where
+def kick(name: str | None, stream: str | None, **where: Any) -> None:
+    """End the session of a client, NAME, with all its visitors; asked of a client, that with its server, NAME.
+
+    It may come back, and mostly does; `gotunnel client revoke` keeps a client out.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import kick as kick_now
+
+    if name is not None and stream is not None:
+        raise click.UsageError("name a session or a stream, not both")
+    kick_now(Where(**where), name, stream)
+
+
+@click.command("log-level")
+@click.argument("level", required=False, type=click.Choice(("debug", "info", "warn", "error")))
+@_where
+def log_level(level: str | None, **where: Any) -> None:
+    """Show the least that is logged, or change it until the process ends."""
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import set_level
+
+    set_level(Where(**where), level)
+
+
+@click.command()
+@click.option(
+    "--timeout", metavar="SECONDS", type=click.FloatRange(0, 86_400), default=30.0, show_default=True,
+    help="How long visitors have to finish.",
+)  # fmt: skip
+@_where
+def drain(timeout: float, **where: Any) -> None:
+    """Let nobody new in, let visitors finish, and wait for that. The process goes on, and serves nobody.
+
+    Exit code 0 if all finished by themselves, 1 if some were cut, or if it cannot be told.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import drain as drain_now
+
+    if timeout != timeout:  # nan, which is within every range
+        raise click.UsageError("--timeout is not a number of seconds")
+    drain_now(Where(**where), timeout)
+
+
+@click.command()
+@_where
+def reload(**where: Any) -> None:
+    """Read the configuration file again and go on with what has changed in it, without cutting a visitor; say what that
+    was, and what needs a restart. SIGHUP does the same.
+
+    Exit code 0 if the file is taken, 1 if it cannot be used: then nothing has changed.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import reload as reload_now
+
+    reload_now(Where(**where))
+
+
+COMMANDS = (status, kick, log_level, reload, drain)

@@ -1,0 +1,103 @@
+"""`gotunnel kick`, `log-level` and `drain`: one thing done to one role that runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from gotunnel.cli.running.asking import Process, Unasked, Where, found
+from gotunnel.errors import printable
+from gotunnel.tap.exits import BAD_USAGE, FAILED, one_line_errors
+
+__all__ = ["drain", "kick", "reload", "set_level"]
+
+PROGRAM = "gotunnel"
+LOOK = 0.5
+"""Seconds between two looks at a drain."""
+LONGEST_LINE = 2000
+"""Characters of one line of a report."""
+MARGIN = 15.0
+"""Seconds that a drain may take beyond its time."""
+
+
+def the_one(where: Where) -> Process:
+    """Return the process that is meant. Raises Unasked, and SystemExit if several could be."""
+    processes = found(where)
+    if len(processes) > 1:
+        listed = ", ".join(process.path for process in processes)
+        click.echo(f"{PROGRAM}: several run here; choose one with --role or --socket: {listed}", err=True)
+        raise SystemExit(BAD_USAGE)
+    return processes[0]
+
+
+def kick(where: Where, name: str | None, stream: str | None) -> None:
+    """End a session, or the stream of one visitor. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        process = the_one(where)
+        if stream is not None:
+            process.post("/v1/kick", stream=stream)
+            click.echo(f"stream {printable(stream)} is reset")
+            return
+        role = process.get("/v1/status")["role"]["role"]
+        if role == "server":
+            if name is None:
+                raise click.UsageError("name a client, or the --stream of one visitor")
+            cut = process.post("/v1/kick", client=name)["cut"]
+            keep = f"gotunnel client revoke {name}"
+            click.echo(f"client {name} is disconnected, with {_visitors(cut)}; to keep it out: {keep}")
+            return
+        cut = process.post("/v1/kick", **({} if name is None else {"server": name}))["cut"]
+        click.echo(f"disconnected from {name or 'the server'}, with {_visitors(cut)}; it comes back by itself")
+
+
+def set_level(where: Where, level: str | None) -> None:
+    """Print the log level of each process, or set it. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        for process in found(where):
+            answer = process.post("/v1/log-level", **({} if level is None else {"level": level}))
+            click.echo(f"{process.path}: {answer['level']}" + (f" (was {answer['before']})" if level else ""))
+
+
+def reload(where: Where) -> None:
+    """Let one role read its file again, and print what came of it. Raises SystemExit: 1 if nothing has changed because
+    the file cannot be used."""
+    with one_line_errors(PROGRAM):
+        answer = the_one(where).post("/v1/reload")
+    for line in answer["lines"]:
+        click.echo(printable(line, LONGEST_LINE), err=not answer["applied"])
+    if not answer["applied"]:
+        click.echo(f"{PROGRAM}: the configuration is not taken, all stays as it was", err=True)
+        raise SystemExit(FAILED)
+
+
+def drain(where: Where, seconds: float) -> None:
+    """Drain a role and wait for the end: exit code 0 if nobody was cut, else 1. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        process = the_one(where)
+        answer = process.post("/v1/drain", seconds=seconds)
+        click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
+        cut = _wait(process, answer, seconds)
+    if cut:
+        click.echo(f"{PROGRAM}: cut {_visitors(cut)}: the time was over", err=True)
+        raise SystemExit(FAILED)
+    click.echo("drained: nobody was cut; the process serves nobody now, and can be stopped")
+
+
+def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
+    end = time.monotonic() + seconds + MARGIN
+    while not answer["over"]:
+        if answer["failed"] or time.monotonic() > end:
+            raise Unasked("the drain does not end; the log of the process says why")
+        time.sleep(LOOK)
+        try:
+            answer = process.post("/v1/drain")
+        except Unasked as gone:
+            what = f"it ended before its drain was over; its log says whether visitors were cut ({gone})"
+            raise Unasked(what) from None
+    return int(answer["cut"])
+
+
+def _visitors(count: int) -> str:
+    return f"{count} visitor" if count == 1 else f"{count} visitors"

@@ -1,0 +1,129 @@
+"""`gotunnel status`: how the roles that run here are, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from gotunnel.cli.running.asking import Process, Unasked, Where, found
+from gotunnel.tap.exits import FAILED, one_line_errors
+
+__all__ = ["Wish", "show_ready", "show_status"]
+
+PROGRAM = "gotunnel"
+WIDTH = 200
+"""Columns where there is no terminal that says how many it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be shown."""
+
+    streams: bool = False
+    events: bool = False
+    as_json: bool = False
+    watch: float | None = None
+
+
+def show_status(where: Where, wish: Wish) -> None:
+    """Print it; with `watch` until Ctrl-C. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        if wish.watch is None:
+            statuses = _all(where, wish)
+            if wish.as_json:
+                click.echo(json.dumps(statuses, indent=1))
+            else:
+                _print(statuses)
+        elif wish.as_json:
+            _watch_json(where, wish, wish.watch)
+        else:
+            _watch(where, wish, wish.watch)
+
+
+def show_ready(where: Where, client: str | None) -> None:
+    """Print what is wrong, and exit with 1 unless every process is ready. For health checks."""
+    query = {} if client is None else {"client": client}
+    well = True
+    with one_line_errors(PROGRAM):
+        for process in found(where):
+            answer = process.get("/readyz", **query)
+            well = well and bool(answer.get("ready"))
+            for finding in answer.get("findings", []):
+                if not finding["ok"]:
+                    click.echo(f"{finding['check']}: {finding['reason']}", err=True)
+    if not well:
+        raise SystemExit(FAILED)
+
+
+def _all(where: Where, wish: Wish) -> list[dict[str, Any]]:
+    return [_status(process, wish) for process in found(where)]
+
+
+def _status(process: Process, wish: Wish) -> dict[str, Any]:
+    status = {"socket": process.path, **process.get("/v1/status")}
+    if wish.streams:
+        status |= process.get("/v1/streams")
+    if wish.events:
+        status |= process.get("/v1/events")
+    return status
+
+
+def _print(statuses: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from gotunnel.cli.running.tables import picture
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    for number, status in enumerate(statuses):
+        if number:
+            console.print()
+        console.print(picture(status))
+
+
+def _watch_json(where: Where, wish: Wish, seconds: float) -> None:
+    try:
+        while True:
+            click.echo(json.dumps(_all(where, wish)))
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        return
+
+
+def _watch(where: Where, wish: Wish, seconds: float) -> None:
+    from rich.console import Console, Group, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from gotunnel.cli.running.tables import picture
+
+    console = Console(highlight=False)
+    before: dict[str, tuple[float, int, int]] = {}
+
+    def look() -> RenderableType:
+        pictures: list[RenderableType] = []
+        try:
+            statuses = _all(where, wish)
+        except Unasked as unasked:
+            return Text(str(unasked), "red")  # it may come back
+        for status in statuses:
+            counters, now = status["counters"], time.monotonic()
+            then, up, down = before.get(status["socket"], (now, counters["up"], counters["down"]))
+            before[status["socket"]] = now, counters["up"], counters["down"]
+            past = max(now - then, 0.001)
+            rates = max(0.0, (counters["up"] - up) / past), max(0.0, (counters["down"] - down) / past)
+            pictures += [picture(status, rates=rates), Text()]
+        return Group(*pictures)
+
+    found(where)  # who has nothing to watch is told at once
+    try:
+        with Live(look(), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+            while True:
+                time.sleep(seconds)
+                live.update(look(), refresh=True)
+    except KeyboardInterrupt:
+        return

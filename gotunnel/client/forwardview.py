@@ -1,0 +1,45 @@
+"""What an operator sees of a client's forwards, which all its links serve: where they listen, and who waits there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from gotunnel.client.forwards import Forwards
+from gotunnel.core.view import MappingState, MappingView, StreamView
+
+__all__ = ["ForwardsView"]
+
+
+class ForwardsView:
+    """Those of one client."""
+
+    def __init__(self, forwards: Forwards, client: str) -> None:
+        self._forwards = forwards
+        self._client = client
+
+    @property
+    def pending(self) -> int:
+        """Visitors that wait for a leg."""
+        return self._forwards.pending
+
+    def mappings(self, served: Counter[str]) -> Iterator[MappingView]:
+        """Each forward and egress socket; `served` is how many visitors of each have a leg."""
+        there = Counter(served)
+        for waiting in self._forwards.waiting.values():
+            there.update(visitor.mapping for visitor in waiting)
+        for port in self._forwards.ports:
+            state, reason = MappingState.OPEN, ""
+            if not port.listening:
+                state, reason = MappingState.FAILED, port.failure or "it does not listen"
+            yield MappingView(
+                self._client, port.name, port.kind, port.wanted, port.target, state, reason, there[port.name],
+                port.carried.ended, port.carried.up, port.carried.down, "",
+            )  # fmt: skip
+
+    def streams(self, now: float) -> Iterator[StreamView]:
+        """Those who wait, at this time (seconds)."""
+        for waiting in self._forwards.waiting.values():
+            for visitor in waiting:
+                since, address = now - visitor.arrived, visitor.local.address
+                yield StreamView(visitor.conn, self._client, visitor.mapping, address, "waiting", since, 0, 0)

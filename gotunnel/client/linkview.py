@@ -1,0 +1,177 @@
+"""What an operator sees of one link of a client: how it stands with its server, its mappings and visitors. It
+looks, and cuts what he asks it to cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from gotunnel.client.link import Link
+from gotunnel.client.published import MappingStatus, Standing
+from gotunnel.client.session import ClientSession
+from gotunnel.core.view import LegsView, MappingState, MappingView, SessionState, SessionView, StreamView
+from gotunnel.wire.legstate import State
+
+__all__ = ["LinkView"]
+
+KICKED = "kicked"
+"""The code of a reset that an operator asked for."""
+
+_STATES = {
+    Standing.PENDING: MappingState.PENDING, Standing.OPEN: MappingState.OPEN, Standing.REFUSED: MappingState.REFUSED
+}  # fmt: skip
+_UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
+
+
+class LinkView:
+    """One link of version 2."""
+
+    def __init__(self, link: Link, clock: Any, client: str) -> None:
+        self._link = link
+        self._clock = clock
+        self._client = client
+        self.server = link.label
+
+    @property
+    def up(self) -> bool:
+        """Whether it is connected, by its heart and not by the look of it."""
+        session = self._link.session
+        return session is not None and session.control.heard_age <= session.control.timeout
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds of the last ping."""
+        session = self._link.session
+        return None if session is None else session.control.round_trip
+
+    @property
+    def heard_age(self) -> float | None:
+        """Seconds since the last pong."""
+        session = self._link.session
+        return None if session is None else session.control.heard_age
+
+    @property
+    def legs(self) -> LegsView:
+        """All that there are."""
+        views = [view for session in self._link.sessions for view in _legs(session)]
+        return LegsView(sum(view.idle for view in views), sum(view.busy for view in views))
+
+    def session(self) -> SessionView:
+        """How it stands with the server."""
+        link, now = self._link, self._clock.seconds()
+        session, mappings = link.session, len(link.published.statuses)
+        age: float | None = now - link.since
+        reason, control = link.trouble, None
+        if session is not None:
+            state = SessionState.DRAINING if link.draining else SessionState.CONNECTED
+            age, control = now - session.began, session.control
+            if session.server_stops_in is not None:
+                reason = "the server is about to stop"
+        elif link.draining:
+            state, reason = SessionState.DRAINING, "drained: it does not connect any more"
+        elif link.next_try is not None:
+            state = SessionState.WAITING
+            reason += f"; next try in {max(0.0, link.next_try - now):.1f} s"
+        else:
+            state = SessionState.CONNECTING
+        return SessionView(
+            self.server, self.server, state, age, None if control is None else control.round_trip,
+            None if control is None else control.heard_age, None if control is None else control.timeout, 2, mappings,
+            link.streams, 0, self.legs, reason,
+        )  # fmt: skip
+
+    def mappings(self) -> Iterator[MappingView]:
+        """Its mappings."""
+        here = Counter(stream.name for session in self._link.sessions for stream in session.legs.streams.values())
+        for status in self._link.published.statuses.values():
+            yield self._mapping(status, here[status.config.name])
+
+    def streams(self) -> Iterator[StreamView]:
+        """Its visitors."""
+        now, client = self._clock.seconds(), self._client
+        for session in self._link.sessions:
+            for leg, stream in tuple(session.legs.streams.items()):
+                state = "open" if stream.dial is None else "dialling"
+                since = now - stream.started
+                yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
+            for leg, visitor in tuple(session.forward_legs.streams.items()):
+                state = "dialling" if leg.state in _UNANSWERED else "open"
+                since, address = now - visitor.arrived, visitor.local.address
+                yield StreamView(visitor.conn, client, visitor.mapping, address, state, since, *leg.carried)
+
+    def carried(self) -> tuple[int, int]:
+        """Bytes of those, to their targets and back."""
+        up = down = 0
+        for session in self._link.sessions:
+            for leg in (*session.legs.streams, *session.forward_legs.streams):
+                one, other = leg.carried
+                up, down = up + one, down + other
+        return up, down
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id; False if there is none."""
+        for session in self._link.sessions:
+            for leg, stream in session.legs.streams.items():
+                if stream.conn == conn:
+                    if stream.dial is None:
+                        leg.reset(KICKED)
+                    else:
+                        leg.close()
+                    return True
+            for leg, visitor in session.forward_legs.streams.items():
+                if visitor.conn == conn:
+                    leg.reset(KICKED)
+                    return True
+        return False
+
+    def reconnect(self) -> int | None:
+        """End the session and its streams; the link connects anew. Returns how many streams those were."""
+        session = self._link.session
+        if session is None:
+            return None
+        cut = session.streams
+        session.drop_legs()
+        session.close("an operator has ended this session")
+        return cut
+
+    def alive(self) -> str:
+        """Say what is wrong with what should run by itself, or nothing."""
+        session = self._link.session
+        if self._link.broken:
+            return f"{self.server}: the link has ended by itself; its log says why"
+        if session is not None and session.control.heard_age > 2 * session.control.timeout:
+            return f"{self.server}: no pong for {session.control.heard_age:.0f} s, and it was not given up"
+        return ""
+
+    def words(self) -> str:
+        """How it stands, in one sentence."""
+        session, view = self._link.session, self.session()
+        if session is None:
+            return f"{self.server}: not connected: {view.reason or 'the first attempt is under way'}"
+        age, timeout = session.control.heard_age, session.control.timeout
+        if age > timeout:
+            return f"{self.server}: no pong for {age:.0f} s (the timeout is {timeout:g})"
+        return f"{self.server}: connected, last pong {age:.1f} s ago"
+
+    def _mapping(self, status: MappingStatus, streams: int) -> MappingView:
+        config = status.config
+        state, reason = _STATES[status.standing], status.reason
+        if self._link.session is None:
+            state, reason = MappingState.PENDING, "not connected"
+        elif state is MappingState.OPEN and status.down is not None:
+            state, reason = MappingState.DOWN, status.down
+        if not config.public:
+            address = f"no port, for the clients {', '.join(config.clients)}"
+        elif status.address is not None:
+            address = str(status.address)
+        else:
+            address = f"{config.bind or self._link.path.address.host}:{config.remote_port}"
+        return MappingView(
+            self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
+            status.carried.ended, status.carried.up, status.carried.down, self.server,
+        )  # fmt: skip
+
+
+def _legs(session: ClientSession) -> tuple[LegsView, LegsView]:
+    return session.legs.legs_view, session.forward_legs.legs_view

@@ -1,0 +1,121 @@
+"""What an operator sees of a client of a Go server, whose mappings have a connection each. The counterpart of
+`client.linkview` for version 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gotunnel.client.published import Standing
+from gotunnel.client.v1.links import V1Links
+from gotunnel.client.v1.session import NOBODY
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import LegsView, MappingState, MappingView, SessionState, SessionView, StreamView
+
+__all__ = ["V1LinksView"]
+
+
+class V1LinksView:
+    """All mappings of one client, together."""
+
+    round_trip = None
+    """Version 1 answers pings, and its answers name none of them."""
+
+    def __init__(self, links: V1Links, clock: Any, client: str) -> None:
+        self._links = links
+        self._clock = clock
+        self._client = client
+        self.server = str(links.address)
+
+    @property
+    def up(self) -> bool:
+        """Whether any of its mappings is registered, and hears its server."""
+        return any(
+            link.current is not None and link.current.control.heard_age <= link.current.control.timeout
+            for link in self._links.links
+        )
+
+    @property
+    def heard_age(self) -> float | None:
+        """Seconds since the server was heard last, on the connection that hears it least."""
+        ages = [link.current.control.heard_age for link in self._links.links if link.current is not None]
+        return max(ages, default=None)
+
+    @property
+    def legs(self) -> LegsView:
+        """Each leg has its visitor."""
+        return LegsView(0, self._links.streams)
+
+    def session(self) -> SessionView:
+        """How it stands with the server."""
+        current = [link.current for link in self._links.links if link.current is not None]
+        state = SessionState.CONNECTED if current else SessionState.CONNECTING
+        if self._links.draining:
+            state = SessionState.DRAINING
+        now, count = self._clock.seconds(), len(self._links.links)
+        return SessionView(
+            self.server, self.server, state, max((now - each.began for each in current), default=None), None,
+            self.heard_age, current[0].control.timeout if current else None, 1, count, self._links.streams, 0,
+            self.legs, "" if current else "no mapping is registered; the log says why",
+        )  # fmt: skip
+
+    def mappings(self) -> Iterator[MappingView]:
+        """Each of them."""
+        for link in self._links.links:
+            status = self._links.published.statuses[link.mapping.name]
+            state, reason = MappingState.PENDING, status.reason
+            if status.down is not None:
+                state, reason = MappingState.DOWN, status.down
+            elif status.standing is Standing.OPEN and link.current is not None:
+                state, reason = MappingState.OPEN, ""
+            elif status.standing is Standing.REFUSED:
+                state = MappingState.REFUSED
+            config = status.config
+            yield MappingView(
+                self._client, config.name, "mapping", f"{self._links.address.host}:{config.remote_port}",
+                str(config.local), state, reason, link.streams, status.carried.ended, status.carried.up,
+                status.carried.down, self.server,
+            )  # fmt: skip
+
+    def streams(self) -> Iterator[StreamView]:
+        """Its visitors."""
+        now = self._clock.seconds()
+        for link in self._links.links:
+            for session in link.sessions:
+                for joint, conn, began in session.served:
+                    since = now - began
+                    yield StreamView(conn, self._client, link.mapping.name, NOBODY, "open", since, *joint.carried)
+
+    def carried(self) -> tuple[int, int]:
+        """Bytes of those."""
+        joints = [joint for link in self._links.links for each in link.sessions for joint, _, _ in each.served]
+        return sum(joint.carried[0] for joint in joints), sum(joint.carried[1] for joint in joints)
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id; False if there is none."""
+        for link in self._links.links:
+            for session in link.sessions:
+                for joint, name, _ in session.served:
+                    if name == conn:
+                        joint.reset(Outcome.STOPPED)
+                        return True
+        return False
+
+    def reconnect(self) -> int | None:
+        """End all sessions and their streams; they come back."""
+        found = [link.current for link in self._links.links if link.current is not None]
+        cut = sum(session.streams for session in found)
+        for session in found:
+            session.reset_streams()
+            session.close("an operator has ended this session")
+        return cut if found else None
+
+    def alive(self) -> str:
+        """Say what is wrong with what should run by itself, or nothing."""
+        broken = [link.mapping.name for link in self._links.links if link.broken]
+        return f"{self.server}: the links of {', '.join(broken[:3])} have ended by themselves" if broken else ""
+
+    def words(self) -> str:
+        """How it stands, in one sentence."""
+        count = sum(link.current is not None for link in self._links.links)
+        return f"{self.server}: {count} of {len(self._links.links)} mappings are registered (version 1)"

@@ -1,0 +1,100 @@
+"""The `admin` group of both roles: where an operator asks how it is. Nothing here listens."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from gotunnel.address import HostPort, parse_host_port
+from gotunnel.config.fields import Token
+from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, text_of, wrong
+from gotunnel.config.paths import TokenFile
+from gotunnel.config.reading import bindable, is_number, parsed, read_port
+from gotunnel.config.routes import SocketPath
+from gotunnel.config.scalars import shown
+
+__all__ = ["Admin", "AdminConfig", "is_loopback"]
+
+TOKEN_CURE = "name a token_file, made with `gotunnel token`, or listen on 127.0.0.1"  # noqa: S105 - words for a person
+
+
+def is_loopback(address: HostPort) -> bool:
+    """Whether only this machine can reach it."""
+    return ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
+
+
+def _read_address(value: Any) -> HostPort:
+    cure = 'write a port, which is on 127.0.0.1, or "ip:port" with an IP address of this machine'
+    if isinstance(value, HostPort):
+        return value
+    if is_number(value):
+        return HostPort("127.0.0.1", read_port(value))
+    found = parsed(value, "an address", cure, lambda text: parse_host_port(text, default_host="127.0.0.1"))
+    return bindable(found, cure)
+
+
+def _read_hosts(value: Any) -> tuple[str, ...]:
+    cure = 'write names of hosts, without ports, like "gotunnel.example.org"'
+
+    def read(item: Any) -> str:
+        name = str(text_of(item, "a host's name", cure)).lower()
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?", name):
+            raise wrong(f"{shown(item)} is not a host's name", cure)
+        return name
+
+    return each(value, read)
+
+
+def _from_flag(value: Any) -> Any:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word is False or word in ("false", "no", "off"):
+        return {"enabled": False}
+    return {} if word is True or word in ("true", "yes", "on") else value
+
+
+_ADDRESS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+AdminAddress = Annotated[HostPort, Kind('port or "ip:port"', _read_address, json=_ADDRESS)]
+HostNames = Annotated[tuple[str, ...], Kind("names of hosts", _read_hosts, list, _TEXTS)]
+
+
+class AdminConfig(Section):
+    """How an operator talks to a role that runs: `gotunnel status` and its like, health checks, metrics."""
+
+    enabled: Annotated[bool, FLAG] = Field(
+        default=True, description="`false`, or `admin: false`: nobody can ask, not even on the socket"
+    )
+    socket: SocketPath | None = Field(
+        default=None,
+        description="the unix socket, which only the user of the process and root can open; if absent it is in "
+        "`$RUNTIME_DIRECTORY`, else in the state folder",
+    )
+    addr: AdminAddress | None = Field(
+        default=None, description="also listen here, by HTTP; a port alone is on loopback. Nowhere if absent"
+    )
+    token: Token | None = Field(
+        default=None,
+        validate_default=True,
+        description="the secret that requests to `addr` must bring; or `token_file`. Without it `addr` must be on "
+        "loopback, and changes nothing",
+    )
+    token_file: TokenFile | None = Field(
+        default=None, description="file that holds it and nothing else; only its owner may read it"
+    )
+    hosts: HostNames = Field(
+        default=(), description="names by which `addr` may be asked, beside IP addresses and localhost"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _needed_beyond_loopback(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        addr = info.data.get("addr")
+        if token is None and addr is not None and not is_loopback(addr):
+            raise wrong(f"there is no token, and others than this machine can reach {addr}", TOKEN_CURE)
+        return token
+
+
+Admin = Annotated[AdminConfig, Short("false or group", _from_flag, {"type": "boolean"})]

@@ -1,0 +1,65 @@
+"""What a role has done since it started: visitors and how they fared, their bytes, how long they waited, and the legs
+that served them. It only adds up; who reads it reads it whenever he likes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gotunnel.core.histogram import Histogram
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
+
+__all__ = ["Carried", "Usage"]
+
+
+class Carried:
+    """How many visitors were served or not, and the bytes of those that are over: `up` from visitor to target."""
+
+    __slots__ = ("down", "ended", "up")
+
+    def __init__(self) -> None:
+        self.ended = 0
+        self.up = 0
+        self.down = 0
+
+    def add(self, end: StreamEnd | None) -> None:
+        """One is over; without `end` it never had a leg."""
+        self.ended += 1
+        if end is not None:
+            self.up += end.up
+            self.down += end.down
+
+
+class Usage:
+    """All of one process. Each visitor that `began` has `ended` once, so that what is opened less what is closed is
+    what is here."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.outcomes: Counter[Outcome] = Counter()
+        self.carried = Carried()
+        self.answer = Histogram()
+        """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
+        self.dial = Histogram()
+        """Seconds that dialling a target took, at the end that dialled."""
+        self.first_byte = Histogram()
+        """Seconds from a visitor's arrival until the first byte for him."""
+        self.legs_created = 0
+        self.legs_reused = 0
+        """How often a leg was given a visitor that had served one before."""
+        self.refused: Counter[str] = Counter()
+        """Logins that failed, by the code of the refusal, of which there is a handful."""
+
+    @property
+    def live(self) -> int:
+        """Visitors that are here: waiting or served."""
+        return self.opened - self.outcomes.total()
+
+    def began(self) -> None:
+        """A visitor is here."""
+        self.opened += 1
+
+    def ended(self, outcome: Outcome, end: StreamEnd | None = None) -> None:
+        """His time is over."""
+        self.outcomes[outcome] += 1
+        self.carried.add(end)

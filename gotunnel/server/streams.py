@@ -1,0 +1,127 @@
+"""All visitors of a server, wherever they are: on legs of either kind, on those of version 1, at a target that the
+server dialled itself, or waiting. One of them can be cut by the id that the logs have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import StreamView
+from gotunnel.wire.legstate import State
+
+if TYPE_CHECKING:
+    from gotunnel.server.direct import Direct
+    from gotunnel.server.hub import Hub
+
+__all__ = ["KICKED", "Streams"]
+
+KICKED = "kicked"
+"""The code of a reset that an operator asked for."""
+
+_UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
+
+
+class Streams:
+    """Iterate over it to see them; those that come or go meanwhile may be missing."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def __iter__(self) -> Iterator[StreamView]:
+        now, hub = self._hub.clock.seconds(), self._hub
+        for session in hub.left:
+            client = session.peer.name
+            for leg, visitor in tuple(session.streams.items()):
+                state = "dialling" if leg.state in _UNANSWERED else "open"
+                since = now - visitor.arrived
+                yield StreamView(
+                    visitor.conn, client, visitor.mapping, visitor.local.address, state, since, *leg.carried
+                )
+            for leg, stream in tuple(session.forward.streams.items()):
+                state = "open" if stream.dial is None else "dialling"
+                since = now - stream.started
+                yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
+        for each in self._directs:
+            for joint, (target, started) in tuple(each.streams.items()):
+                yield StreamView("", "", target, "egress", "open", now - started, *joint.carried)
+            for target, started in tuple(each.dialling.values()):
+                yield StreamView("", "", target, "egress", "dialling", now - started, 0, 0)
+        if hub.v1 is not None:
+            for old in hub.v1.present:
+                for joint, visitor in old.served:
+                    since = now - visitor.arrived
+                    yield StreamView(
+                        visitor.conn, old.peer.name, visitor.mapping, visitor.local.address, "open", since,
+                        *joint.carried,
+                    )  # fmt: skip
+        for peer in hub.holders:
+            for waiting in peer.waiting.values():
+                for visitor in waiting:
+                    since = now - visitor.arrived
+                    yield StreamView(
+                        visitor.conn, peer.name, visitor.mapping, visitor.local.address, "waiting", since, 0, 0
+                    )
+
+    @property
+    def _directs(self) -> list[Direct]:
+        # Told by its lack of a peer: to import it brings the portable relay in, which few servers need.
+        return [each for each in self._hub.streaming if each.peer is None]
+
+    def here(self) -> Counter[tuple[str, str]]:
+        """Count them by client and mapping."""
+        found: Counter[tuple[str, str]] = Counter()
+        for session in self._hub.left:
+            client = session.peer.name
+            for mapping, count in Counter(visitor.mapping for visitor in session.streams.values()).items():
+                found[client, mapping] += count
+        if self._hub.v1 is not None:
+            for old in self._hub.v1.present:
+                found.update((old.peer.name, visitor.mapping) for _, visitor in old.served)
+        for peer in self._hub.holders:
+            for waiting in peer.waiting.values():
+                found.update((peer.name, visitor.mapping) for visitor in waiting)
+        return found
+
+    def carried(self) -> tuple[int, int]:
+        """Add up the bytes of those that are here."""
+        up = down = 0
+        for session in self._hub.left:
+            for leg in (*session.streams, *session.forward.streams):
+                one, other = leg.carried
+                up, down = up + one, down + other
+        joints = [joint for each in self._directs for joint in each.streams]
+        if self._hub.v1 is not None:
+            joints += [joint for old in self._hub.v1.present for joint, _ in old.served]
+        for joint in joints:
+            one, other = joint.carried
+            up, down = up + one, down + other
+        return up, down
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id; False if there is none."""
+        for session in self._hub.left:
+            for leg, visitor in session.streams.items():
+                if visitor.conn == conn:
+                    leg.reset(KICKED)
+                    return True
+            for leg, stream in session.forward.streams.items():
+                if stream.conn == conn:
+                    if stream.dial is None:
+                        leg.reset(KICKED)
+                    else:
+                        leg.close()
+                    return True
+        for old in () if self._hub.v1 is None else self._hub.v1.present:
+            for joint, visitor in old.served:
+                if visitor.conn == conn:
+                    joint.reset(Outcome.STOPPED)
+                    return True
+        for peer in self._hub.holders:
+            for waiting in peer.waiting.values():
+                for visitor in waiting:
+                    if visitor.conn == conn and waiting.leave(visitor):
+                        peer.turn_away([visitor], Outcome.STOPPED)
+                        return True
+        return False

@@ -1,0 +1,224 @@
+"""What an operator sees of a server: who is connected, what is published, who visits. It only looks, and each list is
+made while it is read, so that a long one can be read in pieces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gotunnel.core.rights import Rights
+from gotunnel.core.usage import Usage
+from gotunnel.core.view import (
+    Finding,
+    LegsView,
+    MappingState,
+    MappingView,
+    RightsView,
+    SessionState,
+    SessionView,
+)
+from gotunnel.net.descriptors import Descriptors
+from gotunnel.server.peer import GRACE, Peer
+from gotunnel.server.session import ServerSession
+from gotunnel.server.streams import Streams
+
+if TYPE_CHECKING:
+    from gotunnel.server.service import ServerService
+    from gotunnel.server.v1.session import V1Session
+
+__all__ = ["ServerView"]
+
+
+class ServerView:
+    """The face of one server towards its operator."""
+
+    role = "server"
+
+    def __init__(self, service: ServerService) -> None:
+        self._service = service
+        self._hub = service.hub
+        self.streams = Streams(service.hub)
+
+    # The process.
+
+    @property
+    def name(self) -> str:
+        """Where it listens for clients."""
+        return str(self._service.address)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return float(self._now - self._service.began)
+
+    @property
+    def draining(self) -> bool:
+        """Whether nobody new is let in any more."""
+        return self._service.draining
+
+    @property
+    def relay(self) -> str:
+        """How bytes are moved."""
+        return str(self._hub.relay.name)
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """Those of the process."""
+        return self._service.descriptors
+
+    @property
+    def usage(self) -> Usage:
+        """What was done since the start."""
+        return self._hub.usage
+
+    @property
+    def pending(self) -> int:
+        """Visitors that wait for a leg."""
+        return sum(peer.pending for peer in self._hub.holders)
+
+    def carried(self) -> tuple[int, int]:
+        """Bytes to targets and back since the start, those of visitors that are here included."""
+        up, down = self.streams.carried()
+        return self.usage.carried.up + up, self.usage.carried.down + down
+
+    # Lists.
+
+    def sessions(self) -> Iterator[SessionView]:
+        """Each client that is connected, or for whom ports are kept."""
+        for peer in self._hub.holders:
+            yield self._session(peer)
+
+    def mappings(self) -> Iterator[MappingView]:
+        """Each mapping that the server holds."""
+        here: Counter[tuple[str, str]] = self.streams.here()
+        for peer in self._hub.holders:
+            for mapping in tuple(peer.mappings.values()):
+                state, reason = MappingState.OPEN, ""
+                if mapping.suspended is not None:
+                    state, reason = MappingState.DOWN, mapping.suspended
+                elif peer.session is None:
+                    state, reason = MappingState.AWAY, "its client is not connected; visitors wait for it"
+                yield MappingView(
+                    peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
+                    here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
+                )  # fmt: skip
+
+    def rights(self) -> Iterator[RightsView]:
+        """Each client with an identity of its own, and each other one that is here."""
+        hub = self._hub
+        named = {identity.name: identity for identity in hub.identities}
+        for name, identity in sorted(named.items()):
+            state = identity.shut(hub.wall_clock()) or "active"
+            source = "the clients file" if identity.filed else "the configuration"
+            yield _rights(name, state, self.connected(name), source, identity.rights)
+        for peer in hub.holders:
+            if peer.name not in named:
+                source = "the shared token" if peer.name in hub.peers else "server.v1"
+                yield _rights(peer.name, "active", peer.session is not None, source, peer.rights)
+
+    def legs(self) -> LegsView:
+        """Those of all sessions together."""
+        views = [view for session in self._hub.left for view in (session.legs_view, session.forward.legs_view)]
+        return LegsView(
+            sum(view.idle for view in views), sum(view.busy for view in views), sum(view.requested for view in views)
+        )
+
+    def expected(self) -> Iterator[tuple[str, bool]]:
+        """The clients that the operator has named himself and that may come in, and whether they are here."""
+        for identity in self._hub.identities:
+            if identity.shut(self._hub.wall_clock()) is None:
+                yield identity.name, self.connected(identity.name)
+
+    def connected(self, client: str) -> bool:
+        """Whether a client of this name has a session, by its own heart."""
+        peer = self._hub.peers.get(client)
+        session = None if peer is None else peer.session
+        return isinstance(session, ServerSession) and session.control.heard_age <= session.control.timeout
+
+    def round_trips(self) -> Iterator[tuple[str, float | None, float]]:
+        """For each session: whose it is, the last round trip, and the age of the last pong."""
+        for session in self._hub.connected:
+            yield session.peer.name, session.control.round_trip, session.control.heard_age
+
+    # Health.
+
+    def alive(self) -> list[Finding]:
+        """Say whether what runs by itself still runs."""
+        late = [
+            f"client {session.peer.name}: no pong for {session.control.heard_age:.0f} s, and it was not cut"
+            for session in self._hub.connected
+            if session.control.heard_age > 2 * session.control.timeout
+        ]
+        count = len(self._hub.connected)
+        return [Finding("heartbeat", not late, "; ".join(late[:3]) or f"{count} sessions, each with a pulse")]
+
+    def ready(self, client: str | None = None) -> list[Finding]:
+        """Say whether clients can come in; or whether one client is here."""
+        service = self._service
+        found = []
+        if service.draining:
+            found.append(Finding("drain", False, "the server drains: nobody new is let in"))
+        elif service.accepting:
+            found.append(Finding("control port", True, f"listening on {service.address}"))
+        else:
+            found.append(Finding("control port", False, "not accepting: see the log (file descriptors?)"))
+        if client is not None:
+            found.append(self._is_here(client))
+        return found
+
+    def _is_here(self, client: str) -> Finding:
+        peer = self._hub.peers.get(client)
+        session = None if peer is None else peer.session
+        if not isinstance(session, ServerSession):
+            return Finding("client", False, "the client is not connected")
+        age, timeout = session.control.heard_age, session.control.timeout
+        if age > timeout:
+            return Finding("client", False, f"no pong from it for {age:.0f} s (heartbeat_timeout is {timeout:g})")
+        return Finding("client", True, f"connected from {session.address}, last pong {age:.1f} s ago")
+
+    # Parts of the above.
+
+    @property
+    def _now(self) -> float:
+        return float(self._hub.clock.seconds())
+
+    def _session(self, peer: Peer) -> SessionView:
+        session = peer.session
+        if isinstance(session, ServerSession):
+            reverse, forward, control = session.legs_view, session.forward.legs_view, session.control
+            legs = LegsView(
+                reverse.idle + forward.idle, reverse.busy + forward.busy, reverse.requested, session.most_legs
+            )
+            state = SessionState.DRAINING if session.draining else SessionState.CONNECTED
+            return SessionView(
+                peer.name, session.address, state, self._now - session.began, control.round_trip, control.heard_age,
+                control.timeout, 2, len(peer.mappings), peer.visitors - peer.pending, peer.pending, legs,
+                agent=session.agent,
+            )  # fmt: skip
+        if session is None:
+            left = peer.grace_left
+            reason = "" if left is None else f"its ports are closed in {left:.0f} s unless it comes back"
+            age = None if left is None else GRACE - left
+            return SessionView(
+                peer.name, "", SessionState.AWAY, age, None, None, None, 2 if peer.name in self._hub.peers else 1,
+                len(peer.mappings), peer.visitors - peer.pending, peer.pending, LegsView(), reason,
+            )  # fmt: skip
+        return self._old_session(peer, session)  # type: ignore[arg-type]
+
+    def _old_session(self, peer: Peer, session: V1Session) -> SessionView:
+        control, busy = session.control, len(session.served)
+        return SessionView(
+            peer.name, session.address, SessionState.CONNECTED, self._now - session.began, None,
+            None if control is None else control.heard_age, None if control is None else control.timeout, 1,
+            len(peer.mappings), peer.visitors - peer.pending, peer.pending,
+            LegsView(0, busy, session.legs_expected, session.most_legs),
+        )  # fmt: skip
+
+
+def _rights(client: str, state: str, connected: bool, source: str, rights: Rights) -> RightsView:
+    binds = None if rights.binds is None else sorted(bind or "*" for bind in rights.binds)
+    return RightsView(
+        client, state, connected, source, str(rights.allow_ports), binds, list(rights.allow_dial.texts),
+        list(rights.allow_nodes), rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending,
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""A role with its admin socket beside it: built here, because neither knows the other. What an operator can do to each
+role has its names here, too."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from gotunnel.admin.face import Acts, Face, Refused
+from gotunnel.admin.listener import AdminService
+from gotunnel.errors import printable
+from gotunnel.logs import LEVELS, Logger, level, set_level
+from gotunnel.net.reloading import Report
+
+__all__ = ["Administered", "admin_folder", "administered", "common_acts"]
+
+log = Logger()
+
+LONGEST_DRAIN = 86_400.0
+
+
+def admin_folder(state: Path, env: Mapping[str, str] = os.environ) -> Path:
+    """Return where a role's socket is: systemd's RUNTIME_DIRECTORY (the first, if it names several), or the state
+    folder."""
+    first = env.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(first) if os.path.isabs(first) else state
+
+
+class Administered(Service):
+    """Starts both, and stops the role first: how it stops can be watched."""
+
+    def __init__(self, role: IService, admin: AdminService) -> None:
+        self.role = role
+        self.admin = admin
+
+    def privilegedStartService(self) -> None:
+        """Called by the runner while it may still be root."""
+        super().privilegedStartService()
+        self.role.privilegedStartService()
+
+    def startService(self) -> None:
+        """Start the role, and then what tells of it."""
+        self.role.startService()
+        self.admin.startService()
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the role, and then what tells of it."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        try:
+            await maybeDeferred(self.role.stopService)
+        finally:
+            await self.admin.stopService()
+
+
+def administered(role: Any, face: Face, acts: Acts, config: Any, reactor: Any, state: Path) -> Administered:
+    """Return a role with its admin socket. `acts` are those that only this role has."""
+    acts = {**common_acts(role, face), **acts}
+    return Administered(role, AdminService(config.admin, face, acts, reactor, admin_folder(state)))
+
+
+def common_acts(role: Any, face: Face) -> Acts:
+    """Return what can be done to either role."""
+    drain = _Drain(role, face)
+
+    def reload(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
+        told: Deferred[Report] = role.reload_from_file()
+        return told.addCallback(lambda report: {"applied": report.applied, "lines": list(report.lines)})
+
+    return {"drain": drain.act, "log-level": _log_level, "reload": reload}
+
+
+def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
+    before, name = level(), wish.get("level")
+    if name is not None:
+        if not isinstance(name, str) or name not in LEVELS:
+            raise Refused(f"level is one of {', '.join(LEVELS)}")
+        if name != before:
+            set_level("info")  # or this line would be lost
+            log.info("log level: {level}, by an operator; the configuration's comes back with a restart", level=name)
+            set_level(name)
+    return {"level": level(), "before": before}
+
+
+class _Drain:
+    """Begins a drain, and tells how far it is when it is asked again without a time."""
+
+    def __init__(self, role: Any, face: Face) -> None:
+        self._role = role
+        self._face = face
+        self._cut: int | None = None
+        self._failed = False
+
+    def act(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """`seconds` is how long visitors have to finish; it can only be shortened."""
+        seconds = wish.get("seconds")
+        if seconds is not None:
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not _fit(seconds):
+                raise Refused(f"seconds is a number from 0 to {LONGEST_DRAIN:g}")
+            if not self._face.draining:
+                log.warn("draining, by an operator: visitors have {seconds:g} s to finish", seconds=seconds)
+            self._role.drain(float(seconds)).addCallbacks(self._over, self._broke)
+        return {
+            "draining": self._face.draining, "live": self._face.usage.live, "cut": self._cut,
+            "over": self._cut is not None, "failed": self._failed,
+        }  # fmt: skip
+
+    def _over(self, cut: int) -> None:
+        self._cut = cut
+
+    def _broke(self, failure: Any) -> None:
+        self._failed = True
+        log.failure("draining", failure)
+
+
+def _fit(seconds: float) -> bool:
+    return math.isfinite(seconds) and 0 <= seconds <= LONGEST_DRAIN
+
+
+def text(wish: dict[str, Any], key: str) -> str | None:
+    """Return a text of a request, None if it is not there. Raises Refused."""
+    value = wish.get(key)
+    if value is not None and (not isinstance(value, str) or not value or len(value) > 300):
+        raise Refused(f"{key} is a text")
+    return None if value is None else printable(value, 300)

@@ -1,0 +1,69 @@
+"""Who may ask what by HTTP."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.admin.face import Refused
+from gotunnel.admin.guard import Guard
+
+TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
+JSON = {"content-type": b"application/json"}
+
+
+class GuardTests(SynchronousTestCase):
+    """One request after the other."""
+
+    def refused(self, guard: Guard, method: str = "GET", path: str = "/v1/status", **headers: bytes) -> int:
+        """Return the status of the refusal, 0 if there is none."""
+        try:
+            guard.admit(method, path, {name.replace("_", "-"): value for name, value in headers.items()})
+        except Refused as refused:
+            return refused.status
+        return 0
+
+    def test_host(self) -> None:
+        """By TCP only addresses, localhost and names of the configuration are known: no foreign name can be made to
+        lead here by its DNS."""
+        guard = Guard(trusted=False, hosts=("admin.example.org",))
+        for host in (b"127.0.0.1:17080", b"[::1]:17080", b"localhost", b"LOCALHOST:1", b"admin.example.org:80"):
+            self.assertEqual(self.refused(guard, host=host), 0, host)
+        for host in (b"evil.example", b"127.0.0.1.evil.example", b"", b"localhost.evil.example:17080", b"\xff"):
+            self.assertEqual(self.refused(guard, host=host), 421, host)
+
+    def test_origin(self) -> None:
+        """A page of another origin may not ask, on the socket neither; one of ours may."""
+        for guard in (Guard(trusted=False), Guard(trusted=True)):
+            host = b"127.0.0.1:17080"
+            self.assertEqual(self.refused(guard, host=host, origin=b"http://127.0.0.1:17080"), 0)
+            for origin in (b"http://evil.example", b"null", b"http://127.0.0.1:8080", b"https://127.0.0.1:17080.evil"):
+                self.assertEqual(self.refused(guard, host=host, origin=origin), 403, origin)
+            self.assertEqual(self.refused(guard, host=host, sec_fetch_site=b"cross-site"), 403)
+
+    def test_post_is_json(self) -> None:
+        """What a form of a web page can post is not taken."""
+        guard = Guard(trusted=True)
+        self.assertEqual(self.refused(guard, "POST", content_type=b"application/x-www-form-urlencoded"), 415)
+        self.assertEqual(self.refused(guard, "POST", content_type=b"text/plain"), 415)
+        self.assertEqual(self.refused(guard, "POST", content_type=b"application/json; charset=utf-8"), 0)
+
+    def test_without_token(self) -> None:
+        """An address without a token is for reading."""
+        guard = Guard(trusted=False)
+        self.assertEqual(self.refused(guard, host=b"127.0.0.1"), 0)
+        self.assertEqual(self.refused(guard, "POST", host=b"127.0.0.1", content_type=b"application/json"), 403)
+
+    def test_token(self) -> None:
+        """With one, nothing is told without it; a probe learns yes or no, and one with a wrong token nothing."""
+        guard = Guard(trusted=False, token=TOKEN)
+        right, host = b"Bearer " + TOKEN.encode(), b"192.0.2.1:17080"
+        self.assertEqual(self.refused(guard, host=host, authorization=right), 0)
+        self.assertEqual(
+            self.refused(guard, "POST", host=host, authorization=right, content_type=b"application/json"), 0
+        )
+        for wrong in (b"", b"Bearer ", b"Bearer " + TOKEN[:-1].encode(), TOKEN.encode(), b"Basic eDp5", right + b"0"):
+            self.assertEqual(self.refused(guard, host=host, authorization=wrong), 401, wrong)
+        self.assertEqual(self.refused(guard, path="/metrics", host=host), 401)
+        self.assertFalse(guard.admit("GET", "/readyz", {"host": host}))
+        self.assertTrue(guard.admit("GET", "/readyz", {"host": host, "authorization": right}))
+        self.assertEqual(self.refused(guard, path="/readyz", host=host, authorization=b"Bearer x"), 401)
