@@ -78,7 +78,8 @@ def line_of(event: LogEvent) -> str:
     second = int(stamp)
     when = f"{_utc(second)}.{int((stamp - second) * 1000):03d}+00:00"
     level = event.get("log_level", LogLevel.info)
-    if event.get("log_namespace", "").startswith(OURS):
+    ours = event.get("log_namespace", "").startswith(OURS)
+    if ours:
         try:
             # Our formats are constant and call nothing: this is ten times as fast as Twisted's formatter, and the line
             # of a visitor is a good part of what he costs.
@@ -87,9 +88,11 @@ def line_of(event: LogEvent) -> str:
             text = formatEvent(event)  # which says what is wrong with it
     else:
         text = formatEvent(event)
-    failure = _failure_of(event)
+    failure = None if ours and "log_failure" not in event else _failure_of(event)
     if failure is None:
-        return f"{when} [{level.name}] {printable(text, LONGEST_MESSAGE)}\n"
+        if not text.isprintable() or len(text) > LONGEST_MESSAGE:
+            text = printable(text, LONGEST_MESSAGE)
+        return f"{when} [{level.name}] {text}\n"
     text = text.partition("\n")[0]
     trace = failure.getTraceback().splitlines()
     lines = [

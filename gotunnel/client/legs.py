@@ -50,7 +50,7 @@ class ClientLegs(DiallingEnd):
         self._nodes = nodes
         self._dial_timeout = dial_timeout
         self._failed = failed
-        self._routes: dict[Address, Route] = {}
+        self._routes: dict[str, tuple[Address, Route]] = {}
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -82,11 +82,11 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
-        route = self._routes.get(mapping.local)
-        if route is None:
+        known = self._routes.get(opening.mapping)
+        if known is None or known[0] is not mapping.local:
             route = Route(str(mapping.local), partial(self._relay.dial, mapping.local, self._dial_timeout))
-            self._routes[mapping.local] = route
-        return route
+            known = self._routes[opening.mapping] = mapping.local, route
+        return known[1]
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
