@@ -86,7 +86,8 @@ class LegActs(LegBytes[LocalT]):
 
     def _dial(self) -> None:
         # A timer that still watches over our last RST has nothing to watch: the opener has seen the DONE behind it.
-        self._cancel_timer()
+        if self._limited:
+            self._cancel_timer()
         self._tally = StreamTally()
         self.opens += 1
         self._hold()
@@ -109,7 +110,7 @@ class LegActs(LegBytes[LocalT]):
             self._finish(self._local)
 
     def _idle(self) -> None:
-        if self.end is End.OPENER:
+        if self._limited and self.end is End.OPENER:
             self._cancel_timer()
         self._ended()
         if self.state is State.IDLE:  # and not closed by the owner when it heard of the end
@@ -131,7 +132,8 @@ class LegActs(LegBytes[LocalT]):
 
     def _ended(self) -> None:
         tally, self._tally = self._tally, None
-        self._part(abort=False)
+        if self._local is not None:
+            self._part(abort=False)
         self._rst_code = "reset"
         if tally is not None:
             self._owner.leg_ended(self, tally.end(opener=self.end is End.OPENER))
@@ -160,7 +162,8 @@ class LegActs(LegBytes[LocalT]):
         self._abort_connection()
 
     def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
-        self._cancel_timer()
+        if self._limited:
+            self._cancel_timer()
         self._limited = True
 
         def over() -> None:

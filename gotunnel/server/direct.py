@@ -109,7 +109,7 @@ class Direct:
         self._over(outcome)
 
     def _over(self, outcome: Outcome) -> None:
-        self._hub.outcomes[outcome] += 1
+        self._hub.count(outcome)
         if not self.streams and not self._dialling:
             self._hub.streaming.discard(self)
         self._hub.changed()

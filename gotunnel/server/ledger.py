@@ -36,6 +36,7 @@ class Ledger:
         self.outcomes: Counter[Outcome] = Counter()
         """How visitors fared since the start."""
         self.visitors_total = 0
+        self.visitors_over = 0
         self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
         """Who has visitors: sessions, those included that a successor has replaced, and the server itself."""
         self.patience = Patience(clock)
@@ -45,6 +46,11 @@ class Ledger:
     def next_conn(self) -> str:
         """Return the id of a new visitor: unique in this process, and unlikely in another one."""
         return f"{self._conn_prefix}-{next(self._conns)}"
+
+    def count(self, outcome: Outcome) -> None:
+        """One visitor more is over."""
+        self.outcomes[outcome] += 1
+        self.visitors_over += 1
 
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
         """A visitor was accepted."""
@@ -56,7 +62,7 @@ class Ledger:
 
     def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor's time is over."""
-        self.outcomes[outcome] += 1
+        self.count(outcome)
         self.log.info(
             "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
             "({conn})",
@@ -74,14 +80,14 @@ class Ledger:
 
     def forward_ended(self, legs: ForwardLegs, outcome: Outcome) -> None:
         """Such a visitor's time is over."""
-        self.outcomes[outcome] += 1
+        self.count(outcome)
         if not legs.streams:
             self.streaming.discard(legs)
         self.changed()
 
     def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
         """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
-        self.outcomes[Outcome.DENIED] += 1
+        self.count(Outcome.DENIED)
         allowed, suppressed = self.stranger_lines.allow("denied", self.clock.seconds())
         if allowed:
             self.log.warn(
@@ -93,7 +99,7 @@ class Ledger:
     @property
     def live(self) -> int:
         """Visitors that are here now: waiting or served."""
-        return self.visitors_total - self.outcomes.total()
+        return self.visitors_total - self.visitors_over
 
     def changed(self) -> None:
         """A visitor or a session is over."""
