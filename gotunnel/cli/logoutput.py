@@ -92,7 +92,8 @@ def line_of(event: LogEvent) -> str:
     when = f"{_utc(second)}.{int((stamp - second) * 1000):03d}+00:00"
     level = event.get("log_level", LogLevel.info)
     head = f"{when} [{level.name}]"
-    if event.get("log_namespace", "").startswith(OURS):
+    ours = event.get("log_namespace", "").startswith(OURS)
+    if ours:
         if level is not LogLevel.info and level is not LogLevel.debug:
             code = code_of(event["log_format"])
             head = head if code is None else f"{head}[{code}]"
@@ -102,9 +103,11 @@ def line_of(event: LogEvent) -> str:
             text = formatEvent(event)  # which says what is wrong with it
     else:
         text = formatEvent(event)
-    failure = _failure_of(event)
+    failure = None if ours and "log_failure" not in event else _failure_of(event)
     if failure is None:
-        return f"{head} {printable(text, LONGEST_MESSAGE)}\n"
+        if not text.isprintable() or len(text) > LONGEST_MESSAGE:
+            text = printable(text, LONGEST_MESSAGE)
+        return f"{head} {text}\n"
     text = text.partition("\n")[0]
     trace = failure.getTraceback().splitlines()
     lines = [

@@ -13,6 +13,7 @@ from gotunnel.address import Address
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
+from gotunnel.config.model import MappingConfig
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
@@ -54,7 +55,7 @@ class ClientLegs(DiallingEnd):
         self._nodes = nodes
         self.dial_timeout = dial_timeout
         self._failed = failed
-        self._routes: dict[tuple[Address, bool], Route] = {}
+        self._routes: dict[str, tuple[MappingConfig, Route]] = {}
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -86,12 +87,12 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
-        key = mapping.local, mapping.group is not None
-        route = self._routes.get(key)
-        if route is None:
+        known = self._routes.get(opening.mapping)
+        if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)
-            route = self._routes[key] = Route(str(mapping.local), dial, awaited=mapping.group is not None)
-        return route
+            route = Route(str(mapping.local), dial, awaited=mapping.group is not None)
+            known = self._routes[opening.mapping] = mapping, route
+        return known[1]
 
     def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
         return self._relay.dial(target, self.dial_timeout)

@@ -378,7 +378,8 @@ class Link(ChangingLink):
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
         self._patience.look()
-        self._look_for_the_end()
+        if not self._wanted:
+            self._look_for_the_end()
 
     def _retry(self) -> None:
         if self.session is not None:

@@ -21,6 +21,7 @@ class Demand(Generic[L]):
         self._recent: OrderedDict[L, float] = OrderedDict()  # leg -> when its visitor began, oldest first
         # Samples (when, how many) that may still become the peak: times rise, numbers fall.
         self._peaks: deque[tuple[float, int]] = deque()
+        self._ages = 0.0  # before that nothing ages
 
     def began(self, leg: L, now: float) -> None:
         """A visitor took this leg."""
@@ -52,12 +53,13 @@ class Demand(Generic[L]):
             self._recent.popitem(last=False)
         while self._peaks and self._peaks[0][0] + self._span <= now:
             self._peaks.popleft()
+        falls = self.falls_at()
+        self._ages = now + self._span if falls is None else falls
 
     def _sample(self, now: float) -> None:
-        recent, peaks, since = self._recent, self._peaks, now - self._span
-        if (recent and next(iter(recent.values())) <= since) or (peaks and peaks[0][0] <= since):
+        if now >= self._ages:
             self._age(now)
-        number = len(recent)
+        peaks, number = self._peaks, len(self._recent)
         while peaks and peaks[-1][1] <= number:
             peaks.pop()
         if number:

@@ -36,6 +36,7 @@ class Usage:
 
     def __init__(self) -> None:
         self.opened = 0
+        self.closed = 0
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
         self.answer = Histogram()
@@ -53,7 +54,7 @@ class Usage:
     @property
     def live(self) -> int:
         """Visitors that are here: waiting or served."""
-        return self.opened - self.outcomes.total()
+        return self.opened - self.closed
 
     def began(self) -> None:
         """A visitor is here."""
@@ -62,4 +63,5 @@ class Usage:
     def ended(self, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """His time is over."""
         self.outcomes[outcome] += 1
+        self.closed += 1
         self.carried.add(end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -182,7 +182,7 @@ class DiallingEnd:
         stream.allowed = route.allowed
         self._began(leg, stream)
         if type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
-            self._join(cast(ILocal, dial), leg, stream, route)
+            self._join(dial, leg, stream, route)  # type: ignore[arg-type]
             return
         stream.dial = dial
         dial.addCallbacks(

@@ -88,7 +88,8 @@ class LegActs(LegBytes[LocalT]):
 
     def _dial(self) -> None:
         # A timer that still watches over our last RST has nothing to watch: the opener has seen the DONE behind it.
-        self._cancel_timer()
+        if self._limited:
+            self._cancel_timer()
         self._tally = StreamTally()
         self.opens += 1
         self._hold()
@@ -114,7 +115,7 @@ class LegActs(LegBytes[LocalT]):
             self._finish(self._local)
 
     def _idle(self) -> None:
-        if self.end is End.OPENER:
+        if self._limited and self.end is End.OPENER:
             self._cancel_timer()
         self._ended()
         if self.state is State.IDLE:  # and not closed by the owner when it heard of the end
@@ -149,7 +150,8 @@ class LegActs(LegBytes[LocalT]):
 
     def _ended(self) -> None:
         tally, self._tally, self._meter = self._tally, None, None
-        self._part(abort=False)
+        if self._local is not None:
+            self._part(abort=False)
         self._held = False
         self._rst_code = "reset"
         if tally is not None:
@@ -179,7 +181,8 @@ class LegActs(LegBytes[LocalT]):
         self._abort_connection()
 
     def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
-        self._cancel_timer()
+        if self._limited:
+            self._cancel_timer()
         self._limited = True
 
         def over() -> None:

@@ -300,7 +300,8 @@ class OpeningEnd:
         n, key = leg.opens + 1, self.key
         kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
         mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src)
-        return OpenBody(body.conn, body.src, body.mapping, body.dial, body.client, n, mac)
+        body.n, body.mac = n, mac
+        return body
 
     def _feed_soon(self, *, urgent: bool) -> None:
         """Feed now, or within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at

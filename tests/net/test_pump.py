@@ -127,6 +127,7 @@ from twisted.internet import reactor, task, threads
 from gotunnel.net.fast.poller import IN
 assert isinstance(reactor, PumpReactor)
 reactor._poller.fileno()  # the one private attribute that it reads
+reactor._moveCallLaterSooner  # the private method that it replaces
 near, far = socket.socketpair()
 near.setblocking(False)
 said = []
@@ -135,7 +136,15 @@ def readable(events):
     near.recv(10)
     said.append("read")
     # Scheduled by a handler of the pump, while the reactor waits for something much later.
-    reactor.callLater(0.01, late)
+    reactor.callLater(0.01, far.send, b"y")
+    reactor.pump.remove(near.fileno())
+    reactor.pump.add(near.fileno(), IN, readable_again)
+
+def readable_again(events):
+    near.recv(10)
+    said.append("read again")
+    # Moved by a handler of the pump: to a time before that which the reactor waits for.
+    moved.reset(0.01)
 
 def late():
     said.append("late")
@@ -153,9 +162,10 @@ def writable(events):
 reactor.addSystemEventTrigger("before", "shutdown", lambda: task.deferLater(reactor, 0.01, said.append, "drained"))
 reactor.pump.add(near.fileno(), IN, readable)
 reactor.callLater(60, said.append, "never")
+moved = reactor.callLater(70, late)
 reactor.callWhenRunning(far.send, b"x")
 reactor.run()
-assert said == ["read", "late", "thread 7", "stop", "drained"], said
+assert said == ["read", "read again", "late", "thread 7", "stop", "drained"], said
 """
 
 CONTRACT = """

@@ -17,7 +17,7 @@ from socket import (
     TCP_NODELAY,
     SocketType,
 )
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -31,10 +31,19 @@ from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
 from gotunnel.net.sockets import LINGER_RESET, set_keepalive
 
-__all__ = ["Candidate", "Dial", "literal", "resolved"]
+__all__ = ["Candidate", "Dial", "Place", "literal", "resolved"]
 
 Candidate = tuple[int, Any]
 """An address family and what `connect` takes for it."""
+
+
+class Place(NamedTuple):
+    """A target as dials need it: in words, its host ("" on a unix path), and where it may be."""
+
+    target: Address
+    text: str
+    host: str
+    candidates: tuple[Candidate, ...]
 
 _CODES = {
     errno.ECONNREFUSED: ("refused", "connection refused"),
@@ -58,15 +67,14 @@ class Dial:
         self,
         reactor: Any,
         tools: Tools,
-        target: Address,
-        candidates: tuple[Candidate, ...],
+        place: Place,
         made: Callable[[SocketType, str, str], FastLocal],
     ) -> None:
         self._reactor = reactor
         self._poller = tools.poller
         self._gate = tools.descriptors.visitors
-        self._target = target
-        self._candidates = iter(candidates)
+        self._place = place
+        self._candidates = iter(place.candidates)
         self._made = made
         self._done: Deferred[FastLocal] | None = None
         self._sock: SocketType | None = None
@@ -133,8 +141,8 @@ class Dial:
             self._fail(self._last)
 
     def _connected(self, sock: SocketType) -> FastLocal:
-        target = self._target
-        return self._made(sock, target.host if isinstance(target, HostPort) else "", str(target))
+        place = self._place
+        return self._made(sock, place.host, place.text)
 
     def _fail(self, number: int) -> None:
         self._cancel()
@@ -142,7 +150,7 @@ class Dial:
             self._gate.say()
         code, words = _CODES.get(number, ("failed", errno.errorcode.get(number, str(number))))
         assert self._done is not None
-        self._done.errback(DialFailed(code, f"{self._target}: {words}"))
+        self._done.errback(DialFailed(code, f"{self._place.text}: {words}"))
 
     def _late(self) -> None:
         self._timer = None
@@ -172,15 +180,16 @@ def _stands(sock: SocketType) -> bool:
 
 
 @lru_cache(maxsize=256)
-def literal(target: Address) -> tuple[Candidate, ...]:
-    """Return the candidate that needs no resolver: a unix path, or an IP address. Empty for a name."""
+def literal(target: Address) -> Place:
+    """Return where a target is that needs no resolver: a unix path, or an IP address. A name has no candidates."""
     if isinstance(target, UnixPath):
-        return ((socket.AF_UNIX, target.path),)
+        return Place(target, str(target), "", ((socket.AF_UNIX, target.path),))
     try:
         version = ipaddress.ip_address(target.host.partition("%")[0]).version
     except ValueError:
-        return ()
-    return ((socket.AF_INET if version == 4 else socket.AF_INET6, (target.host, target.port)),)
+        return Place(target, str(target), target.host, ())
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    return Place(target, str(target), target.host, ((family, (target.host, target.port)),))
 
 
 def resolved(reactor: Any, target: HostPort, timeout: float) -> Deferred[tuple[Candidate, ...]]:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILegOwner
 from gotunnel.net.fast.local import FastLocal
-from gotunnel.net.fast.tools import Tools
+from gotunnel.net.fast.tools import Tools, read_header
 from gotunnel.net.legbase import LegBase
 from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame, checked_header
 from gotunnel.wire.legstate import End, Event, State
@@ -55,7 +55,7 @@ class FrameLeg(LegBase[FastLocal]):
             self._pass_on(buffer[:count])
         elif (
             not left and not self._inbuf and count > HEADER_BYTES and not buffer[0]
-            and int.from_bytes(buffer[:HEADER_BYTES], "big") == count - HEADER_BYTES
+            and read_header(buffer, 0)[0] == count - HEADER_BYTES
         ):  # fmt: skip
             self._pass_on(buffer[HEADER_BYTES:count])
         else:
@@ -95,7 +95,7 @@ class FrameLeg(LegBase[FastLocal]):
                 start = position + HEADER_BYTES
                 if start > end:
                     break
-                header = int.from_bytes(data[position:start], "big")
+                header = read_header(data, position)[0]
                 if 0 < header <= MAX_DATA_BYTES:
                     self._left = header
                     position = start

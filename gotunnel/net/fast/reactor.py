@@ -4,9 +4,11 @@ everything else it is Twisted's epoll reactor. The two roles install it where it
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import epollreactor
+from twisted.internet.base import DelayedCall
 from twisted.internet.main import installReactor
 
 from gotunnel.net.fast.poller import Pump
@@ -21,7 +23,8 @@ class PumpReactor(epollreactor.EPollReactor):
         super().__init__()
         self.pump = Pump()
         self._asked_to_stop = False
-        # The one private attribute of Twisted that this needs; a test watches over it.
+        self._timers_changed = False
+        # What is private of Twisted here, this and `_moveCallLaterSooner`, is watched over by tests.
         self._theirs = self._poller.fileno()
         self.pump.add_foreign(self._theirs)
 
@@ -30,22 +33,35 @@ class PumpReactor(epollreactor.EPollReactor):
         super().stop()
         self._asked_to_stop = True
 
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
+        """See IReactorTime; also how long to wait is another."""
+        self._timers_changed = True
+        return super().callLater(delay, callable, *args, **kw)
+
+    def _moveCallLaterSooner(self, delayed: DelayedCall) -> None:
+        self._timers_changed = True
+        super()._moveCallLaterSooner(delayed)
+
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events and pass them on; return when Twisted has something to do itself."""
-        run, theirs = self.pump.run, self._theirs
-        while True:
-            if run(-1 if timeout is None else max(0.0, timeout), theirs):
-                super().doPoll(0)
-                return
-            if timeout is not None and timeout <= 0:
-                return
+        run, theirs, seconds = self.pump.run, self._theirs, self.seconds
+        self._timers_changed = False
+        until = None if timeout is None else seconds() + timeout
+        while not run(-1 if timeout is None else max(0.0, timeout), theirs):
             if self._asked_to_stop:
                 self._asked_to_stop = False
                 return
-            # What the handlers scheduled decides how long to wait next.
-            timeout = self.timeout()
+            if self._timers_changed:
+                # What the handlers scheduled decides how long to wait next.
+                self._timers_changed = False
+                timeout = self.timeout()
+                until = None if timeout is None else seconds() + timeout
+            elif until is not None:
+                # They scheduled nothing, as nearly always: Twisted need not look through its timers.
+                timeout = until - seconds()
             if timeout is not None and timeout <= 0:
                 return
+        super().doPoll(0)
 
     doIteration = doPoll
 

@@ -16,7 +16,7 @@ from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.fast.bridgedleg import BridgedLeg
-from gotunnel.net.fast.dial import Candidate, Dial, literal, resolved
+from gotunnel.net.fast.dial import Candidate, Dial, Place, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
@@ -47,6 +47,7 @@ class FastRelay:
         poller: Poller = reactor.pump if isinstance(reactor, PumpReactor) else ReactorPoller(reactor)
         self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout, descriptors)
         self._locals: set[FastLocal] = set()
+        self._place: Place | None = None  # that was dialled last
 
     @property
     def gate(self) -> Gate:
@@ -60,10 +61,12 @@ class FastRelay:
 
     def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """Connect to a target; see IRelay."""
-        candidates = literal(target)
-        if candidates:
-            return Dial(self._reactor, self._tools, target, candidates, self._made).start(timeout)
-        return self._dial_name(target, timeout)
+        place = self._place
+        if place is None or place.target is not target:  # mostly the same as before
+            place = self._place = literal(target)
+        if place.candidates:
+            return Dial(self._reactor, self._tools, place, self._made).start(timeout)
+        return self._dial_name(place, timeout)
 
     def take(self, sock: socket.socket, address: str, host: str) -> FastLocal:
         """Take over a socket; see IRelay."""
@@ -103,10 +106,10 @@ class FastRelay:
         self._locals.add(local)
         return local
 
-    def _dial_name(self, target: Address, timeout: float) -> Deferred[FastLocal]:
-        assert isinstance(target, HostPort)
+    def _dial_name(self, place: Place, timeout: float) -> Deferred[FastLocal]:
+        assert isinstance(place.target, HostPort)
 
         def found(candidates: tuple[Candidate, ...]) -> Any:
-            return Dial(self._reactor, self._tools, target, candidates, self._made).start(timeout)
+            return Dial(self._reactor, self._tools, place._replace(candidates=candidates), self._made).start(timeout)
 
-        return resolved(self._reactor, target, timeout).addCallback(found)
+        return resolved(self._reactor, place.target, timeout).addCallback(found)

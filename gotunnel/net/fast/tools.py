@@ -15,7 +15,7 @@ from gotunnel.net.fast.poller import Poller
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legs import HEADER_BYTES
 
-__all__ = ["Buffers", "Tools", "write_header"]
+__all__ = ["Buffers", "Tools", "read_header", "write_header"]
 
 UNHURRIED = 0.003
 """Seconds that an OPENED waits for the target's first bytes, to leave with them; twice that at most. Unless it is
@@ -23,7 +23,10 @@ awaited nobody waits for it but a timer of 15 s at the other end; by itself it w
 turn of its loop."""
 
 
-write_header = struct.Struct(">I").pack_into
+_HEADER = struct.Struct(">I")
+read_header = _HEADER.unpack_from
+"""Reads the header of a frame: `read_header(buffer, offset)[0]`."""
+write_header = _HEADER.pack_into
 """Writes the header of a DATA frame: `write_header(buffer, offset, length)`."""
 
 
