@@ -21,8 +21,8 @@ from gotunnel.logs import Logger
 __all__ = ["Monitor"]
 
 MOST_JITTER = 1.0
-"""Seconds within which first probes are spread, or a tenth of the interval if that is less: many targets are not to be
-probed in step."""
+"""Seconds over which the second probes are spread, or a tenth of the interval if that is less: many targets are not to
+be probed in step for ever."""
 LONGEST_REASON = 200
 """Characters of what is said to the server."""
 
@@ -113,6 +113,7 @@ class _Watch:
         self._timer: IDelayedCall | None = None
         self._probe: Deferred[None] | None = None
         self._late = False
+        self._late_by = 0.0  # seconds that the second probe comes early
         self._stopped = False
 
     @property
@@ -127,9 +128,9 @@ class _Watch:
         return (self._mapping.local, self._mapping.health) == (mapping.local, mapping.health)
 
     def start(self, fraction: float) -> None:
-        self._timer = self._clock.callLater(
-            fraction * min(MOST_JITTER, self._config.interval / 10), self._begin
-        )
+        # At once: a target that is down is better known before its port opens. The next ones are spread.
+        self._late_by = fraction * min(MOST_JITTER, self._config.interval / 10)
+        self._timer = self._clock.callLater(0.0, self._begin)
 
     def stop(self) -> None:
         self._stopped = True
@@ -158,7 +159,8 @@ class _Watch:
         self._cancel_timer()
         if not self._stopped:
             taken = self._clock.seconds() - started
-            self._timer = self._clock.callLater(max(0.0, self._config.interval - taken), self._begin)
+            late, self._late_by = self._late_by, 0.0
+            self._timer = self._clock.callLater(max(0.0, self._config.interval - late - taken), self._begin)
 
     def _passed(self, _: object) -> None:
         down = None if self._stopped else self._health.passed(self._clock.seconds())
