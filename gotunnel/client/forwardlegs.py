@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.forwards import Forwards
+from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.interfaces import ILeg
@@ -82,5 +83,7 @@ class ForwardLegs(OpeningEnd):
 
     def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
         """See OpeningEnd."""
+        if end.outcome in (Outcome.REFUSED, Outcome.DIAL_TIMEOUT):
+            self._forwards.failed(self, visitor.mapping)
         self._forwards.ended(visitor, end.outcome, end)
         self._changed()

@@ -17,6 +17,7 @@ from gotunnel.client.forwardvisitors import EgressVisitor, ForwardVisitor
 from gotunnel.config.model import EgressConfig, ForwardConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
+from gotunnel.core.roster import SHUN
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
@@ -68,6 +69,7 @@ class Forwards:
         self._lobby = Lobby(clock, PATIENCE, self.ended)
         self._openers: list[Opener] = []
         self._unfit: set[Opener] = set()  # sessions that cannot serve
+        self._shunned: dict[tuple[Opener, str], float] = {}  # until when: sessions that failed a visitor of a forward
         self._again: IDelayedCall | None = None
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
@@ -168,6 +170,7 @@ class Forwards:
     def lost(self, opener: Opener) -> None:
         """A session has ended, or opens no more; those who wait are for the others."""
         self._unfit.discard(opener)
+        self._shunned = {key: until for key, until in self._shunned.items() if key[0] is not opener}
         if opener not in self._openers:
             return
         self._openers.remove(opener)
@@ -179,6 +182,12 @@ class Forwards:
     @property
     def _refusing(self) -> bool:
         return bool(self._unfit) and not self._openers
+
+    def failed(self, opener: Opener, forward: str) -> None:
+        """The server of this session did not reach the target: it comes behind the others for a while, or it would have
+        the fewest visitors for ever, and get all of them."""
+        if opener in self._openers:
+            self._shunned[opener, forward] = self._clock.seconds() + SHUN
 
     # Visitors.
 
@@ -212,7 +221,10 @@ class Forwards:
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
             return
-        openers = sorted(self._openers, key=lambda opener: opener.load) if len(self._openers) > 1 else self._openers
+        openers = self._openers
+        if len(openers) > 1:
+            now, shunned, name = self._clock.seconds(), self._shunned, visitor.mapping
+            openers = sorted(openers, key=lambda opener: (shunned.get((opener, name), 0.0) > now, opener.load))
         if not any(opener.serve(visitor) for opener in openers):
             self._lobby.wait(visitor)
             for opener in tuple(openers):

@@ -253,9 +253,9 @@ class Link(ChangingLink):
             raise
         except SameServer as same:
             other = str(same)
+            self.trouble = f"it is the server of {other}: kept in reserve"
             if self.reserve != other:
                 self.reserve = other
-                self.trouble = f"it is the server of {other}: kept in reserve"
                 self.log.info(
                     "{server} leads to the same server as {other}: kept in reserve", server=server, other=other
                 )

@@ -236,7 +236,10 @@ class Links:
 
         def start() -> None:
             self._starting.discard(call)
-            link.start()
+            if link.wanted:
+                link.start()
+            else:
+                link.retired()  # the file, or the name, led elsewhere meanwhile
 
         call: IDelayedCall = self._clock.callLater(seconds, start)
         self._starting.add(call)

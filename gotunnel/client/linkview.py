@@ -40,6 +40,11 @@ class LinkView:
         return session is not None and session.control.heard_age <= session.control.timeout
 
     @property
+    def in_reserve(self) -> bool:
+        """Whether another link has the session with its server."""
+        return bool(self._link.reserve)
+
+    @property
     def round_trip(self) -> float | None:
         """Seconds of the last ping."""
         session = self._link.session

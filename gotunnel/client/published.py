@@ -109,6 +109,8 @@ class Published:
             else:
                 status.standing, status.address, status.reason = old.standing, old.address, old.reason
                 status.down = old.down
+            if old is not None:
+                status.carried = old.carried
         self._leaving.update({name: before[name].config for name in change.removed})
         self._unfit &= self.statuses.keys()
         asked = [

@@ -160,7 +160,8 @@ class ClientView:
     def expected(self) -> Iterator[tuple[str, bool]]:
         """Each server, and whether it is connected."""
         for link in self.links:
-            yield link.server, link.up
+            if not (isinstance(link, LinkView) and link.in_reserve):
+                yield link.server, link.up
 
     def round_trips(self) -> Iterator[tuple[str, float | None, float]]:
         """For each server that is connected: the last round trip, and the age of the last pong."""
@@ -180,7 +181,10 @@ class ClientView:
         if self.draining:
             return [Finding("drain", False, "the client drains: it serves nobody new")]
         found = [Finding("servers", any(link.up for link in links), "; ".join(link.words() for link in links))]
+        up = {link.server for link in links if link.up}
         for view in self.mappings():
+            if up and view.server and view.server not in up:
+                continue  # this server is away, and `servers` says so; another one is there
             if view.state in (MappingState.REFUSED, MappingState.FAILED):
                 found.append(Finding(f"{view.kind} {view.name}", False, f"{view.state.value}: {view.reason}"))
             elif view.state is MappingState.PENDING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gotunnel.config.difference import Difference, ListChange
@@ -16,11 +16,20 @@ MOST_NAMES = 8
 
 NOTHING = "nothing has changed"
 
-_WHEN = {
-    Effect.NOW: "changed: {keys}",
-    Effect.NEXT: "changed, for connections from now on: {keys}",
-    Effect.ANEW: "changed, and opened anew: {keys}",
-}
+
+def _now(keys: str) -> str:
+    return f"changed: {keys}"
+
+
+def _next(keys: str) -> str:
+    return f"changed, for connections from now on: {keys}"
+
+
+def _anew(keys: str) -> str:
+    return f"changed, and opened anew: {keys}"
+
+
+_WHEN: dict[Effect, Callable[[str], str]] = {Effect.NOW: _now, Effect.NEXT: _next, Effect.ANEW: _anew}
 
 
 def key_lines(difference: Difference[Any]) -> list[str]:
@@ -29,7 +38,7 @@ def key_lines(difference: Difference[Any]) -> list[str]:
     for effect, words in _WHEN.items():
         keys = [key for key, what in difference.keys.items() if what is effect and key not in difference.lists]
         if keys:
-            lines.append(words.format(keys=", ".join(keys)))
+            lines.append(words(", ".join(keys)))
     return lines + [f"{key} changed: needs a restart" for key in difference.restart]
 
 
@@ -39,6 +48,7 @@ def list_line(
     """Return one line for a list: `streams` are those who are served now, by the names of the list; `drains` says that
     those of what is removed have a limited time."""
     streams = {} if streams is None else streams
+    # Joined, and so in English in every language: a sentence with such a part as its pattern would swallow the others.
     parts = []
     if change.added:
         parts.append("+" + _names(change.added) + " added")
@@ -47,7 +57,7 @@ def list_line(
             parts.append(f"{_names(names)} {word}" + _with("with {count} kept", names, streams))
     if change.removed:
         words, before = ("draining {number}", ", ") if drains else ("with {count} kept", " ")
-        parts.append(f"{_names(change.removed)} removed" + _with(words, change.removed, streams, before))
+        parts.append(" ".join((_names(change.removed), "removed")) + _with(words, change.removed, streams, before))
     return f"{what}: {', '.join(parts)}"
 
 

@@ -69,7 +69,7 @@ def _complaints(status: dict[str, Any]) -> list[Text]:
 def _sessions(status: dict[str, Any]) -> RenderableType:
     server = status["role"]["role"] == "server"
     if not status["sessions"]:
-        return Text("no client is connected", "yellow")
+        return Text("no client is connected" if server else "no server is known yet", "yellow")
     titles = ("CLIENT" if server else "SERVER", "STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS",
               "VISITORS", "WAITING", "LEGS", "WHY")  # fmt: skip
     rows = []
