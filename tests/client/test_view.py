@@ -1,0 +1,72 @@
+"""How a client with several servers looks to its operator."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.client.links import Links
+from gotunnel.client.view import ClientView
+from gotunnel.config.difference import difference
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
+from tests.client.test_links import A, B, Many
+from tests.client.world import ClientTestCase, mapping
+
+
+class ServersTests(ClientTestCase):
+    """Two servers, or two addresses of one."""
+
+    def view(self, world: Many) -> ClientView:
+        """Return the face of a client."""
+        links: Links = world.links
+        service = SimpleNamespace(
+            links=links, each_link=tuple(links.links), config=SimpleNamespace(name="edge"), draining=False
+        )
+        return ClientView(service, world.clock)  # type: ignore[arg-type]
+
+    def test_one_is_away(self) -> None:
+        """The death of one server of two makes a client that serves by the other no unready one; it is seen all the
+        same."""
+        world = Many(A, B)
+        world.paths[B].fails = "connection refused"
+        world.links.start()
+        world.answer(A).grant()
+        view = self.view(world)
+        self.assertEqual([finding.check for finding in view.ready() if not finding.ok], [])
+        self.assertIn(f"{B}: not connected: connection refused", view.ready()[0].reason)
+        self.assertEqual(dict(view.expected()), {A: True, B: False})
+
+    def test_both_are_away(self) -> None:
+        """With no server left it is not ready."""
+        world = Many(A, B)
+        for path in world.paths.values():
+            path.fails = "connection refused"
+        world.links.start()
+        self.assertIn("servers", [finding.check for finding in self.view(world).ready() if not finding.ok])
+
+    def test_in_reserve(self) -> None:
+        """An address in reserve is neither waited for nor missed."""
+        world = Many(A, B)
+        world.leads = {A: b"server", B: b"server"}
+        world.links.start()
+        world.answer(A).grant()
+        world.answer(B, accept=False)
+        view = self.view(world)
+        self.assertEqual([finding.check for finding in view.ready() if not finding.ok], [])
+        self.assertEqual(dict(view.expected()), {A: True})
+
+    def test_reload_keeps_figures(self) -> None:
+        """What a mapping has carried stays when the file changes another one."""
+        world = Many(A)
+        world.links.start()
+        world.answer(A).grant()
+        published = world.at(A).published
+        published.carried("web", StreamEnd(Outcome.COMPLETED, None, 3, 4))
+        before = world.links._config
+        after = before.model_copy(update={"mappings": (*before.mappings, mapping("ssh", 22, 2222))})
+        self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
+        carried = published.statuses["web"].carried
+        self.assertEqual((carried.ended, carried.up, carried.down), (1, 3, 4))
+        self.assertEqual(published.statuses["ssh"].carried.ended, 0)
