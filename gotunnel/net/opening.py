@@ -104,6 +104,8 @@ class OpeningEnd:
 
     def legs_failed(self, plain: bool, count: int) -> None:
         """So many of the legs that were wanted will not come."""
+        if plain and not self._plain_legs:
+            return  # nobody asked, and a pool that is not fed would never end its pause
         self._pools[plain].failed(count, self._clock.seconds())
         self.feed()
 

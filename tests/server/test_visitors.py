@@ -44,6 +44,15 @@ class LegTests(ServerTestCase):
         self.assertEqual((opening.mapping, opening.src, opening.dial), ("web", "198.51.100.7:5000", None))
         self.assertEqual((opening.n, opening.mac), (None, None))
 
+    def test_failed_outside_of_tls(self) -> None:
+        """A client that speaks of plain legs where there are none sets no timer: one that nobody looks after would
+        strike at once, again and again, for ever."""
+        before = sorted(call.getTime() for call in self.it.clock.getDelayedCalls())
+        self.assertFalse(self.it.hub.plain_legs)
+        self.client.say(LegsFailed(True, 1, "unasked"))
+        self.assertEqual(sorted(call.getTime() for call in self.it.clock.getDelayedCalls()), before)
+        self.it.clock.advance(60)
+
     def test_reused(self) -> None:
         """A leg serves one after the other, each with an id of his own."""
         leg = self.client.bring_leg()
