@@ -45,7 +45,8 @@ class NameWatch:
         self._found = found
         self._look = look
         self._known = False
-        self._problem = ""
+        self.problem = ""
+        """Why it does not resolve, as far as that is known."""
         self._many = False
         self._timer: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
@@ -72,8 +73,8 @@ class NameWatch:
             ips = list(dict.fromkeys(await self._look(self._clock, self._server.host, self._server.port, PATIENCE)))
         except DialFailed as failed:
             said = printable(failed)
-            if said != self._problem and not self._stopped:
-                self._problem = said
+            if said != self.problem and not self._stopped:
+                self.problem = said
                 self.log.warn(
                     "{reason}; {hint}: it is looked up again every few seconds", reason=said,
                     hint="the addresses known of it stay" if self._known else "correct client.servers, or its DNS",
@@ -87,7 +88,7 @@ class NameWatch:
                 "{server} has {count} addresses; only the first {most} are used",
                 server=str(self._server), count=len(ips), most=MOST_ADDRESSES,
             )  # fmt: skip
-        self._known, self._problem = True, ""
+        self._known, self.problem = True, ""
         self._found(ips[:MOST_ADDRESSES])
 
     def _broken(self, failure: Failure) -> None:

@@ -98,6 +98,12 @@ class Links:
         """Visitors that are being served."""
         return sum(link.streams for link in self.links)
 
+    @property
+    def nowhere(self) -> list[tuple[HostPort, str]]:
+        """Servers whose names have led to no address yet, and why."""
+        known = {server for server, _ in self._by_address}
+        return [(server, watch.problem) for server, watch in self._watches.items() if server not in known]
+
     def drain(self, seconds: float) -> Deferred[int]:
         """Ask the servers to open nothing more, let visitors finish for up to `seconds`, reset those that are left, and
         disconnect for good.

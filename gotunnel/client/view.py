@@ -18,6 +18,7 @@ from gotunnel.core.view import (
     MappingState,
     MappingView,
     RightsView,
+    SessionState,
     SessionView,
     StreamView,
 )
@@ -65,6 +66,12 @@ class ClientView:
     def _forwards(self) -> ForwardsView | None:
         links = self._service.links
         return ForwardsView(links.forwards, self.name) if isinstance(links, Links) else None
+
+    @property
+    def _nowhere(self) -> list[tuple[str, str]]:
+        links = self._service.links
+        found = links.nowhere if isinstance(links, Links) else []
+        return [(str(server), why or "the first attempt is under way") for server, why in found]
 
     @property
     def _served(self) -> Counter[str]:
@@ -132,6 +139,10 @@ class ClientView:
         """Each server."""
         for link in self.links:
             yield link.session()
+        for server, why in self._nowhere:
+            yield SessionView(
+                server, server, SessionState.CONNECTING, None, None, None, None, 2, 0, 0, 0, LegsView(0, 0), why
+            )
 
     def mappings(self) -> Iterator[MappingView]:
         """Each mapping, forward and egress socket."""
@@ -162,6 +173,8 @@ class ClientView:
         for link in self.links:
             if not (isinstance(link, LinkView) and link.in_reserve):
                 yield link.server, link.up
+        for server, _ in self._nowhere:
+            yield server, False
 
     def round_trips(self) -> Iterator[tuple[str, float | None, float]]:
         """For each server that is connected: the last round trip, and the age of the last pong."""
@@ -180,7 +193,8 @@ class ClientView:
         links = self.links
         if self.draining:
             return [Finding("drain", False, "the client drains: it serves nobody new")]
-        found = [Finding("servers", any(link.up for link in links), "; ".join(link.words() for link in links))]
+        words = [link.words() for link in links] + [f"{server}: {why}" for server, why in self._nowhere]
+        found = [Finding("servers", any(link.up for link in links), "; ".join(words))]
         up = {link.server for link in links if link.up}
         for view in self.mappings():
             if up and view.server and view.server not in up:

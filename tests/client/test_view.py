@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 from twisted.internet.defer import Deferred
 
+from gotunnel.client import addresses
 from gotunnel.client.links import Links
 from gotunnel.client.view import ClientView
 from gotunnel.config.difference import difference
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import DialFailed
 from tests.client.test_links import A, B, Many
 from tests.client.world import ClientTestCase, mapping
 
@@ -56,6 +58,24 @@ class ServersTests(ClientTestCase):
         view = self.view(world)
         self.assertEqual([finding.check for finding in view.ready() if not finding.ok], [])
         self.assertEqual(dict(view.expected()), {A: True})
+
+    def test_name_leads_nowhere(self) -> None:
+        """A server whose name does not resolve is seen, with the reason."""
+        def look(clock: object, host: str, port: int, timeout: float) -> Deferred[list[str]]:
+            failed: Deferred[list[str]] = Deferred()
+            failed.errback(DialFailed("unknown_host", f"{host}: the name does not resolve"))
+            return failed
+
+        self.patch(addresses.NameWatch.__init__, "__defaults__", (look,))
+        world = Many(A, "nowhere.example.com")
+        world.links.start()
+        world.answer(A).grant()
+        view = self.view(world)
+        name, why = "nowhere.example.com:17000", "nowhere.example.com: the name does not resolve"
+        self.assertEqual([(each.name, each.reason) for each in view.sessions()], [(A, ""), (name, why)])
+        self.assertEqual(dict(view.expected()), {A: True, name: False})
+        self.assertIn(why, view.ready()[0].reason)
+        self.assertTrue(view.ready()[0].ok)
 
     def test_reload_keeps_figures(self) -> None:
         """What a mapping has carried stays when the file changes another one."""

@@ -21,7 +21,7 @@ from gotunnel.tap.role import state_path
 
 __all__ = ["NOTHING", "Process", "Unasked", "Where", "found"]
 
-SECONDS = 30.0
+SECONDS = 10.0
 """Within which an answer must be there."""
 MOST = 64 * 1024 * 1024
 FOLDERS = ("/run/gotunnel", "/var/lib/gotunnel")
