@@ -1,5 +1,5 @@
 """What a link makes of a changed file: mappings, nodes and forwards come and go while its session and its streams stay,
-and where the server or the client's own name is another one, it connects anew."""
+and where the client's own name is another one, it connects anew. Which servers there are is not its business."""
 
 from __future__ import annotations
 

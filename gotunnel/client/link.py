@@ -114,7 +114,8 @@ class Link(ChangingLink):
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
-        self._wanted = True
+        self.wanted = True
+        """Whether it is to connect again when it is lost."""
         self._patience = Patience(clock)
         self._draining = Draining(self._patience, self._drain)
 
@@ -122,11 +123,6 @@ class Link(ChangingLink):
     def label(self) -> str:
         """What logs call the server."""
         return self.path.label
-
-    @property
-    def wanted(self) -> bool:
-        """Whether it is to connect again when it is lost."""
-        return self._wanted
 
     def start(self) -> None:
         """Begin to connect."""
@@ -137,13 +133,13 @@ class Link(ChangingLink):
     def retire(self) -> None:
         """The name does not stand for this address any more: try no more to connect to it. A session that there is goes
         on: it works, and the answer of a name server is no proof that it does not."""
-        self._wanted = False
+        self.wanted = False
         if self.session is None and self._running is not None:
             self._running.cancel()
 
     def leave(self) -> None:
         """The file names this server no more: give its ports up and disconnect. What streams goes on."""
-        self._wanted = False
+        self.wanted = False
         if self.session is not None:
             self._give_up(self.session)
         elif self._running is not None:
@@ -151,8 +147,8 @@ class Link(ChangingLink):
 
     def recall(self) -> None:
         """It is wanted again, or still."""
-        if not self._wanted:
-            self._wanted = True
+        if not self.wanted:
+            self.wanted = True
             if self._running is not None and self._running.called:
                 self.start()
 
@@ -231,7 +227,7 @@ class Link(ChangingLink):
     @property
     def broken(self) -> bool:
         """Whether it has ended and nobody asked it to: a bug of ours."""
-        return self._running is not None and self._running.called and not self._draining.begun
+        return self._running is not None and self._running.called and not self._over
 
     @property
     def connecting(self) -> bool:
@@ -313,7 +309,7 @@ class Link(ChangingLink):
 
     @property
     def _over(self) -> bool:
-        return self._draining.begun or not self._wanted
+        return self._draining.begun or not self.wanted
 
     def _judge(self, challenge: Challenge) -> None:
         if challenge.server is not None:
@@ -378,7 +374,7 @@ class Link(ChangingLink):
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
         self._patience.look()
-        if not self._wanted:
+        if not self.wanted:
             self._look_for_the_end()
 
     def _retry(self) -> None:
@@ -397,7 +393,7 @@ class Link(ChangingLink):
                 call.cancel()
 
     def _look_for_the_end(self) -> None:
-        if not self._wanted and not self._sessions and self._running is not None and self._running.called:
+        if not self.wanted and not self._sessions and self._running is not None and self._running.called:
             self.retired()
 
 

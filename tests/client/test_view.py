@@ -13,6 +13,7 @@ from gotunnel.config.difference import difference
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed
+from gotunnel.wire.messages import NeedLegs
 from tests.client.test_links import A, B, Many
 from tests.client.world import ClientTestCase, mapping
 
@@ -58,6 +59,24 @@ class ServersTests(ClientTestCase):
         view = self.view(world)
         self.assertEqual([finding.check for finding in view.ready() if not finding.ok], [])
         self.assertEqual(dict(view.expected()), {A: True})
+
+    def test_retired_with_a_visitor(self) -> None:
+        """A link that the file names no more, and that a visitor still uses, has ended as it should: all is well."""
+        world = Many(A, B)
+        world.links.start()
+        servers = {host: world.answer(host) for host in (A, B)}
+        for server in servers.values():
+            server.grant()
+        servers[B].say(NeedLegs(False, 1))
+        servers[B].take(world.paths[B].attempts[-1][2])
+        leg = world.relay.legs[-1]
+        leg.receive_open(servers[B].open_body(leg))
+        link = world.at(B)
+        link.leave()
+        servers[B].transport.lose()
+        world.clock.advance(0)
+        self.assertIn(link, world.links.links)
+        self.assertEqual([finding.ok for finding in self.view(world).alive()], [True])
 
     def test_name_leads_nowhere(self) -> None:
         """A server whose name does not resolve is seen, with the reason."""
