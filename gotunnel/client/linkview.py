@@ -10,13 +10,18 @@ from typing import Any
 from gotunnel.client.link import Link
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.session import ClientSession
-from gotunnel.core.view import LegsView, MappingState, MappingView, SessionState, SessionView, StreamView
+from gotunnel.core.view import (
+    LegsView,
+    MappingState,
+    MappingView,
+    SessionState,
+    SessionView,
+    StreamView,
+    added,
+)
 from gotunnel.wire.legstate import State
 
 __all__ = ["LinkView"]
-
-KICKED = "kicked"
-"""The code of a reset that an operator asked for."""
 
 _STATES = {
     Standing.PENDING: MappingState.PENDING, Standing.OPEN: MappingState.OPEN, Standing.REFUSED: MappingState.REFUSED
@@ -107,28 +112,12 @@ class LinkView:
 
     def carried(self) -> tuple[int, int]:
         """Bytes of those, to their targets and back."""
-        up = down = 0
-        for session in self._link.sessions:
-            for leg in (*session.legs.streams, *session.forward_legs.streams):
-                one, other = leg.carried
-                up, down = up + one, down + other
-        return up, down
+        sessions = self._link.sessions
+        return added(leg.carried for each in sessions for leg in (*each.legs.streams, *each.forward_legs.streams))
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if there is none."""
-        for session in self._link.sessions:
-            for leg, stream in session.legs.streams.items():
-                if stream.conn == conn:
-                    if stream.dial is None:
-                        leg.reset(KICKED)
-                    else:
-                        leg.close()
-                    return True
-            for leg, visitor in session.forward_legs.streams.items():
-                if visitor.conn == conn:
-                    leg.reset(KICKED)
-                    return True
-        return False
+        return any(session.legs.kick(conn) or session.forward_legs.kick(conn) for session in self._link.sessions)
 
     def reconnect(self) -> int | None:
         """End the session and its streams; the link connects anew. Returns how many streams those were."""

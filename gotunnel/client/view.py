@@ -21,6 +21,7 @@ from gotunnel.core.view import (
     SessionState,
     SessionView,
     StreamView,
+    added,
 )
 from gotunnel.net.descriptors import Descriptors
 
@@ -129,11 +130,8 @@ class ClientView:
 
     def carried(self) -> tuple[int, int]:
         """Bytes to targets and back since the start, those of visitors that are here included."""
-        up, down = self.usage.carried.up, self.usage.carried.down
-        for link in self.links:
-            one, other = link.carried()
-            up, down = up + one, down + other
-        return up, down
+        over = self.usage.carried
+        return added([(over.up, over.down), *(link.carried() for link in self.links)])
 
     def sessions(self) -> Iterator[SessionView]:
         """Each server."""

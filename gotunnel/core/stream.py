@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from gotunnel.core.outcome import Outcome
 
-__all__ = ["StreamEnd", "StreamTally"]
+__all__ = ["KICKED", "StreamEnd", "StreamTally"]
+
+KICKED = "kicked"
+"""The code of a reset that an operator asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ scripts read them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 __all__ = [
     "CounterView", "DescriptorView", "Finding", "LegsView", "MappingState", "MappingView", "RightsView", "RoleView",
-    "SessionState", "SessionView", "StreamView", "plain",
+    "SessionState", "SessionView", "StreamView", "added", "plain",
 ]  # fmt: skip
 
 
@@ -208,3 +209,11 @@ def _names(kind: type) -> tuple[str, ...] | None:
     if kind not in _known:
         _known[kind] = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
     return _known[kind]
+
+
+def added(carried: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Add up bytes to targets and back."""
+    up = down = 0
+    for one, other in carried:
+        up, down = up + one, down + other
+    return up, down

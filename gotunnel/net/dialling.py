@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.core.stream import StreamEnd
+from gotunnel.core.stream import KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
@@ -138,11 +138,16 @@ class DiallingEnd:
         """Cut what still streams, or what came to this mapping; return how many that were."""
         cut = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
         for leg, stream in cut:
-            if stream.dial is not None:
-                leg.close()
-            else:
-                leg.reset("going_away")
+            _cut(leg, stream, "going_away")
         return len(cut)
+
+    def kick(self, conn: str) -> bool:
+        """Cut the visitor with this id; False if there is none."""
+        for leg, stream in self.streams.items():
+            if stream.conn == conn:
+                _cut(leg, stream, KICKED)
+                return True
+        return False
 
     def cut_denied(self, code: str) -> list[DialledStream]:
         """Cut those whose target may not be reached any more, those too whose dial is under way; return them."""
@@ -309,3 +314,10 @@ def _name(body: OpenBody) -> str:
     if body.mapping is None:
         return printable(body.dial or "")
     return body.mapping if body.client is None else printable(f"{body.client}/{body.mapping}")
+
+
+def _cut(leg: ILeg, stream: DialledStream, code: str) -> None:
+    if stream.dial is not None:
+        leg.close()  # there is nothing to reset yet
+    else:
+        leg.reset(code)

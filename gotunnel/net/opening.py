@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from gotunnel.core.legpool import LegPool
-from gotunnel.core.stream import StreamEnd
+from gotunnel.core.stream import KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILeg, ILegOwner
@@ -113,6 +113,14 @@ class OpeningEnd:
         """Cut what still streams."""
         for leg in tuple(self.streams):
             leg.reset("going_away")
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id; False if none has a leg."""
+        for leg, visitor in self.streams.items():
+            if visitor.conn == conn:
+                leg.reset(KICKED)
+                return True
+        return False
 
     def reset_denied(self) -> None:
         """Cut those who may not be served any more."""

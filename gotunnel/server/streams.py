@@ -8,17 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.view import StreamView
+from gotunnel.core.view import StreamView, added
 from gotunnel.wire.legstate import State
 
 if TYPE_CHECKING:
     from gotunnel.server.direct import Direct
     from gotunnel.server.hub import Hub
 
-__all__ = ["KICKED", "Streams"]
-
-KICKED = "kicked"
-"""The code of a reset that an operator asked for."""
+__all__ = ["Streams"]
 
 _UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
 
@@ -86,33 +83,16 @@ class Streams:
 
     def carried(self) -> tuple[int, int]:
         """Add up the bytes of those that are here."""
-        up = down = 0
-        for session in self._hub.left:
-            for leg in (*session.streams, *session.forward.streams):
-                one, other = leg.carried
-                up, down = up + one, down + other
+        legs = [leg for session in self._hub.left for leg in (*session.streams, *session.forward.streams)]
         joints = [joint for each in self._directs for joint in each.streams]
         if self._hub.v1 is not None:
             joints += [joint for old in self._hub.v1.present for joint, _ in old.served]
-        for joint in joints:
-            one, other = joint.carried
-            up, down = up + one, down + other
-        return up, down
+        return added([*(leg.carried for leg in legs), *(joint.carried for joint in joints)])
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if there is none."""
-        for session in self._hub.left:
-            for leg, visitor in session.streams.items():
-                if visitor.conn == conn:
-                    leg.reset(KICKED)
-                    return True
-            for leg, stream in session.forward.streams.items():
-                if stream.conn == conn:
-                    if stream.dial is None:
-                        leg.reset(KICKED)
-                    else:
-                        leg.close()
-                    return True
+        if any(session.kick(conn) or session.forward.kick(conn) for session in self._hub.left):
+            return True
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:
                 if visitor.conn == conn:

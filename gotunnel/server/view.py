@@ -17,6 +17,7 @@ from gotunnel.core.view import (
     RightsView,
     SessionState,
     SessionView,
+    added,
 )
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.server.peer import GRACE, Peer
@@ -79,8 +80,8 @@ class ServerView:
 
     def carried(self) -> tuple[int, int]:
         """Bytes to targets and back since the start, those of visitors that are here included."""
-        up, down = self.streams.carried()
-        return self.usage.carried.up + up, self.usage.carried.down + down
+        over = self.usage.carried
+        return added([(over.up, over.down), self.streams.carried()])
 
     # Lists.
 
