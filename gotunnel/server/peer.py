@@ -122,7 +122,7 @@ class Peer:
 
     def turn_all_away(self) -> None:
         """Nobody is served any more."""
-        self.announced.withdraw()  # not before: who waits for a node of this client may be served as long as it leads there
+        self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
         self._turn_away_all(Outcome.STOPPED)
 
     # Rights.

@@ -164,7 +164,7 @@ class ServerEgressTests(EgressCase):
         self.assertTrue(worker.running)
 
     async def test_waits_while_the_server_drains(self) -> None:
-        """A server that drains closes its socket at once, and a request that it has accepted is still led to its node."""
+        """A server that drains closes its socket at once; a request that it has accepted is still led to its node."""
         target, _ = await self.target()
         server = await self.server(egress=self.config, allow_nodes=("n",))
         await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
