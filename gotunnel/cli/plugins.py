@@ -7,7 +7,6 @@ from importlib.metadata import Distribution, distributions
 from typing import Any
 
 import click
-from pydantic_core import PydanticUndefined
 
 from gotunnel import __version__
 from gotunnel.catalogue import OWN, Broken, Catalogue, Found
@@ -63,8 +62,8 @@ def _options(found: Found) -> list[dict[str, Any]]:
         {
             "name": name,
             "takes": takes_of(info),
-            "required": info.get_default() is PydanticUndefined and info.default_factory is None,
-            "default": "" if info.default_factory is not None else default_of(info).strip("`"),
+            "required": info.is_required(),
+            "default": "" if info.is_required() or info.default_factory is not None else default_of(info).strip("`"),
             "description": info.description or "",
         }
         for name, info in found.extension.options.model_fields.items()
@@ -73,7 +72,7 @@ def _options(found: Found) -> list[dict[str, Any]]:
 
 def _owner(found: Found, owners: dict[str, str]) -> str:
     if found.module.rpartition(".")[2] in OWN:
-        return f"gotunnel {__version__}"
+        return "gotunnel " + __version__
     return owners.get(found.module.replace(".", "/") + ".py", "no distribution")
 
 

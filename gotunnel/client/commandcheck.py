@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.process import registerReapProcessHandler
+from twisted.internet.process import registerReapProcessHandler, unregisterReapProcessHandler
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -79,9 +79,19 @@ class _Run:
         self.pid = self._process.pid
         registerReapProcessHandler(self.pid, self)
 
+    def reapProcess(self) -> None:
+        """Called by Twisted when some child of this process has ended."""
+        code = self._process.poll()
+        if code is not None:
+            unregisterReapProcessHandler(self.pid, self)
+            self._ended(code)
+
     def processEnded(self, status: int) -> None:
-        """Called by Twisted when it has reaped the process."""
-        code = self._process.returncode = os.waitstatus_to_exitcode(status)
+        """Called by Twisted when it has reaped the process, which was that quick."""
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._ended(self._process.returncode)
+
+    def _ended(self, code: int) -> None:
         self._kill()  # what it has started and left behind
         said = self._said.close()
         if self._over:

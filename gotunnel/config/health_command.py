@@ -21,8 +21,9 @@ def _read_command(value: Any) -> tuple[str, ...]:
         if len(found) != len(value):
             raise wrong("holds something that is no text", CURE)
     else:
+        text = text_of(value, "a command", CURE)
         try:
-            found = shlex.split(text_of(value, "a command", CURE))
+            found = shlex.split(text)
         except ValueError:
             raise wrong(f"{sort(value)} has a quote that is not closed", CURE) from None
     if not found or not found[0].strip():

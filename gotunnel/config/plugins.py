@@ -35,7 +35,7 @@ def open_schema(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = True
 
 
-def find_plugin(kind: str, name: Any, noun: str, context: Any) -> Any:
+def find_plugin(kind: str, value: Any, noun: str, context: Any) -> Any:
     """Return the plugin of that name, which provides IExtension. Raises the error of `wrong`, which says which ones
     there are."""
     catalogue = (context or {}).get(PLUGINS)
@@ -44,7 +44,7 @@ def find_plugin(kind: str, name: Any, noun: str, context: Any) -> Any:
         from gotunnel.catalogue import Catalogue
 
         catalogue = Catalogue()
-    text = str(name).strip() if isinstance(name, str) else ""
+    text = value.strip() if isinstance(value, str) else ""
     found = catalogue.find(kind, text) if text else None
     if found is not None:
         return found
@@ -57,7 +57,8 @@ def find_plugin(kind: str, name: Any, noun: str, context: Any) -> Any:
 
     near = get_close_matches(text.lower(), names, 1, 0.6)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise wrong(f"{sort(name)} is not one of {', '.join(names)}", hint + cure)
+    listed = ", ".join(names)
+    raise wrong(f"{sort(value)} is not one of {listed}", hint + cure)
 
 
 def read_options(plugin: Any, keys: Mapping[Any, Any], context: Any) -> Section:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
@@ -46,6 +47,10 @@ def takes_of(info: FieldInfo) -> str:
     kind = _kind(info.metadata) or _kind_in(info.annotation)
     if kind is not None:
         return kind.takes
+    inner = [part for part in (info.annotation, *get_args(info.annotation)) if part is not NoneType]
+    if not any(isinstance(part, type) and issubclass(part, Section) for part in inner if not get_args(part)):
+        # An option of a plugin, of any type that pydantic knows.
+        return getattr(info.annotation, "__name__", "") or str(info.annotation).replace("typing.", "")
     return "list of groups" if get_args(info.annotation) else "group"
 
 
