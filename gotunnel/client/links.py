@@ -18,9 +18,10 @@ from gotunnel.client.checks import check_for
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
 from gotunnel.client.identity import Towards
-from gotunnel.client.link import Link, Shared
+from gotunnel.client.link import Link
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.plain import PlainWatch
+from gotunnel.client.shared import Shared
 from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
