@@ -72,7 +72,7 @@ def _options(found: Found) -> list[dict[str, Any]]:
 
 def _owner(found: Found, owners: dict[str, str]) -> str:
     if found.module.rpartition(".")[2] in OWN:
-        return "gotunnel " + __version__
+        return " ".join(("gotunnel", __version__))
     return owners.get(found.module.replace(".", "/") + ".py", "no distribution")
 
 
