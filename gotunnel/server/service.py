@@ -244,6 +244,7 @@ class ServerService(Reloadable):
         for each in (self._egress, self.hub.v1, *self._retired):
             if each is not None:
                 each.release()
+        self.hub.crowd_lines.stop()
         self.log.info("server stopped")
 
 
