@@ -93,6 +93,7 @@ class Hub(Ledger):
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
         self._client_lines = LogLimit(rate=1.0, burst=128)
+        self._client_news = LogLimit(rate=1.0, burst=max(128, 4 * config.limits.mappings))
         self._live: set[ServerSession] = set()
         self.origins = Origins()
         self._present: set[ServerSession] = set()  # with a control connection or a leg
@@ -169,6 +170,13 @@ class Hub(Ledger):
             more = f" ({suppressed} more like this were not logged)" if suppressed else ""
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
+    def tell_of(self, client: str, kind: str, words: str, **values: Any) -> None:
+        """Tell what a client does, unless it does so more often than its mappings are a reason for; the same words."""
+        allowed, suppressed = self._client_news.allow((client, kind), self.clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.info(words + "{more}", client=client, more=more, **values)
+
     def use_tls(self, tls: ServerTls) -> None:
         """Begin connections with another certificate from now on; those that are there keep theirs, but for clients for
         whom changed authorities do not vouch: they are cut."""
@@ -189,9 +197,9 @@ class Hub(Ledger):
         self._live.add(session)
         self.origins.add(session)
         self._present.add(session)
-        self.log.info(
-            "client {client} connected from {address}{how}",
-            client=name, address=session.address,
+        self.tell_of(
+            name, "connected", "client {client} connected from {address}{how}",
+            address=session.address,
             how="" if old is None else _BACK if old.lost else ", in place of an older session",
         )  # fmt: skip
         if self.identities.authenticated(name):

@@ -34,8 +34,8 @@ class CrowdsTests(SynchronousTestCase):
         self.assertEqual((self.it.take(), self.waits), ([], []))
 
     def test_many(self) -> None:
-        """Who comes beyond that is in the sum with how he fared and his bytes, and the sum is to be taken when the window
-        is over."""
+        """Who comes beyond that is in the sum with how he fared and his bytes, and the sum is to be taken when the
+        window is over."""
         self.ended(MOST_LINES, 100.0)
         self.assertEqual(self.ended(7, 104.0), 0)
         self.assertFalse(self.it.has_line(104.0, "web", Outcome.NO_LEG, None, "edge"))
@@ -87,14 +87,15 @@ class CrowdLinesTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.ended(50)
         self.clock.advance(WINDOW)
-        words = "50 more visitors of web ended within 10 s, too many for a line each: completed 50; 150 bytes up, 250 down"
+        words = "50 more visitors of web ended within 10 s, too many for a line each: completed 50; "
+        words += "150 bytes up, 250 down"
         self.assertEqual((self.lines(), self.clock.getDelayedCalls()), ([words], []))
         self.clock.advance(WINDOW)
         self.assertEqual(self.lines(), [words])
 
     def test_a_flood(self) -> None:
-        """A thousand visitors a second for a minute are a line for each of the first hundred of ten seconds, and one for all
-        of the others."""
+        """A thousand visitors a second for a minute are a line for each of the first hundred of ten seconds, and one
+        for all of the others."""
         for _ in range(60):
             self.ended(1000)
             self.clock.advance(1)

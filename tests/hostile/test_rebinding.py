@@ -1,5 +1,5 @@
-"""The DNS of an allowed name in the wrong hands, live: a real server on a machine of its own asks a resolver that answers
-what the attacker likes, and the same port has a service on the neighbour and on the server itself."""
+"""The DNS of an allowed name in the wrong hands, live: a real server on a machine of its own asks a resolver that
+answers what the attacker likes, and the same port has a service on the neighbour and on the server itself."""
 
 from __future__ import annotations
 
