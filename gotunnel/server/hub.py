@@ -75,8 +75,9 @@ class Hub(Ledger):
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
-        self.reserved = frozenset({port})
-        """The server's own ports, which nobody may publish."""
+        admin = config.admin.addr if config.admin.enabled else None
+        self.reserved = frozenset({port} if admin is None else {port, admin.port})
+        """The server's own ports, which nobody may publish, on none of its addresses."""
         self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
