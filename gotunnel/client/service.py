@@ -23,6 +23,7 @@ from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
+from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.reloading import Reloadable
@@ -48,6 +49,7 @@ class ClientService(Reloadable):
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
         self.usage = Usage()
+        self._crowd_lines = CrowdLines(reactor, self.usage.crowds)
         self.began = reactor.seconds()
         self.links: Links | V1Links
         if config.v1:
@@ -161,6 +163,7 @@ class ClientService(Reloadable):
     async def _stop(self) -> None:
         await self.drain(self._settings.drain_timeout)
         self._relay.stop()
+        self._crowd_lines.stop()
         self.log.info("client stopped")
 
 

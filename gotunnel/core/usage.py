@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gotunnel.core.crowds import Crowds
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
@@ -39,6 +40,8 @@ class Usage:
         self.closed = 0
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
+        self.crowds = Crowds()
+        """Who of them has a line in the log."""
         self.answer = Histogram()
         """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
         self.dial = Histogram()

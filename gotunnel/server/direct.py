@@ -103,11 +103,13 @@ class Direct:
         del self.streams[joint]
         # There is no leg: what a joint takes for one is the target.
         outcome = Outcome.RESET_BY_TARGET if end.outcome is Outcome.LEG_LOST else end.outcome
-        self.log.info(
-            "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s",
-            visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
-            seconds=self._hub.clock.seconds() - started,
-        )  # fmt: skip
+        now = self._hub.clock.seconds()
+        if self._hub.usage.crowds.has_line(now, target, outcome, end):
+            self.log.info(
+                "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s",
+                visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
+                seconds=now - started,
+            )  # fmt: skip
         self._over(outcome, end)
 
     def _over(self, outcome: Outcome, end: StreamEnd | None = None) -> None:

@@ -107,7 +107,7 @@ class ServerService(Reloadable):
         from gotunnel.server.v1.peers import V1Peers
 
         relay = RawRelay(self._reactor, descriptors=self._descriptors)
-        return V1Peers(self.hub, self.hub.config.v1, relay, frozenset({self.address.port}))
+        return V1Peers(self.hub, self.hub.config.v1, relay, self.hub.reserved)
 
     def _clients_at(self, config: ServerConfig) -> ClientsFile:
         path = clients_path(config, self._state_dir)
@@ -246,6 +246,7 @@ class ServerService(Reloadable):
         for each in (self._egress, self.hub.v1, *self._retired):
             if each is not None:
                 each.release()
+        self.hub.crowd_lines.stop()
         self.log.info("server stopped")
 
 

@@ -203,12 +203,14 @@ class V1ClientSession:
         conn, began = self._streams.pop(joint)
         self._usage.ended(end.outcome, end)
         self._carried(self._mapping.name, end)
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=NOBODY, mapping=self._mapping.name, outcome=WORDS[end.outcome], code="", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - began, conn=conn,
-        )  # fmt: skip
+        now, mapping = self._clock.seconds(), self._mapping.name
+        if self._usage.crowds.has_line(now, mapping, end.outcome, end):
+            self.log.info(
+                "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+                "({conn})",
+                visitor=NOBODY, mapping=mapping, outcome=WORDS[end.outcome], code="", up=end.up, down=end.down,
+                seconds=now - began, conn=conn,
+            )  # fmt: skip
         self._changed()
 
     def _warn(self, kind: str, words: str, **values: Any) -> None:
