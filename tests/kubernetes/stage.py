@@ -44,10 +44,12 @@ class Said:
 
 
 class ClusterCase(TunnelTestCase):
-    """Its machines, and how Kubernetes is started on them. Workers find the API server at `self.names`."""
+    """Its machines, and how Kubernetes is started on them: with an egress selector or without, and its API server
+    called by NAME, which `names` leads somewhere, and `api_port`."""
 
     names = {NAME: API}
     egress = True
+    api_port = 6443
 
     def setUp(self) -> None:
         super().setUp()
@@ -94,7 +96,7 @@ class ClusterCase(TunnelTestCase):
         self._containerd(node, images)
         # The add-ons need images that cannot be made by hand.
         init = self.launch("init", node.kubeadm(
-            "init", "--control-plane-endpoint", f"{NAME}:6443", "--apiserver-cert-extra-sans", NAME,
+            "init", "--control-plane-endpoint", f"{NAME}:{self.api_port}", "--apiserver-cert-extra-sans", NAME,
             "--apiserver-advertise-address", API, "--pod-network-cidr", PODS, "--kubernetes-version", f"v{KUBERNETES}",
             "--skip-phases", "addon/kube-proxy,addon/coredns",
         ))  # fmt: skip
@@ -159,6 +161,15 @@ class ClusterCase(TunnelTestCase):
             for each in node["status"]["conditions"]
             if each["type"] == "Ready"
         }
+
+    def start_pod(self) -> str:
+        """Start a pod on the first worker that says something once; return its name."""
+        spec = {"nodeName": WORKERS[0], "containers": [{"name": "one", "image": BUSYBOX}]}
+        spec["containers"][0]["command"] = ["sh", "-c", "echo here; exec sleep 1000"]  # type: ignore[index]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": spec}
+        self.controller.ask("apply", "-f", "-", sent=json.dumps(pod))
+        self.controller.ask("wait", "--for=condition=Ready", "pod", "one", "--timeout=120s")
+        return "one"
 
     def command(self, *words: str, **more: str) -> tuple[str, ...]:
         """Return a command that runs kubectl on the control plane; `more` adds to its environment."""

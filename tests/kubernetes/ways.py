@@ -35,7 +35,7 @@ class BothDirectionsTests(ClusterCase):
 
     names = {NAME: HOMES["controller"]}
     egress = False
-    port = 16443
+    api_port = 16443
 
     def test_plan_2(self) -> None:
         """Workers join and are Ready, and the API server reaches their kubelets by the addresses of their nodes."""
