@@ -44,6 +44,9 @@ class IRelay(Interface):
     own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
     locals = Attribute("how many visitors and targets are connected, those included that only take their last bytes")
 
+    def time_legs(times: Any) -> None:
+        """From now on give new legs up by these `net.pathwatch.LegTimes`, or with None as the protocol has it."""
+
     def listen(host: str, port: int, on_visitor: Any, backlog: int = 1024) -> Any:
         """Listen for visitors on `host` and `port` (0: any free one), as soon as this returns.
 

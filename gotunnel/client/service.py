@@ -26,6 +26,7 @@ from gotunnel.net.choice import choose_relay
 from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.pathwatch import leg_times
 from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class ClientService(Reloadable):
             self._relay, self.links = raw, V1Links(config, reactor, raw, path, self.usage)
             return
         self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self.descriptors)
+        self._relay.time_legs(leg_times(config.profile))
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
         # Random per process: it tells a restart from two clients that share one name.
@@ -131,6 +133,7 @@ class ClientService(Reloadable):
         lines = self._words(found, links)
         if use_tls is not None:
             use_tls()
+        self._relay.time_legs(leg_times(found.config.profile))
         await links.apply(found)
         return found, lines
 

@@ -18,6 +18,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
+from gotunnel.net.pathwatch import leg_times
 from gotunnel.net.port import GatedPort
 from gotunnel.net.reloading import Reloadable
 from gotunnel.server.changing import ServerChange
@@ -82,6 +83,7 @@ class ServerService(Reloadable):
         host, port = listening.getsockname()[:2]
         self.address = HostPort(host, port)
         self._relay = relay
+        relay.time_legs(leg_times(config.profile))
         self._identity = identity
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
@@ -164,6 +166,7 @@ class ServerService(Reloadable):
             None if identity is None else lambda: identity.prepared(found.config.tls),
         )  # fmt: skip
         lines = change.apply()
+        self._relay.time_legs(leg_times(found.config.profile))
         if clients_file.path != self._clients_file.path:  # else a change of it that is under way is to take effect
             self._clients_file.stop()
             self._clients_file = clients_file
