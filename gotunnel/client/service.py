@@ -25,6 +25,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.plugged import observers_prepared
 from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ClientService(Reloadable):
         self.usage = Usage()
         self.began = reactor.seconds()
         self.links: Links | V1Links
+        observe = self._observers(config)
         if config.v1:
             # Loaded by clients of a Go server, and by no others.
             from gotunnel.client.v1.links import V1Links
@@ -58,6 +60,7 @@ class ClientService(Reloadable):
             raw = RawRelay(reactor, config.dial_timeout, self.descriptors)
             path = self._path_to(config.all_servers[0], None)
             self._relay, self.links = raw, V1Links(config, reactor, raw, path, self.usage)
+            observe()
             return
         self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self.descriptors)
         if config.tls.mode != "off":
@@ -69,6 +72,10 @@ class ClientService(Reloadable):
         )
         if self._identity is not None:
             self._identity.changed = lambda tls: links.use(tls.towards)
+        observe()
+
+    def _observers(self, config: ClientConfig) -> Callable[[], None]:
+        return observers_prepared(self.usage, config.observers, self._reactor, "client", lambda: self.links.carried())
 
     def _path_to(self, server: HostPort, ip: str | None) -> ServerPath:
         if self._identity is None:
@@ -126,9 +133,11 @@ class ClientService(Reloadable):
             return found, key_lines(found)
         found = difference("client", self._settings, config)
         use_tls = self._prepared(found)
+        observe = self._observers(found.config)
         lines = self._words(found, links)
         if use_tls is not None:
             use_tls()
+        observe()
         await links.apply(found)
         return found, lines
 
@@ -161,6 +170,8 @@ class ClientService(Reloadable):
     async def _stop(self) -> None:
         await self.drain(self._settings.drain_timeout)
         self._relay.stop()
+        if self.usage.observers is not None:
+            self.usage.observers.stop()
         self.log.info("client stopped")
 
 
