@@ -4,7 +4,7 @@ certificate."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
@@ -54,9 +54,11 @@ class _RelayKind(Kind):
         return core_schema.with_info_plain_validator_function(_read_relay, serialization=write)
 
 
-RelayName = Annotated[
-    str | RelayConfig, _RelayKind("auto, portable, fast, or a plugin", str, json={"type": ["string", "object"]})
-]
+_RELAY = _RelayKind("auto, portable, fast, or a plugin", str, json={"type": ["string", "object"]})
+if TYPE_CHECKING:
+    RelayName = str | RelayConfig
+else:
+    RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
 RELAY_WORDS = (
     "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`; or a plugin (`gotunnel plugins`)"
 )

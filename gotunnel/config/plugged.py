@@ -11,7 +11,7 @@ from gotunnel.config.kinds import Kind, Section, Short, parts_of, several, sort,
 from gotunnel.config.plugins import HIDDEN, find_plugin, read_options
 from gotunnel.config.source import BROKEN
 
-__all__ = ["AllocatorConfig", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig"]
+__all__ = ["ONE", "AllocatorConfig", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig"]
 
 
 class PluginConfig(Section):
@@ -87,6 +87,11 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, (str, dict, PluginConfig)) else value
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+ONE = Short("name of a plugin, or group", _as_it_is, {"type": "string"})
 Observers = Annotated[
     tuple[ObserverConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
 ]

@@ -33,7 +33,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.plugged import AllocatorConfig, Observers
+from gotunnel.config.plugged import ONE, AllocatorConfig, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
@@ -123,7 +123,7 @@ class ServerConfig(Section):
     allow_ports: PortRules = Field(
         default=("1024-65535",), description="ports that clients may publish, unless an entry of `clients` has its own"
     )
-    port_allocator: AllocatorConfig | None = Field(
+    port_allocator: Annotated[AllocatorConfig | None, ONE] = Field(
         default=None,
         description="plugin that says which port a mapping gets whose `remote` is 0, within its rights; any free one "
         "if absent",

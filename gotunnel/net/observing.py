@@ -113,6 +113,7 @@ class Observers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._here.clear()
         gone, self._all = self._all, ()
         self._stop(gone)
 
