@@ -197,6 +197,8 @@ class Forwards:
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
         self._usage.ended(outcome, end)
+        if self._usage.observers is not None:
+            self._usage.observers.closed(visitor, outcome, end)
         port = self._named.get(visitor.mapping)
         if port is not None:
             port.carried.add(end)
@@ -221,6 +223,8 @@ class Forwards:
         """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
         of them gets."""
         self._usage.began()
+        if self._usage.observers is not None:
+            self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)

@@ -100,10 +100,14 @@ class ClientLegs(DiallingEnd):
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
         self.usage.began()
+        if self.usage.observers is not None:
+            self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.usage.ended(end.outcome, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(stream, end.outcome, end)
         self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log

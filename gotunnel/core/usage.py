@@ -4,6 +4,7 @@ that served them. It only adds up; who reads it reads it whenever he likes."""
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from gotunnel.core.crowds import Crowds
 from gotunnel.core.histogram import Histogram
@@ -53,6 +54,8 @@ class Usage:
         """How often a leg was given a visitor that had served one before."""
         self.refused: Counter[str] = Counter()
         """Logins that failed, by the code of the refusal, of which there is a handful."""
+        self.observers: Any = None
+        """Who is told of each visitor beside this, where the configuration names somebody."""
 
     @property
     def live(self) -> int:

@@ -77,11 +77,15 @@ class ForwardLegs(DiallingEnd):
         """See DiallingEnd."""
         self.peer.visitors += 1
         self._hub.forwarded(self)
+        if self.usage.observers is not None:
+            self.usage.observers.opened(stream, stream.conn, self.peer.name, stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
         self._hub.forward_ended(self, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a client fill our log
         now = self._clock.seconds()

@@ -16,7 +16,7 @@ from gotunnel.core.descriptors import Shares
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.nodes import NodeTable
-from gotunnel.core.ports import PortTable
+from gotunnel.core.ports import PortTable, Wish
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.errors import ConfigError, printable
@@ -25,6 +25,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
 from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
+from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
@@ -89,6 +90,8 @@ class Hub(Ledger):
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.allocation: Allocation | None = None
+        """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
@@ -113,6 +116,13 @@ class Hub(Ledger):
         self.most_visitors = limits.streams or self._shares.streams
         """Visitors of all clients together."""
         self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
+
+    def chooser(self, client: str, mapping: str, bind: str) -> Callable[[Rights], Awaitable[list[int]]] | None:
+        """Return what says which ports a mapping is to try that has none of its own wish; None: any."""
+        allocation = self.allocation
+        if allocation is None:
+            return None
+        return lambda rights: allocation.candidates(Wish(client, mapping, bind, rights.allow_ports))
 
     # Identities.
 

@@ -50,6 +50,9 @@ class Ledger:
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
         """A visitor was accepted."""
         self.usage.began()
+        if self.usage.observers is not None:
+            local = visitor.local
+            self.usage.observers.opened(visitor, visitor.conn, peer.name, visitor.mapping, local.address)
         self.log.debug(
             "visitor {visitor} connected to {mapping} of client {client} ({conn})",
             visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
@@ -109,6 +112,8 @@ class Ledger:
 
     def _over(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None) -> None:
         self.usage.ended(outcome, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(visitor, outcome, end)
         mapping = peer.mappings.get(visitor.mapping)
         if mapping is not None:
             mapping.carried.add(end)

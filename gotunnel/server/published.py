@@ -227,9 +227,11 @@ class Published:
             if hidden:
                 raise PortUnavailable("bad_request", "a group is for the visitors of a port, and this mapping has none")
             return MemberPort(name, request.group, bind, request.remote_port, plain, hub, peer)
-        return (HiddenPort if hidden else PublicPort)(
+        port = (HiddenPort if hidden else PublicPort)(
             name, bind, request.remote_port, plain, peer.relay, hub.ports, (peer.name, name), peer.arrived
         )
+        port.choose = hub.chooser(peer.name, name, bind)
+        return port
 
 
 def _terms(mapping: PublicPort) -> tuple[object, ...]:
