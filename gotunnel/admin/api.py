@@ -4,10 +4,13 @@ one is written in pieces. Knows no HTTP but its status codes."""
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
 
 from gotunnel import __version__
 from gotunnel.admin.events import Events
@@ -17,6 +20,9 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import CounterView, DescriptorView, Finding, RoleView
 from gotunnel.logs import level
 from gotunnel.net.descriptors import nofile, used
+
+if TYPE_CHECKING:
+    from gotunnel.history.recorder import Recorder
 
 __all__ = ["Answer", "Api"]
 
@@ -38,12 +44,13 @@ class Answer:
 class Api:
     """All paths of one role. A request that cannot be done raises Refused."""
 
-    def __init__(self, face: Face, acts: Acts, lag: Lag, events: Events) -> None:
+    def __init__(self, face: Face, acts: Acts, lag: Lag, events: Events, history: Recorder | None = None) -> None:
         self.face = face
+        self._history = history
         self.acts = acts
         self.lag = lag
         self._events = events
-        self._paths: dict[str, Callable[[Query], Answer]] = {
+        self._paths: dict[str, Callable[[Query], Answer | Deferred[Answer]]] = {
             "/v1/": self._index,
             "/v1/status": self._status,
             "/v1/sessions": lambda query: self._list("sessions", query, face.sessions(), "name"),
@@ -53,12 +60,13 @@ class Api:
             "/v1/legs": lambda query: Answer({"legs": face.legs()}),
             "/v1/events": lambda query: self._list("events", query, self._events.latest, "level"),
             "/v1/counters": lambda query: Answer({"counters": self.counters()}),
+            "/v1/usage": lambda query: Deferred.fromCoroutine(self._usage(query)),
             "/healthz": lambda query: self._judged("ok", self.alive()),
             "/readyz": lambda query: self._judged("ready", self.ready(query.get("client"))),
         }
 
-    def get(self, path: str, query: Query) -> Answer:
-        """Answer a question. Raises Refused."""
+    def get(self, path: str, query: Query) -> Answer | Deferred[Answer]:
+        """Answer a question. Raises Refused, or the Deferred fails with it."""
         answer = self._paths.get(path)
         if answer is None:
             if path.removeprefix("/v1/") in self.acts:
@@ -120,6 +128,21 @@ class Api:
             "counters": self.counters(), "pending": self.face.pending, "legs": self.face.legs(),
             "sessions": self.face.sessions(), "mappings": self.face.mappings(),
         })  # fmt: skip
+
+    async def _usage(self, query: Query) -> Answer:
+        # Few ask for it, and it takes memory.
+        from gotunnel.history.question import Misasked, question
+        from gotunnel.history.worker import NotKept
+
+        if self._history is None:
+            raise Refused("this process keeps no history of traffic", 404)
+        try:
+            asked = question(query, time.time())
+            return Answer(await self._history.ask(asked))
+        except Misasked as wrong:
+            raise Refused(str(wrong)) from None
+        except NotKept as failed:
+            raise Refused(str(failed), 503) from None
 
     def _list(self, name: str, query: Query, found: Iterable[Any], *filters: str) -> Answer:
         unknown = sorted(set(query) - {*filters, "limit"})

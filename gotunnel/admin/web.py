@@ -91,10 +91,11 @@ class Request(http.Request):
         if target == "/metrics":
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
-        answer = api.get(target, dict(parse_qsl(query, max_num_fields=16)))
-        if not all_told:
-            answer = Answer(answer.brief or {}, answer.status)
-        self._say(answer)
+        wanted = dict(parse_qsl(query, max_num_fields=16, keep_blank_values=True))
+        asked: Deferred[Any] = maybeDeferred(api.get, target, wanted)
+        asked.addCallback(lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status)))
+        asked.addErrback(self._failed)
+        asked.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
 
     def _wish(self) -> dict[str, Any]:
         raw = b"" if self.content is None else self.content.read()

@@ -193,7 +193,8 @@ class Forwards:
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
-        self._usage.ended(outcome, end)
+        assert visitor.account is not None
+        self._usage.ended(visitor.account, outcome, end)
         port = self._named.get(visitor.mapping)
         if port is not None:
             port.carried.add(end)
@@ -216,7 +217,7 @@ class Forwards:
     def let_in(self, visitor: ForwardVisitor) -> None:
         """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
         of them gets."""
-        self._usage.began()
+        visitor.account = self._usage.began("", visitor.mapping)
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)

@@ -14,6 +14,7 @@ from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
+from gotunnel.core.accounts import OTHERS
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
@@ -99,11 +100,14 @@ class ClientLegs(DiallingEnd):
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        self.usage.began()
+        # A hostile server may say names that this client does not have.
+        unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
+        stream.account = self.usage.began("", OTHERS if unknown else stream.name)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
-        self.usage.ended(end.outcome, end)
+        assert stream.account is not None
+        self.usage.ended(stream.account, end.outcome, end)
         self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log

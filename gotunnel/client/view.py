@@ -11,6 +11,7 @@ from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
 from gotunnel.client.linkview import LinkView
+from gotunnel.core.accounts import Running
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
     Finding,
@@ -48,6 +49,7 @@ class OneLink(Protocol):
     def mappings(self) -> Iterator[MappingView]: ...
     def streams(self) -> Iterator[StreamView]: ...
     def carried(self) -> tuple[int, int]: ...
+    def running(self) -> Iterator[Running]: ...
     def kick(self, conn: str) -> bool: ...
     def reconnect(self) -> int | None: ...
     def alive(self) -> str: ...
@@ -132,6 +134,11 @@ class ClientView:
         """Bytes to targets and back since the start, those of visitors that are here included."""
         over = self.usage.carried
         return added([(over.up, over.down), *(link.carried() for link in self.links)])
+
+    def running(self) -> Iterator[Running]:
+        """What each of those who are served is counted on, and his bytes so far."""
+        for link in self.links:
+            yield from link.running()
 
     def sessions(self) -> Iterator[SessionView]:
         """Each server."""

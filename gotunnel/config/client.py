@@ -47,6 +47,7 @@ from gotunnel.config.server import (
     TlsMode,
     belongs_to_cert,
 )
+from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import SILENCE, beyond_v1
 
 __all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
@@ -167,6 +168,7 @@ class ClientConfig(Section):
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
+    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
 
     v1: Annotated[bool, FLAG] = Field(
         default=False,

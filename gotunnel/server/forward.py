@@ -72,12 +72,13 @@ class ForwardLegs(DiallingEnd):
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
         self.peer.visitors += 1
-        self._hub.forwarded(self)
+        stream.account = self._hub.forwarded(self, stream.name)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
-        self._hub.forward_ended(self, end)
+        assert stream.account is not None
+        self._hub.forward_ended(self, stream.account, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a client fill our log
         self.log.info(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gotunnel.core.accounts import Running
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
@@ -82,6 +83,10 @@ class ServerView:
         """Bytes to targets and back since the start, those of visitors that are here included."""
         over = self.usage.carried
         return added([(over.up, over.down), self.streams.carried()])
+
+    def running(self) -> Iterator[Running]:
+        """What each of those who are served is counted on, and his bytes so far."""
+        return self.streams.running()
 
     # Lists.
 

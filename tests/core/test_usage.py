@@ -35,10 +35,9 @@ class UsageTests(SynchronousTestCase):
     def test_live_is_the_difference(self) -> None:
         """Who came and is not over is here; the bytes are those of who is over."""
         it = Usage()
-        for _ in range(3):
-            it.began()
-        it.ended(Outcome.COMPLETED, StreamEnd(Outcome.COMPLETED, None, 3, 5))
-        it.ended(Outcome.NO_LEG)
+        account, *_ = [it.began("c", "m") for _ in range(3)]
+        it.ended(account, Outcome.COMPLETED, StreamEnd(Outcome.COMPLETED, None, 3, 5))
+        it.ended(account, Outcome.NO_LEG)
         self.assertEqual((it.live, it.carried.up, it.carried.down, it.carried.ended), (1, 3, 5, 2))
 
 
