@@ -19,7 +19,7 @@ LIMITED = {"warn", "_warn", "say", "_say", "say_of"}
 
 OUTPUT = ("cli/doctor/", "cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
-OTHERS = ("interfaces.py", "i18n/")
+OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
     "Attribute", "Field", "Kind", "LocalProtocolError", "RuntimeError", "Short", "TypeError", "_PathKind",
     "click.argument", "click.echo", "click.option", "click.prompt", "re.compile", "x509.NameAttribute",

@@ -16,6 +16,7 @@ from gotunnel.config.kinds import Section, several
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.server import ServerConfig, TlsServerConfig
+from gotunnel.config.usage import UsageConfig
 from gotunnel.config.v1 import V1ServerConfig, same_secret
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ServerEgressConfig",
     "TlsClientConfig",
     "TlsServerConfig",
+    "UsageConfig",
     "V1ServerConfig",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gotunnel.config.spans import read_span
 from gotunnel.errors import GotunnelError, printable
+from gotunnel.history import sql
 from gotunnel.history.sample import ALL
 from gotunnel.history.steps import DAY, range_of
 
@@ -92,29 +93,20 @@ def answer(connection: sqlite3.Connection | None, asked: Question, now: float) -
 def _query(asked: Question, size: int, since: int, until: int, step: int) -> tuple[str, dict[str, Any]]:
     """A peak does not add up: that of a client, and of all, stands in rows of their own."""
     groups = {"mapping": ["client", "mapping"], "client": ["client"], "total": []}[asked.by]
-    where = ["level = :size", "time >= :since", "time < :until"]
+    conditions = []
     if asked.client is not None:
-        where.append("client = :client")
+        conditions.append(sql.OF_CLIENT)
     if asked.mapping is not None:
-        where.append("mapping = :mapping")
+        conditions.append(sql.OF_MAPPING)
+    peak = sql.SUMMED
     if asked.by == "mapping" or asked.mapping is not None:
-        where.append("mapping != ''")
-        peak = "max(peak)"
+        peak = sql.OF_ONE
+        conditions.append(peak)
     elif asked.by == "client" or asked.client is not None:
-        where.append("client != :all")
-        peak = "coalesce(max(peak) FILTER (WHERE mapping = ''), 0)"
+        conditions.append(sql.NOT_FOR_ALL)
     else:
-        peak = "coalesce(max(peak) FILTER (WHERE client = :all), 0)"
-    time = ["time - time % :step AS time"] if step else []
-    told = [*time, *groups, "sum(up) AS up", "sum(down) AS down", "sum(streams) AS streams",
-            "sum(failures) AS failures", f"{peak} AS peak"]  # fmt: skip
-    by = [str(place + 1) for place in range(len(time) + len(groups))]
-    grouped = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else " HAVING count(*) > 0"
-    text = (
-        f"SELECT {', '.join(told)} FROM flow JOIN name ON name.id = flow.name WHERE {' AND '.join(where)}"  # noqa: S608
-        f"{grouped} LIMIT :limit"
-    )
-    return text, {
+        peak = sql.FOR_ALL
+    return sql.sums(groups, conditions, sql.peaks(peak), stepped=step > 0), {
         "size": size, "since": since, "until": until, "step": step, "client": asked.client, "mapping": asked.mapping,
         "all": ALL, "limit": asked.limit + 1,
     }  # fmt: skip

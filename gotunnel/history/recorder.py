@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.config.usage import UsageConfig
@@ -175,9 +175,9 @@ class Recorder(Service):
         self._writing = True
         try:
             await worker.do(add)
-        except (NotKept, CancelledError) as failed:
+        except NotKept as failed:
             sample.lost()
-            self._complain(worker, str(failed) or "it takes too long")
+            self._complain(worker, str(failed))
         except BaseException:
             sample.lost()
             raise

@@ -7,10 +7,11 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gotunnel.core.accounts import OTHERS
 from gotunnel.errors import GotunnelError
+from gotunnel.history import sql
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.steps import DAY, LEVELS, kept
 
@@ -33,18 +34,6 @@ BUSY = 5.0
 FUTURE = 2 * DAY
 """Seconds ahead of the clock from which on a row was written by a clock that went wrong."""
 
-SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, client TEXT NOT NULL, mapping TEXT NOT NULL,
-    UNIQUE (client, mapping));
-CREATE TABLE IF NOT EXISTS flow (level INTEGER NOT NULL, time INTEGER NOT NULL, name INTEGER NOT NULL,
-    up INTEGER NOT NULL, down INTEGER NOT NULL, streams INTEGER NOT NULL, failures INTEGER NOT NULL,
-    peak INTEGER NOT NULL, PRIMARY KEY (level, time, name)) WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-"""
-ADD = """INSERT INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET up = up + excluded.up,
-    down = down + excluded.down, streams = streams + excluded.streams, failures = failures + excluded.failures,
-    peak = max(peak, excluded.peak)"""
 _BROKEN = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB: Python names them since 3.11
 _BROKEN_WORDS = ("malformed", "not a database")
 
@@ -93,24 +82,35 @@ def _quoted(path: str) -> str:
 
 
 def _check(connection: sqlite3.Connection, *, write: bool) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+    (empty,) = connection.execute(sql.IS_EMPTY).fetchone()
     if application != APPLICATION and not empty:
         raise Unusable("it is a database of another program")
     if version > FORMAT:
         raise Unusable(f"a newer gotunnel has written it (format {version})")
     if not write:
         return
-    if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+    found = _pragma(connection, "quick_check(1)")
+    if found != "ok":
         raise Damaged(str(found))
-    for pragma in (
-        "journal_mode = WAL", "synchronous = NORMAL", f"journal_size_limit = {WAL_BYTES}", "cache_size = -512",
-        f"max_page_count = {MOST_BYTES // PAGE}",
-    ):  # fmt: skip
-        connection.execute(f"PRAGMA {pragma}")
+    for setting in sql.SETTINGS:
+        _pragma(connection, setting.format(wal=WAL_BYTES, pages=MOST_BYTES // PAGE))
     if empty:
-        connection.executescript(SCHEMA)
+        _make(connection)
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    """All at once: a kill here leaves a file that is empty, or one that is whole. Another process may be first."""
+    with suppress(sqlite3.OperationalError):
+        connection.executescript(sql.making(APPLICATION, FORMAT))
+        return
+    if _pragma(connection, "application_id") != APPLICATION:
+        raise Unusable("its tables cannot be made")
+
+
+def _pragma(connection: sqlite3.Connection, words: str) -> Any:
+    row = connection.execute(f"PRAGMA {words}").fetchone()
+    return None if row is None else row[0]
 
 
 class Store:
@@ -141,9 +141,8 @@ class Store:
             names: dict[tuple[str, str], int] = {}
             for row in rows:
                 name = self._name(cursor, row.client, row.mapping, names)
-                cursor.executemany(
-                    ADD, [(level.size, time - time % level.size, name, *row[2:]) for level in LEVELS]
-                )  # fmt: skip
+                added = [(level.size, time - time % level.size, name, *row[2:]) for level in LEVELS]
+                cursor.executemany(sql.ADD, added)
 
     def prune(self, now: float, keep: int, *, by_age: bool) -> None:
         """Drop what is too much, and with `by_age` what is too old, too."""
@@ -151,9 +150,9 @@ class Store:
             for level in LEVELS:
                 if by_age:
                     oldest = int(now) - kept(level, keep)
-                    cursor.execute("DELETE FROM flow WHERE level = ? AND time < ?", (level.size, oldest))
+                    cursor.execute(sql.OLD, (level.size, oldest))
                 self._thin(cursor, level.size, level.rows, now)
-            cursor.execute("DELETE FROM name WHERE id NOT IN (SELECT name FROM flow)")
+            cursor.execute(sql.UNUSED)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -163,27 +162,26 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
         cursor = self._connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute(sql.BEGIN)
         try:
             yield cursor
-            cursor.execute("COMMIT")
+            cursor.execute(sql.COMMIT)
         except BaseException:
             with suppress(sqlite3.Error):
-                cursor.execute("ROLLBACK")
+                cursor.execute(sql.ROLLBACK)
             raise
 
     def _thin(self, cursor: sqlite3.Cursor, size: int, most: int, now: float) -> None:
         def excess() -> int:
-            return int(cursor.execute("SELECT count(*) FROM flow WHERE level = ?", (size,)).fetchone()[0]) - most
+            return int(cursor.execute(sql.COUNT, (size,)).fetchone()[0]) - most
 
         if excess() > 0:
-            cursor.execute("DELETE FROM flow WHERE level = ? AND time > ?", (size, int(now) + FUTURE))
+            cursor.execute(sql.AHEAD, (size, int(now) + FUTURE))
         over = excess()
         if over > 0:
             # A tenth more, so that this is not to be done each time.
-            place = "SELECT time FROM flow WHERE level = ? ORDER BY time LIMIT 1 OFFSET ?"
-            (until,) = cursor.execute(place, (size, over + most // 10 - 1)).fetchone()
-            cursor.execute("DELETE FROM flow WHERE level = ? AND time <= ?", (size, until))
+            (until,) = cursor.execute(sql.PLACE, (size, over + most // 10 - 1)).fetchone()
+            cursor.execute(sql.UP_TO, (size, until))
 
     def _name(self, cursor: sqlite3.Cursor, client: str, mapping: str, names: dict[tuple[str, str], int]) -> int:
         known = names.get((client, mapping))
@@ -191,18 +189,17 @@ class Store:
             return known
         found = _id(cursor, client, mapping)
         if found is None:
-            count = "SELECT count(*), count(*) FILTER (WHERE client = ?) FROM name"
-            all_, own = cursor.execute(count, (client,)).fetchone()
+            all_, own = cursor.execute(sql.COUNT_NAMES, (client,)).fetchone()
             if all_ >= MOST_NAMES and client not in (ALL, OTHERS):
                 return self._name(cursor, OTHERS, OTHERS if mapping else "", names)
             if own >= MOST_NAMES_OF_CLIENT and mapping not in ("", OTHERS):
                 return self._name(cursor, client, OTHERS, names)
-            cursor.execute("INSERT INTO name (client, mapping) VALUES (?, ?)", (client, mapping))
+            cursor.execute(sql.NEW_NAME, (client, mapping))
             found = int(cursor.lastrowid or 0)
         names[client, mapping] = found
         return found
 
 
 def _id(cursor: sqlite3.Cursor, client: str, mapping: str) -> int | None:
-    row = cursor.execute("SELECT id FROM name WHERE client = ? AND mapping = ?", (client, mapping)).fetchone()
+    row = cursor.execute(sql.FIND_NAME, (client, mapping)).fetchone()
     return None if row is None else int(row[0])
