@@ -65,8 +65,7 @@ class LinkView:
     @property
     def legs(self) -> LegsView:
         """All that there are."""
-        views = [view for session in self._link.sessions for view in _legs(session)]
-        return LegsView(sum(view.idle for view in views), sum(view.busy for view in views))
+        return LegsView.all_of(view for session in self._link.sessions for view in _legs(session))
 
     def session(self) -> SessionView:
         """How it stands with the server."""

@@ -170,8 +170,7 @@ class ClientView:
 
     def legs(self) -> LegsView:
         """Those of all links together."""
-        views = [link.legs for link in self.links]
-        return LegsView(sum(view.idle for view in views), sum(view.busy for view in views))
+        return LegsView.all_of(link.legs for link in self.links)
 
     def expected(self) -> Iterator[tuple[str, bool]]:
         """Each server, and whether it is connected."""
