@@ -56,9 +56,10 @@ IGNORED = {
 
 WORDS = (
     "TLS", "without TLS", "up", "down", "visitors", "clients", "closed", "stopping", "joined", "shutdown", "(unknown)",
-    "control", "forward", "mapping", "client", "server", "egress",
+    "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added", "unchanged",
+    "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
-"""Words that are values of log lines, too short to be found as prose."""
+"""Words that are values of log lines or of their lists, too short to be found as prose."""
 
 
 @dataclass(frozen=True, slots=True)

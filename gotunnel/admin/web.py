@@ -89,6 +89,8 @@ class Request(http.Request):
             acting.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
             return
         if target == "/metrics":
+            if query:
+                raise Refused("/metrics takes nothing")
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
         wanted = dict(parse_qsl(query, max_num_fields=16, keep_blank_values=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.defer import DeferredLock
@@ -70,6 +70,8 @@ class Forwards:
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a session has begun, and when somebody comes to a forward outside of TLS."""
         self._running = False
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._configs = {config.name: config for config in forwards}
@@ -148,6 +150,7 @@ class Forwards:
         if opener not in self._openers:
             self._openers.append(opener)
         opener.feed()
+        self.changed()
 
     def unserved(self, opener: Opener, why: str) -> None:
         """There is a session, and it cannot serve them."""
@@ -225,11 +228,18 @@ class Forwards:
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
-        # Outside of TLS only where every server that may get him takes such legs.
-        plain = not config.encrypt and bool(self._openers) and all(opener.plain_legs for opener in self._openers)
+        plain = not config.encrypt and self.outside
         self.let_in(
             ForwardVisitor(self.next_conn(), config.name, plain, local, self._clock.seconds(), config.dial)
         )
+        if plain:
+            self.changed()
+
+    @property
+    def outside(self) -> bool:
+        """Whether forwards with `encrypt: false` travel outside of TLS: only where every server that may get a visitor
+        takes such legs."""
+        return bool(self._openers) and all(opener.plain_legs for opener in self._openers)
 
     def _requested(self, name: str, request: EgressRequest) -> None:
         local = request.accept(self._relay)

@@ -1,5 +1,5 @@
-"""Listens, and goes on trying where that fails: what is in the way may go by itself. Whoever uses it says what to listen
-on, and what to say when it cannot be had."""
+"""Listens, and goes on trying where that fails: what is in the way may go by itself. Whoever uses it says what to
+listen on, and what to say when it cannot be had."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class Reloadable(Service):
             if isinstance(config, Deferred):
                 config = await config
             if self.draining:
-                raise GotunnelError("this process drains, or has drained: its configuration stays as it is; start it anew")
+                raise GotunnelError("this process drains, or has drained: its configuration stays; start it anew")
             before = self._settings
             difference, lines = await self._apply(config)
             self._settings = difference.config

@@ -21,7 +21,7 @@ from gotunnel.net.reloading import Reloadable, Report
 if TYPE_CHECKING:
     from gotunnel.admin.listener import AdminService
 
-__all__ = ["Administered", "admin_folder", "administered", "common_acts"]
+__all__ = ["Administered", "admin_folder", "administered", "common_acts", "only", "text"]
 
 log = Logger()
 
@@ -91,6 +91,7 @@ def common_acts(role: Any, face: Face) -> Acts:
     drain = _Drain(role, face)
 
     def reload(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
+        only(wish)
         told: Deferred[Report] = role.reload_from_file()
         return told.addCallback(lambda report: {"applied": report.applied, "lines": list(report.lines)})
 
@@ -98,6 +99,7 @@ def common_acts(role: Any, face: Face) -> Acts:
 
 
 def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
+    only(wish, "level")
     before, name = level(), wish.get("level")
     if name is not None:
         if not isinstance(name, str) or name not in LEVELS:
@@ -120,6 +122,7 @@ class _Drain:
 
     def act(self, wish: dict[str, Any]) -> dict[str, Any]:
         """`seconds` is how long visitors have to finish; it can only be shortened."""
+        only(wish, "seconds")
         seconds = wish.get("seconds")
         if seconds is not None:
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not _fit(seconds):
@@ -138,6 +141,13 @@ class _Drain:
     def _broke(self, failure: Any) -> None:
         self._failed = True
         log.failure("draining", failure)
+
+
+def only(wish: dict[str, Any], *keys: str) -> None:
+    """Return if a request has no other keys than these. Raises Refused."""
+    unknown = sorted(set(wish) - set(keys))
+    if unknown:
+        raise Refused(f"{printable(unknown[0], 60)} is not known here; known: {', '.join(keys) or 'nothing'}")
 
 
 def _fit(seconds: float) -> bool:

@@ -49,3 +49,13 @@ class PlainTests(SynchronousTestCase):
         found = plain({"legs": (LegsView(1, 2),), "state": SessionState.AWAY, "age": 0.12345678})
         legs = {"idle": 1, "busy": 2, "requested": 0, "limit": None}
         self.assertEqual(found, {"legs": [legs], "state": "away", "age": 0.123457})
+
+
+class LegsTests(SynchronousTestCase):
+    """Legs of several sessions."""
+
+    def test_all_of(self) -> None:
+        """All figures are added up, those that were asked for, too."""
+        views = (LegsView(1, 2, 3, 10), LegsView(10, 20, 30, 10))
+        self.assertEqual(LegsView.all_of(views), LegsView(11, 22, 33))
+        self.assertEqual(LegsView.all_of(iter(views), 40), LegsView(11, 22, 33, 40))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.error import ConnectionRefusedError as Refused
 
 from gotunnel.client import legs as client_legs
-from gotunnel.client import link
+from gotunnel.client import pace
 from gotunnel.config.model import TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import greeting as server_greeting
@@ -113,7 +113,7 @@ class OneNameTests(RegressionTestCase):
         """The second tries twenty times (at once here, not after five seconds), is refused each time, and both logs say
         so; the first keeps session, listener and streams."""
         self.quick(0.02, 0.1)
-        self.patch(link, "AUTH_PAUSE", 0.05)
+        self.patch(pace, "AUTH_PAUSE", 0.05)
         self.patch(server_greeting, "RETRY_AFTER_AUTH", 0.05)
         target, _ = await self.target()
         server = await self.server()

@@ -146,7 +146,7 @@ def usage(
     steps, groups = [way for way in ways if way in STEPS], [way for way in ways if way not in STEPS]
     if len(steps) > 1 or len(groups) > 1 or (as_json and as_csv):
         raise click.UsageError(
-            "say one of minute, hour and day, one of mapping, client and total, and one of --json and --csv"
+            "say one of `minute`, `hour`, `day`, one of `mapping`, `client`, `total`, and one of --json and --csv"
         )
     now = time.time()
     query = {"since": time_of(since, now), "by": groups[0] if groups else "total" if steps else "mapping"}

@@ -26,7 +26,7 @@ def picture(told: dict[str, Any]) -> RenderableType:
     """Return all of one process."""
     rows = told["usage"]
     head = Text()
-    head.append(f"gotunnel {told['role']} {printable(told['name'])}".rstrip(), "bold")
+    head.append(" ".join(("gotunnel", printable(told["role"]), printable(told["name"]))).rstrip(), "bold")
     head.append(f"  traffic from {_local(told['since'])} to {_local(told['until'])}\n")
     if not rows:
         return Group(head, Text("nobody has visited", "yellow"))
