@@ -106,7 +106,10 @@ class ListTests(SynchronousTestCase):
         say = language("zh").sentence
         change = ListChange(("a", "b added"), ("9000",), ("web, 2",), ("x",), ("y",))
         line = list_line("mappings", change, {"web, 2": 1, "y": 2, "9000": 3})
-        parts = ("新增 a, b added", "未变 web, 2（保留的流 1）", "有变化 x", "重新打开 y（保留的流 2）", "移除 9000（正在排空 3）")
+        parts = (
+            "新增 a, b added", "未变 web, 2（保留的流 1）", "有变化 x", "重新打开 y（保留的流 2）",
+            "移除 9000（正在排空 3）",
+        )  # fmt: skip
         self.assertEqual(say(line), f"映射：{'，'.join(parts)}")
         self.assertEqual(say(list_line("forwards", ListChange(removed=("a",)), {"a": 1}, drains=False)),
                          "正向转发：移除 a（保留的流 1）")  # fmt: skip
