@@ -111,7 +111,10 @@ class Recorder(Service):
             raise NotKept("no history of traffic is kept here: usage is off in the configuration")
         worker, role = self._worker, self._role
         await self._write(worker)
-        told = await worker.do(lambda store: answer(store.connection, asked, self._wall()))
+        try:
+            told = await worker.do(lambda store: answer(store.connection, asked, self._wall()))
+        except NotKept as failed:
+            raise NotKept(f"{worker.path}: {failed}") from None
         return {"role": role.role, "name": role.name, "file": worker.path, **told}
 
     # Looking.
