@@ -27,6 +27,7 @@ from gotunnel.net.unixlisten import UnixListener
 
 if TYPE_CHECKING:
     from gotunnel.admin.web import Channel
+    from gotunnel.history.recorder import Recorder
 
 __all__ = ["AdminService"]
 
@@ -82,9 +83,11 @@ class AdminService(Service):
 
     log = Logger()
 
-    def __init__(self, config: AdminConfig, face: Face, acts: Acts, reactor: Any, folder: Path) -> None:
+    def __init__(
+        self, config: AdminConfig, face: Face, acts: Acts, reactor: Any, folder: Path, history: Recorder | None = None
+    ) -> None:
         self.acts = acts
-        self.api = Api(face, acts, Lag(reactor), events := Events())
+        self.api = Api(face, acts, Lag(reactor), events := Events(), history)
         self._events = events
         self._config = config
         self._reactor = reactor

@@ -98,19 +98,21 @@ class Request(http.Request):
             acting.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
             return
         if target == "/metrics":
+            if query:
+                raise Refused("/metrics takes nothing")
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
         if query and not all_told:
             # Who has no token is not told which clients there are.
             raise Refused("to ask for more than /healthz or /readyz needs the token: Authorization: Bearer TOKEN", 401)
         try:
-            fields = dict(parse_qsl(query, max_num_fields=MOST_FIELDS))
+            wanted = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
         except ValueError:
             raise Refused(f"a query has at most {MOST_FIELDS} fields") from None
-        answer = api.get(target, fields)
-        if not all_told:
-            answer = Answer(answer.brief or {}, answer.status)
-        self._say(answer)
+        asked: Deferred[Any] = maybeDeferred(api.get, target, wanted)
+        asked.addCallback(lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status)))
+        asked.addErrback(self._failed)
+        asked.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
 
     def _wish(self) -> dict[str, Any]:
         raw = b"" if self.content is None else self.content.read()
