@@ -183,7 +183,7 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         view = ClientView(client, reactor)
-        acts = {**common_acts(client, view), **client_acts(view)}
+        acts = {**common_acts(client, view), **client_acts(client, view)}
         admin = AdminService(AdminConfig(), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)

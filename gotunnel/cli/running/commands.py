@@ -1,4 +1,4 @@
-"""The command lines of `status`, `kick`, `log-level`, `reload` and `drain`. Parses; the work is done elsewhere."""
+"""The command lines that ask a role that runs, or tell it what to do. Parses; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -70,6 +70,43 @@ def kick(name: str | None, stream: str | None, **where: Any) -> None:
     kick_now(Where(**where), name, stream)
 
 
+@click.group()
+def mapping() -> None:
+    """Close a mapping to new visitors, and open it again."""
+
+
+def _switch(command: Command) -> Command:
+    return click.argument("name")(
+        click.option("--client", metavar="NAME", help="Whose, where several clients have one of that name.")(
+            _where(command)
+        )
+    )
+
+
+@mapping.command()
+@_switch
+def off(name: str, client: str | None, **where: Any) -> None:
+    """Let nobody new in to mapping NAME. Who is there may finish; the port stays reserved for it.
+
+    It is off until `gotunnel mapping on`, or a restart of the process that was asked; a reload does not change it.
+    A server closes the public port that it holds for it; a client has all its servers close it.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import switch
+
+    switch(Where(**where), name, client, on=False)
+
+
+@mapping.command()
+@_switch
+def on(name: str, client: str | None, **where: Any) -> None:
+    """Let visitors of mapping NAME in again."""
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import switch
+
+    switch(Where(**where), name, client, on=True)
+
+
 @click.command("log-level")
 @click.argument("level", required=False, type=click.Choice(("debug", "info", "warn", "error")))
 @_where
@@ -114,4 +151,4 @@ def reload(**where: Any) -> None:
     reload_now(Where(**where))
 
 
-COMMANDS = (status, kick, log_level, reload, drain)
+COMMANDS = (status, kick, mapping, log_level, reload, drain)

@@ -10,7 +10,15 @@ from gotunnel.client.published import Standing
 from gotunnel.client.v1.links import V1Links
 from gotunnel.client.v1.session import NOBODY
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.view import LegsView, MappingState, MappingView, SessionState, SessionView, StreamView
+from gotunnel.core.view import (
+    SWITCHED_OFF,
+    LegsView,
+    MappingState,
+    MappingView,
+    SessionState,
+    SessionView,
+    StreamView,
+)
 
 __all__ = ["V1LinksView"]
 
@@ -64,7 +72,9 @@ class V1LinksView:
         for link in self._links.links:
             status = self._links.published.statuses[link.mapping.name]
             state, reason = MappingState.PENDING, status.reason
-            if status.down is not None:
+            if link.mapping.name in self._links.published.off:
+                state, reason = MappingState.OFF, SWITCHED_OFF
+            elif status.down is not None:
                 state, reason = MappingState.DOWN, status.down
             elif status.standing is Standing.OPEN and link.current is not None:
                 state, reason = MappingState.OPEN, ""
