@@ -1,5 +1,5 @@
 """HTTP for the admin API, on twisted.web's parser with narrow limits: one request for a connection, which has an end.
-What is answered is `api`'s, who may ask is `guard`'s. Loaded when the first one asks."""
+What is answered is `api`'s and `browser`'s, who may ask is `guard`'s. Loaded when the first one asks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from gotunnel.admin.api import Answer, Api
+from gotunnel.admin.browser import CSP, Browser
 from gotunnel.admin.face import Refused
-from gotunnel.admin.guard import Guard
+from gotunnel.admin.guard import OPEN, PAGE, Guard
+from gotunnel.admin.logins import Logins
 from gotunnel.admin.pieces import Pieces
+from gotunnel.admin.spoken import asked_for, spoken
 from gotunnel.core.view import plain
 from gotunnel.errors import printable
+from gotunnel.i18n.language import ENGLISH, Language
 from gotunnel.logs import Logger
 
 __all__ = ["Channel"]
@@ -37,6 +41,10 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
     "Connection": "close",
 }
 
@@ -47,6 +55,7 @@ class Request(http.Request):
     log = Logger()
     channel: Channel
     refused: tuple[int, str] | None = None
+    language: Language = ENGLISH
 
     def gotLength(self, length: int | None) -> None:
         """The headers are here. A body that is too long is not read."""
@@ -82,7 +91,12 @@ class Request(http.Request):
         raw = self.requestHeaders.getAllRawHeaders()
         headers = {name.lower().decode("ascii", "replace"): values[0] for name, values in raw}
         all_told = self.channel.guard.admit(method, target, headers)
+        asked = dict(parse_qsl(query, max_num_fields=16))
+        self.language = asked_for(asked)
         api = self.channel.api
+        if target in OPEN or target.startswith(PAGE):
+            self._browser(method, target, headers)
+            return
         if method == "POST":
             acting: Deferred[Any] = maybeDeferred(api.act, target, self._wish())
             acting.addCallbacks(lambda answer: self._say(Answer(answer)), self._failed)
@@ -91,10 +105,32 @@ class Request(http.Request):
         if target == "/metrics":
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
-        answer = api.get(target, dict(parse_qsl(query, max_num_fields=16)))
+        answer = api.get(target, asked)
         if not all_told:
             answer = Answer(answer.brief or {}, answer.status)
         self._say(answer)
+
+    def _browser(self, method: str, target: str, headers: dict[str, bytes]) -> None:
+        browser, acting = self.channel.browser, target in ("/login", "/logout")
+        if acting != (method == "POST"):
+            raise Refused(f"{target} is {'posted to' if acting else 'only read'}", 405)
+        if target == "/login":
+            self._say(browser.log_in(self._wish(), headers, self._source()))
+        elif target == "/logout":
+            self._say(browser.log_out(headers))
+        elif target == "/session":
+            self._say(browser.session(headers))
+        else:
+            file = browser.file(target)
+            self._head(200, file.kind)
+            self.setHeader("Content-Security-Policy", CSP)
+            self.setHeader("Cache-Control", "no-cache")
+            if self.setETag(file.tag) is not http.CACHED and method != "HEAD":
+                self.write(file.body)
+            self.finish()
+
+    def _source(self) -> str:
+        return getattr(self.channel.transport.getPeer(), "host", "the socket")
 
     def _wish(self) -> dict[str, Any]:
         raw = b"" if self.content is None else self.content.read()
@@ -135,13 +171,16 @@ class Request(http.Request):
     def _say(self, answer: Answer) -> None:
         if self._disconnected:
             return
+        content = spoken(answer.content, self.language)
         self._head(answer.status, "application/json")
+        for name, value in answer.headers.items():
+            self.setHeader(name, value)
         if self.method == b"HEAD":
             self.finish()
-        elif any(hasattr(value, "__next__") for value in answer.content.values()):
-            Pieces(self.channel.clock, answer.content, self, self.finish).start()
+        elif any(hasattr(value, "__next__") for value in content.values()):
+            Pieces(self.channel.clock, content, self, self.finish).start()
         else:
-            self.write((json.dumps(plain(answer.content)) + "\n").encode())
+            self.write((json.dumps(plain(content)) + "\n").encode())
             self.finish()
 
     def _head(self, status: int, kind: str) -> None:
@@ -162,10 +201,11 @@ class Channel(http.HTTPChannel):
     maxHeaders = MOST_HEADERS
     timeOut = None  # there is one end for all of it
 
-    def __init__(self, api: Api, guard: Guard, clock: Any, gone: Callable[[], None]) -> None:
+    def __init__(self, api: Api, guard: Guard, logins: Logins, clock: Any, gone: Callable[[], None]) -> None:
         super().__init__()
         self.api = api
         self.guard = guard
+        self.browser = Browser(api.face, logins, guard, clock)
         self.clock = clock
         self._gone = gone
         self._deadline: IDelayedCall | None = None

@@ -152,7 +152,7 @@ class GroupSwitchingTests(GroupTestCase):
     """A member of a group."""
 
     def test_members(self) -> None:
-        """The others serve on, and the port closes with the last of them; who comes anew and is off does not open it."""
+        """The others serve on, and the port closes with the last of them; who joins and is off does not open it."""
         port = self.both()
         one, two = self.one.bring_leg(), self.two.bring_leg()
         switch(self.it, "web", off=True, client="one")

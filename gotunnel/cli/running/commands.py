@@ -151,4 +151,20 @@ def reload(**where: Any) -> None:
     reload_now(Where(**where))
 
 
-COMMANDS = (status, kick, mapping, log_level, reload, drain)
+@click.command()
+@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
+@_where
+def dashboard(port: int | None, **where: Any) -> None:
+    """Print a link to the page of the server or client that runs here. It lets one browser in, once, within ten
+    minutes.
+
+    Where the process listens on an address (admin.addr) the link leads there. Else, and with --port, this command
+    brings the page to a port of 127.0.0.1 until Ctrl-C.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.dashboard import show_dashboard
+
+    show_dashboard(Where(**where), port)
+
+
+COMMANDS = (status, dashboard, kick, mapping, log_level, reload, drain)
