@@ -10,33 +10,44 @@ from typing import Any
 from gotunnel.admin.events import EventView
 from gotunnel.admin.face import Refused
 from gotunnel.core.view import Finding, MappingView, SessionView
-from gotunnel.i18n.language import LANGUAGES, Language, language
+from gotunnel.i18n.language import ENGLISH, LANGUAGES, Language, language
 
-__all__ = ["asked_for", "spoken"]
+__all__ = ["asked_for", "known", "load", "spoken"]
 
 _SENTENCES = {SessionView: "reason", MappingView: "reason", Finding: "reason", EventView: "text"}
 """Which field of a view is a sentence."""
 _NO_PORT = "no port, "
 
 
-def asked_for(query: dict[str, str]) -> Language:
-    """Take `lang` out of a query, and return that language; English without. Raises Refused."""
-    name = query.pop("lang", "en")
+_known = {ENGLISH.name: ENGLISH}
+
+
+def asked_for(query: dict[str, str]) -> str:
+    """Take `lang` out of a query, and return that name; English without. Raises Refused."""
+    name = query.pop("lang", ENGLISH.name)
     if name not in LANGUAGES:
         raise Refused(f"lang is one of {', '.join(LANGUAGES)}")
-    return language(name)
+    return name
+
+
+def known(name: str) -> Language | None:
+    """Return a language, None if its catalogue must be loaded."""
+    return _known.get(name)
+
+
+def load(name: str) -> Language:
+    """Load it, which takes some tenths of a second: to be done in a thread, since visitors are not to wait."""
+    return _known.setdefault(name, language(name))
 
 
 def spoken(content: dict[str, Any], said: Language) -> dict[str, Any]:
     """Return an answer in a language; lists are translated while they are read."""
-    if said.name == "en":
+    if said is ENGLISH:
         return content
-    return {key: _spoken(value, said) for key, value in content.items()}
+    return {key: said.sentence(value) if key == "error" else _spoken(value, said) for key, value in content.items()}
 
 
 def _spoken(value: Any, said: Language) -> Any:
-    if isinstance(value, str):
-        return said.sentence(value)
     if isinstance(value, Iterator):
         return (_view(each, said) for each in value)
     if isinstance(value, list):

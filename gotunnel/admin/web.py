@@ -22,7 +22,7 @@ from gotunnel.admin.face import Refused
 from gotunnel.admin.guard import OPEN, PAGE, Guard
 from gotunnel.admin.logins import Logins
 from gotunnel.admin.pieces import Pieces
-from gotunnel.admin.spoken import asked_for, spoken
+from gotunnel.admin.spoken import asked_for, known, load, spoken
 from gotunnel.core.view import plain
 from gotunnel.errors import printable
 from gotunnel.i18n.language import ENGLISH, Language
@@ -55,7 +55,7 @@ class Request(http.Request):
     log = Logger()
     channel: Channel
     refused: tuple[int, str] | None = None
-    language: Language = ENGLISH
+    lang = ENGLISH.name
 
     def gotLength(self, length: int | None) -> None:
         """The headers are here. A body that is too long is not read."""
@@ -92,7 +92,7 @@ class Request(http.Request):
         headers = {name.lower().decode("ascii", "replace"): values[0] for name, values in raw}
         all_told = self.channel.guard.admit(method, target, headers)
         asked = dict(parse_qsl(query, max_num_fields=16))
-        self.language = asked_for(asked)
+        self.lang = asked_for(asked)
         api = self.channel.api
         if target in OPEN or target.startswith(PAGE):
             self._browser(method, target, headers)
@@ -169,9 +169,18 @@ class Request(http.Request):
         self._say(Answer({"error": "this failed; the log of this process says why"}, 500))
 
     def _say(self, answer: Answer) -> None:
+        said = known(self.lang)
+        if said is not None:
+            self._write_out(answer, said)
+            return
+        loading = deferToThreadPool(self.channel.clock, self.channel.clock.getThreadPool(), load, self.lang)
+        loading.addCallback(lambda loaded: self._write_out(answer, loaded))
+        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+
+    def _write_out(self, answer: Answer, said: Language) -> None:
         if self._disconnected:
             return
-        content = spoken(answer.content, self.language)
+        content = spoken(answer.content, said)
         self._head(answer.status, "application/json")
         for name, value in answer.headers.items():
             self.setHeader(name, value)
