@@ -113,7 +113,7 @@ class Request(http.Request):
     def _browser(self, method: str, target: str, headers: dict[str, bytes]) -> None:
         browser, acting = self.channel.browser, target in ("/login", "/logout")
         if acting != (method == "POST"):
-            raise Refused(f"{target} is {'posted to' if acting else 'only read'}", 405)
+            raise Refused("this is something to do: POST it" if acting else "this can only be read: GET it", 405)
         if target == "/login":
             self._say(browser.log_in(self._wish(), headers, self._source()))
         elif target == "/logout":

@@ -77,7 +77,7 @@ export class Plot {
     const labels = [
       draw("text", { x: MARGIN.left, y: MARGIN.top - 4 }, values.length ? this.look(top) : ""),
       draw("text", { x: MARGIN.left, y: HEIGHT - 5 }, `−${lasting(window)}`),
-      draw("text", { x: width - MARGIN.right, y: HEIGHT - 5, "text-anchor": "end" }, say("now")),
+      draw("text", { x: width - MARGIN.right, y: HEIGHT - 5, "text-anchor": "end" }, say("axisNow")),
     ];
     const paths = this.lines.map(({ field }, index) =>
       draw("path", { class: `line line${index}`, d: way(samples, (sample) => [x(sample.time), y(sample[field])]) }));

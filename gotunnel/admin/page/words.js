@@ -4,9 +4,9 @@ const WORDS = {
   about: ["version {version}, up {age}, log level {level}", "版本 {version}，已运行 {age}，日志级别 {level}"],
   ago: ["{time} ago", "{time}前"],
   all: ["All", "全部"],
+  axisNow: ["now", "现在"],
   back: ["back", "返回"],
   cancel: ["Cancel", "取消"],
-  changed: ["Done", "完成"],
   client: ["Client", "客户端"],
   clients: ["Clients", "客户端"],
   clientsConnected: ["Clients connected", "已连接的客户端"],
@@ -15,7 +15,6 @@ const WORDS = {
   columnFrom: ["From", "来自"],
   columnLegs: ["Legs", "支路"],
   columnMappings: ["Mappings", "映射"],
-  columnName: ["Name", "名字"],
   columnPong: ["Last pong", "最近心跳"],
   columnServed: ["Served", "已服务"],
   columnSince: ["Since", "时长"],
@@ -37,7 +36,7 @@ const WORDS = {
     "No new visitor is let in; those who are here have so many seconds to finish, then they are reset. Clients leave, and the process serves nobody until it is started anew.",
     "不再接受新访客；现有访客有这么多秒收尾，之后被重置。客户端会离开，进程在重新启动之前不再提供服务。"],
   draining: ["draining", "正在排空"],
-  drainBegun: ["Draining: {n} visitor is here|Draining: {n} visitors are here", "正在排空：还有 {n} 位访客"],
+  drainBegun: ["Draining: no visitor is here|Draining: {n} visitor is here|Draining: {n} visitors are here", "正在排空：还有 {n} 位访客"],
   emptyClients: [
     "No client is connected. Add one here with: gotunnel client add NAME",
     "没有客户端连接。在本机添加一个：gotunnel client add 名字"],
@@ -58,25 +57,22 @@ const WORDS = {
     "This page asks the process itself every two seconds while it is seen, and loads nothing from elsewhere.",
     "本页可见时每两秒询问一次进程本身，不加载任何外部资源。"],
   foundCount: ["{n} of {all} match", "{all} 项中有 {n} 项符合"],
-  historyTitle: ["Traffic history", "流量历史"],
   hour: ["{n} h", "{n} 小时"],
   kick: ["Kick", "断开"],
   kickTitle: ["Disconnect client {name}?", "断开客户端 {name}？"],
   kickWhy: [
-    "{n} visitor of it is cut. It may come back at once; what keeps it out is: gotunnel client revoke {name}|{n} visitors of it are cut. It may come back at once; what keeps it out is: gotunnel client revoke {name}",
+    "It has no visitors. It may come back at once; what keeps it out is: gotunnel client revoke {name}|Its visitor is cut. It may come back at once; what keeps it out is: gotunnel client revoke {name}|Its {n} visitors are cut. It may come back at once; what keeps it out is: gotunnel client revoke {name}",
     "它的 {n} 位访客会被切断。它可能立刻回来；要阻止它：gotunnel client revoke {name}"],
-  kicked: ["{name} is disconnected; {n} visitor was cut|{name} is disconnected; {n} visitors were cut",
+  kicked: ["{name} is disconnected; no visitor was cut|{name} is disconnected; {n} visitor was cut|{name} is disconnected; {n} visitors were cut",
     "{name} 已断开，切断了 {n} 位访客"],
-  last10: ["The last ten minutes", "最近十分钟"],
   leave: ["Reconnect", "重连"],
   leaveTitle: ["Leave the server {name} and come back?", "断开服务端 {name} 再重连？"],
-  leaveWhy: ["{n} visitor is cut. The client connects again by itself.|{n} visitors are cut. The client connects again by itself.",
+  leaveWhy: ["No visitor is cut. The client connects again by itself.|{n} visitor is cut. The client connects again by itself.|{n} visitors are cut. The client connects again by itself.",
     "{n} 位访客会被切断。客户端会自动重新连接。"],
   level_critical: ["critical", "严重"],
   level_error: ["error", "错误"],
   level_info: ["info", "信息"],
   level_warn: ["warning", "警告"],
-  linkTitle: ["Logging in…", "正在登录…"],
   logIn: ["Log in", "登录"],
   logOut: ["Log out", "退出登录"],
   loggedIn: ["Logged in: what can be changed has a button now", "已登录：可更改之处现在有了按钮"],
@@ -98,11 +94,10 @@ const WORDS = {
   mappings: ["Mappings", "映射"],
   mappingsOpen: ["Mappings open", "开放的映射"],
   minute: ["{n} min", "{n} 分钟"],
-  most: ["highest {value}", "最高 {value}"],
   notAnswered: ["This did not reach the process: it does not answer", "请求没有送达：进程没有应答"],
   notReady: ["not ready", "未就绪"],
   now: ["now", "刚刚"],
-  newEvents: ["{n} new warning: {text}|{n} new warnings, the last one: {text}", "{n} 条新警告，最近一条：{text}"],
+  newEvents: ["No new warnings|{n} new warning: {text}|{n} new warnings, the last one: {text}", "{n} 条新警告，最近一条：{text}"],
   plotPeople: ["Visitors", "访客"],
   plotPeopleText: ["{live} here now, {pending} waiting; highest {most} in {time}", "现在 {live} 位，{pending} 位等待；{time}内最高 {most}"],
   plotTraffic: ["Throughput", "吞吐量"],
@@ -211,11 +206,11 @@ export function setLanguage(name) {
   remember(KEY, name);
 }
 
-/** Say a word with values in its places; of "one|many" by `n`. */
+/** Say a word with values in its places; of "none|one|many" by `n`. */
 export function say(key, values = {}) {
   let text = WORDS[key][NAMES.indexOf(current)];
-  const [one, many] = text.split("|");
-  if (many !== undefined) text = values.n === 1 ? one : many;
+  const forms = text.split("|");
+  if (forms.length > 1) text = forms[Math.min(values.n, 2)];
   return text.replace(/\{(\w+)\}/g, (place, name) => (name in values ? String(values[name]) : place));
 }
 

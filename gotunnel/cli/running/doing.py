@@ -56,11 +56,9 @@ def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
     """Switch a mapping on or off. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         answer = the_one(where).post("/v1/mapping", name=name, on=on, **({} if client is None else {"client": client}))
-    whose = f"mapping {printable(answer['mapping'])} of client {printable(answer['client'])}"
-    if on:
-        click.echo(f"{whose} is on")
-    else:
-        click.echo(f"{whose} is off: nobody new gets in until `gotunnel mapping on`, or a restart of this process")
+    mapping, owner = printable(answer["mapping"]), printable(answer["client"])
+    note = "" if on else ": nobody new gets in until `gotunnel mapping on`, or a restart of that process"
+    click.echo(f"mapping {mapping} of client {owner} is {'on' if on else 'off'}{note}")
 
 
 def set_level(where: Where, level: str | None) -> None:
