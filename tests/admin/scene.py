@@ -74,8 +74,8 @@ class Scene:
         if not self._streams:
             return 0, 0
         now = self.age
-        wave = (1 - math.cos(now / 40)) * 40 + (1 - math.cos(now / 7)) * 6
-        return int(now * 90_000 + wave * 900_000), int(now * 700_000 + wave * 9_000_000)
+        wave = 2 * now + 30 * math.sin(now / 30) + 7 * math.sin(now / 7)
+        return int(wave * 210_000), int(wave * 1_900_000)
 
     def sessions(self) -> Iterator[SessionView]:
         """One for each name; with trouble the second is away."""

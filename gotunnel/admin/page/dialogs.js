@@ -54,7 +54,7 @@ export class Login {
   /** Put the form where it belongs; `session` is what the process says of us. */
   settle(session) {
     this.session = session;
-    const locked = !session.readable && !session.login;
+    const locked = !session.readable && !session.login, opened = !this.gate.hidden && !locked;
     this.form.hidden = false;
     if (locked && this.dialog.open) this.dialog.close();
     const place = locked ? this.gate : this.dialog;
@@ -68,6 +68,7 @@ export class Login {
     this.form.querySelector(".main").hidden = !session.by_token;
     write(byId("login-why"), say(locked ? "loginWhyRead" : "loginWhy"));
     write(byId("login-cure"), say(session.by_token ? "loginCure" : "loginCureNoToken"));
+    if (opened) byId("content").focus(); // what had the focus is gone
     return locked;
   }
 
@@ -108,6 +109,7 @@ export class Login {
   async #leave() {
     try {
       await tell("logout", {});
+      trust(null);
       announce(say("loggedOut"));
     } catch (failed) {
       if (!(failed instanceof Failed)) throw failed;

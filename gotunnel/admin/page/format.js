@@ -1,12 +1,12 @@
 // How figures and times look to a person.
 
-import { language, say } from "./words.js";
+import { locale, say } from "./words.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 const LENGTHS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 export function number(value) {
-  return value === null || value === undefined ? "" : new Intl.NumberFormat(language()).format(value);
+  return value === null || value === undefined ? "" : new Intl.NumberFormat(locale()).format(value);
 }
 
 export function bytes(count) {
@@ -17,7 +17,7 @@ export function bytes(count) {
     unit += 1;
   }
   const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  return `${new Intl.NumberFormat(language(), { maximumFractionDigits: digits }).format(value)} ${UNITS[unit]}`;
+  return `${new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(value)} ${UNITS[unit]}`;
 }
 
 export function rate(count) {
@@ -44,7 +44,7 @@ export function short(seconds) {
   if (seconds === null || seconds === undefined) return "";
   const small = seconds < 1;
   const value = small ? seconds * 1000 : seconds;
-  return `${new Intl.NumberFormat(language(), { maximumSignificantDigits: 3 }).format(value)} ${small ? "ms" : "s"}`;
+  return `${new Intl.NumberFormat(locale(), { maximumSignificantDigits: 3 }).format(value)} ${small ? "ms" : "s"}`;
 }
 
 export function ago(seconds) {
@@ -53,7 +53,7 @@ export function ago(seconds) {
 
 /** A moment, in full: `unix` is in seconds. */
 export function moment(unix) {
-  return new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(unix * 1000);
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(unix * 1000);
 }
 
 /** When something began that has this age now. */
@@ -62,5 +62,5 @@ export function began(age) {
 }
 
 export function clock(unix) {
-  return new Intl.DateTimeFormat(language(), { hour: "2-digit", minute: "2-digit" }).format(unix * 1000);
+  return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" }).format(unix * 1000);
 }

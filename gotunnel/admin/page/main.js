@@ -39,7 +39,7 @@ async function meet() {
     const was = loggedIn();
     now.session = await ask("session");
     trust(now.session.login);
-    if (was && !now.session.login && byId("said").textContent === "") announce(say("sessionOver"), true);
+    if (was && !now.session.login) announce(say("sessionOver"), true);
   } catch (failed) {
     if (!(failed instanceof Failed)) throw failed;
     return false;
@@ -68,6 +68,7 @@ function begin() {
     }));
   const heading = make("h2"), inside = make("div");
   const seen = make("details", { id: "visitors-seen" }, make("summary", {}, heading), inside);
+  byId("visitors").setAttribute("aria-labelledby", "visitors-title");
   byId("visitors").append(seen);
   seen.addEventListener("toggle", () => seen.open && poll.now());
   tables = {
@@ -200,7 +201,7 @@ function tellLost() {
   const place = byId("lost"), lost = poll.failures > 0;
   document.body.classList.toggle("stale", lost && now.heard !== null);
   if (!lost) {
-    if (!place.hidden) announce(say("connectedAgain"));
+    if (!place.hidden && byId("said").textContent === "") announce(say("connectedAgain"));
     place.hidden = true;
     return;
   }

@@ -3,9 +3,10 @@
 
 import { make, write } from "./dom.js";
 import { number } from "./format.js";
-import { language, say } from "./words.js";
+import { locale, say } from "./words.js";
 
 const FEW = 50; // rows that are shown until somebody wants all
+const SHORT = 24; // characters of a text that is not to be broken into lines
 
 /**
  * `section` gets a title and a table. A column is {id, title, sort(row), cell(row)[, figure]}; a cell is {text} with
@@ -38,7 +39,7 @@ export class Table {
       this.#refresh();
     });
     this.sorting.addEventListener("change", () => this.#sort(this.sorting.value, false));
-    section.setAttribute("aria-labelledby", `${id}-title`);
+    if (section.matches("section")) section.setAttribute("aria-labelledby", `${id}-title`);
     section.append(make("div", { class: "bar" }, ...(heading ? [] : [this.heading]), ...(tools ?? []), sorting),
       make("div", { class: "scroll" }, this.table), this.nothing, this.more);
   }
@@ -87,7 +88,7 @@ export class Table {
 
   #refresh() {
     const column = this.columns.find((each) => each.id === this.sortedBy);
-    const collator = new Intl.Collator(language(), { numeric: true });
+    const collator = new Intl.Collator(locale(), { numeric: true });
     const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : collator.compare(String(a), String(b)));
     const found = this.rows.filter((row) => this.#matches(row));
     found.sort((a, b) => (this.falling ? -1 : 1) * order(column.sort(a) ?? -1, column.sort(b) ?? -1));
@@ -170,7 +171,8 @@ function fill(element, cell) {
   const said = JSON.stringify(cell);
   if (element.dataset.said === said) return;
   element.dataset.said = said;
-  const text = make("span", { class: cell.badge ? `badge ${cell.badge}` : null, title: cell.hover }, cell.text);
+  const kind = cell.badge ? `badge ${cell.badge}` : cell.text.length <= SHORT ? "short" : null;
+  const text = make("span", { class: kind, title: cell.hover }, cell.text);
   element.replaceChildren(text);
   if (cell.below) element.append(make("span", { class: "below" }, cell.below));
   element.classList.toggle("void", cell.text === "");

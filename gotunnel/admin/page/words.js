@@ -197,6 +197,11 @@ export function language() {
   return current;
 }
 
+/** How figures and dates are written: as the browser's owner is used to, if he speaks this language. */
+export function locale() {
+  return (navigator.languages ?? []).find((name) => name.toLowerCase().startsWith(current)) ?? current;
+}
+
 export function otherLanguage() {
   return current === "en" ? "zh" : "en";
 }
