@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
 from gotunnel.admin.face import Refused
 
-__all__ = ["DASHBOARD", "FOR_PROGRAMS", "OPEN", "PAGE", "Guard", "Session", "Sessions"]
+__all__ = ["DASHBOARD", "FOR_PROGRAMS", "ONCE", "OPEN", "PAGE", "Guard", "Session", "Sessions"]
 
 PROBES = ("/healthz", "/readyz")
 """Paths that need no token: they then tell no more than yes or no."""
@@ -22,6 +23,9 @@ FOR_PROGRAMS = "/v1/link"
 DASHBOARD = "gotunnel-dashboard"
 """A header of what comes through the port of `gotunnel dashboard`, which others than the operator can reach."""
 CSRF = "x-csrf-token"
+ONCE = frozenset(("host", "origin", "authorization", "content-type", "sec-fetch-site", "cookie", "x-csrf-token"))
+"""Headers that are judged here: of two that differ a proxy may have judged the other one."""
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?")
 
 
 class Session(Protocol):
@@ -52,7 +56,7 @@ class Guard:
         """Return whether he may know all; with False he may know a verdict and no reasons. `headers` has names in lower
         case. Raises Refused."""
         self._check_where(headers)
-        if method == "POST" and not headers.get("content-type", b"").startswith(b"application/json"):
+        if method == "POST" and headers.get("content-type", b"").partition(b";")[0].strip() != b"application/json":
             raise Refused("what is posted here is Content-Type: application/json", 415)
         if path in OPEN or path.startswith(PAGE):
             return True
@@ -93,7 +97,8 @@ class Guard:
             raise Refused("this Host is not known here: ask by IP address, or name it in admin.hosts", 421)
 
     def _known(self, host: str) -> bool:
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        found = _HOST.fullmatch(host)
+        name = "" if found is None else found[1] or found[2]
         if name in self._hosts:
             return True
         try:
