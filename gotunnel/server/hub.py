@@ -94,6 +94,8 @@ class Hub(Ledger):
         """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
+        self.switched_off: set[tuple[str, str]] = set()
+        """Mappings that an operator wants closed, by client and name, whether they are here or not; see `switching`."""
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
         self._client_lines = LogLimit(rate=1.0, burst=128)
