@@ -28,10 +28,11 @@ from gotunnel.net.tls import ServerTls
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
+from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ class Hub(Ledger):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, GROUPS, *((PLAIN_LEGS,) if self.plain_legs else ()))
+        self.caps = (FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()))
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
-        """Unix seconds, which only the expiry of identities goes by."""
+        """Unix seconds: the expiry of identities goes by them, and clients are told."""
         self.reserved = frozenset({port})
         """The server's own ports, which nobody may publish."""
         self.credentials = Credentials(config, self.reserved)
@@ -92,6 +93,7 @@ class Hub(Ledger):
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
+        self.measuring = Measuring(clock, relay)
         self._client_lines = LogLimit(rate=1.0, burst=128)
         self._live: set[ServerSession] = set()
         self.origins = Origins()
