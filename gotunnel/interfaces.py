@@ -7,7 +7,29 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-__all__ = ["IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IRelay"]
+__all__ = ["EXTENSIONS", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IRelay"]
+
+
+class IExtension(Interface):
+    """A plugin: it has a name, and makes what a configuration that names it asks for. `gotunnel.plugin.Plugin` is one;
+    it provides `twisted.plugin.IPlugin` too, and stands in a module of the package `gotunnel.plugins`.
+
+    A module that cannot be imported is named to whoever asks for a plugin of others, and harms nothing else.
+    """
+
+    kind = Attribute("the interface of what it makes, one of EXTENSIONS")
+    name = Attribute("the word that chooses it among those of its kind: 1 to 64 of a-z 0-9 . _ -")
+    summary = Attribute("what it is for, in one line")
+    options = Attribute("its options as a model, a subclass of `gotunnel.plugin.Options`")
+
+    def make(*arguments: Any) -> Any:
+        """Return what provides `kind`. Called when the configuration is taken up, with what the docstring of that
+        interface says; the options among them are an instance of `options`, and valid.
+
+        A GotunnelError that it raises is told to the operator as a mistake of his configuration: its text says in one
+        line what is wrong and what would be right. Anything else that it raises is a defect of the plugin; either way
+        the role does not start, or at a reload stays as it was.
+        """
 
 
 class IRelay(Interface):
@@ -57,7 +79,12 @@ class IRelay(Interface):
 
 class IHealthCheck(Interface):
     """How a client finds out whether one target is there. It only looks: how often, how long, and what follows from the
-    results is decided by its caller, who never starts a probe while another one is under way."""
+    results is decided by its caller, who never starts a probe while another one is under way.
+
+    Made with `(reactor, target, options, timeout)`, once for each mapping that asks for it, and anew when its target or
+    its `health` changes: `target` is a `HostPort` or a `UnixPath`, `timeout` the seconds that a probe has. Nothing is
+    to be opened then. Called from the start of the client until it stops, whether or not a server is there.
+    """
 
     def probe() -> Any:
         """Look once. Returns a Deferred that fires with None when the target is well, and fails with a `GotunnelError`
@@ -144,3 +171,9 @@ class ILegOwner(Interface):
 
     def leg_lost(leg: Any, reason: str) -> None:
         """The leg's connection is gone, whoever closed it. Called once, last."""
+
+
+EXTENSIONS = {
+    "health": IHealthCheck,
+}
+"""What plugins can bring: the word of `gotunnel plugins` for each kind, and the interface of what they make."""

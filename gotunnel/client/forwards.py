@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import DeferredLock
@@ -56,11 +56,13 @@ class Forwards:
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
-        self.openers = Openers(clock, self._lobby)
+        self.openers = Openers(clock, self._lobby, lambda: self.changed())
         self._again: IDelayedCall | None = None
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a session has begun, and when somebody comes to a forward outside of TLS."""
         self._running = False
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._configs = {config.name: config for config in forwards}
@@ -177,11 +179,19 @@ class Forwards:
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
-        plain = not config.encrypt and self.openers.take_plain
+        plain = not config.encrypt and self.outside
         now = self._clock.seconds()
         self.let_in(
             ForwardVisitor(self.next_conn(), config.name, plain, local, now, config.dial, self.openers)
         )
+        if plain:
+            self.changed()
+
+    @property
+    def outside(self) -> bool:
+        """Whether forwards with `encrypt: false` travel outside of TLS: only where every server that may get a visitor
+        takes such legs."""
+        return self.openers.take_plain
 
     def _requested(self, name: str, request: EgressRequest) -> None:
         local = request.accept(self._relay)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
+
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import MappingTarget
+from gotunnel.errors import DialFailed
 from gotunnel.net.egress import EgressRequest
 from gotunnel.net.visitor import Visitor
 from gotunnel.wire.legbodies import OpenBody
@@ -16,7 +19,7 @@ from gotunnel.wire.legbodies import OpenBody
 if TYPE_CHECKING:
     from gotunnel.client.openers import Opener, Openers
 
-__all__ = ["EgressVisitor", "ForwardVisitor"]
+__all__ = ["EgressVisitor", "ForwardVisitor", "OwnVisitor"]
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +55,26 @@ class ForwardVisitor(Visitor):
         self.openers.passed.discard(self)
         if self.held and not self.served:
             self.local.abort()
+
+
+@dataclass(slots=True, eq=False)
+class OwnVisitor(ForwardVisitor):
+    """One of ours: `met` fires when he has been led to the target, or fails with DialFailed."""
+
+    met: Deferred[None]
+
+    def answered(self) -> None:
+        """See Visitor."""
+        ForwardVisitor.answered(self)
+        if not self.met.called:
+            self.met.callback(None)
+
+    def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """See Visitor."""
+        ForwardVisitor.over(self, outcome, end)
+        if not self.met.called:
+            code = end.code if end is not None and end.code else outcome.value
+            self.met.errback(DialFailed(code, f"not led to {self.target}: {code}"))
 
 
 @dataclass(slots=True, eq=False)

@@ -36,13 +36,15 @@ class Opener(Protocol):
 
 
 class Openers:
-    """All of one client. Those who find no leg wait in the `lobby`, for the first that any of them gets."""
+    """All of one client. Those who find no leg wait in the `lobby`, for the first that any of them gets. `begun()` is
+    called when a session has begun to serve."""
 
     log = Logger()
 
-    def __init__(self, clock: Any, lobby: Lobby) -> None:
+    def __init__(self, clock: Any, lobby: Lobby, begun: Callable[[], None] = lambda: None) -> None:
         self.passed: set[ForwardVisitor] = set()
         """Who waits and has been with one of them already."""
+        self._begun = begun
         self._clock = clock
         self._lobby = lobby
         self._all: list[Opener] = []
@@ -71,6 +73,7 @@ class Openers:
         if opener not in self._all:
             self._all.append(opener)
         opener.feed()
+        self._begun()
 
     def unserved(self, opener: Opener, why: str) -> None:
         """There is a session, and it cannot serve them."""

@@ -98,7 +98,7 @@ class ServerService(Reloadable):
         self.hub.sparing = lambda: descriptors.scarce
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
-        self._draining = ServerDraining(self.hub, self._close_door)
+        self._draining = ServerDraining(self.hub, self._close_egress, self._close_door)
         self._egress = None if config.egress is None else Egress(self.hub, config.egress, reactor)
 
     def _v1(self) -> V1Peers:
@@ -233,6 +233,8 @@ class ServerService(Reloadable):
         if port is not None:
             await maybeDeferred(port.stopListening)
         self._reception.close_all()
+
+    async def _close_egress(self) -> None:
         if self._egress is not None:
             await self._egress.stop()
 
