@@ -133,9 +133,9 @@ class AddressTests(ForwardCase):
             self.assertFalse(visitor.was_reset)
             self.assertEqual(len(made), count)
         await self.said("to another one: refused (not_allowed)")
-        self.assertEqual(client.usage.outcomes[Outcome.COMPLETED], 6)
+        await self.until(lambda: client.usage.outcomes[Outcome.COMPLETED] == 6, "all six are over")
         await self.refused(client, "not_allowed", "none")
-        self.assertEqual([server.hub.live for server in servers], [0, 0])
+        await self.until(lambda: not any(server.hub.live for server in servers), "nobody is left")
 
     async def test_target_refuses(self) -> None:
         """A target that is not there resets the visitor at once, with the reason in the log."""
