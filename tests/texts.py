@@ -58,8 +58,8 @@ IGNORED = {
 
 WORDS = (
     "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
-    "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added", "unchanged",
-    "changed", "opened anew", "removed", "kept", "draining",
+    "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
+    "unchanged", "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
 """Words that are values of log lines or of their lists, too short to be found as prose."""
 
