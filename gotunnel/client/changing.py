@@ -77,6 +77,7 @@ class ChangingLink:
     ) -> None:
         """Tell the server what `published.change` has found; visitors of mappings that are removed may finish."""
         if self.session is not None:
+            self.published.closing.update(removed)
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)
 

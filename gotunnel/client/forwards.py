@@ -80,8 +80,11 @@ class Forwards:
         self._egress_config = egress
         self._make()
 
+        self.inside = False
+        """Whether this very process opens visitors, by `let_in`, without a port."""
+
     def __bool__(self) -> bool:
-        return bool(self.ports)
+        return self.inside or bool(self.ports)
 
     @property
     def ports(self) -> list[ForwardPort | EgressSocket]:
@@ -230,13 +233,17 @@ class Forwards:
             for opener in tuple(openers):
                 opener.feed()
 
+    @property
+    def takes_plain(self) -> bool:
+        """Whether every server that may get a visitor takes legs outside of TLS."""
+        return bool(self._openers) and all(opener.plain_legs for opener in self._openers)
+
     def next_conn(self) -> str:
         """Return the id of a new visitor."""
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
-        # Outside of TLS only where every server that may get him takes such legs.
-        plain = not config.encrypt and bool(self._openers) and all(opener.plain_legs for opener in self._openers)
+        plain = not config.encrypt and self.takes_plain
         self.let_in(
             ForwardVisitor(self.next_conn(), config.name, plain, local, self._clock.seconds(), config.dial)
         )

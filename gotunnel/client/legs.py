@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
@@ -87,6 +87,8 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
+        if isinstance(mapping.local, InProcess):
+            return Route(str(mapping.local), partial(mapping.local.arrive, opening.src), awaited=mapping.group is not None)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)

@@ -93,16 +93,22 @@ class Link(ChangingLink):
         self.usage = shared.usage
         self.trouble = ""
         """Why there is no session, while there is none."""
+        self.failure: GotunnelError | None = None
+        """What that was, where the last attempt failed for it."""
         self.since = clock.seconds()
         """When that began."""
         self.next_try: float | None = None
         """When it will connect again, while it waits for that."""
         self.published = Published(config.mappings, path.address, self._retry)
+        self.server_ip = ""
+        """Where the server was reached last."""
         self.session: ClientSession | None = None
         self.reserve = ""
         """Which address has the session with this very server, while this one is kept in reserve."""
         self.retired: Callable[[], None] = lambda: None
         """Called when it was retired and nothing of it is left."""
+        self.noticed: Callable[[], None] = lambda: None
+        """Called when a session has begun or ended, an attempt has failed, or a visitor or a leg is gone."""
         self._config = config
         self._clock = clock
         self._relay = relay
@@ -219,6 +225,7 @@ class Link(ChangingLink):
             while True:
                 seconds = await self._attempt()
                 self.next_try = self._clock.seconds() + seconds
+                self.noticed()
                 await self._sleep(seconds)
                 self.next_try = None
         except CancelledError:
@@ -258,7 +265,7 @@ class Link(ChangingLink):
             return RESERVE
         except AuthRejected as refused:
             delay = self._backoff.slow(AUTH_PAUSE, refused.retry_after)
-            self.trouble = f"{refused}{_hint(refused)}"
+            self.failure, self.trouble = refused, f"{refused}{_hint(refused)}"
             self.usage.refused[_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
@@ -268,7 +275,7 @@ class Link(ChangingLink):
             if self._over:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
             delay = self._not_reached()
-            self.trouble = printable(failed, 256)
+            self.failure, self.trouble = failed, printable(failed, 256)
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
@@ -325,11 +332,12 @@ class Link(ChangingLink):
             greeted.established, config.pace, config.dial_timeout, self._changed, self.usage, self._shared.room,
         )  # fmt: skip
         self.session, self.reserve = session, ""
+        self.server_ip = getattr(greeted.transport.getPeer(), "host", "")
         self._sessions.add(session)
         server = greeted.established.challenge.server
         if server is not None:
             self._shared.claims.take(server, self)
-        self.trouble = ""
+        self.failure, self.trouble = None, ""
         self._backoff.connected(self._clock.seconds())
         self._proved()
         self.log.info(
@@ -339,6 +347,7 @@ class Link(ChangingLink):
         )  # fmt: skip
         hand_over(greeted.transport, session.control, b"")
         session.begin()
+        self.noticed()
         if greeted.leftover:
             session.control.dataReceived(greeted.leftover)
         return session
@@ -374,6 +383,7 @@ class Link(ChangingLink):
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
         self._patience.look()
+        self.noticed()
         if not self.wanted:
             self._look_for_the_end()
 

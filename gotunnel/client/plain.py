@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.published import Published, Standing
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed
@@ -65,7 +65,7 @@ class PlainWatch:
     def change(self, mappings: Iterable[MappingConfig]) -> None:
         """These are the mappings now: look at what is new about them."""
         before, known = self._configs, self._looked
-        plain = [mapping for mapping in mappings if not mapping.encrypt]
+        plain = [each for each in mappings if not each.encrypt and not isinstance(each.local, InProcess)]
         self._configs = {config.name: config for config in plain}
         self._looked = {
             config.name: known[config.name]
