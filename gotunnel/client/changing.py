@@ -81,7 +81,8 @@ class ChangingLink:
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)
 
-    def _cut(self, mapping: str) -> int:
+    def cut(self, mapping: str) -> int:
+        """Reset who is being served by a mapping; return how many that were."""
         return sum(session.legs.reset_streams(mapping) for session in self._sessions)
 
     def _move(self) -> None:

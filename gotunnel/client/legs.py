@@ -88,7 +88,8 @@ class ClientLegs(DiallingEnd):
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
         if isinstance(mapping.local, InProcess):
-            return Route(str(mapping.local), partial(mapping.local.arrive, opening.src), awaited=mapping.group is not None)
+            arrive = partial(mapping.local.arrive, opening.src)
+            return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)

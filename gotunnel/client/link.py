@@ -116,7 +116,7 @@ class Link(ChangingLink):
         self._shared = shared
         self._proved = proved
         self._backoff = self._ladder()
-        self._leaving = Leaving(clock, self.published, self._cut)
+        self._leaving = Leaving(clock, self.published, self.cut)
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
