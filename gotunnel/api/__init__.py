@@ -8,7 +8,7 @@ from gotunnel.api.endpoints import TunnelClientEndpoint, TunnelServerEndpoint
 from gotunnel.api.events import Connected, Event, Lost, MappingClosed, MappingOpened
 from gotunnel.api.exposing import Expose, expose
 from gotunnel.api.port import PublicPort
-from gotunnel.api.threads import Background
+from gotunnel.api.threads import Background, BackgroundPort
 from gotunnel.api.tunnel import Tunnel
 from gotunnel.errors import (
     AuthRejected,
@@ -22,6 +22,7 @@ from gotunnel.errors import (
 __all__ = [
     "AuthRejected",
     "Background",
+    "BackgroundPort",
     "ConfigError",
     "Connected",
     "DialFailed",

@@ -55,6 +55,7 @@ class _Call:
         self._near: Any = None
         self._far: socket.socket | None = None
         self._held = 1
+        self._given_up = False
         self._result: Deferred[IProtocol] = Deferred(lambda _: self._give_up())
 
     def begin(self) -> Deferred[IProtocol]:
@@ -93,11 +94,12 @@ class _Call:
         if self._far is not None:
             self._far.close()
             self._far = None
-        if not self._result.called:
-            self._result.errback(Failure(_failed(self._where, outcome, end)))
         self._let_go()
+        if not self._result.called and not self._given_up:
+            self._result.errback(Failure(_failed(self._where, outcome, end)))
 
     def _give_up(self) -> None:
+        self._given_up = True  # and nobody is told why it has ended
         if self._near is not None:
             self._reset(self._near)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Container, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,10 +21,10 @@ MAPPING_WORDS: Mapping[tuple[str, ...], str] = {("name",): "mapping", ("local",)
 
 
 def mapping_section(
-    local: Any, remote: int | str | None, given: Mapping[str, Any], free: Iterator[int]
+    local: Any, remote: int | str | None, given: Mapping[str, Any], taken: Container[str] = ()
 ) -> dict[str, Any]:
-    """Return the keys of a mapping to `local`, an address or an InProcess. `free` gives numbers to what has no other
-    name. Raises ConfigError."""
+    """Return the keys of a mapping to `local`, an address or an InProcess; one without a name gets one that is not
+    `taken`. Raises ConfigError."""
     section = {key: value for key, value in given.items() if value is not None}
     name = section.pop("mapping", None)
     if isinstance(local, InProcess):
@@ -39,11 +40,19 @@ def mapping_section(
         section.pop("public", None)
     elif remote is not None:
         section["remote"] = remote  # which is refused, with a cure
-    if name is None and isinstance(local, InProcess):
-        name = f"listener-{next(free)}" if remote is None or str(remote).rpartition(":")[2] == "0" else str(remote)
-    if name is not None:
-        section["name"] = name
+    section["name"] = _free_name(local, remote, taken) if name is None else name
     return {**section, "local": local}
+
+
+def _free_name(local: Any, remote: int | str | None, taken: Container[str]) -> str:
+    name = "listener" if remote is None or str(remote).rpartition(":")[2] == "0" else str(remote)
+    if not isinstance(local, InProcess):
+        try:
+            name = str(parse_address(local))
+        except ValueError:
+            pass  # it is refused for what it is
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in names if each not in taken)
 
 
 def _port_of(local: int | str) -> int:

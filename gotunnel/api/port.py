@@ -38,8 +38,7 @@ class PublicPort:
         self._listener = listener
         self._drain = drain
         self._last: HostPort | None = None
-        self.closed: Callable[[PublicPort], object] = lambda _: None
-        """Called when it is."""
+        self._closed: Callable[[PublicPort], object] = lambda _: None  # for its tunnel
         self._stopping: list[Deferred[None]] = []
         self._state = "open"
 
@@ -94,7 +93,7 @@ class PublicPort:
 
     def _stopped(self, result: Any) -> None:
         self._state = "closed"
-        self.closed(self)
+        self._closed(self)
         waiting, self._stopping = self._stopping, []
         for each in waiting:
             if not each.called:

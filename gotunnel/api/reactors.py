@@ -9,8 +9,10 @@ import weakref
 from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
 
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
 __all__ = ["dispose", "here", "new_reactor", "reactor_here"]
@@ -38,7 +40,7 @@ def reactor_here() -> Any:
 
             installReactor(reactor)  # for what looks for a global one, and would make one that never runs
         keeper = _KEEPERS[loop] = _keeper(reactor)
-        loop.create_task(keeper.__anext__())  # noqa: RUF006 - the keeper is held
+        loop.create_task(keeper.__anext__())
     return _BY_LOOP[loop]
 
 
@@ -52,11 +54,17 @@ async def here(deferred: Deferred[T]) -> T:
 
 def new_reactor(loop: asyncio.AbstractEventLoop) -> Any:
     """Return a reactor on a loop that runs, or is about to: it runs as long as that."""
-    from twisted.internet.asyncioreactor import AsyncioSelectorReactor
-
-    reactor = AsyncioSelectorReactor(loop)
+    reactor = _LoopReactor(loop)
     reactor.startRunning(installSignalHandlers=False)
     return reactor
+
+
+class _LoopReactor(AsyncioSelectorReactor):
+    """Twisted's, on a loop that is somebody else's to stop."""
+
+    def crash(self) -> None:
+        """Called at the end of a shutdown."""
+        PosixReactorBase.crash(self)
 
 
 async def dispose(reactor: Any) -> None:

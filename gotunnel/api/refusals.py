@@ -8,7 +8,7 @@ from gotunnel.errors import AuthRejected, PortUnavailable
 __all__ = ["not_let_in", "port_refused"]
 
 _LOGIN = {
-    "auth_failed": "the token or the client's name is not one of the server's; compare the token on both sides",
+    "auth_failed": "the client's name or its token is not one of the server's; compare the token on both sides",
     "bad_server_mac": "the server does not hold this token, or somebody sits between it and us",
     "name_in_use": "another running client has this name; give each a name of its own (name=)",
 }
@@ -21,10 +21,9 @@ _PORT = {
 
 
 def not_let_in(refused: AuthRejected) -> AuthRejected:
-    """Return the error for a login that was refused."""
-    cure = "" if "certificate" in refused.reason else _LOGIN.get(refused.code, "")
-    reason = "; ".join(filter(None, (refused.reason, cure)))
-    return AuthRejected(refused.code, reason, refused.retry_after)
+    """Return the error for a login that was refused: our words for a code that we know, since they name the cure."""
+    ours = None if "certificate" in refused.reason else _LOGIN.get(refused.code)
+    return AuthRejected(refused.code, ours or refused.reason, refused.retry_after)
 
 
 def port_refused(status: MappingStatus) -> PortUnavailable:

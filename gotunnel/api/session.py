@@ -4,9 +4,8 @@ others."""
 
 from __future__ import annotations
 
-import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Any
 
@@ -66,8 +65,6 @@ class Session:
         self._looking: Any = None
         self._up: bool | None = None  # as observers know it
         self._told: dict[str, HostPort | None] = {}
-        self.free = itertools.count(1)
-        """Numbers for listeners that have none of a port."""
 
     # How it is.
 
@@ -210,11 +207,16 @@ class Session:
         service.startService()
         self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shutdown)
 
+    @property
+    def mappings(self) -> Container[str]:
+        """The names of what is, or is to be, published."""
+        return self._mappings.keys()
+
     def claim(self, mapping: MappingConfig, drain: float) -> None:
         """It is to be published; when the process stops, its visitors have `drain` seconds. Raises ConfigError."""
         if mapping.name in self._mappings:
             what = f"this process publishes {mapping.name!r} on that server already"
-            raise refused_option("mapping", what, "choose another port, or give it a name of its own")
+            raise refused_option("mapping", what, "give it a name of its own")
         self._mappings[mapping.name] = mapping
         self._drains[mapping.name] = drain
 

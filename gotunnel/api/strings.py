@@ -86,7 +86,8 @@ def server_endpoint(reactor: Any, *arguments: str, **options: str) -> TunnelServ
         cure = "add remote=8080, or remote=0 for any free port of the server"
         raise refused_option("remote", "is missing", cure)
     # Now, while somebody looks: `listen` could only fail later.
-    mapping_config(mapping_section(1, remote, given, iter(range(1, 2))))
+    of_mapping = {name: value for name, value in given.items() if name != "drain"}
+    mapping_config(mapping_section(1, remote, of_mapping))
     return TunnelServerEndpoint(tunnel, remote, **given)
 
 

@@ -72,14 +72,14 @@ class Tunnel:
         return self._reactor
 
     @property
-    def session(self) -> Session:
-        """What it shares with all who have the same settings. Not part of what stays."""
+    def _session(self) -> Session:
+        # Looked up each time: one that has ended, and that nobody observes, is another one when it begins again.
         return shared(self._settings, self.reactor)
 
     @property
     def connected(self) -> bool:
         """Whether the server is there now."""
-        return self.session.connected
+        return self._session.connected
 
     @property
     def ports(self) -> tuple[PublicPort, ...]:
@@ -89,7 +89,7 @@ class Tunnel:
     def observe(self, observer: Callable[[Event], object]) -> Callable[[], None]:
         """Call `observer` with each Connected, Lost, MappingOpened and MappingClosed from now on. Returns what ends
         that."""
-        return self.session.observers.add(observer)
+        return self._session.observers.add(observer)
 
     def check(self) -> None:
         """Raise ConfigError for settings that cannot be used, the token among them. Nothing connects."""
@@ -163,7 +163,7 @@ class Tunnel:
     async def _connect(self) -> Tunnel:
         if self._connected:
             return self
-        session = self.session
+        session = self._session
         session.hold()
         try:
             await session.run()
@@ -177,28 +177,28 @@ class Tunnel:
     async def _expose(
         self, what: Any, remote: int | str | None, given: dict[str, Any], seconds: float | None, drain: float
     ) -> PublicPort:
-        session = self.session
+        session = self._session
         listener: FactoryListener | EndpointListener | None = None
         if IProtocolFactory.providedBy(what):
             listener = FactoryListener(what, session)
         elif IStreamClientEndpoint.providedBy(what):
             listener = EndpointListener(what, session)
         local = what if listener is None else InProcess(listener.arrive)
-        config = mapping_config(mapping_section(local, remote, given, session.free))
+        config = mapping_config(mapping_section(local, remote, given, session.mappings))
         if listener is not None:
             listener.name = config.name
         port = await open_port(session, config, listener, seconds, drain)
         self._ports.append(port)
-        port.closed = self._ports.remove
+        port._closed = self._ports.remove
         return port
 
     async def _dial(
         self, target: str, factory: IProtocolFactory, encrypt: bool, seconds: float | None, keep: float
     ) -> IProtocol:
-        return await dial(self.session, factory, forward_config(target, encrypt), seconds, keep)
+        return await dial(self._session, factory, forward_config(target, encrypt), seconds, keep)
 
     async def _close(self) -> None:
-        session = self.session
+        session = self._session
         await gatherResults([port.stopListening() for port in self._ports])
         if self._connected:
             self._connected = False

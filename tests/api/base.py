@@ -47,7 +47,7 @@ class ApiTestCase(IntegrationTestCase):
         given = {"token": TOKEN, "relay": self.relay, "reactor": reactor, **options}
         tunnel = Tunnel(f"127.0.0.1:{port}", **given)
         self.addCleanup(tunnel.close)
-        self.addCleanup(lambda: tunnel.session.end())
+        self.addCleanup(lambda: tunnel._session.end())
         return tunnel
 
     async def visitor(self, port: PublicPort) -> Peer:

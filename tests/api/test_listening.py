@@ -54,7 +54,7 @@ class Listening:
         self.assertEqual(service.started, 0)
 
     async def test_bytes_and_back_pressure(self: Any) -> None:
-        """24 MB arrive byte-exact although the service reads nothing for a while; the visitor is held back meanwhile."""
+        """24 MB arrive byte-exact although the service reads nothing for a while and the visitor is held back."""
         server = await self.server()
         service = Service(Paused)
         port = await self.tunnel(server).expose(service, "127.0.0.1:0")
