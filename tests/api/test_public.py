@@ -16,16 +16,16 @@ from gotunnel import api, errors
 from tests.pages import ROOT
 
 TUNNEL = (
-    "(self, server: 'str | None' = None, *, name: 'str | None' = None, token: 'str | None' = None, token_file: "
-    "'str | None' = None, pin: 'str | None' = None, ca: 'str | None' = None, cert: 'str | None' = None, key: 'str | None' = None, "
-    "server_name: 'str | None' = None, tls: 'bool' = True, relay: 'str' = 'auto', profile: 'str' = 'default', timeout: "
-    "'float' = 30.0, drain: 'float' = 0.0, reactor: 'Any' = None) -> 'None'"
+    "(self, server: 'str | None' = None, *, name: 'str | None' = None, token: 'str | None' = None, "
+    "token_file: 'str | None' = None, pin: 'str | None' = None, ca: 'str | None' = None, cert: 'str | None' = None, "
+    "key: 'str | None' = None, server_name: 'str | None' = None, tls: 'bool' = True, relay: 'str' = 'auto', "
+    "profile: 'str' = 'default', timeout: 'float' = 30.0, drain: 'float' = 0.0, reactor: 'Any' = None) -> 'None'"
 )
 EXPOSE = (
     "(self, what: 'int | str | IProtocolFactory | IStreamClientEndpoint', remote: 'int | str | None' = None, *, "
     "mapping: 'str | None' = None, encrypt: 'bool' = True, health: 'Any' = None, clients: 'Sequence[str]' = (), "
-    "public: 'bool' = True, group: 'str | None' = None, timeout: 'float | None' = None, drain: 'float | None' = None) "
-    "-> 'Deferred[PublicPort]'"
+    "public: 'bool' = True, group: 'str | None' = None, timeout: 'float | None' = None, "
+    "drain: 'float | None' = None) -> 'Deferred[PublicPort]'"
 )
 DIAL = (
     "(self, target: 'str', factory: 'IProtocolFactory', *, encrypt: 'bool' = True, timeout: 'float | None' = None, "
