@@ -60,7 +60,7 @@ class InsideTransport(tcp.Server):
         self._clock = reactor
         self._options = {"nodelay": True, "keepalive": True}
         super().__init__(sock, protocol, (str(getattr(peer, "host", peer)), 0), None, 0, reactor)  # type: ignore[arg-type]
-        self.repstr = f"<{type(protocol).__name__} for {near.address} through a tunnel>"
+        self.repstr = f"<{type(protocol).__name__} {near.address}>"
         self._near.partner = _Partner(self)
 
     def begin(self) -> None:
