@@ -63,7 +63,7 @@ class _Call:
         forwards, where = self._session.links.forwards, self._where
         near, self._far = joined(self._session.relay, SOURCE, "")
         self._near = near
-        plain = not where.encrypt and forwards.takes_plain
+        plain = not where.encrypt and forwards.outside
         now = self._session.reactor.seconds()
         forwards.let_in(_Dialled(forwards.next_conn(), str(where.dial), plain, near, now, where.dial, self))
         return self._result

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.defer import DeferredLock
@@ -74,6 +74,8 @@ class Forwards:
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a session has begun, and when somebody comes to a forward outside of TLS."""
         self._running = False
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._configs = {config.name: config for config in forwards}
@@ -162,6 +164,7 @@ class Forwards:
         if opener not in self._openers:
             self._openers.append(opener)
         opener.feed()
+        self.changed()
 
     def unserved(self, opener: Opener, why: str) -> None:
         """There is a session, and it cannot serve them."""
@@ -197,19 +200,22 @@ class Forwards:
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
         self._usage.ended(outcome, end)
+        if self._usage.observers is not None:
+            self._usage.observers.closed(visitor, outcome, end)
         port = self._named.get(visitor.mapping)
         if port is not None:
             port.carried.add(end)
-        self.log.info(
-            "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
-            "{seconds:.3f} s ({conn})",
-            visitor=visitor.local.address, forward=visitor.mapping, outcome=WORDS[outcome],
-            code=f" ({printable(end.code)})" if end is not None and end.code else "",
-            up=end.up if end else 0, down=end.down if end else 0,
-            seconds=self._clock.seconds() - visitor.arrived, conn=visitor.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self._usage.crowds.has_line(now, "forward:" + visitor.mapping, outcome, end):
+            self.log.info(
+                "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
+                "{seconds:.3f} s ({conn})",
+                visitor=visitor.local.address, forward=visitor.mapping, outcome=WORDS[outcome],
+                code=f" ({printable(end.code)})" if end is not None and end.code else "",
+                up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
+            )  # fmt: skip
         cure = _CURES.get(end.code or "") if end is not None else None
-        if cure is not None and self._lines.allow(visitor.mapping, self._clock.seconds())[0]:
+        if cure is not None and self._lines.allow(visitor.mapping, now)[0]:
             self.log.warn(
                 "forward {forward} was refused by the server: {target}: {cure}",
                 forward=visitor.mapping, target=str(getattr(visitor, "target", "")), cure=cure,
@@ -220,6 +226,8 @@ class Forwards:
         """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
         of them gets."""
         self._usage.began()
+        if self._usage.observers is not None:
+            self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
@@ -233,20 +241,23 @@ class Forwards:
             for opener in tuple(openers):
                 opener.feed()
 
-    @property
-    def takes_plain(self) -> bool:
-        """Whether every server that may get a visitor takes legs outside of TLS."""
-        return bool(self._openers) and all(opener.plain_legs for opener in self._openers)
-
     def next_conn(self) -> str:
         """Return the id of a new visitor."""
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
-        plain = not config.encrypt and self.takes_plain
+        plain = not config.encrypt and self.outside
         self.let_in(
             ForwardVisitor(self.next_conn(), config.name, plain, local, self._clock.seconds(), config.dial)
         )
+        if plain:
+            self.changed()
+
+    @property
+    def outside(self) -> bool:
+        """Whether forwards with `encrypt: false` travel outside of TLS: only where every server that may get a visitor
+        takes such legs."""
+        return bool(self._openers) and all(opener.plain_legs for opener in self._openers)
 
     def _requested(self, name: str, request: EgressRequest) -> None:
         local = request.accept(self._relay)

@@ -15,12 +15,14 @@ from gotunnel.address import HostPort, is_ip
 from gotunnel.client.addresses import NameWatch
 from gotunnel.client.bringing import LegRoom
 from gotunnel.client.checks import check_for
+from gotunnel.client.forwardprobe import ask_through
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
 from gotunnel.client.identity import Towards
-from gotunnel.client.link import Link, Shared
+from gotunnel.client.link import Link
 from gotunnel.client.nodes import OwnNodes
-from gotunnel.client.plain import PlainWatch
+from gotunnel.client.plain import PlainForwards, PlainWatch
+from gotunnel.client.shared import Shared
 from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
@@ -29,6 +31,7 @@ from gotunnel.core.usage import Usage
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.plugged import Carried
 
 __all__ = ["Links"]
 
@@ -75,6 +78,11 @@ class Links:
             clock, config.mappings, lambda: [link.published for link in self.links],
             lambda target: ask_for_tls(clock, target),
         )  # fmt: skip
+        self._plain_forwards = PlainForwards(
+            clock, config.forwards, lambda: self.forwards.outside,
+            lambda forward: ask_through(clock, relay, self.forwards, forward),
+        )  # fmt: skip
+        self.forwards.changed = self._plain_forwards.look
         self._watches: dict[HostPort, NameWatch] = {}
         self._by_address: dict[tuple[HostPort, str | None], Link] = {}
         self._starting: set[IDelayedCall] = set()
@@ -100,6 +108,15 @@ class Links:
         """Visitors that are being served."""
         return sum(link.streams for link in self.links)
 
+    def carried(self) -> Carried:
+        """Visitors who are served, and their bytes so far."""
+        for link in self.links:
+            for session in link.sessions:
+                for leg, stream in tuple(session.legs.streams.items()):
+                    yield stream, leg.carried
+                for leg, visitor in tuple(session.forward_legs.streams.items()):
+                    yield visitor, leg.carried
+
     @property
     def nowhere(self) -> list[tuple[HostPort, str]]:
         """Servers whose names have led to no address yet, and why."""
@@ -117,6 +134,7 @@ class Links:
             self._draining = True
             self._health.stop()
             self._plain.stop()
+            self._plain_forwards.stop()
             for watch in self._watches.values():
                 watch.stop()
             for call in self._starting:
@@ -152,6 +170,8 @@ class Links:
             self._change_servers(config)
         if difference.touches("client.forwards", "client.egress"):
             await self.forwards.change(config.forwards, config.egress)
+            self._plain_forwards.change(config.forwards)
+            self._plain_forwards.look()
             for link in self.links:
                 if link.session is not None and not self._draining:
                     link.session.forwards_changed()

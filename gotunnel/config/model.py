@@ -7,7 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.admin import AdminConfig
-from gotunnel.config.client import ClientConfig, TlsClientConfig
+from gotunnel.config.client import ClientConfig
+from gotunnel.config.clienttls import TlsClientConfig
 from gotunnel.config.egress import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.config.fields import Remote
 from gotunnel.config.forward import ForwardConfig

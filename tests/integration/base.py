@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from gotunnel.address import HostPort
-from gotunnel.client import link
+from gotunnel.client import pace
 from gotunnel.client.published import Published, Standing
 from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig, LimitsConfig, MappingConfig, ServerConfig
@@ -248,7 +248,7 @@ class IntegrationTestCase(TestCase):
         """Let clients try again, and ask again for refused mappings, after some milliseconds."""
         self.patch(Published, "pause", lambda published: 0.05)
         self.patch(backoff, "LEAST_DELAY", first)
-        self.patch(link, "Backoff", lambda: backoff.Backoff(first=first, cap=cap))
+        self.patch(pace, "Backoff", lambda: backoff.Backoff(first=first, cap=cap))
 
     def debug(self) -> None:
         """Log everything."""

@@ -138,7 +138,7 @@ class AddressTests(ForwardCase):
         await self.refused(client, "not_allowed")
         await self.refused(client, "unknown_host", "none")
         await self.refused(client, "not_allowed", "other")
-        await self.said("resolves to 127.0.0.1, which no rule allows")
+        await self.said("resolves to 127.0.0.1, an address of the server itself")
         self.assertEqual(made, [])
         wide = await self.server(allow_dial=(f"good.example:{target}", f"127.0.0.0/8:{target}"))
         client = await self.connected(wide, self.forward(f"good.example:{target}"), name="second")
@@ -414,6 +414,25 @@ class CrossingTests(ForwardCase):
             self.assertFalse(visitor.was_reset)
         await self.said("ended: completed", 20)
         self.assertEqual(server.hub.live, 0)
+
+    async def test_what_the_target_hears_of_the_visitor(self) -> None:
+        """It is the address that the server sees of the client that asks; what that client says of its own visitor the
+        other one does not hear: its target may judge by it."""
+        edge, _, server = await self.pair()
+        heard = self.patched_sources()
+        visitor = await self.echoes(self.port(edge))
+        session = server.hub.peers["edge"].session
+        (source,) = heard
+        self.assertEqual(source, session.address)
+        self.assertNotEqual(source, f"127.0.0.1:{visitor.transport.getHost().port}")
+
+    def patched_sources(self) -> list[str]:
+        """Return a list that gets what the other client hears of each visitor's address."""
+        heard: list[str] = []
+        legs = self.home.link.session.legs
+        route = legs.route
+        self.patch(legs, "route", lambda leg, opening: (heard.append(opening.src), route(leg, opening))[1])
+        return heard
 
     async def test_half_close(self) -> None:
         """Who has said all still hears the answer."""
