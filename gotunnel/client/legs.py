@@ -100,20 +100,26 @@ class ClientLegs(DiallingEnd):
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
         self.usage.began()
+        if self.usage.observers is not None:
+            self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.usage.ended(end.outcome, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(stream, end.outcome, end)
         self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=stream.source, mapping=stream.name, outcome=WORDS[end.outcome],
-            code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - stream.started, conn=stream.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self.usage.crowds.has_line(now, stream.name, end.outcome, end):
+            self.log.info(
+                "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+                "({conn})",
+                visitor=stream.source, mapping=stream.name, outcome=WORDS[end.outcome],
+                code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+                seconds=now - stream.started, conn=stream.conn,
+            )  # fmt: skip
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """See ILegOwner."""

@@ -43,7 +43,7 @@ class PortableLeg(LegBase[Local], Protocol):
         super().__init__(clock, deadlines, end, owner, plain, dial_timeout)
         self._watch = watch
         self._decoder = LegDecoder()
-        self._stall = Stall()
+        self._stall = Stall(watch.times)
         self._blocked = False  # the leg's transport takes no more
         self._full = False  # the local socket takes no more
         self._dialling = False
@@ -56,7 +56,7 @@ class PortableLeg(LegBase[Local], Protocol):
         """The handshake is over: the connection is ours."""
         sock = raw_socket(self.transport)
         set_nodelay(sock)
-        set_keepalive(sock)
+        set_keepalive(sock, self._watch.keepalive)
         self.transport.registerProducer(_Flow(self), True)
 
     def dataReceived(self, data: bytes) -> None:

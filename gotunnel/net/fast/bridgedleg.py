@@ -26,7 +26,7 @@ class BridgedLeg(FastLeg):
         self._holding = transport
         self._sock = raw_socket(transport)
         set_nodelay(self._sock)
-        set_keepalive(self._sock)
+        set_keepalive(self._sock, self._tools.watch.keepalive)
         self._wire_gone = False
         hand_over(transport, _Bridge(self), b"")
         transport.registerProducer(_Flow(self), True)
