@@ -115,7 +115,7 @@ class Reloadable(Service):
                 self.speak(difference.config.log_lang)
             for warning in config.warnings:
                 if warning not in before.warnings:
-                    self.log.warn("{warning}", warning=warning)
+                    self.log.warn("{advice}", advice=warning)
             return Report(True, tuple(lines) or (NOTHING,))
 
     async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:
