@@ -6,7 +6,8 @@ is too fast."""
 from __future__ import annotations
 
 import socket
-from typing import Any, Protocol as TypingProtocol
+from typing import Any
+from typing import Protocol as TypingProtocol
 
 from twisted.internet import error, tcp
 from twisted.internet.interfaces import IAddress, IProtocol

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -15,6 +14,7 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from wsproto import ConnectionType
 from wsproto.events import AcceptConnection, Event, RejectConnection, Request
@@ -57,9 +57,8 @@ class WebSocketTransport:
                 self._reactor, tcp_endpoint(self._reactor, proxy, timeout), proxy, address, self._login, timeout
             )
         host = options.host or server.host
-        if options.tls:
-            below = wrapClientTLS(self._creator(host), below)
-        return _WebSocketEndpoint(self._reactor, below, host, server, options, timeout)
+        creator = self._creator(host) if options.tls else None
+        return _WebSocketEndpoint(self._reactor, below, creator, host, server, options, timeout)
 
     def _creator(self, host: str) -> IOpenSSLClientConnectionCreator:
         found = self._tls.get(host)
@@ -72,10 +71,10 @@ class WebSocketTransport:
 @implementer(IStreamClientEndpoint)
 class _WebSocketEndpoint:
     def __init__(
-        self, reactor: Any, below: IStreamClientEndpoint, host: str, server: HostPort, options: WebSocketOptions,
-        timeout: float,
+        self, reactor: Any, below: IStreamClientEndpoint, tls: IOpenSSLClientConnectionCreator | None, host: str,
+        server: HostPort, options: WebSocketOptions, timeout: float,
     ) -> None:  # fmt: skip
-        self._reactor, self._below, self._options, self._timeout = reactor, below, options, timeout
+        self._reactor, self._below, self._tls, self._options, self._timeout = reactor, below, tls, options, timeout
         named = f"[{host}]" if ":" in host else host
         default = 443 if options.tls else 80
         self._host = named if server.port == default else f"{named}:{server.port}"
@@ -89,7 +88,11 @@ class _WebSocketEndpoint:
             if not done.called:
                 done.errback(failure)
 
-        connecting = self._below.connect(OneProtocol(lambda: client))
+        own: IProtocolFactory = OneProtocol(lambda: client)
+        if self._tls is not None:
+            own = TLSMemoryBIOFactory(self._tls, True, own, clock=self._reactor)
+            own.noisy = False
+        connecting = self._below.connect(own)
         client.begin(done, connecting, self._timeout)
         connecting.addErrback(failed)
         return done

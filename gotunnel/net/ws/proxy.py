@@ -46,8 +46,9 @@ class ProxiedEndpoint:
         timeout: float,
     ) -> None:  # fmt: skip
         self._reactor, self._below, self._proxy, self._timeout = reactor, below, proxy, timeout
-        headers = [("Host", str(address)), *([] if login is None else [("Proxy-Authorization", login)])]
-        self._request = h11.Request(method="CONNECT", target=str(address), headers=headers)
+        target = str(address).encode("ascii")
+        headers = [(b"Host", target), *([] if login is None else [(b"Proxy-Authorization", login)])]
+        self._request = h11.Request(method="CONNECT", target=target, headers=headers)
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """See IStreamClientEndpoint."""

@@ -8,7 +8,7 @@ import ipaddress
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -46,10 +46,9 @@ class WebSocketListener:
         self._reactor = reactor
         self._gate = descriptors.clients
         self._tls = None if options.cert is None or options.key is None else web_creator(options.cert, options.key)
-        self._port: GatedPort | None = None
         self.address = options.listen
 
-    def start(self, door: IProtocolFactory, patience: float) -> None:
+    def listen(self, door: IProtocolFactory, patience: float) -> GatedPort:
         """See ITransportListener."""
         factory: Any = _Visitors(self._reactor, self.options, door, patience)
         if self._tls is not None:
@@ -58,17 +57,10 @@ class WebSocketListener:
         listening = GatedPort(port, factory, BACKLOG, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
         try:
             listening.startListening()
-        except OSError as failed:
-            raise listen_failure(host, port, failed) from None
-        except Exception as failed:  # Twisted puts what the system said into an error of its own
-            raise listen_failure(host, port, getattr(failed, "socketError", failed)) from None
-        self._port = listening
+        except CannotListenError as failed:
+            raise listen_failure(host, port, failed.socketError) from None
         self.address = HostPort(host, listening.getHost().port)
-
-    def stop(self) -> Deferred[None]:
-        """See ITransportListener."""
-        port, self._port = self._port, None
-        return maybeDeferred(lambda: None if port is None else port.stopListening())
+        return listening
 
 
 class _Visitors(Factory):
@@ -83,7 +75,7 @@ class _Visitors(Factory):
         """Called for each connection. None closes it at once."""
         host = getattr(addr, "host", None)
         trusted = host is not None and self.trusts(host)
-        known = None if trusted else self.door.buildProtocol(addr)
+        known = None if trusted or addr is None else self.door.buildProtocol(addr)
         if known is None and not trusted:
             return None
         return _Arrival(self, known)
@@ -165,8 +157,8 @@ class _Arrival(WsStream):
     def _breach(self, breach: ProtocolError) -> None:
         if self._carried is None and not self._gone:
             # A browser, or a scanner: an answer in HTTP, and no more.
-            answer = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
-            self.transport.write(answer % (len(NOTHING), NOTHING))
+            head = "HTTP/1.1 404 Not Found", "content-type: text/plain", "connection: close"
+            self.transport.write("\r\n".join((*head, f"content-length: {len(NOTHING)}", "", "")).encode() + NOTHING)
             self._leave()
             self.transport.loseConnection()
         else:

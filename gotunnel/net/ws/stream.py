@@ -112,7 +112,7 @@ class WsStream(Protocol):
         elif carried is None:
             self._before(event)
         elif isinstance(event, BytesMessage):
-            carried.received(event.data)
+            carried.received(bytes(event.data))
         elif isinstance(event, CloseConnection):
             self._answer_close(event)
             carried.lost()
