@@ -111,7 +111,7 @@ class _Pipe(tcp.Server):
         self._peer = peer
         self._host = host
         super().__init__(sock, protocol, (str(getattr(peer, "host", peer)), 0), None, 0, reactor)  # type: ignore[arg-type]
-        self.repstr = f"<{type(protocol).__name__} carried from {peer}>"
+        self.repstr = f"<{type(protocol).__name__} {peer}>"
 
     def getPeer(self) -> Any:
         """Who is at the other side."""

@@ -157,8 +157,8 @@ class _Arrival(WsStream):
     def _breach(self, breach: ProtocolError) -> None:
         if self._carried is None and not self._gone:
             # A browser, or a scanner: an answer in HTTP, and no more.
-            head = "HTTP/1.1 404 Not Found", "content-type: text/plain", "connection: close"
-            self.transport.write("\r\n".join((*head, f"content-length: {len(NOTHING)}", "", "")).encode() + NOTHING)
+            head = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+            self.transport.write(head + b"content-length: %d\r\n\r\n" % len(NOTHING) + NOTHING)
             self._leave()
             self.transport.loseConnection()
         else:
