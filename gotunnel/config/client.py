@@ -41,7 +41,7 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.plugged import Observers
+from gotunnel.config.plugged import ONE, Observers, TransportConfig
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
@@ -122,6 +122,9 @@ class ClientConfig(Section):
     )
     observers: Observers = Field(
         default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    transport: Annotated[TransportConfig | None, ONE] = Field(
+        default=None, description="plugin that carries the connections to the server, like `websocket`; TCP if absent"
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")

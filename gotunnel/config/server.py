@@ -33,7 +33,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.plugged import ONE, AllocatorConfig, Observers
+from gotunnel.config.plugged import ONE, AllocatorConfig, Listeners, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
@@ -112,6 +112,9 @@ class ServerConfig(Section):
         default=30.0,
         validate_default=True,
         description="a client that was silent for so long is gone; more than `heartbeat`",
+    )
+    listeners: Listeners = Field(
+        default=(), description="plugins that take clients beside the port of `addr`, like `websocket`"
     )
     leg_name: LegName | None = Field(
         default=None,

@@ -54,7 +54,7 @@ HERE_DOCUMENT_CLIENT = """\
      local_ports: [6443]
 """
 
-CLIENT_EXAMPLES = {"observers", "admin", "usage",
+CLIENT_EXAMPLES = {"observers", "admin", "usage", "transport",
     "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
     "health_check_interval",
 }  # fmt: skip
@@ -109,7 +109,7 @@ class SampleTests(FileTestCase):
                 differs,
                 {
                     "tls", "clients", "clients_file", "egress", "leg_name", "admin", "port_allocator", "observers",
-                    "usage",
+                    "usage", "listeners",
                 }
                 if role == "server"
                 else CLIENT_EXAMPLES,
