@@ -188,6 +188,7 @@ class ServerSession(SessionLegs):
 
     async def _answer_all(self) -> None:
         """Answer one request after the other, each finished before the next begins."""
+        self.peer.published.rested()
         try:
             while self._requests and not self.over:
                 request = self._requests.popleft()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
+from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.wire.messages import (
     Error,
     LegsFailed,
@@ -83,9 +84,9 @@ class FloodTests(ServerTestCase):
             client.say(Register(start, requests, start + 64 < 4096))
             client.say(*[MappingState(name, "down") for name in part])
         for state in ("up", "down", "up"):
-            world.clock.pump([0] * 5000)
+            world.clock.pump([PAUSE / 8] * 5000)
             client.say(*[MappingState(name, state) for name in names])
-        world.clock.pump([0] * 5000)
+        world.clock.pump([PAUSE / 8] * 5000)
         answers = [message for message in client.heard() if isinstance(message, RegisterResp)]
         self.assertEqual((len(answers), client.transport.gone), (64, False))
         self.assertEqual(len(world.relay.ports), 4096)
@@ -114,6 +115,34 @@ class FloodTests(ServerTestCase):
             world.prove(world.connect(f"192.0.2.{number}"), "edge", b"two")
             client.say(*[Pong(ping.n) for ping in client.heard() if isinstance(ping, Ping)])
         self.assertFalse(client.transport.gone)
+
+    def test_others_have_their_turn(self) -> None:
+        """A client that asks for a thousand ports at once gets them some at a time, with pauses in which the loop
+        serves others; and so it is with what it gives up, and with what it says of its targets."""
+        world = self.world(limits={"mappings": 1024})
+        client = world.login()
+        names = tuple(f"m{number}" for number in range(1024))
+        requests = tuple(MappingRequest(name, 20000 + number) for number, name in enumerate(names))
+        most = [0]
+
+        def count() -> int:
+            return sum(port.open for port in world.relay.ports)
+
+        def until(wanted: int) -> None:
+            while count() != wanted:
+                before = count()
+                world.clock.advance(PAUSE)
+                most.append(abs(count() - before))
+                self.assertLess(len(most), 2000)
+
+        client.say(*[Register(n, requests[n : n + 64], True) for n in range(0, 1024, 64)])
+        until(1024)
+        for state, wanted in (("down", 0), ("up", 1024)):
+            client.say(*[MappingState(name, state) for name in names])
+            until(wanted)
+        client.say(Unregister(2000, names))
+        until(0)
+        self.assertLessEqual(max(most), STRETCH)
 
     def test_news_do_not_fill_the_log(self) -> None:
         """A client that opens and closes its ports, says that its targets come and go, and comes back again and again,
