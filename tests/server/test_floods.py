@@ -10,13 +10,16 @@ from gotunnel.wire.messages import (
     Error,
     LegsFailed,
     MappingRequest,
+    MappingResult,
     MappingState,
     Message,
+    Nodes,
     Ping,
     Pong,
     Register,
     RegisterResp,
     Unregister,
+    encode,
 )
 from tests.server.world import Client, ServerTestCase, World
 
@@ -57,6 +60,33 @@ class FloodTests(ServerTestCase):
         self.assertIsNotNone(cut)
         assert cut is not None
         self.assertLessEqual(cut, self.BURST)
+
+    def test_long_ones(self) -> None:
+        """A long message counts as several, or what may be a hundred a second would be megabytes to be read."""
+        client = self.world().login()
+        names = tuple(f"{number:0120}" for number in range(500))
+        self.assertGreater(len(encode(Unregister(1, names))), 60_000)
+        cut = self.until_cut(client, Unregister(1, names), 1000)
+        assert cut is not None
+        self.assertLess(cut, self.BURST // 15)
+
+    def test_rest(self) -> None:
+        """A list of nodes that takes long is followed by a rest that is as long; the answers come all the same, in
+        order."""
+        world = self.world()
+        client = world.login()
+
+        def slow(nodes: tuple[str, ...]) -> tuple[MappingResult, ...]:
+            world.clock.rightNow += 0.03
+            return ()
+
+        world.hub.peer("edge").announced.announce = slow  # type: ignore[method-assign]
+        client.say(*[Nodes(number, ()) for number in range(1, 4)], Unregister(4, ()))
+        heard = []
+        for _ in range(4):
+            heard.append([message.id for message in client.heard() if isinstance(message, RegisterResp)])
+            world.clock.advance(0.0301)
+        self.assertEqual(heard, [[1], [2], [3], [4]])
 
     def test_below_the_rate(self) -> None:
         """90 messages a second are welcome for ever; 200 a second are cut within ten seconds or so."""
