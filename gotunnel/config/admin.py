@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.config.fields import Token
-from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, several, text_of, wrong
+from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, from_flag, several, text_of, wrong
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.reading import bindable, is_number, parsed, read_port
 from gotunnel.config.routes import SocketPath
@@ -47,13 +47,6 @@ def _read_hosts(value: Any) -> tuple[str, ...]:
         return name
 
     return each(value, read)
-
-
-def _from_flag(value: Any) -> Any:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word is False or word in ("false", "no", "off"):
-        return {"enabled": False}
-    return {} if word is True or word in ("true", "yes", "on") else value
 
 
 _ADDRESS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}
@@ -109,4 +102,4 @@ def secret_of_its_own(admin: AdminConfig, others: Iterable[SecretStr | None]) ->
     return admin
 
 
-Admin = Annotated[AdminConfig, Short("false or group", _from_flag, {"type": "boolean"})]
+Admin = Annotated[AdminConfig, Short("false or group", from_flag, {"type": "boolean"})]

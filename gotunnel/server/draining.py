@@ -34,8 +34,8 @@ class ServerDraining(Draining):
 
     async def _drain(self, seconds: float) -> int:
         hub, v1 = self._hub, self._hub.v1
-        # Ahead of all else: behind that the server leads to no client. Who asked for its node would be refused for good;
-        # a socket that is not there is tried again.
+        # Ahead of all else: behind that the server leads to no client. Who asked for its node would be refused for
+        # good; a socket that is not there is tried again.
         await self._close_egress()
         for session in hub.connected:
             session.ask_to_drain(seconds)

@@ -16,7 +16,7 @@ from gotunnel.core.descriptors import Shares
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.nodes import NodeTable
-from gotunnel.core.ports import PortTable
+from gotunnel.core.ports import PortTable, Wish
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.errors import ConfigError, printable
@@ -25,13 +25,15 @@ from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
 from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
+from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
+from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
@@ -70,11 +72,11 @@ class Hub(Ledger):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, GROUPS, *((PLAIN_LEGS,) if self.plain_legs else ()))
+        self.caps = (FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()))
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
-        """Unix seconds, which only the expiry of identities goes by."""
+        """Unix seconds: the expiry of identities goes by them, and clients are told."""
         admin = config.admin.addr if config.admin.enabled else None
         self.reserved = frozenset({port} if admin is None else {port, admin.port})
         """The server's own ports, which nobody may publish, on none of its addresses."""
@@ -89,10 +91,15 @@ class Hub(Ledger):
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.allocation: Allocation | None = None
+        """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
+        self.switched_off: set[tuple[str, str]] = set()
+        """Mappings that an operator wants closed, by client and name, whether they are here or not; see `switching`."""
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
+        self.measuring = Measuring(clock, relay)
         self._client_lines = LogLimit(rate=1.0, burst=128)
         self._client_news = LogLimit(rate=1.0, burst=max(128, 4 * config.limits.mappings))
         self._live: set[ServerSession] = set()
@@ -113,6 +120,13 @@ class Hub(Ledger):
         self.most_visitors = limits.streams or self._shares.streams
         """Visitors of all clients together."""
         self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
+
+    def chooser(self, client: str, mapping: str, bind: str) -> Callable[[Rights], Awaitable[list[int]]] | None:
+        """Return what says which ports a mapping is to try that has none of its own wish; None: any."""
+        allocation = self.allocation
+        if allocation is None:
+            return None
+        return lambda rights: allocation.candidates(Wish(client, mapping, bind, rights.allow_ports))
 
     # Identities.
 
