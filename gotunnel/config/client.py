@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
-from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
@@ -134,6 +134,11 @@ class ClientConfig(Section):
         default=False,
         description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
     )
+
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, [info.data.get("token")])
 
     @field_validator("v1")
     @classmethod

@@ -95,7 +95,7 @@ class SampleTests(FileTestCase):
         """What is commented out as a default is the default, and is no mistake when the sign is taken away."""
         self.write(TOKEN, "token")
         self.write(OTHER_TOKEN, "worker-1.token")
-        self.write(OTHER_TOKEN, "admin.token")
+        self.write(OTHER_TOKEN[::-1], "admin.token")
         for name in ("server.pem", "server.key", "ca.pem", "clients.pem", "client.pem", "client.key"):
             self.write("pem", name)
         for role in ("server", "client"):
