@@ -17,7 +17,7 @@ from gotunnel.config.tree import key_name, walk
 
 __all__ = ["default_of", "schema", "table", "takes_of"]
 
-_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients)\.")
+_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers)\.")
 
 GROUPS = {("server",), ("client",)}
 """Groups that get no row: they are the two headings of a file."""
@@ -74,4 +74,7 @@ def default_of(info: FieldInfo) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:g}`"
+    kind = _kind(info.metadata)
+    if isinstance(value, int) and isinstance(kind, Kind):
+        value = kind.write(value)
     return f"`{json.dumps(value)}`" if isinstance(value, tuple) else f"`{value}`"

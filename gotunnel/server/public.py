@@ -3,10 +3,10 @@ hands to its peer."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import maybeDeferred
@@ -15,19 +15,16 @@ from gotunnel.address import HostPort
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Carried
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
+from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
 
 if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
 
 __all__ = ["HiddenPort", "PublicPort", "PublicVisitor"]
-
-ANY_PORT_TRIES = 64
-"""How many random ports are tried for `remote_port: 0`. With half of the allowed ones taken, 64 misses in a row are as
-likely as 2**-64."""
-
 
 class PublicPort:
     """The listener of one mapping. It belongs to a peer and outlives sessions. `owner` is who claims the port: no two
@@ -58,8 +55,12 @@ class PublicPort:
         """Patterns of the names of clients that may reach it through the server."""
         self.group_name: str | None = None
         self.suspended: str | None = None
+        self.off = False
+        """Whether an operator has switched it off, whatever its client says; see `switching`."""
         self.barred = False
         """True once its owner may not have it any more; it will be closed."""
+        self.choose: Callable[[Rights], Awaitable[Iterable[int]]] | None = None
+        """Says which ports to try where none is wanted; None: any."""
         self._permitted_by: Rights | None = None
         self._relay = relay
         self._ports = ports
@@ -86,6 +87,11 @@ class PublicPort:
         """Whether visitors can connect."""
         return self._listening is not None
 
+    @property
+    def shut(self) -> str | None:
+        """Why nobody new is let in, None if nothing is said against it."""
+        return SWITCHED_OFF if self.off else self.suspended
+
     def check(self, rights: Rights) -> None:
         """Return if these rights cover it. Raises PortUnavailable."""
         rights.check_port(self.bind, self.port)
@@ -103,7 +109,7 @@ class PublicPort:
     async def open(self, rights: Rights) -> None:
         """Claim the port and listen. Raises PortUnavailable, and then nothing is held."""
         refusal = PortUnavailable("port_in_use", "no allowed port is free")
-        for port in self._candidates(rights):
+        for port in await self._candidates(rights):
             rights.check_port(self.bind, port)
             try:
                 self._ports.claim(self.bind, port, self._owner)
@@ -117,12 +123,15 @@ class PublicPort:
                 refusal = taken
                 continue
             self.port = port
+            if self.off:  # its port was to be had: it is claimed, and nobody gets in
+                await self._stop()
             return
         raise refusal
 
     async def resume(self) -> None:
-        """Listen again after `suspend`. Raises PortUnavailable when somebody else has come in between."""
-        if self._listening is None:
+        """Listen again after `suspend`, unless it is off. Raises PortUnavailable when somebody else has come in
+        between."""
+        if self._listening is None and not self.off:
             self._listening = self._relay.listen(self.bind, self.port, self._accepted, 1024)
         self.suspended = None
 
@@ -130,6 +139,19 @@ class PublicPort:
         """Let no new visitor in until `resume`."""
         self.suspended = reason
         await self._stop()
+
+    async def switch(self, off: bool) -> None:
+        """An operator wants it off, or on again. Raises PortUnavailable when somebody else has come in between: then it
+        is still off."""
+        self.off = off
+        if off:
+            await self._withdraw()
+        elif self.suspended is None:
+            try:
+                await self.resume()
+            except PortUnavailable:
+                self.off = True
+                raise
 
     async def close(self) -> None:
         """Stop listening for good; the port is free for others when this returns."""
@@ -142,6 +164,10 @@ class PublicPort:
     def settle(self) -> None:
         """Its client is gone, or is about to go: who waits for it may be served elsewhere."""
 
+    async def _withdraw(self) -> None:
+        """Let nobody new in."""
+        await self._stop()
+
     async def _stop(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
@@ -151,18 +177,14 @@ class PublicPort:
     def _accepted(self, local: ILocal) -> None:
         self._on_visitor(self, local)
 
-    def _candidates(self, rights: Rights) -> Iterator[int]:
+    async def _candidates(self, rights: Rights) -> Iterable[int]:
         if self.wanted:
-            yield self.wanted
-            return
-        ranges = rights.allow_ports.ranges
-        weights = [high - low + 1 for low, high in ranges]
-        for _ in range(ANY_PORT_TRIES):
-            # No secret: whoever wants to know which ports are open can knock.
-            low, high = random.choices(ranges, weights)[0]  # noqa: S311
-            port = random.randint(low, high)  # noqa: S311
-            if port not in rights.reserved:
-                yield port
+            return (self.wanted,)
+        if self.choose is not None:
+            chosen = await self.choose(rights)
+            return [port for port in chosen if port not in rights.reserved and port in rights.allow_ports]
+        found = islice(any_ports(rights.allow_ports), MOST_CANDIDATES)
+        return (port for port in found if port not in rights.reserved)
 
 
 class HiddenPort(PublicPort):
