@@ -33,9 +33,10 @@ class LegTimes:
     silence: float
 
 
-NODES = LegTimes((5, 3, 3), 12.0)
-"""For nodes of Kubernetes: with the look every INTERVAL seconds a dead leg is gone after 14, and its visitor connects
-anew; else a kubelet would have no heartbeat until it is taken for dead."""
+NODES = LegTimes((5, 2, 6), 15.0)
+"""For nodes of Kubernetes: with the look every INTERVAL seconds a dead leg is gone after 17, and its visitor connects
+anew; else a kubelet would have no heartbeat until it is taken for dead. Through 10 seconds without a packet most live:
+it is heard of every 5, and keepalive asks often so that one probe comes behind them."""
 
 
 def leg_times(profile: str) -> LegTimes | None:
