@@ -163,7 +163,7 @@ class ClientConfig(Section):
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
         description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
-        "itself, tries again at least every 5, and gives a silent leg up after 17",
+        "itself, tries again at least every 5, and gives a silent leg up after 16",
     )
     relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")

@@ -33,10 +33,10 @@ class LegTimes:
     silence: float
 
 
-NODES = LegTimes((5, 2, 6), 15.0)
-"""For nodes of Kubernetes: with the look every INTERVAL seconds a dead leg is gone after 17, and its visitor connects
+NODES = LegTimes((4, 2, 6), 13.0)
+"""For nodes of Kubernetes: with the look every INTERVAL seconds a dead leg is gone after 16, and its visitor connects
 anew; else a kubelet would have no heartbeat until it is taken for dead. Through 10 seconds without a packet most live:
-it is heard of every 5, and keepalive asks often so that one probe comes behind them."""
+it is heard of every 4, and keepalive asks often so that one probe comes behind them."""
 
 
 def leg_times(profile: str) -> LegTimes | None:
