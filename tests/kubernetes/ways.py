@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from tests.kubernetes.node import NAME
-from tests.kubernetes.stage import HOMES, NODES, PUBLIC, WORKERS, ClusterCase
+from tests.kubernetes.node import NAME, PATCHES
+from tests.kubernetes.stage import FOLDER, HOMES, NODES, PUBLIC, WORKERS, ClusterCase
 
 
 class PublicPortTests(ClusterCase):
@@ -16,8 +16,10 @@ class PublicPortTests(ClusterCase):
     egress = False
 
     def test_way_a(self) -> None:
-        """Workers join and are Ready; logs are not there, as nothing leads to their kubelets."""
-        clients = [{"name": name, "token": self.tokens[name]} for name in NODES]
+        """Workers join and are Ready; logs are not there, as nothing leads to their kubelets. They are when the running
+        control plane gets an egress selector, and the clients what belongs to it."""
+        rights = {name: {"allow_nodes": [name, NODES[name]], "allow_dial": ["nodes:10250"]} for name in NODES}
+        clients = [{"name": name, "token": self.tokens[name], **rights[name]} for name in NODES]
         section = {"addr": "0.0.0.0:17000", "allow_ports": [6443], "allow_plain_legs": True, "clients": clients}
         self.begin("server", "server", "public", section, "server listening")
         mapping = {"name": "apiserver", "local": "127.0.0.1:6443", "remote": 6443, "encrypt": False}
@@ -28,6 +30,15 @@ class PublicPortTests(ClusterCase):
         said = self.kubectl("logs", pod, "--request-timeout=10s")
         self.assertNotEqual(said.code, 0)
         self.say(f"no logs without a way to kubelets: {said.err.strip()[:200]}")
+        nodes = {name: [{"match": [name, NODES[name]], "allow_ports": [10250], "dial": "127.0.0.1"}] for name in NODES}
+        egress = {"listen": "unix:/run/gotunnel/egress.sock"}
+        self.change_client("controller", {"mappings": [mapping], "nodes": nodes["controller"], "egress": egress})
+        for name in WORKERS:
+            self.start_client(name, {"nodes": nodes[name]})
+        self.controller.patches(egress=True)
+        self.controller.host.run(str(FOLDER / "kubeadm"), "upgrade", "node", "--patches", PATCHES)
+        self.eventually(lambda: self.controller.ask("logs", pod) == "here\n", "its logs")
+        self.say("kubeadm upgrade node has given the control plane its egress selector: kubectl logs works")
 
 
 class BothDirectionsTests(ClusterCase):
