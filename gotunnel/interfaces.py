@@ -7,7 +7,32 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-__all__ = ["IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IRelay"]
+__all__ = [
+    "EXTENSIONS", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IPortAllocator", "IRelay",
+    "IStreamObserver",
+]  # fmt: skip
+
+
+class IExtension(Interface):
+    """A plugin: it has a name, and makes what a configuration that names it asks for. `gotunnel.plugin.Plugin` is one;
+    it provides `twisted.plugin.IPlugin` too, and stands in a module of the package `gotunnel.plugins`.
+
+    A module that cannot be imported is named to whoever asks for a plugin of others, and harms nothing else.
+    """
+
+    kind = Attribute("the interface of what it makes, one of EXTENSIONS")
+    name = Attribute("the word that chooses it among those of its kind: 1 to 64 of a-z 0-9 . _ -")
+    summary = Attribute("what it is for, in one line")
+    options = Attribute("its options as a model, a subclass of `gotunnel.plugin.Options`")
+
+    def make(*arguments: Any) -> Any:
+        """Return what provides `kind`. Called when the configuration is taken up, with what the docstring of that
+        interface says; the options among them are an instance of `options`, and valid.
+
+        A GotunnelError that it raises is told to the operator as a mistake of his configuration: its text says in one
+        line what is wrong and what would be right. Anything else that it raises is a defect of the plugin; either way
+        the role does not start, or at a reload stays as it was.
+        """
 
 
 class IRelay(Interface):
@@ -15,6 +40,10 @@ class IRelay(Interface):
 
     Every implementation passes the one conformance suite (`tests/relay_contract.py`). A relay decides nothing: whom to
     serve, what to dial and which leg to take is told to it.
+
+    Made with `(reactor, options, dial_timeout, descriptors)`, once for the life of the process: `dial_timeout` are the
+    seconds of a dial, `descriptors` is the `net.descriptors.Descriptors` of the process. A GotunnelError says that it
+    cannot run here.
     """
 
     name = Attribute("the word that chooses it in a configuration")
@@ -60,13 +89,66 @@ class IRelay(Interface):
 
 class IHealthCheck(Interface):
     """How a client finds out whether one target is there. It only looks: how often, how long, and what follows from the
-    results is decided by its caller, who never starts a probe while another one is under way."""
+    results is decided by its caller, who never starts a probe while another one is under way.
+
+    Made with `(reactor, target, options, timeout)`, once for each mapping that asks for it, and anew when its target or
+    its `health` changes: `target` is a `HostPort` or a `UnixPath`, `timeout` the seconds that a probe has. Nothing is
+    to be opened then. Called from the start of the client until it stops, whether or not a server is there.
+    """
 
     def probe() -> Any:
         """Look once. Returns a Deferred that fires with None when the target is well, and fails with a `GotunnelError`
         whose text says in one line what is wrong with it.
 
         The caller cancels it when its time is over. However it ends, whatever the probe had opened is closed with it.
+        """
+
+
+class IStreamObserver(Interface):
+    """Who is told of each visitor of a role. It decides nothing and can hold nothing up.
+
+    Made with `(reactor, options, role)`, `role` being "server" or "client", when the configuration is taken up. For
+    each visitor it hears `opened`, then any number of `bytes`, then `closed`; of one who was here before it was made it
+    hears nothing. Called in the reactor's thread: what takes long belongs elsewhere. What it returns is not waited for;
+    what it raises, and what a Deferred of it fails with, is logged once under its name, and neither the visitor nor
+    another observer notices. After that it is called as before.
+
+    One with a method `collect()` that returns metrics as `prometheus_client` has them is asked at each scrape of
+    `/metrics`. No label of theirs may have a value that a stranger can choose.
+    """
+
+    def opened(stream: Any) -> None:
+        """A visitor is here, to be served, to wait, or to be turned away; `stream` is a `core.observed.Stream`, the
+        same object in each call for him."""
+
+    def bytes(stream: Any, up: int, down: int) -> None:
+        """So many bytes of him have been carried in all, to the target and back. Called every 5 seconds where they have
+        changed, and ahead of `closed`."""
+
+    def closed(stream: Any, ended: Any) -> None:
+        """His time is over; `ended` is a `core.observed.Ended`."""
+
+    def stop() -> None:
+        """The role has stopped, or its configuration names this observer no more: nothing is called any more. Called
+        once, last; for visitors who are still here no `closed` follows."""
+
+
+class IPortAllocator(Interface):
+    """Which public port a mapping gets that leaves it to the server (`remote: 0`).
+
+    Made with `(reactor, options)` by a server, when its configuration is taken up.
+    """
+
+    def candidates(wish: Any) -> Any:
+        """Return the ports to try, the best first, as an iterable; or a Deferred of one. `wish` is a `core.ports.Wish`.
+
+        Called once for each mapping with `remote: 0` that is opened anew, also after its client was away for more than
+        its time of grace; a reconnection keeps the port. Of the first 64 candidates the mapping gets the first that the
+        client's rights allow and that is free; what is not allowed is passed over. Called one at a time for each
+        client.
+
+        When none will do, when it raises, when the Deferred fails or has not fired after 5 seconds (it is cancelled
+        then), the mapping is refused with `port_in_use`, and the client asks again later.
         """
 
 
@@ -147,3 +229,12 @@ class ILegOwner(Interface):
 
     def leg_lost(leg: Any, reason: str) -> None:
         """The leg's connection is gone, whoever closed it. Called once, last."""
+
+
+EXTENSIONS = {
+    "health": IHealthCheck,
+    "observer": IStreamObserver,
+    "ports": IPortAllocator,
+    "relay": IRelay,
+}
+"""What plugins can bring: the word of `gotunnel plugins` for each kind, and the interface of what they make."""

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SIDES = {"", "errors", "address", "dialrules", "wire", "core", "config", "net", "logs", "interfaces"}
-RUNNERS = SIDES | {"i18n", "server", "client", "admin"}
+SIDES = {"", "errors", "address", "dialrules", "wire", "core", "config", "net", "logs", "interfaces", "catalogue"}
+RUNNERS = SIDES | {"i18n", "server", "client", "admin", "history"}
 
 ALLOWED: dict[str, set[str]] = {
     "": set(),
@@ -24,13 +24,17 @@ ALLOWED: dict[str, set[str]] = {
     "i18n": {"errors"},
     "interfaces": {"errors", "address"},
     "dialrules": {"address"},
-    "config": {"errors", "address", "dialrules"},
+    "catalogue": {"errors", "interfaces"},
+    "config": {"errors", "address", "dialrules", "catalogue"},
+    "plugin": {"errors", "config", "interfaces"},
+    "plugins": {"config", "interfaces", "plugin"},
     "wire": {"errors", "address"},
     "core": {"errors", "address", "dialrules", "wire"},
-    "net": {"", "errors", "address", "dialrules", "wire", "core", "config", "logs", "interfaces"},
+    "net": {"", "errors", "address", "dialrules", "wire", "core", "config", "logs", "interfaces", "catalogue"},
     "server": SIDES,
     "client": SIDES,
-    "admin": SIDES | {"i18n"},
+    "history": SIDES,
+    "admin": SIDES | {"i18n", "history"},
     "tap": RUNNERS,
     "cli": RUNNERS | {"tap"},
 }

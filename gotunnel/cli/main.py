@@ -139,6 +139,18 @@ def pin(server: str | None, config: str | None, cert: str | None, state: str | N
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one object: plugins, and what is broken.")
+def plugins(as_json: bool) -> None:
+    """List the plugins that a configuration can name, where they come from, and their options.
+
+    Exit code 1 if one of them is broken.
+    """
+    from gotunnel.cli.plugins import list_plugins
+
+    list_plugins(as_json=as_json)
+
+
+@main.command()
 def version() -> None:
     """Print the versions to name in a bug report."""
     import platform

@@ -9,11 +9,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.client.leaving import IN_FLIGHT, Leaving
+from gotunnel.client.pace import Pace
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
 from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
-from gotunnel.core.backoff import Backoff
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Patience
 from gotunnel.wire.messages import MappingRequest
@@ -26,24 +26,22 @@ class ChangingLink:
 
     log = Logger()
     published: Published
+    reserve: str
     session: ClientSession | None
-    _backoff: Backoff
+    wanted: bool
     _clock: Any
     _config: ClientConfig
     _leaving: Leaving
+    _pace: Pace
+    _running: Deferred[None] | None
     _sessions: set[ClientSession]
     _moves = 0
     """How often it was told to connect elsewhere, or as somebody else."""
     _woken: Deferred[None] | None = None
     """Sleeps until the next attempt."""
 
-    @property
-    def draining(self) -> bool:
-        """Whether it is to connect no more."""
-        raise NotImplementedError
-
-    def _ladder(self) -> Backoff:
-        """Return how long to wait between attempts to connect."""
+    def start(self) -> None:
+        """Begin to connect."""
         raise NotImplementedError
 
     @property
@@ -64,12 +62,32 @@ class ChangingLink:
         for session in self._sessions:
             session.legs.dial_timeout = config.dial_timeout
         if difference.touches("client.profile"):
-            self._backoff = self._ladder()
+            self._pace.use(config.profile)
             if self.session is not None:
-                self._backoff.connected(self._clock.seconds())
+                self._pace.connected(self._clock.seconds())
         if difference.touches("client.name"):
             self._move()
         elif difference.touches("client.token", "client.tls"):
+            self._wake()
+
+    def leave(self) -> None:
+        """The file names this server no more: give its ports up and disconnect. What streams goes on."""
+        self.wanted = False
+        if self.session is not None:
+            self._give_up(self.session)
+        elif self._running is not None:
+            self._running.cancel()
+
+    def recall(self) -> None:
+        """It is wanted again, or still."""
+        if not self.wanted:
+            self.wanted = True
+            if self._running is not None and self._running.called:
+                self.start()
+
+    def wake(self) -> None:
+        """If it is kept in reserve, let it try now."""
+        if self.reserve:
             self._wake()
 
     def publish(

@@ -16,9 +16,11 @@ from zope.interface import implementer
 
 from gotunnel import __version__
 from gotunnel.address import Address, HostPort, UnixPath
-from gotunnel.config.model import HealthConfig, MappingConfig
+from gotunnel.config.health import HttpOptions
+from gotunnel.config.model import MappingConfig
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IHealthCheck
+from gotunnel.net.plugged import found
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
@@ -36,19 +38,22 @@ class Unhealthy(GotunnelError):
     """A target was reached and did not answer as expected; the text says how."""
 
 
-def check_for(reactor: Any, mapping: MappingConfig) -> TcpCheck | HttpCheck:
-    """Return the check that a mapping with `health` asks for. Raises TlsFilesError."""
-    assert mapping.health is not None
-    return (HttpCheck if mapping.health.type == "http" else TcpCheck)(reactor, mapping.local, mapping.health)
+def check_for(reactor: Any, mapping: MappingConfig) -> IHealthCheck:
+    """Return the check that a mapping with `health` asks for. Raises GotunnelError."""
+    health = mapping.health
+    assert health is not None
+    options = health if health.options is None else health.options
+    check: IHealthCheck = found("health", health.type).make(reactor, mapping.local, options, health.timeout)
+    return check
 
 
 @implementer(IHealthCheck)
 class TcpCheck:
     """The target is well when it accepts a connection, which is closed in order at once."""
 
-    def __init__(self, reactor: Any, target: Address, health: HealthConfig) -> None:
+    def __init__(self, reactor: Any, target: Address, options: object, timeout: float) -> None:
         self._target = target
-        self._endpoint = target_endpoint(reactor, target, health.timeout)
+        self._endpoint = target_endpoint(reactor, target, timeout)
 
     def probe(self) -> Deferred[None]:
         """See IHealthCheck."""
@@ -65,10 +70,10 @@ class HttpCheck:
     Raises TlsFilesError.
     """
 
-    def __init__(self, reactor: Any, target: Address, health: HealthConfig) -> None:
+    def __init__(self, reactor: Any, target: Address, health: HttpOptions, timeout: float) -> None:
         self._target = target
         self._health = health
-        self._endpoint = target_endpoint(reactor, target, health.timeout)
+        self._endpoint = target_endpoint(reactor, target, timeout)
         if health.tls is not None:
             name = health.certificate_name("localhost" if isinstance(target, UnixPath) else target.host)
             creator = target_creator(health.tls.ca, name, health.tls.verify)

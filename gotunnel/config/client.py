@@ -6,11 +6,26 @@ import math
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
-from pydantic_core import InitErrorDetails
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.choices import (
+    FORMAT,
+    FORMAT_WORDS,
+    KUBERNETES,
+    LANG,
+    LANG_WORDS,
+    LEVEL,
+    PROFILE,
+    RELAY_WORDS,
+    LogFormat,
+    LogLang,
+    LogLevel,
+    Profile,
+    RelayName,
+)
+from gotunnel.config.clienttls import TlsClientConfig
 from gotunnel.config.egress import EgressConfig, NodeConfig
 from gotunnel.config.fields import (
     DEFAULT_PORT,
@@ -19,37 +34,18 @@ from gotunnel.config.fields import (
     PortList,
     ServerAddress,
     ServerList,
-    ServerName,
     Token,
 )
 from gotunnel.config.forward import ForwardConfig, check_forwards
 from gotunnel.config.health import HealthConfig
-from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, wrong
+from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
-from gotunnel.config.paths import ReadableFile, TokenFile
-from gotunnel.config.pins import Pins
-from gotunnel.config.server import (
-    FORMAT,
-    FORMAT_WORDS,
-    KUBERNETES,
-    LANG,
-    LANG_WORDS,
-    LEVEL,
-    PROFILE,
-    RELAY,
-    RELAY_WORDS,
-    TLS_MODE,
-    LogFormat,
-    LogLang,
-    LogLevel,
-    Profile,
-    RelayName,
-    TlsMode,
-    belongs_to_cert,
-)
-from gotunnel.config.v1 import SILENCE, beyond_v1
+from gotunnel.config.paths import TokenFile
+from gotunnel.config.plugged import Observers
+from gotunnel.config.usage import Usage, UsageConfig
+from gotunnel.config.v1 import beyond_v1
 
-__all__ = ["ClientConfig", "MappingConfig", "TlsClientConfig"]
+__all__ = ["ClientConfig"]
 
 MOST_NODES = 256
 """Nodes that one client can announce: more do not fit into a frame with the answer to each."""
@@ -61,47 +57,6 @@ EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remot
 
 DIAL_TIMEOUT = seconds(0.1, 14, why="after 15 the server gives the visitor up, whatever the client waits for")
 """The other end of a leg waits for `dial_timeout` + 5 s, and knows only the default of 10 (protocol, section 5)."""
-
-
-class TlsClientConfig(Section):
-    """TLS to the server. A client never falls back to a connection without it."""
-
-    mode: Annotated[TlsMode, TLS_MODE] = Field(
-        default="required", description="must be the same as the server's"
-    )
-    ca: ReadableFile | None = Field(
-        default=None,
-        description="certificates in PEM, one of which must have signed the server's; "
-        "without it the token alone proves the server",
-    )
-    server_name: ServerName | None = Field(
-        default=None,
-        description="name that the server's certificate must have; its host in `server_addr` or `servers` if absent",
-    )
-    pin: Pins = Field(
-        default=(),
-        description="pins of the server's key, as `gotunnel pin` prints them; any one of them will do. Without `ca`, "
-        "name and dates of the certificate do not matter then",
-    )
-    cert: ReadableFile | None = Field(
-        default=None,
-        description="this client's own certificate chain in PEM, for a server with `client_ca`",
-    )
-    key: ReadableFile | None = Field(
-        default=None, validate_default=True, description="private key of `cert`, in PEM"
-    )
-
-    @field_validator("pin")
-    @classmethod
-    def _needs_tls(cls, pin: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if pin and info.data.get("mode") == "off":
-            raise wrong("pins a key where mode: off shows none", "set mode: required, or remove pin")
-        return pin
-
-    @field_validator("key")
-    @classmethod
-    def _belongs_to_cert(cls, key: object, info: ValidationInfo) -> object:
-        return belongs_to_cert(key, info)
 
 
 class ClientConfig(Section):
@@ -165,8 +120,12 @@ class ClientConfig(Section):
         description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
         "itself, tries again at least every 5, and gives a silent leg up after 16",
     )
-    relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    observers: Observers = Field(
+        default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
+    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
 
     v1: Annotated[bool, FLAG] = Field(
         default=False,
@@ -176,19 +135,7 @@ class ClientConfig(Section):
     @field_validator("v1")
     @classmethod
     def _can_be_done(cls, v1: bool, info: ValidationInfo) -> bool:
-        if not v1:
-            return v1
-        parts = beyond_v1(info.data.get("mappings", ()))
-        if info.data.get("servers"):
-            parts.append(((), "version 1 knows one server", "write server_addr in place of servers"))
-        if info.data.get("forwards"):
-            parts.append(((), "version 1 has no forwards", "remove forwards, or move the server to version 2"))
-        tls, heartbeat = info.data.get("tls"), info.data.get("heartbeat_interval")
-        if tls is not None and tls.model_fields_set and (tls.mode != "off" or tls.model_fields_set != {"mode"}):
-            parts.append(((), "version 1 has no TLS, and tls stands beside it", "remove tls, or v1"))
-        if heartbeat is not None and heartbeat >= SILENCE:
-            what = f"a heartbeat_interval of {heartbeat:g} is too long: a server of version 1 waits {SILENCE:g} seconds"
-            parts.append(((), what, "remove heartbeat_interval"))
+        parts = beyond_v1(info.data) if v1 else []
         if parts:
             raise several(parts)
         return v1
@@ -275,7 +222,7 @@ class ClientConfig(Section):
         try:
             mappings = handler(value)
         except ValidationError as error:
-            raise _with(error, found) from None
+            raise with_more(error, found) from None
         if found:
             raise several(found)
         others = any(info.data.get(key, "what is refused there") for key in ("forwards", "nodes", "egress"))
@@ -308,21 +255,6 @@ class ClientConfig(Section):
                 "speaks version 2, and take another token then"
             )
         return found
-
-
-def _with(error: ValidationError, parts: list[Part]) -> ValidationError:
-    """Return `error` with further mistakes, so that all are told at once."""
-    details = [
-        InitErrorDetails(
-            type=several(found["ctx"]["parts"]) if found["type"] == "gotunnel" else found["type"],
-            loc=found["loc"],
-            input=found["input"],
-            ctx={} if found["type"] == "gotunnel" else found.get("ctx", {}),
-        )
-        for found in error.errors()
-    ]
-    details += [InitErrorDetails(type=wrong(what, cure), loc=path, input=None) for path, what, cure in parts]
-    return ValidationError.from_exception_data(error.title, details)
 
 
 def _ports(number: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from gotunnel.config.effects import FOLLOWERS, NAMED, Effect, effect_of
 from gotunnel.config.kinds import Section
+from gotunnel.config.plugins import HIDDEN
 
 __all__ = ["Difference", "ListChange", "difference"]
 
@@ -77,12 +78,15 @@ def difference(role: str, old: _S, new: _S, only: Collection[str] | None = None)
 
 
 def _leaves(path: Path, old: Section, new: Section) -> Iterator[tuple[Path, Any, Any]]:
-    """Yield what differs; a group that is there on one side only is one difference, and so is a list."""
-    for name in type(new).model_fields:
+    """Yield what differs; a group that is there on one side only is one difference, and so is a list. The options of a
+    plugin are no keys that are known here: another option is another group."""
+    for name, info in type(new).model_fields.items():
         here, before, after = (*path, name), getattr(old, name), getattr(new, name)
         if before == after:
             continue
-        if isinstance(before, Section) and isinstance(after, Section):
+        if HIDDEN in info.metadata:
+            yield path, old, new
+        elif isinstance(before, Section) and isinstance(after, Section):
             yield from _leaves(here, before, after)
         else:
             yield here, before, after

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from gotunnel.address import parse_host_port
 from gotunnel.config.fields import ServerName
@@ -14,19 +15,23 @@ from gotunnel.config.kinds import (
     Kind,
     Section,
     Short,
-    choice,
     count,
     each,
+    parts_of,
     seconds,
     several,
     text_of,
     wrong,
 )
 from gotunnel.config.paths import ReadableFile
+from gotunnel.config.plugins import HIDDEN, find_plugin, open_schema, read_options
 from gotunnel.config.scalars import shown
+from gotunnel.config.source import BROKEN
 
-__all__ = ["HealthConfig", "HealthTlsConfig", "OptionalHealth"]
+__all__ = ["HealthConfig", "HealthTlsConfig", "HttpOptions", "OptionalHealth"]
 
+OWN = ("tcp", "http")
+"""What needs no plugin of others: their options are keys of the reference."""
 HTTP_ONLY = ("path", "status", "host", "tls")
 
 
@@ -99,12 +104,17 @@ class HealthTlsConfig(Section):
     verify: Annotated[bool, FLAG] = Field(default=True, description="`false` takes any certificate")
 
 
-class HealthConfig(Section):
-    """How one service is probed, and what the verdict takes."""
+def _read_type(value: Any) -> str:
+    return text_of(value, "a word", "write tcp, http, or the name of a plugin")
 
-    type: Annotated[Literal["tcp", "http"], choice("tcp", "http")] = Field(
+
+class _Pace(Section):
+    """When to probe, and what the verdict takes, whatever a probe does."""
+
+    type: Annotated[str, Kind("tcp, http or a plugin's name", _read_type)] = Field(
         default="tcp",
-        description="`tcp`: it accepts a connection; `http`: it answers a GET with a status that is expected",
+        description="`tcp`: it accepts a connection; `http`: it answers a GET with a status that is expected; or a "
+        "plugin, whose options stand beside this key (`gotunnel plugins`)",
     )
     interval: Annotated[float, seconds(0.1, 86_400)] = Field(
         default=10.0, description="time from the start of one probe to the next"
@@ -119,6 +129,11 @@ class HealthConfig(Section):
     successes: Annotated[int, count(1, 1000)] = Field(
         default=1, description="good probes in a row that make it up again"
     )
+
+
+class HttpOptions(Section):
+    """What a service is asked by HTTP, and which answer is good."""
+
     path: Annotated[str, Kind("path of a URL", _read_path)] = Field(
         default="/", description="what is asked for by `http`"
     )
@@ -132,13 +147,6 @@ class HealthConfig(Section):
         Field(default=None, description="`http` inside TLS; `true` checks the certificate as a browser would")
     )
 
-    @model_validator(mode="after")
-    def _keys_fit_type(self) -> HealthConfig:
-        stray = [key for key in HTTP_ONLY if key in self.model_fields_set] if self.type == "tcp" else []
-        if stray:
-            raise several([((key,), "is for type: http", "add type: http, or remove it") for key in stray])
-        return self
-
     def expects(self, status: int) -> bool:
         """Say whether that status of an HTTP answer is a good one."""
         return any(int(rule[:3]) <= status <= int(rule[-3:]) for rule in self.status)
@@ -149,13 +157,47 @@ class HealthConfig(Section):
             return self.tls.server_name
         return target_host if self.host is None else parse_host_port(self.host, default_port=80).host
 
+
+class HealthConfig(HttpOptions, _Pace):
+    """How one service is probed, and what the verdict takes."""
+
+    model_config = ConfigDict(json_schema_extra=open_schema)
+
+    options: Annotated[Section | None, HIDDEN] = None
+    """Of a plugin that is neither tcp nor http."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_plugin(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict):
+            return data
+        kind = data.get("type", "tcp")
+        if kind is BROKEN or (isinstance(kind, str) and kind.strip() in OWN):
+            if "options" in data:
+                raise several([(("options",), "is no key that is known here", "remove it")])
+            return data
+        try:
+            plugin = find_plugin("health", kind, "health checks", info.context)
+        except PydanticCustomError as error:
+            raise several([(("type",), what, cure) for _, what, cure in parts_of(error)]) from None
+        common = {key: value for key, value in data.items() if key in _Pace.model_fields}
+        options = read_options(plugin, {key: value for key, value in data.items() if key not in common}, info.context)
+        return {**common, "type": plugin.name, "options": options}
+
+    @model_validator(mode="after")
+    def _keys_fit_type(self) -> HealthConfig:
+        stray = [key for key in HTTP_ONLY if key in self.model_fields_set] if self.type == "tcp" else []
+        if stray:
+            raise several([((key,), "is for type: http", "add type: http, or remove it") for key in stray])
+        return self
+
     def __str__(self) -> str:
-        how = f"tcp every {self.interval:g} s"
+        how = f"{self.type} every {self.interval:g} s"
         if self.type == "http":
             how = f"{'https' if self.tls else 'http'} {self.path} every {self.interval:g} s"
         return how
 
 
 OptionalHealth = Annotated[
-    HealthConfig | None, Short("tcp, http, false or group", _from_word, {"enum": ["tcp", "http", False]})
+    HealthConfig | None, Short("tcp, http, false or group", _from_word, {"type": ["string", "boolean"]})
 ]

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from gotunnel.config.scalars import Text, bare, read_plain, shown
 from gotunnel.config.source import BROKEN
 
 __all__ = [
-    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "parts_of", "seconds", "several", "sort",
-    "text_of", "wrong",
+    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "from_flag", "parts_of", "seconds",
+    "several", "sort", "text_of", "with_more", "wrong",
 ]  # fmt: skip
 
 Part = tuple[tuple[str | int, ...], str, str]
@@ -83,6 +83,21 @@ def several(parts: Sequence[Part]) -> PydanticCustomError:
     """Return one error that carries all mistakes found in a value."""
     summary = "; ".join(f"{what}; {cure}" for _, what, cure in parts)
     return PydanticCustomError("gotunnel", "{summary}", {"summary": summary, "parts": list(parts)})
+
+
+def with_more(error: ValidationError, parts: Sequence[Part]) -> ValidationError:
+    """Return pydantic's `error` with further mistakes, so that all are told at once."""
+    details = [
+        InitErrorDetails(
+            type=several(found["ctx"]["parts"]) if found["type"] == "gotunnel" else found["type"],
+            loc=found["loc"],
+            input=found["input"],
+            ctx={} if found["type"] == "gotunnel" else found.get("ctx", {}),
+        )
+        for found in error.errors()
+    ]
+    details += [InitErrorDetails(type=wrong(what, cure), loc=path, input=None) for path, what, cure in parts]
+    return ValidationError.from_exception_data(error.title, details)
 
 
 def parts_of(error: PydanticCustomError) -> list[Part]:
@@ -200,3 +215,11 @@ def _read_flag(value: Any) -> bool:
 
 
 FLAG = Kind("true, false", _read_flag, bool, {"type": "boolean"})
+
+
+def from_flag(value: Any) -> Any:
+    """Return a group with `enabled: false` for one word that says so, an empty one for the opposite; for Short."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word is False or word in ("false", "no", "off"):
+        return {"enabled": False}
+    return {} if word is True or word in ("true", "yes", "on") else value

@@ -7,7 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.admin import AdminConfig
-from gotunnel.config.client import ClientConfig, TlsClientConfig
+from gotunnel.config.client import ClientConfig
+from gotunnel.config.clienttls import TlsClientConfig
 from gotunnel.config.egress import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.config.fields import Remote
 from gotunnel.config.forward import ForwardConfig
@@ -16,6 +17,7 @@ from gotunnel.config.kinds import Section, several
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.server import ServerConfig, TlsServerConfig
+from gotunnel.config.usage import UsageConfig
 from gotunnel.config.v1 import V1ServerConfig, same_secret
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "ServerEgressConfig",
     "TlsClientConfig",
     "TlsServerConfig",
+    "UsageConfig",
     "V1ServerConfig",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
@@ -14,9 +15,9 @@ from gotunnel.config.kinds import Kind, Section, Short
 from gotunnel.config.model import File
 from gotunnel.config.tree import key_name, walk
 
-__all__ = ["schema", "table"]
+__all__ = ["default_of", "schema", "table", "takes_of"]
 
-_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients)\.")
+_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers)\.")
 
 GROUPS = {("server",), ("client",)}
 """Groups that get no row: they are the two headings of a file."""
@@ -30,7 +31,7 @@ def table() -> list[str]:
         if path not in GROUPS:
             # An item of a list of groups is written with [] behind the list.
             key = _LISTS.sub(r"\1[].", key_name(path))
-            cells = (f"`{key}`", _takes(info), _default(info), info.description or "")
+            cells = (f"`{key}`", takes_of(info), default_of(info), info.description or "")
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return rows
 
@@ -41,10 +42,15 @@ def schema() -> dict[str, Any]:
     return File.model_json_schema()
 
 
-def _takes(info: FieldInfo) -> str:
+def takes_of(info: FieldInfo) -> str:
+    """Return what a key takes, in words."""
     kind = _kind(info.metadata) or _kind_in(info.annotation)
     if kind is not None:
         return kind.takes
+    inner = [part for part in (info.annotation, *get_args(info.annotation)) if part is not NoneType]
+    if not any(isinstance(part, type) and issubclass(part, Section) for part in inner if not get_args(part)):
+        # An option of a plugin, of any type that pydantic knows.
+        return getattr(info.annotation, "__name__", "") or str(info.annotation).replace("typing.", "")
     return "list of groups" if get_args(info.annotation) else "group"
 
 
@@ -57,7 +63,8 @@ def _kind_in(annotation: Any) -> Kind | Short | None:
     return next((kind for kind in inner if kind is not None), None)
 
 
-def _default(info: FieldInfo) -> str:
+def default_of(info: FieldInfo) -> str:
+    """Return the default of a key as a file writes it; "required" if it has none."""
     value = info.get_default()
     if value is PydanticUndefined:
         return "required"
@@ -67,4 +74,7 @@ def _default(info: FieldInfo) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:g}`"
+    kind = _kind(info.metadata)
+    if isinstance(value, int) and isinstance(kind, Kind):
+        value = kind.write(value)
     return f"`{json.dumps(value)}`" if isinstance(value, tuple) else f"`{value}`"

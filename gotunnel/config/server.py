@@ -2,59 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
 from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.choices import (
+    FORMAT,
+    FORMAT_WORDS,
+    KUBERNETES,
+    LANG,
+    LANG_WORDS,
+    LEVEL,
+    PROFILE,
+    RELAY_WORDS,
+    TLS_MODE,
+    LogFormat,
+    LogLang,
+    LogLevel,
+    Profile,
+    RelayName,
+    TlsMode,
+    belongs_to_cert,
+)
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.egress import ServerEgressConfig
 from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token
-from gotunnel.config.kinds import FLAG, Section, choice, seconds, several, wrong
+from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
+from gotunnel.config.plugged import ONE, AllocatorConfig, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
+from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
-__all__ = [
-    "FORMAT",
-    "FORMAT_WORDS",
-    "LANG",
-    "LANG_WORDS",
-    "LEVEL",
-    "TLS_MODE",
-    "LogFormat",
-    "LogLang",
-    "LogLevel",
-    "ServerConfig",
-    "TlsMode",
-    "TlsServerConfig",
-    "belongs_to_cert",
-]
-
-LEVEL = choice("debug", "info", "warn", "error")
-LANG = choice("en", "zh")
-LANG_WORDS = "language of the log; JSON stays English"
-FORMAT = choice("text", "json")
-FORMAT_WORDS = "how the log is written; `--log-format` says otherwise"
-TLS_MODE = choice("required", "off")
-
-LogLevel = Literal["debug", "info", "warn", "error"]
-LogLang = Literal["en", "zh"]
-LogFormat = Literal["text", "json"]
-TlsMode = Literal["required", "off"]
-
-
-def belongs_to_cert(key: object, info: ValidationInfo) -> object:
-    """Return `key` if it stands with `cert` or both are absent. Raises the error of `wrong`."""
-    if key is None and info.data.get("cert") is not None:
-        raise wrong("is missing beside cert", "add key: with the private key of that certificate")
-    if key is not None and "cert" in info.data and info.data["cert"] is None:
-        raise wrong("stands without cert", "add cert: with the certificate of that key")
-    return key
-
+__all__ = ["ServerConfig", "TlsServerConfig"]
 
 class TlsServerConfig(Section):
     """TLS on the port that clients connect to."""
@@ -89,15 +73,6 @@ class TlsServerConfig(Section):
     @classmethod
     def _belongs_to_cert(cls, key: object, info: ValidationInfo) -> object:
         return belongs_to_cert(key, info)
-
-
-Profile = Literal["default", "kubernetes"]
-PROFILE = choice("default", "kubernetes")
-KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
-"""A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
-RelayName = Literal["auto", "portable", "fast"]
-RELAY = choice("auto", "portable", "fast")
-RELAY_WORDS = "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`"
 
 
 class ServerConfig(Section):
@@ -149,6 +124,11 @@ class ServerConfig(Section):
     allow_ports: PortRules = Field(
         default=("1024-65535",), description="ports that clients may publish, unless an entry of `clients` has its own"
     )
+    port_allocator: Annotated[AllocatorConfig | None, ONE] = Field(
+        default=None,
+        description="plugin that says which port a mapping gets whose `remote` is 0, within its rights; any free one "
+        "if absent",
+    )
     allow_dial: DialRuleList = Field(
         default=(),
         description="what clients may reach through the server by `forwards`, unless an entry of `clients` has its own",
@@ -178,8 +158,12 @@ class ServerConfig(Section):
     penalties: PenaltiesConfig = Field(
         default=PenaltiesConfig(), description="addresses with failed logins are refused for a while"
     )
-    relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    observers: Observers = Field(
+        default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this server how it is")
+    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
     v1: V1ServerConfig = Field(
         default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
     )

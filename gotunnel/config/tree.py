@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gotunnel.config.model import File
+from gotunnel.config.plugins import HIDDEN
 
 __all__ = ["key_name", "keys_at", "suggestion", "walk"]
 
@@ -25,6 +26,8 @@ def walk(
     """Yield every key below `model`, groups before what is in them. Items of lists have the path of the
     list."""
     for name, info in model.model_fields.items():
+        if HIDDEN in info.metadata:
+            continue
         yield (*path, name), info
         inner = _model_in(info.annotation)
         if inner is not None:

@@ -3,8 +3,8 @@ here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -69,8 +69,23 @@ def same_secret(v1: V1ServerConfig | None, others: Iterable[SecretStr | None]) -
     return any(other is not None and other.get_secret_value() == secret for other in others)
 
 
-def beyond_v1(mappings: Iterable[MappingConfig]) -> list[Part]:
-    """Name what mappings want that version 1 cannot do."""
+def beyond_v1(data: Mapping[str, Any]) -> list[Part]:
+    """Name what a client wants that version 1 cannot do; `data` is what stands in its section and is right so far."""
+    parts = _mappings_beyond(data.get("mappings", ()))
+    if data.get("servers"):
+        parts.append(((), "version 1 knows one server", "write server_addr in place of servers"))
+    if data.get("forwards"):
+        parts.append(((), "version 1 has no forwards", "remove forwards, or move the server to version 2"))
+    tls, heartbeat = data.get("tls"), data.get("heartbeat_interval")
+    if tls is not None and tls.model_fields_set and (tls.mode != "off" or tls.model_fields_set != {"mode"}):
+        parts.append(((), "version 1 has no TLS, and tls stands beside it", "remove tls, or v1"))
+    if heartbeat is not None and heartbeat >= SILENCE:
+        what = f"a heartbeat_interval of {heartbeat:g} is too long: a server of version 1 waits {SILENCE:g} seconds"
+        parts.append(((), what, "remove heartbeat_interval"))
+    return parts
+
+
+def _mappings_beyond(mappings: Iterable[MappingConfig]) -> list[Part]:
     parts: list[Part] = []
     for mapping in mappings:
         wants = f"version 1 cannot do what the mapping {mapping.name!r} wants"

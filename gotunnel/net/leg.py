@@ -115,7 +115,10 @@ class PortableLeg(LegBase[Local], Protocol):
             return
         sock = raw_socket(self.transport)
         path = path_state(sock)
-        if is_closing(self.transport) or (not self._reading and is_gone(sock.fileno(), eof_means_gone=True)):
+        if is_closing(self.transport):
+            if not self._closes_by_itself():
+                self.give_up("the other end is gone")
+        elif not self._reading and is_gone(sock.fileno(), eof_means_gone=True):
             self.give_up("the other end is gone")
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")

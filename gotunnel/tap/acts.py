@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gotunnel.admin.face import Acts, Refused
-from gotunnel.tap.admin import text
+from gotunnel.tap.admin import only, text
 
 if TYPE_CHECKING:
     from gotunnel.client.view import ClientView
@@ -20,6 +20,7 @@ def server_acts(service: ServerService, view: ServerView) -> Acts:
     from gotunnel.server.kicking import kick_client
 
     def kick(wish: dict[str, Any]) -> dict[str, Any]:
+        only(wish, "client", "stream")
         client, stream = text(wish, "client"), text(wish, "stream")
         if (client is None) == (stream is None):
             raise Refused("name a client, or the stream of one visitor")
@@ -41,6 +42,7 @@ def client_acts(view: ClientView) -> Acts:
         server, stream = text(wish, "server"), text(wish, "stream")
         if "client" in wish:
             raise Refused("this is a client: it can leave its server and come back (server), or reset a stream")
+        only(wish, "server", "stream")
         if stream is not None:
             return _stream(stream, kick_stream(view, stream))
         cut = reconnect(view, server)

@@ -9,8 +9,10 @@ from typing import Any
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
-from gotunnel.client import link
-from gotunnel.client.link import IN_FLIGHT, LAST_WORDS, SOON, SUCCESSOR
+from gotunnel.client import link, pace
+from gotunnel.client.ending import LAST_WORDS
+from gotunnel.client.leaving import IN_FLIGHT
+from gotunnel.client.pace import SOON, SUCCESSOR
 from gotunnel.core.backoff import Backoff
 from gotunnel.net.dialling import LEFT
 from gotunnel.net.patience import LOOK
@@ -31,7 +33,7 @@ class ReconnectTests(ClientTestCase):
 
     def world(self) -> World:
         """A client whose jitter is always one half."""
-        self.patch(link, "Backoff", lambda: Backoff(random=Half()))
+        self.patch(pace, "Backoff", lambda: Backoff(random=Half()))
         return World()
 
     def times(self, world: World, count: int) -> list[float]:

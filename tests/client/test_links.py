@@ -12,8 +12,9 @@ from gotunnel.address import HostPort
 from gotunnel.client import addresses, links
 from gotunnel.client.addresses import LOOK_AGAIN
 from gotunnel.client.forwardvisitors import ForwardVisitor
-from gotunnel.client.link import RESERVE, Link
+from gotunnel.client.link import Link
 from gotunnel.client.links import APART, Links
+from gotunnel.client.pace import RESERVE
 from gotunnel.client.published import Standing
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.roster import SHUN

@@ -42,7 +42,7 @@ class HealthTests(ClientTestCase):
             self.assertIsNone(self.health(text), text)
         for text in ("true", "udp", "3", "[tcp]", "on"):
             ((_, why),) = self.wrong(text)
-            self.assertTrue(why.endswith("is not one of tcp, http"), why)
+            self.assertTrue(why.endswith("is not one of tcp, http, command"), why)
 
     def test_full(self) -> None:
         """All keys."""

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from gotunnel.address import HostPort
-from gotunnel.client import link
+from gotunnel.client import pace
 from gotunnel.client.published import Published, Standing
 from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig, LimitsConfig, MappingConfig, ServerConfig
@@ -153,11 +153,12 @@ class IntegrationTestCase(TestCase):
         await self.until(lambda: self.is_open(client), "all mappings are open")
         return client
 
-    @staticmethod
-    async def stop(service: Any) -> None:
-        """Stop a service, if it runs."""
+    async def stop(self, service: Any) -> None:
+        """Stop a service, if it runs. Everybody who came is over then, on his own account."""
         if service.running:
             await maybeDeferred(service.stopService)
+        usage = service.hub.usage if isinstance(service, ServerService) else service.usage
+        self.assertEqual((usage.live, usage.accounts.all.here, len(usage.accounts)), (0, 0, 0))
 
     @staticmethod
     def mapping(target: int, name: str = "web", remote: Any = 0, **more: Any) -> MappingConfig:
@@ -245,7 +246,7 @@ class IntegrationTestCase(TestCase):
         """Let clients try again, and ask again for refused mappings, after some milliseconds."""
         self.patch(Published, "pause", lambda published: 0.05)
         self.patch(backoff, "LEAST_DELAY", first)
-        self.patch(link, "Backoff", lambda: backoff.Backoff(first=first, cap=cap))
+        self.patch(pace, "Backoff", lambda: backoff.Backoff(first=first, cap=cap))
 
     def debug(self) -> None:
         """Log everything."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gotunnel.client import link
+from gotunnel.client import pace
 from gotunnel.client.service import ClientService
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity
@@ -25,7 +25,7 @@ class IdentityTests(ForwardCase):
     async def begin(self) -> tuple[ServerService, ClientService, ClientService]:
         """Start a server and both clients."""
         self.quick()
-        self.patch(link, "AUTH_PAUSE", 0.05)
+        self.patch(pace, "AUTH_PAUSE", 0.05)
         self.patch(greeting, "RETRY_AFTER_AUTH", 0.05)
         self.target_port, _ = await self.target()
         self.path = Path(self.mktemp()).absolute()

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.error import ConnectError
 
 from gotunnel.address import HostPort
-from gotunnel.client import link
+from gotunnel.client import pace
 from gotunnel.client.service import ClientService
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity
@@ -33,7 +33,7 @@ class ReloadCase(ForwardCase):
     def setUp(self) -> None:
         super().setUp()
         self.quick()
-        self.patch(link, "AUTH_PAUSE", 0.05)
+        self.patch(pace, "AUTH_PAUSE", 0.05)
         self.patch(greeting, "RETRY_AFTER_AUTH", 0.05)
 
     @staticmethod
@@ -273,7 +273,7 @@ class ClientTests(ReloadCase):
 
     async def test_token_mended(self) -> None:
         """A client that is not let in tries the new token at once, however long it meant to wait."""
-        self.patch(link, "AUTH_PAUSE", 3600.0)
+        self.patch(pace, "AUTH_PAUSE", 3600.0)
         server = await self.server()
         target, _ = await self.target()
         client = self.client(server, self.mapping(target), token=OTHER)

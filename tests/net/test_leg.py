@@ -171,6 +171,39 @@ class LegTestCase(SynchronousTestCase):
         self.assertTrue(self.timers() <= {self.watch._timer})
 
 
+class ClosingTests(LegTestCase):
+    """TLS is closing the connection, at the other end's wish, when the path watch looks."""
+
+    def closing(self, leg: PortableLeg, looks: int) -> None:
+        """Look so many times."""
+        self.patch(leg_module, "is_closing", lambda transport: True)
+        for _ in range(looks):
+            leg.check(self.clock.seconds())
+
+    def test_idle(self) -> None:
+        """An idle leg is left to close in order, and is told so, not aborted."""
+        leg = self.leg(End.OPENER)
+        self.closing(leg, 3)
+        self.assertFalse(self.wire.aborted)
+        leg.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.session.told, [("lost", "the other end closed it")])
+
+    def test_idle_that_cannot_close(self) -> None:
+        """One whose last bytes do not leave has until the second look."""
+        leg = self.leg(End.OPENER)
+        self.wire.stuck = 1
+        self.closing(leg, 1)
+        self.assertFalse(self.wire.aborted)
+        self.closing(leg, 1)
+        self.assert_given_up(leg, "the other end is gone")
+
+    def test_streaming(self) -> None:
+        """One that streams is lost at once."""
+        leg = self.opened()
+        self.closing(leg, 1)
+        self.assert_given_up(leg, ("ended", Outcome.LEG_LOST), "the other end is gone")
+
+
 class OpenerDeadlineTests(LegTestCase):
     """How long an opener waits."""
 

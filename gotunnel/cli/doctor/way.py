@@ -8,7 +8,6 @@ from typing import Any
 from gotunnel.address import Address, HostPort, is_ip
 from gotunnel.cli.doctor.findings import Finding, ok, problem, warning
 from gotunnel.client.checks import TcpCheck
-from gotunnel.config.model import HealthConfig
 from gotunnel.errors import DialFailed
 from gotunnel.net.resolve import resolve
 
@@ -57,6 +56,6 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
 async def knock(reactor: Any, address: Address, timeout: float) -> float:
     """Connect, and close again; return the seconds that it took. Raises DialFailed."""
     begun = reactor.seconds()
-    await TcpCheck(reactor, address, HealthConfig(timeout=timeout)).probe()
+    await TcpCheck(reactor, address, None, timeout).probe()
     seconds: float = reactor.seconds() - begun
     return seconds

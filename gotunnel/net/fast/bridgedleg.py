@@ -58,7 +58,9 @@ class BridgedLeg(FastLeg):
     def check(self, now: float) -> None:
         """See FastLeg."""
         if self.state is not State.CLOSED and not self._wire_gone and is_closing(self._holding):
-            self.give_up("the other end is gone")
+            if not self._closes_by_itself():
+                self.give_up("the other end is gone")
+            return
         super().check(now)
 
     def _wire_is_gone(self) -> bool:

@@ -1,0 +1,90 @@
+"""`gotunnel plugins`: which ones there are, where they come from, and what they can be told. Imports all of them."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import Distribution, distributions
+from typing import Any
+
+import click
+
+from gotunnel import __version__
+from gotunnel.catalogue import OWN, Broken, Catalogue, Found
+from gotunnel.config.reference import default_of, takes_of
+from gotunnel.errors import printable
+
+__all__ = ["list_plugins"]
+
+
+def list_plugins(*, as_json: bool) -> None:
+    """Print them; raise SystemExit(1) if one is broken."""
+    found, broken = Catalogue().all()
+    owners = _owners()
+    if as_json:
+        listed = {"plugins": [_object(each, owners) for each in found], "broken": _broken(broken)}
+        click.echo(json.dumps(listed, indent=2))
+    else:
+        for each in found:
+            _print(each, owners)
+        for one in broken:
+            click.echo(f"broken: {one.name} ({printable(one.file, 400)}): {one.reason}", err=True)
+    if broken:
+        raise SystemExit(1)
+
+
+def _print(found: Found, owners: dict[str, str]) -> None:
+    click.echo(f"{found.kind} {found.name}: {printable(found.extension.summary, 400)}")
+    click.echo(f"    from {found.module} of {_owner(found, owners)}")
+    for option in _options(found):
+        words = f": {option['description']}" if option["description"] else ""
+        default = "required" if option["required"] else f"default {option['default'] or 'none'}"
+        click.echo(f"    {option['name']} ({printable(option['takes'])}; {default}){printable(words, 400)}")
+
+
+def _object(found: Found, owners: dict[str, str]) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "name": found.name,
+        "summary": str(found.extension.summary),
+        "module": found.module,
+        "file": found.file,
+        "distribution": _owner(found, owners),
+        "options": _options(found),
+    }
+
+
+def _broken(broken: tuple[Broken, ...]) -> list[dict[str, str]]:
+    return [{"name": each.name, "file": each.file, "reason": each.reason} for each in broken]
+
+
+def _options(found: Found) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "takes": takes_of(info),
+            "required": info.is_required(),
+            "default": "" if info.is_required() or info.default_factory is not None else default_of(info).strip("`"),
+            "description": info.description or "",
+        }
+        for name, info in found.extension.options.model_fields.items()
+    ]
+
+
+def _owner(found: Found, owners: dict[str, str]) -> str:
+    if found.module.rpartition(".")[2] in OWN:
+        return " ".join(("gotunnel", __version__))
+    return owners.get(found.module.replace(".", "/") + ".py", "no distribution")
+
+
+def _owners() -> dict[str, str]:
+    """Return which distribution each module of `gotunnel.plugins` came with, by its path below site-packages."""
+    owners: dict[str, str] = {}
+    for distribution in distributions():
+        for path in distribution.files or ():
+            if path.parts[:2] == ("gotunnel", "plugins"):
+                owners.setdefault(path.as_posix(), _title(distribution))
+    return owners
+
+
+def _title(distribution: Distribution) -> str:
+    return printable(f"{distribution.metadata['Name']} {distribution.version}")

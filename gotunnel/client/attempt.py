@@ -1,0 +1,59 @@
+"""One attempt of a link to connect: the handshake, as far as the proof of the server, and what a refusal means. What
+becomes of the connection, and when the next attempt is due, is the link's business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gotunnel import __version__
+from gotunnel.client.shared import Claimant, Shared
+from gotunnel.config.model import ClientConfig
+from gotunnel.errors import AuthRejected, GotunnelError
+from gotunnel.net.dialer import ServerPath
+from gotunnel.net.greeting import ControlGreeting, Greeted
+from gotunnel.wire.handshake import ClientHandshake
+from gotunnel.wire.messages import Challenge
+
+__all__ = ["SameServer", "greet", "hint", "kept_code"]
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the connect, and again for the handshake."""
+
+AUTH_HINTS = {
+    "auth_failed": "the token or the client name is not the server's; compare `token` on both sides",
+    "bad_server_mac": "the server does not hold our token, or somebody sits between it and us",
+    "name_in_use": "another running client has this name; give each a name of its own",
+}
+KNOWN_CODES = (*AUTH_HINTS, "tls_required", "stale", "unsupported_version", "protocol_error", "internal", "limit")
+
+
+class SameServer(GotunnelError):
+    """An address leads to a server that this client has a session with by another one; the text names that."""
+
+
+async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shared, link: Claimant) -> Greeted:
+    """Connect on behalf of `link` and prove both ends to each other. Raises what `ServerPath.greet` does, and
+    SameServer while nothing is proved yet."""
+
+    def judge(challenge: Challenge) -> None:
+        other = None if challenge.server is None else shared.claims.holder(challenge.server)
+        if other is not None and other is not link:
+            raise SameServer(other.label)
+
+    handshake = ClientHandshake(
+        config.name, config.token.get_secret_value(), shared.instance, f"gotunnel/{__version__}"
+    )
+    return await path.greet(ControlGreeting(clock, CONNECT_TIMEOUT, handshake, judge), CONNECT_TIMEOUT)
+
+
+def kept_code(refused: AuthRejected) -> str:
+    """Return the code of a refusal as a key: a server that makes up others must not make us keep them all."""
+    return refused.code if refused.code in KNOWN_CODES else "other"
+
+
+def hint(refused: AuthRejected) -> str:
+    """Return what to look at, in brackets behind the refusal, or nothing."""
+    if "certificate" in refused.reason:
+        return ""  # the reason says it all
+    words = AUTH_HINTS.get(refused.code)
+    return f" ({words})" if words else ""

@@ -1,0 +1,161 @@
+"""A probe of a target that runs a command. When to probe, and for how long, is decided elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.process import registerReapProcessHandler, unregisterReapProcessHandler
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.address import Address, HostPort
+from gotunnel.client.checks import Unhealthy
+from gotunnel.config.health_command import CommandOptions
+from gotunnel.errors import printable
+from gotunnel.interfaces import IHealthCheck
+
+__all__ = ["CommandCheck"]
+
+MOST_SAID = 2048
+"""Bytes of what a command writes to standard error that are kept: the last ones, of which the last line is told."""
+CHUNK = 65_536
+
+
+@implementer(IHealthCheck)
+class CommandCheck:
+    """The target is well when the command ends with exit code 0."""
+
+    def __init__(self, reactor: Any, target: Address, options: CommandOptions, timeout: float) -> None:
+        self._reactor = reactor
+        self._command = options.command
+        self._target = target
+
+    def probe(self) -> Deferred[None]:
+        """See IHealthCheck."""
+        return _Run(self._reactor, self._command, self._environment()).ended
+
+    def _environment(self) -> dict[str, str]:
+        # The token may be in GOTUNNEL_TOKEN; systemd's are for this process alone.
+        private = ("GOTUNNEL_", "LISTEN_", "NOTIFY_")
+        found = {name: value for name, value in os.environ.items() if not name.startswith(private)}
+        found["GOTUNNEL_TARGET"] = str(self._target)
+        if isinstance(self._target, HostPort):
+            found["GOTUNNEL_TARGET_HOST"] = self._target.host
+            found["GOTUNNEL_TARGET_PORT"] = str(self._target.port)
+        return found
+
+
+class _Run:
+    """One run: the process, which leads a group of its own, and what it says. Cancelling `ended` kills the group.
+
+    Not by the reactor's spawnProcess, which makes no group: a shell that is killed would leave behind what it started.
+    Twisted reaps it all the same.
+    """
+
+    def __init__(self, reactor: Any, command: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.ended: Deferred[None] = Deferred(self._given_up)
+        self._over = False
+        reading, writing = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - the operator's own command, and no shell
+                command,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=writing,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+        except OSError as failed:
+            os.close(reading)
+            self._over = True
+            why = (failed.strerror or "it failed").lower()
+            self.ended.errback(Unhealthy(f"{printable(command[0])} cannot be run: {why}"))
+            return
+        finally:
+            os.close(writing)
+        self._said = _Said(reactor, reading)
+        self.pid = self._process.pid
+        registerReapProcessHandler(self.pid, self)
+
+    def reapProcess(self) -> None:
+        """Called by Twisted when some child of this process has ended."""
+        code = self._process.poll()
+        if code is not None:
+            unregisterReapProcessHandler(self.pid, self)
+            self._ended(code)
+
+    def processEnded(self, status: int) -> None:
+        """Called by Twisted when it has reaped the process, which was that quick."""
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._ended(self._process.returncode)
+
+    def _ended(self, code: int) -> None:
+        self._kill()  # what it has started and left behind
+        said = self._said.close()
+        if self._over:
+            return
+        self._over = True
+        if code == 0:
+            self.ended.callback(None)
+        else:
+            how = f"ends with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+            self.ended.errback(Failure(Unhealthy(f"its command {how}" + (f": {printable(said)}" if said else ""))))
+
+    def _given_up(self, _: object) -> None:
+        self._over = True
+        self._kill()
+
+    def _kill(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # nothing is left, or it has become another user's
+
+
+@implementer(IReadDescriptor)
+class _Said:
+    """Reads what a command writes to standard error, so that it never waits, and keeps the end of it."""
+
+    def __init__(self, reactor: Any, fd: int) -> None:
+        self._reactor = reactor
+        self._fd = fd
+        self._kept = b""
+        os.set_blocking(fd, False)
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """Called by the reactor."""
+        return self._fd
+
+    def logPrefix(self) -> str:
+        """Called by the reactor."""
+        return "health"
+
+    def doRead(self) -> None:
+        """Called by the reactor when there is something."""
+        if not self._read():
+            self._reactor.removeReader(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Called by the reactor when it stops."""
+        self.close()
+
+    def close(self) -> str:
+        """Read no more; return the last line."""
+        if self._fd >= 0:
+            self._read()
+            self._reactor.removeReader(self)
+            os.close(self._fd)
+            self._fd = -1
+        lines = self._kept.decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _read(self) -> bool:
+        try:
+            found = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return True
+        self._kept = (self._kept + found)[-MOST_SAID:]
+        return bool(found)

@@ -1,0 +1,113 @@
+"""How a link ends: drained with its client, or retired with its address or its server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.client.leaving import IN_FLIGHT, Leaving
+from gotunnel.client.session import ClientSession
+from gotunnel.logs import Logger
+from gotunnel.net.patience import Draining, Patience
+
+__all__ = ["LAST_WORDS", "EndingLink"]
+
+LAST_WORDS = 3.0
+"""Seconds, once visitors are cut, for resets to reach the server."""
+
+
+class EndingLink:
+    """One half of a link, which makes all of these."""
+
+    log = Logger()
+    retired: Callable[[], None]
+    """Called when it was retired and nothing of it is left."""
+    session: ClientSession | None
+    wanted = True
+    """Whether it is to connect again when it is lost."""
+    _clock: Any
+    _draining: Draining
+    _leaving: Leaving
+    _patience: Patience
+    _running: Deferred[None] | None
+    _sessions: set[ClientSession]
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is to connect no more."""
+        return self._draining.begun
+
+    @property
+    def streams(self) -> int:
+        """Visitors that are being served."""
+        return sum(session.streams for session in self._sessions)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has ended and nobody asked it to: a bug of ours."""
+        return self._running is not None and self._running.called and not self._over
+
+    @property
+    def _over(self) -> bool:
+        return self._draining.begun or not self.wanted
+
+    def retire(self) -> None:
+        """The name does not stand for this address any more: try no more to connect to it. A session that there is goes
+        on: it works, and the answer of a name server is no proof that it does not."""
+        self.wanted = False
+        if self.session is None and self._running is not None:
+            self._running.cancel()
+
+    def drain(self, seconds: float) -> Deferred[int]:
+        """Ask the server to open nothing more, let visitors finish for up to `seconds`, reset those that are left, and
+        disconnect for good.
+
+        Fires with how many were reset, when every connection is gone; LAST_WORDS seconds after the cut at the latest,
+        those excepted whose other end does not answer even a close: they are aborted a little later. Called again, it
+        can only shorten the time.
+        """
+        return self._draining.begin(seconds)
+
+    async def _drain(self, seconds: float) -> int:
+        self._leaving.stop()
+        session = self.session
+        if session is not None:
+            session.drain(seconds)
+        elif self._running is not None:
+            self._running.cancel()  # it connects, or sleeps
+        if self.streams:
+            self.log.info(
+                "{count} visitors are being served; they have {seconds:g} s to finish",
+                count=self.streams, seconds=seconds,
+            )  # fmt: skip
+        await self._patience.until(lambda: session is None or session.drained, IN_FLIGHT)
+        await self._patience.until(lambda: all(session.finished for session in self._sessions))
+        cut = self.streams
+        if cut:
+            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+        for session in tuple(self._sessions):
+            session.reset_streams()
+        if self.session is not None:
+            self.session.close("stopping")
+        if self._running is not None:
+            await self._running
+        await Patience(self._clock).until(lambda: not self._sessions, LAST_WORDS)
+        for session in tuple(self._sessions):
+            session.drop_legs()
+        return cut
+
+    def _changed(self) -> None:
+        """A stream, a leg or a session has ended."""
+        for session in self._sessions:
+            if not session.connected:
+                self._sessions = {session for session in self._sessions if not session.gone}
+                break
+        self._patience.look()
+        if not self.wanted:
+            self._look_for_the_end()
+
+    def _look_for_the_end(self) -> None:
+        if not self.wanted and not self._sessions and self._running is not None and self._running.called:
+            self.retired()

@@ -1,0 +1,73 @@
+"""What is said in the same words in both sections of a file: the choices of a few keys, and that a key belongs to its
+certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from gotunnel.config.kinds import Kind, choice, wrong
+from gotunnel.config.plugged import RelayConfig
+
+__all__ = [
+    "FORMAT", "FORMAT_WORDS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "RELAY_WORDS",
+    "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "RelayName", "TlsMode", "belongs_to_cert",
+]  # fmt: skip
+
+LEVEL = choice("debug", "info", "warn", "error")
+LANG = choice("en", "zh")
+LANG_WORDS = "language of the log; JSON stays English"
+FORMAT = choice("text", "json")
+FORMAT_WORDS = "how the log is written; `--log-format` says otherwise"
+TLS_MODE = choice("required", "off")
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+LogLang = Literal["en", "zh"]
+LogFormat = Literal["text", "json"]
+TlsMode = Literal["required", "off"]
+
+Profile = Literal["default", "kubernetes"]
+PROFILE = choice("default", "kubernetes")
+KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
+"""A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
+_RELAYS = ("auto", "portable", "fast")
+"""What needs no plugin of others."""
+
+
+def _read_relay(value: Any, info: ValidationInfo) -> str | RelayConfig:
+    if isinstance(value, RelayConfig):
+        return value
+    if isinstance(value, str) and value.strip() in _RELAYS:
+        return value.strip()
+    # Only a plugin of others has options here.
+    found = RelayConfig.parts(value, info.context, ("auto",))
+    return str(found["plugin"]) if found["plugin"] in _RELAYS else RelayConfig.model_construct(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class _RelayKind(Kind):
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(self.write)
+        return core_schema.with_info_plain_validator_function(_read_relay, serialization=write)
+
+
+_RELAY = _RelayKind("auto, portable, fast, or a plugin", str, json={"type": ["string", "object"]})
+if TYPE_CHECKING:
+    RelayName = str | RelayConfig
+else:
+    RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
+RELAY_WORDS = (
+    "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`; or a plugin (`gotunnel plugins`)"
+)
+
+
+def belongs_to_cert(key: object, info: ValidationInfo) -> object:
+    """Return `key` if it stands with `cert` or both are absent. Raises the error of `wrong`."""
+    if key is None and info.data.get("cert") is not None:
+        raise wrong("is missing beside cert", "add key: with the private key of that certificate")
+    if key is not None and "cert" in info.data and info.data["cert"] is None:
+        raise wrong("stands without cert", "add cert: with the certificate of that key")
+    return key

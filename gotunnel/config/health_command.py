@@ -1,0 +1,50 @@
+"""The options of a health check that runs a command. Nothing here runs it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gotunnel.config.kinds import Kind, Section, sort, text_of, wrong
+
+__all__ = ["CommandOptions"]
+
+CURE = "write a program and its arguments, like [pg_isready, -q] or \"pg_isready -q\""
+
+
+def _read_command(value: Any) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple)):
+        # A number or a word that YAML takes for something else was meant as it is written: it is an argument.
+        found = [str(item) for item in value if isinstance(item, (str, int, float)) and not isinstance(item, bool)]
+        if len(found) != len(value):
+            raise wrong("holds something that is no text", CURE)
+    else:
+        text = text_of(value, "a command", CURE)
+        try:
+            found = shlex.split(text)
+        except ValueError:
+            raise wrong(f"{sort(value)} has a quote that is not closed", CURE) from None
+    if not found or not found[0].strip():
+        raise wrong("names no program", CURE)
+    if any("\0" in word for word in found):
+        raise wrong("has a NUL character", CURE)
+    return tuple(found)
+
+
+class CommandOptions(Section):
+    """Which command is run."""
+
+    command: Annotated[
+        tuple[str, ...],
+        Kind(
+            "program and arguments, as a list or a text",
+            _read_command,
+            list,
+            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]},
+        ),
+    ] = Field(
+        description="what to run, without a shell; exit code 0 within `timeout` is well. It finds the target in "
+        "GOTUNNEL_TARGET, and none of the other variables GOTUNNEL_…; with it ends all that it has started"
+    )

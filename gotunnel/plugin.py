@@ -1,0 +1,69 @@
+"""What a plugin is made of: everything that its author imports from here stays. How plugins are found is
+`gotunnel.catalogue`'s business."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+from twisted.plugin import IPlugin
+from twisted.python.reflect import namedAny
+from zope.interface import implementer
+from zope.interface.interface import InterfaceClass
+
+from gotunnel.config.kinds import FLAG, Section, choice, count, seconds, wrong
+from gotunnel.config.paths import ReadableFile, TokenFile
+from gotunnel.config.plugins import RESERVED
+from gotunnel.errors import GotunnelError
+from gotunnel.interfaces import EXTENSIONS, IExtension
+
+__all__ = [
+    "FLAG", "Field", "GotunnelError", "Options", "Plugin", "ReadableFile", "TokenFile", "choice", "count", "seconds",
+    "wrong",
+]  # fmt: skip
+
+
+class Options(Section):
+    """The options of a plugin: a pydantic model, whose fields are the keys that stand beside its name. An unknown key
+    is refused, nothing can be changed afterwards; the `description` of a field is what `gotunnel plugins` says of it.
+
+    Any type that pydantic knows will do; those of this module have messages that say what would be right.
+    """
+
+
+@implementer(IPlugin, IExtension)
+class Plugin:
+    """One plugin, to be bound to a name in a module of `gotunnel.plugins`. Raises ValueError."""
+
+    def __init__(
+        self,
+        kind: InterfaceClass,
+        name: str,
+        make: Callable[..., Any] | str,
+        *,
+        options: type[Section] = Options,
+        summary: str = "",
+    ) -> None:
+        """`kind` is the interface of what `make` returns, whose docstring says what `make` is called with. `make` may
+        be written as "package.module.name", and then that module is imported when it is first used."""
+        if kind not in EXTENSIONS.values():
+            raise ValueError(f"{getattr(kind, '__name__', kind)} is no interface that a plugin can bring")
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
+            raise ValueError(f"{name!r} is no name of a plugin: write 1 to 64 of a-z 0-9 . _ -")
+        if not (isinstance(options, type) and issubclass(options, Section)):
+            raise ValueError(f"the options of {name} are no subclass of gotunnel.plugin.Options")
+        taken = sorted(RESERVED & options.model_fields.keys()) if options is not Options else []
+        if taken:
+            raise ValueError(f"the options of {name} may not be called {', '.join(taken)}: such keys have a meaning")
+        self.kind = kind
+        self.name = name
+        self.options = options
+        self.summary = summary
+        self._make = make
+
+    def make(self, *arguments: Any) -> Any:
+        """See IExtension."""
+        made = namedAny(self._make) if isinstance(self._make, str) else self._make
+        return made(*arguments)

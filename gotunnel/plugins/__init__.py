@@ -1,0 +1,9 @@
+"""The plugins: one module for each group of them, gotunnel's own and those of others. Who brings some puts a folder
+`gotunnel/plugins`, without an `__init__.py`, anywhere on Python's path; docs/en/plugins.md says how."""
+
+from __future__ import annotations
+
+from twisted.plugin import pluginPackagePaths
+
+__all__: list[str] = []
+__path__.extend(pluginPackagePaths(__name__))
