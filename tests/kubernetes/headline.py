@@ -256,8 +256,8 @@ class HeadlineTests(ClusterCase):
     # Time.
 
     def check_cut(self) -> None:
-        """10 seconds without a packet. Logs that are followed may end, as streams on a silent leg are given up; what has come
-        of them is whole."""
+        """10 seconds without a packet. Logs that are followed may end, as streams on a silent leg are given up; what
+        has come of them is whole."""
         watch = self.watch("cut")
         logs = self.launch("logs-cut", self.command("logs", "-f", "--tail=1", "on-worker-1", "-c", "count"))
         logs.wait_for(r"(?m)^line \d+$", 20)
