@@ -9,6 +9,9 @@ from tests.kubernetes.node import NAME, PATCHES
 from tests.kubernetes.stage import FOLDER, HOMES, NODES, PUBLIC, WORKERS, ClusterCase
 
 
+UPGRADE = ("upgrade", "node", "--patches", PATCHES, "--ignore-preflight-errors", "all")
+
+
 class PublicPortTests(ClusterCase):
     """Plan 1, way A: the API server on a port of the public server, and nothing for the other direction."""
 
@@ -36,7 +39,7 @@ class PublicPortTests(ClusterCase):
         for name in WORKERS:
             self.start_client(name, {"nodes": nodes[name]})
         self.controller.patches(egress=True)
-        self.controller.host.run(str(FOLDER / "kubeadm"), "upgrade", "node", "--patches", PATCHES)
+        self.controller.host.run(str(FOLDER / "kubeadm"), *UPGRADE)
         self.eventually(lambda: self.controller.ask("logs", pod) == "here\n", "its logs")
         self.say("kubeadm upgrade node has given the control plane its egress selector: kubectl logs works")
 
