@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
@@ -18,6 +18,7 @@ from gotunnel.core.accounts import OTHERS
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
@@ -88,6 +89,11 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
+        if opening.mapping in self._published.off:
+            raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
+        if isinstance(mapping.local, InProcess):
+            arrive = partial(mapping.local.arrive, opening.src)
+            return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from tests.kubernetes.node import NAME, PATCHES
 from tests.kubernetes.stage import FOLDER, HOMES, NODES, PUBLIC, WORKERS, ClusterCase
 
-
 UPGRADE = ("upgrade", "node", "--patches", PATCHES, "--ignore-preflight-errors", "all")
 
 
