@@ -29,7 +29,9 @@ class Pace:
     def use(self, profile: Profile) -> None:
         """The file has another profile now, or the server is another one: begin anew."""
         self._profile = profile
-        self._backoff = Backoff(cap=5.0) if profile == "kubernetes" else Backoff()
+        # A path that is given up for its silence was there for 15 s at least: for nodes the first attempt follows soon
+        # then, whatever was before, or it could be 20 s until they are heard of again.
+        self._backoff = Backoff(cap=5.0, stable_after=10.0) if profile == "kubernetes" else Backoff()
 
     def connected(self, now: float) -> None:
         """There is a session."""

@@ -118,7 +118,7 @@ class ClientConfig(Section):
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
         description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
-        "itself, and tries again at least every 5",
+        "itself, tries again at least every 5, and gives a silent leg up after 18",
     )
     observers: Observers = Field(
         default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"

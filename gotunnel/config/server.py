@@ -105,7 +105,7 @@ class ServerConfig(Section):
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
         description="`kubernetes` sets what the keys leave out to times that suit nodes: heartbeat 5, "
-        "heartbeat_timeout 15",
+        "heartbeat_timeout 15; and gives a silent leg up after 18",
     )
     heartbeat: Annotated[float, seconds(0.1, 3600)] = Field(default=10.0, description="time between pings")
     heartbeat_timeout: Annotated[float, seconds(0.2, 86_400)] = Field(

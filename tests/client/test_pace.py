@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.client import pace
 from gotunnel.client.pace import AUTH_PAUSE, SOON, SUCCESSOR, Pace
+from gotunnel.config.choices import KUBERNETES
 from gotunnel.core.backoff import Backoff
 
 
@@ -46,3 +47,33 @@ class PaceTests(SynchronousTestCase):
         """Somebody must change something first."""
         self.assertGreaterEqual(Pace("default").refused(), AUTH_PAUSE)
         self.assertLessEqual(Pace("kubernetes").refused(), AUTH_PAUSE + 5.0)
+
+
+class NodesTests(SynchronousTestCase):
+    """profile: kubernetes."""
+
+    def test_after_a_silence(self) -> None:
+        """A path that fell silent is tried anew within a second, also when attempts had failed a moment before it was
+        there: with the time that its silence takes to be noticed that is less than 20."""
+        for _ in range(30):
+            made = Pace("kubernetes")
+            for now in range(8):
+                made.not_reached(float(now))
+            made.connected(8.0)
+            self.assertLess(made.lost(8.0 + KUBERNETES["heartbeat_timeout"], None, None), 1.0)
+
+    def test_cap(self) -> None:
+        """However often it has failed, the next attempt follows within 5 seconds."""
+        made = Pace("kubernetes")
+        delays = [made.not_reached(float(now)) for now in range(200)]
+        self.assertLessEqual(max(delays), 5.0)
+        self.assertGreater(max(delays), 4.0)
+
+    def test_a_connection_that_is_dropped_at_once(self) -> None:
+        """It forgives nothing: a server that accepts and drops is not hammered."""
+        made = Pace("kubernetes")
+        delays = []
+        for now in range(200):
+            made.connected(float(now))
+            delays.append(made.lost(float(now), None, None))
+        self.assertGreater(max(delays), 4.0)
