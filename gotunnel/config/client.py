@@ -66,6 +66,11 @@ class ClientConfig(Section):
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
     )
+    bearer: Annotated[bool, FLAG] = Field(
+        default=False,
+        description="show the token itself to the server, for one whose `authenticators` must see it; only inside TLS, "
+        "and only where `tls.ca` or `tls.pin` proves the server ahead of that",
+    )
     servers: ServerList = Field(
         default=(),
         description="servers in place of `server_addr`: connected to all at once, each on its own; a name stands for "
@@ -129,6 +134,14 @@ class ClientConfig(Section):
         default=False,
         description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
     )
+
+    @field_validator("tls")
+    @classmethod
+    def _proves_the_server(cls, tls: TlsClientConfig, info: ValidationInfo) -> TlsClientConfig:
+        if info.data.get("bearer") and (tls.mode == "off" or (tls.ca is None and not tls.pin)):
+            cure = "add ca: or pin: (`gotunnel pin` prints it on the server), or remove bearer"
+            raise wrong("proves no server by its certificate, and bearer would show the token to anybody", cure)
+        return tls
 
     @field_validator("v1")
     @classmethod

@@ -11,7 +11,10 @@ from gotunnel.config.kinds import Kind, Section, Short, parts_of, several, sort,
 from gotunnel.config.plugins import HIDDEN, find_plugin, read_options
 from gotunnel.config.source import BROKEN
 
-__all__ = ["ONE", "AllocatorConfig", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig"]
+__all__ = [
+    "ONE", "AccessConfig", "AllocatorConfig", "AuthenticatorConfig", "Authenticators", "ObserverConfig", "Observers",
+    "PluginConfig", "RelayConfig",
+]  # fmt: skip
 
 
 class PluginConfig(Section):
@@ -76,6 +79,20 @@ class AllocatorConfig(PluginConfig):
     noun = "port allocators"
 
 
+class AuthenticatorConfig(PluginConfig):
+    """Who says whether a client that shows its token may come in."""
+
+    kind = "authenticator"
+    noun = "authenticators"
+
+
+class AccessConfig(PluginConfig):
+    """Who has the last word on what clients publish and reach, and on visitors."""
+
+    kind = "access"
+    noun = "access policies"
+
+
 class RelayConfig(PluginConfig):
     """What moves bytes."""
 
@@ -92,6 +109,9 @@ def _as_it_is(value: Any) -> Any:
 
 
 ONE = Short("name of a plugin, or group", _as_it_is, {"type": "string"})
+Authenticators = Annotated[
+    tuple[AuthenticatorConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
+]
 Observers = Annotated[
     tuple[ObserverConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
 ]

@@ -107,13 +107,16 @@ def client_creator(
     return ClientCreator(_context(pair, trust.authorities), trust, sni)
 
 
-def target_creator(ca: Path | None, name: str, verify: bool) -> IOpenSSLClientConnectionCreator:
-    """Return what makes TLS sessions (1.2 or newer) with a service that is none of ours.
+def target_creator(
+    ca: Path | None, name: str, verify: bool, keys: str = "health.tls"
+) -> IOpenSSLClientConnectionCreator:
+    """Return what makes TLS sessions (1.2 or newer) with a service that is none of ours. `keys` is the group of the
+    configuration that says so.
 
     Its certificate must be for `name` and signed by one of `ca` (PEM file; None: by one that the system trusts), unless
     `verify` is False. Raises TlsFilesError.
     """
-    trust = Trust(name, verify, () if ca is None else load_authorities(ca), keys="health.tls")
+    trust = Trust(name, verify, () if ca is None else load_authorities(ca), keys=keys)
     if verify:
         check_name(name, trust.keys)
     context = _context(None, trust.authorities, SSL.TLS1_2_VERSION)
@@ -148,6 +151,11 @@ class ClientCreator:
         self._context = context
         self._trust = trust
         self._sni = sni
+
+    @property
+    def trusts_anybody(self) -> bool:
+        """Whether any certificate will do."""
+        return self._trust.anybody
 
     def routed(self, sni: str | None) -> ClientCreator:
         """Return the same with another name to send, for routing; what is verified stays."""
