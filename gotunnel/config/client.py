@@ -107,7 +107,9 @@ class ClientConfig(Section):
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
     )
-    tls: TlsClientConfig = Field(default=TlsClientConfig(), description="TLS to the server")
+    tls: TlsClientConfig = Field(
+        default=TlsClientConfig(), validate_default=True, description="TLS to the server"
+    )
     dial_timeout: Annotated[float, DIAL_TIMEOUT] = Field(
         default=10.0,
         description="time a service has to accept a connection; a server gives its visitor up after 15 s",

@@ -115,4 +115,4 @@ class NetworksOptions(Section):
 
     allow: Networks = Field(default=(), description="visitors from there may come; all but those of `deny` if absent")
     deny: Networks = Field(default=(), description="visitors from there may not, whatever `allow` says")
-    mappings: Texts = Field(default=(), description="of these mappings alone, by patterns of CLIENT/NAME; all if absent")
+    mappings: Texts = Field(default=(), description="of these mappings alone, patterns of CLIENT/NAME; all if absent")

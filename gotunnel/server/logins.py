@@ -64,7 +64,7 @@ class Logins:
                     raise TypeError(f"it answered with a {type(verdict).__name__}")
             except Exception as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
                 unanswered = config.plugin
-                self._say(login, config, error)
+                self._no_answer(login, config, error)
                 continue
             if verdict is not None:
                 return verdict, config
@@ -72,7 +72,7 @@ class Logins:
             raise Unanswered(f"the authenticator {unanswered} has no answer")
         return None
 
-    def _say(self, login: Login, config: AuthenticatorConfig, error: Exception) -> None:
+    def _no_answer(self, login: Login, config: AuthenticatorConfig, error: Exception) -> None:
         # Whatever the error says might hold the token.
         reason = printable(str(error).replace(login.token, "(the token)") or type(error).__name__, 200)
         self.log.error(

@@ -93,7 +93,7 @@ class Asker:
             "User-Agent": [f"gotunnel/{__version__}"],
         })  # fmt: skip
         if secret is not None:
-            headers.setRawHeaders("Authorization", [f"Bearer {secret}"])
+            headers.setRawHeaders("Authorization", [" ".join(("Bearer", secret))])
         body = _Whole(json.dumps(question).encode("utf-8"))
         try:
             response = await self._agent.request(b"POST", self._url, headers, body)

@@ -4,6 +4,7 @@ slow on purpose, and so is computed in a thread."""
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from typing import Any
 
@@ -45,23 +46,27 @@ class Htpasswd:
     def __init__(self, reactor: Any, options: HtpasswdOptions) -> None:
         self._reactor = reactor
         self._path = options.file
-        try:
-            mode = options.file.stat().st_mode
-            with options.file.open("rb"):
-                pass
-        except OSError as failed:
-            why = (failed.strerror or "it failed").lower()
-            raise GotunnelError(f"the passwords {printable(options.file, 400)} cannot be read: {why}") from None
-        if mode & 0o077:
-            raise GotunnelError(
-                f"the passwords {printable(options.file, 400)} can be read or changed by others: chmod 600"
-            )
+        self._check()
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
         """See IAuthenticator."""
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._judge, login)
 
+    def _check(self) -> None:
+        """Raise GotunnelError for a file that cannot be read, or that others can read: FilePasswordDB takes the first
+        for a wrong password, and does not mind the second."""
+        name = printable(self._path, 400)
+        try:
+            with self._path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+        except OSError as failed:
+            why = (failed.strerror or "it failed").lower()
+            raise GotunnelError(f"the passwords {name} cannot be read: {why}") from None
+        if mode & 0o077:
+            raise GotunnelError(f"the passwords {name} can be read or changed by others: chmod 600")
+
     def _judge(self, login: Login) -> Accepted | None:
+        self._check()
         # A new one each time: it belongs to one thread, and reads what the file holds now.
         checker = FilePasswordDB(str(self._path), hash=hashed)
         name, password = login.client.encode("ascii"), login.token.encode("ascii")

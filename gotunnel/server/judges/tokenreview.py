@@ -52,7 +52,7 @@ class TokenReview:
             return None
         # An API server that knows no audiences names none, and has not looked at them.
         meant = status.get("audiences")
-        if not isinstance(meant, list) or not set(options.audiences) & {each for each in meant if isinstance(each, str)}:
+        if not isinstance(meant, list) or not any(audience in meant for audience in options.audiences):
             return None
         user = status.get("user")
         name = user.get("username") if isinstance(user, dict) else None
