@@ -69,6 +69,9 @@ BY_TYPE: dict[str, st.SearchStrategy[messages.Message]] = {
     ),
     "challenge": st.builds(messages.Challenge, _version, _sid, _mac, _caps),
     "auth": st.builds(messages.Auth, _mac),
+    "bearer": st.builds(
+        messages.Bearer, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1), _mac
+    ),
     "auth_ok": _auth_ok(),
     "enrol": st.builds(messages.Enrol, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=32)),
     "enrolled": st.builds(messages.Enrolled),
