@@ -58,7 +58,7 @@ def _read_anew(path: Path) -> str:
     try:
         return token_in(path)
     except Refused as refused:
-        raise Unreachable(f"client.token_file: {refused.what}; {refused.cure}") from None
+        raise Unreachable(f"the token cannot be read: {refused.what}; {refused.cure}") from None
 
 
 def kept_code(refused: AuthRejected) -> str:

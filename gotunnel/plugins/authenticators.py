@@ -20,7 +20,7 @@ tokenreview = Plugin(
     "tokenreview",
     "gotunnel.server.judges.tokenreview.TokenReview",
     options=TokenReviewOptions,
-    summary="asks the API server of a Kubernetes cluster whose service account it is",
+    summary="asks kube-apiserver whose service account it is",
 )
 htpasswd = Plugin(
     IAuthenticator,

@@ -44,10 +44,10 @@ class TokenReview:
         answer = await self._asker.ask(review, secret_in(options.secret_file))
         if answer.status not in (200, 201):
             hint = "; may its service account create tokenreviews?" if answer.status in (401, 403) else ""
-            raise NoAnswer(f"the API server answers with status {answer.status}{hint}")
+            raise NoAnswer(f"kube-apiserver answers with status {answer.status}{hint}")
         status = answer.body.get("status")
         if not isinstance(status, dict):
-            raise NoAnswer("the API server's answer has no status")
+            raise NoAnswer("the answer of kube-apiserver has no status")
         if status.get("authenticated") is not True:
             return None
         # An API server that knows no audiences names none, and has not looked at them.
