@@ -51,6 +51,9 @@ class IRelay(Interface):
     own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
     locals = Attribute("how many visitors and targets are connected, those included that only take their last bytes")
 
+    def time_legs(times: Any) -> None:
+        """From now on give new legs up by these `net.pathwatch.LegTimes`, or with None as the protocol has it."""
+
     def listen(host: str, port: int, on_visitor: Any, backlog: int = 1024) -> Any:
         """Listen for visitors on `host` and `port` (0: any free one), as soon as this returns.
 
@@ -206,13 +209,16 @@ class ILocal(Interface):
     address = Attribute("the remote address as text, `host:port`")
     host = Attribute("the remote IP address as text, or empty")
     gone = Attribute("True once the connection is gone, whoever closed it")
-    partner = Attribute("another ILocal that is reset when this one is, or None")
+    partner = Attribute("another one with `gone`, `abort` and `lost` that is reset when this one is, or None")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
 
     def abort() -> None:
         """Reset the connection at once, also when bytes are unsent. Harmless when it is gone."""
+
+    def lost() -> None:
+        """The same, said by its other end, where that is in this process: the leg that has it is told of a reset."""
 
 
 class ILeg(Interface):

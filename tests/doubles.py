@@ -125,6 +125,10 @@ class FakeLocal:
         """See ILocal."""
         self.aborted = self.gone = True
 
+    def lost(self) -> None:
+        """See ILocal."""
+        self.abort()
+
     def leave(self) -> None:
         """The visitor goes away while no leg has him."""
         self.gone = True
@@ -281,6 +285,11 @@ class FakeRelay:
         self.dials: list[tuple[Any, Deferred[Any]]] = []
         self.cancelled = 0
         self.legs: list[FakeLeg] = []
+        self.times: object = None
+
+    def time_legs(self, times: object) -> None:
+        """See IRelay."""
+        self.times = times
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Any], None], backlog: int) -> FakePort:
         """See IRelay."""

@@ -14,12 +14,13 @@ __all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "ent
 ROOT = Path(__file__).resolve().parent.parent
 
 LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "error": "error", "failure": "critical"}
-LIMITED = {"warn", "_warn", "say", "_say", "say_of"}
-"""Functions that take a kind and a format, and log `format + "{more}"` as a warning, unless there were many."""
+LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
+"""Functions that take a kind and a format, and log `format + "{more}"` as a warning (`tell_of`: as information), unless
+there were many."""
 
 OUTPUT = ("cli/doctor/", "cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
-OTHERS = ("interfaces.py", "i18n/")
+OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
     "Attribute", "Field", "Kind", "LocalProtocolError", "RuntimeError", "Short", "TypeError", "_PathKind",
     "click.argument", "click.echo", "click.option", "click.prompt", "re.compile", "x509.NameAttribute",
@@ -27,7 +28,8 @@ NOT_SAID = {
 """Calls whose texts are for developers, for the documentation, or for machines."""
 TERMS = {"description", "help", "metavar"}
 OUTPUT_NAMES = {
-    "PROGRAM", "lines", "note", "notes", "optParameters", "rows", "self._request", "spelling", "steps", "synopsis",
+    "CSP", "KINDS", "PROGRAM", "_NO_PORT", "lines", "note", "notes", "optParameters", "rows", "self._request",
+    "spelling", "steps", "synopsis",
 }  # fmt: skip
 PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
 """Where a ValueError is about what somebody wrote; elsewhere it is about a call."""
@@ -55,10 +57,11 @@ IGNORED = {
 """Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
 
 WORDS = (
-    "TLS", "without TLS", "up", "down", "visitors", "clients", "closed", "stopping", "joined", "shutdown", "(unknown)",
-    "control", "forward", "mapping", "client", "server", "egress",
+    "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
+    "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
+    "unchanged", "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
-"""Words that are values of log lines, too short to be found as prose."""
+"""Words that are values of log lines or of their lists, too short to be found as prose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,9 @@ def _logging(node: ast.AST) -> Iterator[tuple[ast.expr, str, str]]:
         if not _is_relay_of_words(node.args[0]):
             yield node.args[0], LEVELS[name], ""
     elif name in LIMITED and len(node.args) > 1 and "=" not in ast.unparse(node.args[0]):
-        position = 2 if name == "say_of" else 1
+        position = 2 if name in ("say_of", "tell_of") else 1
         if not _is_relay_of_words(node.args[position]):
-            yield node.args[position], "warn", "{more}"
+            yield node.args[position], "info" if name == "tell_of" else "warn", "{more}"
 
 
 def _is_relay_of_words(node: ast.expr) -> bool:

@@ -9,14 +9,16 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
+from gotunnel.core.accounts import OTHERS
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
@@ -87,6 +89,11 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
+        if opening.mapping in self._published.off:
+            raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
+        if isinstance(mapping.local, InProcess):
+            arrive = partial(mapping.local.arrive, opening.src)
+            return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)
@@ -99,25 +106,30 @@ class ClientLegs(DiallingEnd):
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        self.usage.began()
+        # A hostile server may say names that this client does not have.
+        unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
+        stream.account = self.usage.began("", OTHERS if unknown else stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
-        self.usage.ended(end.outcome, end)
+        assert stream.account is not None
+        self.usage.ended(stream.account, end.outcome, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=stream.source, mapping=stream.name, outcome=WORDS[end.outcome],
-            code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - stream.started, conn=stream.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self.usage.crowds.has_line(now, stream.name, end.outcome, end):
+            self.log.info(
+                "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+                "({conn})",
+                visitor=stream.source, mapping=stream.name, outcome=WORDS[end.outcome],
+                code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+                seconds=now - stream.started, conn=stream.conn,
+            )  # fmt: skip
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """See ILegOwner."""

@@ -15,17 +15,19 @@ from gotunnel.address import HostPort, is_ip
 from gotunnel.client.addresses import NameWatch
 from gotunnel.client.bringing import LegRoom
 from gotunnel.client.checks import check_for
+from gotunnel.client.forwardprobe import ask_through
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
 from gotunnel.client.identity import Towards
 from gotunnel.client.link import Link
 from gotunnel.client.nodes import OwnNodes
-from gotunnel.client.plain import PlainWatch
+from gotunnel.client.plain import PlainForwards, PlainWatch
 from gotunnel.client.shared import Shared
 from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.claims import Claims
+from gotunnel.core.downs import Downs
 from gotunnel.core.usage import Usage
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -59,6 +61,8 @@ class Links:
         usage: Usage | None = None,
     ) -> None:
         self.links: list[Link] = []
+        self.noticed: Callable[[], None] = _nothing
+        """Called when something may be otherwise with a session, a mapping or a visitor. May not raise."""
         self.usage = Usage() if usage is None else usage
         self.forwards = Forwards(config.forwards, config.egress, clock, relay, self.usage)
         self._config = config
@@ -69,12 +73,19 @@ class Links:
         self._shared = Shared(
             self.forwards, OwnNodes(config.nodes), instance, Claims(), LegRoom(), self._claim_dropped, self.usage
         )
-        self._down: dict[str, str] = {}  # why, by mapping
-        self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
+        self.downs = Downs(self._mapping_changed)
+        self._health = Monitor(
+            clock, config.mappings, lambda mapping: check_for(clock, mapping), self.downs.target_changed
+        )
         self._plain = PlainWatch(
             clock, config.mappings, lambda: [link.published for link in self.links],
             lambda target: ask_for_tls(clock, target),
         )  # fmt: skip
+        self._plain_forwards = PlainForwards(
+            clock, config.forwards, lambda: self.forwards.outside,
+            lambda forward: ask_through(clock, relay, self.forwards, forward),
+        )  # fmt: skip
+        self.forwards.changed = self._plain_forwards.look
         self._watches: dict[HostPort, NameWatch] = {}
         self._by_address: dict[tuple[HostPort, str | None], Link] = {}
         self._starting: set[IDelayedCall] = set()
@@ -126,6 +137,7 @@ class Links:
             self._draining = True
             self._health.stop()
             self._plain.stop()
+            self._plain_forwards.stop()
             for watch in self._watches.values():
                 watch.stop()
             for call in self._starting:
@@ -161,6 +173,8 @@ class Links:
             self._change_servers(config)
         if difference.touches("client.forwards", "client.egress"):
             await self.forwards.change(config.forwards, config.egress)
+            self._plain_forwards.change(config.forwards)
+            self._plain_forwards.look()
             for link in self.links:
                 if link.session is not None and not self._draining:
                     link.session.forwards_changed()
@@ -172,7 +186,7 @@ class Links:
         mappings = difference.config.mappings
         found = [(link, link.published.change(mappings, change)) for link in self.links]
         for name in change.removed:
-            self._down.pop(name, None)
+            self.downs.forget(name)
         self._plain.change(mappings)
         self._health.change(mappings)
         for link, (closed, wanted) in found:
@@ -222,10 +236,16 @@ class Links:
     def _make(self, server: HostPort, ip: str | None) -> Link:
         path = self._path_to(server, ip)
         link = Link(self._config, self._clock, self._relay, path, self._shared, partial(self._proved, server))
-        for name, reason in self._down.items():
+        link.published.off = self.downs.off
+        for name, reason in self.downs.reasons():
             link.published.set_down(name, reason)
-        if path.encrypted:
-            link.published.changed = self._plain.look
+        look = self._plain.look if path.encrypted else _nothing
+
+        def changed() -> None:
+            look()
+            self.noticed()
+
+        link.published.changed, link.noticed = changed, lambda: self.noticed()
         self.links.append(link)
         self._by_address[server, ip] = link
         link.retired = partial(self._forget, server, ip)
@@ -270,10 +290,10 @@ class Links:
         for link in self.links:
             link.wake()
 
-    def _target_changed(self, name: str, up: bool, reason: str) -> None:
-        if up:
-            self._down.pop(name, None)
-        else:
-            self._down[name] = reason
+    def _mapping_changed(self, name: str, up: bool, reason: str) -> None:
         for link in self.links:
             link.target_changed(name, up, reason)
+
+
+def _nothing() -> None:
+    return None

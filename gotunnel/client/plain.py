@@ -1,44 +1,28 @@
-"""Watches over the mappings with `encrypt: false`: says which they are, and warns of a target that does not speak TLS
-itself, as then whoever is on the path reads it. It changes nothing. Whether the server lets them travel outside of TLS
-is not known here before the first visitor comes, and a target in clear should have no `encrypt: false` in any case."""
+"""Watches over what has `encrypt: false`: says which mappings and forwards that are, and warns of a target that does
+not speak TLS itself, as then whoever is on the path reads it. It changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.published import Published, Standing
-from gotunnel.config.model import MappingConfig
-from gotunnel.errors import DialFailed
-from gotunnel.logs import Logger
+from gotunnel.client.tlswatch import AGAIN, TlsWatch
+from gotunnel.config.model import ForwardConfig, MappingConfig
 
-__all__ = ["PlainWatch"]
-
-AGAIN = 300.0
-"""Seconds at least from one look at a target to the next."""
+__all__ = ["AGAIN", "PlainForwards", "PlainWatch"]
 
 
-@dataclass(slots=True)
-class _Looked:
-    due: bool = True  # nothing is known yet, or the target has come up since
-    at: float | None = None
-    was_down: bool = False
-    verdict: str | None = None
+class PlainWatch(TlsWatch):
+    """Those of the mappings; one per client. `links()` returns how its mappings stand with each of its servers;
+    `ask(target)` returns a Deferred as `tlsprobe.ask_for_tls` does.
 
-
-class PlainWatch:
-    """One per client. `links()` returns how its mappings stand with each of its servers; `ask(target)` returns a
-    Deferred as `tlsprobe.ask_for_tls` does.
-
-    `look` is to be called whenever something may have changed: it looks at each target once, one after the other, and
-    once more after a time in which it was down. A target that cannot be reached is none of its business.
+    Whether the server lets them travel outside of TLS is not known here before the first visitor comes, and a target in
+    clear should have no `encrypt: false` in any case.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -47,97 +31,99 @@ class PlainWatch:
         links: Callable[[], Iterable[Published]],
         ask: Callable[[Address], Deferred[str | None]],
     ) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._links = links
         self._ask = ask
-        self._looked: dict[str, _Looked] = {}
         self._configs: dict[str, MappingConfig] = {}
         self.change(mappings)
-        self._asking: Deferred[None] | None = None
-        self._named: list[str] = []
-        self._stopped = False
-
-    @property
-    def in_clear(self) -> dict[str, str]:
-        """What is wrong with a target that does not speak TLS, by mapping."""
-        return {name: looked.verdict for name, looked in self._looked.items() if looked.verdict is not None}
 
     def change(self, mappings: Iterable[MappingConfig]) -> None:
-        """These are the mappings now: look at what is new about them."""
-        before, known = self._configs, self._looked
-        plain = [mapping for mapping in mappings if not mapping.encrypt]
+        """These are the mappings now."""
+        plain = [each for each in mappings if not each.encrypt and not isinstance(each.local, InProcess)]
         self._configs = {config.name: config for config in plain}
-        self._looked = {
-            config.name: known[config.name]
-            if config.name in known and before[config.name].local == config.local
-            else _Looked()
-            for config in plain
-        }
+        self.watch({name: config.local for name, config in self._configs.items()})
 
-    def look(self) -> None:
-        """Something may have changed."""
-        for name, looked in self._looked.items():
-            down = self._down(name)
-            looked.due = looked.due or (looked.was_down and not down)
-            looked.was_down = down
-        self._name_them()
-        self._next()
+    def ask(self, name: str) -> Deferred[str | None]:
+        """See TlsWatch."""
+        return self._ask(self._configs[name].local)
 
-    def stop(self) -> None:
-        """Look no more. Harmless when called again."""
-        self._stopped = True
-        if self._asking is not None:
-            self._asking.cancel()
-
-    def _name_them(self) -> None:
-        names = [name for name in self._looked if self._open(name)]
-        if names != self._named:
-            self._named = names
-            if names:
-                self.log.info(
-                    "outside of gotunnel's TLS, if the server allows it (encrypt: false): {mappings}",
-                    mappings=", ".join(names),
-                )
-
-    def _next(self) -> None:
-        if self._asking is not None or self._stopped:
-            return
-        now = self._clock.seconds()
-        for name, looked in self._looked.items():
-            rested = looked.at is None or now - looked.at >= AGAIN
-            if looked.due and rested and self._open(name) and not self._down(name):
-                looked.at = now
-                self._asking = Deferred.fromCoroutine(self._judge(self._configs[name], looked))
-                self._asking.addErrback(
-                    lambda failure: self.log.failure("asking the target of a mapping for TLS", failure)
-                )
-                self._asking.addCallback(self._asked)
-                return
-
-    def _asked(self, _: object) -> None:
-        self._asking = None
-        self._next()
-
-    async def _judge(self, config: MappingConfig, looked: _Looked) -> None:
-        try:
-            verdict = await self._ask(config.local)
-        except (DialFailed, CancelledError):
-            return
-        looked.due = False
-        before, looked.verdict = looked.verdict, verdict
-        if verdict is not None and verdict != before:
-            self.log.warn(
-                "mapping {mapping} has encrypt: false, and its target {target} does not speak TLS: {verdict}; if the "
-                "server allows it, whoever is on the path reads and can change what travels: remove encrypt: false",
-                mapping=config.name, target=str(config.local), verdict=verdict,
-            )  # fmt: skip
-        elif verdict is None and before is not None:
-            self.log.info(
-                "target {target} of mapping {mapping} speaks TLS now", mapping=config.name, target=str(config.local)
-            )
-
-    def _open(self, name: str) -> bool:
+    def is_open(self, name: str) -> bool:
+        """See TlsWatch."""
         return any(link.statuses[name].standing is Standing.OPEN for link in self._links())
 
-    def _down(self, name: str) -> bool:
+    def is_down(self, name: str) -> bool:
+        """See TlsWatch."""
         return any(link.statuses[name].down is not None for link in self._links())
+
+    def say_which(self, names: list[str]) -> None:
+        """See TlsWatch."""
+        self.log.info(
+            "outside of gotunnel's TLS, if the server allows it (encrypt: false): {mappings}", mappings=", ".join(names)
+        )
+
+    def say_in_clear(self, name: str, verdict: str) -> None:
+        """See TlsWatch."""
+        self.log.warn(
+            "mapping {mapping} has encrypt: false, and its target {target} does not speak TLS: {verdict}; if the "
+            "server allows it, whoever is on the path reads and can change what travels: remove encrypt: false",
+            mapping=name, target=str(self._configs[name].local), verdict=verdict,
+        )  # fmt: skip
+
+    def say_well(self, name: str) -> None:
+        """See TlsWatch."""
+        self.log.info(
+            "target {target} of mapping {mapping} speaks TLS now", mapping=name, target=str(self._configs[name].local)
+        )
+
+
+class PlainForwards(TlsWatch):
+    """Those of the forwards; one per client. Their targets are behind the server: `ask(forward)` sends a visitor of our
+    own there. `outside()` says whether visitors travel outside of TLS, which the servers that are there decide."""
+
+    def __init__(
+        self,
+        clock: Any,
+        forwards: Iterable[ForwardConfig],
+        outside: Callable[[], bool],
+        ask: Callable[[ForwardConfig], Deferred[str | None]],
+    ) -> None:
+        super().__init__(clock)
+        self._outside = outside
+        self._ask = ask
+        self._configs: dict[str, ForwardConfig] = {}
+        self.change(forwards)
+
+    def change(self, forwards: Iterable[ForwardConfig]) -> None:
+        """These are the forwards now."""
+        self._configs = {config.name: config for config in forwards if not config.encrypt}
+        self.watch({name: config.dial for name, config in self._configs.items()})
+
+    def ask(self, name: str) -> Deferred[str | None]:
+        """See TlsWatch."""
+        return self._ask(self._configs[name])
+
+    def is_open(self, name: str) -> bool:
+        """See TlsWatch."""
+        return self._outside()
+
+    def is_down(self, name: str) -> bool:
+        """See TlsWatch: nobody says so of a target behind the server."""
+        return False
+
+    def say_which(self, names: list[str]) -> None:
+        """See TlsWatch."""
+        self.log.info("forwards outside of gotunnel's TLS (encrypt: false): {forwards}", forwards=", ".join(names))
+
+    def say_in_clear(self, name: str, verdict: str) -> None:
+        """See TlsWatch."""
+        self.log.warn(
+            "forward {forward} has encrypt: false, and its target {target} does not speak TLS: {verdict}; whoever is "
+            "on the path reads and can change what travels: remove encrypt: false",
+            forward=name, target=str(self._configs[name].dial), verdict=verdict,
+        )  # fmt: skip
+
+    def say_well(self, name: str) -> None:
+        """See TlsWatch."""
+        self.log.info(
+            "target {target} of forward {forward} speaks TLS now", forward=name, target=str(self._configs[name].dial)
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -14,6 +15,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
+from gotunnel.net.listening import cure_of
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 
 __all__ = ["NAMES_PER_FRAME", "MappingStatus", "Published", "Standing"]
@@ -39,6 +41,7 @@ class MappingStatus:
     config: MappingConfig
     standing: Standing = Standing.PENDING
     address: HostPort | None = None
+    code: str = ""
     reason: str = ""
     down: str | None = None
     carried: Carried = field(default_factory=Carried)
@@ -63,9 +66,13 @@ class Published:
     ) -> None:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self.server = server
+        self.off: AbstractSet[str] = frozenset()
+        """Mappings that an operator has switched off: no visitor of them is served, whatever the server says."""
         self._unfit: set[str] = set()
         self._can_forward = self._can_group = True
         self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
+        self.closing: set[str] = set()
+        """Removed while there was a session, which has not said yet that their ports are closed."""
         self._retry = retry
         self.changed: Callable[[], None] = lambda: None
         """Called when the server has answered, and when a target goes or comes."""
@@ -86,6 +93,7 @@ class Published:
         """A new session: nothing is known of its server but whether clients reach each other through it, and whether
         several may share a port."""
         self._unfit, self._can_forward, self._can_group = set(), can_forward, can_group
+        self.closing.clear()
         for status in self.statuses.values():
             self._begin(status)
         self._backoff = self._ladder()
@@ -120,6 +128,11 @@ class Published:
             and (name not in before or name in change.anew or status.request() != before[name].request())
         ]
         return (*change.removed, *change.anew), tuple(asked)
+
+    def closed(self, names: Iterable[str]) -> None:
+        """The server has closed the ports of these."""
+        self.closing.difference_update(names)
+        self.changed()
 
     def give_up(self) -> tuple[str, ...]:
         """The server is left: none is open there any more. Return their names."""
@@ -235,17 +248,30 @@ class Published:
     def _refused(self, status: MappingStatus, result: MappingResult) -> None:
         config = status.config
         status.standing, status.address = Standing.REFUSED, None
+        status.code = printable(result.code or "")
         status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
-        hint = _CURES.get(result.code or "", "")
-        if config.group is not None:
-            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
-            hint = cures.get(result.code or "", hint)
+        hint = self._cure(config, result.code or "", result.reason or "")
         self.log.warn(
             "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
             mapping=config.name, server=str(self.server), port=config.remote_port, reason=status.reason, hint=hint,
         )  # fmt: skip
 
+    def _cure(self, config: MappingConfig, code: str, reason: str) -> str:
+        """What is to be done. One code has several reasons: that of the server's system has cures of its own."""
+        if reason.endswith(STOPPING):
+            return "; it is asked for again by itself"
+        system = cure_of(reason)
+        if system is not None:
+            return system
+        if config.group is not None:
+            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
+            if code in cures:
+                return cures[code]
+        return _CURES.get(code, "")
 
+
+STOPPING = "the server is about to stop"
+"""What a server says, by the code `limit`, to a mapping that is too late."""
 _NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
 _GROUP_CURES = {
     "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",

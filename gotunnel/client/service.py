@@ -18,13 +18,16 @@ from gotunnel.client.memory import VersionMemory
 from gotunnel.config.changes import key_lines, list_line
 from gotunnel.config.difference import Difference, difference
 from gotunnel.config.model import ClientConfig
+from gotunnel.core.accounts import MOST
 from gotunnel.core.usage import Usage
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
+from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.pathwatch import leg_times
 from gotunnel.net.plugged import observers_prepared
 from gotunnel.net.reloading import Reloadable
 
@@ -48,7 +51,8 @@ class ClientService(Reloadable):
         self.descriptors = Descriptors(reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
-        self.usage = Usage()
+        self.usage = Usage(most_of_client=MOST)  # its own file has the names
+        self._crowd_lines = CrowdLines(reactor, self.usage.crowds)
         self.began = reactor.seconds()
         self.links: Links | V1Links
         observe = self._observers(config)
@@ -63,6 +67,7 @@ class ClientService(Reloadable):
             observe()
             return
         self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self.descriptors)
+        self._relay.time_legs(leg_times(config.profile))
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
         # Random per process: it tells a restart from two clients that share one name.
@@ -137,6 +142,7 @@ class ClientService(Reloadable):
         lines = self._words(found, links)
         if use_tls is not None:
             use_tls()
+        self._relay.time_legs(leg_times(found.config.profile))
         observe()
         await links.apply(found)
         return found, lines
@@ -170,6 +176,7 @@ class ClientService(Reloadable):
     async def _stop(self) -> None:
         await self.drain(self._settings.drain_timeout)
         self._relay.stop()
+        self._crowd_lines.stop()
         if self.usage.observers is not None:
             self.usage.observers.stop()
         self.log.info("client stopped")

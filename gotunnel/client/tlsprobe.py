@@ -4,6 +4,7 @@ order. Whether to ask, and what to say of the answer, is decided elsewhere."""
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from typing import Any
 
@@ -19,7 +20,7 @@ from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
 from gotunnel.net.trust import server_name_of
 
-__all__ = ["ask_for_tls"]
+__all__ = ["ask_for_tls", "ask_on"]
 
 SECONDS = 3.0
 """For the connection, and again for the answer."""
@@ -31,10 +32,19 @@ _ENOUGH = 6
 def ask_for_tls(clock: Any, target: Address) -> Deferred[str | None]:
     """Connect to a target and begin TLS. Fires with None if it speaks TLS, or SSH, which is enciphered as well; else
     with what it does instead, in words. Fails with DialFailed if it cannot be reached. Cancelling it gives up."""
-    asking = _Asking(clock, target)
+    asking = _Asking(clock, target.host if isinstance(target, HostPort) else None)
     connecting: Deferred[Any] = target_endpoint(clock, target, SECONDS).connect(OneProtocol(lambda: asking.session))
     connecting.addErrback(dial_failed, target)
     return connecting.addCallback(lambda _: asking.answer)
+
+
+def ask_on(reactor: Any, sock: socket.socket, host: str | None) -> Deferred[str | None]:
+    """The same on a unix socket that leads to a target, perhaps called `host`, whom somebody else connects. The socket
+    is ours from now on."""
+    asking = _Asking(reactor, host)
+    reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, OneProtocol(lambda: asking.session))
+    sock.close()  # the reactor has a copy
+    return asking.answer
 
 
 class _Session(BioTls):
@@ -50,11 +60,11 @@ class _Session(BioTls):
 
 @implementer(IHandshakeListener)
 class _Asking(Protocol):
-    def __init__(self, clock: Any, target: Address) -> None:
+    def __init__(self, clock: Any, host: str | None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        name = server_name_of(target.host) if isinstance(target, HostPort) else None
+        name = None if host is None else server_name_of(host)
         self.session = _Session(context, self, server_side=False, server_name=name)
         self.answer: Deferred[str | None] = Deferred(lambda _: self._leave())
         self._clock = clock

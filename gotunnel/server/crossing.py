@@ -101,6 +101,8 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
     found = None if peer is None else peer.mappings.get(mapping)
     if peer is None or found is None or not found.admits(asker):
         raise DialFailed(UNKNOWN, f"client {client} has no mapping {mapping}, or does not share it (its `clients`)")
+    if found.off:
+        raise DialFailed("mapping_down", f"mapping {mapping} of client {client} is switched off")
     if found.suspended is not None:
         raise DialFailed("mapping_down", f"the target of mapping {mapping} of client {client} is down")
     return peer
@@ -114,21 +116,25 @@ def node_peer(hub: Hub, target: HostPort) -> Peer | None:
     return next(ready, peers[0] if peers else None)
 
 
-def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody) -> Deferred[ILocal]:
+def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody, origin: str) -> Deferred[ILocal]:
     """Open the mapping of `peer` that `opening` names, for `asker`. Fires with this side's end when its target has
-    answered, or fails with DialFailed. Cancelling gives up. Raises DialFailed."""
+    answered, or fails with DialFailed. Cancelling gives up. Raises DialFailed.
+
+    `origin` is what `peer` hears of where the visitor came from. It must be our own knowledge: `opening` holds what the
+    asker says, and the target of `peer` may judge by it.
+    """
     name = opening.mapping
     assert name is not None
-    near, far = pair(hub.relay, opening.src, "")
+    near, far = pair(hub.relay, origin, "")
     port, answer = peer.mappings[name], _Answer(near)
     now = hub.clock.seconds()
     peer.let_in(_MappingVisitor(opening.conn, name, port.plain, far, now, answer, port, peer, asker.name))
     return answer.done
 
 
-def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody) -> Deferred[ILocal]:
+def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody, origin: str) -> Deferred[ILocal]:
     """Lead to a node that `peer` announces; as above."""
-    near, far = pair(hub.relay, opening.src, "")
+    near, far = pair(hub.relay, origin, "")
     answer = _Answer(near)
     peer.let_in(NodeVisitor(opening.conn, f"node {target}", False, far, hub.clock.seconds(), answer, target, peer))
     return answer.done

@@ -16,7 +16,7 @@ LAST_WORDS = 3.0
 
 
 class ServerDraining(Draining):
-    """One per server. `close_door` closes the control port.
+    """One per server. `close_egress` closes the egress socket, `close_door` the control port.
 
     It is over when every connection is gone, LAST_WORDS seconds after the cut at the latest, those excepted whose other
     end does not answer even a close: they are aborted a little later.
@@ -24,13 +24,19 @@ class ServerDraining(Draining):
 
     log = Logger()
 
-    def __init__(self, hub: Hub, close_door: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, hub: Hub, close_egress: Callable[[], Awaitable[None]], close_door: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(hub.patience, self._drain)
         self._hub = hub
+        self._close_egress = close_egress
         self._close_door = close_door
 
     async def _drain(self, seconds: float) -> int:
         hub, v1 = self._hub, self._hub.v1
+        # Ahead of all else: behind that the server leads to no client. Who asked for its node would be refused for
+        # good; a socket that is not there is tried again.
+        await self._close_egress()
         for session in hub.connected:
             session.ask_to_drain(seconds)
         for peer in hub.holders:

@@ -32,17 +32,27 @@ DIAL_TIMEOUT = 10.0
 
 
 class ForwardLegs(DiallingEnd):
-    """Part of a session. It outlives the control connection while streams run."""
+    """Part of a session. It outlives the control connection while streams run. `address` is where the client came from,
+    as we see it: what it says of its own visitors is for our log, and no other client hears it."""
 
     purpose: ClassVar[Purpose] = "forward"
 
-    def __init__(self, hub: Hub, peer: Peer, key: SessionKey, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, hub: Hub, peer: Peer, key: SessionKey, changed: Callable[[], None], address: str
+    ) -> None:
         super().__init__(hub.clock, key, changed, hub.usage)
         self._hub = hub
         self.peer = peer
+        self._origin = address
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
-        """See DiallingEnd: an address or another client's mapping, if this client may reach it."""
+        """See DiallingEnd: an address or another client's mapping, if this client may reach it, or this server itself,
+        which sends back what was asked for."""
+        if opening.measure is not None:
+            if leg.plain:
+                raise RemoteProtocolError("a measurement does not travel outside TLS")
+            self._check_room()
+            return Route("this server", partial(self._hub.measuring.dial, self.peer.name, opening.measure))
         route, access = self._route(leg, opening), self._hub.access
         if access is None:
             return route
@@ -65,7 +75,7 @@ class ForwardLegs(DiallingEnd):
             raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
         peer = shared_mapping(self._hub, self.peer.name, client, mapping)
         return Route(
-            f"client {client}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening),
+            f"client {client}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening, self._origin),
             lambda _: self._rules.allows_mapping(client, mapping),
         )  # fmt: skip
 
@@ -80,25 +90,28 @@ class ForwardLegs(DiallingEnd):
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
         self.peer.visitors += 1
-        self._hub.forwarded(self)
+        stream.account = self._hub.forwarded(self, stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, self.peer.name, stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
-        self._hub.forward_ended(self, end)
+        assert stream.account is not None
+        self._hub.forward_ended(self, stream.account, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a client fill our log
-        self.log.info(
-            "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, "
-            "{seconds:.3f} s ({conn})",
-            visitor=stream.source, client=self.peer.name, mapping=stream.name, outcome=WORDS[end.outcome],
-            code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - stream.started, conn=stream.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self.usage.crowds.has_line(now, stream.name, end.outcome, end, self.peer.name):
+            self.log.info(
+                "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} "
+                "down, {seconds:.3f} s ({conn})",
+                visitor=stream.source, client=self.peer.name, mapping=stream.name, outcome=WORDS[end.outcome],
+                code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+                seconds=now - stream.started, conn=stream.conn,
+            )  # fmt: skip
 
     def _check_room(self) -> None:
         if self.peer.visitors >= self.peer.rights.max_visitors:
@@ -119,7 +132,7 @@ class ForwardLegs(DiallingEnd):
             peer = node_peer(self._hub, target)
             if peer is not None:
                 return Route(
-                    f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening),
+                    f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening, self._origin),
                     lambda _: self._rules.allows_node(target.port),
                 )  # fmt: skip
         hub, resolve = self._hub, partial(self._hub.lookups.resolve, self.peer.name)

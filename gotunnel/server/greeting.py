@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from gotunnel.core.logins import Login
 from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.core.sessions import Asked, Decision
+from gotunnel.core.sessions import Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.clientca import chain_shown, client_problem
@@ -23,6 +23,7 @@ from gotunnel.net.framed import send_and_close
 from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over
+from gotunnel.server.claim import claim, refusal
 from gotunnel.server.enrolment import Enrolment, lasting_token
 from gotunnel.server.guests import Guest
 from gotunnel.server.legadmission import admitted, spend, take
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerGreeting"]
 
-OLD_SESSION_ANSWERS = 2.0
-"""Seconds that an older session has to answer a ping before another process may take its place."""
 RETRY_AFTER_AUTH = 5.0
 """Seconds that a client is asked to wait after a failed authentication."""
 MESSAGE_SECONDS = 5
@@ -144,7 +143,10 @@ class ServerGreeting(Protocol):
             # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
         bearer = self._tls is not None and self._hub.logins is not None
-        self._handshake = ServerHandshake(self._hub.keys_for, self._hub.caps, self._hub.instance, bearer=bearer)
+        now = round(self._hub.wall_clock(), 3)
+        self._handshake = ServerHandshake(
+            self._hub.keys_for, self._hub.caps, self._hub.instance, bearer=bearer, time=now
+        )
         challenge = self._handshake.receive_hello(payload)
         self._check_certificate(self._handshake.hello.client)
         self._number = self._hub.sessions.next_number()
@@ -216,35 +218,19 @@ class ServerGreeting(Protocol):
         await self._decide(handshake, Guest(handshake.key, accepted, by, until))
 
     async def _decide(self, handshake: ServerHandshake, guest: Guest | None = None) -> None:
-        name, sessions = handshake.hello.client, self._hub.sessions
-        instance = handshake.hello.instance or b""
-        decision = sessions.authenticated(name, instance, self._number)
-        while decision is Decision.ASK_OLD and not self._over:
-            old = sessions.current(name)
-            if old is None:
-                break
-            answered = await old.session.control.answers(OLD_SESSION_ANSWERS)
-            decision = sessions.authenticated(name, instance, self._number, Asked(old.sid, answered))
-            if decision is Decision.NAME_IN_USE:
-                old.session.rival(self._door.address)
+        name, instance = handshake.hello.client, handshake.hello.instance or b""
+        decision = await claim(self._hub, self._door, name, instance, self._number, lambda: self._over)
         if self._over:
             return
+        refused = refusal(decision, name)
         gone = self._shut_out(name, handshake.key, guest)  # it may have been revoked while an older session was asked
         certificate = self._certificate_problem(name)  # and its authority may have been, too
         if gone is not None:
             self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
         elif certificate is not None:
             self._refuse(Error("auth_failed", certificate, RETRY_AFTER_AUTH))
-        elif decision is Decision.STALE:
-            self._refuse(Error("stale", "a later connection of this client has come first"))
-        elif decision is Decision.NAME_IN_USE:
-            self._refuse(
-                Error(
-                    "name_in_use",
-                    f"another running client is called {name}; give each client a name of its own (client.name)",
-                    RETRY_AFTER_AUTH,
-                )
-            )
+        elif refused is not None:
+            self._refuse(refused)
         else:
             if guest is not None:
                 self._hub.let_in(name, guest)

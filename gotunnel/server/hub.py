@@ -30,10 +30,11 @@ from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.guests import Guest, Guests
 from gotunnel.server.ledger import Ledger
+from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
@@ -74,13 +75,14 @@ class Hub(Ledger):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, GROUPS, *((PLAIN_LEGS,) if self.plain_legs else ()))
+        self.caps = (FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()))
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
-        """Unix seconds, which only the expiry of identities goes by."""
-        self.reserved = frozenset({port})
-        """The server's own ports, which nobody may publish."""
+        """Unix seconds: the expiry of identities goes by them, and clients are told."""
+        admin = config.admin.addr if config.admin.enabled else None
+        self.reserved = frozenset({port} if admin is None else {port, admin.port})
+        """The server's own ports, which nobody may publish, on none of its addresses."""
         self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()
         self.logins: Logins | None = None
@@ -101,9 +103,13 @@ class Hub(Ledger):
         """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
+        self.switched_off: set[tuple[str, str]] = set()
+        """Mappings that an operator wants closed, by client and name, whether they are here or not; see `switching`."""
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
+        self.measuring = Measuring(clock, relay)
         self._client_lines = LogLimit(rate=1.0, burst=128)
+        self._client_news = LogLimit(rate=1.0, burst=max(128, 4 * config.limits.mappings))
         self._live: set[ServerSession] = set()
         self.origins = Origins()
         self._present: set[ServerSession] = set()  # with a control connection or a leg
@@ -218,6 +224,13 @@ class Hub(Ledger):
             more = f" ({suppressed} more like this were not logged)" if suppressed else ""
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
+    def tell_of(self, client: str, kind: str, words: str, **values: Any) -> None:
+        """Tell what a client does, unless it does so more often than its mappings are a reason for; the same words."""
+        allowed, suppressed = self._client_news.allow((client, kind), self.clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.info(words + "{more}", client=client, more=more, **values)
+
     def use_tls(self, tls: ServerTls) -> None:
         """Begin connections with another certificate from now on; those that are there keep theirs, but for clients for
         whom changed authorities do not vouch: they are cut."""
@@ -240,9 +253,9 @@ class Hub(Ledger):
         self._live.add(session)
         self.origins.add(session)
         self._present.add(session)
-        self.log.info(
-            "client {client} connected from {address}{how}",
-            client=name, address=session.address,
+        self.tell_of(
+            name, "connected", "client {client} connected from {address}{how}",
+            address=session.address,
             how="" if old is None else _BACK if old.lost else ", in place of an older session",
         )  # fmt: skip
         if self.identities.authenticated(name):

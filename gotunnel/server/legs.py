@@ -29,13 +29,15 @@ class SessionLegs(OpeningEnd):
 
     purpose: ClassVar[Purpose] = "reverse"
 
-    def __init__(self, hub: Hub, peer: Peer, sid: bytes, ks: bytes) -> None:
+    def __init__(self, hub: Hub, peer: Peer, sid: bytes, ks: bytes, address: str) -> None:
         super().__init__(
             hub.clock, SessionKey(sid, ks), peer.waiting, peer.rights.max_legs, START, hub.usage,
             plain_legs=hub.plain_legs,
         )  # fmt: skip
         self.peer = peer
-        self.forward = ForwardLegs(hub, peer, self.key, self._forward_changed)
+        self.address = address
+        """Where the client came from, as we see it."""
+        self.forward = ForwardLegs(hub, peer, self.key, self._forward_changed, address)
         self._hub = hub
 
     @property

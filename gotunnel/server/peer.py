@@ -111,7 +111,6 @@ class Peer:
         """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
         to bring it."""
         self._cancel_grace()
-        self.announced.withdraw()
         await self.published.stop()
         if not self.awaited:
             self.turn_all_away()
@@ -123,6 +122,7 @@ class Peer:
 
     def turn_all_away(self) -> None:
         """Nobody is served any more."""
+        self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
         self._turn_away_all(Outcome.STOPPED)
 
     # Rights.

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
 from gotunnel.server.groups import MemberPort
@@ -84,6 +85,16 @@ class Published:
             if self._peer.session is session:
                 await self._set_state(name, up, reason)
 
+    async def switch(self, name: str, off: bool) -> None:
+        """An operator wants a mapping off, or on again: who streams goes on. Raises PortUnavailable when it cannot
+        be on."""
+        async with self._turn:
+            mapping = self.mappings.get(name)
+            if mapping is not None and mapping.off != off:
+                await mapping.switch(off)
+                if off:
+                    self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
+
     async def close_denied(self) -> bool:
         """Close what the rights leave out now; where there are too many mappings, those that came last. Say whether
         there was any."""
@@ -140,15 +151,17 @@ class Published:
             if not self._stopped:
                 self._peer.turn_away_from(name, Outcome.STOPPED)
             await mapping.close()
-            self.log.info(
-                "mapping {mapping} of client {client} closed at {address}",
-                mapping=name, client=self._peer.name, address=mapping.where,
+            self._hub.tell_of(
+                self._peer.name, "closed", "mapping {mapping} of client {client} closed at {address}",
+                mapping=name, address=mapping.where,
             )  # fmt: skip
 
     async def _set_state(self, name: str, up: bool, reason: str) -> None:
         self._to_reopen.discard(name)
         mapping = self.mappings.get(name)
         if mapping is None or up == (mapping.suspended is None):
+            if mapping is not None and not up:
+                mapping.suspended = reason  # it is down for another one now
             return
         if up:
             try:
@@ -166,10 +179,9 @@ class Published:
         else:
             await mapping.suspend(reason)
             self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
-        self.log.info(
-            "mapping {mapping} of client {client} is {state} at {address}: {reason}",
-            mapping=name, client=self._peer.name, state="up" if up else "down", address=mapping.where,
-            reason=printable(reason),
+        self._hub.tell_of(
+            self._peer.name, "state", "mapping {mapping} of client {client} is {state} at {address}: {reason}",
+            mapping=name, state="up" if up else "down", address=mapping.where, reason=printable(reason),
         )  # fmt: skip
 
     def _reopen(self) -> None:
@@ -205,18 +217,20 @@ class Published:
         self._peer.rights.check_room(len(self.mappings))
         mapping = wished
         mapping.clients = request.clients or ()
+        mapping.off = (client, request.name) in hub.switched_off
         await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping
-        self.log.info(
-            "mapping {mapping} of client {client} open at {address}{how}",
-            mapping=request.name, client=client, address=mapping.where,
-            how=" (legs without TLS)" if plain else "",
+        hub.tell_of(
+            client, "open", "mapping {mapping} of client {client} open at {address}{how}",
+            mapping=request.name, address=mapping.where,
+            how=f" ({SWITCHED_OFF})" if mapping.off else " (legs without TLS)" if plain else "",
         )  # fmt: skip
         if not request.encrypt and not plain and hub.tls is not None:
-            self.log.info(
+            hub.tell_of(
+                client, "plain",
                 "mapping {mapping} of client {client} says encrypt: false, which this server does not allow: its legs "
                 "run inside TLS (server.allow_plain_legs: true would change that)",
-                mapping=request.name, client=client,
+                mapping=request.name,
             )  # fmt: skip
         return mapping
 

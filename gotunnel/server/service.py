@@ -18,6 +18,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
+from gotunnel.net.pathwatch import leg_times
 from gotunnel.net.port import GatedPort
 from gotunnel.net.reloading import Reloadable
 from gotunnel.server.changing import ServerChange
@@ -83,6 +84,7 @@ class ServerService(Reloadable):
         host, port = listening.getsockname()[:2]
         self.address = HostPort(host, port)
         self._relay = relay
+        relay.time_legs(leg_times(config.profile))
         self._identity = identity
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
@@ -99,7 +101,7 @@ class ServerService(Reloadable):
         self.hub.sparing = lambda: descriptors.scarce
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
-        self._draining = ServerDraining(self.hub, self._close_door)
+        self._draining = ServerDraining(self.hub, self._close_egress, self._close_door)
         self._egress = None if config.egress is None else Egress(self.hub, config.egress, reactor)
         plugins_prepared(self.hub, config, reactor)()
 
@@ -109,7 +111,7 @@ class ServerService(Reloadable):
         from gotunnel.server.v1.peers import V1Peers
 
         relay = RawRelay(self._reactor, descriptors=self._descriptors)
-        return V1Peers(self.hub, self.hub.config.v1, relay, frozenset({self.address.port}))
+        return V1Peers(self.hub, self.hub.config.v1, relay, self.hub.reserved)
 
     def _clients_at(self, config: ServerConfig) -> ClientsFile:
         path = clients_path(config, self._state_dir)
@@ -168,6 +170,7 @@ class ServerService(Reloadable):
         use_plugins = plugins_prepared(hub, found.config, self._reactor)
         use_plugins()  # ahead of the rest: who was let in by an authenticator that is gone is to be cut
         lines = change.apply()
+        self._relay.time_legs(leg_times(found.config.profile))
         if clients_file.path != self._clients_file.path:  # else a change of it that is under way is to take effect
             self._clients_file.stop()
             self._clients_file = clients_file
@@ -237,6 +240,8 @@ class ServerService(Reloadable):
         if port is not None:
             await maybeDeferred(port.stopListening)
         self._reception.close_all()
+
+    async def _close_egress(self) -> None:
         if self._egress is not None:
             await self._egress.stop()
 
@@ -249,6 +254,7 @@ class ServerService(Reloadable):
         for each in (self._egress, self.hub.v1, *self._retired):
             if each is not None:
                 each.release()
+        self.hub.crowd_lines.stop()
         self.log.info("server stopped")
 
 

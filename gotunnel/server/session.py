@@ -56,7 +56,7 @@ class ServerSession(SessionLegs):
     log = Logger()
 
     def __init__(self, hub: Hub, peer: Peer, sid: bytes, proven: bytes, ks: bytes, host: str, address: str) -> None:
-        super().__init__(hub, peer, sid, ks)
+        super().__init__(hub, peer, sid, ks, address)
         self.proven = proven
         """The key that the client has proved: the session lasts as long as this is valid."""
         self.agent: str | None = None
@@ -65,7 +65,6 @@ class ServerSession(SessionLegs):
         self.shown: tuple[x509.Certificate, ...] = ()
         """The certificate of its client and what came behind it, where clients need one."""
         self.host = host
-        self.address = address
         self.leg_sni = ".".join(filter(None, (secrets.token_hex(8), hub.config.leg_name, LEG_SNI)))
         self.seqs = SeqWindow()
         self.control: ControlConnection
@@ -93,9 +92,9 @@ class ServerSession(SessionLegs):
     def lost(self, reason: str) -> None:
         """The control connection is gone."""
         if not self.over:
-            self.log.info(
-                "client {client} lost ({address}): {reason}",
-                client=self.peer.name, address=self.address, reason=printable(reason),
+            self._hub.tell_of(
+                self.peer.name, "lost", "client {client} lost ({address}): {reason}",
+                address=self.address, reason=printable(reason),
             )  # fmt: skip
         self._lost = True
         self._hub.session_lost(self)

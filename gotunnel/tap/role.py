@@ -20,6 +20,7 @@ from gotunnel.net.clock import use_monotonic
 from gotunnel.net.descriptors import raise_limit
 from gotunnel.net.reloading import Reloadable
 from gotunnel.net.systemd import NotifySocket
+from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
 from gotunnel.tap.shutdown import TwoStepStop
@@ -99,14 +100,15 @@ class Role:
         set_level(prepared.config.log_level)
         set_log_language(prepared.config.log_lang)
         for warning in prepared.config.warnings:
-            log.warn("{warning}", warning=warning)
+            log.warn("{advice}", advice=warning)
         raise_limit(reactor)
+        without_core()
         with one_line_errors(self.program, log_language()):
             made = self.make(prepared.config, reactor, prepared.state)
         role = made if isinstance(made, Reloadable) and prepared.read is not None else None
         if role is not None:
             role.speak = set_log_language
-        if self.watched is not None and prepared.config.admin.enabled:
+        if self.watched is not None:
             made = self.watched(made, prepared.config, reactor, prepared.state)
         notify = NotifySocket.named()
         if notify is not None:

@@ -19,7 +19,7 @@ LIMIT = 8192
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 _WORDS = {400: "Bad Request", 405: "Method Not Allowed", 431: "Request Header Fields Too Large", 502: "Bad Gateway",
-          503: "Service Unavailable", 504: "Gateway Timeout"}  # fmt: skip
+          504: "Gateway Timeout"}  # fmt: skip
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.[01]")
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 

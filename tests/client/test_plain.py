@@ -11,9 +11,9 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
-from gotunnel.client.plain import AGAIN, PlainWatch
+from gotunnel.client.plain import AGAIN, PlainForwards, PlainWatch
 from gotunnel.client.published import Published
-from gotunnel.config.model import MappingConfig
+from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.errors import DialFailed
 from gotunnel.wire.messages import MappingResult
 
@@ -140,3 +140,76 @@ class PlainTests(SynchronousTestCase):
         self.published.set_down("one", None)
         self.assertEqual(self.ports(), [1001])
         self.assertEqual((self.lines("does not speak"), self.clock.getDelayedCalls()), ([], []))
+
+    def test_another_target_meanwhile(self) -> None:
+        """What a target was found to be counts for nothing when the mapping leads elsewhere: the new one is asked."""
+        self.session("one")
+        moved = MappingConfig.model_validate({"name": "one", "local": 1009, "remote": 0, "encrypt": False})
+        self.watch.change([moved])
+        self.asked[0][1].callback("it answers in clear")
+        self.assertEqual((self.ports(), self.lines("does not speak"), self.watch.in_clear), ([1001, 1009], [], {}))
+
+
+class PlainForwardsTests(SynchronousTestCase):
+    """PlainForwards, with targets in the test's hand."""
+
+    def setUp(self) -> None:
+        """Two forwards, one of them inside of TLS."""
+        self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.clock = Clock()
+        self.outside = False
+        self.asked: list[tuple[str, Deferred[Any]]] = []
+        self.watch = PlainForwards(
+            self.clock, [self.forward("bare"), self.forward("tls", encrypt=True)], lambda: self.outside, self.ask
+        )
+
+    @staticmethod
+    def forward(name: str, *, encrypt: bool = False) -> ForwardConfig:
+        """Return a forward."""
+        return ForwardConfig.model_validate({"name": name, "listen": 0, "dial": "10.0.0.1:80", "encrypt": encrypt})
+
+    def ask(self, config: ForwardConfig) -> Deferred[Any]:
+        """Note who is asked."""
+        self.asked.append((config.name, Deferred()))
+        return self.asked[-1][1]
+
+    def lines(self, words: str) -> list[str]:
+        """Return the lines of the log with these words."""
+        return [line for line in map(str, map(formatEvent, self.log)) if words in line]
+
+    def test_only_outside(self) -> None:
+        """Where a server takes no legs outside of TLS everything is inside, and nobody is asked."""
+        self.watch.look()
+        self.assertEqual((self.asked, self.lines("outside of")), ([], []))
+        self.outside = True
+        self.watch.look()
+        self.assertEqual([name for name, _ in self.asked], ["bare"])
+        self.asked[0][1].callback("it answers in clear")
+        (line,) = self.lines("does not speak TLS")
+        self.assertIn("forward bare has encrypt: false, and its target 10.0.0.1:80 does not", line)
+        self.assertEqual(len(self.lines("forwards outside of gotunnel's TLS (encrypt: false): bare")), 1)
+        self.watch.look()
+        self.assertEqual((len(self.asked), self.watch.in_clear), (1, {"bare": "it answers in clear"}))
+
+    def test_not_led_there(self) -> None:
+        """Nothing is said of a target that was not reached, and a visitor after a while has it asked again."""
+        self.outside = True
+        self.watch.look()
+        self.asked[0][1].errback(DialFailed("refused", "refused"))
+        self.watch.look()
+        self.assertEqual((len(self.asked), self.lines("has encrypt")), (1, []))
+        self.clock.advance(AGAIN)
+        self.watch.look()
+        self.asked[1][1].callback(None)
+        self.assertEqual((len(self.asked), self.lines("TLS:")), (2, []))
+
+    def test_speaks_tls_now(self) -> None:
+        """A forward that leads elsewhere is looked at anew."""
+        self.outside = True
+        self.watch.look()
+        self.asked[0][1].callback("it answers in clear")
+        moved = ForwardConfig.model_validate({"name": "bare", "listen": 0, "dial": "10.0.0.2:443", "encrypt": False})
+        self.watch.change([moved])
+        self.watch.look()
+        self.asked[1][1].callback(None)
+        self.assertEqual((self.watch.in_clear, self.lines("10.0.0.2")), ({}, []))

@@ -55,7 +55,7 @@ HERE_DOCUMENT_CLIENT = """\
 """
 
 SERVER_PLUGINS = {"authenticators", "access", "port_allocator", "observers"}
-CLIENT_EXAMPLES = {"observers", "admin",
+CLIENT_EXAMPLES = {"observers", "admin", "usage",
     "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
     "health_check_interval",
 }  # fmt: skip
@@ -108,7 +108,7 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {"tls", "clients", "clients_file", "egress", "leg_name", "admin", *SERVER_PLUGINS}
+                {"tls", "clients", "clients_file", "egress", "leg_name", "admin", "usage", *SERVER_PLUGINS}
                 if role == "server"
                 else CLIENT_EXAMPLES,
             )

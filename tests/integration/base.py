@@ -153,11 +153,12 @@ class IntegrationTestCase(TestCase):
         await self.until(lambda: self.is_open(client), "all mappings are open")
         return client
 
-    @staticmethod
-    async def stop(service: Any) -> None:
-        """Stop a service, if it runs."""
+    async def stop(self, service: Any) -> None:
+        """Stop a service, if it runs. Everybody who came is over then, on his own account."""
         if service.running:
             await maybeDeferred(service.stopService)
+        usage = service.hub.usage if isinstance(service, ServerService) else service.usage
+        self.assertEqual((usage.live, usage.accounts.all.here, len(usage.accounts)), (0, 0, 0))
 
     @staticmethod
     def mapping(target: int, name: str = "web", remote: Any = 0, **more: Any) -> MappingConfig:
@@ -188,7 +189,10 @@ class IntegrationTestCase(TestCase):
 
     async def connect(self, port: int) -> Peer:
         """Connect to a port of 127.0.0.1."""
-        peer = Peer()
+        return await self.join(Peer(), port)
+
+    async def join(self, peer: Peer, port: int) -> Peer:
+        """The same with a protocol of one's own."""
         await TCP4ClientEndpoint(reactor, "127.0.0.1", port, 10).connect(OneProtocol(lambda: peer))
         self.addCleanup(peer.hang_up)
         return peer

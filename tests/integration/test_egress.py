@@ -163,6 +163,27 @@ class ServerEgressTests(EgressCase):
         await self.until(lambda: peer.received == OK, "the answer")
         self.assertTrue(worker.running)
 
+    async def test_waits_while_the_server_drains(self) -> None:
+        """A server that drains closes its socket at once; a request that it has accepted is still led to its node."""
+        target, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(target,), dial="127.0.0.1"))
+        session = server.hub.peers["worker-1"].session
+        feed = session.feed
+        self.patch(session, "serve", lambda visitor: False)
+        self.patch(session, "feed", lambda: None)
+        peer = await self.ask(connect(f"n:{target}"))
+        await self.until(lambda: server.hub.peers["worker-1"].pending, "it waits")
+        drained = server.drain(5)
+        self.assertFalse(os.path.exists(self.socket.path))
+        await self.pause(0.02)
+        self.patch(session, "feed", feed)
+        session.feed()
+        await self.until(lambda: peer.received, "the answer")
+        self.assertEqual(peer.received, OK)
+        peer.transport.loseConnection()
+        await drained
+
     async def test_rights_are_taken_away(self) -> None:
         """A node that a client may not announce any more is led to no longer, from that moment."""
         target, _ = await self.target()
@@ -190,7 +211,7 @@ class ServerEgressTests(EgressCase):
         await self.until(lambda: streams.ended, "it is cut")
         feed()
         await self.until(lambda: waits.ended, "it is refused")
-        self.assertTrue(waits.received.startswith(b"HTTP/1.1 503 "), waits.received)
+        self.assertTrue(waits.received.startswith(b"HTTP/1.1 502 "), waits.received)
 
     async def test_spellings(self) -> None:
         """However a node is spelt, both ends mean the same by it."""
@@ -306,7 +327,7 @@ class DirectTests(EgressCase):
         await self.until(lambda: reset.ended, "the end")
         await self.said("ended: reset_by_target")
         self.patch(server.hub, "most_visitors", 0)
-        await self.refused(connect(f"127.0.0.1:{target}"), 503, "as many visitors")
+        await self.refused(connect(f"127.0.0.1:{target}"), 502, "as many visitors")
         server.hub.most_visitors = 100
         last = await self.ask(connect(f"127.0.0.1:{target}"))
         await self.until(lambda: last.received == OK, "the answer")
@@ -352,7 +373,7 @@ class ClientEgressTests(EgressCase):
         self.patch(peer.session, "feed", lambda: None)
         await self.refused(connect(f"n:{target}"), 504, "is away, or brought no leg in time")
         peer.visitors += 10_000
-        await self.refused(connect(f"n:{target}"), 503, "as many visitors as it may")
+        await self.refused(connect(f"n:{target}"), 502, "as many visitors as it may")
         peer.visitors -= 10_000
         self.assertTrue(worker.running)
 

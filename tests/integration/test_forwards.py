@@ -14,11 +14,11 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.client import forwards as forwards_module
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.core.outcome import Outcome
 from gotunnel.errors import RemoteProtocolError
-from gotunnel.net import unixlisten
+from gotunnel.net import persistent, unixlisten
 from gotunnel.net.dialling import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
@@ -114,6 +114,28 @@ class AddressTests(ForwardCase):
         await self.said("is not allowed (allow_dial of this client on the server)")
         self.assertEqual(made, [])
 
+    async def test_two_servers(self) -> None:
+        """Where one server does not allow it, or has no such service, each visitor is served by the other one, with all
+        that he said ahead of it; where neither does, he is reset, and the log has the last word."""
+        target, made = await self.target()
+        rules = (f"127.0.0.1:{target}",)
+        servers = [await self.server(), await self.server(allow_dial=rules)]
+        client = await self.connected(
+            servers[0], self.forward(f"127.0.0.1:{target}"), self.forward("127.0.0.1:1", name="none"),
+            server_addr=None, servers=[server.address for server in servers],
+        )  # fmt: skip
+        await self.until(lambda: all(link.session for link in client.links.links), "both sessions")
+        for count in range(1, 7):
+            visitor = await self.echoes(self.port(client), b"%d" % count * 3000)
+            visitor.transport.loseConnection()
+            await self.until(lambda v=visitor: v.ended, "the end")  # type: ignore[misc]
+            self.assertFalse(visitor.was_reset)
+            self.assertEqual(len(made), count)
+        await self.said("to another one: refused (not_allowed)")
+        await self.until(lambda: client.usage.outcomes[Outcome.COMPLETED] == 6, "all six are over")
+        await self.refused(client, "not_allowed", "none")
+        await self.until(lambda: not any(server.hub.live for server in servers), "nobody is left")
+
     async def test_target_refuses(self) -> None:
         """A target that is not there resets the visitor at once, with the reason in the log."""
         with socket.socket() as probe:
@@ -138,7 +160,7 @@ class AddressTests(ForwardCase):
         await self.refused(client, "not_allowed")
         await self.refused(client, "unknown_host", "none")
         await self.refused(client, "not_allowed", "other")
-        await self.said("resolves to 127.0.0.1, which no rule allows")
+        await self.said("resolves to 127.0.0.1, an address of the server itself")
         self.assertEqual(made, [])
         wide = await self.server(allow_dial=(f"good.example:{target}", f"127.0.0.0/8:{target}"))
         client = await self.connected(wide, self.forward(f"good.example:{target}"), name="second")
@@ -374,7 +396,7 @@ class ListenTests(ForwardCase):
         regular = Path(os.path.relpath(self.folder / "file"))
         regular.write_text("precious")
         server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
-        self.patch(forwards_module, "LISTEN_AGAIN", 0.02)
+        self.patch(persistent, "LISTEN_AGAIN", 0.02)
         client = await self.connected(
             server,
             self.forward(f"127.0.0.1:{target}", f"127.0.0.1:{port}"),
@@ -414,6 +436,25 @@ class CrossingTests(ForwardCase):
             self.assertFalse(visitor.was_reset)
         await self.said("ended: completed", 20)
         self.assertEqual(server.hub.live, 0)
+
+    async def test_what_the_target_hears_of_the_visitor(self) -> None:
+        """It is the address that the server sees of the client that asks; what that client says of its own visitor the
+        other one does not hear: its target may judge by it."""
+        edge, _, server = await self.pair()
+        heard = self.patched_sources()
+        visitor = await self.echoes(self.port(edge))
+        session = server.hub.peers["edge"].session
+        (source,) = heard
+        self.assertEqual(source, session.address)
+        self.assertNotEqual(source, f"127.0.0.1:{visitor.transport.getHost().port}")
+
+    def patched_sources(self) -> list[str]:
+        """Return a list that gets what the other client hears of each visitor's address."""
+        heard: list[str] = []
+        legs = self.home.link.session.legs
+        route = legs.route
+        self.patch(legs, "route", lambda leg, opening: (heard.append(opening.src), route(leg, opening))[1])
+        return heard
 
     async def test_half_close(self) -> None:
         """Who has said all still hears the answer."""

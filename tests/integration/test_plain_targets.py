@@ -14,7 +14,7 @@ from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client import tlsprobe
 from gotunnel.client.tlsprobe import ask_for_tls
-from gotunnel.config.model import TlsClientConfig, TlsServerConfig
+from gotunnel.config.model import ForwardConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.errors import DialFailed
 from tests.certificates import Authority
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
@@ -147,6 +147,33 @@ class ProbeTests(IntegrationTestCase):
         await self.echoes(self.port_of(client, "clear"))
         self.assertEqual(sum("does not speak TLS" in line for line in self.lines()), 1)
         await self.said("outside of gotunnel's TLS, if the server allows it (encrypt: false): tls, clear")
+
+    async def test_through_a_forward(self) -> None:
+        """A client looks at the target of a forward from where its visitors come, too: the one in clear is warned of,
+        once; not the one with TLS, nor one that the server does not reach, nor what travels inside of TLS."""
+        tls, seen = await self.secured(self.options())
+        clear, made = await self.target()
+        listening = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
+        nobody = listening.getHost().port
+        await listening.stopListening()
+        targets = {"tls": tls, "nobody": nobody, "clear": clear, "inside": clear}
+        forwards = [
+            ForwardConfig.model_validate(
+                {"name": name, "listen": "127.0.0.1:0", "dial": f"127.0.0.1:{port}", "encrypt": name == "inside"}
+            )
+            for name, port in targets.items()
+        ]
+        server = await self.server(allow_plain_legs=True, allow_dial=("127.0.0.1:1-65535",))
+        client = await self.open_client(server, forwards=forwards)
+        await self.said("forward clear has encrypt: false, and its target 127.0.0.1:")
+        await self.said("it answers in clear")
+        await self.said("forwards outside of gotunnel's TLS (encrypt: false): tls, nobody, clear")
+        self.assertEqual((len(made), len(seen)), (1, 1))
+        address = client.links.forwards.address("clear")
+        assert isinstance(address, HostPort)
+        await self.echoes(address.port)
+        self.assertEqual(sum("does not speak TLS" in line for line in self.lines()), 1)
+        self.assertEqual(len(made), 2)
 
     async def test_without_tls_at_all(self) -> None:
         """Then there is nothing that it could be outside of."""

@@ -1,8 +1,9 @@
 """Processes that are stopped for a while, and paths that swallow everything.
 
-Scale of the stopped processes: a tenth of the time. `heartbeat_timeout` is 3 s here for 30 s, and stops of 0.5 and 2 s
-stand for 5 and 20 s; the longest, for 40 s, lasts until the other end has given up. Pings are closer than to scale
-(0.3 s), so that it does not matter at which moment between two of them a process is stopped.
+Scale of the stopped processes: a tenth of the time. `heartbeat_timeout` is 3 s here for 30 s, and stops of 0.5, 2 and
+4 s stand for 5, 20 and 40 s. Pings are closer than to scale (0.3 s), so that it does not matter at which moment between
+two of them a process is stopped. With TEST_FULL_TIME=1 nothing is scaled, and the configuration has the default pace,
+also where a path swallows everything.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import sys
 import time
 from pathlib import Path
 
-from tests.e2e.harness import Program, TunnelTestCase, read_exactly
+from tests.e2e.harness import RELAY, Program, TunnelTestCase, read_exactly
 from tests.e2e.namespaces import machines
 from tests.e2e.peers import Service, echo
+from tests.processes import FULL_TIME
 
-TIMEOUT = 3.0
-PACE = {"heartbeat": 0.3, "heartbeat_timeout": TIMEOUT}
+TIMEOUT = 30.0 if FULL_TIME else 3.0
+STOPS = (5.0, 20.0, 40.0) if FULL_TIME else (0.5, 2.0, 4.0)
+PACE = {} if FULL_TIME else {"heartbeat": 0.3, "heartbeat_timeout": TIMEOUT}
+NOTICED = 30.0 if FULL_TIME else 1.2
+"""`heartbeat_timeout` where a path swallows everything; the heartbeat is a third of it."""
 SINK = """
 import socket
 listening = socket.create_server(("127.0.0.1", 7000))
@@ -79,7 +84,7 @@ class StoppedTests(LossTestCase):
 
     def short_stops(self, stopped: Program, other: Program) -> None:
         """Stop for what is less than the timeout: nobody notices, and streams go on."""
-        for seconds in (0.5, 2.0):
+        for seconds in STOPS[:2]:
             stopped.signal(signal.SIGSTOP)
             self.last(seconds)
             stopped.signal(signal.SIGCONT)
@@ -95,9 +100,10 @@ class StoppedTests(LossTestCase):
         self.short_stops(client, server)
         client.signal(signal.SIGSTOP)
         began = time.monotonic()
-        server.wait_for("client client lost .*nothing was heard for 3 s")
+        server.wait_for(f"client client lost .*nothing was heard for {TIMEOUT:g} s")
         self.assertLess(time.monotonic() - began, TIMEOUT + SLACK)
         self.assertEqual(self.listeners(self.public), 1)
+        self.last(began + STOPS[2] - time.monotonic())
         waiting = self.visit(self.public)
         client.signal(signal.SIGCONT)
         server.wait_for("client client connected", 2)
@@ -113,8 +119,9 @@ class StoppedTests(LossTestCase):
         self.short_stops(server, client)
         server.signal(signal.SIGSTOP)
         began = time.monotonic()
-        client.wait_for("connection to the server .* lost: nothing was heard for 3 s")
+        client.wait_for(f"connection to the server .* lost: nothing was heard for {TIMEOUT:g} s")
         self.assertLess(time.monotonic() - began, TIMEOUT + SLACK)
+        self.last(began + STOPS[2] - time.monotonic())
         server.signal(signal.SIGCONT)
         client.wait_for("mapping web open", 2)
         self.says(self.visitor, b"after")
@@ -125,12 +132,13 @@ class StoppedTests(LossTestCase):
 
 class BlackHoleTests(LossTestCase):
     """Two machines that send to a hardware address that nobody has: no packet passes and no reset is sent. Both ends
-    know within `heartbeat_timeout` (1.2 s), and afterwards there is one session and one listener."""
+    know within `heartbeat_timeout`, and afterwards there is one session and one listener."""
 
     def lost(self, *, busy: bool) -> None:
         """Start both roles, on a machine each; take the network away, and give it back."""
         near, far = machines(self, "10.83.1.1", "10.83.1.2")
-        section = {"addr": "10.83.1.1:17000", "token": self.token, "heartbeat": 0.4, "heartbeat_timeout": 1.2}
+        pace = {"heartbeat": NOTICED / 3, "heartbeat_timeout": NOTICED}
+        section: dict[str, object] = {"addr": "10.83.1.1:17000", "token": self.token, **pace, **RELAY}
         path = self.write("server.yaml", {"server": section})
         server = self.role("server", ["--config", path], prefix=near.prefix)
         server.wait_for("server listening")
@@ -140,6 +148,7 @@ class BlackHoleTests(LossTestCase):
             "token": self.token,
             "server_addr": "10.83.1.1:17000",
             "mappings": [{"name": "web", "local": "127.0.0.1:7000", "remote": "8080"}],
+            **RELAY,
         }
         path = self.write("client.yaml", {"client": section})
         client = self.role("client", ["--config", path], prefix=far.prefix)
@@ -151,7 +160,7 @@ class BlackHoleTests(LossTestCase):
             machine.run("ip", "neigh", "replace", other.address, "lladdr", "02:00:00:00:00:01", "dev", "eth0")
         server.wait_for("client client lost")
         client.wait_for("connection to the server .* lost")
-        self.assertLess(time.monotonic() - began, 1.2 + SLACK)
+        self.assertLess(time.monotonic() - began, NOTICED + SLACK)
         for machine, other in ((near, far), (far, near)):
             machine.run("ip", "neigh", "del", other.address, "dev", "eth0")
         client.wait_for("mapping web open", 2)

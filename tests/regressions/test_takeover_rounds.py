@@ -2,8 +2,8 @@
 port is never bound anew, who waits is served, and what is left of the old session undoes nothing.
 
 Several clients do so at once, so that a hundred rounds take less time than one after the other. Nothing is scaled: an
-old session that is asked whether it lives has its two seconds. How long the returns took beyond that is written to
-`figures` in the folder of the test.
+old session that is asked whether it lives has its time. How long the returns took, from the client's connection to its
+open port and from the start of all, is written to `figures` in the folder of the test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from gotunnel.client.service import ClientService
 from gotunnel.core.outcome import Outcome
-from gotunnel.server.greeting import OLD_SESSION_ANSWERS
+from gotunnel.server.greeting import ServerGreeting
 from gotunnel.server.peer import Peer as ServerPeer
 from gotunnel.server.session import ServerSession
 from tests.integration.base import Peer, reactor
@@ -31,8 +31,9 @@ ROUNDS = int(os.environ.get("TAKEOVER_ROUNDS", "100"))
 FEW, MANY = 4, 10
 """Clients at once: few where a return takes some milliseconds, many where an old session is waited for."""
 BACK = 2.0
-"""Seconds within which a client that comes back has its ports, beyond the two for which its old session is asked. On a
-machine that does much else this holds for most of them, and none of them takes WORST."""
+"""Seconds from the connection of a client that comes back to its open port, the question to its old session included,
+for most of them; none of them takes WORST, its start included. Where more processes want to run than the machine has
+processors, all takes as many times longer."""
 WORST = 15.0
 
 
@@ -75,9 +76,10 @@ class _Lane:
         visitor.transport.write(b"patience")
         return visitor
 
-    def back(self, began: float, *, asked: bool = False) -> None:
-        """The newcomer has the port; how long it took, less what its old session was waited for, is kept."""
-        self._case.took.append(reactor.seconds() - began - (OLD_SESSION_ANSWERS if asked else 0.0))
+    def back(self, began: float) -> None:
+        """The newcomer has the port; how long it took is kept."""
+        now = reactor.seconds()
+        self._case.took.append((now - self._case.came[self.name], now - began))
         self.check()
 
     def check(self) -> None:
@@ -97,7 +99,15 @@ class RoundsTestCase(RegressionTestCase):
     async def begin(self) -> None:
         """Start the server and the target."""
         self.quick(0.001, 0.01)
-        self.took: list[float] = []
+        self.took: list[tuple[float, float]] = []
+        self.came: dict[str, float] = {}
+        establish = ServerGreeting._establish
+
+        def established(greeting: ServerGreeting, handshake: Any, name: str, *more: Any) -> None:
+            self.came[name] = greeting._door.since
+            establish(greeting, handshake, name, *more)
+
+        self.patch(ServerGreeting, "_establish", established)
         self.service, _ = await self.target()
         self.it = await self.server()
 
@@ -109,12 +119,13 @@ class RoundsTestCase(RegressionTestCase):
         await self.until(lambda: not self.it.hub.live, "all are over")
         self.assertEqual(self.it.hub.outcomes, {outcome: each * rounds * count for outcome, each in outcomes.items()})
         self.assertEqual(len(self.took), rounds * count)
-        worst, median = max(self.took), statistics.median(self.took)
-        (self.folder / "figures").write_text(
-            f"{len(self.took)} returns: worst {worst:.3f} s, median {median:.3f} s\n"
-        )
-        self.assertLess(median, BACK)
-        self.assertLess(worst, WORST)
+        figures = [(max(each), statistics.median(each)) for each in zip(*self.took, strict=True)]
+        lines = [f"{len(self.took)} returns: worst {worst:.3f} s, median {median:.3f} s\n" for worst, median in figures]
+        (self.folder / "figures").write_text("".join(lines))
+        (_, median), (worst, _) = figures
+        crowded = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        self.assertLess(median, BACK * crowded)
+        self.assertLess(worst, WORST * crowded)
 
     async def served(self, visitor: Peer, words: bytes = b"patience") -> None:
         """A visitor gets his words back."""
@@ -204,7 +215,7 @@ class ProcessTests(RoundsTestCase):
             began = reactor.seconds()
             running = self.start(lane)
             session = await lane.up(before)
-            lane.back(began, asked=True)
+            lane.back(began)
             waiting = await lane.waits()
             await self.served(waiting)
             self.assertIsNone(streaming.ended)
@@ -219,9 +230,10 @@ class ProcessTests(RoundsTestCase):
 class PathTests(RoundsTestCase):
     """Clients and server are in this process, and the path between them fails."""
 
-    async def dies_at_last(self, lane: _Lane, path: Path, old: ServerSession) -> None:
-        """What is left of an old control connection goes, and with it nothing else."""
-        path.reset(path.of(old))
+    async def dies_at_last(self, lane: _Lane, path: Path, number: int, old: ServerSession) -> None:
+        """What is left of an old control connection goes, and with it nothing else. The server may have ended it: two
+        seconds after it was replaced it does."""
+        path.reset(number)
         await self.until(lambda: old not in self.it.hub.connected, "its end")
         lane.check()
         self.assertFalse(lane.session.over)
@@ -239,14 +251,15 @@ class PathTests(RoundsTestCase):
         for number in range(lane.rounds):
             streaming = await self.echoes(lane.port)
             before, began = session, reactor.seconds()
-            path.reset(path.of(before), server=False)
+            control = path.of(before)
+            path.reset(control, server=False)
             await self.until(lambda s=before: not any(p.idle for p in s._pools.values()), "no idle leg")  # type: ignore[misc]
             waiting = await lane.waits()
             session = await lane.up(before)
             lane.back(began)
             await self.served(waiting)
             await self.says(streaming, b"word %d" % number)
-            await self.dies_at_last(lane, path, before)
+            await self.dies_at_last(lane, path, control, before)
             for each in (streaming, waiting):
                 each.transport.loseConnection()
             await self.until(lambda: not lane.peer.visitors, "both are over")
@@ -269,10 +282,11 @@ class PathTests(RoundsTestCase):
         for _ in range(lane.rounds):
             streaming = await self.echoes(lane.port)
             before, old, began = session, client, reactor.seconds()
-            path.hole(path.of(before))
+            control = path.of(before)
+            path.hole(control)
             client = start()
             session = await lane.up(before)
-            lane.back(began, asked=True)
+            lane.back(began)
             waiting = await lane.waits()
             await self.served(waiting)
             await self.says(streaming, b" still")
@@ -280,6 +294,6 @@ class PathTests(RoundsTestCase):
                 each.transport.loseConnection()
             await self.until(lambda: not lane.peer.visitors, "both are over")
             stopping = Deferred.fromCoroutine(self.stop(old))
-            await self.dies_at_last(lane, path, before)
+            await self.dies_at_last(lane, path, control, before)
             await stopping
             lane.check()

@@ -280,6 +280,11 @@ class StopTests(ServerTestCase):
         self.port.visit()
         self.client.heard()
         self.doors_closed = 0
+        self.told_before_egress: list[object] | None = None
+
+    async def close_egress(self) -> None:
+        """The egress socket closes."""
+        self.told_before_egress = self.client.heard()
 
     async def close_door(self) -> None:
         """The control port closes."""
@@ -288,7 +293,7 @@ class StopTests(ServerTestCase):
     def stop(self, seconds: float) -> list[object]:
         """Begin to stop; the list tells when it is over."""
         done: list[object] = []
-        self.draining = ServerDraining(self.it.hub, self.close_door)
+        self.draining = ServerDraining(self.it.hub, self.close_egress, self.close_door)
         self.draining.begin(seconds).addCallback(done.append)
         self.it.clock.advance(0)
         return done
@@ -323,6 +328,13 @@ class StopTests(ServerTestCase):
             each.finish()
         self.it.clock.pump([0, 0, LOOK])
         self.assertEqual((done, self.it.hub.outcomes), ([0], {Outcome.COMPLETED: 3}))
+
+    def test_egress_closes_first(self) -> None:
+        """The egress socket is closed before a client hears of the end: it takes its nodes back, and who asks for one
+        then would be refused for good."""
+        self.stop(10.0)
+        self.assertEqual(self.told_before_egress, [])
+        self.assertEqual(self.client.heard(), [Drain(10000)])
 
     def test_waiting_in_vain(self) -> None:
         """Their client does not bring it: at the deadline they are turned away."""

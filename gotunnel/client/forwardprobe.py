@@ -1,0 +1,47 @@
+"""Finds out whether the target of a forward speaks TLS, from where its visitors come: it is behind the server, and
+so one of our own is sent there."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+
+from gotunnel.address import HostPort
+from gotunnel.client.forwards import Forwards
+from gotunnel.client.forwardvisitors import OwnVisitor
+from gotunnel.client.tlsprobe import ask_on
+from gotunnel.config.model import ForwardConfig
+from gotunnel.errors import DialFailed
+from gotunnel.interfaces import IRelay
+
+__all__ = ["ask_through"]
+
+OWN = "tls-check"
+"""What stands in the place of his address."""
+
+
+def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: ForwardConfig) -> Deferred[str | None]:
+    """Be led to a forward's target and begin TLS there; fires and fails as `tlsprobe.ask_for_tls` does."""
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    try:
+        local = relay.take(far, OWN, "")
+    except OSError as failed:
+        near.close()
+        return fail(DialFailed("no_fds", f"no pair of sockets: {failed}"))
+    host = config.dial.host if isinstance(config.dial, HostPort) else None
+    met: Deferred[None] = Deferred(lambda _: local.abort())
+    # Not before he is there: to be led there may take longer than an answer in TLS.
+    asked: Deferred[str | None] = met.addCallbacks(lambda _: ask_on(reactor, near, host), partial(_closed, near))
+    conn, now = forwards.next_conn(), reactor.seconds()
+    forwards.let_in(OwnVisitor(conn, config.name, forwards.outside, local, now, config.dial, forwards.openers, met))
+    return asked
+
+
+def _closed(sock: socket.socket, failure: Failure) -> Failure:
+    sock.close()
+    return failure
