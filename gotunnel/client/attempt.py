@@ -16,7 +16,7 @@ from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.messages import Challenge
 
-__all__ = ["SameServer", "greet", "hint", "kept_code"]
+__all__ = ["SameServer", "greet", "hint", "kept_code", "token_for"]
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the handshake."""
@@ -42,15 +42,21 @@ async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shar
         if other is not None and other is not link:
             raise SameServer(other.label)
 
-    token = config.token.get_secret_value()
-    if config.bearer:
-        if not path.by_certificate:
-            raise Unreachable("client.bearer shows the token to a server that a certificate proves, and to no other")
-        token = token if config.token_file is None else _read_anew(config.token_file)
+    token = token_for(config, path)
     handshake = ClientHandshake(
         config.name, token, shared.instance, f"gotunnel/{__version__}", bearer=config.bearer
     )
     return await path.greet(ControlGreeting(clock, CONNECT_TIMEOUT, handshake, judge), CONNECT_TIMEOUT)
+
+
+def token_for(config: ClientConfig, path: ServerPath) -> str:
+    """Return the token to prove, or to show, on this path. Raises Unreachable."""
+    token = config.token.get_secret_value()
+    if not config.bearer:
+        return token
+    if not path.by_certificate:
+        raise Unreachable("client.bearer shows the token to a server that a certificate proves, and to no other")
+    return token if config.token_file is None else _read_anew(config.token_file)
 
 
 def _read_anew(path: Path) -> str:

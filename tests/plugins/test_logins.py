@@ -11,7 +11,9 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.cli.doctor.login import log_in
 from gotunnel.client.published import Standing
+from gotunnel.client.service import make_client
 from gotunnel.config.model import ServerConfig, TlsClientConfig
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.ports import PortSet
@@ -22,7 +24,7 @@ from gotunnel.wire.greeting import BEARER, Bearer
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, ServerHandshake
 from gotunnel.wire.messages import Auth, Limits, decode, encode
 from tests.config.files import CLIENT, SERVER, FileTestCase
-from tests.integration.base import TOKEN, IntegrationTestCase
+from tests.integration.base import TOKEN, IntegrationTestCase, reactor
 from tests.plugins.places import PlaceTestCase, ReactorPlaceTestCase
 
 SHOWN = "eyJhbGciOiJSUzI1NiJ9.shown-token-of-somebody"
@@ -320,6 +322,46 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         report = await server.reload(server.hub.config.model_copy(update={"authenticators": named({"how": "no"})}))
         self.assertIn("clients that may not stay: edge", report.lines)
         await self.until(lambda: visitor.ended, "the visitor is cut")
+
+    async def test_token_of_a_file(self) -> None:
+        """A token that others give out is read anew each time; one that cannot be read is said, and tried again."""
+        target, _ = await self.target()
+        server, tls = await self.begun({"token": SHOWN}, {"token": SHOWN + "2"})
+        file = self.folder / "token"
+        file.write_text(SHOWN)
+        file.chmod(0o600)
+        more: dict[str, Any] = {"bearer": True, "token": SHOWN, "token_file": str(file), "tls": tls}
+        client = await self.open_client(server, self.mapping(target), **more)
+        file.write_text(SHOWN + "2")
+        server.hub.peers["edge"].session.control.transport.abortConnection()
+        await self.until(lambda: judges().asked[-1][1].token == SHOWN + "2", "the new one was shown")
+        await self.until(lambda: self.is_open(client), "it is in")
+        file.unlink()
+        server.hub.peers["edge"].session.control.transport.abortConnection()
+        await self.said("not connected to the server 127.0.0.1:", times=1)
+        await self.said("the token cannot be read: ")
+
+    async def test_belt(self) -> None:
+        """Whatever a file was made to say, nothing is shown where no certificate proves the server."""
+        server, tls = await self.begun({"token": SHOWN})
+        client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        config = client.config.model_copy(update={"tls": TlsClientConfig()})
+        await self.stop(client)
+        asked = len(judges().asked)
+        bold = make_client(config, reactor, self.folder)
+        bold.startService()
+        self.addCleanup(self.stop, bold)
+        await self.said("client.bearer shows the token to a server that a certificate proves, and to no other")
+        self.assertEqual(len(judges().asked), asked)
+
+    async def test_doctor(self) -> None:
+        """`gotunnel doctor` logs in as the client would."""
+        server, tls = await self.begun({"token": SHOWN})
+        client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.until(lambda: judges().asked, "the client is in")
+        login = await log_in(reactor, client.link.path, client.config.model_copy(update={"name": "other"}), 5.0)
+        self.assertIsNone(login.refused)
+        self.assertEqual(judges().asked[-1][1].client, "other")
 
     async def test_rogue(self) -> None:
         """A server with another key never hears the token, nor anything else of the client."""
