@@ -67,6 +67,11 @@ class ClientConfig(Section):
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
     )
+    bearer: Annotated[bool, FLAG] = Field(
+        default=False,
+        description="show the token itself to the server, for one whose `authenticators` must see it; only inside TLS, "
+        "and only where `tls.ca` or `tls.pin` proves the server ahead of that",
+    )
     servers: ServerList = Field(
         default=(),
         description="servers in place of `server_addr`: connected to all at once, each on its own; a name stands for "
@@ -103,7 +108,9 @@ class ClientConfig(Section):
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
     )
-    tls: TlsClientConfig = Field(default=TlsClientConfig(), description="TLS to the server")
+    tls: TlsClientConfig = Field(
+        default=TlsClientConfig(), validate_default=True, description="TLS to the server"
+    )
     dial_timeout: Annotated[float, DIAL_TIMEOUT] = Field(
         default=10.0,
         description="time a service has to accept a connection; a server gives its visitor up after 15 s",
@@ -139,6 +146,14 @@ class ClientConfig(Section):
     @classmethod
     def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
         return secret_of_its_own(admin, [info.data.get("token")])
+
+    @field_validator("tls")
+    @classmethod
+    def _proves_the_server(cls, tls: TlsClientConfig, info: ValidationInfo) -> TlsClientConfig:
+        if info.data.get("bearer") and (tls.mode == "off" or (tls.ca is None and not tls.pin)):
+            cure = "add ca: or pin: (`gotunnel pin` prints it on the server), or remove bearer"
+            raise wrong("proves no server by its certificate, and bearer would show the token to anybody", cure)
+        return tls
 
     @field_validator("v1")
     @classmethod

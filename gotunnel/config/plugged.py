@@ -12,8 +12,8 @@ from gotunnel.config.plugins import HIDDEN, find_plugin, read_options
 from gotunnel.config.source import BROKEN
 
 __all__ = [
-    "ONE", "AllocatorConfig", "Listeners", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig",
-    "TransportConfig",
+    "ONE", "AccessConfig", "AllocatorConfig", "AuthenticatorConfig", "Authenticators", "Listeners", "ObserverConfig",
+    "Observers", "PluginConfig", "RelayConfig", "TransportConfig",
 ]  # fmt: skip
 
 
@@ -93,6 +93,20 @@ class ListenerConfig(PluginConfig):
     noun = "listeners"
 
 
+class AuthenticatorConfig(PluginConfig):
+    """Who says whether a client that shows its token may come in."""
+
+    kind = "authenticator"
+    noun = "authenticators"
+
+
+class AccessConfig(PluginConfig):
+    """Who has the last word on what clients publish and reach, and on visitors."""
+
+    kind = "access"
+    noun = "access policies"
+
+
 class RelayConfig(PluginConfig):
     """What moves bytes."""
 
@@ -109,6 +123,9 @@ def _as_it_is(value: Any) -> Any:
 
 
 ONE = Short("name of a plugin, or group", _as_it_is, {"type": "string"})
+Authenticators = Annotated[
+    tuple[AuthenticatorConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
+]
 Observers = Annotated[
     tuple[ObserverConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
 ]

@@ -33,7 +33,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.plugged import ONE, AllocatorConfig, Listeners, Observers
+from gotunnel.config.plugged import ONE, AccessConfig, AllocatorConfig, Authenticators, Listeners, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
@@ -100,6 +100,16 @@ class ServerConfig(Section):
         default=None,
         description="file with more such clients, read again whenever it changes; `clients.json` in the state folder "
         "if absent",
+    )
+    authenticators: Authenticators = Field(
+        default=(),
+        description="plugins that are asked, one after the other, about clients that show their token "
+        "(`client.bearer`); those of the keys above come in without",
+    )
+    access: Annotated[AccessConfig | None, ONE] = Field(
+        default=None,
+        description="plugin that has the last word, within their rights, on what clients publish and reach, and on "
+        "each visitor",
     )
     tls: TlsServerConfig = Field(default=TlsServerConfig(), description="TLS on the port of `addr`")
     profile: Annotated[Profile, PROFILE] = Field(
@@ -175,6 +185,14 @@ class ServerConfig(Section):
     @classmethod
     def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
         return secret_of_its_own(admin, _tokens_of_clients(info))
+
+    @field_validator("tls")
+    @classmethod
+    def _shown_inside_tls(cls, tls: TlsServerConfig, info: ValidationInfo) -> TlsServerConfig:
+        if tls.mode == "off" and info.data.get("authenticators"):
+            what = "leaves the tokens that clients show to the authenticators in clear"
+            raise several([(("mode",), what, "set mode: required, or remove authenticators")])
+        return tls
 
     @field_validator("v1")
     @classmethod

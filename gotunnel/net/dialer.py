@@ -62,6 +62,11 @@ class ServerPath:
         self._tls, self._legs = tls, legs
 
     @property
+    def by_certificate(self) -> bool:
+        """Whether the server has to prove itself by its certificate, ahead of all else."""
+        return self._tls is not None and not self._tls.trusts_anybody
+
+    @property
     def encrypted(self) -> bool:
         """Whether connections run inside TLS unless they are asked not to."""
         return self._tls is not None

@@ -158,6 +158,11 @@ class ClientCreator:
         self._trust = trust
         self._sni = sni
 
+    @property
+    def trusts_anybody(self) -> bool:
+        """Whether any certificate will do."""
+        return self._trust.anybody
+
     def routed(self, sni: str | None) -> ClientCreator:
         """Return the same with another name to send, for routing; what is verified stays."""
         return self if sni is None else ClientCreator(self._context, self._trust, sni)

@@ -173,9 +173,9 @@ class ServerService(Reloadable):
             None if identity is None else lambda: identity.prepared(found.config.tls),
         )  # fmt: skip
         use_plugins = plugins_prepared(hub, found.config, self._reactor)
+        use_plugins()  # ahead of the rest: who was let in by an authenticator that is gone is to be cut
         lines = change.apply()
         self._relay.time_legs(leg_times(found.config.profile))
-        use_plugins()
         if clients_file.path != self._clients_file.path:  # else a change of it that is under way is to take effect
             self._clients_file.stop()
             self._clients_file = clients_file

@@ -54,6 +54,7 @@ HERE_DOCUMENT_CLIENT = """\
      local_ports: [6443]
 """
 
+SERVER_PLUGINS = {"authenticators", "access", "port_allocator", "observers", "listeners"}
 CLIENT_EXAMPLES = {"observers", "admin", "usage", "transport",
     "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
     "health_check_interval",
@@ -107,10 +108,7 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {
-                    "tls", "clients", "clients_file", "egress", "leg_name", "admin", "port_allocator", "observers",
-                    "usage", "listeners",
-                }
+                {"tls", "clients", "clients_file", "egress", "leg_name", "admin", "usage", *SERVER_PLUGINS}
                 if role == "server"
                 else CLIENT_EXAMPLES,
             )
