@@ -20,7 +20,7 @@ there were many."""
 
 OUTPUT = ("cli/doctor/", "cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
-OTHERS = ("interfaces.py", "i18n/")
+OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
     "Attribute", "Field", "Kind", "LocalProtocolError", "RuntimeError", "Short", "TypeError", "_PathKind",
     "click.argument", "click.echo", "click.option", "click.prompt", "re.compile", "x509.NameAttribute",
@@ -58,9 +58,10 @@ IGNORED = {
 
 WORDS = (
     "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
-    "(unknown)", "control", "forward", "mapping", "client", "server", "egress",
+    "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
+    "unchanged", "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
-"""Words that are values of log lines, too short to be found as prose."""
+"""Words that are values of log lines or of their lists, too short to be found as prose."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.admin.api import Api
 from gotunnel.admin.events import Events
-from gotunnel.admin.face import Acts, Face, socket_name
+from gotunnel.admin.face import Acts, Face, Refused, socket_name
 from gotunnel.admin.guard import Guard
 from gotunnel.admin.lag import Lag
 from gotunnel.admin.logins import LINK, Logins
@@ -29,6 +29,7 @@ from gotunnel.net.unixlisten import UnixListener
 
 if TYPE_CHECKING:
     from gotunnel.admin.web import Channel
+    from gotunnel.history.recorder import Recorder
 
 __all__ = ["AdminService"]
 
@@ -92,9 +93,11 @@ class AdminService(Service):
 
     log = Logger()
 
-    def __init__(self, config: AdminConfig, face: Face, acts: Acts, reactor: Any, folder: Path) -> None:
+    def __init__(
+        self, config: AdminConfig, face: Face, acts: Acts, reactor: Any, folder: Path, history: Recorder | None = None
+    ) -> None:
         self.acts = acts
-        self.api = Api(face, acts, Lag(reactor), events := Events())
+        self.api = Api(face, acts, Lag(reactor), events := Events(), history)
         self._events = events
         self._config = config
         self._reactor = reactor
@@ -115,6 +118,8 @@ class AdminService(Service):
 
     def _link(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Make what lets one browser in, and say where it can be used."""
+        if wish:
+            raise Refused("there is nothing to say of a link: post {}")
         address = self.address
         return {
             "code": self.logins.link(), "seconds": LINK, "hosts": list(self._config.hosts),

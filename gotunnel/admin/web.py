@@ -101,7 +101,7 @@ class Request(http.Request):
             headers[name] = values[0]
         all_told = self.channel.guard.admit(method, target, headers)
         try:
-            asked = dict(parse_qsl(query, max_num_fields=MOST_FIELDS))
+            asked = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
         except ValueError:
             raise Refused(f"a query has at most {MOST_FIELDS} fields") from None
         self.lang = asked_for(asked)
@@ -115,15 +115,19 @@ class Request(http.Request):
             acting.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
             return
         if target == "/metrics":
+            if query:
+                raise Refused("/metrics takes nothing")
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
         if query and not all_told:
             # Who has no token is not told which clients there are.
             raise Refused("to ask for more than /healthz or /readyz needs the token: Authorization: Bearer TOKEN", 401)
-        answer = api.get(target, asked)
-        if not all_told:
-            answer = Answer(answer.brief or {}, answer.status)
-        self._say(answer)
+        answering: Deferred[Any] = maybeDeferred(api.get, target, asked)
+        answering.addCallback(
+            lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status))
+        )
+        answering.addErrback(self._failed)
+        answering.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
 
     def _browser(self, method: str, target: str, headers: dict[str, bytes]) -> None:
         browser, acting = self.channel.browser, target in ("/login", "/logout")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.defer import DeferredLock
-from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client.forwardports import EgressSocket, ForwardPort
@@ -33,8 +32,6 @@ PATIENCE = 10.0
 """Seconds that a visitor waits for a leg, as on the server (protocol, section 4)."""
 PENDING = 1024
 """Visitors that may wait at a time."""
-LISTEN_AGAIN = 5.0
-"""Seconds between attempts to listen where it failed: an address may come up after the client."""
 
 
 class Opener(Protocol):
@@ -70,7 +67,6 @@ class Forwards:
         self._openers: list[Opener] = []
         self._unfit: set[Opener] = set()  # sessions that cannot serve
         self._shunned: dict[tuple[Opener, str], float] = {}  # until when: sessions that failed a visitor of a forward
-        self._again: IDelayedCall | None = None
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
@@ -113,11 +109,9 @@ class Forwards:
 
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
-        self._again, self._running = None, True
+        self._running = True
         for port in self.ports:
-            port.listen()
-        if not all(port.listening for port in self.ports):
-            self._again = self._clock.callLater(LISTEN_AGAIN, self.start)
+            port.start()
 
     async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
         """The file says this now: close what is not there any more, or listens elsewhere, and then listen anew. Those
@@ -139,16 +133,11 @@ class Forwards:
             for gone in closed:
                 await gone.stop()
         if self._running:
-            if self._again is not None:
-                self._again.cancel()
             self.start()
 
     async def stop(self) -> None:
         """Let nobody in any more, and reset those who wait; those with a leg go on."""
         self._running = False
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
         async with self._turn:
             for port in self.ports:
                 await port.stop()
@@ -196,7 +185,8 @@ class Forwards:
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor is over, served (then `end` tells more) or not."""
-        self._usage.ended(outcome, end)
+        assert visitor.account is not None
+        self._usage.ended(visitor.account, outcome, end)
         if self._usage.observers is not None:
             self._usage.observers.closed(visitor, outcome, end)
         port = self._named.get(visitor.mapping)
@@ -222,7 +212,7 @@ class Forwards:
     def let_in(self, visitor: ForwardVisitor) -> None:
         """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
         of them gets."""
-        self._usage.began()
+        visitor.account = self._usage.began("", visitor.mapping)
         if self._usage.observers is not None:
             self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
         self._lobby.watch(visitor)

@@ -57,6 +57,14 @@ class LegsView:
         """Those that are there."""
         return self.idle + self.busy
 
+    @classmethod
+    def all_of(cls, views: Iterable[LegsView], limit: int | None = None) -> LegsView:
+        """Return those of several together; what each of them may have at most is not added up."""
+        idle = busy = requested = 0
+        for view in views:
+            idle, busy, requested = idle + view.idle, busy + view.busy, requested + view.requested
+        return cls(idle, busy, requested, limit)
+
 
 @dataclass(frozen=True, slots=True)
 class SessionView:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from string import Formatter
 
+from gotunnel.i18n.lists import list_said
+
 __all__ = ["Sentences", "fields_of", "plain"]
 
 LONGEST = 1024
@@ -51,7 +53,9 @@ class _Pattern:
             found.append(re.escape(text))
             longest = max(longest, text, key=len)
             if name is not None:
-                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{wild})")
+                # What stands right behind another field ("{address}{how}") is nothing, or begins anew.
+                what = wild if text or not seen else rf"(?:[\s,;(]{wild})?"
+                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{what})")
                 seen.add(name)
         self.weight = literal
         self._longest = longest
@@ -87,7 +91,10 @@ class Sentences:
         """Return a text in this language, as it is if it is none of ours."""
 
     def _said(self, text: str) -> str:
-        return self._find(text, DEEPEST) if len(text) <= LONGEST else text
+        if len(text) > LONGEST:
+            return text
+        said = list_said(text, lambda word: self._exact.get(word, word))
+        return self._find(text, DEEPEST) if said is None else said
 
     def _find(self, text: str, depth: int) -> str:
         # Inside of a sentence one word may be somebody's name: it is a word of ours only where nothing else is said.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
@@ -29,6 +30,8 @@ class Visitor:
     arrived: float
     opened: float | None = field(init=False, default=None)
     """When he was given a leg."""
+    account: Account | None = field(init=False, default=None)
+    """What he is counted on, once he is counted."""
 
     @property
     def came_to(self) -> str:

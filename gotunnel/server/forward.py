@@ -76,14 +76,15 @@ class ForwardLegs(DiallingEnd):
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
         self.peer.visitors += 1
-        self._hub.forwarded(self)
+        stream.account = self._hub.forwarded(self, stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, self.peer.name, stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
-        self._hub.forward_ended(self, end)
+        assert stream.account is not None
+        self._hub.forward_ended(self, stream.account, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:

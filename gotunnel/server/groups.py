@@ -170,6 +170,7 @@ class Group:
         self.roster.gave(visitor.port)
         visitor.peer.leaves(visitor)
         self._assign(visitor, member)
+        self._hub.visitor_moved(visitor, member.peer)
         member.peer.admit(visitor)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gotunnel.core.accounts import Running
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
@@ -84,6 +85,10 @@ class ServerView:
         over = self.usage.carried
         return added([(over.up, over.down), self.streams.carried()])
 
+    def running(self) -> Iterator[Running]:
+        """What each of those who are served is counted on, and his bytes so far."""
+        return self.streams.running()
+
     # Lists.
 
     def sessions(self) -> Iterator[SessionView]:
@@ -125,10 +130,8 @@ class ServerView:
 
     def legs(self) -> LegsView:
         """Those of all sessions together."""
-        views = [view for session in self._hub.left for view in (session.legs_view, session.forward.legs_view)]
-        return LegsView(
-            sum(view.idle for view in views), sum(view.busy for view in views), sum(view.requested for view in views)
-        )
+        left = self._hub.left
+        return LegsView.all_of(view for each in left for view in (each.legs_view, each.forward.legs_view))
 
     def expected(self) -> Iterator[tuple[str, bool]]:
         """The clients that the operator has named himself and that may come in, and whether they are here."""
@@ -192,10 +195,8 @@ class ServerView:
     def _session(self, peer: Peer) -> SessionView:
         session = peer.session
         if isinstance(session, ServerSession):
-            reverse, forward, control = session.legs_view, session.forward.legs_view, session.control
-            legs = LegsView(
-                reverse.idle + forward.idle, reverse.busy + forward.busy, reverse.requested, session.most_legs
-            )
+            control = session.control
+            legs = LegsView.all_of((session.legs_view, session.forward.legs_view), session.most_legs)
             state = SessionState.DRAINING if session.draining else SessionState.CONNECTED
             return SessionView(
                 peer.name, session.address, state, self._now - session.began, control.round_trip, control.heard_age,

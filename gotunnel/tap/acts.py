@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from gotunnel.admin.face import Acts, Refused
 from gotunnel.errors import PortUnavailable
-from gotunnel.tap.admin import text
+from gotunnel.tap.admin import only, text
 
 if TYPE_CHECKING:
     from gotunnel.client.service import ClientService
@@ -26,6 +26,7 @@ def server_acts(service: ServerService, view: ServerView) -> Acts:
     from gotunnel.server.switching import NotOne, switch_mapping
 
     def kick(wish: dict[str, Any]) -> dict[str, Any]:
+        only(wish, "client", "stream")
         client, stream = text(wish, "client"), text(wish, "stream")
         if (client is None) == (stream is None):
             raise Refused("name a client, or the stream of one visitor")
@@ -62,6 +63,7 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
         server, stream = text(wish, "server"), text(wish, "stream")
         if "client" in wish:
             raise Refused("this is a client: it can leave its server and come back (server), or reset a stream")
+        only(wish, "server", "stream")
         if stream is not None:
             return _stream(stream, kick_stream(view, stream))
         cut = reconnect(view, server)
@@ -81,6 +83,7 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
 
 
 def _switch(wish: dict[str, Any]) -> tuple[str, bool]:
+    only(wish, "name", "client", "on")
     name, on = text(wish, "name"), wish.get("on")
     if name is None or not isinstance(on, bool):
         raise Refused('name a mapping, and say "on": true or false')

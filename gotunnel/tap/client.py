@@ -21,7 +21,6 @@ def _load(path: str, _state: Path) -> ClientConfig:
 
 
 def _watched(service: ClientService, config: ClientConfig, reactor: Any, state: Path) -> IService:
-    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
     from gotunnel.client.view import ClientView
     from gotunnel.tap.acts import client_acts
     from gotunnel.tap.admin import administered

@@ -108,7 +108,7 @@ class Role:
         role = made if isinstance(made, Reloadable) and prepared.read is not None else None
         if role is not None:
             role.speak = set_log_language
-        if self.watched is not None and prepared.config.admin.enabled:
+        if self.watched is not None:
             made = self.watched(made, prepared.config, reactor, prepared.state)
         notify = NotifySocket.named()
         if notify is not None:

@@ -6,6 +6,8 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.config.changes import list_line
+from gotunnel.config.difference import ListChange
 from gotunnel.i18n.language import language
 from gotunnel.i18n.sentences import LONGEST, Sentences
 
@@ -53,6 +55,17 @@ class SentenceTests(SynchronousTestCase):
         ]:
             self.assertEqual(self.say(english), chinese)
 
+    def test_fields_side_by_side(self) -> None:
+        """Of two fields with nothing between them the first has what is said, and the second what begins anew, if
+        anything does."""
+        say = Sentences({"client {c} is from {where}{how}{more}": "客户端 {c} 从 {where} 来{how}{more}"}).say
+        for english, chinese in (
+            ("client a is from 192.0.2.1:4", "客户端 a 从 192.0.2.1:4 来"),
+            ("client a is from 192.0.2.1:4, again", "客户端 a 从 192.0.2.1:4 来, again"),
+            ("client a is from 192.0.2.1:4, again (3 more)", "客户端 a 从 192.0.2.1:4 来, again (3 more)"),
+        ):
+            self.assertEqual(say(english), chinese)
+
     def test_code_in_front(self) -> None:
         """The more telling format wins: a code in front of a sentence does not make it another one."""
         self.assertEqual(
@@ -94,3 +107,23 @@ class ChineseTests(SynchronousTestCase):
             ("its certificate has expired: renew it", "它的证书已过期：请续期"),
         ]:
             self.assertEqual(say(english), chinese)
+
+
+class ListTests(SynchronousTestCase):
+    """The line of a reload that is joined of words."""
+
+    def test_said(self) -> None:
+        """What `config.changes` makes is said in Chinese, with the names and numbers that it has."""
+        say = language("zh").sentence
+        change = ListChange(("a", "b added"), ("9000",), ("web, 2",), ("x",), ("y",))
+        line = list_line("mappings", change, {"web, 2": 1, "y": 2, "9000": 3})
+        parts = (
+            "新增 a, b added", "未变 web, 2（保留的流 1）", "有变化 x", "重新打开 y（保留的流 2）",
+            "移除 9000（正在排空 3）",
+        )  # fmt: skip
+        self.assertEqual(say(line), f"映射：{'，'.join(parts)}")
+        self.assertEqual(say(list_line("forwards", ListChange(removed=("a",)), {"a": 1}, drains=False)),
+                         "正向转发：移除 a（保留的流 1）")  # fmt: skip
+        self.assertEqual(say(list_line("clients", ListChange(added=tuple("abcdefghij")))), "客户端：新增 10")
+        for other in ("mappings: nothing of ours", "mappings: ", "routes: +1 added"):
+            self.assertEqual(say(other), other)

@@ -14,11 +14,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.client import forwards as forwards_module
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.errors import RemoteProtocolError
-from gotunnel.net import unixlisten
+from gotunnel.net import persistent, unixlisten
 from gotunnel.net.dialling import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
@@ -374,7 +373,7 @@ class ListenTests(ForwardCase):
         regular = Path(os.path.relpath(self.folder / "file"))
         regular.write_text("precious")
         server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
-        self.patch(forwards_module, "LISTEN_AGAIN", 0.02)
+        self.patch(persistent, "LISTEN_AGAIN", 0.02)
         client = await self.connected(
             server,
             self.forward(f"127.0.0.1:{target}", f"127.0.0.1:{port}"),
