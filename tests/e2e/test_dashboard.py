@@ -95,7 +95,7 @@ class LookingTests(BrowserTestCase):
         self.assertRegex(page.inner_text("#traffic-text ~ details tbody"), r"\d\d:\d\d\s+[\d.]+ MiB/s")
         page.fill("#search", "WORKER-2 web")
         self.assertEqual(page.locator("#mappings tbody tr").count(), 3)
-        self.assertIn("3 of", page.inner_text("#found"))
+        self.assertIn("6 of", page.inner_text("#found"))
         page.fill("#search", "no such thing")
         self.assertEqual(page.locator("p.empty:visible").count(), 3)
         page.fill("#search", "")
