@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import DeferredLock
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.passing import BLAMED, may_pass
 from gotunnel.core.ports import canonical_bind
 from gotunnel.core.rights import Rights
 from gotunnel.core.roster import Roster
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal
-from gotunnel.server.groupvisitor import BLAMED, GroupVisitor, may_pass
+from gotunnel.server.groupvisitor import GroupVisitor
 from gotunnel.server.public import PublicPort
 
 if TYPE_CHECKING:

@@ -152,22 +152,6 @@ def reload(**where: Any) -> None:
 
 
 @click.command()
-@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
-@_where
-def dashboard(port: int | None, **where: Any) -> None:
-    """Print a link to the page of the server or client that runs here. It lets one browser in, once, within ten
-    minutes.
-
-    Where the process listens on an address (admin.addr) the link leads there. Else, and with --port, this command
-    brings the page to a port of 127.0.0.1 until Ctrl-C.
-    """
-    from gotunnel.cli.running.asking import Where
-    from gotunnel.cli.running.dashboard import show_dashboard
-
-    show_dashboard(Where(**where), port)
-
-
-@click.command()
 @click.option(
     "--since", metavar="TIME", default="24h", show_default=True,
     help="A length of time before now (90m, 24h, 7d, 12w), or a date (2026-11-29T14:00).",
@@ -208,6 +192,22 @@ def usage(
         query["step"] = str(STEPS[steps[0]])
     query |= {key: value for key, value in (("client", client), ("mapping", mapping)) if value is not None}
     show_usage(Where(**where), Asked(query, as_json, as_csv))
+
+
+@click.command()
+@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
+@_where
+def dashboard(port: int | None, **where: Any) -> None:
+    """Print a link to the page of the server or client that runs here. It lets one browser in, once, within ten
+    minutes.
+
+    Where the process listens on an address (admin.addr) the link leads there. Else, and with --port, this command
+    brings the page to a port of 127.0.0.1 until Ctrl-C.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.dashboard import show_dashboard
+
+    show_dashboard(Where(**where), port)
 
 
 COMMANDS = (status, usage, dashboard, kick, mapping, log_level, reload, drain)
