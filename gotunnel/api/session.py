@@ -226,12 +226,13 @@ class Session:
         await self._apply()
 
     def opened(self, name: str, seconds: float | None) -> Deferred[MappingStatus]:
-        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected."""
-        return self._waits.until(partial(self._is_open, name), seconds, self._too_late)
+        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected; with None in place
+        of seconds it waits as long as a client of a file would, also while the server does not let it in."""
+        return self._waits.until(partial(self._is_open, name, seconds is None), seconds, self._too_late)
 
     def connection(self, seconds: float | None) -> Deferred[Link]:
-        """Fires when there is a session. Fails with AuthRejected or NotConnected."""
-        return self._waits.until(self._is_connected, seconds, self._too_late)
+        """Fires when there is a session. Fails with AuthRejected or NotConnected; see `opened`."""
+        return self._waits.until(partial(self._is_connected, seconds is None), seconds, self._too_late)
 
     async def withdraw(self, name: str, drain: float) -> None:
         """Publish it no more, and return when the server has closed its port. With `drain` its visitors have so many
@@ -262,18 +263,18 @@ class Session:
 
     # What is looked at whenever something may be otherwise.
 
-    def _is_open(self, name: str) -> MappingStatus | None:
-        link = self._is_connected()
+    def _is_open(self, name: str, patient: bool) -> MappingStatus | None:
+        link = self._is_connected(patient)
         status = None if link is None else link.published.statuses.get(name)
         if status is not None and status.standing is Standing.REFUSED:
             raise port_refused(status)
         return status if status is not None and status.standing is Standing.OPEN else None
 
-    def _is_connected(self) -> Link | None:
+    def _is_connected(self, patient: bool) -> Link | None:
         link = self.link
         if self._ending is not None:
             raise NotConnected("the tunnel is closed")
-        if link.session is None and isinstance(link.failure, AuthRejected):
+        if link.session is None and isinstance(link.failure, AuthRejected) and not patient:
             raise not_let_in(link.failure)
         return None if link.session is None else link
 
