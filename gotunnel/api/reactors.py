@@ -24,9 +24,10 @@ _KEEPERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.We
 
 
 def reactor_here() -> Any:
-    """Return the reactor of who calls: in a task of asyncio that of its loop, elsewhere the global one."""
-    loop = _loop_of_task()
-    if loop is None:
+    """Return the reactor of who calls: where a loop of asyncio runs that of the loop, elsewhere the global one."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
         from twisted.internet import reactor
 
         return reactor
@@ -39,8 +40,8 @@ def reactor_here() -> Any:
             from twisted.internet.main import installReactor
 
             installReactor(reactor)  # for what looks for a global one, and would make one that never runs
-        keeper = _KEEPERS[loop] = _keeper(reactor)
-        loop.create_task(keeper.__anext__())
+        keeper = _keeper(reactor)
+        _KEEPERS[loop] = keeper, loop.create_task(keeper.__anext__())
     return _BY_LOOP[loop]
 
 

@@ -204,6 +204,7 @@ class Session:
         self._service = service = ClientService(config, self.reactor, _NoMemory())
         self.links.noticed = self._noticed
         self.links.forwards.inside = True
+        self.link.cut_nobody()
         service.startService()
         self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shutdown)
 

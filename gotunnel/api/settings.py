@@ -24,7 +24,7 @@ SERVER_VARIABLE = "GOTUNNEL_SERVER"
 PROGRAM = "gotunnel"
 """What an error calls the place where these options stand."""
 LONGEST_DRAIN = 86_400.0
-"""Seconds: visitors of a port that is closed are cut by who closes it, and by nobody else."""
+"""Seconds: who closes a port, or the tunnel, says how long its visitors have, and each can only shorten the time."""
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("server_addr",): "server",

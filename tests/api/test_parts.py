@@ -18,6 +18,8 @@ from gotunnel.api.bridge import Bridge
 from gotunnel.api.events import Connected, Observers
 from gotunnel.api.mappings import mapping_section
 from gotunnel.api.waiting import Waits
+from gotunnel.client.leaving import Leaving
+from gotunnel.client.published import Published
 
 
 class WaitsTests(SynchronousTestCase):
@@ -148,6 +150,28 @@ class BridgeTests(SynchronousTestCase):
         visitor.meet(target)
         visitor.makeConnection(outer)
         self.assertTrue(outer.aborted)
+
+
+class LeavingTests(SynchronousTestCase):
+    """Who cuts the visitors of a mapping that is removed."""
+
+    def test_nobody(self) -> None:
+        """Where a program sees to that no timer runs for it: a port may be opened and closed for ever."""
+        clock, cut = Clock(), []
+
+        def cutting(name: str) -> int:
+            cut.append(name)
+            return 1
+
+        for cuts, expected in ((True, ["web"]), (False, [])):
+            leaving = Leaving(clock, Published((), HostPort("s", 1), lambda: None), cutting)
+            leaving.cuts = cuts
+            leaving.leave(("web",), 86_400.0)
+            clock.advance(6)
+            self.assertEqual(len(clock.getDelayedCalls()), len(expected))
+            clock.advance(86_400)
+            self.assertEqual(cut, expected)
+            cut.clear()
 
 
 class SmallTests(SynchronousTestCase):
