@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).resolve().parent.parent
 
 SIDES = {"", "errors", "address", "dialrules", "wire", "core", "config", "net", "logs", "interfaces", "catalogue"}
-RUNNERS = SIDES | {"i18n", "server", "client", "admin"}
+RUNNERS = SIDES | {"i18n", "server", "client", "admin", "history"}
 
 ALLOWED: dict[str, set[str]] = {
     "": set(),
@@ -33,8 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "net": {"", "errors", "address", "dialrules", "wire", "core", "config", "logs", "interfaces", "catalogue"},
     "server": SIDES,
     "client": SIDES,
-    "admin": SIDES | {"i18n"},
-    "api": RUNNERS - {"i18n", "admin"},
+    "history": SIDES,
+    "admin": SIDES | {"i18n", "history"},
+    "api": RUNNERS - {"i18n", "admin", "history"},
     "tap": RUNNERS,
     "cli": RUNNERS | {"tap", "api"},
 }

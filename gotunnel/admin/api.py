@@ -4,10 +4,13 @@ one is written in pieces. Knows no HTTP but its status codes."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
 
 from gotunnel import __version__
 from gotunnel.admin.events import Events
@@ -15,8 +18,12 @@ from gotunnel.admin.face import Acts, Face, Refused
 from gotunnel.admin.lag import Lag
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import CounterView, DescriptorView, Finding, RoleView
+from gotunnel.errors import printable
 from gotunnel.logs import level
 from gotunnel.net.descriptors import nofile, used
+
+if TYPE_CHECKING:
+    from gotunnel.history.recorder import Recorder
 
 __all__ = ["Answer", "Api"]
 
@@ -33,32 +40,35 @@ class Answer:
     content: dict[str, Any]
     status: int = 200
     brief: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Api:
     """All paths of one role. A request that cannot be done raises Refused."""
 
-    def __init__(self, face: Face, acts: Acts, lag: Lag, events: Events) -> None:
+    def __init__(self, face: Face, acts: Acts, lag: Lag, events: Events, history: Recorder | None = None) -> None:
         self.face = face
+        self._history = history
         self.acts = acts
         self.lag = lag
         self._events = events
-        self._paths: dict[str, Callable[[Query], Answer]] = {
-            "/v1/": self._index,
-            "/v1/status": self._status,
+        self._paths: dict[str, Callable[[Query], Answer | Deferred[Answer]]] = {
+            "/v1/": lambda query: self._plain("/v1/", query, self._index),
+            "/v1/status": lambda query: self._plain("status", query, self._status),
             "/v1/sessions": lambda query: self._list("sessions", query, face.sessions(), "name"),
             "/v1/mappings": lambda query: self._list("mappings", query, face.mappings(), "client", "state", "name"),
             "/v1/streams": lambda query: self._list("streams", query, face.streams, "client", "mapping", "conn"),
             "/v1/rights": lambda query: self._list("rights", query, face.rights(), "client"),
-            "/v1/legs": lambda query: Answer({"legs": face.legs()}),
+            "/v1/legs": lambda query: self._plain("legs", query, lambda: Answer({"legs": face.legs()})),
             "/v1/events": lambda query: self._list("events", query, self._events.latest, "level"),
-            "/v1/counters": lambda query: Answer({"counters": self.counters()}),
-            "/healthz": lambda query: self._judged("ok", self.alive()),
-            "/readyz": lambda query: self._judged("ready", self.ready(query.get("client"))),
+            "/v1/counters": lambda query: self._plain("counters", query, self._counters),
+            "/v1/usage": lambda query: Deferred.fromCoroutine(self._usage(query)),
+            "/healthz": lambda query: self._plain("/healthz", query, lambda: self._judged("ok", self.alive())),
+            "/readyz": self._readyz,
         }
 
-    def get(self, path: str, query: Query) -> Answer:
-        """Answer a question. Raises Refused."""
+    def get(self, path: str, query: Query) -> Answer | Deferred[Answer]:
+        """Answer a question. Raises Refused, or the Deferred fails with it."""
         answer = self._paths.get(path)
         if answer is None:
             if path.removeprefix("/v1/") in self.acts:
@@ -110,26 +120,59 @@ class Api:
 
     # Parts of the above.
 
-    def _index(self, query: Query) -> Answer:
+    def _index(self) -> Answer:
         return Answer({"version": __version__, "paths": sorted(self._paths), "acts": sorted(self.acts)})
 
-    def _status(self, query: Query) -> Answer:
+    def _counters(self) -> Answer:
+        return Answer({"counters": self.counters()})
+
+    def _readyz(self, query: Query) -> Answer:
+        # A client is asked about itself: `client` would be taken for an answer about another one.
+        known = ("client",) if self.face.role == "server" else ()
+        wanted = dict(query)
+        client = wanted.pop("client", None) if known else None
+        return self._plain("/readyz", wanted, lambda: self._judged("ready", self.ready(client)), known)
+
+    def _status(self) -> Answer:
         ready = self.ready()
         return Answer({
             "role": self.role(), "ready": all(each.ok for each in ready), "findings": ready,
             "counters": self.counters(), "pending": self.face.pending, "legs": self.face.legs(),
-            "sessions": self.face.sessions(), "mappings": self.face.mappings(),
+            "sessions": self.face.sessions(), "mappings": self.face.mappings(), "last_event": self._events.last,
         })  # fmt: skip
+
+    async def _usage(self, query: Query) -> Answer:
+        # Few ask for it, and it takes memory.
+        from gotunnel.history.question import Misasked, question
+        from gotunnel.history.worker import NotKept
+
+        if self._history is None:
+            raise Refused("this process keeps no history of traffic", 404)
+        try:
+            asked = question(query, time.time())
+            return Answer(await self._history.ask(asked))
+        except Misasked as wrong:
+            raise Refused(str(wrong)) from None
+        except NotKept as failed:
+            raise Refused(str(failed), 503) from None
 
     def _list(self, name: str, query: Query, found: Iterable[Any], *filters: str) -> Answer:
         unknown = sorted(set(query) - {*filters, "limit"})
         if unknown:
-            raise Refused(f"{name} cannot be chosen by {unknown[0]}, but by {', '.join((*filters, 'limit'))}")
+            said = printable(unknown[0], 60)
+            raise Refused(f"{name} cannot be chosen by {said}, but by {', '.join((*filters, 'limit'))}")
         limit = query.get("limit", "")
         if limit and not (limit.isascii() and limit.isdigit()):
             raise Refused("limit is a whole number")
         chosen = _matching(found, {key: query[key] for key in filters if key in query})
         return Answer({name: islice(chosen, int(limit[:9])) if limit else chosen})
+
+    @staticmethod
+    def _plain(name: str, query: Query, answer: Callable[[], Answer], known: Sequence[str] = ()) -> Answer:
+        if query:
+            said = printable(min(query), 60)
+            raise Refused(f"{name} does not know {said}; it takes {' and '.join(known) or 'nothing'}")
+        return answer()
 
     @staticmethod
     def _judged(word: str, findings: list[Finding]) -> Answer:

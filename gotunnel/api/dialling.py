@@ -36,10 +36,12 @@ class _Dialled(ForwardVisitor):
 
     def answered(self) -> None:
         """See Visitor."""
+        ForwardVisitor.answered(self)
         self.call.answered()
 
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
         """See Visitor."""
+        ForwardVisitor.over(self, outcome, end)
         self.call.over(outcome, end)
 
 
@@ -65,7 +67,9 @@ class _Call:
         self._near = near
         plain = not where.encrypt and forwards.outside
         now = self._session.reactor.seconds()
-        forwards.let_in(_Dialled(forwards.next_conn(), str(where.dial), plain, near, now, where.dial, self))
+        forwards.let_in(
+            _Dialled(forwards.next_conn(), str(where.dial), plain, near, now, where.dial, forwards.openers, self)
+        )
         return self._result
 
     def answered(self) -> None:

@@ -6,15 +6,13 @@ import socket
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from twisted.internet.defer import maybeDeferred
-
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.config.model import EgressConfig, ForwardConfig
 from gotunnel.core.usage import Carried
-from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressPort, EgressRequest
+from gotunnel.net.persistent import Persistent
 from gotunnel.net.unixlisten import UnixListener
 
 __all__ = ["EgressSocket", "ForwardPort"]
@@ -24,16 +22,15 @@ class _Port:
     kind: ClassVar[str]
     log = Logger()
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clock: Any) -> None:
         self.name = name
         self.carried = Carried()
-        self._listening: Any = None
-        self._failure = ""
+        self._port = Persistent(clock, self._listen, self._cannot_listen)
 
     @property
     def listening(self) -> bool:
         """Whether visitors can connect."""
-        return self._listening is not None
+        return self._port.listening is not None
 
     @property
     def wanted(self) -> str:
@@ -48,33 +45,25 @@ class _Port:
     @property
     def failure(self) -> str:
         """Why it does not listen, as far as it has tried."""
-        return self._failure
+        return self._port.failure
 
-    def listen(self) -> None:
-        """Listen, unless it does already. Where it cannot the log says why, once for each reason."""
-        if self._listening is not None:
-            return
-        try:
-            self._listening = self._listen()
-        except PortUnavailable as failed:
-            if failed.reason != self._failure:
-                self._failure = failed.reason
-                self.log.error(
-                    "forward {forward} cannot listen: {reason}; change its listen address, or free it: it is tried "
-                    "again every few seconds",
-                    forward=self.name, reason=failed.reason,
-                )  # fmt: skip
-            return
-        self._failure = ""
+    def start(self) -> None:
+        """Listen, unless it does already, until `stop`. Where it cannot the log says why, once for each reason."""
+        self._port.start()
 
     async def stop(self) -> None:
         """Let nobody in any more."""
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            await maybeDeferred(listening.stopListening)
+        await self._port.stop()
 
     def _listen(self) -> Any:
         raise NotImplementedError
+
+    def _cannot_listen(self, reason: str) -> None:
+        self.log.error(
+            "forward {forward} cannot listen: {reason}; change its listen address, or free it: it is tried "
+            "again every few seconds",
+            forward=self.name, reason=reason,
+        )  # fmt: skip
 
 
 class ForwardPort(_Port):
@@ -85,7 +74,7 @@ class ForwardPort(_Port):
     def __init__(
         self, config: ForwardConfig, reactor: Any, relay: IRelay, arrived: Callable[[ForwardConfig, ILocal], None]
     ) -> None:
-        super().__init__(config.name)
+        super().__init__(config.name, reactor)
         self._config = config
         self._reactor = reactor
         self._relay = relay
@@ -112,9 +101,13 @@ class ForwardPort(_Port):
     @property
     def address(self) -> HostPort | UnixPath | None:
         """Where it listens, None while it cannot."""
-        if self._listening is None or isinstance(self._config.listen, UnixPath):
-            return None if self._listening is None else self._config.listen
-        host = self._listening.getHost()
+        listening = self._port.listening
+        return None if listening is None else self._at(listening)
+
+    def _at(self, listening: Any) -> HostPort | UnixPath:
+        if isinstance(self._config.listen, UnixPath):
+            return self._config.listen
+        host = listening.getHost()
         return HostPort(host.host, host.port)
 
     def _listen(self) -> Any:
@@ -124,10 +117,9 @@ class ForwardPort(_Port):
             listening: Any = UnixListener(self._reactor, where.path, config.socket_mode, self._connected, gate)
         else:
             listening = self._relay.listen(where.host, where.port, self._accepted)
-        self._listening = listening
         self.log.info(
             "forward {forward} open: visitors of {address} reach {target} through the server",
-            forward=self.name, address=str(self.address), target=str(config.dial),
+            forward=self.name, address=str(self._at(listening)), target=str(config.dial),
         )  # fmt: skip
         return listening
 
@@ -151,7 +143,7 @@ class EgressSocket(_Port):
     def __init__(
         self, config: EgressConfig, reactor: Any, relay: IRelay, requested: Callable[[str, EgressRequest], None]
     ) -> None:
-        super().__init__(str(config.listen))
+        super().__init__(str(config.listen), reactor)
         self._config = config
         self._reactor = reactor
         self._relay = relay
@@ -165,7 +157,7 @@ class EgressSocket(_Port):
     @property
     def address(self) -> UnixPath | None:
         """Where it listens, None while it cannot."""
-        return None if self._listening is None else self._config.listen
+        return self._config.listen if self.listening else None
 
     def _listen(self) -> Any:
         config = self._config

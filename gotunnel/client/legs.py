@@ -14,9 +14,11 @@ from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
+from gotunnel.core.accounts import OTHERS
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
@@ -87,6 +89,8 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
+        if opening.mapping in self._published.off:
+            raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
         if isinstance(mapping.local, InProcess):
             arrive = partial(mapping.local.arrive, opening.src)
             return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
@@ -102,13 +106,16 @@ class ClientLegs(DiallingEnd):
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        self.usage.began()
+        # A hostile server may say names that this client does not have.
+        unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
+        stream.account = self.usage.began("", OTHERS if unknown else stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
-        self.usage.ended(end.outcome, end)
+        assert stream.account is not None
+        self.usage.ended(stream.account, end.outcome, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         self._published.carried(stream.name, end)

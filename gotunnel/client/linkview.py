@@ -10,7 +10,9 @@ from typing import Any
 from gotunnel.client.link import Link
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.session import ClientSession
+from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
+    SWITCHED_OFF,
     LegsView,
     MappingState,
     MappingView,
@@ -64,8 +66,7 @@ class LinkView:
     @property
     def legs(self) -> LegsView:
         """All that there are."""
-        views = [view for session in self._link.sessions for view in _legs(session)]
-        return LegsView(sum(view.idle for view in views), sum(view.busy for view in views))
+        return LegsView.all_of(view for session in self._link.sessions for view in _legs(session))
 
     def session(self) -> SessionView:
         """How it stands with the server."""
@@ -112,8 +113,15 @@ class LinkView:
 
     def carried(self) -> tuple[int, int]:
         """Bytes of those, to their targets and back."""
-        sessions = self._link.sessions
-        return added(leg.carried for each in sessions for leg in (*each.legs.streams, *each.forward_legs.streams))
+        return added(carried for _, carried in self.running())
+
+    def running(self) -> Iterator[Running]:
+        """What each of them is counted on, and his bytes so far."""
+        for each in self._link.sessions:
+            for leg, stream in each.legs.streams.items():
+                yield stream.account, leg.carried
+            for leg, visitor in each.forward_legs.streams.items():
+                yield visitor.account, leg.carried
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if there is none."""
@@ -151,7 +159,9 @@ class LinkView:
     def _mapping(self, status: MappingStatus, streams: int) -> MappingView:
         config = status.config
         state, reason = _STATES[status.standing], status.reason
-        if self._link.session is None:
+        if config.name in self._link.published.off:
+            state, reason = MappingState.OFF, SWITCHED_OFF
+        elif self._link.session is None:
             state, reason = MappingState.PENDING, "not connected"
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down

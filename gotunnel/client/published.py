@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -14,6 +15,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
+from gotunnel.net.listening import cure_of
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 
 __all__ = ["NAMES_PER_FRAME", "MappingStatus", "Published", "Standing"]
@@ -64,6 +66,8 @@ class Published:
     ) -> None:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self.server = server
+        self.off: AbstractSet[str] = frozenset()
+        """Mappings that an operator has switched off: no visitor of them is served, whatever the server says."""
         self._unfit: set[str] = set()
         self._can_forward = self._can_group = True
         self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
@@ -246,16 +250,28 @@ class Published:
         status.standing, status.address = Standing.REFUSED, None
         status.code = printable(result.code or "")
         status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
-        hint = _CURES.get(result.code or "", "")
-        if config.group is not None:
-            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
-            hint = cures.get(result.code or "", hint)
+        hint = self._cure(config, result.code or "", result.reason or "")
         self.log.warn(
             "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
             mapping=config.name, server=str(self.server), port=config.remote_port, reason=status.reason, hint=hint,
         )  # fmt: skip
 
+    def _cure(self, config: MappingConfig, code: str, reason: str) -> str:
+        """What is to be done. One code has several reasons: that of the server's system has cures of its own."""
+        if reason.endswith(STOPPING):
+            return "; it is asked for again by itself"
+        system = cure_of(reason)
+        if system is not None:
+            return system
+        if config.group is not None:
+            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
+            if code in cures:
+                return cures[code]
+        return _CURES.get(code, "")
 
+
+STOPPING = "the server is about to stop"
+"""What a server says, by the code `limit`, to a mapping that is too late."""
 _NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
 _GROUP_CURES = {
     "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",

@@ -18,6 +18,7 @@ from gotunnel.client.memory import VersionMemory
 from gotunnel.config.changes import key_lines, list_line
 from gotunnel.config.difference import Difference, difference
 from gotunnel.config.model import ClientConfig
+from gotunnel.core.accounts import MOST
 from gotunnel.core.usage import Usage
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
@@ -50,7 +51,7 @@ class ClientService(Reloadable):
         self.descriptors = Descriptors(reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
-        self.usage = Usage()
+        self.usage = Usage(most_of_client=MOST)  # its own file has the names
         self._crowd_lines = CrowdLines(reactor, self.usage.crowds)
         self.began = reactor.seconds()
         self.links: Links | V1Links

@@ -11,6 +11,7 @@ from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
 from gotunnel.client.linkview import LinkView
+from gotunnel.core.accounts import Running
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
     Finding,
@@ -48,6 +49,7 @@ class OneLink(Protocol):
     def mappings(self) -> Iterator[MappingView]: ...
     def streams(self) -> Iterator[StreamView]: ...
     def carried(self) -> tuple[int, int]: ...
+    def running(self) -> Iterator[Running]: ...
     def kick(self, conn: str) -> bool: ...
     def reconnect(self) -> int | None: ...
     def alive(self) -> str: ...
@@ -133,6 +135,11 @@ class ClientView:
         over = self.usage.carried
         return added([(over.up, over.down), *(link.carried() for link in self.links)])
 
+    def running(self) -> Iterator[Running]:
+        """What each of those who are served is counted on, and his bytes so far."""
+        for link in self.links:
+            yield from link.running()
+
     def sessions(self) -> Iterator[SessionView]:
         """Each server."""
         for link in self.links:
@@ -163,8 +170,7 @@ class ClientView:
 
     def legs(self) -> LegsView:
         """Those of all links together."""
-        views = [link.legs for link in self.links]
-        return LegsView(sum(view.idle for view in views), sum(view.busy for view in views))
+        return LegsView.all_of(link.legs for link in self.links)
 
     def expected(self) -> Iterator[tuple[str, bool]]:
         """Each server, and whether it is connected."""
@@ -204,6 +210,8 @@ class ClientView:
             elif view.state is MappingState.DOWN:
                 # The client does what it can: it says so, and the server's port is closed meanwhile.
                 found.append(Finding(f"{view.kind} {view.name}", True, f"its target is down: {view.reason}"))
+            elif view.state is MappingState.OFF:
+                found.append(Finding(f"{view.kind} {view.name}", True, view.reason))
         return found
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.config.fields import Token
-from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, text_of, wrong
+from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, from_flag, text_of, wrong
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.reading import bindable, is_number, parsed, read_port
 from gotunnel.config.routes import SocketPath
@@ -46,13 +46,6 @@ def _read_hosts(value: Any) -> tuple[str, ...]:
         return name
 
     return each(value, read)
-
-
-def _from_flag(value: Any) -> Any:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word is False or word in ("false", "no", "off"):
-        return {"enabled": False}
-    return {} if word is True or word in ("true", "yes", "on") else value
 
 
 _ADDRESS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}
@@ -97,4 +90,4 @@ class AdminConfig(Section):
         return token
 
 
-Admin = Annotated[AdminConfig, Short("false or group", _from_flag, {"type": "boolean"})]
+Admin = Annotated[AdminConfig, Short("false or group", from_flag, {"type": "boolean"})]

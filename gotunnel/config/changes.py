@@ -16,6 +16,9 @@ MOST_NAMES = 8
 
 NOTHING = "nothing has changed"
 
+ADDED, UNCHANGED, CHANGED, ANEW, REMOVED = "added", "unchanged", "changed", "opened anew", "removed"
+KEPT, DRAINING = "kept", "draining"
+
 
 def _now(keys: str) -> str:
     return f"changed: {keys}"
@@ -48,16 +51,20 @@ def list_line(
     """Return one line for a list: `streams` are those who are served now, by the names of the list; `drains` says that
     those of what is removed have a limited time."""
     streams = {} if streams is None else streams
-    # Joined, and so in English in every language: a sentence with such a part as its pattern would swallow the others.
+    # Joined of words, and so no sentence: as a pattern such a part would swallow all others. `i18n.lists` takes it
+    # apart.
     parts = []
     if change.added:
-        parts.append("+" + _names(change.added) + " added")
-    for names, word in ((change.kept, "unchanged"), (change.changed, "changed"), (change.anew, "opened anew")):
+        parts.append(" ".join(("+" + _names(change.added), ADDED)))
+    for names, word in ((change.kept, UNCHANGED), (change.changed, CHANGED), (change.anew, ANEW)):
         if names:
-            parts.append(f"{_names(names)} {word}" + _with("with {count} kept", names, streams))
+            parts.append(" ".join((_names(names), word)) + _kept(names, streams))
     if change.removed:
-        words, before = ("draining {number}", ", ") if drains else ("with {count} kept", " ")
-        parts.append(" ".join((_names(change.removed), "removed")) + _with(words, change.removed, streams, before))
+        count = _count(change.removed, streams)
+        rest = _kept(change.removed, streams)
+        if drains:
+            rest = f", {DRAINING} {count}" if count else ""
+        parts.append(" ".join((_names(change.removed), REMOVED)) + rest)
     return f"{what}: {', '.join(parts)}"
 
 
@@ -65,7 +72,10 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names)) if len(names) <= MOST_NAMES else str(len(names))
 
 
-def _with(words: str, names: Sequence[str], streams: Mapping[str, int], before: str = " ") -> str:
-    number = sum(streams.get(name, 0) for name in names)
-    count = f"{number} stream" if number == 1 else f"{number} streams"
-    return before + words.format(count=count, number=number) if number else ""
+def _count(names: Sequence[str], streams: Mapping[str, int]) -> int:
+    return sum(streams.get(name, 0) for name in names)
+
+
+def _kept(names: Sequence[str], streams: Mapping[str, int]) -> str:
+    number = _count(names, streams)
+    return " ".join(("", "with", str(number), "stream" if number == 1 else "streams", KEPT)) if number else ""

@@ -42,6 +42,7 @@ from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_mo
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.plugged import Observers
+from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
 __all__ = ["ClientConfig"]
@@ -124,6 +125,7 @@ class ClientConfig(Section):
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
+    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
 
     v1: Annotated[bool, FLAG] = Field(
         default=False,

@@ -17,8 +17,8 @@ from gotunnel.config.scalars import Text, bare, read_plain, shown
 from gotunnel.config.source import BROKEN
 
 __all__ = [
-    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "parts_of", "seconds", "several", "sort",
-    "text_of", "with_more", "wrong",
+    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "from_flag", "parts_of", "seconds",
+    "several", "sort", "text_of", "with_more", "wrong",
 ]  # fmt: skip
 
 Part = tuple[tuple[str | int, ...], str, str]
@@ -215,3 +215,11 @@ def _read_flag(value: Any) -> bool:
 
 
 FLAG = Kind("true, false", _read_flag, bool, {"type": "boolean"})
+
+
+def from_flag(value: Any) -> Any:
+    """Return a group with `enabled: false` for one word that says so, an empty one for the opposite; for Short."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word is False or word in ("false", "no", "off"):
+        return {"enabled": False}
+    return {} if word is True or word in ("true", "yes", "on") else value

@@ -17,6 +17,7 @@ from gotunnel.config.kinds import Section, several
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.server import ServerConfig, TlsServerConfig
+from gotunnel.config.usage import UsageConfig
 from gotunnel.config.v1 import V1ServerConfig, same_secret
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ServerEgressConfig",
     "TlsClientConfig",
     "TlsServerConfig",
+    "UsageConfig",
     "V1ServerConfig",
 ]
 

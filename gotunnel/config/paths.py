@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 from gotunnel.config.kinds import Kind, text_of, wrong
 from gotunnel.config.scalars import shown
 
-__all__ = ["BASE", "ClientsFile", "ReadableFile", "TokenFile", "absolute"]
+__all__ = ["BASE", "ClientsFile", "ReadableFile", "TokenFile", "UsageFile", "absolute"]
 
 BASE = "base"
 """Key of pydantic's validation context: the folder that relative paths are relative to."""
@@ -67,4 +67,5 @@ class _PathKind(Kind):
 
 ReadableFile = Annotated[Path, _PathKind("path of a file", Path, read_path=_read_file)]
 TokenFile = Annotated[Path, _PathKind("path of a file", Path)]
+UsageFile = Annotated[Path, _PathKind("path of a file", Path)]
 ClientsFile = Annotated[Path, _PathKind("path of a file", Path)]

@@ -74,4 +74,7 @@ def default_of(info: FieldInfo) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:g}`"
+    kind = _kind(info.metadata)
+    if isinstance(value, int) and isinstance(kind, Kind):
+        value = kind.write(value)
     return f"`{json.dumps(value)}`" if isinstance(value, tuple) else f"`{value}`"

@@ -35,6 +35,7 @@ from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
 from gotunnel.config.plugged import ONE, AllocatorConfig, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
+from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
 __all__ = ["ServerConfig", "TlsServerConfig"]
@@ -162,6 +163,7 @@ class ServerConfig(Section):
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this server how it is")
+    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
     v1: V1ServerConfig = Field(
         default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
     )

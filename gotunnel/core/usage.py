@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from gotunnel.core.accounts import MOST_OF_CLIENT, Account, Accounts
 from gotunnel.core.crowds import Crowds
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 
-__all__ = ["Carried", "Usage"]
+__all__ = ["HARMLESS", "Carried", "Usage"]
+
+HARMLESS = frozenset({Outcome.COMPLETED, Outcome.RESET_BY_VISITOR, Outcome.VISITOR_LEFT})
+"""All other outcomes are failures: a visitor was not served, or was cut, and not by himself."""
 
 
 class Carried:
@@ -36,13 +40,15 @@ class Usage:
     """All of one process. Each visitor that `began` has `ended` once, so that what is opened less what is closed is
     what is here."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_of_client: int = MOST_OF_CLIENT) -> None:
         self.opened = 0
         self.closed = 0
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
         self.crowds = Crowds()
         """Who of them has a line in the log."""
+        self.accounts = Accounts(most_of_client)
+        """The same by client and mapping."""
         self.answer = Histogram()
         """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
         self.dial = Histogram()
@@ -62,12 +68,34 @@ class Usage:
         """Visitors that are here: waiting or served."""
         return self.opened - self.closed
 
-    def began(self) -> None:
-        """A visitor is here."""
+    def began(self, client: str, mapping: str) -> Account:
+        """A visitor of this mapping is here. Return the account that he is counted on until he has ended."""
         self.opened += 1
+        account = self.accounts.of(client, mapping)
+        account.came()
+        return account
 
-    def ended(self, outcome: Outcome, end: StreamEnd | None = None) -> None:
+    def moved(self, account: Account, client: str, mapping: str) -> Account:
+        """A visitor who has not been served yet goes to another client: he has come to both. Return his account from
+        now on."""
+        other = self.accounts.of(client, mapping)
+        other.came()
+        self._left(account)
+        return other
+
+    def ended(self, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """His time is over."""
         self.outcomes[outcome] += 1
         self.closed += 1
         self.carried.add(end)
+        if outcome not in HARMLESS:
+            account.failures += 1
+        if end is not None:
+            account.up += end.up
+            account.down += end.down
+        self._left(account)
+
+    def _left(self, account: Account) -> None:
+        account.left()
+        if not account.here and not self.accounts.kept:
+            self.accounts.drop(account)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from string import Formatter
 
+from gotunnel.i18n.lists import list_said
+
 __all__ = ["Sentences", "fields_of", "plain"]
 
 LONGEST = 1024
@@ -87,7 +89,10 @@ class Sentences:
         """Return a text in this language, as it is if it is none of ours."""
 
     def _said(self, text: str) -> str:
-        return self._find(text, DEEPEST) if len(text) <= LONGEST else text
+        if len(text) > LONGEST:
+            return text
+        said = list_said(text, lambda word: self._exact.get(word, word))
+        return self._find(text, DEEPEST) if said is None else said
 
     def _find(self, text: str, depth: int) -> str:
         # Inside of a sentence one word may be somebody's name: it is a word of ours only where nothing else is said.

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gotunnel.core.accounts import Account
 from gotunnel.core.stream import KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
@@ -51,7 +52,9 @@ class Route:
 class DialledStream:
     """What runs on a busy leg: words for the log, and the dial while it is under way."""
 
-    __slots__ = ("allowed", "conn", "cut", "dial", "mapping", "name", "reached", "refused", "source", "started")
+    __slots__ = (
+        "account", "allowed", "conn", "cut", "dial", "mapping", "name", "reached", "refused", "source", "started",
+    )  # fmt: skip
 
     def __init__(self, body: OpenBody, started: float) -> None:
         self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
@@ -60,6 +63,8 @@ class DialledStream:
         self.mapping = body.mapping if body.client is None else None
         """The mapping of this very client that it came to, None for anything else."""
         self.started = started
+        self.account: Account | None = None
+        """What it is counted on, once it is counted."""
         self.dial: Deferred[ILocal] | None = None
         self.refused = False
         """Nothing was dialled for it."""
@@ -312,7 +317,7 @@ class DiallingEnd:
 
 def _name(body: OpenBody) -> str:
     if body.mapping is None:
-        return printable(body.dial or "")
+        return printable(body.dial or "the measurement of a leg")
     return body.mapping if body.client is None else printable(f"{body.client}/{body.mapping}")
 
 

@@ -7,20 +7,49 @@ import errno
 from gotunnel.address import HostPort
 from gotunnel.errors import PortUnavailable
 
-__all__ = ["listen_failure"]
+__all__ = ["CannotListen", "cure_of", "listen_failure"]
 
+# What the other end is told, and what is said where it happens.
+_IN_USE = "another program on the server listens there"
+_NO_FDS = "the server is out of file descriptors"
+_NO_ADDRESS = "the server has no such address"
+_NOT_LET = "the server's system does not let it listen there"
+_HERE = {
+    _IN_USE: "another program listens there", _NO_FDS: "there are no file descriptors left",
+    _NO_ADDRESS: "this machine has no such address", _NOT_LET: "the system does not let this user listen there",
+}  # fmt: skip
 _LISTEN_CODES = {
-    errno.EADDRINUSE: ("port_in_use", "another program on the server listens there"),
-    errno.EMFILE: ("no_fds", "the server is out of file descriptors"),
-    errno.ENFILE: ("no_fds", "the server is out of file descriptors"),
-    errno.EADDRNOTAVAIL: ("bad_request", "the server has no such address"),
-    errno.EACCES: ("acl_denied", "the server's system does not let it listen there"),
-    errno.EPERM: ("acl_denied", "the server's system does not let it listen there"),
+    errno.EADDRINUSE: ("port_in_use", _IN_USE),
+    errno.EMFILE: ("no_fds", _NO_FDS),
+    errno.ENFILE: ("no_fds", _NO_FDS),
+    errno.EADDRNOTAVAIL: ("bad_request", _NO_ADDRESS),
+    errno.EACCES: ("acl_denied", _NOT_LET),
+    errno.EPERM: ("acl_denied", _NOT_LET),
+}
+_CURES = {
+    _IN_USE: "; choose another port, or end that program",
+    _NO_FDS: "; raise LimitNOFILE (systemd) or ulimit -n there",
+    _NO_ADDRESS: "; choose one that it has, or none",
+    _NOT_LET: "; choose a port from 1024 on, or let it have this one there (CAP_NET_BIND_SERVICE)",
 }
 
 
-def listen_failure(host: str, port: int, cause: BaseException | None) -> PortUnavailable:
+class CannotListen(PortUnavailable):
+    """The system does not let us listen. `reason` is in the words of a server to its client, `here` for whoever looks
+    at this machine."""
+
+    def __init__(self, code: str, where: str, words: str) -> None:
+        super().__init__(code, f"{where}: {words}")
+        self.here = f"{where}: {_HERE.get(words, words)}"
+
+
+def listen_failure(host: str, port: int, cause: BaseException | None) -> CannotListen:
     """Turn what the system said about listening into the wire's code and one line."""
     number = getattr(cause, "errno", None)
     code, words = _LISTEN_CODES.get(number or 0, ("bad_request", str(cause)))
-    return PortUnavailable(code, f"{HostPort(host or '*', port)}: {words}")
+    return CannotListen(code, str(HostPort(host or "*", port)), words)
+
+
+def cure_of(reason: str) -> str | None:
+    """Return the cure for a server's reason, None if it does not come from its system."""
+    return next((cure for words, cure in _CURES.items() if reason.endswith(words)), None)

@@ -44,6 +44,8 @@ class Reloadable(Service):
         """Called with True when a reload from the file begins, with False when it is over."""
         self.speak: Callable[[str], None] = lambda _: None
         """Called with the language of the log when that has changed."""
+        self.settled: list[Callable[[Any], None]] = []
+        """Called with the configuration that is in force, when that has changed."""
         self._turn = DeferredLock()
         self._asked: list[Deferred[Report]] = []
 
@@ -105,7 +107,7 @@ class Reloadable(Service):
             if isinstance(config, Deferred):
                 config = await config
             if self.draining:
-                raise GotunnelError("this process is about to stop: its configuration stays as it is")
+                raise GotunnelError("this process drains, or has drained: its configuration stays; start it anew")
             before = self._settings
             difference, lines = await self._apply(config)
             self._settings = difference.config
@@ -113,9 +115,11 @@ class Reloadable(Service):
                 set_level(difference.config.log_level)
             if difference.config.log_lang != before.log_lang:
                 self.speak(difference.config.log_lang)
+            for settled in self.settled:
+                settled(difference.config)
             for warning in config.warnings:
                 if warning not in before.warnings:
-                    self.log.warn("{warning}", warning=warning)
+                    self.log.warn("{advice}", advice=warning)
             return Report(True, tuple(lines) or (NOTHING,))
 
     async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:

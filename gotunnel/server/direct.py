@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, printable
@@ -25,6 +26,8 @@ __all__ = ["Direct"]
 
 DIAL_TIMEOUT = 10.0
 """Seconds for a dial, as for those of clients."""
+EGRESS = "egress"
+"""What is counted under this name, of no client: those who ask choose the targets."""
 
 
 class Direct:
@@ -34,8 +37,8 @@ class Direct:
     peer = None
 
     def __init__(self, hub: Hub, reactor: Any) -> None:
-        self.streams: dict[Joint, tuple[str, float]] = {}
-        """What streams: its target, and since when."""
+        self.streams: dict[Joint, tuple[str, float, Account]] = {}
+        """What streams: its target, since when, and what it is counted on."""
         self.dialling: dict[Deferred[Local], tuple[str, float]] = {}
         """The same of what is being dialled."""
         self._warnings = Warnings(self.log, hub.clock)
@@ -48,7 +51,7 @@ class Direct:
         if hub.live >= hub.most_visitors:
             request.refuse("limit")
             return
-        hub.usage.began()
+        account = hub.usage.began("", EGRESS)
         if hub.usage.observers is not None:
             hub.usage.observers.opened(request, "", "", str(request.target), "egress")
         hub.streaming.add(self)
@@ -56,7 +59,8 @@ class Direct:
         self.dialling[dialling] = str(request.target), hub.clock.seconds()
         dialling.addBoth(self._dialled, dialling)
         done = dialling.addCallbacks(
-            lambda far: self._join(request, far), lambda failure: self._failed(request, failure)
+            lambda far: self._join(request, far, account),
+            lambda failure: self._failed(request, failure, account),
         )
         done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
 
@@ -78,7 +82,7 @@ class Direct:
         del self.dialling[dialling]
         return result
 
-    def _failed(self, request: EgressRequest, failure: Failure) -> None:
+    def _failed(self, request: EgressRequest, failure: Failure, account: Account) -> None:
         problem = failure.value
         failed = problem if isinstance(problem, DialFailed) else DialFailed("going_away", "the server stops")
         self._warnings.warn(
@@ -86,36 +90,38 @@ class Direct:
             target=str(request.target), reason=printable(failed.reason, 256),
         )  # fmt: skip
         request.refuse(failed.code)
-        self._over(request, Outcome.REFUSED)
+        self._over(request, account, Outcome.REFUSED)
 
-    def _join(self, request: EgressRequest, far: Local) -> None:
+    def _join(self, request: EgressRequest, far: Local, account: Account) -> None:
         near = request.accept(self._relay)
         if near is None:
             far.abort()
-            self._over(request, Outcome.REFUSED)
+            self._over(request, account, Outcome.REFUSED)
             return
         assert isinstance(near, Local)
         request.established()
         started, target = self._hub.clock.seconds(), str(request.target)
-        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, request, started, end))
-        self.streams[joint] = target, started
+        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, request, end))
+        self.streams[joint] = target, started, account
         joint.begin(b"")
 
-    def _ended(self, joint: Joint, request: EgressRequest, started: float, end: StreamEnd) -> None:
-        del self.streams[joint]
+    def _ended(self, joint: Joint, request: EgressRequest, end: StreamEnd) -> None:
+        target, started, account = self.streams.pop(joint)
         # There is no leg: what a joint takes for one is the target.
         outcome = Outcome.RESET_BY_TARGET if end.outcome is Outcome.LEG_LOST else end.outcome
-        target, now = str(request.target), self._hub.clock.seconds()
+        now = self._hub.clock.seconds()
         if self._hub.usage.crowds.has_line(now, target, outcome, end):
             self.log.info(
                 "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s",
                 visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
                 seconds=now - started,
             )  # fmt: skip
-        self._over(request, outcome, end)
+        self._over(request, account, outcome, end)
 
-    def _over(self, request: EgressRequest, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        self._hub.usage.ended(outcome, end)
+    def _over(
+        self, request: EgressRequest, account: Account, outcome: Outcome, end: StreamEnd | None = None
+    ) -> None:
+        self._hub.usage.ended(account, outcome, end)
         if self._hub.usage.observers is not None:
             self._hub.usage.observers.closed(request, outcome, end)
         if not self.streams and not self.dialling:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.interfaces import IDelayedCall
-
 from gotunnel.config.model import ServerEgressConfig
 from gotunnel.core.loglimit import LogLimit
-from gotunnel.errors import PortUnavailable
 from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressPort, EgressRequest
+from gotunnel.net.persistent import LISTEN_AGAIN, Persistent
 from gotunnel.server.crossing import NodeVisitor, node_peer
 
 if TYPE_CHECKING:
@@ -19,9 +16,6 @@ if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
 
 __all__ = ["Egress"]
-
-LISTEN_AGAIN = 5.0
-"""Seconds between attempts to listen."""
 
 
 class Egress:
@@ -33,9 +27,7 @@ class Egress:
         self._hub = hub
         self._config = config
         self._reactor = reactor
-        self._port: EgressPort | None = None
-        self._again: IDelayedCall | None = None
-        self._failure = ""
+        self._port = Persistent(reactor, self._listen, self._cannot_listen)
         self._lines = LogLimit(rate=1.0, burst=10)
         self._direct: Direct | None = None
         if config.default == "direct":
@@ -46,32 +38,24 @@ class Egress:
 
     def start(self) -> None:
         """Listen."""
-        self._again = None
-        config = self._config
-        try:
-            gate = self._hub.relay.gate
-            self._port = EgressPort(self._reactor, config.listen.path, config.socket_mode, self._asked, gate)
-        except PortUnavailable as failed:
-            if failed.reason != self._failure:
-                self._failure = failed.reason
-                self.log.error(
-                    "the egress socket cannot be opened: {reason}; change egress.listen, or free it: it is tried again "
-                    "every {seconds:g} s",
-                    reason=failed.reason, seconds=LISTEN_AGAIN,
-                )  # fmt: skip
-            self._again = self._reactor.callLater(LISTEN_AGAIN, self.start)
-            return
-        self._failure = ""
+        self._port.start()
+
+    def _listen(self) -> EgressPort:
+        config, gate = self._config, self._hub.relay.gate
+        port = EgressPort(self._reactor, config.listen.path, config.socket_mode, self._asked, gate)
         self.log.info("egress socket open at {address}", address=str(config.listen))
+        return port
+
+    def _cannot_listen(self, reason: str) -> None:
+        self.log.error(
+            "the egress socket cannot be opened: {reason}; change egress.listen, or free it: it is tried again "
+            "every {seconds:g} s",
+            reason=reason, seconds=LISTEN_AGAIN,
+        )  # fmt: skip
 
     async def stop(self) -> None:
         """Accept nobody any more; what streams goes on."""
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
-        port, self._port = self._port, None
-        if port is not None:
-            await maybeDeferred(port.stopListening)
+        await self._port.stop()
 
     def release(self) -> None:
         """The server is drained: let go of what is left."""

@@ -46,7 +46,13 @@ class ForwardLegs(DiallingEnd):
         self._origin = address
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
-        """See DiallingEnd: an address or another client's mapping, if this client may reach it."""
+        """See DiallingEnd: an address or another client's mapping, if this client may reach it, or this server itself,
+        which sends back what was asked for."""
+        if opening.measure is not None:
+            if leg.plain:
+                raise RemoteProtocolError("a measurement does not travel outside TLS")
+            self._check_room()
+            return Route("this server", partial(self._hub.measuring.dial, self.peer.name, opening.measure))
         if opening.dial is not None:
             self._check_room()
             return self._address(opening.dial, opening)
@@ -76,14 +82,15 @@ class ForwardLegs(DiallingEnd):
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
         self.peer.visitors += 1
-        self._hub.forwarded(self)
+        stream.account = self._hub.forwarded(self, stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, self.peer.name, stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
-        self._hub.forward_ended(self, end)
+        assert stream.account is not None
+        self._hub.forward_ended(self, stream.account, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:

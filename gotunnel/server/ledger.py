@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from gotunnel.core.accounts import Account
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
@@ -49,7 +50,7 @@ class Ledger:
 
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
         """A visitor was accepted."""
-        self.usage.began()
+        visitor.account = self.usage.began(peer.name, visitor.mapping)
         if self.usage.observers is not None:
             local = visitor.local
             self.usage.observers.opened(visitor, visitor.conn, peer.name, visitor.mapping, local.address)
@@ -57,6 +58,11 @@ class Ledger:
             "visitor {visitor} connected to {mapping} of client {client} ({conn})",
             visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
         )  # fmt: skip
+
+    def visitor_moved(self, visitor: Visitor, peer: Peer) -> None:
+        """A visitor whom nobody has served yet is `peer`'s from now on."""
+        assert visitor.account is not None
+        visitor.account = self.usage.moved(visitor.account, peer.name, visitor.mapping)
 
     def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor's time is over."""
@@ -72,14 +78,14 @@ class Ledger:
             )  # fmt: skip
         self.changed()
 
-    def forwarded(self, legs: ForwardLegs) -> None:
-        """A client's visitor was accepted on a forward leg."""
-        self.usage.began()
+    def forwarded(self, legs: ForwardLegs, target: str) -> Account:
+        """A client's visitor was accepted on a forward leg. Return what he is counted on."""
         self.streaming.add(legs)
+        return self.usage.began(legs.peer.name, target)
 
-    def forward_ended(self, legs: ForwardLegs, end: StreamEnd) -> None:
+    def forward_ended(self, legs: ForwardLegs, account: Account, end: StreamEnd) -> None:
         """Such a visitor's time is over."""
-        self.usage.ended(end.outcome, end)
+        self.usage.ended(account, end.outcome, end)
         if not legs.streams:
             self.streaming.discard(legs)
         self.changed()
@@ -111,7 +117,8 @@ class Ledger:
         return self.usage.live
 
     def _over(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None) -> None:
-        self.usage.ended(outcome, end)
+        assert visitor.account is not None
+        self.usage.ended(visitor.account, outcome, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(visitor, outcome, end)
         mapping = peer.mappings.get(visitor.mapping)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gotunnel.core.accounts import Running
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import StreamView, added
 from gotunnel.wire.legstate import State
@@ -41,7 +42,7 @@ class Streams:
                 since = now - stream.started
                 yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
         for each in self._directs:
-            for joint, (target, started) in tuple(each.streams.items()):
+            for joint, (target, started, _) in tuple(each.streams.items()):
                 yield StreamView("", "", target, "egress", "open", now - started, *joint.carried)
             for target, started in tuple(each.dialling.values()):
                 yield StreamView("", "", target, "egress", "dialling", now - started, 0, 0)
@@ -83,11 +84,21 @@ class Streams:
 
     def carried(self) -> tuple[int, int]:
         """Add up the bytes of those that are here."""
-        legs = [leg for session in self._hub.left for leg in (*session.streams, *session.forward.streams)]
-        joints = [joint for each in self._directs for joint in each.streams]
-        if self._hub.v1 is not None:
-            joints += [joint for old in self._hub.v1.present for joint, _ in old.served]
-        return added([*(leg.carried for leg in legs), *(joint.carried for joint in joints)])
+        return added(carried for _, carried in self.running())
+
+    def running(self) -> Iterator[Running]:
+        """What each of those who are served is counted on, and his bytes so far."""
+        for session in self._hub.left:
+            for leg, visitor in session.streams.items():
+                yield visitor.account, leg.carried
+            for leg, stream in session.forward.streams.items():
+                yield stream.account, leg.carried
+        for each in self._directs:
+            for joint, (_, _, account) in each.streams.items():
+                yield account, joint.carried
+        for old in () if self._hub.v1 is None else self._hub.v1.present:
+            for joint, visitor in old.served:
+                yield visitor.account, joint.carried
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if there is none."""

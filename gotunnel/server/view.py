@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gotunnel.core.accounts import Running
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
+    SWITCHED_OFF,
     Finding,
     LegsView,
     MappingState,
@@ -83,6 +85,10 @@ class ServerView:
         over = self.usage.carried
         return added([(over.up, over.down), self.streams.carried()])
 
+    def running(self) -> Iterator[Running]:
+        """What each of those who are served is counted on, and his bytes so far."""
+        return self.streams.running()
+
     # Lists.
 
     def sessions(self) -> Iterator[SessionView]:
@@ -96,14 +102,18 @@ class ServerView:
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
                 state, reason = MappingState.OPEN, ""
-                if mapping.suspended is not None:
-                    state, reason = MappingState.DOWN, mapping.suspended
+                if mapping.shut is not None:
+                    state, reason = MappingState.OFF if mapping.off else MappingState.DOWN, mapping.shut
                 elif peer.session is None:
                     state, reason = MappingState.AWAY, "its client is not connected; visitors wait for it"
                 yield MappingView(
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
                 )  # fmt: skip
+        held = {(peer.name, name) for peer in self._hub.holders for name in peer.mappings}
+        for client, name in sorted(self._hub.switched_off - held):
+            reason = f"{SWITCHED_OFF}; its client does not ask for it now"
+            yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
 
     def rights(self) -> Iterator[RightsView]:
         """Each client with an identity of its own, and each other one that is here."""
@@ -120,10 +130,8 @@ class ServerView:
 
     def legs(self) -> LegsView:
         """Those of all sessions together."""
-        views = [view for session in self._hub.left for view in (session.legs_view, session.forward.legs_view)]
-        return LegsView(
-            sum(view.idle for view in views), sum(view.busy for view in views), sum(view.requested for view in views)
-        )
+        left = self._hub.left
+        return LegsView.all_of(view for each in left for view in (each.legs_view, each.forward.legs_view))
 
     def expected(self) -> Iterator[tuple[str, bool]]:
         """The clients that the operator has named himself and that may come in, and whether they are here."""
@@ -187,10 +195,8 @@ class ServerView:
     def _session(self, peer: Peer) -> SessionView:
         session = peer.session
         if isinstance(session, ServerSession):
-            reverse, forward, control = session.legs_view, session.forward.legs_view, session.control
-            legs = LegsView(
-                reverse.idle + forward.idle, reverse.busy + forward.busy, reverse.requested, session.most_legs
-            )
+            control = session.control
+            legs = LegsView.all_of((session.legs_view, session.forward.legs_view), session.most_legs)
             state = SessionState.DRAINING if session.draining else SessionState.CONNECTED
             return SessionView(
                 peer.name, session.address, state, self._now - session.began, control.round_trip, control.heard_age,

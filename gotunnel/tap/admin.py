@@ -7,18 +7,21 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from gotunnel.admin.face import Acts, Face, Refused
-from gotunnel.admin.listener import AdminService
 from gotunnel.errors import printable
+from gotunnel.history.recorder import Recorder
 from gotunnel.logs import LEVELS, Logger, level, set_level
-from gotunnel.net.reloading import Report
+from gotunnel.net.reloading import Reloadable, Report
 
-__all__ = ["Administered", "admin_folder", "administered", "common_acts"]
+if TYPE_CHECKING:
+    from gotunnel.admin.listener import AdminService
+
+__all__ = ["Administered", "admin_folder", "administered", "common_acts", "only", "text"]
 
 log = Logger()
 
@@ -33,10 +36,12 @@ def admin_folder(state: Path, env: Mapping[str, str] = os.environ) -> Path:
 
 
 class Administered(Service):
-    """Starts both, and stops the role first: how it stops can be watched."""
+    """Starts all of them, and stops the role first: how it stops can be watched, and its last visitors count. `admin`
+    is None where nobody can ask."""
 
-    def __init__(self, role: IService, admin: AdminService) -> None:
+    def __init__(self, role: IService, history: Recorder, admin: AdminService | None) -> None:
         self.role = role
+        self.history = history
         self.admin = admin
 
     def privilegedStartService(self) -> None:
@@ -47,7 +52,9 @@ class Administered(Service):
     def startService(self) -> None:
         """Start the role, and then what tells of it."""
         self.role.startService()
-        self.admin.startService()
+        self.history.startService()
+        if self.admin is not None:
+            self.admin.startService()
         super().startService()
 
     def stopService(self) -> Deferred[None]:
@@ -59,13 +66,24 @@ class Administered(Service):
         try:
             await maybeDeferred(self.role.stopService)
         finally:
-            await self.admin.stopService()
+            await self.history.stopService()
+            if self.admin is not None:
+                await self.admin.stopService()
 
 
 def administered(role: Any, face: Face, acts: Acts, config: Any, reactor: Any, state: Path) -> Administered:
-    """Return a role with its admin socket. `acts` are those that only this role has."""
+    """Return a role with its history and its admin socket, as far as its configuration has them. `acts` are those that
+    only this role has."""
+    history = Recorder(config.usage, face, reactor, state)
+    if isinstance(role, Reloadable):
+        role.settled.append(lambda settings: history.use(settings.usage))
+    if not config.admin.enabled:
+        return Administered(role, history, None)
+    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
+    from gotunnel.admin.listener import AdminService
+
     acts = {**common_acts(role, face), **acts}
-    return Administered(role, AdminService(config.admin, face, acts, reactor, admin_folder(state)))
+    return Administered(role, history, AdminService(config.admin, face, acts, reactor, admin_folder(state), history))
 
 
 def common_acts(role: Any, face: Face) -> Acts:
@@ -73,6 +91,7 @@ def common_acts(role: Any, face: Face) -> Acts:
     drain = _Drain(role, face)
 
     def reload(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
+        only(wish)
         told: Deferred[Report] = role.reload_from_file()
         return told.addCallback(lambda report: {"applied": report.applied, "lines": list(report.lines)})
 
@@ -80,6 +99,7 @@ def common_acts(role: Any, face: Face) -> Acts:
 
 
 def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
+    only(wish, "level")
     before, name = level(), wish.get("level")
     if name is not None:
         if not isinstance(name, str) or name not in LEVELS:
@@ -102,6 +122,7 @@ class _Drain:
 
     def act(self, wish: dict[str, Any]) -> dict[str, Any]:
         """`seconds` is how long visitors have to finish; it can only be shortened."""
+        only(wish, "seconds")
         seconds = wish.get("seconds")
         if seconds is not None:
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not _fit(seconds):
@@ -120,6 +141,13 @@ class _Drain:
     def _broke(self, failure: Any) -> None:
         self._failed = True
         log.failure("draining", failure)
+
+
+def only(wish: dict[str, Any], *keys: str) -> None:
+    """Return if a request has no other keys than these. Raises Refused."""
+    unknown = sorted(set(wish) - set(keys))
+    if unknown:
+        raise Refused(f"{printable(unknown[0], 60)} is not known here; known: {', '.join(keys) or 'nothing'}")
 
 
 def _fit(seconds: float) -> bool:

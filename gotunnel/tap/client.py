@@ -21,13 +21,12 @@ def _load(path: str, _state: Path) -> ClientConfig:
 
 
 def _watched(service: ClientService, config: ClientConfig, reactor: Any, state: Path) -> IService:
-    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
     from gotunnel.client.view import ClientView
     from gotunnel.tap.acts import client_acts
     from gotunnel.tap.admin import administered
 
     view = ClientView(service, reactor)
-    return administered(service, view, client_acts(view), config, reactor, state)
+    return administered(service, view, client_acts(service, view), config, reactor, state)
 
 
 CLIENT = Role("gotunnel-client", _load, make_client, _watched)

@@ -100,7 +100,7 @@ class Role:
         set_level(prepared.config.log_level)
         set_log_language(prepared.config.log_lang)
         for warning in prepared.config.warnings:
-            log.warn("{warning}", warning=warning)
+            log.warn("{advice}", advice=warning)
         raise_limit(reactor)
         without_core()
         with one_line_errors(self.program, log_language()):
@@ -108,7 +108,7 @@ class Role:
         role = made if isinstance(made, Reloadable) and prepared.read is not None else None
         if role is not None:
             role.speak = set_log_language
-        if self.watched is not None and prepared.config.admin.enabled:
+        if self.watched is not None:
             made = self.watched(made, prepared.config, reactor, prepared.state)
         notify = NotifySocket.named()
         if notify is not None:

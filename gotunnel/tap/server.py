@@ -57,7 +57,6 @@ def _load(path: str, state: Path) -> ServerConfig:
 
 
 def _watched(service: ServerService, config: ServerConfig, reactor: Any, state: Path) -> IService:
-    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
     from gotunnel.server.view import ServerView
     from gotunnel.tap.acts import server_acts
     from gotunnel.tap.admin import administered

@@ -184,7 +184,7 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         view = ClientView(client, reactor)
-        acts = {**common_acts(client, view), **client_acts(view)}
+        acts = {**common_acts(client, view), **client_acts(client, view)}
         admin = AdminService(AdminConfig(), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)
@@ -227,6 +227,10 @@ class ApiTests(AdminTestCase):
             await self.pause(0.02)
             found = await look()
         self.assertEqual((found["cut"], found["live"]), (1, 0))
+        server.source = lambda: server.hub.config
+        reloaded = (await self.post(admin, "/v1/reload")).json
+        self.assertFalse(reloaded["applied"])
+        self.assertIn("drains, or has drained", reloaded["lines"][0])  # it goes on, and stops only when it is told to
 
     async def test_log_level(self) -> None:
         """The level is told, changed, and refused if there is none of that name."""
@@ -264,7 +268,7 @@ class ApiTests(AdminTestCase):
         """What is not there, or cannot be done, is said in one line with a status that fits."""
         _, admin = await self.begin()
         for asked, status in (
-            (request("GET", "/v1/nothing"), 404), (request("GET", "/"), 404), (request("GET", "/v1/kick"), 405),
+            (request("GET", "/v1/nothing"), 404), (request("GET", "/x"), 404), (request("GET", "/v1/kick"), 405),
             (request("POST", "/v1/status", body=b"{}"), 405), (request("POST", "/nothing", body=b"{}"), 404),
             (request("POST", "/v1/kick", body=b"{}"), 400), (request("POST", "/v1/kick", body=b"[]"), 400),
             (request("POST", "/v1/kick", body=b"{" * 60000), 400),
@@ -277,6 +281,14 @@ class ApiTests(AdminTestCase):
             (request("GET", "/v1/streams?" + "limit=1&" * 30), 400),
             (request("POST", "/v1/log-level", body='{"level": "info"}'.encode("utf-16")), 400),
             (request("GET", "/v1/streams?limit=x"), 400), (request("GET", "/readyz?client=nobody"), 503),
+            (request("GET", "/v1/?x=1"), 400), (request("GET", "/v1/status?client=a"), 400),
+            (request("GET", "/v1/legs?client=a"), 400), (request("GET", "/v1/counters?x="), 400),
+            (request("GET", "/healthz?client=a"), 400), (request("GET", "/readyz?server=a"), 400),
+            (request("GET", "/metrics?x=1"), 400), (request("GET", "/v1/usage"), 404),
+            (request("POST", "/v1/reload", body=b'{"file": "x"}'), 400),
+            (request("POST", "/v1/drain", body=b'{"timeout": 1}'), 400),
+            (request("POST", "/v1/log-level", body=b'{"levle": "warn"}'), 400),
+            (request("POST", "/v1/kick", body=b'{"client": "nobody", "server": "x"}'), 400),
         ):  # fmt: skip
             answer = await self.ask(admin, asked)
             self.assertEqual(answer.status, status, asked[:60])

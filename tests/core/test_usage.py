@@ -35,10 +35,9 @@ class UsageTests(SynchronousTestCase):
     def test_live_is_the_difference(self) -> None:
         """Who came and is not over is here; the bytes are those of who is over."""
         it = Usage()
-        for _ in range(3):
-            it.began()
-        it.ended(Outcome.COMPLETED, StreamEnd(Outcome.COMPLETED, None, 3, 5))
-        it.ended(Outcome.NO_LEG)
+        account, *_ = [it.began("c", "m") for _ in range(3)]
+        it.ended(account, Outcome.COMPLETED, StreamEnd(Outcome.COMPLETED, None, 3, 5))
+        it.ended(account, Outcome.NO_LEG)
         self.assertEqual((it.live, it.carried.up, it.carried.down, it.carried.ended), (1, 3, 5, 2))
 
 
@@ -50,3 +49,13 @@ class PlainTests(SynchronousTestCase):
         found = plain({"legs": (LegsView(1, 2),), "state": SessionState.AWAY, "age": 0.12345678})
         legs = {"idle": 1, "busy": 2, "requested": 0, "limit": None}
         self.assertEqual(found, {"legs": [legs], "state": "away", "age": 0.123457})
+
+
+class LegsTests(SynchronousTestCase):
+    """Legs of several sessions."""
+
+    def test_all_of(self) -> None:
+        """All figures are added up, those that were asked for, too."""
+        views = (LegsView(1, 2, 3, 10), LegsView(10, 20, 30, 10))
+        self.assertEqual(LegsView.all_of(views), LegsView(11, 22, 33))
+        self.assertEqual(LegsView.all_of(iter(views), 40), LegsView(11, 22, 33, 40))

@@ -14,7 +14,7 @@ from tests.messages import MO, PO, catalogue, compiled, renewed, written
 from tests.texts import LOOKS_LIKE_PROSE, ROOT, NotConstant, entries, log_formats, of_source
 
 CODE_TOO = [
-    "mapping:  must have either mapping or dial",
+    "mapping:  must have one of mapping, dial and measure",
     "mapping: .client needs mapping",
     "mapping: name it once; mappings can publish a service twice",
     "token: make one with `gotunnel token`, and name it with token or token_file",
@@ -51,7 +51,7 @@ class CatalogueTests(SynchronousTestCase):
         """Each entry is Chinese, but for what is code in both languages."""
         same = {english for english, chinese in self.chinese.items() if not re.search("[\u4e00-\u9fff]", chinese)}
         self.assertEqual(
-            same, {"TLS", "egress", "{warning}", "{whose} {problem} ({file})",
+            same, {"TLS", "egress", "{advice}", "{whose} {problem} ({file})",
                    "chown {user} {name}", "chown {user} {quoted}", "chmod 600 {name}",
                    "chmod 600 {quoted}", "default-src 'none'; frame-ancestors 'none'", "gotunnel {role} {role2}",
                    "gotunnel client revoke {name}"},

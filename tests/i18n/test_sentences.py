@@ -6,6 +6,8 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.config.changes import list_line
+from gotunnel.config.difference import ListChange
 from gotunnel.i18n.language import language
 from gotunnel.i18n.sentences import LONGEST, Sentences
 
@@ -94,3 +96,23 @@ class ChineseTests(SynchronousTestCase):
             ("its certificate has expired: renew it", "它的证书已过期：请续期"),
         ]:
             self.assertEqual(say(english), chinese)
+
+
+class ListTests(SynchronousTestCase):
+    """The line of a reload that is joined of words."""
+
+    def test_said(self) -> None:
+        """What `config.changes` makes is said in Chinese, with the names and numbers that it has."""
+        say = language("zh").sentence
+        change = ListChange(("a", "b added"), ("9000",), ("web, 2",), ("x",), ("y",))
+        line = list_line("mappings", change, {"web, 2": 1, "y": 2, "9000": 3})
+        parts = (
+            "新增 a, b added", "未变 web, 2（保留的流 1）", "有变化 x", "重新打开 y（保留的流 2）",
+            "移除 9000（正在排空 3）",
+        )  # fmt: skip
+        self.assertEqual(say(line), f"映射：{'，'.join(parts)}")
+        self.assertEqual(say(list_line("forwards", ListChange(removed=("a",)), {"a": 1}, drains=False)),
+                         "正向转发：移除 a（保留的流 1）")  # fmt: skip
+        self.assertEqual(say(list_line("clients", ListChange(added=tuple("abcdefghij")))), "客户端：新增 10")
+        for other in ("mappings: nothing of ours", "mappings: ", "routes: +1 added"):
+            self.assertEqual(say(other), other)

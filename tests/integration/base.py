@@ -153,11 +153,12 @@ class IntegrationTestCase(TestCase):
         await self.until(lambda: self.is_open(client), "all mappings are open")
         return client
 
-    @staticmethod
-    async def stop(service: Any) -> None:
-        """Stop a service, if it runs."""
+    async def stop(self, service: Any) -> None:
+        """Stop a service, if it runs. Everybody who came is over then, on his own account."""
         if service.running:
             await maybeDeferred(service.stopService)
+        usage = service.hub.usage if isinstance(service, ServerService) else service.usage
+        self.assertEqual((usage.live, usage.accounts.all.here, len(usage.accounts)), (0, 0, 0))
 
     @staticmethod
     def mapping(target: int, name: str = "web", remote: Any = 0, **more: Any) -> MappingConfig:

@@ -1,4 +1,4 @@
-"""The command lines of `status`, `kick`, `log-level`, `reload` and `drain`. Parses; the work is done elsewhere."""
+"""The command lines that ask a role that runs, or tell it what to do. Parses; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -70,6 +70,43 @@ def kick(name: str | None, stream: str | None, **where: Any) -> None:
     kick_now(Where(**where), name, stream)
 
 
+@click.group()
+def mapping() -> None:
+    """Close a mapping to new visitors, and open it again."""
+
+
+def _switch(command: Command) -> Command:
+    return click.argument("name")(
+        click.option("--client", metavar="NAME", help="Whose, where several clients have one of that name.")(
+            _where(command)
+        )
+    )
+
+
+@mapping.command()
+@_switch
+def off(name: str, client: str | None, **where: Any) -> None:
+    """Let nobody new in to mapping NAME. Who is there may finish; the port stays reserved for it.
+
+    It is off until `gotunnel mapping on`, or a restart of the process that was asked; a reload does not change it.
+    A server closes the public port that it holds for it; a client has all its servers close it.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import switch
+
+    switch(Where(**where), name, client, on=False)
+
+
+@mapping.command()
+@_switch
+def on(name: str, client: str | None, **where: Any) -> None:
+    """Let visitors of mapping NAME in again."""
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import switch
+
+    switch(Where(**where), name, client, on=True)
+
+
 @click.command("log-level")
 @click.argument("level", required=False, type=click.Choice(("debug", "info", "warn", "error")))
 @_where
@@ -114,4 +151,63 @@ def reload(**where: Any) -> None:
     reload_now(Where(**where))
 
 
-COMMANDS = (status, kick, log_level, reload, drain)
+@click.command()
+@click.option(
+    "--since", metavar="TIME", default="24h", show_default=True,
+    help="A length of time before now (90m, 24h, 7d, 12w), or a date (2026-11-29T14:00).",
+)  # fmt: skip
+@click.option("--until", metavar="TIME", help="The same, for the end; else now.")
+@click.option(
+    "--by", "ways", multiple=True, type=click.Choice(("mapping", "client", "total", "minute", "hour", "day")),
+    help="What has a row of its own; mapping, if nothing is said. One of the first three can go with one of the last.",
+)  # fmt: skip
+@click.option("--client", metavar="NAME", help="Only this client.")
+@click.option("--mapping", metavar="NAME", help="Only this mapping, forward or egress socket.")
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each process.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, times in UTC.")
+@_where
+def usage(
+    since: str, until: str | None, ways: tuple[str, ...], client: str | None, mapping: str | None, as_json: bool,
+    as_csv: bool, **where: Any,
+) -> None:  # fmt: skip
+    """Show what mappings and clients have carried: bytes, visitors, failures, and the most visitors at once.
+
+    It asks the server or client that runs here; where none runs it reads the file that one has left.
+    """
+    import time
+
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.past import STEPS, Asked, show_usage, time_of
+
+    steps, groups = [way for way in ways if way in STEPS], [way for way in ways if way not in STEPS]
+    if len(steps) > 1 or len(groups) > 1 or (as_json and as_csv):
+        raise click.UsageError(
+            "say one of `minute`, `hour`, `day`, one of `mapping`, `client`, `total`, and one of --json and --csv"
+        )
+    now = time.time()
+    query = {"since": time_of(since, now), "by": groups[0] if groups else "total" if steps else "mapping"}
+    if until is not None:
+        query["until"] = time_of(until, now)
+    if steps:
+        query["step"] = str(STEPS[steps[0]])
+    query |= {key: value for key, value in (("client", client), ("mapping", mapping)) if value is not None}
+    show_usage(Where(**where), Asked(query, as_json, as_csv))
+
+
+@click.command()
+@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
+@_where
+def dashboard(port: int | None, **where: Any) -> None:
+    """Print a link to the page of the server or client that runs here. It lets one browser in, once, within ten
+    minutes.
+
+    Where the process listens on an address (admin.addr) the link leads there. Else, and with --port, this command
+    brings the page to a port of 127.0.0.1 until Ctrl-C.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.dashboard import show_dashboard
+
+    show_dashboard(Where(**where), port)
+
+
+COMMANDS = (status, usage, dashboard, kick, mapping, log_level, reload, drain)

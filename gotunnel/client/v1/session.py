@@ -4,12 +4,13 @@ the target that this client's own file names. When to register again is decided 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel.address import HostPort
 from gotunnel.config.model import MappingConfig
+from gotunnel.core.accounts import Account
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
@@ -45,6 +46,14 @@ def registration(name: str, token: str, mapping: MappingConfig) -> v1.Register:
     return v1.Register(local, mapping.remote_port, "tcp", token, name)
 
 
+class V1Stream(NamedTuple):
+    """One visitor: his id in the log, when he began, and what he is counted on."""
+
+    conn: str
+    began: float
+    account: Account
+
+
 class V1ClientSession:
     """Begins when `register` is answered with ok. `ended` fires with the reason when the control connection is gone;
     streams that run then live on, and this object with them. `conns` numbers visitors for the log; `changed` is called
@@ -78,7 +87,7 @@ class V1ClientSession:
         self._dial_timeout = dial_timeout
         self._changed = changed
         self._control = V1Control(clock, self._message, self._lost, heartbeat=heartbeat)
-        self._streams: dict[Joint, tuple[str, float]] = {}  # words for the log, and when it began
+        self._streams: dict[Joint, V1Stream] = {}
         self._bringing: set[Deferred[None]] = set()
         self._conns = conns
         self._lines = LogLimit(rate=1.0, burst=10)
@@ -98,9 +107,9 @@ class V1ClientSession:
         return self._control.lost and not self.streams
 
     @property
-    def served(self) -> tuple[tuple[Joint, str, float], ...]:
-        """What streams: the joint, its id in the log, and when it began."""
-        return tuple((joint, conn, began) for joint, (conn, began) in self._streams.items())
+    def served(self) -> tuple[tuple[Joint, V1Stream], ...]:
+        """What streams."""
+        return tuple(self._streams.items())
 
     @property
     def control(self) -> V1Control:
@@ -176,8 +185,8 @@ class V1ClientSession:
             return
         far = self._relay.adopt(greeted.transport)
         joint = self._relay.join(target, far, End.DIALLER, self._killed, lambda end: self._ended(joint, end))
-        self._streams[joint] = (conn, self._clock.seconds())
-        self._usage.began()
+        account = self._usage.began("", self._mapping.name)
+        self._streams[joint] = V1Stream(conn, self._clock.seconds(), account)
         if self._usage.observers is not None:
             self._usage.observers.opened(joint, conn, "", self._mapping.name, NOBODY)
         joint.begin(greeted.leftover)
@@ -202,8 +211,8 @@ class V1ClientSession:
         return self._control.left
 
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
-        conn, began = self._streams.pop(joint)
-        self._usage.ended(end.outcome, end)
+        stream = self._streams.pop(joint)
+        self._usage.ended(stream.account, end.outcome, end)
         if self._usage.observers is not None:
             self._usage.observers.closed(joint, end.outcome, end)
         self._carried(self._mapping.name, end)
@@ -213,7 +222,7 @@ class V1ClientSession:
                 "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
                 "({conn})",
                 visitor=NOBODY, mapping=mapping, outcome=WORDS[end.outcome], code="", up=end.up, down=end.down,
-                seconds=now - began, conn=conn,
+                seconds=now - stream.began, conn=stream.conn,
             )  # fmt: skip
         self._changed()
 

@@ -9,8 +9,18 @@ from typing import Any
 from gotunnel.client.published import Standing
 from gotunnel.client.v1.links import V1Links
 from gotunnel.client.v1.session import NOBODY
+from gotunnel.core.accounts import Running
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.view import LegsView, MappingState, MappingView, SessionState, SessionView, StreamView
+from gotunnel.core.view import (
+    SWITCHED_OFF,
+    LegsView,
+    MappingState,
+    MappingView,
+    SessionState,
+    SessionView,
+    StreamView,
+    added,
+)
 
 __all__ = ["V1LinksView"]
 
@@ -64,7 +74,9 @@ class V1LinksView:
         for link in self._links.links:
             status = self._links.published.statuses[link.mapping.name]
             state, reason = MappingState.PENDING, status.reason
-            if status.down is not None:
+            if link.mapping.name in self._links.published.off:
+                state, reason = MappingState.OFF, SWITCHED_OFF
+            elif status.down is not None:
                 state, reason = MappingState.DOWN, status.down
             elif status.standing is Standing.OPEN and link.current is not None:
                 state, reason = MappingState.OPEN, ""
@@ -82,21 +94,27 @@ class V1LinksView:
         now = self._clock.seconds()
         for link in self._links.links:
             for session in link.sessions:
-                for joint, conn, began in session.served:
-                    since = now - began
-                    yield StreamView(conn, self._client, link.mapping.name, NOBODY, "open", since, *joint.carried)
+                for joint, stream in session.served:
+                    name, since = link.mapping.name, now - stream.began
+                    yield StreamView(stream.conn, self._client, name, NOBODY, "open", since, *joint.carried)
 
     def carried(self) -> tuple[int, int]:
         """Bytes of those."""
-        joints = [joint for link in self._links.links for each in link.sessions for joint, _, _ in each.served]
-        return sum(joint.carried[0] for joint in joints), sum(joint.carried[1] for joint in joints)
+        return added(carried for _, carried in self.running())
+
+    def running(self) -> Iterator[Running]:
+        """What each of them is counted on, and his bytes so far."""
+        for link in self._links.links:
+            for session in link.sessions:
+                for joint, stream in session.served:
+                    yield stream.account, joint.carried
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if there is none."""
         for link in self._links.links:
             for session in link.sessions:
-                for joint, name, _ in session.served:
-                    if name == conn:
+                for joint, stream in session.served:
+                    if stream.conn == conn:
                         joint.reset(Outcome.STOPPED)
                         return True
         return False

@@ -1,0 +1,74 @@
+"""`gotunnel usage` without a process: what it makes of a file."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.cli.main import main
+from gotunnel.history.sample import ALL, Row
+from gotunnel.history.store import Store
+
+HOUR = 3600
+
+
+class PastTests(SynchronousTestCase):
+    """A server's file, in a state folder where nothing runs."""
+
+    def setUp(self) -> None:
+        self.state = Path(self.mktemp()).absolute()
+        self.state.mkdir(parents=True)
+        self.now = int(time.time())
+        store = Store(str(self.state / "usage-server.db"))
+        for ago, failures in ((3, 0), (1, 1)):
+            rows = [Row("w1", "=web", 10, 2048, 1, failures, 1), Row("w2", "api", 1, 1, 1, 0, 1)]
+            store.add(self.now - ago * HOUR, [*rows, Row(ALL, "", 0, 0, 0, 0, 2)])
+        store.close()
+
+    def run_it(self, *words: str) -> Result:
+        """Run the command with this folder."""
+        return CliRunner().invoke(main, ["usage", "--state", str(self.state), *words])
+
+    def test_table(self) -> None:
+        """Mappings with most bytes first, and a sum below; the hour in which nobody came is to be seen."""
+        lines = self.run_it().stdout.splitlines()
+        self.assertIn("MAPPING", lines[2])
+        self.assertIn("AT ONCE", lines[2])
+        self.assertRegex(lines[4], r"^=web +w1 +2 +1 +1 +20 B +4 KiB +█+")
+        self.assertRegex(lines[5], r"^api +w2 +2 +1 +2 B +2 B +▏")
+        self.assertRegex(lines[-1], r"^all +4 +1 +22 B +4 KiB")
+        hours = [line for line in self.run_it("--by", "hour").stdout.splitlines() if line.startswith("20")]
+        self.assertEqual(len(hours), 3)
+        self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
+        self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
+
+    def test_csv(self) -> None:
+        """Times are UTC, and a name that a spreadsheet would compute is text."""
+        found = self.run_it("--csv", "--by", "hour", "--by", "mapping", "--client", "w1").stdout.splitlines()
+        self.assertEqual(len(found), 3)
+        self.assertRegex(found[1], r"^server,\d{4}-\d\d-\d\dT\d\d:00:00Z,w1,'=web,10,2048,1,0,1$")
+
+    def test_times(self) -> None:
+        """A date of this machine is taken as well as a length of time, and what is neither is refused."""
+        date = datetime.fromtimestamp(self.now - 2 * HOUR).isoformat()
+        (found,) = json.loads(self.run_it("--since", date, "--by", "total", "--json").stdout)
+        self.assertEqual([each["streams"] for each in found["usage"]], [2])
+        for wrong in (("--since", "soon"), ("--by", "hour", "--by", "day"), ("--json", "--csv"), ("--by", "port")):
+            self.assertEqual(self.run_it(*wrong).exit_code, 2, wrong)
+        refused = self.run_it("--since", "1h", "--until", "2h")
+        words = f"gotunnel: {self.state}/usage-server.db: since is not before until\n"
+        self.assertEqual((refused.exit_code, refused.stderr), (1, words))
+
+    def test_no_good(self) -> None:
+        """A file that is none is told in one line, and left as it is."""
+        path = self.state / "usage-server.db"
+        path.write_bytes(b"garbage" * 1000)
+        done = self.run_it()
+        self.assertEqual((done.exit_code, done.stderr.count("\n")), (1, 1))
+        self.assertIn("not a database", done.stderr)
+        self.assertEqual(path.read_bytes(), b"garbage" * 1000)

@@ -1,0 +1,42 @@
+"""What a client says of a mapping that its server refuses: the cure belongs to the reason, not to the code alone."""
+
+from __future__ import annotations
+
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.address import HostPort
+from gotunnel.client.published import Published
+from gotunnel.config.model import MappingConfig
+from gotunnel.wire.messages import MappingResult
+
+
+class RefusalTests(SynchronousTestCase):
+    """One mapping, alone or in a group."""
+
+    def said(self, code: str, reason: str, **mapping: object) -> str:
+        """Return the line for a refusal."""
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        config = MappingConfig.model_validate({"name": "web", "local": 1, "remote": 80, **mapping})
+        published = Published([config], HostPort("server", 17000), lambda: None)
+        published.answered((MappingResult("web", "fail", None, code, reason),))
+        (line,) = [formatEvent(event) for event in log]
+        return line
+
+    def test_cures(self) -> None:
+        """A limit of the configuration, and a server that stops; a rule, and a system that does not let it; another
+        member without the group, and another program."""
+        for group in ({}, {"group": "g"}):
+            for code, reason, has, has_not in (
+                ("limit", "this client may publish 2 mappings", "limits.mappings", "again by itself"),
+                ("limit", "the server is about to stop", "again by itself", "limits.mappings"),
+                ("acl_denied", "port 80 is not allowed; allowed: 1024-65535", "allow_ports", "CAP_NET_BIND"),
+                ("acl_denied", "*:80: the server's system does not let it listen there", "CAP_NET_BIND", "allow_ports"),
+                ("port_in_use", "*:80: another program on the server listens there", "end that program", "group"),
+                ("port_in_use", "client other has it", "choose another", "end that program"),
+                ("bad_request", "10.0.0.1:80: the server has no such address", "one that it has", "allow_"),
+            ):
+                line = self.said(code, reason, **group)
+                self.assertIn(has, line, line)
+                self.assertNotIn(has_not, line, line)
