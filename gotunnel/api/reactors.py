@@ -15,6 +15,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
+from gotunnel.api.session import forget
+
 __all__ = ["dispose", "here", "new_reactor", "reactor_here"]
 
 T = TypeVar("T")
@@ -80,6 +82,7 @@ async def dispose(reactor: Any) -> None:
         reactor.removeReader(reader)
         reader.connectionLost(Failure(ConnectionDone()))
     reactor._internalReaders.clear()
+    forget(reactor)
 
 
 async def _keeper(reactor: Any) -> AsyncGenerator[None, None]:

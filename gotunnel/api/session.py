@@ -28,7 +28,7 @@ from gotunnel.errors import AuthRejected, NotConnected
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 
-__all__ = ["Session", "shared"]
+__all__ = ["Session", "forget", "shared"]
 
 ANSWER = 10.0
 """Seconds for the server to say that a port is closed; it is, or the server has other troubles."""
@@ -42,6 +42,17 @@ def shared(settings: Settings, reactor: Any) -> Session:
     if settings not in sessions:
         sessions[settings] = Session(settings, reactor)
     return sessions[settings]
+
+
+def forget(reactor: Any) -> None:
+    """This reactor has ended."""
+    _SHARED.pop(reactor, None)
+
+
+def _names_in_use() -> set[str]:
+    """Return what the clients of this process are called: others of it have other settings."""
+    sessions = [session for each in _SHARED.values() for session in each.values()]
+    return {session._service.config.name for session in sessions if session._service is not None}
 
 
 class Session:
@@ -200,7 +211,8 @@ class Session:
             await self._ended()
         if self._service is not None:
             return
-        config = self.settings.config(port).model_copy(update={"mappings": tuple(self._mappings.values())})
+        mappings = tuple(self._mappings.values())
+        config = self.settings.config(port, _names_in_use()).model_copy(update={"mappings": mappings})
         self._service = service = ClientService(config, self.reactor, _NoMemory())
         self.links.noticed = self._noticed
         self.links.forwards.inside = True
