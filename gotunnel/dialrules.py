@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -120,8 +120,9 @@ class DialRules:
     """All rules of one client. Without rules it may reach nothing.
 
     A name is judged twice: before it is resolved, and then each address that it resolves to. A rule for a name does not
-    cover an address that no name of another machine should have (loopback, link-local, unspecified, multicast): or
-    whoever runs that name's DNS could reach what listens on the server itself. A rule for that network covers it.
+    cover an address that no name of another machine should have (loopback, link-local, unspecified, multicast), nor
+    one of the server's own: or whoever runs that name's DNS could reach what listens on the server itself, past the
+    firewall before it. A rule for that address or network covers it.
     """
 
     def __init__(self, rules: Iterable[_Rule] = (), texts: Iterable[str] = ()) -> None:
@@ -148,13 +149,16 @@ class DialRules:
         """Whether an address of this name could be allowed at all."""
         return self._names(name, port) or any(isinstance(r, _NetworkRule) and port in r.ports for r in self._rules)
 
-    def allows(self, ip: str, port: int, name: str | None = None) -> bool:
-        """Whether this address may be dialled; `name` is what resolved to it. Raises ValueError for no IP address."""
+    def allows(self, ip: str, port: int, name: str | None = None, own: Callable[[str], bool] | None = None) -> bool:
+        """Whether this address may be dialled; `name` is what resolved to it, and `own` says whether an address is one
+        of the server's own. Raises ValueError for no IP address."""
         address = _plain(ip)
         for rule in self._rules:
             if isinstance(rule, _NetworkRule) and port in rule.ports and address in rule.network:
                 return True
-        return name is not None and not _special(address) and self._names(name, port)
+        if name is None or _special(address) or not self._names(name, port):
+            return False
+        return own is None or not own(ip)
 
     def allows_path(self, path: str) -> bool:
         """Whether this unix socket of the server's may be dialled."""

@@ -7,7 +7,10 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-__all__ = ["EXTENSIONS", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IRelay"]
+__all__ = [
+    "EXTENSIONS", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IPortAllocator", "IRelay",
+    "IStreamObserver",
+]  # fmt: skip
 
 
 class IExtension(Interface):
@@ -37,12 +40,19 @@ class IRelay(Interface):
 
     Every implementation passes the one conformance suite (`tests/relay_contract.py`). A relay decides nothing: whom to
     serve, what to dial and which leg to take is told to it.
+
+    Made with `(reactor, options, dial_timeout, descriptors)`, once for the life of the process: `dial_timeout` are the
+    seconds of a dial, `descriptors` is the `net.descriptors.Descriptors` of the process. A GotunnelError says that it
+    cannot run here.
     """
 
     name = Attribute("the word that chooses it in a configuration")
     gate = Attribute("the `net.descriptors.Gate` of its visitors, for those who accept visitors beside it")
     own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
     locals = Attribute("how many visitors and targets are connected, those included that only take their last bytes")
+
+    def time_legs(times: Any) -> None:
+        """From now on give new legs up by these `net.pathwatch.LegTimes`, or with None as the protocol has it."""
 
     def listen(host: str, port: int, on_visitor: Any, backlog: int = 1024) -> Any:
         """Listen for visitors on `host` and `port` (0: any free one), as soon as this returns.
@@ -91,6 +101,54 @@ class IHealthCheck(Interface):
         whose text says in one line what is wrong with it.
 
         The caller cancels it when its time is over. However it ends, whatever the probe had opened is closed with it.
+        """
+
+
+class IStreamObserver(Interface):
+    """Who is told of each visitor of a role. It decides nothing and can hold nothing up.
+
+    Made with `(reactor, options, role)`, `role` being "server" or "client", when the configuration is taken up. For
+    each visitor it hears `opened`, then any number of `bytes`, then `closed`; of one who was here before it was made it
+    hears nothing. Called in the reactor's thread: what takes long belongs elsewhere. What it returns is not waited for;
+    what it raises, and what a Deferred of it fails with, is logged once under its name, and neither the visitor nor
+    another observer notices. After that it is called as before.
+
+    One with a method `collect()` that returns metrics as `prometheus_client` has them is asked at each scrape of
+    `/metrics`. No label of theirs may have a value that a stranger can choose.
+    """
+
+    def opened(stream: Any) -> None:
+        """A visitor is here, to be served, to wait, or to be turned away; `stream` is a `core.observed.Stream`, the
+        same object in each call for him."""
+
+    def bytes(stream: Any, up: int, down: int) -> None:
+        """So many bytes of him have been carried in all, to the target and back. Called every 5 seconds where they have
+        changed, and ahead of `closed`."""
+
+    def closed(stream: Any, ended: Any) -> None:
+        """His time is over; `ended` is a `core.observed.Ended`."""
+
+    def stop() -> None:
+        """The role has stopped, or its configuration names this observer no more: nothing is called any more. Called
+        once, last; for visitors who are still here no `closed` follows."""
+
+
+class IPortAllocator(Interface):
+    """Which public port a mapping gets that leaves it to the server (`remote: 0`).
+
+    Made with `(reactor, options)` by a server, when its configuration is taken up.
+    """
+
+    def candidates(wish: Any) -> Any:
+        """Return the ports to try, the best first, as an iterable; or a Deferred of one. `wish` is a `core.ports.Wish`.
+
+        Called once for each mapping with `remote: 0` that is opened anew, also after its client was away for more than
+        its time of grace; a reconnection keeps the port. Of the first 64 candidates the mapping gets the first that the
+        client's rights allow and that is free; what is not allowed is passed over. Called one at a time for each
+        client.
+
+        When none will do, when it raises, when the Deferred fails or has not fired after 5 seconds (it is cancelled
+        then), the mapping is refused with `port_in_use`, and the client asks again later.
         """
 
 
@@ -175,5 +233,8 @@ class ILegOwner(Interface):
 
 EXTENSIONS = {
     "health": IHealthCheck,
+    "observer": IStreamObserver,
+    "ports": IPortAllocator,
+    "relay": IRelay,
 }
 """What plugins can bring: the word of `gotunnel plugins` for each kind, and the interface of what they make."""

@@ -281,6 +281,11 @@ class FakeRelay:
         self.dials: list[tuple[Any, Deferred[Any]]] = []
         self.cancelled = 0
         self.legs: list[FakeLeg] = []
+        self.times: object = None
+
+    def time_legs(self, times: object) -> None:
+        """See IRelay."""
+        self.times = times
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Any], None], backlog: int) -> FakePort:
         """See IRelay."""

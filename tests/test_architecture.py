@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "plugins": {"config", "interfaces", "plugin"},
     "wire": {"errors", "address"},
     "core": {"errors", "address", "dialrules", "wire"},
-    "net": {"", "errors", "address", "dialrules", "wire", "core", "config", "logs", "interfaces"},
+    "net": {"", "errors", "address", "dialrules", "wire", "core", "config", "logs", "interfaces", "catalogue"},
     "server": SIDES,
     "client": SIDES,
     "history": SIDES,

@@ -87,6 +87,14 @@ class JudgeTests(SynchronousTestCase):
         self.assertTrue(both.allows("127.0.0.1", 80, "evil.example"))
         self.assertFalse(both.allows("127.0.0.2", 80, "evil.example"))
 
+    def test_own(self) -> None:
+        """The same for an address that is the server's own, which the rules are told."""
+        rules = DialRules.parse(["evil.example:80", "10.0.0.2:80"])
+        for host, allowed in (("10.0.0.1", False), ("10.0.0.2", True), ("10.0.0.3", True)):
+            found = rules.allows(host, 80, "evil.example", lambda ip: ip in ("10.0.0.1", "10.0.0.2"))
+            self.assertEqual(found, allowed, host)
+        self.assertTrue(rules.allows("10.0.0.2", 80, None, lambda ip: True))
+
     def test_localhost(self) -> None:
         """`localhost` means this machine, in both families, and is no name that a DNS server may define."""
         rules = DialRules.parse(["localhost:80"])

@@ -14,8 +14,9 @@ __all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "ent
 ROOT = Path(__file__).resolve().parent.parent
 
 LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "error": "error", "failure": "critical"}
-LIMITED = {"warn", "_warn", "say", "_say", "say_of"}
-"""Functions that take a kind and a format, and log `format + "{more}"` as a warning, unless there were many."""
+LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
+"""Functions that take a kind and a format, and log `format + "{more}"` as a warning (`tell_of`: as information), unless
+there were many."""
 
 OUTPUT = ("cli/doctor/", "cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
@@ -132,9 +133,9 @@ def _logging(node: ast.AST) -> Iterator[tuple[ast.expr, str, str]]:
         if not _is_relay_of_words(node.args[0]):
             yield node.args[0], LEVELS[name], ""
     elif name in LIMITED and len(node.args) > 1 and "=" not in ast.unparse(node.args[0]):
-        position = 2 if name == "say_of" else 1
+        position = 2 if name in ("say_of", "tell_of") else 1
         if not _is_relay_of_words(node.args[position]):
-            yield node.args[position], "warn", "{more}"
+            yield node.args[position], "info" if name == "tell_of" else "warn", "{more}"
 
 
 def _is_relay_of_words(node: ast.expr) -> bool:

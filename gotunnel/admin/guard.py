@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 
 from gotunnel.admin.face import Refused
 
-__all__ = ["Guard"]
+__all__ = ["ONCE", "Guard"]
 
 PROBES = ("/healthz", "/readyz")
 """Paths that need no token: they then tell no more than yes or no."""
+ONCE = frozenset(("host", "origin", "authorization", "content-type", "sec-fetch-site"))
+"""Headers that are judged here: of two that differ a proxy may have judged the other one."""
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?")
 
 
 class Guard:
@@ -32,7 +36,7 @@ class Guard:
             raise Refused("a page of another origin may not ask here", 403)
         if headers.get("sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
             raise Refused("a page of another site may not ask here", 403)
-        if method == "POST" and not headers.get("content-type", b"").startswith(b"application/json"):
+        if method == "POST" and headers.get("content-type", b"").partition(b";")[0].strip() != b"application/json":
             raise Refused("what is posted here is Content-Type: application/json", 415)
         if self._trusted:
             return True
@@ -50,7 +54,8 @@ class Guard:
         raise Refused("this needs the token of admin.token_file: Authorization: Bearer TOKEN", 401)
 
     def _known(self, host: str) -> bool:
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        found = _HOST.fullmatch(host)
+        name = "" if found is None else found[1] or found[2]
         if name in self._hosts:
             return True
         try:

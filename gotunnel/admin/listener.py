@@ -46,19 +46,27 @@ class _Door(ServerFactory):
         self._api = api
         self._guard = guard
         self._clock = clock
-        self.channels: set[Channel] = set()
+        self.channels: dict[Channel, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called by Twisted for each connection. None closes it at once."""
-        if len(self.channels) >= MOST_CONNECTIONS:
+        if len(self.channels) >= MOST_CONNECTIONS and not self._make_room():
             return None
         # A role at rest does without its memory.
         from gotunnel.admin.web import Channel
 
-        channel = Channel(self._api, self._guard, self._clock, lambda: self.channels.discard(channel))
+        channel = Channel(self._api, self._guard, self._clock, lambda: self.channels.pop(channel, None))
         channel.factory = self
-        self.channels.add(channel)
+        self.channels[channel] = None
         return channel
+
+    def _make_room(self) -> bool:
+        """Let the oldest go who has not asked for anything yet: those who only connect keep no operator out."""
+        idle = next((channel for channel in self.channels if not channel.asked), None)
+        if idle is not None:
+            del self.channels[idle]
+            idle.transport.abortConnection()
+        return idle is not None
 
     def log(self, request: Any) -> None:
         """Called by twisted.web for each request: what is only read is no news."""

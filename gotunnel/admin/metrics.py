@@ -8,7 +8,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -26,6 +26,7 @@ from gotunnel import __version__
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import MappingState, SessionState
+from gotunnel.logs import Logger
 from gotunnel.net.descriptors import nofile, used
 
 if TYPE_CHECKING:
@@ -42,7 +43,31 @@ def exposition(api: Api, accept: str) -> tuple[str, bytes]:
     encode, kind = choose_encoder(accept)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RoleCollector(api))
+    observers = api.face.usage.observers
+    for collector in () if observers is None else observers.collectors:
+        registry.register(_Guarded(collector))
     return kind, encode(registry)
+
+
+class _Guarded(Collector):
+    """What an observer tells: if it fails, the rest is told all the same."""
+
+    log = Logger()
+
+    def __init__(self, collector: Any) -> None:
+        self._collector = collector
+
+    def describe(self) -> Iterable[Metric]:
+        """Called by the registry when this is registered."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what it tells."""
+        try:
+            return list(self._collector.collect())
+        except Exception:  # noqa: BLE001 - whatever a plugin raises
+            self.log.failure("an observer has no metrics to tell")
+            return []
 
 
 class RoleCollector(Collector):

@@ -18,7 +18,7 @@ from twisted.web import http
 
 from gotunnel.admin.api import Answer, Api
 from gotunnel.admin.face import Refused
-from gotunnel.admin.guard import Guard
+from gotunnel.admin.guard import ONCE, Guard
 from gotunnel.admin.pieces import Pieces
 from gotunnel.core.view import plain
 from gotunnel.errors import printable
@@ -31,8 +31,12 @@ MOST_BODY = 64 * 1024
 MOST_HEAD = 16 * 1024
 """Bytes of its line and headers, and MOST_HEADERS of these."""
 MOST_HEADERS = 64
+MOST_FIELDS = 16
+"""Fields of its query."""
+ASK_WITHIN = 5.0
+"""Seconds from the connection to the end of the request, whatever is sent meanwhile."""
 AT_MOST = 30.0
-"""Seconds that a connection lasts at most."""
+"""Seconds that the answer may take at most."""
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -67,6 +71,7 @@ class Request(http.Request):
         """The request is complete."""
         if self.refused is not None:
             return
+        self.channel.has_asked()
         try:
             self._answer()
         except Refused as refused:
@@ -79,8 +84,12 @@ class Request(http.Request):
         target, _, query = self.uri.decode("ascii", "replace").partition("?")
         if method not in ("GET", "HEAD", "POST"):
             raise Refused("only GET, HEAD and POST are known here", 405)
-        raw = self.requestHeaders.getAllRawHeaders()
-        headers = {name.lower().decode("ascii", "replace"): values[0] for name, values in raw}
+        headers: dict[str, bytes] = {}
+        for raw, values in self.requestHeaders.getAllRawHeaders():
+            name = raw.lower().decode("ascii", "replace")
+            if len(values) > 1 and name in ONCE:
+                raise Refused(f"the header {name} is there more than once")
+            headers[name] = values[0]
         all_told = self.channel.guard.admit(method, target, headers)
         api = self.channel.api
         if method == "POST":
@@ -93,7 +102,13 @@ class Request(http.Request):
                 raise Refused("/metrics takes nothing")
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
-        wanted = dict(parse_qsl(query, max_num_fields=16, keep_blank_values=True))
+        if query and not all_told:
+            # Who has no token is not told which clients there are.
+            raise Refused("to ask for more than /healthz or /readyz needs the token: Authorization: Bearer TOKEN", 401)
+        try:
+            wanted = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
+        except ValueError:
+            raise Refused(f"a query has at most {MOST_FIELDS} fields") from None
         asked: Deferred[Any] = maybeDeferred(api.get, target, wanted)
         asked.addCallback(lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status)))
         asked.addErrback(self._failed)
@@ -102,7 +117,7 @@ class Request(http.Request):
     def _wish(self) -> dict[str, Any]:
         raw = b"" if self.content is None else self.content.read()
         try:
-            wish = json.loads(raw or b"{}")
+            wish = json.loads(raw.decode() or "{}")  # json would guess other encodings, too
         except (ValueError, RecursionError):
             raise Refused("the body is not JSON") from None
         if not isinstance(wish, dict):
@@ -172,11 +187,19 @@ class Channel(http.HTTPChannel):
         self.clock = clock
         self._gone = gone
         self._deadline: IDelayedCall | None = None
+        self.asked = False
+        """Whether all of the request is here."""
 
     def connectionMade(self) -> None:
         """Somebody is here."""
-        self._deadline = self.clock.callLater(AT_MOST, self.transport.abortConnection)
+        self._deadline = self.clock.callLater(ASK_WITHIN, self.transport.abortConnection)
         super().connectionMade()
+
+    def has_asked(self) -> None:
+        """All of the request is here: the rest is up to us, and to how fast he reads."""
+        self.asked = True
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.reset(AT_MOST)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """He is gone."""

@@ -16,11 +16,11 @@ from zope.interface import implementer
 
 from gotunnel import __version__
 from gotunnel.address import Address, HostPort, UnixPath
-from gotunnel.catalogue import Catalogue
 from gotunnel.config.health import HttpOptions
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IHealthCheck
+from gotunnel.net.plugged import found
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
@@ -42,11 +42,8 @@ def check_for(reactor: Any, mapping: MappingConfig) -> IHealthCheck:
     """Return the check that a mapping with `health` asks for. Raises GotunnelError."""
     health = mapping.health
     assert health is not None
-    found = Catalogue().find("health", health.type)
-    if found is None:
-        raise GotunnelError(f"the plugin {health.type}, which was there, is not there any more; install it again")
     options = health if health.options is None else health.options
-    check: IHealthCheck = found.make(reactor, mapping.local, options, health.timeout)
+    check: IHealthCheck = found("health", health.type).make(reactor, mapping.local, options, health.timeout)
     return check
 
 

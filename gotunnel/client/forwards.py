@@ -187,19 +187,22 @@ class Forwards:
         """A visitor is over, served (then `end` tells more) or not."""
         assert visitor.account is not None
         self._usage.ended(visitor.account, outcome, end)
+        if self._usage.observers is not None:
+            self._usage.observers.closed(visitor, outcome, end)
         port = self._named.get(visitor.mapping)
         if port is not None:
             port.carried.add(end)
-        self.log.info(
-            "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
-            "{seconds:.3f} s ({conn})",
-            visitor=visitor.local.address, forward=visitor.mapping, outcome=WORDS[outcome],
-            code=f" ({printable(end.code)})" if end is not None and end.code else "",
-            up=end.up if end else 0, down=end.down if end else 0,
-            seconds=self._clock.seconds() - visitor.arrived, conn=visitor.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self._usage.crowds.has_line(now, "forward:" + visitor.mapping, outcome, end):
+            self.log.info(
+                "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
+                "{seconds:.3f} s ({conn})",
+                visitor=visitor.local.address, forward=visitor.mapping, outcome=WORDS[outcome],
+                code=f" ({printable(end.code)})" if end is not None and end.code else "",
+                up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
+            )  # fmt: skip
         cure = _CURES.get(end.code or "") if end is not None else None
-        if cure is not None and self._lines.allow(visitor.mapping, self._clock.seconds())[0]:
+        if cure is not None and self._lines.allow(visitor.mapping, now)[0]:
             self.log.warn(
                 "forward {forward} was refused by the server: {target}: {cure}",
                 forward=visitor.mapping, target=str(getattr(visitor, "target", "")), cure=cure,
@@ -210,6 +213,8 @@ class Forwards:
         """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
         of them gets."""
         visitor.account = self._usage.began("", visitor.mapping)
+        if self._usage.observers is not None:
+            self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
         self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self._refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)

@@ -103,21 +103,27 @@ class ClientLegs(DiallingEnd):
         # A hostile server may say names that this client does not have.
         unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
         stream.account = self.usage.began("", OTHERS if unknown else stream.name)
+        if self.usage.observers is not None:
+            self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         assert stream.account is not None
         self.usage.ended(stream.account, end.outcome, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(stream, end.outcome, end)
         self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=stream.source, mapping=stream.name, outcome=WORDS[end.outcome],
-            code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - stream.started, conn=stream.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self.usage.crowds.has_line(now, stream.name, end.outcome, end):
+            self.log.info(
+                "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+                "({conn})",
+                visitor=stream.source, mapping=stream.name, outcome=WORDS[end.outcome],
+                code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+                seconds=now - stream.started, conn=stream.conn,
+            )  # fmt: skip
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """See ILegOwner."""

@@ -31,6 +31,7 @@ from gotunnel.core.usage import Usage
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.plugged import Carried
 
 __all__ = ["Links"]
 
@@ -104,6 +105,15 @@ class Links:
     def streams(self) -> int:
         """Visitors that are being served."""
         return sum(link.streams for link in self.links)
+
+    def carried(self) -> Carried:
+        """Visitors who are served, and their bytes so far."""
+        for link in self.links:
+            for session in link.sessions:
+                for leg, stream in tuple(session.legs.streams.items()):
+                    yield stream, leg.carried
+                for leg, visitor in tuple(session.forward_legs.streams.items()):
+                    yield visitor, leg.carried
 
     @property
     def nowhere(self) -> list[tuple[HostPort, str]]:

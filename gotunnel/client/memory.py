@@ -44,7 +44,7 @@ class VersionMemory:
         try:
             if not marker.exists():
                 self._folder.mkdir(mode=0o700, exist_ok=True)
-                marker.touch()
+                marker.touch(mode=0o600)
         except OSError as failed:
             self.log.warn(
                 "it cannot be remembered that {server} speaks version 2: {path}: {reason}; make the state folder "

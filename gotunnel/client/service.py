@@ -24,8 +24,11 @@ from gotunnel.errors import ConfigError, Problem
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
+from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.pathwatch import leg_times
+from gotunnel.net.plugged import observers_prepared
 from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
@@ -49,8 +52,10 @@ class ClientService(Reloadable):
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
         self.usage = Usage(most_of_client=MOST)  # its own file has the names
+        self._crowd_lines = CrowdLines(reactor, self.usage.crowds)
         self.began = reactor.seconds()
         self.links: Links | V1Links
+        observe = self._observers(config)
         if config.v1:
             # Loaded by clients of a Go server, and by no others.
             from gotunnel.client.v1.links import V1Links
@@ -59,8 +64,10 @@ class ClientService(Reloadable):
             raw = RawRelay(reactor, config.dial_timeout, self.descriptors)
             path = self._path_to(config.all_servers[0], None)
             self._relay, self.links = raw, V1Links(config, reactor, raw, path, self.usage)
+            observe()
             return
         self._relay = choose_relay(config.relay, reactor, config.dial_timeout, self.descriptors)
+        self._relay.time_legs(leg_times(config.profile))
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
         # Random per process: it tells a restart from two clients that share one name.
@@ -70,6 +77,10 @@ class ClientService(Reloadable):
         )
         if self._identity is not None:
             self._identity.changed = lambda tls: links.use(tls.towards)
+        observe()
+
+    def _observers(self, config: ClientConfig) -> Callable[[], None]:
+        return observers_prepared(self.usage, config.observers, self._reactor, "client", lambda: self.links.carried())
 
     def _path_to(self, server: HostPort, ip: str | None) -> ServerPath:
         if self._identity is None:
@@ -127,9 +138,12 @@ class ClientService(Reloadable):
             return found, key_lines(found)
         found = difference("client", self._settings, config)
         use_tls = self._prepared(found)
+        observe = self._observers(found.config)
         lines = self._words(found, links)
         if use_tls is not None:
             use_tls()
+        self._relay.time_legs(leg_times(found.config.profile))
+        observe()
         await links.apply(found)
         return found, lines
 
@@ -162,6 +176,9 @@ class ClientService(Reloadable):
     async def _stop(self) -> None:
         await self.drain(self._settings.drain_timeout)
         self._relay.stop()
+        self._crowd_lines.stop()
+        if self.usage.observers is not None:
+            self.usage.observers.stop()
         self.log.info("client stopped")
 
 

@@ -3,14 +3,17 @@ certificate."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ValidationInfo
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
 
-from gotunnel.config.kinds import choice, wrong
+from gotunnel.config.kinds import Kind, choice, wrong
+from gotunnel.config.plugged import RelayConfig
 
 __all__ = [
-    "FORMAT", "FORMAT_WORDS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "RELAY", "RELAY_WORDS",
+    "FORMAT", "FORMAT_WORDS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "RELAY_WORDS",
     "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "RelayName", "TlsMode", "belongs_to_cert",
 ]  # fmt: skip
 
@@ -30,9 +33,35 @@ Profile = Literal["default", "kubernetes"]
 PROFILE = choice("default", "kubernetes")
 KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
 """A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
-RelayName = Literal["auto", "portable", "fast"]
-RELAY = choice("auto", "portable", "fast")
-RELAY_WORDS = "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`"
+_RELAYS = ("auto", "portable", "fast")
+"""What needs no plugin of others."""
+
+
+def _read_relay(value: Any, info: ValidationInfo) -> str | RelayConfig:
+    if isinstance(value, RelayConfig):
+        return value
+    if isinstance(value, str) and value.strip() in _RELAYS:
+        return value.strip()
+    # Only a plugin of others has options here.
+    found = RelayConfig.parts(value, info.context, ("auto",))
+    return str(found["plugin"]) if found["plugin"] in _RELAYS else RelayConfig.model_construct(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class _RelayKind(Kind):
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(self.write)
+        return core_schema.with_info_plain_validator_function(_read_relay, serialization=write)
+
+
+_RELAY = _RelayKind("auto, portable, fast, or a plugin", str, json={"type": ["string", "object"]})
+if TYPE_CHECKING:
+    RelayName = str | RelayConfig
+else:
+    RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
+RELAY_WORDS = (
+    "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`; or a plugin (`gotunnel plugins`)"
+)
 
 
 def belongs_to_cert(key: object, info: ValidationInfo) -> object:

@@ -18,7 +18,6 @@ from gotunnel.config.choices import (
     LANG_WORDS,
     LEVEL,
     PROFILE,
-    RELAY,
     RELAY_WORDS,
     LogFormat,
     LogLang,
@@ -42,6 +41,7 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
+from gotunnel.config.plugged import Observers
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
@@ -120,7 +120,10 @@ class ClientConfig(Section):
         description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
         "itself, and tries again at least every 5",
     )
-    relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    observers: Observers = Field(
+        default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
     usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
 

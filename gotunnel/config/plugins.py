@@ -35,9 +35,9 @@ def open_schema(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = True
 
 
-def find_plugin(kind: str, value: Any, noun: str, context: Any) -> Any:
+def find_plugin(kind: str, value: Any, noun: str, context: Any, more: tuple[str, ...] = ()) -> Any:
     """Return the plugin of that name, which provides IExtension. Raises the error of `wrong`, which says which ones
-    there are."""
+    there are, and which other words would do (`more`)."""
     catalogue = (context or {}).get(PLUGINS)
     if catalogue is None:
         # Loaded where a file names a plugin, and nowhere else: Twisted finds plugins, and this part knows no Twisted.
@@ -48,7 +48,7 @@ def find_plugin(kind: str, value: Any, noun: str, context: Any) -> Any:
     found = catalogue.find(kind, text) if text else None
     if found is not None:
         return found
-    names = catalogue.names(kind)
+    names = (*more, *catalogue.names(kind))
     cure = f"write one of these words, or install the plugin that has it; `gotunnel plugins` lists all {noun}"
     broken = catalogue.broken()
     if broken:

@@ -17,7 +17,6 @@ from gotunnel.config.choices import (
     LANG_WORDS,
     LEVEL,
     PROFILE,
-    RELAY,
     RELAY_WORDS,
     TLS_MODE,
     LogFormat,
@@ -34,6 +33,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
+from gotunnel.config.plugged import ONE, AllocatorConfig, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
@@ -124,6 +124,11 @@ class ServerConfig(Section):
     allow_ports: PortRules = Field(
         default=("1024-65535",), description="ports that clients may publish, unless an entry of `clients` has its own"
     )
+    port_allocator: Annotated[AllocatorConfig | None, ONE] = Field(
+        default=None,
+        description="plugin that says which port a mapping gets whose `remote` is 0, within its rights; any free one "
+        "if absent",
+    )
     allow_dial: DialRuleList = Field(
         default=(),
         description="what clients may reach through the server by `forwards`, unless an entry of `clients` has its own",
@@ -153,7 +158,10 @@ class ServerConfig(Section):
     penalties: PenaltiesConfig = Field(
         default=PenaltiesConfig(), description="addresses with failed logins are refused for a while"
     )
-    relay: Annotated[RelayName, RELAY] = Field(default="auto", description=RELAY_WORDS)
+    observers: Observers = Field(
+        default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this server how it is")
     usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
     v1: V1ServerConfig = Field(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gotunnel.address import MAX_PORT, is_wildcard, parse_port
 from gotunnel.errors import PortUnavailable, printable
 
-__all__ = ["PortSet", "PortTable", "canonical_bind"]
+__all__ = ["PortSet", "PortTable", "Wish", "canonical_bind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,17 @@ class PortSet:
     def __str__(self) -> str:
         shown = (str(low) if low == high else f"{low}-{high}" for low, high in self.ranges)
         return ", ".join(shown) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A mapping that leaves its port to the server: of which client, on which address, and the ports that it may have,
+    free or not. For a group `mapping` is its name, and `client` its first member."""
+
+    client: str
+    mapping: str
+    bind: str
+    allowed: PortSet
 
 
 def _range(item: int | str) -> tuple[int, int]:

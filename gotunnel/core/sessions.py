@@ -8,9 +8,35 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-__all__ = ["Asked", "Decision", "SessionRecord", "SessionTable"]
+__all__ = ["Asked", "Decision", "SessionRecord", "SessionTable", "time_to_answer"]
 
 T = TypeVar("T")
+
+ANSWER = 2.0
+"""Seconds that an old session has at most to answer a ping, and within which a client that comes back has its place."""
+LEAST = 1.5
+"""Seconds that it has at least, however long the newcomer's login took."""
+TRAVEL = 0.25
+"""Seconds of ANSWER that are left for what the server does not see: a newcomer who dials, and the answer on its way."""
+FAR = 0.5
+"""An old session whose last ping took longer than this has all of ANSWER."""
+LAST_CHANCE = 0.5
+"""Seconds for one that owes an answer for longer than ANSWER already: it may be this process that was stopped, and the
+answer waits to be read."""
+
+
+def time_to_answer(login: float, round_trip: float | None, owed: float) -> float:
+    """Return how many seconds an old session is given to answer when another process claims its place.
+
+    So that the newcomer waits no longer than ANSWER in all, his `login` (the seconds since he connected) is taken off.
+    `round_trip` is that of the old session's last ping, None if there was none; `owed` how long its oldest unanswered
+    ping is under way, 0 if none is.
+    """
+    if owed >= ANSWER:
+        return LAST_CHANCE
+    if round_trip is not None and round_trip > FAR:
+        return ANSWER
+    return max(LEAST, ANSWER - TRAVEL - login)
 
 
 class Decision(Enum):
@@ -19,7 +45,7 @@ class Decision(Enum):
     NEW = "new"  # the name is free
     TAKE_OVER = "take_over"  # the current session makes way
     STALE = "stale"  # its challenge is older than the current session's: error/stale
-    ASK_OLD = "ask_old"  # ping the current session, wait 2 s at most, then call again with the answer
+    ASK_OLD = "ask_old"  # ping the current session, wait for `time_to_answer`, then call again with the answer
     NAME_IN_USE = "name_in_use"  # the current session lives, in another process: error/name_in_use
 
 

@@ -4,8 +4,10 @@ that served them. It only adds up; who reads it reads it whenever he likes."""
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from gotunnel.core.accounts import MOST_OF_CLIENT, Account, Accounts
+from gotunnel.core.crowds import Crowds
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
@@ -45,6 +47,8 @@ class Usage:
         self.carried = Carried()
         self.accounts = Accounts(most_of_client)
         """The same by client and mapping."""
+        self.crowds = Crowds()
+        """Who of them has a line in the log."""
         self.answer = Histogram()
         """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
         self.dial = Histogram()
@@ -56,6 +60,8 @@ class Usage:
         """How often a leg was given a visitor that had served one before."""
         self.refused: Counter[str] = Counter()
         """Logins that failed, by the code of the refusal, of which there is a handful."""
+        self.observers: Any = None
+        """Who is told of each visitor beside this, where the configuration names somebody."""
 
     @property
     def live(self) -> int:

@@ -6,12 +6,14 @@ import os
 import sys
 from typing import Any
 
+from gotunnel.config.plugged import RelayConfig
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.plugged import made
 
-__all__ = ["RelayUnfit", "choose_relay", "install_reactor"]
+__all__ = ["RelayUnfit", "choose_relay", "fast", "install_reactor", "portable"]
 
 log = Logger(namespace="gotunnel.net.choice")
 
@@ -21,26 +23,43 @@ class RelayUnfit(GotunnelError):
 
 
 def choose_relay(
-    wish: str, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
+    wish: str | RelayConfig, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
 ) -> IRelay:
-    """Return the relay for `wish`: auto, portable or fast; `descriptors` are those of this process. Raises
-    GotunnelError when fast is wished and cannot be."""
+    """Return the relay for `wish`: auto, portable, fast or a plugin; `descriptors` are those of this process. Raises
+    GotunnelError when what is wished cannot be."""
+    if isinstance(wish, RelayConfig):
+        chosen: IRelay = made("relay", wish, reactor, dial_timeout, descriptors)
+        log.info("bytes are moved by the relay {relay}, a plugin", relay=wish.plugin)
+        return chosen
     why = _obstacle()
     if wish == "portable" or (wish == "auto" and why is not None):
-        from gotunnel.net.relay import PortableRelay
-
         reason = "as configured" if wish == "portable" else f"the fast one {why}"
         log.info("bytes are moved by the portable relay: {why}", why=reason)
-        portable: IRelay = PortableRelay(reactor, dial_timeout, descriptors)
-        return portable
+        return portable(reactor, None, dial_timeout, descriptors)
+    return fast(reactor, None, dial_timeout, descriptors)
+
+
+def portable(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
+    """Make the plugin of that name; see IRelay."""
+    from gotunnel.net.relay import PortableRelay
+
+    relay: IRelay = PortableRelay(reactor, dial_timeout, descriptors)
+    return relay
+
+
+def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
+    """The same. Raises RelayUnfit."""
+    why = _obstacle()
     if why is not None:
         raise RelayUnfit(f"relay: fast cannot be had here: it {why}; write relay: auto")
     from gotunnel.net.fast.relay import FastRelay
 
-    fast = FastRelay(reactor, dial_timeout, descriptors)
-    log.info("bytes are moved by the fast relay{how}", how="" if fast.has_loop else " on the reactor's own descriptors")
-    chosen: IRelay = fast
-    return chosen
+    relay = FastRelay(reactor, dial_timeout, descriptors)
+    log.info(
+        "bytes are moved by the fast relay{how}", how="" if relay.has_loop else " on the reactor's own descriptors"
+    )
+    found: IRelay = relay
+    return found
 
 
 def install_reactor() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from gotunnel.core.ratelimit import RateLimit
@@ -16,6 +16,11 @@ from gotunnel.net.framed import FramedConnection
 from gotunnel.wire.messages import Error, Message, Ping, Pong, decode, encode
 
 __all__ = ["ControlConnection"]
+
+OVERSLEPT = 0.5
+"""Seconds. A deadline that is noticed so much too late was slept through, as by a process that was stopped: the answer
+may wait to be read, and has as long once more."""
+
 
 class ControlConnection(FramedConnection[Message]):
     """Owned by a session, which is told of each message and, once and last, of the end.
@@ -38,7 +43,7 @@ class ControlConnection(FramedConnection[Message]):
     ) -> None:
         super().__init__(clock, heartbeat, timeout, on_lost, limit)
         self._on_message = on_message
-        self._waiting_pongs: dict[int, Deferred[bool]] = {}
+        self._waiting_pongs: dict[int, tuple[Deferred[bool], IDelayedCall]] = {}
 
     @property
     def round_trip(self) -> float | None:
@@ -49,6 +54,11 @@ class ControlConnection(FramedConnection[Message]):
     def heard_age(self) -> float:
         """Seconds since the last pong: other messages prove that the network lives, and not that both hearts beat."""
         return self._clock.seconds() - self._liveness.answered_at
+
+    @property
+    def owed(self) -> float:
+        """For how many seconds a ping is without an answer, 0 if none is."""
+        return self._liveness.owed(self._clock.seconds())
 
     def asked_for(self) -> None:
         """The message that was passed on last answers one of ours: it does not count."""
@@ -61,17 +71,12 @@ class ControlConnection(FramedConnection[Message]):
         if self._closing or self.lost:
             answer.callback(False)
             return answer
-        number = self._liveness.ping(self._clock.seconds())
-        self._waiting_pongs[number] = answer
+        now = self._clock.seconds()
+        number = self._liveness.ping(now)
+        late = self._clock.callLater(seconds, self._no_pong, number, now + seconds)
+        self._waiting_pongs[number] = answer, late
         self.send(Ping(number))
-        late = self._clock.callLater(seconds, self._no_pong, number)
-
-        def stop(answered: bool) -> bool:
-            if late.active():
-                late.cancel()
-            return answered
-
-        return answer.addCallback(stop)
+        return answer
 
     def close(self, error: Error | None, reason: str) -> None:
         """Close, with `error` as the last word. `reason` is what `on_lost` will hear."""
@@ -85,10 +90,9 @@ class ControlConnection(FramedConnection[Message]):
             self.send(Pong(message.n))
         elif isinstance(message, Pong):
             self._liveness.pong(message.n, self._clock.seconds())
-            answer = self._waiting_pongs.pop(message.n, None)
-            if answer is not None:
+            if message.n in self._waiting_pongs:
                 self.asked_for()  # by others who want to be this client, as often as they like
-                answer.callback(True)
+                self._settle(message.n, True)
         elif isinstance(message, Error):
             self._reason = f"the other end says {printable(message.code)}: {printable(message.reason)}"
             self._on_message(message)
@@ -96,10 +100,18 @@ class ControlConnection(FramedConnection[Message]):
         else:
             self._on_message(message)
 
-    def _no_pong(self, number: int) -> None:
-        answer = self._waiting_pongs.pop(number, None)
-        if answer is not None:
-            answer.callback(False)
+    def _no_pong(self, number: int, deadline: float | None) -> None:
+        if deadline is not None and self._clock.seconds() - deadline > OVERSLEPT:
+            answer, _ = self._waiting_pongs[number]
+            self._waiting_pongs[number] = answer, self._clock.callLater(OVERSLEPT, self._no_pong, number, None)
+            return
+        self._settle(number, False)
+
+    def _settle(self, number: int, answered: bool) -> None:
+        answer, late = self._waiting_pongs.pop(number)
+        if late.active():
+            late.cancel()
+        answer.callback(answered)
 
     def _breached(self, breach: RemoteProtocolError) -> None:
         self.close(Error(breach.code, breach.reason), f"protocol error: {breach.reason}")
@@ -111,6 +123,5 @@ class ControlConnection(FramedConnection[Message]):
         return encode(message)
 
     def _gone(self, reason: Failure) -> None:
-        pongs, self._waiting_pongs = self._waiting_pongs, {}
-        for waiting in pongs.values():
-            waiting.callback(False)
+        while self._waiting_pongs:
+            self._settle(next(iter(self._waiting_pongs)), False)

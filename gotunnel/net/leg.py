@@ -43,7 +43,7 @@ class PortableLeg(LegBase[Local], Protocol):
         super().__init__(clock, deadlines, end, owner, plain, dial_timeout)
         self._watch = watch
         self._decoder = LegDecoder()
-        self._stall = Stall()
+        self._stall = Stall(watch.times)
         self._blocked = False  # the leg's transport takes no more
         self._full = False  # the local socket takes no more
         self._dialling = False
@@ -56,7 +56,7 @@ class PortableLeg(LegBase[Local], Protocol):
         """The handshake is over: the connection is ours."""
         sock = raw_socket(self.transport)
         set_nodelay(sock)
-        set_keepalive(sock)
+        set_keepalive(sock, self._watch.keepalive)
         self.transport.registerProducer(_Flow(self), True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -115,7 +115,10 @@ class PortableLeg(LegBase[Local], Protocol):
             return
         sock = raw_socket(self.transport)
         path = path_state(sock)
-        if is_closing(self.transport) or (not self._reading and is_gone(sock.fileno(), eof_means_gone=True)):
+        if is_closing(self.transport):
+            if not self._closes_by_itself():
+                self.give_up("the other end is gone")
+        elif not self._reading and is_gone(sock.fileno(), eof_means_gone=True):
             self.give_up("the other end is gone")
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")

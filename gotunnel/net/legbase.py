@@ -48,6 +48,7 @@ class LegBase(LegActs[LocalT]):
         self.tag: Any = None
         self.last_received = clock.seconds()
         self._answer_timeout = dial_timeout + ANSWER_GRACE
+        self._seen_closing = False
 
     # What the owner calls (see ILeg).
 
@@ -111,6 +112,12 @@ class LegBase(LegActs[LocalT]):
             self.happen(Event.LEG_LOST)
         self._cancel_timer()
         self._owner.leg_lost(self, self._reason)
+
+    def _closes_by_itself(self) -> bool:
+        """The connection is being closed, in order, at the other end's wish: whether it is to be left alone. Only an
+        idle leg is; and where bytes are unsent at a second look, they may never leave."""
+        seen, self._seen_closing = self._seen_closing, True
+        return self.state is State.IDLE and not (seen and self._unsent())
 
     def local_eof(self) -> None:
         """The local socket ended its direction."""

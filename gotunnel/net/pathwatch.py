@@ -3,13 +3,14 @@ paused, data that nobody acknowledges, and last bytes that nobody takes. It clos
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gotunnel.net.sockets import PathState
 
-__all__ = ["LastBytes", "PathWatch", "Stall", "Watched"]
+__all__ = ["NODES", "LastBytes", "LegTimes", "PathWatch", "Stall", "Watched", "leg_times"]
 
 INTERVAL = 2.0
 """Seconds between two looks; a lost leg must be noticed within 5 s (protocol, section 5)."""
@@ -20,6 +21,26 @@ LAST_BYTES_LIMIT = 120.0
 About as long as Linux lets a closed socket wait for a closed window (tcp_orphan_retries)."""
 SLICE = 256
 """Connections looked at in one turn of the reactor, so that thousands of them do not hold up the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegTimes:
+    """How soon a silent leg is given up, where that is not as the protocol has it: keepalive (seconds until the first
+    probe, between two, and how many), and seconds without a word after which data under way proves the path dead. That
+    takes a keepalive that asks well before."""
+
+    keepalive: tuple[int, int, int]
+    silence: float
+
+
+NODES = LegTimes((5, 3, 3), 12.0)
+"""For nodes of Kubernetes: with the look every INTERVAL seconds a dead leg is gone after 14, and its visitor connects
+anew; else a kubelet would have no heartbeat until it is taken for dead."""
+
+
+def leg_times(profile: str) -> LegTimes | None:
+    """Return the times of a profile of the configuration."""
+    return NODES if profile == "kubernetes" else None
 
 
 class Watched(Protocol):
@@ -35,18 +56,24 @@ class Stall:
     last acknowledgement alone says nothing about a connection that was idle until a moment ago.
     """
 
-    __slots__ = ("_since",)
+    __slots__ = ("_since", "_times")
 
-    def __init__(self) -> None:
+    def __init__(self, times: LegTimes | None = None) -> None:
         self._since: float | None = None
+        self._times = times
 
     def dead(self, path: PathState | None, now: float) -> bool:
-        """Take one look at `path`; True when data has been unacknowledged for UNACKNOWLEDGED_LIMIT seconds."""
+        """Take one look at `path`; True when data has been unacknowledged for UNACKNOWLEDGED_LIMIT seconds, or is and
+        nothing was heard for as long as `times` says."""
         if path is None or not path.unacknowledged or path.window_closed:
             self._since = None
         elif self._since is None or path.last_ack_ms < (now - self._since) * 1000:
             self._since = now
-        return self._since is not None and now - self._since >= UNACKNOWLEDGED_LIMIT
+        if self._since is None or path is None:
+            return False
+        if self._times is not None and path.silent_ms >= self._times.silence * 1000:
+            return True
+        return now - self._since >= UNACKNOWLEDGED_LIMIT
 
 
 class LastBytes:
@@ -70,11 +97,18 @@ class PathWatch:
     """One per relay. Its timer runs only while there is something to look at."""
 
     def __init__(self, clock: IReactorTime) -> None:
+        self.times: LegTimes | None = None
+        """For legs to come."""
         self._clock = clock
         self._watched: dict[Watched, None] = {}
         self._left: list[Watched] = []  # of this round, for the next turns
         self._timer: IDelayedCall | None = None
         self._stopped = False
+
+    @property
+    def keepalive(self) -> tuple[int, int, int] | None:
+        """What a new leg's keepalive is to be, None for the usual one."""
+        return None if self.times is None else self.times.keepalive
 
     def add(self, watched: Watched) -> None:
         """Look at it from now on, until `remove`."""

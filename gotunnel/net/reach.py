@@ -13,6 +13,7 @@ from gotunnel.address import HostPort, UnixPath
 from gotunnel.dialrules import DialRules
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.net.ownaddress import is_own
 
 __all__ = ["NOT_ALLOWED", "Resolve", "reach", "still_allowed"]
 
@@ -61,7 +62,7 @@ def still_allowed(rules: DialRules, target: HostPort | UnixPath, reached: str) -
         name, reached = None, target.host
     if not reached:
         return rules.may_resolve(target.host, target.port)
-    return rules.allows(reached, target.port, name)
+    return rules.allows(reached, target.port, name, is_own)
 
 
 async def _by_name(
@@ -69,8 +70,13 @@ async def _by_name(
 ) -> ILocal:
     deadline = clock.seconds() + timeout
     found = await resolve(target, timeout)
-    allowed = [host for host in found if rules.allows(host, target.port, target.host)]
+    allowed = [host for host in found if rules.allows(host, target.port, target.host, is_own)]
     if not allowed:
+        if is_own(found[0]):
+            raise DialFailed(
+                NOT_ALLOWED,
+                f"{target} resolves to {found[0]}, an address of the server itself: that takes a rule by address",
+            )
         raise DialFailed(NOT_ALLOWED, f"{target} resolves to {found[0]}, which no rule allows")
     failed: DialFailed | None = None
     for position, host in enumerate(allowed):

@@ -22,7 +22,7 @@ from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.leg import PortableLeg
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.local import Local
-from gotunnel.net.pathwatch import PathWatch
+from gotunnel.net.pathwatch import LegTimes, PathWatch
 from gotunnel.net.port import GatedPort
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
@@ -63,6 +63,10 @@ class PortableRelay:
         self._watch = PathWatch(reactor)
         self._deadlines = Deadlines(reactor)
         self._locals: set[Local] = set()
+
+    def time_legs(self, times: LegTimes | None) -> None:
+        """Give silent legs up by these times; see IRelay."""
+        self._watch.times = times
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Local], None], backlog: int = 1024) -> IListeningPort:
         """Listen for visitors; see IRelay."""

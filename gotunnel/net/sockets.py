@@ -65,17 +65,14 @@ def set_nodelay(sock: SocketType) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def set_keepalive(sock: SocketType) -> None:
-    """Probe a silent path after 15 s, every 5 s, three times (where the platform lets one say so). A unix socket has no
-    path and is left as it is."""
+def set_keepalive(sock: SocketType, times: tuple[int, int, int] | None = None) -> None:
+    """Probe a silent path after 15 s, every 5 s, three times, or as `times` says (where the platform lets one say so).
+    A unix socket has no path and is left as it is."""
     if sock.family == getattr(socket, "AF_UNIX", None):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
-        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-    ):
+    idle, interval, probes = times or (KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES)
+    for option, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", interval), ("TCP_KEEPCNT", probes)):
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
@@ -105,18 +102,25 @@ def held_by_kernel(sock: SocketType) -> int:
 @dataclass(frozen=True, slots=True)
 class PathState:
     """What the kernel knows of a path: segments sent and not acknowledged, milliseconds since the last
-    acknowledgement, and whether the peer's window is closed."""
+    acknowledgement, whether the peer's window is closed, and milliseconds since data came."""
 
     unacknowledged: int
     last_ack_ms: int
     window_closed: bool
+    last_data_ms: int = 0
+
+    @property
+    def silent_ms(self) -> int:
+        """Milliseconds since anything came."""
+        return min(self.last_ack_ms, self.last_data_ms)
 
 
 def path_state(sock: SocketType) -> PathState | None:
     """Read Linux's TCP_INFO; None where there is none.
 
-    Offsets are those of `struct tcp_info` in linux/tcp.h: tcpi_unacked at 24, tcpi_last_ack_recv at 56, and
-    tcpi_snd_wnd (since 5.4) at 228. A kernel that does not tell the window counts as one whose window is open.
+    Offsets are those of `struct tcp_info` in linux/tcp.h: tcpi_unacked at 24, tcpi_last_data_recv at 52,
+    tcpi_last_ack_recv at 56, and tcpi_snd_wnd (since 5.4) at 228. A kernel that does not tell the window counts as one
+    whose window is open.
     """
     if not _LINUX or sock.family == socket.AF_UNIX:
         return None
@@ -124,9 +128,9 @@ def path_state(sock: SocketType) -> PathState | None:
     if len(info) < 60:
         return None
     (unacknowledged,) = struct.unpack_from("@I", info, 24)
-    (last_ack_ms,) = struct.unpack_from("@I", info, 56)
+    last_data_ms, last_ack_ms = struct.unpack_from("@II", info, 52)
     window_closed = len(info) >= 232 and struct.unpack_from("@I", info, 228)[0] == 0
-    return PathState(unacknowledged, last_ack_ms, window_closed)
+    return PathState(unacknowledged, last_ack_ms, window_closed, last_data_ms)
 
 
 def set_user_timeout(sock: SocketType, seconds: float) -> None:

@@ -33,7 +33,9 @@ class Announced:
         self.refresh()
         allowed = self._hub.nodes.announced(self._peer.name)
         if allowed and allowed != before:
-            self.log.info("client {client} leads to {nodes}", client=self._peer.name, nodes=", ".join(allowed))
+            self._hub.tell_of(
+                self._peer.name, "nodes", "client {client} leads to {nodes}", nodes=", ".join(allowed)
+            )
         results = []
         for node in nodes:
             if node_allowed(self._peer.rights.allow_nodes, node):

@@ -52,6 +52,8 @@ class Direct:
             request.refuse("limit")
             return
         account = hub.usage.began("", EGRESS)
+        if hub.usage.observers is not None:
+            hub.usage.observers.opened(request, "", "", str(request.target), "egress")
         hub.streaming.add(self)
         dialling: Deferred[Local] = self._relay.dial(request.target, DIAL_TIMEOUT)
         self.dialling[dialling] = str(request.target), hub.clock.seconds()
@@ -88,34 +90,38 @@ class Direct:
             target=str(request.target), reason=printable(failed.reason, 256),
         )  # fmt: skip
         request.refuse(failed.code)
-        self._over(account, Outcome.REFUSED)
+        self._over(request, account, Outcome.REFUSED)
 
     def _join(self, request: EgressRequest, far: Local, account: Account) -> None:
         near = request.accept(self._relay)
         if near is None:
             far.abort()
-            self._over(account, Outcome.REFUSED)
+            self._over(request, account, Outcome.REFUSED)
             return
         assert isinstance(near, Local)
         request.established()
         started, target = self._hub.clock.seconds(), str(request.target)
-        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, end))
+        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, request, end))
         self.streams[joint] = target, started, account
         joint.begin(b"")
 
-    def _ended(self, joint: Joint, end: StreamEnd) -> None:
+    def _ended(self, joint: Joint, request: EgressRequest, end: StreamEnd) -> None:
         target, started, account = self.streams.pop(joint)
         # There is no leg: what a joint takes for one is the target.
         outcome = Outcome.RESET_BY_TARGET if end.outcome is Outcome.LEG_LOST else end.outcome
-        self.log.info(
-            "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s",
-            visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
-            seconds=self._hub.clock.seconds() - started,
-        )  # fmt: skip
-        self._over(account, outcome, end)
+        now = self._hub.clock.seconds()
+        if self._hub.usage.crowds.has_line(now, target, outcome, end):
+            self.log.info(
+                "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s",
+                visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
+                seconds=now - started,
+            )  # fmt: skip
+        self._over(request, account, outcome, end)
 
-    def _over(self, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
+    def _over(self, request: EgressRequest, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
         self._hub.usage.ended(account, outcome, end)
+        if self._hub.usage.observers is not None:
+            self._hub.usage.observers.closed(request, outcome, end)
         if not self.streams and not self.dialling:
             self._hub.streaming.discard(self)
         self._hub.changed()

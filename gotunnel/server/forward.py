@@ -77,21 +77,27 @@ class ForwardLegs(DiallingEnd):
         """See DiallingEnd."""
         self.peer.visitors += 1
         stream.account = self._hub.forwarded(self, stream.name)
+        if self.usage.observers is not None:
+            self.usage.observers.opened(stream, stream.conn, self.peer.name, stream.name, stream.source)
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         self.peer.visitors -= 1
         assert stream.account is not None
         self._hub.forward_ended(self, stream.account, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a client fill our log
-        self.log.info(
-            "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, "
-            "{seconds:.3f} s ({conn})",
-            visitor=stream.source, client=self.peer.name, mapping=stream.name, outcome=WORDS[end.outcome],
-            code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - stream.started, conn=stream.conn,
-        )  # fmt: skip
+        now = self._clock.seconds()
+        if self.usage.crowds.has_line(now, stream.name, end.outcome, end, self.peer.name):
+            self.log.info(
+                "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} "
+                "down, {seconds:.3f} s ({conn})",
+                visitor=stream.source, client=self.peer.name, mapping=stream.name, outcome=WORDS[end.outcome],
+                code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+                seconds=now - stream.started, conn=stream.conn,
+            )  # fmt: skip
 
     def _check_room(self) -> None:
         if self.peer.visitors >= self.peer.rights.max_visitors:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.core.sessions import Asked, Decision
+from gotunnel.core.sessions import Asked, Decision, time_to_answer
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.clientca import chain_shown, client_problem
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerGreeting"]
 
-OLD_SESSION_ANSWERS = 2.0
-"""Seconds that an older session has to answer a ping before another process may take its place."""
 RETRY_AFTER_AUTH = 5.0
 """Seconds that a client is asked to wait after a failed authentication."""
 MESSAGE_SECONDS = 5
@@ -194,7 +192,8 @@ class ServerGreeting(Protocol):
             old = sessions.current(name)
             if old is None:
                 break
-            answered = await old.session.control.answers(OLD_SESSION_ANSWERS)
+            control, login = old.session.control, self._hub.clock.seconds() - self._door.since
+            answered = await control.answers(time_to_answer(login, control.round_trip, control.owed))
             decision = sessions.authenticated(name, instance, self._number, Asked(old.sid, answered))
             if decision is Decision.NAME_IN_USE:
                 old.session.rival(self._door.address)

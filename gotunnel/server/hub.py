@@ -16,7 +16,7 @@ from gotunnel.core.descriptors import Shares
 from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.nodes import NodeTable
-from gotunnel.core.ports import PortTable
+from gotunnel.core.ports import PortTable, Wish
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.errors import ConfigError, printable
@@ -25,6 +25,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
 from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
+from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
@@ -75,8 +76,9 @@ class Hub(Ledger):
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
         """Unix seconds, which only the expiry of identities goes by."""
-        self.reserved = frozenset({port})
-        """The server's own ports, which nobody may publish."""
+        admin = config.admin.addr if config.admin.enabled else None
+        self.reserved = frozenset({port} if admin is None else {port, admin.port})
+        """The server's own ports, which nobody may publish, on none of its addresses."""
         self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
@@ -88,11 +90,14 @@ class Hub(Ledger):
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.allocation: Allocation | None = None
+        """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
         self._client_lines = LogLimit(rate=1.0, burst=128)
+        self._client_news = LogLimit(rate=1.0, burst=max(128, 4 * config.limits.mappings))
         self._live: set[ServerSession] = set()
         self.origins = Origins()
         self._present: set[ServerSession] = set()  # with a control connection or a leg
@@ -111,6 +116,13 @@ class Hub(Ledger):
         self.most_visitors = limits.streams or self._shares.streams
         """Visitors of all clients together."""
         self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
+
+    def chooser(self, client: str, mapping: str, bind: str) -> Callable[[Rights], Awaitable[list[int]]] | None:
+        """Return what says which ports a mapping is to try that has none of its own wish; None: any."""
+        allocation = self.allocation
+        if allocation is None:
+            return None
+        return lambda rights: allocation.candidates(Wish(client, mapping, bind, rights.allow_ports))
 
     # Identities.
 
@@ -169,6 +181,13 @@ class Hub(Ledger):
             more = f" ({suppressed} more like this were not logged)" if suppressed else ""
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
+    def tell_of(self, client: str, kind: str, words: str, **values: Any) -> None:
+        """Tell what a client does, unless it does so more often than its mappings are a reason for; the same words."""
+        allowed, suppressed = self._client_news.allow((client, kind), self.clock.seconds())
+        if allowed:
+            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+            self.log.info(words + "{more}", client=client, more=more, **values)
+
     def use_tls(self, tls: ServerTls) -> None:
         """Begin connections with another certificate from now on; those that are there keep theirs, but for clients for
         whom changed authorities do not vouch: they are cut."""
@@ -189,9 +208,9 @@ class Hub(Ledger):
         self._live.add(session)
         self.origins.add(session)
         self._present.add(session)
-        self.log.info(
-            "client {client} connected from {address}{how}",
-            client=name, address=session.address,
+        self.tell_of(
+            name, "connected", "client {client} connected from {address}{how}",
+            address=session.address,
             how="" if old is None else _BACK if old.lost else ", in place of an older session",
         )  # fmt: skip
         if self.identities.authenticated(name):

@@ -14,6 +14,7 @@ from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.logs import Logger
+from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.patience import Patience
 from gotunnel.net.visitor import Visitor
 
@@ -36,6 +37,7 @@ class Ledger:
         self.stranger_lines = LogLimit(rate=0.2, burst=5)
         """Lines that a stranger can cause."""
         self.usage = Usage()
+        self.crowd_lines = CrowdLines(clock, self.usage.crowds)
         self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
         """Who has visitors: sessions, those included that a successor has replaced, and the server itself."""
         self.patience = Patience(clock)
@@ -49,6 +51,9 @@ class Ledger:
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
         """A visitor was accepted."""
         visitor.account = self.usage.began(peer.name, visitor.mapping)
+        if self.usage.observers is not None:
+            local = visitor.local
+            self.usage.observers.opened(visitor, visitor.conn, peer.name, visitor.mapping, local.address)
         self.log.debug(
             "visitor {visitor} connected to {mapping} of client {client} ({conn})",
             visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
@@ -62,14 +67,15 @@ class Ledger:
     def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """A visitor's time is over."""
         self._over(peer, visitor, outcome, end)
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, outcome=WORDS[outcome],
-            code=f" ({end.code})" if end is not None and end.code else "",
-            up=end.up if end else 0, down=end.down if end else 0,
-            seconds=self.clock.seconds() - visitor.arrived, conn=visitor.conn,
-        )  # fmt: skip
+        now, mapping = self.clock.seconds(), visitor.came_to
+        if self.usage.crowds.has_line(now, mapping, outcome, end, peer.name):
+            self.log.info(
+                "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+                "({conn})",
+                visitor=visitor.local.address, mapping=mapping, client=peer.name, outcome=WORDS[outcome],
+                code=f" ({end.code})" if end is not None and end.code else "",
+                up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
+            )  # fmt: skip
         self.changed()
 
     def forwarded(self, legs: ForwardLegs, target: str) -> Account:
@@ -113,6 +119,8 @@ class Ledger:
     def _over(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None) -> None:
         assert visitor.account is not None
         self.usage.ended(visitor.account, outcome, end)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(visitor, outcome, end)
         mapping = peer.mappings.get(visitor.mapping)
         if mapping is not None:
             mapping.carried.add(end)

@@ -3,10 +3,10 @@ hands to its peer."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import maybeDeferred
@@ -18,16 +18,12 @@ from gotunnel.core.usage import Carried
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
+from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
 
 if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
 
 __all__ = ["HiddenPort", "PublicPort", "PublicVisitor"]
-
-ANY_PORT_TRIES = 64
-"""How many random ports are tried for `remote_port: 0`. With half of the allowed ones taken, 64 misses in a row are as
-likely as 2**-64."""
-
 
 class PublicPort:
     """The listener of one mapping. It belongs to a peer and outlives sessions. `owner` is who claims the port: no two
@@ -60,6 +56,8 @@ class PublicPort:
         self.suspended: str | None = None
         self.barred = False
         """True once its owner may not have it any more; it will be closed."""
+        self.choose: Callable[[Rights], Awaitable[Iterable[int]]] | None = None
+        """Says which ports to try where none is wanted; None: any."""
         self._permitted_by: Rights | None = None
         self._relay = relay
         self._ports = ports
@@ -103,7 +101,7 @@ class PublicPort:
     async def open(self, rights: Rights) -> None:
         """Claim the port and listen. Raises PortUnavailable, and then nothing is held."""
         refusal = PortUnavailable("port_in_use", "no allowed port is free")
-        for port in self._candidates(rights):
+        for port in await self._candidates(rights):
             rights.check_port(self.bind, port)
             try:
                 self._ports.claim(self.bind, port, self._owner)
@@ -151,18 +149,14 @@ class PublicPort:
     def _accepted(self, local: ILocal) -> None:
         self._on_visitor(self, local)
 
-    def _candidates(self, rights: Rights) -> Iterator[int]:
+    async def _candidates(self, rights: Rights) -> Iterable[int]:
         if self.wanted:
-            yield self.wanted
-            return
-        ranges = rights.allow_ports.ranges
-        weights = [high - low + 1 for low, high in ranges]
-        for _ in range(ANY_PORT_TRIES):
-            # No secret: whoever wants to know which ports are open can knock.
-            low, high = random.choices(ranges, weights)[0]  # noqa: S311
-            port = random.randint(low, high)  # noqa: S311
-            if port not in rights.reserved:
-                yield port
+            return (self.wanted,)
+        if self.choose is not None:
+            chosen = await self.choose(rights)
+            return [port for port in chosen if port not in rights.reserved and port in rights.allow_ports]
+        found = islice(any_ports(rights.allow_ports), MOST_CANDIDATES)
+        return (port for port in found if port not in rights.reserved)
 
 
 class HiddenPort(PublicPort):

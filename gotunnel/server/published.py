@@ -140,9 +140,9 @@ class Published:
             if not self._stopped:
                 self._peer.turn_away_from(name, Outcome.STOPPED)
             await mapping.close()
-            self.log.info(
-                "mapping {mapping} of client {client} closed at {address}",
-                mapping=name, client=self._peer.name, address=mapping.where,
+            self._hub.tell_of(
+                self._peer.name, "closed", "mapping {mapping} of client {client} closed at {address}",
+                mapping=name, address=mapping.where,
             )  # fmt: skip
 
     async def _set_state(self, name: str, up: bool, reason: str) -> None:
@@ -166,10 +166,9 @@ class Published:
         else:
             await mapping.suspend(reason)
             self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
-        self.log.info(
-            "mapping {mapping} of client {client} is {state} at {address}: {reason}",
-            mapping=name, client=self._peer.name, state="up" if up else "down", address=mapping.where,
-            reason=printable(reason),
+        self._hub.tell_of(
+            self._peer.name, "state", "mapping {mapping} of client {client} is {state} at {address}: {reason}",
+            mapping=name, state="up" if up else "down", address=mapping.where, reason=printable(reason),
         )  # fmt: skip
 
     def _reopen(self) -> None:
@@ -207,16 +206,16 @@ class Published:
         mapping.clients = request.clients or ()
         await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping
-        self.log.info(
-            "mapping {mapping} of client {client} open at {address}{how}",
-            mapping=request.name, client=client, address=mapping.where,
-            how=" (legs without TLS)" if plain else "",
+        hub.tell_of(
+            client, "open", "mapping {mapping} of client {client} open at {address}{how}",
+            mapping=request.name, address=mapping.where, how=" (legs without TLS)" if plain else "",
         )  # fmt: skip
         if not request.encrypt and not plain and hub.tls is not None:
-            self.log.info(
+            hub.tell_of(
+                client, "plain",
                 "mapping {mapping} of client {client} says encrypt: false, which this server does not allow: its legs "
                 "run inside TLS (server.allow_plain_legs: true would change that)",
-                mapping=request.name, client=client,
+                mapping=request.name,
             )  # fmt: skip
         return mapping
 
@@ -228,9 +227,11 @@ class Published:
             if hidden:
                 raise PortUnavailable("bad_request", "a group is for the visitors of a port, and this mapping has none")
             return MemberPort(name, request.group, bind, request.remote_port, plain, hub, peer)
-        return (HiddenPort if hidden else PublicPort)(
+        port = (HiddenPort if hidden else PublicPort)(
             name, bind, request.remote_port, plain, peer.relay, hub.ports, (peer.name, name), peer.arrived
         )
+        port.choose = hub.chooser(peer.name, name, bind)
+        return port
 
 
 def _terms(mapping: PublicPort) -> tuple[object, ...]:

@@ -144,6 +144,7 @@ class Door(Protocol):
         self.source = ""
         self.address = ""
         self.legs_only = legs_only
+        self.since = reception.hub.clock.seconds()
         self._reception = reception
         self._hub = reception.hub
         self._place: Place | None = None

@@ -18,6 +18,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
+from gotunnel.net.pathwatch import leg_times
 from gotunnel.net.port import GatedPort
 from gotunnel.net.reloading import Reloadable
 from gotunnel.server.changing import ServerChange
@@ -27,6 +28,7 @@ from gotunnel.server.draining import ServerDraining
 from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
+from gotunnel.server.plugins import plugins_prepared, plugins_stopped
 from gotunnel.server.reception import Reception
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class ServerService(Reloadable):
         host, port = listening.getsockname()[:2]
         self.address = HostPort(host, port)
         self._relay = relay
+        relay.time_legs(leg_times(config.profile))
         self._identity = identity
         tls = None if identity is None else identity.tls
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
@@ -100,6 +103,7 @@ class ServerService(Reloadable):
         self._reception = Reception(self.hub)
         self._draining = ServerDraining(self.hub, self._close_egress, self._close_door)
         self._egress = None if config.egress is None else Egress(self.hub, config.egress, reactor)
+        plugins_prepared(self.hub, config, reactor)()
 
     def _v1(self) -> V1Peers:
         # Loaded by servers that let version 1 in, and by no others: it takes memory at rest.
@@ -107,7 +111,7 @@ class ServerService(Reloadable):
         from gotunnel.server.v1.peers import V1Peers
 
         relay = RawRelay(self._reactor, descriptors=self._descriptors)
-        return V1Peers(self.hub, self.hub.config.v1, relay, frozenset({self.address.port}))
+        return V1Peers(self.hub, self.hub.config.v1, relay, self.hub.reserved)
 
     def _clients_at(self, config: ServerConfig) -> ClientsFile:
         path = clients_path(config, self._state_dir)
@@ -163,7 +167,10 @@ class ServerService(Reloadable):
             hub, self._reception, found, clients_file.read(), clients_file.path,
             None if identity is None else lambda: identity.prepared(found.config.tls),
         )  # fmt: skip
+        use_plugins = plugins_prepared(hub, found.config, self._reactor)
         lines = change.apply()
+        self._relay.time_legs(leg_times(found.config.profile))
+        use_plugins()
         if clients_file.path != self._clients_file.path:  # else a change of it that is under way is to take effect
             self._clients_file.stop()
             self._clients_file = clients_file
@@ -243,9 +250,11 @@ class ServerService(Reloadable):
         self._listening.close()
         await self._clients_file.stop()
         self._relay.stop()
+        plugins_stopped(self.hub)
         for each in (self._egress, self.hub.v1, *self._retired):
             if each is not None:
                 each.release()
+        self.hub.crowd_lines.stop()
         self.log.info("server stopped")
 
 

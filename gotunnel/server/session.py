@@ -92,9 +92,9 @@ class ServerSession(SessionLegs):
     def lost(self, reason: str) -> None:
         """The control connection is gone."""
         if not self.over:
-            self.log.info(
-                "client {client} lost ({address}): {reason}",
-                client=self.peer.name, address=self.address, reason=printable(reason),
+            self._hub.tell_of(
+                self.peer.name, "lost", "client {client} lost ({address}): {reason}",
+                address=self.address, reason=printable(reason),
             )  # fmt: skip
         self._lost = True
         self._hub.session_lost(self)

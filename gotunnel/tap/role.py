@@ -20,6 +20,7 @@ from gotunnel.net.clock import use_monotonic
 from gotunnel.net.descriptors import raise_limit
 from gotunnel.net.reloading import Reloadable
 from gotunnel.net.systemd import NotifySocket
+from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
 from gotunnel.tap.shutdown import TwoStepStop
@@ -101,6 +102,7 @@ class Role:
         for warning in prepared.config.warnings:
             log.warn("{warning}", warning=warning)
         raise_limit(reactor)
+        without_core()
         with one_line_errors(self.program, log_language()):
             made = self.make(prepared.config, reactor, prepared.state)
         role = made if isinstance(made, Reloadable) and prepared.read is not None else None

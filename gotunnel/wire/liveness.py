@@ -54,6 +54,10 @@ class Liveness:
             return "dead"
         return "ping" if now >= self._ping_at else None
 
+    def owed(self, now: float) -> float:
+        """Return for how many seconds the oldest ping without an answer is under way, 0 if there is none."""
+        return now - self._pings[0][1] if self._pings else 0.0
+
     def next_check(self, now: float) -> float:
         """Return in how many seconds to call `due` again, and plan for it: call this after each `due`."""
         self._planned = max(now, min(self._ping_at, self._dead_at))

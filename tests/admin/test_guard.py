@@ -28,7 +28,9 @@ class GuardTests(SynchronousTestCase):
         guard = Guard(trusted=False, hosts=("admin.example.org",))
         for host in (b"127.0.0.1:17080", b"[::1]:17080", b"localhost", b"LOCALHOST:1", b"admin.example.org:80"):
             self.assertEqual(self.refused(guard, host=host), 0, host)
-        for host in (b"evil.example", b"127.0.0.1.evil.example", b"", b"localhost.evil.example:17080", b"\xff"):
+        for host in (b"evil.example", b"127.0.0.1.evil.example", b"", b"localhost.evil.example:17080", b"\xff",
+                     b"localhost:@evil.example", b"[::1].evil.example", b"[127.0.0.1]evil", b"[evil.example]", b"[::1",
+                     b"localhost:", b"127.0.0.1:1:2"):  # fmt: skip
             self.assertEqual(self.refused(guard, host=host), 421, host)
 
     def test_origin(self) -> None:
@@ -45,6 +47,7 @@ class GuardTests(SynchronousTestCase):
         guard = Guard(trusted=True)
         self.assertEqual(self.refused(guard, "POST", content_type=b"application/x-www-form-urlencoded"), 415)
         self.assertEqual(self.refused(guard, "POST", content_type=b"text/plain"), 415)
+        self.assertEqual(self.refused(guard, "POST", content_type=b"application/jsonx"), 415)
         self.assertEqual(self.refused(guard, "POST", content_type=b"application/json; charset=utf-8"), 0)
 
     def test_without_token(self) -> None:

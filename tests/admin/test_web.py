@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThread
 
 from gotunnel.address import HostPort
 from gotunnel.admin import listener, web
+from gotunnel.admin.api import Answer
 from gotunnel.admin.listener import AdminService
 from gotunnel.client.view import ClientView
 from gotunnel.config.model import AdminConfig
@@ -277,6 +278,8 @@ class ApiTests(AdminTestCase):
             (request("POST", "/v1/drain", body=b'{"seconds": NaN}'), 400),
             (request("POST", "/v1/drain", body=b'{"seconds": true}'), 400),
             (request("DELETE", "/v1/status"), 405), (request("GET", "/v1/sessions?evil=1"), 400),
+            (request("GET", "/v1/streams?" + "limit=1&" * 30), 400),
+            (request("POST", "/v1/log-level", body='{"level": "info"}'.encode("utf-16")), 400),
             (request("GET", "/v1/streams?limit=x"), 400), (request("GET", "/readyz?client=nobody"), 503),
             (request("GET", "/v1/?x=1"), 400), (request("GET", "/v1/status?client=a"), 400),
             (request("GET", "/v1/legs?client=a"), 400), (request("GET", "/v1/counters?x="), 400),
@@ -337,6 +340,11 @@ class HostileTests(AdminTestCase):
         self.assertEqual((answer.status, b"www-authenticate: bearer" in answer.head), (401, True))
         self.assertEqual((await self.get(admin, "/readyz", tcp=True)).json, {"ready": True})
         right = f"Authorization: Bearer {TOKEN}"
+        for name in ("edge", "nobody"):  # or a stranger would learn which clients there are
+            self.assertEqual((await self.get(admin, f"/readyz?client={name}", tcp=True)).status, 401)
+        self.assertEqual((await self.get(admin, "/readyz?client=nobody", right, tcp=True)).status, 503)
+        self.assertEqual((await self.get(admin, "/metrics", right, "Authorization: Bearer x", tcp=True)).status, 400)
+        self.assertEqual((await self.get(admin, "/metrics", right, "Host: evil.example", tcp=True)).status, 400)
         self.assertEqual((await self.get(admin, "/metrics", right, tcp=True)).status, 200)
         asked = request("POST", "/v1/log-level", right, body=b"{}")
         self.assertEqual((await self.ask(admin, asked, tcp=True)).status, 200)
@@ -366,24 +374,49 @@ class HostileTests(AdminTestCase):
         self.assertEqual(answer.raw.count(b"HTTP/1.1 200"), 1)
 
     async def test_slow(self) -> None:
-        """Who says nothing, or never finishes, is cut after a while, and so is who never reads."""
-        self.patch(web, "AT_MOST", 0.3)
+        """Who says nothing, never finishes, or sends a piece now and then is cut when his time is over."""
+        self.patch(web, "ASK_WITHIN", 0.3)
         admin = await self.tcp()
-        for said in ((), (b"GET /v1/ HTTP/1.1\r\nHost: 12",)):
+        long_body = request("POST", "/v1/drain", "Content-Type: application/json", "Content-Length: 50") + b"{"
+        for said in ((), (b"GET /v1/ HTTP/1.1\r\nHost: 12",), (long_body,)):
             answer = await self.ask(admin, *said, tcp=True)
             self.assertEqual(answer.raw, b"")
+        dripping = await self.connect(admin.address.port)
+        for _ in range(100):
+            if dripping.ended:
+                break
+            dripping.transport.write(b"X")
+            await self.pause(0.05)
+        self.assertTrue(dripping.ended)
         await self.until(lambda: not admin._far.channels, "nobody is left")
 
+    async def test_never_reads(self) -> None:
+        """Who has asked has longer, and is cut in the end if he does not read."""
+        self.patch(web, "AT_MOST", 0.3)
+        self.patch(web, "ASK_WITHIN", 0.1)
+        admin = await self.tcp()
+        admin.api._paths["/v1/long"] = lambda query: Answer({"long": iter(["x" * 10_000] * 2000)})
+        peer = await self.connect(admin.address.port)
+        peer.transport.pauseProducing()
+        peer.transport.write(request("GET", "/v1/long"))
+        await self.pause(0.2)
+        self.assertEqual(len(admin._far.channels), 1)
+        await self.until(lambda: not admin._far.channels, "he is cut")
+
     async def test_crowd(self) -> None:
-        """Beyond the limit of connections others are closed at once, and the next ones are served when there is room
-        again; the socket has a limit of its own."""
+        """Those who only connect keep nobody out: the oldest of them makes way, and never one who has asked; the socket
+        has a limit of its own."""
         self.patch(listener, "MOST_CONNECTIONS", 3)
         admin = await self.tcp()
         crowd = [await self.connect(admin.address.port) for _ in range(4)]
-        await self.until(lambda: any(each.ended for each in crowd), "one is closed")
+        await self.until(lambda: crowd[0].ended, "the oldest is closed")
         self.assertEqual(len(admin._far.channels), 3)
-        self.assertEqual((await self.get(admin, "/v1/")).status, 200)
-        for each in crowd:
-            each.hang_up()
-        await self.until(lambda: not admin._far.channels, "they are gone")
         self.assertEqual((await self.get(admin, "/v1/", tcp=True)).status, 200)
+        self.assertEqual([each.ended for each in crowd[2:]], [None, None])
+        self.assertEqual((await self.get(admin, "/v1/")).status, 200)
+        admin.api._paths["/v1/never"] = lambda query: Answer({"slow": iter(["x" * 10_000] * 2000)})
+        for each in [await self.connect(admin.address.port) for _ in range(3)]:
+            each.transport.pauseProducing()
+            each.transport.write(request("GET", "/v1/never"))
+        await self.until(lambda: [c.asked for c in admin._far.channels] == [True] * 3, "all have asked")
+        self.assertEqual((await self.get(admin, "/v1/", tcp=True)).raw, b"")

@@ -54,7 +54,7 @@ HERE_DOCUMENT_CLIENT = """\
      local_ports: [6443]
 """
 
-CLIENT_EXAMPLES = {"admin", "usage",
+CLIENT_EXAMPLES = {"observers", "admin", "usage",
     "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
     "health_check_interval",
 }  # fmt: skip
@@ -107,7 +107,8 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {"tls", "clients", "clients_file", "egress", "leg_name", "admin", "usage"}
+                {"tls", "clients", "clients_file", "egress", "leg_name", "admin", "port_allocator", "observers",
+                 "usage"}
                 if role == "server"
                 else CLIENT_EXAMPLES,
             )

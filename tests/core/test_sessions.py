@@ -10,8 +10,31 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.core.sessions import Asked, Decision, SessionTable
+from gotunnel.core.sessions import Asked, Decision, SessionTable, time_to_answer
 from tests.core import PROPERTY
+
+
+class TimeToAnswerTests(SynchronousTestCase):
+    """How long an old session may take to answer when another process claims its place."""
+
+    def test_whole(self) -> None:
+        """Login and question leave a quarter of a second of the two for what travels."""
+        for login in (0.0, 0.1, 0.24):
+            self.assertAlmostEqual(login + time_to_answer(login, 0.02, 0.0), 1.75)
+            self.assertAlmostEqual(login + time_to_answer(login, None, 0.0), 1.75)
+
+    def test_slow_paths(self) -> None:
+        """Whoever logs in slowly shortens the question by half a second and no more, and not at all where the old
+        session is as far away: it may be far away because both share a slow path."""
+        self.assertEqual(time_to_answer(3.0, 0.02, 0.0), 1.5)
+        self.assertEqual(time_to_answer(3.0, 0.6, 0.0), 2.0)
+        self.assertEqual(time_to_answer(0.0, 0.6, 1.9), 2.0)
+
+    def test_owed_already(self) -> None:
+        """One that has not answered a ping within 2 s before is given a last chance only, however far it was."""
+        self.assertEqual(time_to_answer(0.0, 0.6, 2.0), 0.5)
+        self.assertEqual(time_to_answer(0.0, None, 12.0), 0.5)
+        self.assertEqual(time_to_answer(0.0, 0.02, 1.99), 1.75)
 
 
 class DecisionTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ Every log of every test is searched at its end for tracebacks, unhandled errors 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import socket
@@ -26,6 +27,9 @@ __all__ = ["FORBIDDEN", "RUNNERS", "TWISTD", "Program", "TunnelTestCase", "need"
 FORBIDDEN = re.compile(r"Traceback|Unhandled|\[critical\]|ResourceWarning|\bat 0x[0-9a-f]{6}")
 
 _RANDOM = random.SystemRandom()
+
+RELAY = {"relay": os.environ["TEST_RELAY"]} if os.environ.get("TEST_RELAY") else {}
+"""The relay of servers and clients that are not told another one: theirs to choose, unless TEST_RELAY names it."""
 
 
 class TunnelTestCase(ProcessTestCase):
@@ -112,7 +116,7 @@ class TunnelTestCase(ProcessTestCase):
     ) -> Program:
         """Start a server on `self.host`, and wait until it listens; `keys` add to its section."""
         address = f"{self.host}:{self.control}"
-        section = {"addr": address, "token": self.token, "drain_timeout": 1, "log_level": "debug", **keys}
+        section = {"addr": address, "token": self.token, "drain_timeout": 1, "log_level": "debug", **RELAY, **keys}
         path = self.write(f"{name}.yaml", {"server": section})
         program = self.role("server", ["--config", path], name=name, runner=runner, **(env or {}))
         program.wait_for("server listening for clients on")
@@ -139,6 +143,7 @@ class TunnelTestCase(ProcessTestCase):
             "token": self.token,
             "server_addr": f"{self.host}:{self.control}",
             "drain_timeout": 1,
+            **RELAY,
             **keys,
         }
         if mappings is not None:

@@ -25,7 +25,7 @@ LONG = 120
 def silence(case: TunnelTestCase, seconds: float) -> None:
     """Let time pass in which nothing is said: not to wait for anything, but because it is what a test is about."""
     since = time.monotonic()
-    case.wait_until(lambda: time.monotonic() - since > seconds, f"{seconds} seconds")
+    case.wait_until(lambda: time.monotonic() - since > seconds, f"{seconds} seconds", seconds=seconds + DEADLINE)
 
 
 class Sshd:

@@ -17,8 +17,8 @@ class PluginPackageTests(TunnelTestCase):
     """From the wheel to the visitor."""
 
     def test_package(self) -> None:
-        """Its options are checked, `gotunnel plugins` names its distribution, and a client's port opens and closes as
-        it says."""
+        """`gotunnel plugins` names its distribution; a mapping's port is what it says, opens and closes as it says, and
+        a server tells it of the visitor; its options are checked."""
         site = installed(self.folder)
         path = os.pathsep.join((str(ROOT), str(site)))
         listed = subprocess.run(
@@ -27,13 +27,17 @@ class PluginPackageTests(TunnelTestCase):
         )  # fmt: skip
         (acme,) = [each for each in json.loads(listed.stdout)["plugins"] if each["name"] == "acme-flag"]
         self.assertEqual((acme["distribution"], acme["kind"]), ("acme-gotunnel 1.2.3", "health"))
+        audit = self.folder / "audit"
         flag = self.folder / "flag"
         flag.touch()
         public = self.port()
-        self.server()
+        server = self.server(
+            env={"PYTHONPATH": path}, observers=[{"plugin": "acme-audit", "file": str(audit)}],
+            port_allocator={"plugin": "acme-port", "port": public},
+        )  # fmt: skip
         target = Service(self, echo).address
         health = {"type": "acme-flag", "interval": 0.1, "failures": 1, "flag": str(flag)}
-        mapping = {"name": "web", "local": target, "remote": public, "health": health}
+        mapping = {"name": "web", "local": target, "remote": 0, "health": health}
         section = {
             "name": "client", "token": self.token, "server_addr": f"{self.host}:{self.control}", "mappings": [mapping],
         }  # fmt: skip
@@ -44,6 +48,8 @@ class PluginPackageTests(TunnelTestCase):
         flag.unlink()
         client.wait_for("of mapping web is down: the flag is down")
         self.wait_until(lambda: self.refused(public), "the port is closed")
+        server.stop()
+        self.assertEqual(audit.read_text(), "client web completed 14\nstop\n")
         bad = self.write("bad.yaml", (self.folder / "client.yaml").read_text().replace('"flag": "/', '"flagg": "/'))
         wrong = subprocess.run(
             [sys.executable, "-m", "gotunnel", "check", str(bad)],

@@ -14,11 +14,14 @@ from twisted.trial.unittest import SkipTest
 
 from tests.e2e.harness import TunnelTestCase
 from tests.e2e.services import Postgres, silence
-from tests.processes import DEADLINE
+from tests.processes import DEADLINE, FULL_TIME
 
 ROWS = 100_000
 WIDTH = 1000
 """Characters of a row's text: with its number and what stands between, the table is a little more than 100 MB."""
+SILENCE = 300.0 if FULL_TIME else 3.0
+"""Seconds in which a session that listens says and hears nothing."""
+PACE = {} if FULL_TIME else {"heartbeat": 0.2, "heartbeat_timeout": 0.6}
 
 
 class _Notification(ctypes.Structure):
@@ -121,13 +124,14 @@ class PostgresTests(TunnelTestCase):
         server.wait_for("visitor .* ended: completed", 4)
 
     def test_notification_after_silence(self) -> None:
-        """A session that was silent for many heartbeat timeouts gets a notification at once, and another one later."""
+        """A session that was silent for many heartbeat timeouts gets a notification at once, and another one later.
+        With TEST_FULL_TIME=1 each silence lasts five minutes, at the default pace."""
         postgres = Postgres(self)
-        server, client, public = self.tunnel(postgres.address, heartbeat=0.2, heartbeat_timeout=0.6)
+        server, client, public = self.tunnel(postgres.address, **PACE)
         listener = Listener(self, postgres.options(public), "news")
         process = listener.query("SELECT pg_backend_pid()")
         for text in ("the first", "the second"):
-            silence(self, 3)
+            silence(self, SILENCE)
             self.assertTrue(listener.silent())
             postgres.psql(public, f"NOTIFY news, '{text}'")
             self.assertEqual(listener.wait(), text)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 from OpenSSL import SSL
+from twisted.trial.unittest import SkipTest
 
 from tests.e2e.harness import TunnelTestCase, need
 from tests.hostile import judges, raw
@@ -22,6 +25,14 @@ class JudgeTests(TunnelTestCase):
         program = need("nmap")
         self.server()
         self.assertEqual(judges.nmap(program, self.host, self.control), [])
+
+    def test_testssl(self) -> None:
+        """testssl.sh, where it is installed, finds fault with nothing but what is so by design. It takes a while."""
+        program = next(filter(None, map(shutil.which, ("testssl", "testssl.sh"))), None)
+        if program is None:
+            raise SkipTest("testssl.sh is not installed; a developer asks it with python -m tests.hostile.judges")
+        self.server()
+        self.assertEqual(judges.testssl(program, self.host, self.control), [])
 
     def test_sslscan_finds(self) -> None:
         """A server without TLS, or with an older one too, does not pass."""

@@ -4,9 +4,13 @@ the text of any object that a debugger or a log line might show."""
 from __future__ import annotations
 
 import base64
+import json
 import re
+import stat
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +82,31 @@ class ProcessTests(SecretsTestCase):
         seen = Path(f"/proc/{program.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         self.assertIn("gotunnel", seen)
         self.assert_clean(seen + Path(f"/proc/{program.pid}/comm").read_text(), "the list of processes")
+        limits = Path(f"/proc/{program.pid}/limits").read_text()
+        self.assertRegex(limits, r"Max core file size +0 ")
+
+    def told(self, address: str, token: str) -> None:
+        """Look at all that the server tells an operator by HTTP."""
+
+        def get(path: str) -> str:
+            request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return str(answer.read().decode())
+
+        paths = json.loads(get("/v1/"))["paths"]
+        self.assertGreater(len(paths), 9)
+        for path in (*paths, "/metrics"):
+            text = get(path)
+            self.assertGreater(len(text), 10, path)
+            self.assert_clean(text + urllib.parse.unquote(text), path)
+
+    def modes(self, *folders: Path) -> None:
+        """Look at who else may read what the processes keep: nobody."""
+        for folder in folders:
+            found = [folder, *folder.rglob("*")]
+            self.assertGreater(len(found), 1, folder)
+            for path in found:
+                self.assertEqual(stat.S_IMODE(path.lstat().st_mode) & 0o077, 0, path)
 
     def test_whole_life(self) -> None:
         """A client is added, joins, is listed and runs; another one has the shared token, a third a wrong one; all at
@@ -88,7 +117,14 @@ class ProcessTests(SecretsTestCase):
         address, service = f"{self.host}:{self.control}", Service(self, echo)
         token_file = self.write("server.token", self.token)
         token_file.chmod(0o600)
-        config = {"addr": address, "token_file": str(token_file), "log_level": "debug", "allow_plain_legs": True}
+        asking, operator = f"{self.host}:{self.port()}", "c5GmTq0y8RZsVn4Jw1KbXe7HdUo2LpA9"
+        admin_file = self.write("admin.token", operator)
+        admin_file.chmod(0o600)
+        self.forbidden.add(operator.encode())
+        config = {
+            "addr": address, "token_file": str(token_file), "log_level": "debug", "allow_plain_legs": True,
+            "admin": {"addr": asking, "token_file": str(admin_file)},
+        }  # fmt: skip
         file = self.write("server.yaml", {"server": config})
         place = ("-c", str(file), "--state", str(self.folder / "state"))
         line = self.gotunnel("client", "add", "worker", "--print-join", "--server", address, *place)
@@ -128,6 +164,15 @@ class ProcessTests(SecretsTestCase):
                 self.assert_echo(mapping["remote"])
         for program in programs:
             self.running(program)
+        self.told(asking, operator)
+        states = self.folder / "state", self.folder / "xdg" / "gotunnel"
+        for folder in states:
+            for how in ((), ("--json",)):
+                said = self.gotunnel("status", *how, "--streams", "--events", "--state", str(folder))
+                self.assertIn("worker", said)
+                self.assert_clean(said, "status")
+        self.assert_clean(self.gotunnel("reload", "--state", str(states[0])), "reload")
+        self.modes(*states)
         for words in (("client", "list"), ("client", "list", "--json"), ("client", "rotate", "worker")):
             said = self.gotunnel(*words, *place)
             if "rotate" in words:

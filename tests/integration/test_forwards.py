@@ -137,7 +137,7 @@ class AddressTests(ForwardCase):
         await self.refused(client, "not_allowed")
         await self.refused(client, "unknown_host", "none")
         await self.refused(client, "not_allowed", "other")
-        await self.said("resolves to 127.0.0.1, which no rule allows")
+        await self.said("resolves to 127.0.0.1, an address of the server itself")
         self.assertEqual(made, [])
         wide = await self.server(allow_dial=(f"good.example:{target}", f"127.0.0.0/8:{target}"))
         client = await self.connected(wide, self.forward(f"good.example:{target}"), name="second")

@@ -194,7 +194,7 @@ class AwayTests(IntegrationTestCase):
     async def test_takeover_by_another_process(self) -> None:
         """A client that was killed and started again takes over, since the old one is silent; streams live on, and a
         visitor who waits is served by the new one."""
-        self.patch(server_greeting, "OLD_SESSION_ANSWERS", 0.2)
+        self.patch(server_greeting, "time_to_answer", lambda *_: 0.2)
         target, _ = await self.target()
         server = await self.server()
         old = await self.open_client(server, self.mapping(target, remote=0))

@@ -108,6 +108,32 @@ class HeartbeatTests(ControlTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class OversleptTests(ControlTestCase):
+    """A deadline that a stopped process has missed."""
+
+    def test_answer_that_waits_to_be_read(self) -> None:
+        """Who wakes long after the deadline reads first: the pong may be there. One that is not there by then is
+        not waited for again."""
+        first, second = self.control.answers(2.0), self.control.answers(2.0)
+        pings = self.transport.heard()
+        self.clock.advance(20)
+        self.assertNoResult(first)
+        self.transport.say(Pong(pings[0].n))
+        self.assertTrue(self.successResultOf(first))
+        self.clock.advance(20)
+        self.assertFalse(self.successResultOf(second))
+
+    def test_owed(self) -> None:
+        """It is known for how long a ping is without an answer; the pong of a later one settles it."""
+        self.assertEqual(self.control.owed, 0.0)
+        self.clock.advance(10)
+        self.clock.advance(3)
+        (ping,) = self.transport.heard()
+        self.assertEqual(self.control.owed, 3.0)
+        self.transport.say(Pong(ping.n))
+        self.assertEqual(self.control.owed, 0.0)
+
+
 class FlowTests(ControlTestCase):
     """Who does not read his answers asks nothing more."""
 

@@ -18,7 +18,7 @@ from gotunnel.interfaces import ILegOwner
 from gotunnel.net import leg as leg_module
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.leg import PortableLeg
-from gotunnel.net.pathwatch import INTERVAL, PathWatch
+from gotunnel.net.pathwatch import INTERVAL, NODES, PathWatch
 from gotunnel.net.sockets import PathState
 from gotunnel.wire.legbodies import RstBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegDecoder, LegFrame, data_header
@@ -104,7 +104,8 @@ class LegTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(leg_module, "raw_socket", lambda transport: self)
         self.patch(leg_module, "set_nodelay", lambda sock: None)
-        self.patch(leg_module, "set_keepalive", lambda sock: None)
+        self.keepalives: list[object] = []
+        self.patch(leg_module, "set_keepalive", lambda sock, times: self.keepalives.append(times))
         self.patch(leg_module, "unsent_bytes", lambda transport: transport.stuck)
         self.patch(leg_module, "is_closing", lambda transport: False)
         self.patch(leg_module, "path_state", lambda sock: self.path)
@@ -168,6 +169,39 @@ class LegTestCase(SynchronousTestCase):
         self.assertEqual(self.session.told.count(("lost", reason)), 1)
         self.assertEqual(len(self.deadlines), 0)
         self.assertTrue(self.timers() <= {self.watch._timer})
+
+
+class ClosingTests(LegTestCase):
+    """TLS is closing the connection, at the other end's wish, when the path watch looks."""
+
+    def closing(self, leg: PortableLeg, looks: int) -> None:
+        """Look so many times."""
+        self.patch(leg_module, "is_closing", lambda transport: True)
+        for _ in range(looks):
+            leg.check(self.clock.seconds())
+
+    def test_idle(self) -> None:
+        """An idle leg is left to close in order, and is told so, not aborted."""
+        leg = self.leg(End.OPENER)
+        self.closing(leg, 3)
+        self.assertFalse(self.wire.aborted)
+        leg.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.session.told, [("lost", "the other end closed it")])
+
+    def test_idle_that_cannot_close(self) -> None:
+        """One whose last bytes do not leave has until the second look."""
+        leg = self.leg(End.OPENER)
+        self.wire.stuck = 1
+        self.closing(leg, 1)
+        self.assertFalse(self.wire.aborted)
+        self.closing(leg, 1)
+        self.assert_given_up(leg, "the other end is gone")
+
+    def test_streaming(self) -> None:
+        """One that streams is lost at once."""
+        leg = self.opened()
+        self.closing(leg, 1)
+        self.assert_given_up(leg, ("ended", Outcome.LEG_LOST), "the other end is gone")
 
 
 class OpenerDeadlineTests(LegTestCase):
@@ -492,6 +526,17 @@ class WatchTests(LegTestCase):
                 self.clock.advance(1)
             self.assertTrue(self.wire.aborted)
             self.assertIs(leg.state, State.CLOSED)
+
+    def test_times_for_nodes(self) -> None:
+        """A relay that is told so gives new legs up sooner, and has their keepalive ask earlier."""
+        self.watch.times = NODES
+        leg = self.opened()
+        self.assertEqual(self.keepalives[-1], NODES.keepalive)
+        for second in range(15):
+            self.path = PathState(3, second * 1000, False, second * 1000)
+            self.clock.advance(1)
+        self.assertTrue(self.wire.aborted)
+        self.assertIs(leg.state, State.CLOSED)
 
     def test_closed_window(self) -> None:
         """A peer that merely does not read may do so for ever."""

@@ -7,8 +7,41 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.net.pathwatch import INTERVAL, SLICE, UNACKNOWLEDGED_LIMIT, PathWatch, Stall
+from gotunnel.net.pathwatch import INTERVAL, NODES, SLICE, UNACKNOWLEDGED_LIMIT, PathWatch, Stall, leg_times
 from gotunnel.net.sockets import PathState
+
+
+class NodesStallTests(SynchronousTestCase):
+    """The same by the times for nodes. A look is (when, unacknowledged, ms since an acknowledgement, ms since data)."""
+
+    def dead_at(self, *looks: tuple[float, int, int, int]) -> list[bool]:
+        """Return what each look gave."""
+        stall = Stall(NODES)
+        return [stall.dead(PathState(under_way, ack, False, data), now) for now, under_way, ack, data in looks]
+
+    def test_times(self) -> None:
+        """A leg is gone within 20 seconds: by keepalive if nothing is under way, else by the look after the limit.
+        Keepalive has asked before that, at least once, and waited."""
+        idle, interval, probes = NODES.keepalive
+        self.assertLess(idle + interval * probes, 15)
+        self.assertLess(NODES.silence + INTERVAL, 15)
+        self.assertGreater(NODES.silence, idle + interval + INTERVAL)
+        self.assertEqual((leg_times("kubernetes"), leg_times("default")), (NODES, None))
+
+    def test_data_late_in_the_silence(self) -> None:
+        """Data that goes when the path has been dead for a while does not begin a time of its own."""
+        self.assertEqual(
+            self.dead_at((0, 0, 1000, 2000), (9, 1, 10_000, 11_000), (11, 1, 12_000, 13_000)), [False, False, True]
+        )
+
+    def test_heard_of(self) -> None:
+        """Whatever comes shows that it lives: acknowledgements, or data alone."""
+        self.assertEqual(self.dead_at((0, 1, 60_000, 100), (2, 1, 62_000, 2100)), [False, False])
+        self.assertEqual(self.dead_at((0, 1, 100, 60_000), (2, 1, 2100, 62_000)), [False, False])
+
+    def test_nothing_under_way(self) -> None:
+        """That is for keepalive."""
+        self.assertEqual(self.dead_at((0, 0, 60_000, 60_000)), [False])
 
 
 class StallTests(SynchronousTestCase):

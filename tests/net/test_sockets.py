@@ -114,6 +114,8 @@ class LingerTests(SocketTestCase):
         if hasattr(socket, "TCP_KEEPIDLE"):
             options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
             self.assertEqual([one.getsockopt(socket.IPPROTO_TCP, option) for option in options], [15, 5, 3])
+            set_keepalive(one, (5, 3, 2))
+            self.assertEqual([one.getsockopt(socket.IPPROTO_TCP, option) for option in options], [5, 3, 2])
         unix, _ = self.unix_pair()
         set_nodelay(unix)
         set_keepalive(unix)
@@ -151,6 +153,8 @@ class PathStateTests(SocketTestCase):
         assert path is not None
         (last_data,) = struct.unpack_from("@I", one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 52)
         self.assertGreaterEqual(last_data - path.last_ack_ms, 50)
+        self.assertGreaterEqual(path.last_data_ms - path.last_ack_ms, 50)
+        self.assertEqual(path.silent_ms, path.last_ack_ms)
         time.sleep(0.1)
         later = path_state(one)
         assert later is not None

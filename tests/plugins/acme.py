@@ -32,8 +32,41 @@ from pathlib import Path
 from twisted.internet.defer import fail, succeed
 from zope.interface import implementer
 
-from gotunnel.interfaces import IHealthCheck
+from gotunnel.interfaces import IHealthCheck, IPortAllocator, IStreamObserver
 from gotunnel.plugin import GotunnelError
+
+
+@implementer(IStreamObserver)
+class Audit:
+    """Writes how visitors fare into a file."""
+
+    def __init__(self, reactor, options, role):
+        self.file = Path(options.file)
+
+    def opened(self, stream):
+        pass
+
+    def bytes(self, stream, up, down):
+        pass
+
+    def closed(self, stream, ended):
+        with self.file.open("a") as file:
+            file.write(f"{stream.client} {stream.mapping} {ended.outcome} {ended.up}\\n")
+
+    def stop(self):
+        with self.file.open("a") as file:
+            file.write("stop\\n")
+
+
+@implementer(IPortAllocator)
+class OnePort:
+    """Always the same."""
+
+    def __init__(self, reactor, options):
+        self.port = options.port
+
+    def candidates(self, wish):
+        return [self.port]
 
 
 @implementer(IHealthCheck)
@@ -47,13 +80,24 @@ class FlagCheck:
         return succeed(None) if self.flag.exists() else fail(GotunnelError("the flag is down"))
 ''',
     "src/gotunnel/plugins/acme.py": '''
-from gotunnel.interfaces import IHealthCheck
+from gotunnel.interfaces import IHealthCheck, IPortAllocator, IStreamObserver
 from gotunnel.plugin import Field, Options, Plugin
 
 
 class FlagOptions(Options):
     flag: str = Field(description="file that is there while the target is well")
 
+
+class AuditOptions(Options):
+    file: str = Field(description="where to write")
+
+
+class PortOptions(Options):
+    port: int = Field(description="the one port", ge=1, le=65535)
+
+
+audit = Plugin(IStreamObserver, "acme-audit", "acme_gotunnel.Audit", options=AuditOptions, summary="keeps an account")
+port = Plugin(IPortAllocator, "acme-port", "acme_gotunnel.OnePort", options=PortOptions, summary="has one port")
 
 flag = Plugin(IHealthCheck, "acme-flag", "acme_gotunnel.FlagCheck", options=FlagOptions, summary="looks for a file")
 ''',

@@ -1,8 +1,7 @@
-"""The failures that were measured in the Go gotunnel (G1 to G19), and traps that Twisted and Python hold (T1 to T6):
+"""The failures that were measured in the Go gotunnel (G1 to G19), and traps that Twisted and Python hold (T1 to T7):
 which test would see each of them here. Those tests that exist for their own sake stay where they are; those that do
-not are beside this file. This file checks that all of them exist.
-
-Left out: what needs version 1 of the protocol, or rights of single clients, neither of which there is yet.
+not are beside this file. This file checks that all of them exist. Where a failure is one of version 1 of the protocol,
+the test that sees it in our server of version 1 has a name as well.
 
 === ====================================================================================================================
 G1  a port that is registered again listens, and nobody serves it
@@ -15,6 +14,7 @@ G3  after a heartbeat timeout a port listens for ever and nobody serves it
     tests.regressions.test_loss.StoppedTests.test_client
 G4  a target that was down and is up again stays closed
     tests.integration.test_health.TcpTests.test_flap
+    tests.v1.test_admission.ConversationTests.test_flap
 G5  four bytes of length from a stranger take gigabytes
     tests.wire.test_frames.FrameDecoderTests.test_hostile_headers
     tests.server.test_greeting.FrameTests.test_limit_at_the_header
@@ -26,18 +26,25 @@ G8  a leg that was brought by somebody else reads the next visitor's bytes
     tests.server.test_greeting.LegTests.test_other_session
     tests.server.test_greeting.LegTests.test_replayed
     tests.integration.test_hostile.MiddleTests.test_legs
+    tests.v1.test_legs.OwnershipTests.test_never_ahead
+    tests.v1.test_legs.OwnershipTests.test_not_asked_for
+    tests.v1.test_legs.OwnershipTests.test_another_address
 G9  one client takes, closes or opens the port of another one
     tests.integration.test_tunnel.MappingTests.test_refusals
     tests.server.test_registration.GrantTests.test_others_port
     tests.e2e.test_mappings.MappingTests.test_several_clients
+    tests.server.test_rights_matrix.MatrixTests.test_matrix
+    tests.v1.test_admission.ConversationTests.test_port_of_another
 G10 any type of message registers a port; any number is a port
     tests.wire.test_messages.RefusalTests.test_type
     tests.wire.test_messages.RefusalTests.test_bad_mappings
     tests.server.test_greeting.FrameTests.test_hostile_first_frames
     tests.server.test_matrix.ServerMatrixTests.test_matrix
+    tests.v1.test_admission.RefusalTests.test_ports
 G11 the client is told ok before anything listens
     tests.server.test_registration.GrantTests.test_listens_before_ok
     tests.integration.test_tunnel.MappingTests.test_port_in_use
+    tests.v1.test_admission.RefusalTests.test_occupied
 G12 a visitor who ends his direction first gets no answer
     tests.e2e.test_manners.MannersTests.test_visitor_half_closes_first
     tests.e2e.test_last_bytes.LastBytesTests.test_upload
@@ -68,6 +75,7 @@ G18 visitors wait without limit, or are dropped after they were let in
     tests.server.test_visitors.LegTests.test_too_many_visitors
     tests.server.test_visitors.LegTests.test_no_leg
     tests.server.test_visitors.LegTests.test_each_his_own_time
+    tests.v1.test_legs.OwnershipTests.test_one_for_each
 G19 a configuration of the wrong kind is a traceback
     tests.config.test_any_bytes.AnyBytesTests.test_any_values
     tests.config.test_mappings.LocalPortsTests.test_bad_ports
@@ -93,10 +101,15 @@ T4  a port that is being closed cannot be bound
     tests.server.test_takeover.GraceTests.test_back_while_ports_are_closing
 T5  without descriptors listening fails in another way than dialling
     tests.server.test_registration.GrantTests.test_no_descriptors
+    tests.e2e.test_descriptors.DescriptorTests.test_client
 T6  a clock that is set moves all timers
     tests.tap.test_clock.JumpTests.test_forwards
     tests.tap.test_clock.JumpTests.test_backwards
     tests.e2e.test_clock.WallClockTests.test_back
+T7  accepting without descriptors resets visitors, and fills the log
+    tests.net.test_descriptors.PortTests.test_out_of_descriptors
+    tests.net.test_fast_listener.ListenerTests.test_out_of_descriptors
+    tests.e2e.test_descriptors.DescriptorTests.test_server
 === ====================================================================================================================
 """
 
@@ -107,7 +120,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-ROWS = [f"G{number}" for number in range(1, 20)] + [f"T{number}" for number in range(1, 7)]
+ROWS = [f"G{number}" for number in range(1, 20)] + [f"T{number}" for number in range(1, 8)]
 
 
 def rows(table: str) -> dict[str, list[str]]:

@@ -1,8 +1,8 @@
 """Processes that are stopped for a while, and paths that swallow everything.
 
-Scale of the stopped processes: a tenth of the time. `heartbeat_timeout` is 3 s here for 30 s, and stops of 0.5 and 2 s
-stand for 5 and 20 s; the longest, for 40 s, lasts until the other end has given up. Pings are closer than to scale
-(0.3 s), so that it does not matter at which moment between two of them a process is stopped.
+Scale of the stopped processes: a tenth of the time. `heartbeat_timeout` is 3 s here for 30 s, and stops of 0.5, 2 and
+4 s stand for 5, 20 and 40 s. Pings are closer than to scale (0.3 s), so that it does not matter at which moment between
+two of them a process is stopped. With TEST_FULL_TIME=1 nothing is scaled, and the configuration has the default pace.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 from tests.e2e.harness import Program, TunnelTestCase, read_exactly
 from tests.e2e.namespaces import machines
 from tests.e2e.peers import Service, echo
+from tests.processes import FULL_TIME
 
-TIMEOUT = 3.0
-PACE = {"heartbeat": 0.3, "heartbeat_timeout": TIMEOUT}
+TIMEOUT = 30.0 if FULL_TIME else 3.0
+STOPS = (5.0, 20.0, 40.0) if FULL_TIME else (0.5, 2.0, 4.0)
+PACE = {} if FULL_TIME else {"heartbeat": 0.3, "heartbeat_timeout": TIMEOUT}
 SINK = """
 import socket
 listening = socket.create_server(("127.0.0.1", 7000))
@@ -79,7 +81,7 @@ class StoppedTests(LossTestCase):
 
     def short_stops(self, stopped: Program, other: Program) -> None:
         """Stop for what is less than the timeout: nobody notices, and streams go on."""
-        for seconds in (0.5, 2.0):
+        for seconds in STOPS[:2]:
             stopped.signal(signal.SIGSTOP)
             self.last(seconds)
             stopped.signal(signal.SIGCONT)
@@ -95,9 +97,10 @@ class StoppedTests(LossTestCase):
         self.short_stops(client, server)
         client.signal(signal.SIGSTOP)
         began = time.monotonic()
-        server.wait_for("client client lost .*nothing was heard for 3 s")
+        server.wait_for(f"client client lost .*nothing was heard for {TIMEOUT:g} s")
         self.assertLess(time.monotonic() - began, TIMEOUT + SLACK)
         self.assertEqual(self.listeners(self.public), 1)
+        self.last(began + STOPS[2] - time.monotonic())
         waiting = self.visit(self.public)
         client.signal(signal.SIGCONT)
         server.wait_for("client client connected", 2)
@@ -113,8 +116,9 @@ class StoppedTests(LossTestCase):
         self.short_stops(server, client)
         server.signal(signal.SIGSTOP)
         began = time.monotonic()
-        client.wait_for("connection to the server .* lost: nothing was heard for 3 s")
+        client.wait_for(f"connection to the server .* lost: nothing was heard for {TIMEOUT:g} s")
         self.assertLess(time.monotonic() - began, TIMEOUT + SLACK)
+        self.last(began + STOPS[2] - time.monotonic())
         server.signal(signal.SIGCONT)
         client.wait_for("mapping web open", 2)
         self.says(self.visitor, b"after")

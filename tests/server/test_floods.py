@@ -115,6 +115,27 @@ class FloodTests(ServerTestCase):
             client.say(*[Pong(ping.n) for ping in client.heard() if isinstance(ping, Ping)])
         self.assertFalse(client.transport.gone)
 
+    def test_news_do_not_fill_the_log(self) -> None:
+        """A client that opens and closes its ports, says that its targets come and go, and comes back again and again,
+        as fast as it may for two minutes, has lines for its mappings several times over, and then a few a second; each
+        kind tells how many it left out."""
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        world = self.world()
+        names = tuple(f"m{number}" for number in range(64))
+        requests = tuple(MappingRequest(name, 20000 + number) for number, name in enumerate(names))
+        client, back = world.login(), 0
+        for _ in range(240):
+            client.say(Register(1, requests), *[MappingState(name, "down") for name in names], Unregister(2, names))
+            for _ in range(6):
+                world.clock.advance(0.5 / 6)
+            if client.transport.gone:
+                client, back = world.login(), back + 1
+        lines = [formatEvent(event) for event in observer if event.get("log_namespace", "").startswith("gotunnel")]
+        self.assertGreater(back, 2)  # it was cut for what it says, and came back
+        self.assertLess(len(lines), 120 * 5 + 5 * 4 * 128)
+        for kind in ("open at", "closed at", "is down at"):
+            self.assertTrue([line for line in lines if kind in line and "more like this were not logged" in line], kind)
+
     def test_refusals_do_not_fill_the_log(self) -> None:
         """A client that asks for what it may not have, a thousand mappings at a time, writes no thousand lines."""
         observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)

@@ -5,13 +5,13 @@ It stands in trial's log, in a file of the test's folder, and in the failure if 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from twisted.python import log
 
-from gotunnel.config.model import ServerConfig
+from gotunnel.config.model import AdminConfig, ServerConfig
 from gotunnel.core.identities import Identities
 from gotunnel.server.credentials import Credentials
 from gotunnel.wire.messages import Error, MappingRequest, MappingState, RegisterResp
@@ -71,7 +71,7 @@ class Cell:
     can be allowed; at the moment it has those of RIGHTS, which nobody has announced."""
 
     def __init__(self, case: ServerTestCase, name: str, port: int) -> None:
-        self.it = case.world(token=SHARED)
+        self.it = case.world(token=SHARED, admin=AdminConfig(addr=ADMIN))
         self.name = name
         self.port = port
         self._case = case
@@ -83,7 +83,7 @@ class Cell:
         self._owner = self.it.login("owner", token=OWNER)
         self._others = self._owner.publish(OTHERS, "kubelet")
 
-    def identities(self, shared: list[Any], own: dict[str, Any], reserved: set[int]) -> Identities:
+    def identities(self, shared: list[Any], own: dict[str, Any], reserved: Collection[int]) -> Identities:
         """Return a table with these rights."""
         clients = [{"name": name, "token": TOKENS[name], **rights} for name, rights in own.items()]
         clients.append({"name": "owner", "token": OWNER, "allow_ports": [OTHERS]})
@@ -97,7 +97,7 @@ class Cell:
     @property
     def final(self) -> Identities:
         """The identities of the moment."""
-        return self.identities(["1024-65535"], RIGHTS, {CONTROL, ADMIN})
+        return self.identities(["1024-65535"], RIGHTS, self.it.hub.reserved)
 
     def login(self) -> Client | None:
         """Connect; None if it is not let in."""

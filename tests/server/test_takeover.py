@@ -44,16 +44,32 @@ class WhoTests(ServerTestCase):
         self.assertEqual(world.session(old).over, False)
 
     def test_other_instance_when_the_old_one_is_silent(self) -> None:
-        """It takes over when the old one has not answered a ping within 2 s."""
+        """It takes over when the old one has not answered a ping, and is in within 2 s of its connection: what its
+        login took is taken off the question."""
         world = self.world()
         old = world.login()
         newcomer = world.connect()
+        world.clock.advance(0.2)
         world.prove(newcomer, instance=b"two")
-        world.clock.advance(1.99)
+        world.clock.advance(1.54)
         self.assertEqual(newcomer.payloads(), [])
         world.clock.advance(0.02)
         self.assertEqual(type(newcomer.heard()[0]), AuthOk)
         self.assertError(old.transport, "going_away")
+
+    def test_other_instance_when_the_old_one_owes_an_answer(self) -> None:
+        """It takes over after half a second when a ping of the old one is without an answer for 2 s already."""
+        world = self.world(heartbeat=10.0, heartbeat_timeout=30.0)
+        old = world.login()
+        world.clock.advance(10)
+        self.assertEqual([type(m) for m in old.heard()], [Ping])
+        world.clock.advance(2)
+        newcomer = world.connect()
+        world.prove(newcomer, instance=b"two")
+        world.clock.advance(0.49)
+        self.assertEqual(newcomer.payloads(), [])
+        world.clock.advance(0.02)
+        self.assertEqual(type(newcomer.heard()[0]), AuthOk)
 
     def test_old_one_dies_while_it_is_asked(self) -> None:
         """Then there is nothing to wait for."""

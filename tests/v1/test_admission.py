@@ -11,7 +11,14 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
 
 from gotunnel.config.identityfile import FileIdentity
-from gotunnel.config.model import LimitsConfig, PenaltiesConfig, ServerConfig, TlsServerConfig, V1ServerConfig
+from gotunnel.config.model import (
+    AdminConfig,
+    LimitsConfig,
+    PenaltiesConfig,
+    ServerConfig,
+    TlsServerConfig,
+    V1ServerConfig,
+)
 from gotunnel.core.penalties import Offence, Penalties
 from gotunnel.errors import ConfigError
 from gotunnel.net.quiet import OneProtocol
@@ -152,8 +159,10 @@ class RefusalTests(ServerTestCase):
         self.assertIn("bad_request", await self.refusal(server, remote_port=0))
         client = GoClient(self, server.address.port, free)
         self.assertEqual(await client.register(), OK)
-        wide = await self.v1_server(v1={"allow_ports": ("1-65535",)})
-        self.assertIn("reserved", await self.refusal(wide, remote=wide.address.port))
+        asking = self.free_port()
+        wide = await self.v1_server(v1={"allow_ports": ("1-65535",)}, admin=AdminConfig(addr=asking))
+        for own in (wide.address.port, asking):
+            self.assertIn("reserved", await self.refusal(wide, remote=own))
 
     async def test_occupied(self) -> None:
         """ok is said only once somebody listens: a port that another program has is refused."""

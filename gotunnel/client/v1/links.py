@@ -16,6 +16,7 @@ from gotunnel.core.usage import Usage
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.patience import Draining, Patience
+from gotunnel.net.plugged import Carried
 from gotunnel.net.raw import RawRelay
 
 __all__ = ["V1Links"]
@@ -63,6 +64,13 @@ class V1Links:
     def streams(self) -> int:
         """Visitors that are being served."""
         return sum(link.streams for link in self._links.values())
+
+    def carried(self) -> Carried:
+        """Visitors who are served, and their bytes so far."""
+        for link in self.links:
+            for session in link.sessions:
+                for joint, *_ in session.served:
+                    yield joint, joint.carried
 
     @property
     def draining(self) -> bool:

@@ -187,6 +187,8 @@ class V1ClientSession:
         joint = self._relay.join(target, far, End.DIALLER, self._killed, lambda end: self._ended(joint, end))
         account = self._usage.began("", self._mapping.name)
         self._streams[joint] = V1Stream(conn, self._clock.seconds(), account)
+        if self._usage.observers is not None:
+            self._usage.observers.opened(joint, conn, "", self._mapping.name, NOBODY)
         joint.begin(greeted.leftover)
 
     async def _dial(self, conn: str) -> Local | None:
@@ -211,13 +213,17 @@ class V1ClientSession:
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
         stream = self._streams.pop(joint)
         self._usage.ended(stream.account, end.outcome, end)
+        if self._usage.observers is not None:
+            self._usage.observers.closed(joint, end.outcome, end)
         self._carried(self._mapping.name, end)
-        self.log.info(
-            "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
-            "({conn})",
-            visitor=NOBODY, mapping=self._mapping.name, outcome=WORDS[end.outcome], code="", up=end.up, down=end.down,
-            seconds=self._clock.seconds() - stream.began, conn=stream.conn,
-        )  # fmt: skip
+        now, mapping = self._clock.seconds(), self._mapping.name
+        if self._usage.crowds.has_line(now, mapping, end.outcome, end):
+            self.log.info(
+                "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
+                "({conn})",
+                visitor=NOBODY, mapping=mapping, outcome=WORDS[end.outcome], code="", up=end.up, down=end.down,
+                seconds=now - stream.began, conn=stream.conn,
+            )  # fmt: skip
         self._changed()
 
     def _warn(self, kind: str, words: str, **values: Any) -> None:

@@ -26,7 +26,7 @@ class BridgedLeg(FastLeg):
         self._holding = transport
         self._sock = raw_socket(transport)
         set_nodelay(self._sock)
-        set_keepalive(self._sock)
+        set_keepalive(self._sock, self._tools.watch.keepalive)
         self._wire_gone = False
         hand_over(transport, _Bridge(self), b"")
         transport.registerProducer(_Flow(self), True)
@@ -58,7 +58,9 @@ class BridgedLeg(FastLeg):
     def check(self, now: float) -> None:
         """See FastLeg."""
         if self.state is not State.CLOSED and not self._wire_gone and is_closing(self._holding):
-            self.give_up("the other end is gone")
+            if not self._closes_by_itself():
+                self.give_up("the other end is gone")
+            return
         super().check(now)
 
     def _wire_is_gone(self) -> bool:

@@ -32,7 +32,7 @@ class FastLeg(FrameLeg):
         super().__init__(tools, end, owner, plain)
         self._tools = tools
         self._buffers = tools.buffers
-        self._stall = Stall()
+        self._stall = Stall(tools.watch.times)
         self._watched = False  # by the path watch
         self._up: Pipe | None = None  # a subclass moves what comes from the local socket through it
         self._out = bytearray()  # frames for the wire, behind what the subclass still holds
@@ -235,7 +235,7 @@ class FastLeg(FrameLeg):
     def _open_wire(self, transport: Any) -> None:
         """Take the connection over."""
         self._holding = transport
-        self._sock = take_descriptor(transport, Held(self.lost))
+        self._sock = take_descriptor(transport, Held(self.lost), self._tools.watch.keepalive)
         self._fd = self._sock.fileno()
         self._tools.poller.add(self._fd, IN, self.handle)
 

@@ -25,7 +25,7 @@ from gotunnel.net.fast.poller import Poller, ReactorPoller
 from gotunnel.net.fast.reactor import PumpReactor
 from gotunnel.net.fast.tlsleg import TlsFastLeg
 from gotunnel.net.fast.tools import Tools
-from gotunnel.net.pathwatch import PathWatch
+from gotunnel.net.pathwatch import LegTimes, PathWatch
 from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay
 from gotunnel.wire.legstate import End
 
@@ -53,6 +53,10 @@ class FastRelay:
     def gate(self) -> Gate:
         """See IRelay."""
         return self._tools.descriptors.visitors
+
+    def time_legs(self, times: LegTimes | None) -> None:
+        """Give silent legs up by these times; see IRelay."""
+        self._tools.watch.times = times
 
     def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
         """Listen for visitors; see IRelay."""

@@ -30,8 +30,9 @@ class Held(Protocol):
         self._on_lost("the other end closed it" if reason.check(ConnectionDone) else reason.getErrorMessage())
 
 
-def take_descriptor(transport: Any, held: Held) -> socket.socket:
+def take_descriptor(transport: Any, held: Held, keepalive: tuple[int, int, int] | None) -> socket.socket:
     """Let `transport` read and write no more, and return its socket. What it had still to write has left, or does now.
+    `keepalive` is as for `set_keepalive`.
 
     Raises RemoteProtocolError if it could not: then the connection is broken.
     """
@@ -40,7 +41,7 @@ def take_descriptor(transport: Any, held: Held) -> socket.socket:
     tcp = transport.transport if isinstance(transport, BioTls) else transport
     sock = raw_socket(tcp)
     set_nodelay(sock)
-    set_keepalive(sock)
+    set_keepalive(sock, keepalive)
     if unsent_bytes(tcp):
         tcp.doWrite()
         if unsent_bytes(tcp):

@@ -81,12 +81,15 @@ class V1Session:
         messages = self._peers.hub.config.limits.messages
         limit = RateLimit(messages, MESSAGE_SECONDS * messages, self._clock.seconds())
         self._control = V1Control(self._clock, self._message, self._lost, limit=limit, silence=SILENCE)
-        self.log.info("client {client} connected from {address}", client=self.peer.name, address=self.address)
-        self.log.warn(
+        hub = self._peers.hub
+        hub.tell_of(
+            self.peer.name, "connected", "client {client} connected from {address}{how}", address=self.address, how=""
+        )
+        hub.say_of(
+            self.peer.name, "in clear",
             "the token of client {client} and all that its visitors say to it cross the network in clear, as version 1 "
             "does; move it to version 2, and then set server.v1.enabled: false",
-            client=self.peer.name,
-        )
+        )  # fmt: skip
         hand_over(transport, self._control, b"")
         self._ask_for_all()
 
@@ -165,9 +168,9 @@ class V1Session:
             self._setting = False
 
     def _lost(self, reason: str) -> None:
-        self.log.info(
-            "client {client} lost ({address}): {reason}",
-            client=self.peer.name, address=self.address, reason=printable(reason),
+        self._peers.hub.tell_of(
+            self.peer.name, "lost", "client {client} lost ({address}): {reason}",
+            address=self.address, reason=printable(reason),
         )  # fmt: skip
         self._end()
 

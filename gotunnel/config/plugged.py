@@ -1,0 +1,97 @@
+"""Keys whose value is a plugin: its name, and its options beside it. Which plugins there are is not known here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from gotunnel.config.kinds import Kind, Section, Short, parts_of, several, sort, wrong
+from gotunnel.config.plugins import HIDDEN, find_plugin, read_options
+from gotunnel.config.source import BROKEN
+
+__all__ = ["ONE", "AllocatorConfig", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig"]
+
+
+class PluginConfig(Section):
+    """One plugin of `kind`, which `gotunnel plugins` lists under that word; `noun` is what messages call several."""
+
+    kind: ClassVar[str]
+    noun: ClassVar[str]
+
+    plugin: Annotated[str, Kind("name of a plugin", str)] = Field(
+        description="which one; its options stand beside this key (`gotunnel plugins`)"
+    )
+    options: Annotated[Section | None, HIDDEN] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _validated(cls, data: Any, info: ValidationInfo) -> Any:
+        if isinstance(data, PluginConfig) or data is BROKEN:
+            return data
+        return cls.parts(data, info.context)
+
+    @classmethod
+    def parts(cls, data: Any, context: Any, more: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the fields, of a name or a group of keys; `more` are words that would do as well. Raises the error of
+        `several`."""
+        keys = {"plugin": data} if isinstance(data, str) else data
+        if not isinstance(keys, dict):
+            raise wrong(f"{sort(data)} is no plugin", "write its name, or {plugin: NAME} with its options beside it")
+        if "plugin" not in keys:
+            raise several([(("plugin",), "is missing", "add plugin: with the name of one of `gotunnel plugins`")])
+        name = keys["plugin"]
+        if name is BROKEN:
+            return {"plugin": BROKEN}
+        try:
+            found = find_plugin(cls.kind, name, cls.noun, context, more)
+        except PydanticCustomError as error:
+            path = () if isinstance(data, str) else ("plugin",)
+            raise several([(path, what, cure) for _, what, cure in parts_of(error)]) from None
+        options = read_options(found, {key: value for key, value in keys.items() if key != "plugin"}, context)
+        return {"plugin": found.name, "options": options}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe both forms."""
+        group = {"type": "object", "required": ["plugin"], "properties": {"plugin": {"type": "string"}}}
+        return {"anyOf": [{"type": "string"}, group]}
+
+    def __str__(self) -> str:
+        return self.plugin
+
+
+class ObserverConfig(PluginConfig):
+    """Who is told of each visitor."""
+
+    kind = "observer"
+    noun = "observers"
+
+
+class AllocatorConfig(PluginConfig):
+    """Who says which port a mapping gets that leaves it to the server."""
+
+    kind = "ports"
+    noun = "port allocators"
+
+
+class RelayConfig(PluginConfig):
+    """What moves bytes."""
+
+    kind = "relay"
+    noun = "relays"
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, (str, dict, PluginConfig)) else value
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+ONE = Short("name of a plugin, or group", _as_it_is, {"type": "string"})
+Observers = Annotated[
+    tuple[ObserverConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
+]

@@ -1,0 +1,43 @@
+"""Writes the lines that add up visitors who had none of their own. Who they are is decided in `core.crowds`."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from gotunnel.core.crowds import WINDOW, Crowds
+from gotunnel.logs import Logger
+
+__all__ = ["CrowdLines"]
+
+
+class CrowdLines:
+    """One per role, which calls `stop` as one of the last things: what was counted until then is written, too."""
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, crowds: Crowds) -> None:
+        self._clock = clock
+        self._crowds = crowds
+        self._timer: IDelayedCall | None = None
+        crowds.gathers = self._gathers
+
+    def _gathers(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self._clock.callLater(seconds, self._write)
+
+    def stop(self) -> None:
+        """Write what there is."""
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+            self._write()
+
+    def _write(self) -> None:
+        self._timer = None
+        for crowd in self._crowds.take():
+            self.log.info(
+                "{count} more visitors of {mapping} ended within {seconds:g} s, too many for a line each: {outcomes}; "
+                "{up} bytes up, {down} down",
+                count=crowd.count, mapping=crowd.mapping, client=crowd.client, seconds=WINDOW, outcomes=crowd.words,
+                up=crowd.up, down=crowd.down,
+            )  # fmt: skip

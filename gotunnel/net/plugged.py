@@ -1,0 +1,52 @@
+"""Makes what a configuration names a plugin for. Knows no kind of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from gotunnel.config.plugged import ObserverConfig, PluginConfig
+from gotunnel.core.usage import Usage
+from gotunnel.errors import GotunnelError
+
+__all__ = ["Carried", "found", "made", "observers_prepared"]
+
+Carried = Iterable[tuple[Hashable, tuple[int, int]]]
+"""Visitors who are served, and their bytes so far, to the target and back."""
+
+
+def found(kind: str, name: str) -> Any:
+    """Return the plugin of that name, which the configuration was checked for. Raises GotunnelError."""
+    # Loaded by who names a plugin, and by no others: it takes memory at rest.
+    from gotunnel.catalogue import Catalogue
+
+    plugin = Catalogue().find(kind, name)
+    if plugin is None:
+        raise GotunnelError(f"the plugin {name}, which was there, is not there any more; install it again")
+    return plugin
+
+
+def made(kind: str, config: PluginConfig, reactor: Any, *more: Any) -> Any:
+    """Return what the plugin makes of its options. Raises GotunnelError."""
+    return found(kind, config.plugin).make(reactor, config.options, *more)
+
+
+def observers_prepared(
+    usage: Usage, configs: tuple[ObserverConfig, ...], reactor: Any, role: str, carried: Callable[[], Carried]
+) -> Callable[[], None]:
+    """Make the observers that a role is to have from now on, and return what puts them into `usage`. Raises
+    GotunnelError, and then nothing has changed."""
+    observers = usage.observers
+    if observers is None:
+        if not configs:
+            return lambda: None
+        from gotunnel.net.observing import Observers  # loaded where somebody observes, and nowhere else
+
+        observers = Observers(reactor, role, carried)
+    use = observers.prepared(configs)
+
+    def put() -> None:
+        usage.observers = observers
+        use()
+
+    return put

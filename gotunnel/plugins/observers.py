@@ -1,0 +1,23 @@
+"""Who is told of each visitor."""
+
+from __future__ import annotations
+
+from gotunnel.config.observeroptions import LogOptions
+from gotunnel.interfaces import IStreamObserver
+from gotunnel.plugin import Plugin
+
+__all__ = ["log", "metrics"]
+
+log = Plugin(
+    IStreamObserver,
+    "log",
+    "gotunnel.net.observers.LogObserver",
+    options=LogOptions,
+    summary="writes a line of JSON for each visitor into a file of its own",
+)
+metrics = Plugin(
+    IStreamObserver,
+    "metrics",
+    "gotunnel.net.observers.MetricsObserver",
+    summary="adds histograms of visitors' times and bytes, by outcome, to /metrics",
+)

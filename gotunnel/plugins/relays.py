@@ -1,0 +1,15 @@
+"""How bytes move."""
+
+from __future__ import annotations
+
+from gotunnel.interfaces import IRelay
+from gotunnel.plugin import Plugin
+
+__all__ = ["fast", "portable"]
+
+portable = Plugin(
+    IRelay, "portable", "gotunnel.net.choice.portable", summary="on Twisted's transports, with any reactor and system"
+)
+fast = Plugin(
+    IRelay, "fast", "gotunnel.net.choice.fast", summary="on descriptors, with splice and a loop of its own, on Linux"
+)

@@ -1,0 +1,48 @@
+"""What a server's configuration names plugins for, beside its relay: made ready, and then put in place in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gotunnel.config.model import ServerConfig
+from gotunnel.net.plugged import Carried, observers_prepared
+from gotunnel.server.allocation import Allocation
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+
+__all__ = ["plugins_prepared", "plugins_stopped"]
+
+
+def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[], None]:
+    """Make those of this configuration, and return what lets them take the place of those that are there. Raises
+    GotunnelError, and then nothing has changed."""
+    allocation = None
+    if config.port_allocator is not None:
+        allocation = Allocation(reactor, config.port_allocator)
+    observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
+
+    def use() -> None:
+        hub.allocation = allocation
+        observe()
+
+    return use
+
+
+def plugins_stopped(hub: Hub) -> None:
+    """The server is over."""
+    if hub.usage.observers is not None:
+        hub.usage.observers.stop()
+
+
+def _carried(hub: Hub) -> Carried:
+    for session in hub.left:
+        for leg, visitor in tuple(session.streams.items()):
+            yield visitor, leg.carried
+        for leg, stream in tuple(session.forward.streams.items()):
+            yield stream, leg.carried
+    if hub.v1 is not None:
+        for old in hub.v1.present:
+            for joint, visitor in old.served:
+                yield visitor, joint.carried

@@ -1,0 +1,103 @@
+"""The fast relay's public port when there is no descriptor for one more visitor."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from typing import Any
+from unittest import skipUnless
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.net.descriptors import PAUSE, Descriptors
+
+LINUX = sys.platform.startswith("linux")
+if LINUX:
+    from gotunnel.net.fast import listener as listener_module
+    from gotunnel.net.fast.listener import ACCEPTS_AT_ONCE, Listener
+    from gotunnel.net.fast.poller import IN, Handler
+
+
+class Poller:
+    """Remembers what a listener is told of."""
+
+    tells_errors = True
+    handler: Handler
+
+    def add(self, fd: int, mask: int, handler: Handler) -> None:
+        self.mask, self.handler = mask, handler
+
+    def set(self, fd: int, mask: int) -> None:
+        self.mask = mask
+
+    def remove(self, fd: int, *, closing: bool = False) -> None:
+        self.mask = 0
+
+
+class Local:
+    """A visitor as the relay makes one."""
+
+    leg = None
+
+    def watch_for_loss(self) -> None: ...
+
+
+@skipUnless(LINUX, "the fast relay needs Linux")
+class ListenerTests(SynchronousTestCase):
+    """What accept(2) says is made up; visitors are real sockets."""
+
+    def setUp(self) -> None:
+        self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.clock, self.poller, self.visitors = Clock(), Poller(), 0
+        self.descriptors = Descriptors(self.clock)
+        made: Any = self.made
+        self.listener = Listener(
+            self.poller, self.descriptors.visitors, "127.0.0.1", 0, 16, made, lambda visitor: None
+        )
+        self.addCleanup(self.listener.stopListening)
+
+    def made(self, sock: socket.socket, host: str, address: str) -> Local:
+        """A visitor has been accepted."""
+        sock.close()
+        self.visitors += 1
+        return Local()
+
+    def come(self, *failures: int) -> int:
+        """A visitor comes, to whom accept(2) says no so often; return how often it was called."""
+        left, calls, accept = list(failures), 0, listener_module.accept
+
+        def accepts(*more: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if left:
+                raise OSError(left.pop(0), "none")
+            return accept(*more)
+
+        self.patch(listener_module, "accept", accepts)
+        with socket.create_connection(("127.0.0.1", self.listener.getHost().port)):
+            self.poller.handler(IN)
+        self.patch(listener_module, "accept", accept)
+        return calls
+
+    def test_out_of_descriptors(self) -> None:
+        """Each of the four ways to say it stops the listener after one call, with one line for all of them; it goes on
+        afterwards, and who waited in the kernel's queue is served."""
+        for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            served = self.visitors
+            self.assertEqual(self.come(number), 1)
+            self.assertEqual((self.poller.mask, self.visitors), (0, served))
+            self.clock.advance(PAUSE)
+            self.assertEqual(self.poller.mask, IN)
+            self.poller.handler(IN)
+            self.assertEqual(self.visitors, served + 1)
+        self.assertEqual(len([event for event in self.log if "out of file descriptors" in str(event)]), 1)
+
+    def test_left_while_he_waited(self) -> None:
+        """One who left before he was accepted does not stop the listener, and those who leave do not keep it busy."""
+        self.assertEqual(self.come(errno.ECONNABORTED), 3)  # he, who came, and nobody more
+        self.assertEqual((self.poller.mask, self.visitors), (IN, 1))
+        self.assertEqual(self.come(*[errno.ECONNABORTED] * 100), ACCEPTS_AT_ONCE)
