@@ -28,7 +28,8 @@ NOT_SAID = {
 """Calls whose texts are for developers, for the documentation, or for machines."""
 TERMS = {"description", "help", "metavar"}
 OUTPUT_NAMES = {
-    "PROGRAM", "lines", "note", "notes", "optParameters", "rows", "self._request", "spelling", "steps", "synopsis",
+    "CSP", "KINDS", "PROGRAM", "_NO_PORT", "lines", "note", "notes", "optParameters", "rows", "self._request",
+    "spelling", "steps", "synopsis",
 }  # fmt: skip
 PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
 """Where a ValueError is about what somebody wrote; elsewhere it is about a call."""
@@ -56,9 +57,9 @@ IGNORED = {
 """Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
 
 WORDS = (
-    "TLS", "without TLS", "up", "down", "visitors", "clients", "closed", "stopping", "joined", "shutdown", "(unknown)",
-    "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added", "unchanged",
-    "changed", "opened anew", "removed", "kept", "draining",
+    "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
+    "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
+    "unchanged", "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
 """Words that are values of log lines or of their lists, too short to be found as prose."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class Answer:
     content: dict[str, Any]
     status: int = 200
     brief: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Api:
@@ -137,7 +138,7 @@ class Api:
         return Answer({
             "role": self.role(), "ready": all(each.ok for each in ready), "findings": ready,
             "counters": self.counters(), "pending": self.face.pending, "legs": self.face.legs(),
-            "sessions": self.face.sessions(), "mappings": self.face.mappings(),
+            "sessions": self.face.sessions(), "mappings": self.face.mappings(), "last_event": self._events.last,
         })  # fmt: skip
 
     async def _usage(self, query: Query) -> Answer:

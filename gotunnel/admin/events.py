@@ -55,6 +55,11 @@ class Events:
         self._latest.append(EventView(event["log_time"], level.name, printable(formatEvent(event), LONGEST)))
 
     @property
+    def last(self) -> float | None:
+        """When the latest was: who has seen it need not ask for all."""
+        return self._latest[-1].time if self._latest else None
+
+    @property
     def latest(self) -> list[EventView]:
         """Those that are remembered, the latest first."""
         return list(reversed(self._latest))

@@ -1,5 +1,5 @@
-"""Who may ask what by HTTP: the Host, the Origin and the token of a request. A browser of the operator must not be
-talked into asking for somebody else. Pure: headers in, a refusal or nothing out."""
+"""Who may ask what by HTTP: the Host, the Origin, the token and the cookie of a request. A browser of the operator must
+not be talked into asking for somebody else. Pure: headers in, a refusal or an answer out."""
 
 from __future__ import annotations
 
@@ -7,22 +7,47 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
 from gotunnel.admin.face import Refused
 
-__all__ = ["ONCE", "Guard"]
+__all__ = ["DASHBOARD", "FOR_PROGRAMS", "ONCE", "OPEN", "PAGE", "Guard", "Session", "Sessions"]
 
 PROBES = ("/healthz", "/readyz")
 """Paths that need no token: they then tell no more than yes or no."""
-ONCE = frozenset(("host", "origin", "authorization", "content-type", "sec-fetch-site"))
+PAGE = "/page/"
+OPEN = ("/", "/session", "/login", "/logout")
+"""Paths that need none because they tell nothing, as all below PAGE: the page, and how one logs in to it."""
+FOR_PROGRAMS = "/v1/link"
+"""Lets a browser in, and so is for nobody who is in by one."""
+DASHBOARD = "gotunnel-dashboard"
+"""A header of what comes through the port of `gotunnel dashboard`, which others than the operator can reach."""
+CSRF = "x-csrf-token"
+ONCE = frozenset(("host", "origin", "authorization", "content-type", "sec-fetch-site", "cookie", "x-csrf-token"))
 """Headers that are judged here: of two that differ a proxy may have judged the other one."""
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?")
 
 
-class Guard:
-    """One per listener. A unix socket is `trusted`: the mode of its file says who may open it."""
+class Session(Protocol):
+    """A browser that has logged in."""
 
-    def __init__(self, *, trusted: bool, token: str | None = None, hosts: tuple[str, ...] = ()) -> None:
+    csrf: str
+
+
+class Sessions(Protocol):
+    """Finds it by the Cookie header."""
+
+    def find(self, header: bytes) -> Session | None: ...
+
+
+class Guard:
+    """One per listener. A unix socket is `trusted`: the mode of its file says who may open it. Where there is a token,
+    or a browser could be anybody's, nothing is told without it or a session."""
+
+    def __init__(
+        self, sessions: Sessions, *, trusted: bool, token: str | None = None, hosts: tuple[str, ...] = ()
+    ) -> None:
+        self._sessions = sessions
         self._trusted = trusted
         self._token = None if token is None else token.encode()
         self._hosts = {"localhost", *hosts}
@@ -30,28 +55,46 @@ class Guard:
     def admit(self, method: str, path: str, headers: Mapping[str, bytes]) -> bool:
         """Return whether he may know all; with False he may know a verdict and no reasons. `headers` has names in lower
         case. Raises Refused."""
+        self._check_where(headers)
+        if method == "POST" and headers.get("content-type", b"").partition(b";")[0].strip() != b"application/json":
+            raise Refused("what is posted here is Content-Type: application/json", 415)
+        if path in OPEN or path.startswith(PAGE):
+            return True
+        given = headers.get("authorization", b"")
+        if self._token is not None and hmac.compare_digest(given, b"Bearer " + self._token):
+            return True
+        near = self._trusted and DASHBOARD not in headers
+        if near and not _browser(headers):
+            return True
+        if path == FOR_PROGRAMS:
+            raise Refused("a link is made by gotunnel dashboard, on the socket", 403)
+        session = self._sessions.find(headers.get("cookie", b""))
+        if session is not None:
+            if method == "POST":
+                check_page(session, headers)
+            return True
+        if method == "POST":
+            raise Refused(_LOG_IN if near or self._token is None else _TOKEN, 403 if self._token is None else 401)
+        if near or (self._token is None and DASHBOARD not in headers):
+            return True
+        if path in PROBES and not given:
+            return False
+        raise Refused(_TOKEN, 401)
+
+    def readable(self, headers: Mapping[str, bytes]) -> bool:
+        """Whether all can be read here without a token or a session."""
+        return DASHBOARD not in headers and (self._trusted or self._token is None)
+
+    def _check_where(self, headers: Mapping[str, bytes]) -> None:
         host = headers.get("host", b"").decode("ascii", "replace").strip().lower()
         origin = headers.get("origin", b"").decode("ascii", "replace").strip().lower()
         if origin and origin not in (f"http://{host}", f"https://{host}"):
             raise Refused("a page of another origin may not ask here", 403)
         if headers.get("sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
             raise Refused("a page of another site may not ask here", 403)
-        if method == "POST" and headers.get("content-type", b"").partition(b";")[0].strip() != b"application/json":
-            raise Refused("what is posted here is Content-Type: application/json", 415)
-        if self._trusted:
-            return True
-        if not self._known(host):
+        # A socket, too, can be led to a port of a machine with a browser (ssh -L); a browser always names a host.
+        if not self._known(host) and not (self._trusted and not host):
             raise Refused("this Host is not known here: ask by IP address, or name it in admin.hosts", 421)
-        if self._token is None:
-            if method == "POST":
-                raise Refused("without a token nothing is changed here: use the socket, or set admin.token_file", 403)
-            return True
-        given = headers.get("authorization", b"")
-        if hmac.compare_digest(given, b"Bearer " + self._token):
-            return True
-        if path in PROBES and not given:
-            return False
-        raise Refused("this needs the token of admin.token_file: Authorization: Bearer TOKEN", 401)
 
     def _known(self, host: str) -> bool:
         found = _HOST.fullmatch(host)
@@ -64,3 +107,21 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+_LOG_IN = "log in to change something: with a link of gotunnel dashboard, or with a token (admin.token_file)"
+_TOKEN = "this needs the token of admin.token_file: Authorization: Bearer TOKEN"  # noqa: S105 - words for a person
+
+
+def _browser(headers: Mapping[str, bytes]) -> bool:
+    """Whether a page asks: browsers say Origin with each POST, and most say more."""
+    return "origin" in headers or "sec-fetch-site" in headers
+
+
+def check_page(session: Session, headers: Mapping[str, bytes]) -> None:
+    """Return if it is our own page that wants something done, and not another one with the operator's cookie. Raises
+    Refused."""
+    if "origin" not in headers:
+        raise Refused("a page that changes something must say its Origin", 403)
+    if not hmac.compare_digest(headers.get(CSRF, b""), session.csrf.encode()):
+        raise Refused("this page is out of date: load it anew", 403)

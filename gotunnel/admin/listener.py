@@ -3,6 +3,7 @@ line and tried again; a role starts without it all the same."""
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory
 
-from gotunnel.address import UnixPath
+from gotunnel.address import HostPort, UnixPath
 from gotunnel.admin.api import Api
 from gotunnel.admin.events import Events
 from gotunnel.admin.face import Acts, Face, socket_name
 from gotunnel.admin.guard import Guard
 from gotunnel.admin.lag import Lag
+from gotunnel.admin.logins import LINK, Logins
 from gotunnel.config.model import AdminConfig
 from gotunnel.errors import PortUnavailable
 from gotunnel.logs import Logger
@@ -42,9 +44,10 @@ class _Door(ServerFactory):
 
     noisy = False
 
-    def __init__(self, api: Api, guard: Guard, clock: Any) -> None:
+    def __init__(self, api: Api, guard: Guard, logins: Logins, clock: Any) -> None:
         self._api = api
         self._guard = guard
+        self._logins = logins
         self._clock = clock
         self.channels: dict[Channel, None] = {}
 
@@ -55,7 +58,9 @@ class _Door(ServerFactory):
         # A role at rest does without its memory.
         from gotunnel.admin.web import Channel
 
-        channel = Channel(self._api, self._guard, self._clock, lambda: self.channels.pop(channel, None))
+        channel = Channel(
+            self._api, self._guard, self._logins, self._clock, lambda: self.channels.pop(channel, None)
+        )
         channel.factory = self
         self.channels[channel] = None
         return channel
@@ -77,6 +82,11 @@ class _Door(ServerFactory):
             channel.transport.abortConnection()
 
 
+def _cookie(role: str, path: str) -> str:
+    """Return a name that no other process of this machine has, and this one has again after a restart."""
+    return f"gotunnel-{role}-{hashlib.sha256(f'{socket.gethostname()}:{path}'.encode()).hexdigest()[:8]}"
+
+
 class AdminService(Service):
     """Lives beside the service of a role, and as long. `folder` is where the socket is if the configuration names none;
     `acts` can be added to later."""
@@ -94,13 +104,25 @@ class AdminService(Service):
         client = face.name if face.role == "client" else None
         self.path = config.socket.path if config.socket is not None else str(folder / socket_name(face.role, client))
         token = None if config.token is None else config.token.get_secret_value()
-        self._near = _Door(self.api, Guard(trusted=True), reactor)
-        self._far = _Door(self.api, Guard(trusted=False, token=token, hosts=config.hosts), reactor)
+        self.logins = Logins(reactor, token, _cookie(face.role, self.path))
+        acts["link"] = self._link
+        near = Guard(self.logins, trusted=True, token=token, hosts=config.hosts)
+        far = Guard(self.logins, trusted=False, token=token, hosts=config.hosts)
+        self._near = _Door(self.api, near, self.logins, reactor)
+        self._far = _Door(self.api, far, self.logins, reactor)
         self._gate = Gate(Descriptors(reactor), "requests of operators")
         self._gate.ceiling = NO_CEILING  # they may have the last one: it is then that somebody looks
         self._listening: dict[str, Any] = {}
         self._told: dict[str, str] = {}
         self._again: IDelayedCall | None = None
+
+    def _link(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """Make what lets one browser in, and say where it can be used."""
+        address = self.address
+        return {
+            "code": self.logins.link(), "seconds": LINK, "hosts": list(self._config.hosts),
+            "addr": None if address is None else str(HostPort(address.host, address.port)),
+        }  # fmt: skip
 
     @property
     def address(self) -> Any:

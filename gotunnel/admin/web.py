@@ -1,5 +1,5 @@
 """HTTP for the admin API, on twisted.web's parser with narrow limits: one request for a connection, which has an end.
-What is answered is `api`'s, who may ask is `guard`'s. Loaded when the first one asks."""
+What is answered is `api`'s and `browser`'s, who may ask is `guard`'s. Loaded when the first one asks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from gotunnel.admin.api import Answer, Api
+from gotunnel.admin.browser import CSP, Browser
 from gotunnel.admin.face import Refused
-from gotunnel.admin.guard import ONCE, Guard
+from gotunnel.admin.guard import ONCE, OPEN, PAGE, Guard
+from gotunnel.admin.logins import Logins
 from gotunnel.admin.pieces import Pieces
+from gotunnel.admin.spoken import asked_for, known, load, spoken
 from gotunnel.core.view import plain
 from gotunnel.errors import printable
+from gotunnel.i18n.language import ENGLISH, Language
 from gotunnel.logs import Logger
 
 __all__ = ["Channel"]
@@ -41,6 +45,10 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
     "Connection": "close",
 }
 
@@ -51,6 +59,7 @@ class Request(http.Request):
     log = Logger()
     channel: Channel
     refused: tuple[int, str] | None = None
+    lang = ENGLISH.name
 
     def gotLength(self, length: int | None) -> None:
         """The headers are here. A body that is too long is not read."""
@@ -91,7 +100,15 @@ class Request(http.Request):
                 raise Refused(f"the header {name} is there more than once")
             headers[name] = values[0]
         all_told = self.channel.guard.admit(method, target, headers)
+        try:
+            asked = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
+        except ValueError:
+            raise Refused(f"a query has at most {MOST_FIELDS} fields") from None
+        self.lang = asked_for(asked)
         api = self.channel.api
+        if target in OPEN or target.startswith(PAGE):
+            self._browser(method, target, headers)
+            return
         if method == "POST":
             acting: Deferred[Any] = maybeDeferred(api.act, target, self._wish())
             acting.addCallbacks(lambda answer: self._say(Answer(answer)), self._failed)
@@ -105,14 +122,34 @@ class Request(http.Request):
         if query and not all_told:
             # Who has no token is not told which clients there are.
             raise Refused("to ask for more than /healthz or /readyz needs the token: Authorization: Bearer TOKEN", 401)
-        try:
-            wanted = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
-        except ValueError:
-            raise Refused(f"a query has at most {MOST_FIELDS} fields") from None
-        asked: Deferred[Any] = maybeDeferred(api.get, target, wanted)
-        asked.addCallback(lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status)))
-        asked.addErrback(self._failed)
-        asked.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+        answering: Deferred[Any] = maybeDeferred(api.get, target, asked)
+        answering.addCallback(
+            lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status))
+        )
+        answering.addErrback(self._failed)
+        answering.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+
+    def _browser(self, method: str, target: str, headers: dict[str, bytes]) -> None:
+        browser, acting = self.channel.browser, target in ("/login", "/logout")
+        if acting != (method == "POST"):
+            raise Refused("this is something to do: POST it" if acting else "this can only be read: GET it", 405)
+        if target == "/login":
+            self._say(browser.log_in(self._wish(), headers, self._source()))
+        elif target == "/logout":
+            self._say(browser.log_out(headers))
+        elif target == "/session":
+            self._say(browser.session(headers))
+        else:
+            file = browser.file(target)
+            self._head(200, file.kind)
+            self.setHeader("Content-Security-Policy", CSP)
+            self.setHeader("Cache-Control", "no-cache")
+            if self.setETag(file.tag) is not http.CACHED and method != "HEAD":
+                self.write(file.body)
+            self.finish()
+
+    def _source(self) -> str:
+        return getattr(self.channel.transport.getPeer(), "host", "the socket")
 
     def _wish(self) -> dict[str, Any]:
         raw = b"" if self.content is None else self.content.read()
@@ -151,15 +188,27 @@ class Request(http.Request):
         self._say(Answer({"error": "this failed; the log of this process says why"}, 500))
 
     def _say(self, answer: Answer) -> None:
+        said = known(self.lang)
+        if said is not None:
+            self._write_out(answer, said)
+            return
+        loading = deferToThreadPool(self.channel.clock, self.channel.clock.getThreadPool(), load, self.lang)
+        loading.addCallback(lambda loaded: self._write_out(answer, loaded))
+        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+
+    def _write_out(self, answer: Answer, said: Language) -> None:
         if self._disconnected:
             return
+        content = spoken(answer.content, said)
         self._head(answer.status, "application/json")
+        for name, value in answer.headers.items():
+            self.setHeader(name, value)
         if self.method == b"HEAD":
             self.finish()
-        elif any(hasattr(value, "__next__") for value in answer.content.values()):
-            Pieces(self.channel.clock, answer.content, self, self.finish).start()
+        elif any(hasattr(value, "__next__") for value in content.values()):
+            Pieces(self.channel.clock, content, self, self.finish).start()
         else:
-            self.write((json.dumps(plain(answer.content)) + "\n").encode())
+            self.write((json.dumps(plain(content)) + "\n").encode())
             self.finish()
 
     def _head(self, status: int, kind: str) -> None:
@@ -180,10 +229,11 @@ class Channel(http.HTTPChannel):
     maxHeaders = MOST_HEADERS
     timeOut = None  # there is one end for all of it
 
-    def __init__(self, api: Api, guard: Guard, clock: Any, gone: Callable[[], None]) -> None:
+    def __init__(self, api: Api, guard: Guard, logins: Logins, clock: Any, gone: Callable[[], None]) -> None:
         super().__init__()
         self.api = api
         self.guard = guard
+        self.browser = Browser(api.face, logins, guard, clock)
         self.clock = clock
         self._gone = gone
         self._deadline: IDelayedCall | None = None

@@ -88,6 +88,7 @@ def check(file: str, state: str | None) -> None:
     help="Certificates in PEM, one of which must have issued those of the kubelets.",
 )
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0.1, 300), default=5.0, show_default=True)
+@click.option("--no-throughput", is_flag=True, help="Send no bytes to measure what a leg carries.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects: check, status, message, cure.")
 def doctor(
     config: str,
@@ -96,6 +97,7 @@ def doctor(
     names: tuple[str, ...],
     kubelet_ca: str | None,
     timeout: float,
+    no_throughput: bool,
     as_json: bool,
 ) -> None:
     """Find out why it does not work: one line for each thing examined, with its cure.
@@ -110,7 +112,7 @@ def doctor(
     if timeout != timeout:  # nan, which is within every range
         raise click.UsageError("--timeout is not a number of seconds")
     ca = None if kubelet_ca is None else Path(kubelet_ca)
-    doctor_file(config, state, Wish(kubernetes, names, ca, timeout), json=as_json)
+    doctor_file(config, state, Wish(kubernetes, names, ca, timeout, not no_throughput), json=as_json)
 
 
 @main.command()

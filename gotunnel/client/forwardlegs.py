@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.forwards import Forwards
-from gotunnel.core.outcome import Outcome
+from gotunnel.client.forwardvisitors import ForwardVisitor
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.interfaces import ILeg
@@ -41,9 +41,12 @@ class ForwardLegs(OpeningEnd):
         changed: Callable[[], None],
         usage: Usage,
         *,
+        server: str,
         plain_legs: bool,
     ) -> None:
-        super().__init__(clock, key, forwards.waiting, limit, START, usage, plain_legs=plain_legs)
+        waiting = forwards.openers.queue_of(self)
+        super().__init__(clock, key, waiting, limit, START, usage, plain_legs=plain_legs)
+        self.server = server
         self.plain_legs = plain_legs
         self._bringing = bringing
         self._forwards = forwards
@@ -79,11 +82,12 @@ class ForwardLegs(OpeningEnd):
 
     def visitor_opened(self, visitor: Visitor) -> None:
         """See OpeningEnd."""
+        assert isinstance(visitor, ForwardVisitor)
+        self._forwards.openers.opened(visitor, self)
         self._changed()
 
     def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
         """See OpeningEnd."""
-        if end.outcome in (Outcome.REFUSED, Outcome.DIAL_TIMEOUT):
-            self._forwards.failed(self, visitor.mapping)
-        self._forwards.ended(visitor, end.outcome, end)
+        if not visitor.elsewhere(end.outcome, end):
+            self._forwards.ended(visitor, end.outcome, end)
         self._changed()

@@ -38,7 +38,7 @@ def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: Forward
     # Not before he is there: to be led there may take longer than an answer in TLS.
     asked: Deferred[str | None] = met.addCallbacks(lambda _: ask_on(reactor, near, host), partial(_closed, near))
     conn, now = forwards.next_conn(), reactor.seconds()
-    forwards.let_in(OwnVisitor(conn, config.name, forwards.outside, local, now, config.dial, met))
+    forwards.let_in(OwnVisitor(conn, config.name, forwards.outside, local, now, config.dial, forwards.openers, met))
     return asked
 
 

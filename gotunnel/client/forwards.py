@@ -6,17 +6,17 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import DeferredLock
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client.forwardports import EgressSocket, ForwardPort
 from gotunnel.client.forwardvisitors import EgressVisitor, ForwardVisitor
+from gotunnel.client.openers import Openers
 from gotunnel.config.model import EgressConfig, ForwardConfig
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
-from gotunnel.core.roster import SHUN
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
@@ -26,23 +26,12 @@ from gotunnel.net.egress import EgressRequest
 from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor, Waiting
 
-__all__ = ["Forwards", "Opener"]
+__all__ = ["Forwards"]
 
 PATIENCE = 10.0
 """Seconds that a visitor waits for a leg, as on the server (protocol, section 4)."""
 PENDING = 1024
 """Visitors that may wait at a time."""
-
-
-class Opener(Protocol):
-    """The part of a session that serves visitors."""
-
-    plain_legs: bool
-
-    @property
-    def load(self) -> int: ...
-    def serve(self, visitor: Visitor) -> bool: ...
-    def feed(self) -> None: ...
 
 
 class Forwards:
@@ -64,9 +53,7 @@ class Forwards:
         self._clock = clock
         self._relay = relay
         self._lobby = Lobby(clock, PATIENCE, self.ended)
-        self._openers: list[Opener] = []
-        self._unfit: set[Opener] = set()  # sessions that cannot serve
-        self._shunned: dict[tuple[Opener, str], float] = {}  # until when: sessions that failed a visitor of a forward
+        self.openers = Openers(clock, self._lobby, lambda: self.changed())
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
@@ -143,44 +130,6 @@ class Forwards:
                 await port.stop()
         self._lobby.turn_away_all(Outcome.STOPPED)
 
-    # Sessions.
-
-    def begin(self, opener: Opener) -> None:
-        """A session serves from now on."""
-        if opener not in self._openers:
-            self._openers.append(opener)
-        opener.feed()
-        self.changed()
-
-    def unserved(self, opener: Opener, why: str) -> None:
-        """There is a session, and it cannot serve them."""
-        self._unfit.add(opener)
-        self.log.warn("forwards do not work: {reason}", reason=why)
-        if self._refusing:
-            self._lobby.turn_away_all(Outcome.DENIED)
-
-    def lost(self, opener: Opener) -> None:
-        """A session has ended, or opens no more; those who wait are for the others."""
-        self._unfit.discard(opener)
-        self._shunned = {key: until for key, until in self._shunned.items() if key[0] is not opener}
-        if opener not in self._openers:
-            return
-        self._openers.remove(opener)
-        if self._refusing:
-            self._lobby.turn_away_all(Outcome.DENIED)
-        for other in tuple(self._openers):
-            other.feed()
-
-    @property
-    def _refusing(self) -> bool:
-        return bool(self._unfit) and not self._openers
-
-    def failed(self, opener: Opener, forward: str) -> None:
-        """The server of this session did not reach the target: it comes behind the others for a while, or it would have
-        the fewest visitors for ever, and get all of them."""
-        if opener in self._openers:
-            self._shunned[opener, forward] = self._clock.seconds() + SHUN
-
     # Visitors.
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
@@ -210,23 +159,15 @@ class Forwards:
         visitor.over(outcome, end)
 
     def let_in(self, visitor: ForwardVisitor) -> None:
-        """A visitor is there: serve him now, by the session with the fewest, or let him wait for the first leg that any
-        of them gets."""
+        """A visitor is there: serve him now, or let him wait for a leg."""
         visitor.account = self._usage.began("", visitor.mapping)
         if self._usage.observers is not None:
             self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
         self._lobby.watch(visitor)
-        if self._lobby.pending >= PENDING or self._refusing:
+        if self._lobby.pending >= PENDING or self.openers.refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
-            return
-        openers = self._openers
-        if len(openers) > 1:
-            now, shunned, name = self._clock.seconds(), self._shunned, visitor.mapping
-            openers = sorted(openers, key=lambda opener: (shunned.get((opener, name), 0.0) > now, opener.load))
-        if not any(opener.serve(visitor) for opener in openers):
-            self._lobby.wait(visitor)
-            for opener in tuple(openers):
-                opener.feed()
+        else:
+            self.openers.place(visitor)
 
     def next_conn(self) -> str:
         """Return the id of a new visitor."""
@@ -234,8 +175,9 @@ class Forwards:
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
         plain = not config.encrypt and self.outside
+        now = self._clock.seconds()
         self.let_in(
-            ForwardVisitor(self.next_conn(), config.name, plain, local, self._clock.seconds(), config.dial)
+            ForwardVisitor(self.next_conn(), config.name, plain, local, now, config.dial, self.openers)
         )
         if plain:
             self.changed()
@@ -244,14 +186,14 @@ class Forwards:
     def outside(self) -> bool:
         """Whether forwards with `encrypt: false` travel outside of TLS: only where every server that may get a visitor
         takes such legs."""
-        return bool(self._openers) and all(opener.plain_legs for opener in self._openers)
+        return self.openers.take_plain
 
     def _requested(self, name: str, request: EgressRequest) -> None:
         local = request.accept(self._relay)
         if local is None:
             return
         now = self._clock.seconds()
-        self.let_in(EgressVisitor(self.next_conn(), name, False, local, now, request.target, request))
+        self.let_in(EgressVisitor(self.next_conn(), name, False, local, now, request.target, self.openers, request))
 
 
 _CURES = {

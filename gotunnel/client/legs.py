@@ -18,6 +18,7 @@ from gotunnel.core.accounts import OTHERS
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
@@ -88,6 +89,8 @@ class ClientLegs(DiallingEnd):
             name = printable(opening.mapping)
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
+        if opening.mapping in self._published.off:
+            raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)

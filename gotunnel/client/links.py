@@ -27,6 +27,7 @@ from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.claims import Claims
+from gotunnel.core.downs import Downs
 from gotunnel.core.usage import Usage
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
@@ -70,8 +71,10 @@ class Links:
         self._shared = Shared(
             self.forwards, OwnNodes(config.nodes), instance, Claims(), LegRoom(), self._claim_dropped, self.usage
         )
-        self._down: dict[str, str] = {}  # why, by mapping
-        self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
+        self.downs = Downs(self._mapping_changed)
+        self._health = Monitor(
+            clock, config.mappings, lambda mapping: check_for(clock, mapping), self.downs.target_changed
+        )
         self._plain = PlainWatch(
             clock, config.mappings, lambda: [link.published for link in self.links],
             lambda target: ask_for_tls(clock, target),
@@ -181,7 +184,7 @@ class Links:
         mappings = difference.config.mappings
         found = [(link, link.published.change(mappings, change)) for link in self.links]
         for name in change.removed:
-            self._down.pop(name, None)
+            self.downs.forget(name)
         self._plain.change(mappings)
         self._health.change(mappings)
         for link, (closed, wanted) in found:
@@ -231,7 +234,8 @@ class Links:
     def _make(self, server: HostPort, ip: str | None) -> Link:
         path = self._path_to(server, ip)
         link = Link(self._config, self._clock, self._relay, path, self._shared, partial(self._proved, server))
-        for name, reason in self._down.items():
+        link.published.off = self.downs.off
+        for name, reason in self.downs.reasons():
             link.published.set_down(name, reason)
         if path.encrypted:
             link.published.changed = self._plain.look
@@ -279,10 +283,6 @@ class Links:
         for link in self.links:
             link.wake()
 
-    def _target_changed(self, name: str, up: bool, reason: str) -> None:
-        if up:
-            self._down.pop(name, None)
-        else:
-            self._down[name] = reason
+    def _mapping_changed(self, name: str, up: bool, reason: str) -> None:
         for link in self.links:
             link.target_changed(name, up, reason)

@@ -12,6 +12,7 @@ from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.session import ClientSession
 from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
+    SWITCHED_OFF,
     LegsView,
     MappingState,
     MappingView,
@@ -158,7 +159,9 @@ class LinkView:
     def _mapping(self, status: MappingStatus, streams: int) -> MappingView:
         config = status.config
         state, reason = _STATES[status.standing], status.reason
-        if self._link.session is None:
+        if config.name in self._link.published.off:
+            state, reason = MappingState.OFF, SWITCHED_OFF
+        elif self._link.session is None:
             state, reason = MappingState.PENDING, "not connected"
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down

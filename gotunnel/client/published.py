@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -64,6 +65,8 @@ class Published:
     ) -> None:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self.server = server
+        self.off: AbstractSet[str] = frozenset()
+        """Mappings that an operator has switched off: no visitor of them is served, whatever the server says."""
         self._unfit: set[str] = set()
         self._can_forward = self._can_group = True
         self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet

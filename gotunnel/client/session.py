@@ -102,7 +102,7 @@ class ClientSession:
         )  # fmt: skip
         self.forward_legs = ForwardLegs(
             clock, self.bringing, key, forwards, auth_ok.limits.legs, changed, usage,
-            plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
+            server=path.label, plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
         )  # fmt: skip
 
     def begin(self) -> None:
@@ -144,9 +144,10 @@ class ClientSession:
     def forwards_changed(self) -> None:
         """There are forwards now, or none any more."""
         if FORWARD in self._caps:
-            self._forwards.begin(self.forward_legs)
+            self._forwards.openers.begin(self.forward_legs)
         elif self._forwards:
-            self._forwards.unserved(self.forward_legs, "the server is of a version that knows no forwards; upgrade it")
+            why = "the server is of a version that knows no forwards; upgrade it"
+            self._forwards.openers.unserved(self.forward_legs, why)
 
     def tell(self, name: str, up: bool, reason: str) -> None:
         """Tell the server that a target is there again, or is not."""
@@ -263,7 +264,7 @@ class ClientSession:
                 )  # fmt: skip
 
     def _open_no_more(self) -> None:
-        self._forwards.lost(self.forward_legs)
+        self._forwards.openers.lost(self.forward_legs)
         self.forward_legs.open_no_more()
 
     def _lost(self, reason: str) -> None:
@@ -273,7 +274,7 @@ class ClientSession:
             self._retry = None
         self.bringing.stop()
         self.legs.end_legs()
-        self._forwards.lost(self.forward_legs)
+        self._forwards.openers.lost(self.forward_legs)
         self.forward_legs.end_legs()
         self.ended.callback(reason)
         self._changed()

@@ -210,6 +210,8 @@ class ClientView:
             elif view.state is MappingState.DOWN:
                 # The client does what it can: it says so, and the server's port is closed meanwhile.
                 found.append(Finding(f"{view.kind} {view.name}", True, f"its target is down: {view.reason}"))
+            elif view.state is MappingState.OFF:
+                found.append(Finding(f"{view.kind} {view.name}", True, view.reason))
         return found
 
 

@@ -45,10 +45,10 @@ class Usage:
         self.closed = 0
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
-        self.accounts = Accounts(most_of_client)
-        """The same by client and mapping."""
         self.crowds = Crowds()
         """Who of them has a line in the log."""
+        self.accounts = Accounts(most_of_client)
+        """The same by client and mapping."""
         self.answer = Histogram()
         """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
         self.dial = Histogram()

@@ -13,9 +13,12 @@ from enum import Enum
 from typing import Any
 
 __all__ = [
-    "CounterView", "DescriptorView", "Finding", "LegsView", "MappingState", "MappingView", "RightsView", "RoleView",
-    "SessionState", "SessionView", "StreamView", "added", "plain",
+    "SWITCHED_OFF", "CounterView", "DescriptorView", "Finding", "LegsView", "MappingState", "MappingView", "RightsView",
+    "RoleView", "SessionState", "SessionView", "StreamView", "added", "plain",
 ]  # fmt: skip
+
+SWITCHED_OFF = "switched off by an operator"
+"""The reason of a mapping that is OFF."""
 
 
 class SessionState(Enum):
@@ -37,6 +40,7 @@ class MappingState(Enum):
     PENDING = "pending"  # not answered yet, or not connected
     FAILED = "failed"  # what it listens on cannot be had
     AWAY = "away"  # at the server: open, and its client is not there
+    OFF = "off"  # an operator has switched it off, here
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,7 +317,7 @@ class DiallingEnd:
 
 def _name(body: OpenBody) -> str:
     if body.mapping is None:
-        return printable(body.dial or "")
+        return printable(body.dial or "the measurement of a leg")
     return body.mapping if body.client is None else printable(f"{body.client}/{body.mapping}")
 
 

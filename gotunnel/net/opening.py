@@ -4,6 +4,7 @@ the subclass."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.interfaces import IDelayedCall
@@ -17,7 +18,7 @@ from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
-from gotunnel.net.visitor import Visitor, Waiting
+from gotunnel.net.visitor import Queue, Visitor
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac
@@ -48,7 +49,7 @@ class OpeningEnd:
     purpose: ClassVar[Purpose]
 
     def __init__(
-        self, clock: Any, key: SessionKey, waiting: dict[bool, Waiting], most_legs: int, start: int, usage: Usage, *,
+        self, clock: Any, key: SessionKey, waiting: Mapping[bool, Queue], most_legs: int, start: int, usage: Usage, *,
         plain_legs: bool,
     ) -> None:  # fmt: skip
         self.key = key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Protocol
 
 from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import Outcome
@@ -12,16 +12,13 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
 from gotunnel.wire.legbodies import OpenBody
 
-__all__ = ["Visitor", "Waiting"]
+__all__ = ["Queue", "Visitor", "Waiting"]
 
 
 @dataclass(slots=True, eq=False)
 class Visitor:
     """One connection to a public port, or to a port that a client forwards. `mapping` is what it came to, `conn` its id
     in both ends' logs; times are monotonic seconds."""
-
-    held: ClassVar[bool] = False
-    """Nothing is read from him until his target has answered, so that another one can serve him if it does not."""
 
     conn: str
     mapping: str
@@ -32,6 +29,8 @@ class Visitor:
     """When he was given a leg."""
     account: Account | None = field(init=False, default=None)
     """What he is counted on, once he is counted."""
+    held: bool = field(init=False, default=False)
+    """Nothing is read from him until his target has answered, so that another one can serve him if it does not."""
 
     @property
     def came_to(self) -> str:
@@ -55,6 +54,14 @@ class Visitor:
 
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
         """He was served (then `end` tells more), or will not be. For those who wait to hear it."""
+
+
+class Queue(Protocol):
+    """Visitors that wait for a leg, as the opening end of a session sees them."""
+
+    def __len__(self) -> int: ...
+    def next(self) -> Visitor | None:
+        """Take the one that has waited longest."""
 
 
 class Waiting:

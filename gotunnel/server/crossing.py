@@ -101,6 +101,8 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
     found = None if peer is None else peer.mappings.get(mapping)
     if peer is None or found is None or not found.admits(asker):
         raise DialFailed(UNKNOWN, f"client {client} has no mapping {mapping}, or does not share it (its `clients`)")
+    if found.off:
+        raise DialFailed("mapping_down", f"mapping {mapping} of client {client} is switched off")
     if found.suspended is not None:
         raise DialFailed("mapping_down", f"the target of mapping {mapping} of client {client} is down")
     return peer

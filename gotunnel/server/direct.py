@@ -118,7 +118,9 @@ class Direct:
             )  # fmt: skip
         self._over(request, account, outcome, end)
 
-    def _over(self, request: EgressRequest, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
+    def _over(
+        self, request: EgressRequest, account: Account, outcome: Outcome, end: StreamEnd | None = None
+    ) -> None:
         self._hub.usage.ended(account, outcome, end)
         if self._hub.usage.observers is not None:
             self._hub.usage.observers.closed(request, outcome, end)

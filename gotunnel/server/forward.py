@@ -46,7 +46,13 @@ class ForwardLegs(DiallingEnd):
         self._origin = address
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
-        """See DiallingEnd: an address or another client's mapping, if this client may reach it."""
+        """See DiallingEnd: an address or another client's mapping, if this client may reach it, or this server itself,
+        which sends back what was asked for."""
+        if opening.measure is not None:
+            if leg.plain:
+                raise RemoteProtocolError("a measurement does not travel outside TLS")
+            self._check_room()
+            return Route("this server", partial(self._hub.measuring.dial, self.peer.name, opening.measure))
         if opening.dial is not None:
             self._check_room()
             return self._address(opening.dial, opening)

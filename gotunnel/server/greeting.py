@@ -138,7 +138,9 @@ class ServerGreeting(Protocol):
         if isinstance(self.transport, BioTls):
             # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
-        self._handshake = ServerHandshake(self._hub.keys_for, self._hub.caps, self._hub.instance)
+        self._handshake = ServerHandshake(
+            self._hub.keys_for, self._hub.caps, self._hub.instance, time=round(self._hub.wall_clock(), 3)
+        )
         challenge = self._handshake.receive_hello(payload)
         self._check_certificate(self._handshake.hello.client)
         self._number = self._hub.sessions.next_number()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import DeferredLock
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.passing import BLAMED, may_pass
 from gotunnel.core.ports import canonical_bind
 from gotunnel.core.rights import Rights
 from gotunnel.core.roster import Roster
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal
-from gotunnel.server.groupvisitor import BLAMED, GroupVisitor, may_pass
+from gotunnel.server.groupvisitor import GroupVisitor
 from gotunnel.server.public import PublicPort
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ class Groups:
         else:
             group.check_terms(member)
             rights.check_port(member.bind, group.listener.port)
-            await group.listener.resume()
+            if not member.off:
+                await group.listener.resume()
         group.roster.add(member)
+        if member.off:
+            await group.rest()
         return group
 
     async def leave(self, group: Group, member: MemberPort) -> None:
@@ -88,8 +92,8 @@ class Group:
                 )  # fmt: skip
 
     async def rest(self) -> None:
-        """A member went or is down: stop listening when no other one is up."""
-        if all(member.suspended is not None for member in self.roster) and self.listener.is_open:
+        """A member went, is down or is off: stop listening when no other one is up."""
+        if all(member.shut is not None for member in self.roster) and self.listener.is_open:
             await self.listener.suspend("all members are down")
 
     @property
@@ -198,7 +202,7 @@ class MemberPort(PublicPort):
     @property
     def up(self) -> bool:
         """Whether its target is, as far as its client says, and it may have it."""
-        return self.suspended is None and not self._leaving and self.permitted(self.peer.rights)
+        return self.shut is None and not self._leaving and self.permitted(self.peer.rights)
 
     @property
     def present(self) -> bool:
@@ -242,7 +246,7 @@ class MemberPort(PublicPort):
     async def resume(self) -> None:
         """See PublicPort."""
         async with self._groups.turn:
-            if self._group is not None:
+            if self._group is not None and not self.off:
                 await self._group.listener.resume()
             self.suspended = None
         self.began()
@@ -250,6 +254,10 @@ class MemberPort(PublicPort):
     async def suspend(self, reason: str) -> None:
         """See PublicPort: the port stays open while another member is up."""
         self.suspended = reason
+        await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """See PublicPort."""
         async with self._groups.turn:
             if self._group is not None:
                 await self._group.rest()

@@ -4,7 +4,7 @@ then nothing is read from him. Whom he goes to is decided in `groups`."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
@@ -13,26 +13,14 @@ from gotunnel.server.public import PublicVisitor
 if TYPE_CHECKING:
     from gotunnel.server.groups import Group, MemberPort
 
-__all__ = ["BLAMED", "GroupVisitor", "may_pass"]
-
-BLAMED = frozenset(
-    {Outcome.REFUSED, Outcome.DIAL_TIMEOUT, Outcome.LEG_LOST, Outcome.PROTOCOL_ERROR, Outcome.NO_LEG}
-)
-"""What a member has failed at: for a moment others come first."""
-_PASSED = BLAMED | {Outcome.MAPPING_DOWN, Outcome.DENIED, Outcome.STOPPED}
-
-
-def may_pass(outcome: Outcome, end: StreamEnd | None) -> bool:
-    """Whether a visitor whom no target has answered may go to another member after this. Not if he was cut on purpose:
-    then a code says why, and he was reset."""
-    return outcome in _PASSED and (outcome is not Outcome.STOPPED or end is None or end.code is None)
+__all__ = ["GroupVisitor"]
 
 
 @dataclass(slots=True, eq=False)
 class GroupVisitor(PublicVisitor):
     """`port` and `peer` are those of the member that has him now, `tried` those that have failed him."""
 
-    held: ClassVar[bool] = True
+    held: bool = field(init=False, default=True)
     port: MemberPort
     group: Group
     tried: set[MemberPort] = field(default_factory=set)

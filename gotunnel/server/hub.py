@@ -29,10 +29,11 @@ from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.ledger import Ledger
+from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
-from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ class Hub(Ledger):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, GROUPS, *((PLAIN_LEGS,) if self.plain_legs else ()))
+        self.caps = (FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()))
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
         self.wall_clock = wall_clock
-        """Unix seconds, which only the expiry of identities goes by."""
+        """Unix seconds: the expiry of identities goes by them, and clients are told."""
         admin = config.admin.addr if config.admin.enabled else None
         self.reserved = frozenset({port} if admin is None else {port, admin.port})
         """The server's own ports, which nobody may publish, on none of its addresses."""
@@ -94,8 +95,11 @@ class Hub(Ledger):
         """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
+        self.switched_off: set[tuple[str, str]] = set()
+        """Mappings that an operator wants closed, by client and name, whether they are here or not; see `switching`."""
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
+        self.measuring = Measuring(clock, relay)
         self._client_lines = LogLimit(rate=1.0, burst=128)
         self._client_news = LogLimit(rate=1.0, burst=max(128, 4 * config.limits.mappings))
         self._live: set[ServerSession] = set()

@@ -15,6 +15,7 @@ from gotunnel.address import HostPort
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Carried
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
@@ -54,6 +55,8 @@ class PublicPort:
         """Patterns of the names of clients that may reach it through the server."""
         self.group_name: str | None = None
         self.suspended: str | None = None
+        self.off = False
+        """Whether an operator has switched it off, whatever its client says; see `switching`."""
         self.barred = False
         """True once its owner may not have it any more; it will be closed."""
         self.choose: Callable[[Rights], Awaitable[Iterable[int]]] | None = None
@@ -83,6 +86,11 @@ class PublicPort:
     def is_open(self) -> bool:
         """Whether visitors can connect."""
         return self._listening is not None
+
+    @property
+    def shut(self) -> str | None:
+        """Why nobody new is let in, None if nothing is said against it."""
+        return SWITCHED_OFF if self.off else self.suspended
 
     def check(self, rights: Rights) -> None:
         """Return if these rights cover it. Raises PortUnavailable."""
@@ -115,12 +123,15 @@ class PublicPort:
                 refusal = taken
                 continue
             self.port = port
+            if self.off:  # its port was to be had: it is claimed, and nobody gets in
+                await self._stop()
             return
         raise refusal
 
     async def resume(self) -> None:
-        """Listen again after `suspend`. Raises PortUnavailable when somebody else has come in between."""
-        if self._listening is None:
+        """Listen again after `suspend`, unless it is off. Raises PortUnavailable when somebody else has come in
+        between."""
+        if self._listening is None and not self.off:
             self._listening = self._relay.listen(self.bind, self.port, self._accepted, 1024)
         self.suspended = None
 
@@ -128,6 +139,19 @@ class PublicPort:
         """Let no new visitor in until `resume`."""
         self.suspended = reason
         await self._stop()
+
+    async def switch(self, off: bool) -> None:
+        """An operator wants it off, or on again. Raises PortUnavailable when somebody else has come in between: then it
+        is still off."""
+        self.off = off
+        if off:
+            await self._withdraw()
+        elif self.suspended is None:
+            try:
+                await self.resume()
+            except PortUnavailable:
+                self.off = True
+                raise
 
     async def close(self) -> None:
         """Stop listening for good; the port is free for others when this returns."""
@@ -139,6 +163,10 @@ class PublicPort:
 
     def settle(self) -> None:
         """Its client is gone, or is about to go: who waits for it may be served elsewhere."""
+
+    async def _withdraw(self) -> None:
+        """Let nobody new in."""
+        await self._stop()
 
     async def _stop(self) -> None:
         listening, self._listening = self._listening, None

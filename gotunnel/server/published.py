@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
 from gotunnel.server.groups import MemberPort
@@ -84,6 +85,16 @@ class Published:
             if self._peer.session is session:
                 await self._set_state(name, up, reason)
 
+    async def switch(self, name: str, off: bool) -> None:
+        """An operator wants a mapping off, or on again: who streams goes on. Raises PortUnavailable when it cannot
+        be on."""
+        async with self._turn:
+            mapping = self.mappings.get(name)
+            if mapping is not None and mapping.off != off:
+                await mapping.switch(off)
+                if off:
+                    self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
+
     async def close_denied(self) -> bool:
         """Close what the rights leave out now; where there are too many mappings, those that came last. Say whether
         there was any."""
@@ -149,6 +160,8 @@ class Published:
         self._to_reopen.discard(name)
         mapping = self.mappings.get(name)
         if mapping is None or up == (mapping.suspended is None):
+            if mapping is not None and not up:
+                mapping.suspended = reason  # it is down for another one now
             return
         if up:
             try:
@@ -204,11 +217,13 @@ class Published:
         self._peer.rights.check_room(len(self.mappings))
         mapping = wished
         mapping.clients = request.clients or ()
+        mapping.off = (client, request.name) in hub.switched_off
         await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping
         hub.tell_of(
             client, "open", "mapping {mapping} of client {client} open at {address}{how}",
-            mapping=request.name, address=mapping.where, how=" (legs without TLS)" if plain else "",
+            mapping=request.name, address=mapping.where,
+            how=f" ({SWITCHED_OFF})" if mapping.off else " (legs without TLS)" if plain else "",
         )  # fmt: skip
         if not request.encrypt and not plain and hub.tls is not None:
             hub.tell_of(

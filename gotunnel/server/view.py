@@ -11,6 +11,7 @@ from gotunnel.core.accounts import Running
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
+    SWITCHED_OFF,
     Finding,
     LegsView,
     MappingState,
@@ -101,14 +102,18 @@ class ServerView:
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
                 state, reason = MappingState.OPEN, ""
-                if mapping.suspended is not None:
-                    state, reason = MappingState.DOWN, mapping.suspended
+                if mapping.shut is not None:
+                    state, reason = MappingState.OFF if mapping.off else MappingState.DOWN, mapping.shut
                 elif peer.session is None:
                     state, reason = MappingState.AWAY, "its client is not connected; visitors wait for it"
                 yield MappingView(
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
                 )  # fmt: skip
+        held = {(peer.name, name) for peer in self._hub.holders for name in peer.mappings}
+        for client, name in sorted(self._hub.switched_off - held):
+            reason = f"{SWITCHED_OFF}; its client does not ask for it now"
+            yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
 
     def rights(self) -> Iterator[RightsView]:
         """Each client with an identity of its own, and each other one that is here."""

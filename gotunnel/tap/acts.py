@@ -1,13 +1,17 @@
-"""What an operator can do to one role and not to the other: who is to go."""
+"""What an operator can do to one role and not to the other: who is to go, and what is to be closed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+
 from gotunnel.admin.face import Acts, Refused
+from gotunnel.errors import PortUnavailable
 from gotunnel.tap.admin import only, text
 
 if TYPE_CHECKING:
+    from gotunnel.client.service import ClientService
     from gotunnel.client.view import ClientView
     from gotunnel.server.service import ServerService
     from gotunnel.server.view import ServerView
@@ -16,8 +20,10 @@ __all__ = ["client_acts", "server_acts"]
 
 
 def server_acts(service: ServerService, view: ServerView) -> Acts:
-    """Return those of a server: `kick` takes a `client`, or the `stream` of a visitor."""
+    """Return those of a server: `kick` takes a `client`, or the `stream` of a visitor; `mapping` takes its `name`,
+    `on`, and the `client` where several have one of that name."""
     from gotunnel.server.kicking import kick_client
+    from gotunnel.server.switching import NotOne, switch_mapping
 
     def kick(wish: dict[str, Any]) -> dict[str, Any]:
         only(wish, "client", "stream")
@@ -31,11 +37,26 @@ def server_acts(service: ServerService, view: ServerView) -> Acts:
             raise Refused(f"no client {client} is connected; gotunnel status lists those that are", 404)
         return {"client": client, "cut": cut}
 
-    return {"kick": kick}
+    async def switch(name: str, client: str | None, on: bool) -> dict[str, Any]:
+        try:
+            owner = await switch_mapping(service.hub, client, name, off=not on)
+        except NotOne as refused:
+            raise Refused(str(refused), 404) from None
+        except PortUnavailable as refused:
+            raise Refused(f"mapping {name} stays off: {refused.reason}", 409) from None
+        return {"mapping": name, "client": owner, "on": on}
+
+    def mapping(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
+        name, on = _switch(wish)
+        return Deferred.fromCoroutine(switch(name, text(wish, "client"), on))
+
+    return {"kick": kick, "mapping": mapping}
 
 
-def client_acts(view: ClientView) -> Acts:
-    """Return those of a client: `kick` takes a `server` (all of them, without), or the `stream` of a visitor."""
+def client_acts(service: ClientService, view: ClientView) -> Acts:
+    """Return those of a client: `kick` takes a `server` (all of them, without), or the `stream` of a visitor; `mapping`
+    takes its `name` and `on`."""
+    from gotunnel.client.switching import switch_mapping
     from gotunnel.client.view import kick_stream, reconnect
 
     def kick(wish: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +71,23 @@ def client_acts(view: ClientView) -> Acts:
             raise Refused("it is not connected" if server is None else f"it is not connected to {server}", 404)
         return {"server": server, "cut": cut}
 
-    return {"kick": kick}
+    def mapping(wish: dict[str, Any]) -> dict[str, Any]:
+        name, on = _switch(wish)
+        if text(wish, "client") not in (None, view.name):
+            raise Refused(f"this is the client {view.name}")
+        if not switch_mapping(service, name, off=not on):
+            raise Refused(f"this client has no mapping {name}; gotunnel status lists those that it has", 404)
+        return {"mapping": name, "client": view.name, "on": on}
+
+    return {"kick": kick, "mapping": mapping}
+
+
+def _switch(wish: dict[str, Any]) -> tuple[str, bool]:
+    only(wish, "name", "client", "on")
+    name, on = text(wish, "name"), wish.get("on")
+    if name is None or not isinstance(on, bool):
+        raise Refused('name a mapping, and say "on": true or false')
+    return name, on
 
 
 def _stream(conn: str, found: bool) -> dict[str, Any]:

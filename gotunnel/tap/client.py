@@ -26,7 +26,7 @@ def _watched(service: ClientService, config: ClientConfig, reactor: Any, state: 
     from gotunnel.tap.admin import administered
 
     view = ClientView(service, reactor)
-    return administered(service, view, client_acts(view), config, reactor, state)
+    return administered(service, view, client_acts(service, view), config, reactor, state)
 
 
 CLIENT = Role("gotunnel-client", _load, make_client, _watched)

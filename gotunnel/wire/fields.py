@@ -46,10 +46,13 @@ __all__ = [
     "State",
     "Status",
     "Token",
+    "UnixTime",
     "Version",
+    "Volume",
 ]
 
 DAY = 86400
+LAST_TIME = 2**53
 REASON_CHARACTERS = 512
 """How much of a reason is sent. At 6 bytes for the worst character it still fits into the body of a leg
 frame."""
@@ -126,6 +129,12 @@ def _read_seconds(value: object) -> float:
     raise Misfit(f" must be a number of seconds above 0, at most {DAY}")
 
 
+def _read_time(value: object) -> float:
+    if (type(value) is int or type(value) is float) and 0 <= value <= LAST_TIME:  # nan is not
+        return value
+    raise Misfit(f" must be a number of seconds from 0 to {LAST_TIME}")
+
+
 def _write_reason(value: str) -> str:
     # An operating system's error text can hold what UTF-8 cannot say; a reason must never be why an answer
     # fails.
@@ -159,6 +168,10 @@ Ordinal = Annotated[int, _integer(1, 2**64 - 1)]
 Version = Annotated[int, _integer(1, 65535)]
 Milliseconds = Annotated[int, _integer(0, DAY * 1000)]
 Seconds = Annotated[float, Kind(_read_seconds, _same)]
+UnixTime = Annotated[float, Kind(_read_time, _same)]
+"""Seconds since 1970, of somebody's wall clock."""
+Volume = Annotated[int, _integer(0, 2**26)]
+"""Bytes that are asked for to measure a leg."""
 Nonce = Annotated[bytes, _binary(32, 32)]
 SessionId = Annotated[bytes, _binary(16, 16)]
 Instance = Annotated[bytes, _binary(1, 64)]

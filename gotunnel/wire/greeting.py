@@ -21,12 +21,13 @@ from gotunnel.wire.fields import (
     ServerName,
     SessionId,
     Token,
+    UnixTime,
     Version,
 )
 
 __all__ = [
-    "ENROL", "FORWARD", "GROUPS", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol", "Enrolled",
-    "Error", "Hello", "Leg", "LegOk", "Limits",
+    "ENROL", "FORWARD", "GROUPS", "MEASURE", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol",
+    "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
@@ -37,6 +38,8 @@ NODES = "nodes"
 """What they hold when the server leads to the nodes that clients announce."""
 GROUPS = "groups"
 """What they hold when several clients may publish one port as a group."""
+MEASURE = "measure"
+"""What they hold when a forward leg may be opened towards the server itself, to measure it."""
 PLAIN_LEGS = "plain_legs"
 """What they hold when legs may run outside TLS: a client that opens must know before it dials."""
 
@@ -61,13 +64,15 @@ class Hello:
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes. `server` is random per
-    process: a client with several addresses learns that two of them lead to one server."""
+    process: a client with several addresses learns that two of them lead to one server. `time` is its wall clock's, for
+    comparison."""
 
     v: Version
     sid: SessionId
     nonce: Nonce
     caps: tuple[Capability, ...] = ()
     server: Instance | None = None
+    time: UnixTime | None = None
 
 
 @dataclass(frozen=True, slots=True)

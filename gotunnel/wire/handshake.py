@@ -180,7 +180,7 @@ class ClientHandshake(_Walk):
 class ServerHandshake(_Walk):
     """The server's side. `keys_for` returns the keys K that are valid for a client name, none for a name that may not
     come in. Names are hard to tell apart by time only if it returns equally many for all. `server` is this
-    process's random id (1 to 64 bytes)."""
+    process's random id (1 to 64 bytes), `time` its wall clock's (Unix seconds)."""
 
     def __init__(
         self,
@@ -188,9 +188,11 @@ class ServerHandshake(_Walk):
         caps: Sequence[str] = (),
         server: bytes | None = None,
         *,
+        time: float | None = None,
         random_bytes: Random = secrets.token_bytes,
     ) -> None:
         super().__init__()
+        self._time = time
         self._keys_for = keys_for
         self._caps = tuple(caps)
         self._server = server
@@ -210,7 +212,7 @@ class ServerHandshake(_Walk):
             # Before the other fields, which another version may have changed.
             _check_version(found.get("v"), found.get("min_v"))
         self._hello = _expected(Hello, decode_object(found))
-        challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps, self._server))
+        challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps, self._server, self._time))
         self._payloads = (payload, challenge)
         self._reach(Step.HELLO)
         return challenge

@@ -20,6 +20,7 @@ from gotunnel.wire.fields import (
     Ordinal,
     Reason,
     Schema,
+    Volume,
 )
 
 __all__ = ["LIMIT", "OpenBody", "OpenedBody", "RstBody"]
@@ -39,7 +40,8 @@ which take all others, cost ten times as much for each visitor. No text that thi
 @dataclass(slots=True)  # not frozen: that takes three times as long, for each visitor
 class OpenBody:
     """A visitor is here: `conn` is its id in both ends' logs, `src` its address. It goes to a `mapping`, of
-    another client if `client` is given, or to the address `dial`. `n` and `mac` come together, on plain
+    another client if `client` is given, or to the address `dial`. With `measure` the server itself is the
+    target: it takes what comes, and after the FIN sends so many bytes back. `n` and `mac` come together, on plain
     legs."""
 
     conn: Connection
@@ -49,11 +51,12 @@ class OpenBody:
     client: ClientName | None = None
     n: Ordinal | None = None
     mac: Mac | None = field(default=None, repr=False)
+    measure: Volume | None = None
 
     def misfit(self) -> str | None:
         """Say what is wrong between the fields."""
-        if (self.mapping is None) == (self.dial is None):
-            return " must have either mapping or dial"
+        if (self.mapping, self.dial, self.measure).count(None) != 2:
+            return " must have one of mapping, dial and measure"
         if self.client is not None and self.mapping is None:
             return ".client needs mapping"
         if (self.n is None) != (self.mac is None):
@@ -63,7 +66,7 @@ class OpenBody:
     def encode(self) -> bytes:
         """Return the body. Raises LocalProtocolError for what the other end would refuse."""
         n, mac = self.n, self.mac
-        if self.dial is None and self.client is None and (type(n), type(mac)) in _PROOFS:
+        if self.dial is None and self.client is None and self.measure is None and (type(n), type(mac)) in _PROOFS:
             proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
             text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}}}'
             usual = _USUAL.fullmatch(text)

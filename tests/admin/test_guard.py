@@ -5,10 +5,18 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.admin.face import Refused
-from gotunnel.admin.guard import Guard
+from gotunnel.admin.guard import Guard, Session
 
 TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
 JSON = {"content-type": b"application/json"}
+
+
+class Nobody:
+    """No browser is logged in."""
+
+    def find(self, header: bytes) -> Session | None:
+        """See Sessions."""
+        return None
 
 
 class GuardTests(SynchronousTestCase):
@@ -25,7 +33,7 @@ class GuardTests(SynchronousTestCase):
     def test_host(self) -> None:
         """By TCP only addresses, localhost and names of the configuration are known: no foreign name can be made to
         lead here by its DNS."""
-        guard = Guard(trusted=False, hosts=("admin.example.org",))
+        guard = Guard(Nobody(), trusted=False, hosts=("admin.example.org",))
         for host in (b"127.0.0.1:17080", b"[::1]:17080", b"localhost", b"LOCALHOST:1", b"admin.example.org:80"):
             self.assertEqual(self.refused(guard, host=host), 0, host)
         for host in (b"evil.example", b"127.0.0.1.evil.example", b"", b"localhost.evil.example:17080", b"\xff",
@@ -33,9 +41,17 @@ class GuardTests(SynchronousTestCase):
                      b"localhost:", b"127.0.0.1:1:2"):  # fmt: skip
             self.assertEqual(self.refused(guard, host=host), 421, host)
 
+    def test_host_on_the_socket(self) -> None:
+        """The socket may be led to a port where a browser is: there, too, no foreign name is known. A program need not
+        name any."""
+        guard = Guard(Nobody(), trusted=True, hosts=("admin.example.org",))
+        for host in (b"", b"localhost", b"127.0.0.1:17080", b"admin.example.org"):
+            self.assertEqual(self.refused(guard, host=host), 0, host)
+        self.assertEqual(self.refused(guard, host=b"evil.example:17080"), 421)
+
     def test_origin(self) -> None:
         """A page of another origin may not ask, on the socket neither; one of ours may."""
-        for guard in (Guard(trusted=False), Guard(trusted=True)):
+        for guard in (Guard(Nobody(), trusted=False), Guard(Nobody(), trusted=True)):
             host = b"127.0.0.1:17080"
             self.assertEqual(self.refused(guard, host=host, origin=b"http://127.0.0.1:17080"), 0)
             for origin in (b"http://evil.example", b"null", b"http://127.0.0.1:8080", b"https://127.0.0.1:17080.evil"):
@@ -44,7 +60,7 @@ class GuardTests(SynchronousTestCase):
 
     def test_post_is_json(self) -> None:
         """What a form of a web page can post is not taken."""
-        guard = Guard(trusted=True)
+        guard = Guard(Nobody(), trusted=True)
         self.assertEqual(self.refused(guard, "POST", content_type=b"application/x-www-form-urlencoded"), 415)
         self.assertEqual(self.refused(guard, "POST", content_type=b"text/plain"), 415)
         self.assertEqual(self.refused(guard, "POST", content_type=b"application/jsonx"), 415)
@@ -52,13 +68,13 @@ class GuardTests(SynchronousTestCase):
 
     def test_without_token(self) -> None:
         """An address without a token is for reading."""
-        guard = Guard(trusted=False)
+        guard = Guard(Nobody(), trusted=False)
         self.assertEqual(self.refused(guard, host=b"127.0.0.1"), 0)
         self.assertEqual(self.refused(guard, "POST", host=b"127.0.0.1", content_type=b"application/json"), 403)
 
     def test_token(self) -> None:
         """With one, nothing is told without it; a probe learns yes or no, and one with a wrong token nothing."""
-        guard = Guard(trusted=False, token=TOKEN)
+        guard = Guard(Nobody(), trusted=False, token=TOKEN)
         right, host = b"Bearer " + TOKEN.encode(), b"192.0.2.1:17080"
         self.assertEqual(self.refused(guard, host=host, authorization=right), 0)
         self.assertEqual(

@@ -184,7 +184,7 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         view = ClientView(client, reactor)
-        acts = {**common_acts(client, view), **client_acts(view)}
+        acts = {**common_acts(client, view), **client_acts(client, view)}
         admin = AdminService(AdminConfig(), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)
@@ -268,7 +268,7 @@ class ApiTests(AdminTestCase):
         """What is not there, or cannot be done, is said in one line with a status that fits."""
         _, admin = await self.begin()
         for asked, status in (
-            (request("GET", "/v1/nothing"), 404), (request("GET", "/"), 404), (request("GET", "/v1/kick"), 405),
+            (request("GET", "/v1/nothing"), 404), (request("GET", "/x"), 404), (request("GET", "/v1/kick"), 405),
             (request("POST", "/v1/status", body=b"{}"), 405), (request("POST", "/nothing", body=b"{}"), 404),
             (request("POST", "/v1/kick", body=b"{}"), 400), (request("POST", "/v1/kick", body=b"[]"), 400),
             (request("POST", "/v1/kick", body=b"{" * 60000), 400),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import datetime
 import json
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
-from gotunnel.cli.doctor.findings import as_json, problem
+from gotunnel.cli.doctor.findings import Finding, as_json, problem
 from gotunnel.cli.doctor.login import Login
 from gotunnel.cli.doctor.machine import server_descriptors
 from gotunnel.cli.doctor.names import judge_apiserver, judge_kubelet, kubeadm_cure
+from gotunnel.cli.doctor.throughput import NotMeasured, Rate
 from gotunnel.cli.doctor.verdict import judge
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, RemoteProtocolError
+from gotunnel.wire.handshake import Established
+from gotunnel.wire.messages import AuthOk, Challenge, Limits
 from tests.certificates import Authority
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -86,6 +90,39 @@ class CertificateTests(SynchronousTestCase):
         for now, status in ((NOW, "ok"), (NOW - 3 * DAY, "warning"), (NOW + 40 * DAY, "warning")):
             found = judge(CONFIG, AT, Login(shown, AuthRejected("name_in_use", "")), now)
             self.assertEqual({f.check: f.status for f in found}, {"tls": "ok", "login": "ok", "clock": status})
+
+
+class FigureTests(SynchronousTestCase):
+    """What was measured, in findings."""
+
+    def found(self, check: str, **figures: Any) -> Finding:
+        """Return what is said of one of them."""
+        limits = Limits(1, 1, 1)
+        challenge = Challenge(2, bytes(16), bytes(32), ("measure",))
+        established = Established(b"", b"", AuthOk(bytes(32), 10, 30, limits), challenge)
+        login = Login(None, None, established, **figures)
+        (found,) = [each for each in judge(CONFIG, AT, login, NOW) if each.check == check]
+        return found
+
+    def test_skew(self) -> None:
+        """A difference counts when it is more than MOST_SKEW beyond what the way of the message explains."""
+        for skew, status, words in (
+            ((0.25, 0.01), "ok", "0.250 s ahead of"), ((-4.9, 0.01), "ok", "4.900 s behind"),
+            ((5.5, 1.0), "ok", "within 1.000 s"), ((5.5, 0.1), "warning", "NTP"), ((-3600.0, 0.1), "warning", "behind"),
+        ):  # fmt: skip
+            found = self.found("clock", skew=skew)
+            self.assertEqual((found.status, words in str(found)), (status, True), str(found))
+
+    def test_throughput(self) -> None:
+        """Megabits a second, from bytes and seconds; what has not arrived is no rate."""
+        up, down = Rate(2_500_000, 2.0), Rate(25_000_000, 0.5)
+        found = self.found("throughput", throughput=(up, down))
+        self.assertIn("10.0 Mbit/s up (2.4 MiB in 2.00 s), 400.0 Mbit/s down (23.8 MiB in 0.50 s)", found.message)
+        for rates, way in (((Rate(9, 2.0, False), down), "up"), ((up, Rate(0, 5.0, False)), "down")):
+            found = self.found("throughput", throughput=rates)
+            self.assertEqual((found.status, f"bytes {way} not all" in found.message), ("warning", True))
+        found = self.found("throughput", throughput=NotMeasured("refused (limit)"))
+        self.assertEqual((found.status, found.message), ("note", "not measured: refused (limit)"))
 
 
 class FindingTests(SynchronousTestCase):

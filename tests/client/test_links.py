@@ -11,18 +11,15 @@ from twisted.logger import formatEvent, globalLogPublisher
 from gotunnel.address import HostPort
 from gotunnel.client import addresses, links
 from gotunnel.client.addresses import LOOK_AGAIN
-from gotunnel.client.forwardvisitors import ForwardVisitor
 from gotunnel.client.link import Link
 from gotunnel.client.links import APART, Links
 from gotunnel.client.pace import RESERVE
 from gotunnel.client.published import Standing
 from gotunnel.config.model import ClientConfig
-from gotunnel.core.roster import SHUN
 from gotunnel.errors import DialFailed
 from gotunnel.wire.handshake import ServerHandshake, derive_key
 from gotunnel.wire.messages import MappingState
 from tests.client.world import TOKEN, ClientTestCase, FakePath, FakeServer, World, mapping
-from tests.doubles import FakeLocal
 
 A, B = "192.0.2.1", "192.0.2.2"
 
@@ -105,44 +102,6 @@ class SeveralTests(ClientTestCase):
     def test_one_key_for_each(self) -> None:
         """A session of the one cannot be entered with the key of the other."""
         self.assertNotEqual(self.servers[A].ks, self.servers[B].ks)
-
-
-class ForwardTests(ClientTestCase):
-    """Visitors of forwards, whom either server could serve."""
-
-    def test_one_that_fails_comes_last(self) -> None:
-        """Who refuses a visitor has none, and would get all of them: for a while it comes behind the others."""
-        forward = {"name": "db", "listen": "127.0.0.1:0", "dial": "10.0.0.7:5432"}
-        world = Many(A, B, forwards=[forward])
-        forwards = world.links.forwards
-        served: list[str] = []
-
-        class Opener:
-            """A session that serves whomever it gets."""
-
-            plain_legs = False
-
-            def __init__(self, name: str, load: int) -> None:
-                self.name, self.load = name, load
-
-            def serve(self, visitor: object) -> bool:
-                """See Opener."""
-                served.append(self.name)
-                return True
-
-            def feed(self) -> None:
-                """See Opener."""
-
-        bad, good = Opener("bad", 0), Opener("good", 5)
-        forwards.begin(bad)
-        forwards.begin(good)
-        visitor = ForwardVisitor("c-1", "db", False, FakeLocal(), 0.0, HostPort("10.0.0.7", 5432))
-        forwards.let_in(visitor)
-        forwards.failed(bad, "db")
-        forwards.let_in(visitor)
-        world.clock.advance(SHUN)
-        forwards.let_in(visitor)
-        self.assertEqual(served, ["bad", "good", "bad"])
 
 
 class TargetTests(ClientTestCase):

@@ -107,8 +107,10 @@ class SampleTests(FileTestCase):
             differs = {key for key in before.model_dump() if getattr(before, key) != getattr(after, key)}
             self.assertEqual(
                 differs,
-                {"tls", "clients", "clients_file", "egress", "leg_name", "admin", "port_allocator", "observers",
-                 "usage"}
+                {
+                    "tls", "clients", "clients_file", "egress", "leg_name", "admin", "port_allocator", "observers",
+                    "usage",
+                }
                 if role == "server"
                 else CLIENT_EXAMPLES,
             )

@@ -69,7 +69,7 @@ PIECES = (
     | st.integers(0, 2**32 - 1).map(lambda length: length.to_bytes(4, "big"))
 )
 BODIES = JSON.map(lambda value: json.dumps(value).encode("utf-8", "replace")) | OPEN.map(
-    lambda body: replace(body, mapping="ghost", dial=None).encode()
+    lambda body: replace(body, mapping="ghost", dial=None, measure=None).encode()
 )
 STEPS = st.sampled_from(["login", "lose", "drain", "leg", "wait"])
 STREAMS = st.lists(PIECES, max_size=5).map(b"".join)

@@ -14,7 +14,7 @@ from tests.messages import MO, PO, catalogue, compiled, renewed, written
 from tests.texts import LOOKS_LIKE_PROSE, ROOT, NotConstant, entries, log_formats, of_source
 
 CODE_TOO = [
-    "mapping:  must have either mapping or dial",
+    "mapping:  must have one of mapping, dial and measure",
     "mapping: .client needs mapping",
     "mapping: name it once; mappings can publish a service twice",
     "token: make one with `gotunnel token`, and name it with token or token_file",

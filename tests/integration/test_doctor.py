@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint, UNIXServerEndpoint
@@ -10,7 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.cli.doctor import login, targets
+from gotunnel.cli.doctor import login, targets, throughput
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
 from gotunnel.cli.doctor.wish import Wish
@@ -25,6 +26,7 @@ from gotunnel.config.model import (
     TlsClientConfig,
     TlsServerConfig,
 )
+from gotunnel.server import measuring
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
 from tests.integration.base import TOKEN, Echo, IntegrationTestCase, Peer, reactor
@@ -73,7 +75,9 @@ class DoctorTests(IntegrationTestCase):
         for check, word in (("connect", "ms"), ("tls", "pin sha256:"), ("login", "proved"), ("round trip", "pings"),
                             ("leg", "ms"), ("clock", "UTC here"), ("mapping web", "accepts connections")):  # fmt: skip
             self.one(found, check, "ok", word)
-        self.one(found, "throughput", "note", "not measured")
+        for words in ("Mbit/s up (16.0 MiB in", "Mbit/s down (16.0 MiB in", "on one leg"):
+            self.one(found, "throughput", "ok", words)
+        self.one(found, "clock", "ok", "and the server's clock is 0.0")
         await self.until(lambda: not server.hub.sessions and not server.hub.peers, "nothing is left of the visit")
 
     async def test_a_running_client_is_not_disturbed(self) -> None:
@@ -87,6 +91,51 @@ class DoctorTests(IntegrationTestCase):
         self.one(found, "login", "ok", "is connected")
         self.assertIs(client.link.session, session)
         await self.echoes(self.port_of(client))
+
+    async def test_clocks_that_differ(self) -> None:
+        """The server's is a minute ahead: the certificate knows nothing of it. It is said beside a running client."""
+        server = await self.server()
+        server.hub.wall_clock = lambda: time.time() + 60
+        target, _ = await self.target(Echo)
+        found = await self.examined(server, self.mapping(target))
+        self.one(found, "clock", "warning", "and the server's clock is 60.0", "s ahead of this one", "NTP")
+        await self.open_client(server, self.mapping(target))
+        server.hub.wall_clock = lambda: time.time() - 7
+        found = await self.examined(server, self.mapping(target))
+        self.one(found, "clock", "warning", "s behind this one")
+        self.one(found, "login", "ok", "is connected")
+
+    async def test_measured_where_it_is_wished(self) -> None:
+        """Nothing is sent where it is not wished, or the server does not know it; a refusal is told. Outside of TLS it
+        is measured, too."""
+        server = await self.server()
+        found = await self.examined(server, local_ports=(1,), wish=Wish(throughput=False))
+        self.one(found, "throughput", "note", "not wished")
+        server.hub.measuring._busy.add("edge")
+        self.one(await self.examined(server, local_ports=(1,)), "throughput", "note", "refused (limit)")
+        server.hub.caps = ("forward",)
+        self.one(await self.examined(server, local_ports=(1,)), "throughput", "note", "does not take part")
+        server = await self.server(tls=TlsServerConfig(mode="off"))
+        found = await self.examined(server, local_ports=(1,), tls=TlsClientConfig(mode="off"))
+        self.one(found, "throughput", "ok", "16.0 MiB")
+
+    async def test_bytes_that_get_lost(self) -> None:
+        """A server that takes no more after the first bytes, as behind a network that drops large packets: measuring
+        has an end, and the cure is said."""
+        server = await self.server()
+        stuck: list[Any] = []
+
+        def take(target: Any, data: bytes) -> None:
+            if not stuck:
+                target.transport.pauseProducing()
+                stuck.append(target.transport)
+
+        self.patch(measuring._Target, "dataReceived", take)
+        self.patch(throughput, "SECONDS", 0.1)
+        found = await self.examined(server, local_ports=(1,), wish=Wish(timeout=0.5))
+        self.one(found, "throughput", "warning", "bytes up not all had arrived", "MTU")
+        stuck[0].resumeProducing()
+        await self.until(lambda: not server.hub.measuring._busy, "the server is done with it")
 
     async def test_mappings_in_their_time_of_grace_stay(self) -> None:
         """A client was lost: its ports wait for it, also when a doctor has come meanwhile."""
@@ -125,9 +174,9 @@ class DoctorTests(IntegrationTestCase):
         server = await self.server()
         target, _ = await self.target(Echo)
 
-        async def slow(*_: object) -> float:
+        async def slow(*_: object) -> tuple[float, None]:
             await self.open_client(server, self.mapping(target))
-            return 0.0
+            return 0.0, None
 
         self.patch(login, "_bring_leg", slow)
         self.fine(await self.examined(server, self.mapping(target)))

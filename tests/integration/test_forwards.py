@@ -16,6 +16,7 @@ from twisted.trial.unittest import SkipTest
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.core.outcome import Outcome
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net import persistent, unixlisten
 from gotunnel.net.dialling import DialledStream
@@ -112,6 +113,28 @@ class AddressTests(ForwardCase):
         await self.said("name it in allow_dial of this client, in the server's configuration")
         await self.said("is not allowed (allow_dial of this client on the server)")
         self.assertEqual(made, [])
+
+    async def test_two_servers(self) -> None:
+        """Where one server does not allow it, or has no such service, each visitor is served by the other one, with all
+        that he said ahead of it; where neither does, he is reset, and the log has the last word."""
+        target, made = await self.target()
+        rules = (f"127.0.0.1:{target}",)
+        servers = [await self.server(), await self.server(allow_dial=rules)]
+        client = await self.connected(
+            servers[0], self.forward(f"127.0.0.1:{target}"), self.forward("127.0.0.1:1", name="none"),
+            server_addr=None, servers=[server.address for server in servers],
+        )  # fmt: skip
+        await self.until(lambda: all(link.session for link in client.links.links), "both sessions")
+        for count in range(1, 7):
+            visitor = await self.echoes(self.port(client), b"%d" % count * 3000)
+            visitor.transport.loseConnection()
+            await self.until(lambda v=visitor: v.ended, "the end")  # type: ignore[misc]
+            self.assertFalse(visitor.was_reset)
+            self.assertEqual(len(made), count)
+        await self.said("to another one: refused (not_allowed)")
+        await self.until(lambda: client.usage.outcomes[Outcome.COMPLETED] == 6, "all six are over")
+        await self.refused(client, "not_allowed", "none")
+        await self.until(lambda: not any(server.hub.live for server in servers), "nobody is left")
 
     async def test_target_refuses(self) -> None:
         """A target that is not there resets the visitor at once, with the reason in the log."""

@@ -67,7 +67,10 @@ BY_TYPE: dict[str, st.SearchStrategy[messages.Message]] = {
         _maybe(st.binary(min_size=1, max_size=64)),
         _maybe(st.text(max_size=256)),
     ),
-    "challenge": st.builds(messages.Challenge, _version, _sid, _mac, _caps),
+    "challenge": st.builds(
+        messages.Challenge, _version, _sid, _mac, _caps, _maybe(st.binary(min_size=1, max_size=64)),
+        _maybe(st.floats(0, 2**53) | st.integers(0, 2**53)),
+    ),
     "auth": st.builds(messages.Auth, _mac),
     "auth_ok": _auth_ok(),
     "enrol": st.builds(messages.Enrol, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=32)),
@@ -97,11 +100,12 @@ ANY_MESSAGE = st.one_of(list(BY_TYPE.values()))
 @st.composite
 def _open(draw: st.DrawFn) -> legbodies.OpenBody:
     mapping = draw(_maybe(_name))
-    dial = None if mapping is not None else draw(_ascii(1, 320))
+    dial = None if mapping is not None else draw(_maybe(_ascii(1, 320)))
+    measure = draw(st.integers(0, 2**26)) if mapping is None and dial is None else None
     client = draw(_maybe(_client)) if mapping is not None else None
     n = draw(_maybe(st.integers(1, 2**64 - 1)))
     mac = None if n is None else draw(_mac)
-    return legbodies.OpenBody(draw(_ascii(1, 64)), draw(_ascii(1, 320)), mapping, dial, client, n, mac)
+    return legbodies.OpenBody(draw(_ascii(1, 64)), draw(_ascii(1, 320)), mapping, dial, client, n, mac, measure)
 
 
 OPEN = _open()

@@ -54,15 +54,18 @@ class OpenTests(SynchronousTestCase):
             (full, FULL),
             (OpenBody("c", "s", mapping="m"), {"conn": "c", "src": "s", "mapping": "m"}),
             (OpenBody("c", "s", dial="db:1"), {"conn": "c", "src": "s", "dial": "db:1"}),
+            (OpenBody("c", "s", measure=0), {"conn": "c", "src": "s", "measure": 0}),
         ):
             self.assertEqual(OpenBody.decode(json.dumps({**fields, "later": 1}).encode()), body)
             self.assertEqual(json.loads(body.encode()), fields)
 
     def test_where_to(self) -> None:
-        """Either a mapping or an address is dialled, and only a mapping is another client's."""
+        """Either a mapping or an address is dialled, or the server itself; only a mapping is another client's."""
         both = {**FULL, "dial": "db:1"}
-        self.refused("either mapping or dial", **both)
-        self.refused("either mapping or dial", conn="c", src="s")
+        self.refused("one of mapping, dial and measure", **both)
+        self.refused("one of mapping, dial and measure", **FULL, measure=0)
+        self.refused("one of mapping, dial and measure", conn="c", src="s")
+        self.refused("OPEN.measure", conn="c", src="s", measure=2**26 + 1)
         self.refused("OPEN.client", conn="c", src="s", dial="db:1", client="x")
 
     def test_number_and_mac(self) -> None:

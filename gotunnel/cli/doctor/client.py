@@ -17,6 +17,8 @@ from gotunnel.cli.doctor.way import find_way
 from gotunnel.cli.doctor.wish import Wish
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.model import ClientConfig
+from gotunnel.interfaces import IRelay
+from gotunnel.net.choice import RelayUnfit, choose_relay
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.tls import TlsFilesError
 
@@ -30,7 +32,7 @@ async def check_client(reactor: Any, config: ClientConfig, wish: Wish) -> list[F
     """Return all findings about a client."""
     found = client_descriptors()
     for server in config.all_servers:
-        found += await _check_server(reactor, config, server, wish.timeout)
+        found += await _check_server(reactor, config, server, wish)
     checks: list[Coroutine[Any, Any, list[Finding]]] = []
     checks += [check_mapping(reactor, config, mapping, wish) for mapping in config.mappings]
     checks += [check_forward(reactor, forward, wish) for forward in config.forwards]
@@ -48,18 +50,35 @@ async def side_by_side(checks: list[Coroutine[Any, Any, list[Finding]]]) -> list
     return [finding for findings in await gatherResults(running) for finding in findings]
 
 
-async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, timeout: float) -> list[Finding]:
-    found, reached = await find_way(reactor, server, timeout)
+async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, wish: Wish) -> list[Finding]:
+    found, reached = await find_way(reactor, server, wish.timeout)
     if config.v1:
         return [*found, note("login", "not tried: client.v1 would send the token in clear; the client's log tells")]
-    creator = None
+    try:
+        relay = choose_relay(config.relay, reactor, config.dial_timeout)
+    except RelayUnfit as unfit:
+        return [*found, problem("relay", str(unfit), "write relay: auto")]
+    try:
+        return found + await _log_in(reactor, config, server, reached, relay, wish)
+    finally:
+        relay.stop()
+
+
+async def _log_in(
+    reactor: Any, config: ClientConfig, server: HostPort, reached: list[HostPort], relay: IRelay, wish: Wish
+) -> list[Finding]:
+    found: list[Finding] = []
+    creator, legs = None, None
     if config.tls.mode != "off":
         try:
-            creator = ClientIdentity(config, reactor, legs=False).tls.towards[server.host].creator
+            towards = ClientIdentity(config, reactor, legs=relay.own_tls).tls.towards[server.host]
         except TlsFilesError as broken:
-            return [*found, problem("tls", str(broken), "correct the files that client.tls names")]
+            return [problem("tls", str(broken), "correct the files that client.tls names")]
+        creator, legs = towards.creator, towards.legs
     # Each address in `servers` is a server of its own. Of one server one login is enough: a wrong token counts against
     # this machine's address.
     for at in reached if config.servers else reached[:1]:
-        found += judge(config, at, await log_in(reactor, ServerPath(reactor, at, creator), config, timeout))
+        path = ServerPath(reactor, at, creator, legs)
+        login = await log_in(reactor, path, config, wish.timeout, relay if wish.throughput else None)
+        found += judge(config, at, login)
     return found

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from statistics import median
+from time import time as wall_clock
 from typing import Any
 
 from cryptography import x509
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
 
 from gotunnel import __version__
 from gotunnel.cli.doctor.names import readable
+from gotunnel.cli.doctor.throughput import NotMeasured, Rate, measure
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
+from gotunnel.interfaces import ILeg, ILegOwner, IRelay
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import ControlGreeting, Greeted, LegGreeting, SessionKey
 from gotunnel.net.transports import hand_over
+from gotunnel.wire.greeting import MEASURE
 from gotunnel.wire.handshake import ClientHandshake, Established
+from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import Drain, DrainOk, Error, Message
 
 __all__ = ["Login", "log_in"]
@@ -31,6 +39,8 @@ __all__ = ["Login", "log_in"]
 PINGS = 5
 DRAIN_MS = 1000
 """What is said of how long visitors have; there are none."""
+SEQ = 1
+"""The number of the one leg."""
 
 
 @dataclass(slots=True)
@@ -44,10 +54,21 @@ class Login:
     """Seconds."""
     leg: float | GotunnelError | None = None
     """Seconds to connect and prove one leg, or why that failed."""
+    skew: tuple[float, float] | None = None
+    """Seconds by which the server's clock is ahead of this one, and how far that may be off."""
+    throughput: tuple[Rate, Rate] | NotMeasured | None = None
+    """Up and down; None where it was not tried."""
+
+    @property
+    def can_measure(self) -> bool:
+        """Whether the server takes part in that."""
+        return self.established is not None and MEASURE in self.established.challenge.caps
 
 
-async def log_in(reactor: Any, path: ServerPath, config: ClientConfig, timeout: float) -> Login:
-    """Do all of it; each step has `timeout` seconds."""
+async def log_in(
+    reactor: Any, path: ServerPath, config: ClientConfig, timeout: float, relay: IRelay | None = None
+) -> Login:
+    """Do all of it; each step has `timeout` seconds. Bytes are measured with `relay`, or not at all."""
     handshake = ClientHandshake(
         config.name, config.token.get_secret_value(), secrets.token_bytes(16), f"gotunnel/{__version__} doctor"
     )
@@ -55,13 +76,17 @@ async def log_in(reactor: Any, path: ServerPath, config: ClientConfig, timeout: 
     try:
         greeted = await path.greet(greeting, timeout)
     except GotunnelError as refused:
-        return Login(greeting.certificate, refused)
+        return Login(greeting.certificate, refused, skew=greeting.skew)
     assert greeted.established is not None
-    login = Login(greeting.certificate, None, greeted.established)
+    login = Login(greeting.certificate, None, greeted.established, skew=greeting.skew)
     visit = _Visit(reactor, greeted)
     try:
         login.round_trips = await visit.measure(timeout)
-        login.leg = await _bring_leg(reactor, path, greeted.established, timeout)
+        login.leg, brought = await _bring_leg(reactor, path, greeted.established, timeout)
+        if brought is not None and relay is not None and login.can_measure:
+            login.throughput = await _measure(reactor, relay, brought, median(login.round_trips), timeout)
+        elif brought is not None:
+            brought.transport.abortConnection()
     except GotunnelError as failed:
         login.refused = failed
     finally:
@@ -69,16 +94,32 @@ async def log_in(reactor: Any, path: ServerPath, config: ClientConfig, timeout: 
     return login
 
 
+@implementer(IHandshakeListener)
 class _Examining(ControlGreeting):
-    """Remembers the certificate, also of a server that then refuses us."""
+    """Remembers the certificate and the time of day, also of a server that then refuses us."""
 
     certificate: x509.Certificate | None = None
+    skew: tuple[float, float] | None = None
+    _asked = 0.0  # when TLS was ready and the first question left, or a little earlier
+
+    def connectionMade(self) -> None:
+        self._asked = self._clock.seconds()
+        super().connectionMade()
+
+    def handshakeCompleted(self) -> None:
+        self._asked = self._clock.seconds()
 
     def _answer(self, payload: bytes) -> None:
         if isinstance(self.transport, TLSMemoryBIOProtocol):
             shown = self.transport.getPeerCertificate()
             self.certificate = None if shown is None else readable(shown)
+        challenged = self._challenged
+        now = wall_clock()
         super()._answer(payload)
+        said = self._handshake.challenge.time
+        if not challenged and said is not None:
+            away = (self._clock.seconds() - self._asked) / 2
+            self.skew = (said + away - now, away)
 
 
 class _Visit:
@@ -141,16 +182,28 @@ class _Visit:
 
 async def _bring_leg(
     reactor: Any, path: ServerPath, established: Established, timeout: float
-) -> float | GotunnelError:
-    """Bring one leg, which a server that drains takes, proves and closes."""
+) -> tuple[float | GotunnelError, Greeted | None]:
+    """Bring one leg, which a server that drains takes and proves all the same. It is for us to open."""
     key = SessionKey(established.sid, established.ks)
     begun = reactor.seconds()
     try:
         greeted = await path.greet_leg(
-            LegGreeting(reactor, timeout, key, 1, "reverse"), timeout, plain=False, sni=established.auth_ok.leg_sni
+            LegGreeting(reactor, timeout, key, SEQ, "forward"), timeout, plain=False, sni=established.auth_ok.leg_sni
         )
     except GotunnelError as failed:
+        return failed, None
+    return reactor.seconds() - begun, greeted
+
+
+async def _measure(
+    reactor: Any, relay: IRelay, brought: Greeted, round_trip: float, timeout: float
+) -> tuple[Rate, Rate] | NotMeasured:
+    def leg(owner: ILegOwner) -> ILeg:
+        made: ILeg = relay.leg(brought.transport, brought.leftover, End.OPENER, owner, False)
+        made.tag = SEQ
+        return made
+
+    try:
+        return await measure(reactor, relay, leg, round_trip, timeout)
+    except NotMeasured as failed:
         return failed
-    seconds: float = reactor.seconds() - begun
-    greeted.transport.abortConnection()
-    return seconds

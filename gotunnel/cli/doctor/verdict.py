@@ -10,6 +10,7 @@ from cryptography import x509
 from gotunnel.address import HostPort
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
 from gotunnel.cli.doctor.login import Login
+from gotunnel.cli.doctor.throughput import MOST, NotMeasured
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, GotunnelError
 from gotunnel.net.certificates import dates, spki_pin
@@ -30,6 +31,12 @@ LOGIN_CURES = {
     "minutes, or restart it",
     "stale": "run it again",
 }
+LOST_CURE = (
+    "if small messages pass and large ones do not, it is the MTU: try `ping -M do -s 1372` to the server, and set a "
+    "smaller one on this machine's way to it; else the line is that slow, or blocked"
+)
+MOST_SKEW = 5.0
+"""Seconds between two clocks that are more than the way of a message."""
 TLS_CURE = "compare client.tls with what `gotunnel pin` prints on the server, and tls.mode in both files"
 
 
@@ -41,16 +48,14 @@ def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.dateti
     now = now or utc_now()
     found = _tls(config, at, login, now)
     found += [_authentication(config, at, login)]
-    if login.certificate is not None:
-        found += [_clock(login.certificate, now)]
+    if login.certificate is not None or login.skew is not None:
+        found += [_clock(login.certificate, login.skew, now)]
     if login.round_trips:
         trips = [seconds * 1000 for seconds in login.round_trips]
         said = f"{median(trips):.1f} ms, the median of {len(trips)} pings (longest {max(trips):.1f} ms)"
         found += [ok("round trip", said)]
     found += _leg(login.leg)
-    if login.established is not None:
-        found += [note("throughput", "not measured: the protocol has no echo; send a file through a mapping")]
-    return found
+    return found + _throughput(login)
 
 
 def _tls(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetime) -> list[Finding]:
@@ -85,14 +90,48 @@ def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding
     return problem("login", f"{at} does not let {config.name} in: {refused}", cure)
 
 
-def _clock(shown: x509.Certificate, now: datetime.datetime) -> Finding:
+def _clock(shown: x509.Certificate | None, skew: tuple[float, float] | None, now: datetime.datetime) -> Finding:
+    here = f"{now:%Y-%m-%d %H:%M} UTC here"
+    if skew is not None:
+        ahead, off = skew
+        way = "ahead of" if ahead > 0 else "behind"
+        here = f"{here}, and the server's clock is {abs(ahead):.3f} s {way} this one (within {off:.3f} s)"
+        if abs(ahead) - off > MOST_SKEW:
+            cure = "set both clocks by NTP: `timedatectl set-ntp true`, and see `timedatectl` on both machines"
+            return warning("clock", here, cure)
+    if shown is None:
+        return ok("clock", here)
     first, last = dates(shown)
     if first <= now <= last:
-        said = f"{now:%Y-%m-%d %H:%M} UTC here, within the dates of the server's certificate ({first:%Y-%m-%d} to "
-        return ok("clock", f"{said}{last:%Y-%m-%d}); the protocol carries no time, so a smaller skew is not seen")
+        said = f"{here}, within the dates of the server's certificate ({first:%Y-%m-%d} to {last:%Y-%m-%d})"
+        unseen = "" if skew is not None else "; this server does not say its time, so a smaller skew is not seen"
+        return ok("clock", said + unseen)
     cure = "compare `date -u` on both machines; if they agree, renew the server's certificate"
-    said = f"{now:%Y-%m-%d %H:%M} UTC here, and the server's certificate {problem_with(shown, now)}"
-    return warning("clock", said, cure)
+    return warning("clock", f"{here}, and the server's certificate {problem_with(shown, now)}", cure)
+
+
+def _throughput(login: Login) -> list[Finding]:
+    found = login.throughput
+    if found is None:
+        if login.established is None:
+            return []
+        if isinstance(login.leg, GotunnelError):
+            return [note("throughput", "not measured: there is no leg")]
+        why = "not wished" if login.can_measure else "the server is of a version that does not take part in it"
+        return [note("throughput", f"not measured: {why}")]
+    if isinstance(found, NotMeasured):
+        return [note("throughput", f"not measured: {found}")]
+    up, down = found
+    lost = up if not up.whole else down
+    if not up.whole or not down.carried:
+        way = "up" if lost is up else "down"
+        said = f"of {up.carried if lost is up else MOST} bytes {way} not all had arrived after {lost.seconds:.1f} s"
+        return [warning("throughput", said, LOST_CURE)]
+    said = ", ".join(
+        f"{rate.mbits:.1f} Mbit/s {way} ({rate.carried / 2**20:.1f} MiB in {rate.seconds:.2f} s)"
+        for way, rate in (("up", up), ("down", down))
+    )
+    return [ok("throughput", f"{said}, on one leg")]
 
 
 def _leg(leg: float | GotunnelError | None) -> list[Finding]:

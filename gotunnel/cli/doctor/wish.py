@@ -11,9 +11,10 @@ __all__ = ["Wish"]
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the command line asks for. `names`: those by which workers would reach a kube-apiserver; `timeout`: seconds
-    for each step."""
+    for each step; `throughput`: whether legs are measured."""
 
     kubernetes: bool = False
     names: tuple[str, ...] = ()
     kubelet_ca: Path | None = None
     timeout: float = 5.0
+    throughput: bool = True

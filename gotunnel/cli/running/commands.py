@@ -1,5 +1,4 @@
-"""The command lines of `status`, `usage`, `kick`, `log-level`, `reload` and `drain`. Parses; the work is done
-elsewhere."""
+"""The command lines that ask a role that runs, or tell it what to do. Parses; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -69,6 +68,43 @@ def kick(name: str | None, stream: str | None, **where: Any) -> None:
     if name is not None and stream is not None:
         raise click.UsageError("name a session or a stream, not both")
     kick_now(Where(**where), name, stream)
+
+
+@click.group()
+def mapping() -> None:
+    """Close a mapping to new visitors, and open it again."""
+
+
+def _switch(command: Command) -> Command:
+    return click.argument("name")(
+        click.option("--client", metavar="NAME", help="Whose, where several clients have one of that name.")(
+            _where(command)
+        )
+    )
+
+
+@mapping.command()
+@_switch
+def off(name: str, client: str | None, **where: Any) -> None:
+    """Let nobody new in to mapping NAME. Who is there may finish; the port stays reserved for it.
+
+    It is off until `gotunnel mapping on`, or a restart of the process that was asked; a reload does not change it.
+    A server closes the public port that it holds for it; a client has all its servers close it.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import switch
+
+    switch(Where(**where), name, client, on=False)
+
+
+@mapping.command()
+@_switch
+def on(name: str, client: str | None, **where: Any) -> None:
+    """Let visitors of mapping NAME in again."""
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.doing import switch
+
+    switch(Where(**where), name, client, on=True)
 
 
 @click.command("log-level")
@@ -158,4 +194,20 @@ def usage(
     show_usage(Where(**where), Asked(query, as_json, as_csv))
 
 
-COMMANDS = (status, usage, kick, log_level, reload, drain)
+@click.command()
+@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
+@_where
+def dashboard(port: int | None, **where: Any) -> None:
+    """Print a link to the page of the server or client that runs here. It lets one browser in, once, within ten
+    minutes.
+
+    Where the process listens on an address (admin.addr) the link leads there. Else, and with --port, this command
+    brings the page to a port of 127.0.0.1 until Ctrl-C.
+    """
+    from gotunnel.cli.running.asking import Where
+    from gotunnel.cli.running.dashboard import show_dashboard
+
+    show_dashboard(Where(**where), port)
+
+
+COMMANDS = (status, usage, dashboard, kick, mapping, log_level, reload, drain)

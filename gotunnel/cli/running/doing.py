@@ -1,4 +1,4 @@
-"""`gotunnel kick`, `log-level` and `drain`: one thing done to one role that runs."""
+"""`gotunnel kick`, `mapping`, `log-level` and `drain`: one thing done to one role that runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gotunnel.errors import printable
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.exits import one_line_errors
 
-__all__ = ["drain", "kick", "reload", "set_level"]
+__all__ = ["drain", "kick", "reload", "set_level", "switch"]
 
 PROGRAM = "gotunnel"
 LOOK = 0.5
@@ -50,6 +50,15 @@ def kick(where: Where, name: str | None, stream: str | None) -> None:
             return
         cut = process.post("/v1/kick", **({} if name is None else {"server": name}))["cut"]
         click.echo(f"disconnected from {name or 'the server'}, with {_visitors(cut)}; it comes back by itself")
+
+
+def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
+    """Switch a mapping on or off. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        answer = the_one(where).post("/v1/mapping", name=name, on=on, **({} if client is None else {"client": client}))
+    mapping, owner = printable(answer["mapping"]), printable(answer["client"])
+    note = "" if on else ": nobody new gets in until `gotunnel mapping on`, or a restart of that process"
+    click.echo(f"mapping {mapping} of client {owner} is {'on' if on else 'off'}{note}")
 
 
 def set_level(where: Where, level: str | None) -> None:

@@ -7,7 +7,7 @@ __all__ = ["COLOURS", "bytes_of", "seconds_of", "since"]
 COLOURS = {
     "connected": "green", "open": "green", "waiting": "yellow", "connecting": "yellow", "draining": "yellow",
     "pending": "yellow", "away": "yellow", "down": "red", "refused": "red", "failed": "red", "warn": "yellow",
-    "error": "red", "critical": "red",
+    "error": "red", "critical": "red", "off": "yellow",
 }  # fmt: skip
 """Of the words of the API."""
 

@@ -12,6 +12,7 @@ from gotunnel.client.health import Monitor
 from gotunnel.client.published import Published
 from gotunnel.client.v1.link import V1Link
 from gotunnel.config.model import ClientConfig
+from gotunnel.core.downs import Downs
 from gotunnel.core.usage import Usage
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
@@ -42,7 +43,11 @@ class V1Links:
             mapping.name: V1Link(config, clock, relay, path, self.published, mapping, self._patience.look, usage)
             for mapping in config.mappings
         }
-        self._health = Monitor(clock, config.mappings, lambda mapping: check_for(clock, mapping), self._target_changed)
+        self.downs = Downs(self._mapping_changed)
+        self.published.off = self.downs.off
+        self._health = Monitor(
+            clock, config.mappings, lambda mapping: check_for(clock, mapping), self.downs.target_changed
+        )
 
     def start(self) -> None:
         """Begin to connect, and to watch the targets."""
@@ -100,6 +105,6 @@ class V1Links:
         await Patience(self._clock).until(lambda: all(link.gone for link in self._links.values()), LAST_WORDS)
         return cut
 
-    def _target_changed(self, name: str, up: bool, reason: str) -> None:
+    def _mapping_changed(self, name: str, up: bool, reason: str) -> None:
         self.published.set_down(name, None if up else reason)
         self._links[name].target(up)

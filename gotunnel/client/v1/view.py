@@ -12,6 +12,7 @@ from gotunnel.client.v1.session import NOBODY
 from gotunnel.core.accounts import Running
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import (
+    SWITCHED_OFF,
     LegsView,
     MappingState,
     MappingView,
@@ -73,7 +74,9 @@ class V1LinksView:
         for link in self._links.links:
             status = self._links.published.statuses[link.mapping.name]
             state, reason = MappingState.PENDING, status.reason
-            if status.down is not None:
+            if link.mapping.name in self._links.published.off:
+                state, reason = MappingState.OFF, SWITCHED_OFF
+            elif status.down is not None:
                 state, reason = MappingState.DOWN, status.down
             elif status.standing is Standing.OPEN and link.current is not None:
                 state, reason = MappingState.OPEN, ""

@@ -1,0 +1,116 @@
+// What the tables show of the API's words: sessions, mappings and visitors, and what can be done to each.
+
+import { loggedIn } from "./ask.js";
+import { began, bytes, lasting, number, short } from "./format.js";
+import { say, sayWord } from "./words.js";
+
+const GOOD = ["connected", "open"];
+const BAD = ["down", "refused", "failed"];
+
+export function isWell(mapping) {
+  return mapping.state === "open";
+}
+
+function colour(state) {
+  return GOOD.includes(state) ? "good" : BAD.includes(state) ? "bad" : "warn";
+}
+
+function state(row) {
+  return { text: sayWord("state", row.state), badge: colour(row.state), below: row.reason || undefined };
+}
+
+function stateColumn() {
+  return { id: "state", title: "columnState", sort: (row) => row.state, cell: state };
+}
+
+function figure(id, title, value, cell) {
+  return { id, title, figure: true, sort: value, cell: cell ?? ((row) => ({ text: number(value(row)) })) };
+}
+
+function since(title = "columnSince") {
+  return figure("age", title, (row) => row.age, (row) => ({ text: lasting(row.age), hover: began(row.age) }));
+}
+
+function carried(field, title) {
+  return figure(field, title, (row) => row[field], (row) => ({ text: bytes(row[field]) }));
+}
+
+/** Clients at a server, servers at a client. `acts` does things: {kick, leave}. */
+export function sessionsTable(server, acts) {
+  return {
+    id: "sessions",
+    title: server ? "clients" : "servers",
+    key: (row) => row.name,
+    empty: () => say(server ? "emptyClients" : "emptyServers"),
+    columns: [
+      { id: "name", title: server ? "client" : "server", sort: (row) => row.name,
+        cell: (row) => ({ text: row.name, hover: row.agent || undefined }) },
+      stateColumn(),
+      ...(server ? [{ id: "from", title: "columnFrom", sort: (row) => row.address, cell: (row) => ({ text: row.address }) }] : []),
+      since(),
+      figure("trip", "columnTrip", (row) => row.round_trip, (row) => ({ text: short(row.round_trip) })),
+      figure("pong", "columnPong", (row) => row.pong_age, (row) => ({ text: short(row.pong_age) })),
+      figure("mappings", "columnMappings", (row) => row.mappings),
+      figure("visitors", "columnVisitors", (row) => row.streams, (row) => ({
+        text: number(row.streams), below: row.pending ? say("waiting", { n: number(row.pending) }) : undefined })),
+      figure("legs", "columnLegs", (row) => row.legs.idle + row.legs.busy),
+    ],
+    actions: (row) => {
+      if (!loggedIn() || !["connected", "draining"].includes(row.state)) return [];
+      const word = say(server ? "kick" : "leave");
+      return [{ word, label: `${word}: ${row.name}`, danger: server, act: () => acts.kick(row) }];
+    },
+  };
+}
+
+/** Mappings, forwards and egress sockets. `acts.switch(row, on)`. */
+export function mappingsTable(server, acts) {
+  const targets = { id: "target", title: "columnTarget", sort: (row) => row.target ?? "", cell: (row) => ({ text: row.target ?? "" }) };
+  const whose = (row) => (server ? row.client : row.server ?? "");
+  return {
+    id: "mappings",
+    title: "mappings",
+    key: (row) => JSON.stringify([row.kind, row.server, row.client, row.name]),
+    empty: () => say(server ? "emptyMappings" : "emptyMappingsClient"),
+    columns: [
+      { id: "name", title: "mapping", sort: (row) => row.name,
+        cell: (row) => ({ text: row.name, below: row.kind === "mapping" ? undefined : row.kind }) },
+      { id: "whose", title: server ? "client" : "server", sort: whose, cell: (row) => ({ text: whose(row) }) },
+      stateColumn(),
+      { id: "address", title: "columnAddress", sort: (row) => row.address, cell: (row) => ({ text: row.address }) },
+      ...(server ? [] : [targets]),
+      figure("visitors", "columnVisitors", (row) => row.streams),
+      figure("served", "columnServed", (row) => row.ended),
+      carried("up", "columnUp"),
+      carried("down", "columnDown"),
+    ],
+    actions: (row) => {
+      if (!loggedIn() || row.kind !== "mapping") return [];
+      const on = row.state === "off", word = say(on ? "switchOn" : "switchOff");
+      return [{ word, label: `${word}: ${row.name} (${whose(row)})`, danger: !on, act: () => acts.switch(row, on) }];
+    },
+  };
+}
+
+/** Visitors. `acts.reset(row)`. */
+export function visitorsTable(acts) {
+  return {
+    id: "visitors",
+    title: "visitors",
+    key: (row) => row.conn,
+    empty: () => say("emptyVisitors"),
+    columns: [
+      { id: "visitor", title: "visitor", sort: (row) => row.visitor, cell: (row) => ({ text: row.visitor, hover: row.conn }) },
+      { id: "mapping", title: "mapping", sort: (row) => row.mapping, cell: (row) => ({ text: row.mapping }) },
+      { id: "client", title: "client", sort: (row) => row.client, cell: (row) => ({ text: row.client }) },
+      stateColumn(),
+      since(),
+      carried("up", "columnUp"),
+      carried("down", "columnDown"),
+    ],
+    actions: (row) =>
+      loggedIn()
+        ? [{ word: say("reset"), label: `${say("reset")}: ${row.visitor} (${row.mapping})`, danger: true, act: () => acts.reset(row) }]
+        : [],
+  };
+}

@@ -1,0 +1,65 @@
+"""What the API tells in the language of whoever looks at the page: the sentences of ours in it, and nothing that
+somebody else has named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from gotunnel.admin.events import EventView
+from gotunnel.admin.face import Refused
+from gotunnel.core.view import Finding, MappingView, SessionView
+from gotunnel.i18n.language import ENGLISH, LANGUAGES, Language, language
+
+__all__ = ["asked_for", "known", "load", "spoken"]
+
+_SENTENCES = {SessionView: "reason", MappingView: "reason", Finding: "reason", EventView: "text"}
+"""Which field of a view is a sentence."""
+_NO_PORT = "no port, "
+
+
+_known = {ENGLISH.name: ENGLISH}
+
+
+def asked_for(query: dict[str, str]) -> str:
+    """Take `lang` out of a query, and return that name; English without. Raises Refused."""
+    name = query.pop("lang", ENGLISH.name)
+    if name not in LANGUAGES:
+        raise Refused(f"lang is one of {', '.join(LANGUAGES)}")
+    return name
+
+
+def known(name: str) -> Language | None:
+    """Return a language, None if its catalogue must be loaded."""
+    return _known.get(name)
+
+
+def load(name: str) -> Language:
+    """Load it, which takes some tenths of a second: to be done in a thread, since visitors are not to wait."""
+    return _known.setdefault(name, language(name))
+
+
+def spoken(content: dict[str, Any], said: Language) -> dict[str, Any]:
+    """Return an answer in a language; lists are translated while they are read."""
+    if said is ENGLISH:
+        return content
+    return {key: said.sentence(value) if key == "error" else _spoken(value, said) for key, value in content.items()}
+
+
+def _spoken(value: Any, said: Language) -> Any:
+    if isinstance(value, Iterator):
+        return (_view(each, said) for each in value)
+    if isinstance(value, list):
+        return [_view(each, said) for each in value]
+    return value
+
+
+def _view(view: Any, said: Language) -> Any:
+    field = _SENTENCES.get(type(view))
+    if field is None:
+        return view
+    changed = {field: said.sentence(getattr(view, field))}
+    if isinstance(view, MappingView) and view.address.startswith(_NO_PORT):
+        changed["address"] = said.sentence(view.address)
+    return replace(view, **changed)

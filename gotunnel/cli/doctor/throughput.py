@@ -1,0 +1,244 @@
+"""Measures a leg with bytes that the server itself takes and sends: up first, and then down, on one leg that is brought
+for it. For SECONDS in each direction, and no more than MOST bytes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.core.outcome import WORDS, Outcome
+from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import GotunnelError
+from gotunnel.interfaces import ILeg, ILegOwner, IRelay
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.wire.legbodies import OpenBody
+
+__all__ = ["MOST", "SECONDS", "NotMeasured", "Rate", "measure"]
+
+SECONDS = 1.5
+"""For each direction."""
+MOST = 16 << 20
+"""Bytes, likewise."""
+BLOCK = os.urandom(1 << 16)
+"""Random, lest something on the way compresses it."""
+
+
+class NotMeasured(GotunnelError):
+    """The server, or the leg, did not do it; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one direction has carried, in seconds from the first byte to the last. Where it is not `whole`, what was
+    sent had not arrived by then."""
+
+    carried: int
+    seconds: float
+    whole: bool = True
+
+    @property
+    def mbits(self) -> float:
+        """Megabits a second."""
+        return self.carried * 8e-6 / self.seconds
+
+
+async def measure(
+    reactor: Any, relay: IRelay, leg: Callable[[ILegOwner], ILeg], round_trip: float, patience: float
+) -> tuple[Rate, Rate]:
+    """Return what goes up and what comes down. `leg(owner)` makes the leg of what was brought; `patience` is for what
+    is on its way when the time to send is over. Raises NotMeasured."""
+    owner = _Owner()
+    made = leg(owner)
+    try:
+        up = _Up(reactor, patience)
+        await _visit(reactor, relay, made, owner, up, 0)
+        if not up.whole:
+            return Rate(up.carried, up.seconds, False), Rate(0, 1.0, False)
+        down = _Down(reactor, patience)
+        await _visit(reactor, relay, made, owner, down, MOST)
+    finally:
+        made.close()
+        await owner.gone
+    least = 1e-6  # what the clock can tell apart
+    return (
+        Rate(up.carried, max(least, up.seconds - round_trip)), Rate(down.carried, max(least, down.seconds - round_trip))
+    )  # fmt: skip
+
+
+async def _visit(reactor: Any, relay: IRelay, leg: ILeg, owner: _Owner, end: _End, volume: int) -> None:
+    near, far = socket.socketpair()
+    with far:  # Twisted takes a descriptor of its own
+        near.setblocking(False)
+        far.setblocking(False)
+        local = relay.take(near, "doctor:0", "")
+        reactor.adoptStreamConnection(far.fileno(), far.family, OneProtocol(lambda: end))
+    over = owner.expect()
+    end.leg = leg
+    leg.open(local, OpenBody("doctor", "doctor:0", measure=volume).encode())
+    outcome = await over
+    await end.gone
+    if outcome.outcome is not Outcome.COMPLETED and not end.cut:
+        code = f" ({outcome.code})" if outcome.code else ""
+        raise NotMeasured(f"{WORDS[outcome.outcome]}{code} after {end.carried} bytes")
+
+
+@implementer(ILegOwner)
+class _Owner:
+    """The leg's owner: it tells when the leg may be used again, and when it is gone."""
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+        self._over: Deferred[StreamEnd] | None = None
+        self._end = StreamEnd(Outcome.LEG_LOST, None, 0, 0)
+
+    def expect(self) -> Deferred[StreamEnd]:
+        """Return what fires when the visit is over and the leg idle, or gone."""
+        over: Deferred[StreamEnd] = Deferred()
+        self._over = over
+        return over
+
+    def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
+        """See ILegOwner."""
+        self._end = end
+
+    def leg_idle(self, leg: ILeg) -> None:
+        """See ILegOwner."""
+        over, self._over = self._over, None
+        if over is not None:
+            over.callback(self._end)
+
+    def leg_lost(self, leg: ILeg, reason: str) -> None:
+        """See ILegOwner."""
+        self.leg_idle(leg)
+        self.gone.callback(None)
+
+    def leg_open(self, leg: ILeg, body: bytes) -> None:
+        """Never happens at an opener."""
+
+    def leg_abandoned(self, leg: ILeg) -> None:
+        """Never happens at an opener."""
+
+    def leg_answered(self, leg: ILeg) -> None:
+        """It is no news."""
+
+    def leg_first_byte(self, leg: ILeg) -> None:
+        """It is no news."""
+
+    def leg_probed(self, leg: ILeg) -> None:
+        """Nobody has asked."""
+
+
+@implementer(IHalfCloseableProtocol)
+class _End(Protocol):
+    """The visitor's end of a measurement. `gone` fires when it is closed."""
+
+    transport: Any
+    leg: ILeg
+
+    def __init__(self, reactor: Any, patience: float) -> None:
+        self.cut = False
+        """Its time was over."""
+        self.gone: Deferred[None] = Deferred()
+        self.carried = 0
+        self.seconds = 0.0
+        """From the beginning to the last byte, or to the word that it has arrived."""
+        self.whole = False
+        self._reactor = reactor
+        self._patience = patience
+        self._begun = reactor.seconds()
+        self._timer: IDelayedCall | None = None
+
+    def readConnectionLost(self) -> None:
+        """The server has seen the end of what went up, or has sent all."""
+        self.whole = True
+        self._note()
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half is closed."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over."""
+        if not self.seconds:
+            self._note()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self.gone.callback(None)
+
+    def _note(self) -> None:
+        self.seconds = self._reactor.seconds() - self._begun
+
+    def _within(self, seconds: float, act: Callable[[], None]) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(seconds, act)
+
+
+class _Up(_End):
+    """Sends."""
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        self._sending = True
+        self.transport.registerProducer(self, False)
+        self._within(SECONDS, self._finish)
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        if self.carried >= MOST:
+            self._finish()
+        elif self._sending:
+            self.carried += len(BLOCK)
+            self.transport.write(BLOCK)
+
+    def stopProducing(self) -> None:
+        """The connection is being lost, as `connectionLost` will say."""
+
+    def _finish(self) -> None:
+        if self._sending:
+            self._sending = False
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+            self._within(self._patience, self._give_up)
+
+    def _give_up(self) -> None:
+        # What is on its way may never arrive, and a reset would come behind it.
+        self.cut = True
+        self._note()
+        self.leg.close()
+
+
+class _Down(_End):
+    """Asks, and counts what comes."""
+
+    def connectionMade(self) -> None:
+        """The end of what goes up is what the server waits for."""
+        self.transport.loseWriteConnection()
+        self._within(self._patience, self._enough)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Some of it."""
+        if self.cut:
+            return
+        if not self.carried:
+            self._within(SECONDS, self._enough)
+        self.carried += len(data)
+        self._note()
+
+    def readConnectionLost(self) -> None:
+        """That was all: the time of its last byte is known."""
+        self.whole = True
+        self.transport.loseConnection()
+
+    def _enough(self) -> None:
+        self.cut = True
+        self.leg.reset("measured")

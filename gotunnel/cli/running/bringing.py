@@ -1,0 +1,145 @@
+"""Brings the admin socket of a process to a port of this machine, for a browser. Who may open the socket may do all;
+whoever can reach the port may not: so each request is marked, and is then like one of a stranger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import ClientFactory, Protocol, ServerFactory, connectionDone
+from twisted.python.failure import Failure
+
+from gotunnel.address import HostPort
+from gotunnel.admin.guard import DASHBOARD
+from gotunnel.errors import PortUnavailable
+from gotunnel.net.unixlisten import reachable
+
+__all__ = ["Door", "bring"]
+
+HOST = "127.0.0.1"
+LONGEST_LINE = 8192
+"""Bytes of the first line of a request."""
+_LINE = re.compile(rb"(?:GET|HEAD|POST) [\x21-\x7e]+ HTTP/1\.[01]\r\n")
+_MARK = f"{DASHBOARD}: 1\r\n".encode()
+
+
+class Near(Protocol):
+    """The browser's end of one connection, which is one request: the process answers no second one on it."""
+
+    transport: Any
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._head = b""
+        self._far: Far | None = None
+        self._asked = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """The browser says something. Nothing is passed on before the mark is in it."""
+        if self._far is not None:
+            self._far.transport.write(data)
+            return
+        self._head += data
+        end = self._head.find(b"\r\n") + 2
+        if self._asked or (end == 1 and len(self._head) <= LONGEST_LINE):
+            return
+        if not _LINE.fullmatch(self._head[:end]):
+            self.transport.abortConnection()
+            return
+        self._asked = True
+        self._reactor.connectUNIX(self._path, _FarFactory(self))
+
+    def reached(self, far: Far) -> None:
+        """The process is reached."""
+        end = self._head.find(b"\r\n") + 2
+        self._far = far
+        far.transport.write(self._head[:end] + _MARK + self._head[end:])
+        far.transport.registerProducer(self.transport, True)
+        self.transport.registerProducer(far.transport, True)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The browser is gone."""
+        if self._far is not None:
+            self._far.transport.abortConnection()
+        self._far = None
+
+    def over(self) -> None:
+        """The process is gone, or was never there."""
+        self._far = None
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+
+class Far(Protocol):
+    """The process's end."""
+
+    transport: Any
+
+    def __init__(self, near: Near) -> None:
+        self._near = near
+
+    def connectionMade(self) -> None:
+        """It is there."""
+        if self._near.transport.connected:
+            self._near.reached(self)
+        else:
+            self.transport.abortConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """It answers."""
+        self._near.transport.write(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It has answered."""
+        self.transport.unregisterProducer()
+        self._near.over()
+
+
+class _FarFactory(ClientFactory):
+    noisy = False
+
+    def __init__(self, near: Near) -> None:
+        self._near = near
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        """Called by Twisted."""
+        return Far(self._near)
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        """Called by Twisted: the process has ended."""
+        self._near.over()
+
+
+class Door(ServerFactory):
+    """The port."""
+
+    noisy = False
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._reactor = reactor
+        self._path = path
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        """Called by Twisted for each connection."""
+        return Near(self._reactor, self._path)
+
+
+def bring(path: str, port: int, or_another: bool, say: Callable[[HostPort], None]) -> None:
+    """Bring the socket at `path` to a port, or to another one if that is taken and `or_another`, until Ctrl-C. Raises
+    PortUnavailable."""
+    from twisted.internet import reactor as found
+
+    reactor: Any = found
+    with reachable(path) as short:
+        door = Door(reactor, short)
+        try:
+            listening = reactor.listenTCP(port, door, interface=HOST)
+        except CannotListenError as taken:
+            if not or_another:
+                raise PortUnavailable("port_in_use", f"{HostPort(HOST, port)}: {taken.socketError}") from None
+            listening = reactor.listenTCP(0, door, interface=HOST)
+        reactor.callWhenRunning(say, HostPort(HOST, listening.getHost().port))
+        reactor.run()

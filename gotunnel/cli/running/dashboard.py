@@ -1,0 +1,50 @@
+"""`gotunnel dashboard`: a link that lets a browser in, and a port for it where the process has none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from gotunnel.address import HostPort, parse_host_port
+from gotunnel.cli.running.asking import Where
+from gotunnel.cli.running.doing import the_one
+from gotunnel.tap.exits import one_line_errors
+
+__all__ = ["link_to", "show_dashboard"]
+
+PROGRAM = "gotunnel"
+USUAL_PORT = 17080
+
+
+def show_dashboard(where: Where, port: int | None) -> None:
+    """Print a link; where the process listens on no address, or `port` is one of this machine, bring the page there
+    until Ctrl-C. Raises SystemExit."""
+    with one_line_errors(PROGRAM):
+        process = the_one(where)
+        answer = process.post("/v1/link")
+        if answer["addr"] is not None and port is None:
+            click.echo(link_to(parse_host_port(answer["addr"]), answer["hosts"], answer["code"]))
+            return
+        # Twisted is loaded for who waits, and not for who only wants a link.
+        from gotunnel.cli.running.bringing import bring
+
+        bring(process.path, USUAL_PORT if port is None else port, port is None, lambda at: _say(at, answer))
+
+
+def link_to(addr: HostPort, hosts: list[str], code: str) -> str:
+    """Return the link to a page that listens at `addr`."""
+    host = addr.host
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - it is compared
+        host = hosts[0] if hosts else "127.0.0.1"
+    # Behind the #, which a browser sends to nobody: no log has it, and no Referer.
+    return f"http://{HostPort(host, addr.port)}/#code={code}"
+
+
+def _say(at: HostPort, answer: dict[str, Any], env: Mapping[str, str] = os.environ) -> None:
+    click.echo(link_to(at, [], answer["code"]))
+    if env.get("SSH_CONNECTION"):
+        click.echo(f"from where you sit: ssh -L {at.port}:{at} THIS-MACHINE, and then the same link", err=True)
+    click.echo("Ctrl-C closes it; who comes without the link is told nothing", err=True)

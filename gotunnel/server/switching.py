@@ -1,0 +1,52 @@
+"""An operator closes the port of one mapping to new visitors, and opens it again. His word stands until he takes it
+back or the process ends, whether the client comes and goes, asks anew, or the file is read again; what is to be closed
+for good is a matter of the client's rights."""
+
+from __future__ import annotations
+
+from gotunnel.errors import GotunnelError
+from gotunnel.logs import Logger
+from gotunnel.server.hub import Hub
+from gotunnel.server.peer import Peer
+
+__all__ = ["NotOne", "switch_mapping"]
+
+log = Logger(namespace="gotunnel.server.switching")
+
+
+class NotOne(GotunnelError):
+    """No mapping has this name, or several have."""
+
+
+async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) -> str:
+    """Switch a mapping of a client, or the only one of that name; return whose it is. Raises NotOne, and
+    PortUnavailable when another program has its port meanwhile: then it stays off."""
+    owner, peer = _found(hub, client, name)
+    key = (owner, name)
+    was_off = key in hub.switched_off
+    if off:
+        hub.switched_off.add(key)
+    if peer is not None:
+        await peer.published.switch(name, off)
+    if not off:
+        hub.switched_off.discard(key)
+    if off != was_off:
+        log.warn(
+            "an operator has switched mapping {mapping} of client {client} {state}",
+            mapping=name, client=owner, state="off" if off else "on",
+        )  # fmt: skip
+    return owner
+
+
+def _found(hub: Hub, client: str | None, name: str) -> tuple[str, Peer | None]:
+    held: dict[str, Peer | None] = {owner: None for owner, mapping in hub.switched_off if mapping == name}
+    held.update({peer.name: peer for peer in hub.holders if name in peer.mappings})
+    if client is not None:
+        if client not in held:
+            raise NotOne(f"no client {client} has a mapping {name} here; gotunnel status lists those that are")
+        return client, held[client]
+    if not held:
+        raise NotOne(f"there is no mapping {name} here; gotunnel status lists those that are")
+    if len(held) > 1:
+        raise NotOne(f"several clients have a mapping {name}, say whose: {', '.join(sorted(held)[:5])}")
+    return next(iter(held.items()))

@@ -1,0 +1,69 @@
+"""One headless Chromium for all tests of a process, and pages that tell what went wrong in them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.trial.unittest import SkipTest
+
+__all__ = ["Watched", "chromium"]
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+_running: list[Any] = []
+
+
+def chromium() -> Any:
+    """Return the browser, started when it is first asked for and ended with this process. Raises SkipTest."""
+    if not _running:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        if path is None:
+            raise SkipTest("chromium is not installed here (apt-get install chromium)")
+        try:
+            from playwright.sync_api import sync_playwright
+        except ImportError:
+            raise SkipTest("playwright is not installed here (pip install playwright)") from None
+        playwright = sync_playwright().start()
+        _running.append(playwright.chromium.launch(executable_path=path, args=ARGUMENTS, headless=True))
+        atexit.register(_end, playwright)
+    return _running[0]
+
+
+def _end(playwright: Any) -> None:
+    _running.pop().close()
+    playwright.stop()
+
+
+class Watched:
+    """A page, with what it has asked for and what it has complained of. `expected` are words of complaints that a test
+    brings about itself."""
+
+    def __init__(self, context: Any) -> None:
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.expected: tuple[str, ...] = ()
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._box)
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def _said(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _box(self, box: Any) -> None:
+        self.complaints.append(f"a box: {box.message}")
+        box.dismiss()
+
+    def wrong(self, host: str) -> list[str]:
+        """Return all complaints, and all that was asked of others than `host`."""
+        complaints = [each for each in self.complaints if not any(words in each for words in self.expected)]
+        strangers = [url for url in self.asked if urlsplit(url).netloc != host and not url.startswith("data:")]
+        return complaints + strangers

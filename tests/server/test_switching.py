@@ -1,0 +1,171 @@
+"""A mapping that an operator has switched off at the server: who is let in, and how long that holds."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import MappingState as Shown
+from gotunnel.errors import DialFailed, PortUnavailable
+from gotunnel.server.crossing import shared_mapping
+from gotunnel.server.peer import GRACE
+from gotunnel.server.switching import NotOne, switch_mapping
+from gotunnel.wire.messages import MappingRequest, MappingState, Unregister
+from tests.server.test_groups import GroupTestCase
+from tests.server.world import ServerTestCase, World
+
+WEB = MappingRequest("web", 8080)
+
+
+def switch(it: World, name: str = "web", *, off: bool, client: str | None = None) -> Deferred[str]:
+    """Switch a mapping and let its port close."""
+    done = Deferred.fromCoroutine(switch_mapping(it.hub, client, name, off=off))
+    for _ in range(4):
+        it.clock.advance(0)
+    return done
+
+
+class SwitchingTests(ServerTestCase):
+    """One client, mostly with one mapping."""
+
+    def setUp(self) -> None:
+        self.it = self.world()
+        self.client = self.it.login()
+
+    def ports(self) -> list[int]:
+        """Return the open ports."""
+        return sorted(port.port for port in self.it.relay.ports)
+
+    def turn(self) -> None:
+        """Let ports open and close."""
+        for _ in range(4):
+            self.it.clock.advance(0)
+
+    def shown(self) -> list[tuple[str, str, Shown, str]]:
+        """Return what the view says of the mappings."""
+        from gotunnel.server.view import ServerView
+
+        class Service:
+            hub = self.it.hub
+
+        found = ServerView(Service()).mappings()  # type: ignore[arg-type]
+        return [(each.client, each.name, each.state, each.reason) for each in found]
+
+    def test_off_and_on(self) -> None:
+        """Who waits is reset, who streams is not touched, and nobody new gets in until it is on again."""
+        port = self.client.publish(8080)
+        leg = self.client.bring_leg()
+        streaming, waiting = port.visit(), port.visit()
+        self.assertEqual(self.successResultOf(switch(self.it, off=True)), "edge")
+        self.assertEqual((self.ports(), streaming.aborted, waiting.aborted, leg.state), ([], False, True, "busy"))
+        self.assertEqual(self.it.hub.outcomes, {Outcome.MAPPING_DOWN: 1})
+        self.assertEqual(self.shown(), [("edge", "web", Shown.OFF, "switched off by an operator")])
+        self.assertEqual(self.it.hub.ports.owner_of("0.0.0.0", 8080), ("edge", "web"), "it is kept for him")
+        self.assertEqual(self.successResultOf(switch(self.it, off=False)), "edge")
+        self.assertEqual(self.ports(), [8080])
+        self.assertEqual([state for _, _, state, _ in self.shown()], [Shown.OPEN])
+
+    def test_whatever_the_client_does(self) -> None:
+        """It stays off when the client says that its target is up, asks again, comes back, or asks for another port."""
+        self.client.publish(8080)
+        switch(self.it, off=True)
+        self.client.say(MappingState("web", "down", "gone"), MappingState("web", "up", "there"))
+        self.turn()
+        self.assertEqual(self.ports(), [])
+        self.assertEqual(self.client.register(WEB)[0].status, "ok")
+        self.client.transport.lose()
+        self.client = self.it.login()
+        self.client.register(WEB)
+        self.assertEqual(self.ports(), [])
+        (result,) = self.client.register(MappingRequest("web", 8081))
+        self.turn()
+        self.assertEqual((result.status, result.remote_port, self.ports()), ("ok", 8081, []))
+        switch(self.it, off=False)
+        self.assertEqual(self.ports(), [8081])
+
+    def test_when_it_was_gone(self) -> None:
+        """It is remembered, and shown, while nobody asks for the mapping; then it can be switched on, too."""
+        self.client.register(WEB, MappingRequest("ssh", 2222))
+        switch(self.it, off=True)
+        self.client.say(Unregister(9, ("web",)))
+        self.turn()
+        gone = ("edge", "web", Shown.OFF, "switched off by an operator; its client does not ask for it now")
+        self.assertIn(gone, self.shown())
+        self.client.transport.lose()
+        self.it.clock.advance(GRACE + 1)
+        self.turn()
+        self.assertEqual((self.it.hub.peers, self.shown()), ({}, [gone]))
+        self.assertEqual(self.successResultOf(switch(self.it, off=False, client="edge")), "edge")
+        self.assertEqual(self.shown(), [])
+        self.it.login(instance=b"two").publish(8080)
+        self.assertEqual(self.ports(), [8080])
+
+    def test_target_down(self) -> None:
+        """Switched on while the target is down it stays closed until that is up; and the reason of each is shown."""
+        self.client.publish(8080)
+        switch(self.it, off=True)
+        self.client.say(MappingState("web", "down", "refused"))
+        self.turn()
+        switch(self.it, off=False)
+        self.assertEqual((self.ports(), self.shown()), ([], [("edge", "web", Shown.DOWN, "refused")]))
+        self.client.say(MappingState("web", "down", "timeout"))
+        self.turn()
+        self.assertEqual(self.shown(), [("edge", "web", Shown.DOWN, "timeout")])
+        self.client.say(MappingState("web", "up", ""))
+        self.turn()
+        self.assertEqual(self.ports(), [8080])
+
+    def test_taken_in_between(self) -> None:
+        """When another program has the port by then the operator is told, and it stays off."""
+        self.client.publish(8080)
+        switch(self.it, off=True)
+        self.it.relay.taken = {8080}
+        self.failureResultOf(switch(self.it, off=False), PortUnavailable)
+        self.assertEqual([state for _, _, state, _ in self.shown()], [Shown.OFF])
+        self.it.relay.taken = set()
+        self.successResultOf(switch(self.it, off=False))
+        self.assertEqual(self.ports(), [8080])
+
+    def test_whose(self) -> None:
+        """A name that several clients have needs the client's; one that nobody has cannot be switched, so that the list
+        of what is off is no longer than what was there."""
+        self.client.publish(8080)
+        self.it.login("other").publish(8081)
+        for client, name in ((None, "web"), (None, "none"), ("nobody", "web")):
+            self.failureResultOf(switch(self.it, name, off=True, client=client), NotOne)
+        self.assertEqual(self.it.hub.switched_off, set())
+        self.assertEqual(self.successResultOf(switch(self.it, off=True, client="other")), "other")
+        self.assertEqual(self.ports(), [8080])
+
+    def test_without_a_port(self) -> None:
+        """What only other clients reach is closed to them."""
+        self.client.register(MappingRequest("web", 0, public=False, clients=("laptop",)))
+        self.assertEqual(shared_mapping(self.it.hub, "laptop", "edge", "web").name, "edge")
+        switch(self.it, off=True)
+        refused = self.assertRaises(DialFailed, shared_mapping, self.it.hub, "laptop", "edge", "web")
+        self.assertEqual((refused.code, "switched off" in str(refused)), ("mapping_down", True))
+        switch(self.it, off=False)
+        self.assertEqual(shared_mapping(self.it.hub, "laptop", "edge", "web").name, "edge")
+
+
+class GroupSwitchingTests(GroupTestCase):
+    """A member of a group."""
+
+    def test_members(self) -> None:
+        """The others serve on, and the port closes with the last of them; who joins and is off does not open it."""
+        port = self.both()
+        one, two = self.one.bring_leg(), self.two.bring_leg()
+        switch(self.it, "web", off=True, client="one")
+        port.visit()
+        self.assertEqual((one.state, two.state), ("idle", "busy"))
+        switch(self.it, "other", off=True)
+        self.assertEqual(self.it.relay.ports, [])
+        self.one.say(Unregister(99, ("web",)))
+        self.turn()
+        self.one.heard()
+        self.assertEqual(self.join(self.one), "ok")
+        self.turn()
+        self.assertEqual(self.it.relay.ports, [])
+        switch(self.it, "web", off=False)
+        self.it.relay.port(8080).visit()
+        self.assertEqual(one.state, "busy")
