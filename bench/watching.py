@@ -194,15 +194,16 @@ def main(words: Sequence[str] | None = None) -> int:
             low, middle, high = min(ratios) - 1, statistics.median(ratios) - 1, max(ratios) - 1
             spread = "" if arm == ARMS[0] else f"{middle:+.1%} ({low:+.1%} to {high:+.1%})"
             print(f"{arm:18}{statistics.median(used for used, _ in found[arm]):>32,.0f}{spread:>30}")
-        print(f"\n{'an answer, alone':32}{'ms of CPU':>12}{'bytes':>12}{'every':>8}{'of that load':>14}")
+        heads = f"{'ms of CPU':>12}{'bytes':>12}{'every':>8}{'of a core':>12}{'of that load':>14}"
+        print(f"\n{'an answer, alone':32}{heads}")
         tunnel.keep(True)
         whole = 0.0
         for path, every in PATHS.items():
             used, size = _alone(tunnel, path, options.answers)
-            part = used / 1000 / every / share
+            part = used / 1000 / every
             whole += part
-            print(f"{path:32}{used:>12.2f}{size:>12,}{every:>6.0f} s{part:>14.2%}")
-        print(f"{'all of it':64}{whole:>14.2%}")
+            print(f"{path:32}{used:>12.2f}{size:>12,}{every:>6.0f} s{part:>12.3%}{part / share:>14.2%}")
+        print(f"{'all of it':64}{whole:>12.3%}{whole / share:>14.2%}")
     return 0
 
 
