@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["Address", "HostPort", "UnixPath", "is_ip", "is_wildcard", "parse_address", "parse_host_port", "parse_port"]
+__all__ = [
+    "Address", "HostPort", "InProcess", "UnixPath", "is_ip", "is_wildcard", "parse_address", "parse_host_port",
+    "parse_port",
+]  # fmt: skip
 
 MAX_PORT = 65535
 
@@ -30,6 +35,18 @@ class UnixPath:
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InProcess(UnixPath):
+    """A target in this very process, which no text names and nobody dials: `arrive(source)` returns an `ILocal` for a
+    visitor from the address `source`, or raises DialFailed."""
+
+    path: str = field(default="", init=False)
+    arrive: Callable[[str], Any]
+
+    def __str__(self) -> str:
+        return "this process"
 
 
 Address = HostPort | UnixPath

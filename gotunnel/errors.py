@@ -11,6 +11,7 @@ __all__ = [
     "DialFailed",
     "GotunnelError",
     "LocalProtocolError",
+    "NotConnected",
     "PortUnavailable",
     "Problem",
     "RemoteProtocolError",
@@ -66,6 +67,10 @@ class AuthRejected(GotunnelError):
         self.code = code
         self.reason = reason
         self.retry_after = retry_after
+
+
+class NotConnected(GotunnelError):
+    """There is no session with the server, and none came in time; or the tunnel was closed meanwhile."""
 
 
 class PortUnavailable(GotunnelError):

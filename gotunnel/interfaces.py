@@ -158,13 +158,16 @@ class ILocal(Interface):
     address = Attribute("the remote address as text, `host:port`")
     host = Attribute("the remote IP address as text, or empty")
     gone = Attribute("True once the connection is gone, whoever closed it")
-    partner = Attribute("another ILocal that is reset when this one is, or None")
+    partner = Attribute("another one with `gone`, `abort` and `lost` that is reset when this one is, or None")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
 
     def abort() -> None:
         """Reset the connection at once, also when bytes are unsent. Harmless when it is gone."""
+
+    def lost() -> None:
+        """The same, said by its other end, where that is in this process: the leg that has it is told of a reset."""
 
 
 class ILeg(Interface):

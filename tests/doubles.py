@@ -125,6 +125,10 @@ class FakeLocal:
         """See ILocal."""
         self.aborted = self.gone = True
 
+    def lost(self) -> None:
+        """See ILocal."""
+        self.abort()
+
     def leave(self) -> None:
         """The visitor goes away while no leg has him."""
         self.gone = True

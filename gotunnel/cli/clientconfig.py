@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gotunnel.cli.words import validated
 from gotunnel.config.model import ClientConfig
+from gotunnel.config.words import validated
 from gotunnel.errors import ConfigError, Problem
 
 __all__ = ["PROGRAM", "Wish", "client_section", "config_of", "config_text"]

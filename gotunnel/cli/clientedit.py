@@ -16,10 +16,10 @@ from pydantic import SecretBytes, ValidationError
 from gotunnel.cli.clientlist import utc
 from gotunnel.cli.joinline import join_line, place_of
 from gotunnel.cli.site import PROGRAM, Site
-from gotunnel.cli.words import problems
 from gotunnel.config import tokens
 from gotunnel.config.identitychange import added, at_once, dropped, forgotten, revoked, rotated
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
+from gotunnel.config.words import problems
 from gotunnel.errors import ConfigError, GotunnelError, Problem
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.handshake import derive_key

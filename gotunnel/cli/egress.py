@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gotunnel.cli.expose import own_name, token_of_server
+from gotunnel.cli.expose import token_of_server
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
-from gotunnel.cli.words import tls_section, validated
 from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig
+from gotunnel.config.words import own_name, tls_section, validated
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import one_line_errors

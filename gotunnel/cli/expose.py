@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,17 +14,17 @@ from twisted.internet.task import LoopingCall
 
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
-from gotunnel.cli.words import tls_section, validated
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig
+from gotunnel.config.words import own_name, tls_section, validated
 from gotunnel.errors import ConfigError, Problem
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
 
-__all__ = ["Wish", "client_config", "expose_port", "own_name", "token_of_server"]
+__all__ = ["Wish", "client_config", "expose_port", "token_of_server"]
 
 PROGRAM = "gotunnel expose"
 
@@ -131,10 +129,3 @@ def token_of_server(program: str) -> str:
         cure = f"set the variable {VARIABLE}, or start it at a terminal and be asked"
         raise ConfigError([Problem(program, None, "", "there is no token", cure)])
     return token
-
-
-def own_name(what: str, port: str) -> str:
-    """Return a name that two of these on one machine do not share, nor two machines."""
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
-    number = re.sub(r"[^0-9]", "-", port)[:8]
-    return "-".join(filter(None, (what, host, number)))

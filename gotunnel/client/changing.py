@@ -95,10 +95,12 @@ class ChangingLink:
     ) -> None:
         """Tell the server what `published.change` has found; visitors of mappings that are removed may finish."""
         if self.session is not None:
+            self.published.closing.update(removed)
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)
 
-    def _cut(self, mapping: str) -> int:
+    def cut(self, mapping: str) -> int:
+        """Reset who is being served by a mapping; return how many that were."""
         return sum(session.legs.reset_streams(mapping) for session in self._sessions)
 
     def _move(self) -> None:

@@ -24,6 +24,8 @@ class EndingLink:
     log = Logger()
     retired: Callable[[], None]
     """Called when it was retired and nothing of it is left."""
+    noticed: Callable[[], None]
+    """Called when a session has begun or ended, an attempt has failed, or a visitor or a leg is gone."""
     session: ClientSession | None
     wanted = True
     """Whether it is to connect again when it is lost."""
@@ -105,6 +107,7 @@ class EndingLink:
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
         self._patience.look()
+        self.noticed()
         if not self.wanted:
             self._look_for_the_end()
 

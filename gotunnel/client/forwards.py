@@ -65,8 +65,11 @@ class Forwards:
         self._egress_config = egress
         self._make()
 
+        self.inside = False
+        """Whether this very process opens visitors, by `let_in`, without a port."""
+
     def __bool__(self) -> bool:
-        return bool(self.ports)
+        return self.inside or bool(self.ports)
 
     @property
     def ports(self) -> list[ForwardPort | EgressSocket]:

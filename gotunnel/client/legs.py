@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
@@ -91,6 +91,9 @@ class ClientLegs(DiallingEnd):
             raise DialFailed("unknown_mapping", "")
         if opening.mapping in self._published.off:
             raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
+        if isinstance(mapping.local, InProcess):
+            arrive = partial(mapping.local.arrive, opening.src)
+            return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)

@@ -46,15 +46,20 @@ class Link(ChangingLink, EndingLink):
         self.usage = shared.usage
         self.trouble = ""
         """Why there is no session, while there is none."""
+        self.failure: GotunnelError | None = None
+        """What that was, where the last attempt failed for it."""
         self.since = clock.seconds()
         """When that began."""
         self.next_try: float | None = None
         """When it will connect again, while it waits for that."""
         self.published = Published(config.mappings, path.address, self._retry)
+        self.server_ip = ""
+        """Where the server was reached last."""
         self.session: ClientSession | None = None
         self.reserve = ""
         """Which address has the session with this very server, while this one is kept in reserve."""
         self.retired = lambda: None
+        self.noticed = lambda: None
         self._config = config
         self._clock = clock
         self._relay = relay
@@ -62,7 +67,7 @@ class Link(ChangingLink, EndingLink):
         self._shared = shared
         self._proved = proved
         self._pace = Pace(config.profile)
-        self._leaving = Leaving(clock, self.published, self._cut)
+        self._leaving = Leaving(clock, self.published, self.cut)
         self._running: Deferred[None] | None = None
         self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
         self._patience = Patience(clock)
@@ -90,6 +95,7 @@ class Link(ChangingLink, EndingLink):
             while True:
                 seconds = await self._attempt()
                 self.next_try = self._clock.seconds() + seconds
+                self.noticed()
                 await self._sleep(seconds)
                 self.next_try = None
         except CancelledError:
@@ -124,7 +130,7 @@ class Link(ChangingLink, EndingLink):
             return RESERVE
         except AuthRejected as refused:
             delay = self._pace.refused(refused.retry_after)
-            self.trouble = f"{refused}{hint(refused)}"
+            self.failure, self.trouble = refused, f"{refused}{hint(refused)}"
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
@@ -134,7 +140,7 @@ class Link(ChangingLink, EndingLink):
             if self._over:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
             delay = self._pace.not_reached(self._clock.seconds())
-            self.trouble = printable(failed, 256)
+            self.failure, self.trouble = failed, printable(failed, 256)
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
@@ -180,11 +186,12 @@ class Link(ChangingLink, EndingLink):
             greeted.established, config.pace, config.dial_timeout, self._changed, self.usage, self._shared.room,
         )  # fmt: skip
         self.session, self.reserve = session, ""
+        self.server_ip = getattr(greeted.transport.getPeer(), "host", "")
         self._sessions.add(session)
         server = greeted.established.challenge.server
         if server is not None:
             self._shared.claims.take(server, self)
-        self.trouble = ""
+        self.failure, self.trouble = None, ""
         self._pace.connected(self._clock.seconds())
         self._proved()
         self.log.info(
@@ -194,6 +201,7 @@ class Link(ChangingLink, EndingLink):
         )  # fmt: skip
         hand_over(greeted.transport, session.control, b"")
         session.begin()
+        self.noticed()
         if greeted.leftover:
             session.control.dataReceived(greeted.leftover)
         return session

@@ -61,6 +61,8 @@ class Links:
         usage: Usage | None = None,
     ) -> None:
         self.links: list[Link] = []
+        self.noticed: Callable[[], None] = _nothing
+        """Called when something may be otherwise with a session, a mapping or a visitor. May not raise."""
         self.usage = Usage() if usage is None else usage
         self.forwards = Forwards(config.forwards, config.egress, clock, relay, self.usage)
         self._config = config
@@ -237,8 +239,13 @@ class Links:
         link.published.off = self.downs.off
         for name, reason in self.downs.reasons():
             link.published.set_down(name, reason)
-        if path.encrypted:
-            link.published.changed = self._plain.look
+        look = self._plain.look if path.encrypted else _nothing
+
+        def changed() -> None:
+            look()
+            self.noticed()
+
+        link.published.changed, link.noticed = changed, lambda: self.noticed()
         self.links.append(link)
         self._by_address[server, ip] = link
         link.retired = partial(self._forget, server, ip)
@@ -286,3 +293,7 @@ class Links:
     def _mapping_changed(self, name: str, up: bool, reason: str) -> None:
         for link in self.links:
             link.target_changed(name, up, reason)
+
+
+def _nothing() -> None:
+    return None

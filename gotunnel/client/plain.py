@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import Address
+from gotunnel.address import Address, InProcess
 from gotunnel.client.published import Published, Standing
 from gotunnel.client.tlswatch import AGAIN, TlsWatch
 from gotunnel.config.model import ForwardConfig, MappingConfig
@@ -39,7 +39,8 @@ class PlainWatch(TlsWatch):
 
     def change(self, mappings: Iterable[MappingConfig]) -> None:
         """These are the mappings now."""
-        self._configs = {config.name: config for config in mappings if not config.encrypt}
+        plain = [each for each in mappings if not each.encrypt and not isinstance(each.local, InProcess)]
+        self._configs = {config.name: config for config in plain}
         self.watch({name: config.local for name, config in self._configs.items()})
 
     def ask(self, name: str) -> Deferred[str | None]:

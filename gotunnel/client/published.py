@@ -41,6 +41,7 @@ class MappingStatus:
     config: MappingConfig
     standing: Standing = Standing.PENDING
     address: HostPort | None = None
+    code: str = ""
     reason: str = ""
     down: str | None = None
     carried: Carried = field(default_factory=Carried)
@@ -70,6 +71,8 @@ class Published:
         self._unfit: set[str] = set()
         self._can_forward = self._can_group = True
         self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
+        self.closing: set[str] = set()
+        """Removed while there was a session, which has not said yet that their ports are closed."""
         self._retry = retry
         self.changed: Callable[[], None] = lambda: None
         """Called when the server has answered, and when a target goes or comes."""
@@ -90,6 +93,7 @@ class Published:
         """A new session: nothing is known of its server but whether clients reach each other through it, and whether
         several may share a port."""
         self._unfit, self._can_forward, self._can_group = set(), can_forward, can_group
+        self.closing.clear()
         for status in self.statuses.values():
             self._begin(status)
         self._backoff = self._ladder()
@@ -124,6 +128,11 @@ class Published:
             and (name not in before or name in change.anew or status.request() != before[name].request())
         ]
         return (*change.removed, *change.anew), tuple(asked)
+
+    def closed(self, names: Iterable[str]) -> None:
+        """The server has closed the ports of these."""
+        self.closing.difference_update(names)
+        self.changed()
 
     def give_up(self) -> tuple[str, ...]:
         """The server is left: none is open there any more. Return their names."""
@@ -239,6 +248,7 @@ class Published:
     def _refused(self, status: MappingStatus, result: MappingResult) -> None:
         config = status.config
         status.standing, status.address = Standing.REFUSED, None
+        status.code = printable(result.code or "")
         status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
         hint = self._cure(config, result.code or "", result.reason or "")
         self.log.warn(

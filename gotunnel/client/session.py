@@ -247,6 +247,7 @@ class ClientSession:
             self._announced(results)
             return
         if isinstance(asked, Unregister):
+            self._published.closed(asked.names)
             return
         if answer.status != "ok":
             self.log.error("the server refuses to register: {reason}", reason=printable(answer.reason or ""))

@@ -11,8 +11,8 @@ from gotunnel.i18n.language import ENGLISH, Language, language
 __all__ = ["PROSE", "log_language", "set_log_language", "text_of"]
 
 PROSE = frozenset({
-    "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said", "state", "tls",
-    "verdict", "visitor", "warning", "who", "whose", "why",
+    "advice", "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said",
+    "state", "tls", "verdict", "visitor", "who", "whose", "why",
 })  # fmt: skip
 """Fields of log lines that hold words of ours: these are said in the language of the log too. All others are names,
 addresses and numbers."""

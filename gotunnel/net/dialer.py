@@ -7,8 +7,9 @@ from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Protocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from gotunnel.address import HostPort
@@ -93,10 +94,12 @@ class ServerPath:
     async def _greet(
         self, first: Protocol, greeting: Greeting, timeout: float, tls: ClientCreator | None
     ) -> Greeted:
-        endpoint = tcp_endpoint(self._reactor, self.address, timeout)
+        factory: IProtocolFactory = OneProtocol(lambda: first)
         if tls is not None:
-            endpoint = wrapClientTLS(tls, endpoint)
-        connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: first))
+            # As Twisted's `wrapClientTLS` does, but that its small writes would wait for the global reactor.
+            factory = TLSMemoryBIOFactory(tls, True, factory, clock=self._reactor)
+            factory.noisy = False
+        connecting: Deferred[Any] = tcp_endpoint(self._reactor, self.address, timeout).connect(factory)
         try:
             await connecting
         except (CancelledError, error.ConnectingCancelledError):

@@ -175,6 +175,10 @@ class Local(Protocol):
         if not self.gone and not self._closed_in_order:
             self.transport.abortConnection()
 
+    def lost(self) -> None:
+        """See ILocal: its end tells who has it."""
+        self.abort()
+
     def check(self, now: float) -> None:
         """Notice a reset that one who does not read is not told of, and one who never takes his last bytes (called by
         the path watch)."""

@@ -119,7 +119,7 @@ class Reloadable(Service):
                 settled(difference.config)
             for warning in config.warnings:
                 if warning not in before.warnings:
-                    self.log.warn("{warning}", warning=warning)
+                    self.log.warn("{advice}", advice=warning)
             return Report(True, tuple(lines) or (NOTHING,))
 
     async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:

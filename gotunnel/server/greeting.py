@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.core.sessions import Asked, Decision, time_to_answer
+from gotunnel.core.sessions import Decision
 from gotunnel.errors import AuthRejected, RemoteProtocolError, printable
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.clientca import chain_shown, client_problem
@@ -22,6 +22,7 @@ from gotunnel.net.framed import send_and_close
 from gotunnel.net.tls import ServerTls, exporter_binding, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over
+from gotunnel.server.claim import claim, refusal
 from gotunnel.server.enrolment import Enrolment, lasting_token
 from gotunnel.server.legadmission import admitted, spend, take
 from gotunnel.server.session import ServerSession
@@ -187,36 +188,19 @@ class ServerGreeting(Protocol):
             self._refuse(error)
 
     async def _decide(self, handshake: ServerHandshake) -> None:
-        name, sessions = handshake.hello.client, self._hub.sessions
-        instance = handshake.hello.instance or b""
-        decision = sessions.authenticated(name, instance, self._number)
-        while decision is Decision.ASK_OLD and not self._over:
-            old = sessions.current(name)
-            if old is None:
-                break
-            control, login = old.session.control, self._hub.clock.seconds() - self._door.since
-            answered = await control.answers(time_to_answer(login, control.round_trip, control.owed))
-            decision = sessions.authenticated(name, instance, self._number, Asked(old.sid, answered))
-            if decision is Decision.NAME_IN_USE:
-                old.session.rival(self._door.address)
+        name, instance = handshake.hello.client, handshake.hello.instance or b""
+        decision = await claim(self._hub, self._door, name, instance, self._number, lambda: self._over)
         if self._over:
             return
+        refused = refusal(decision, name)
         gone = self._hub.shut_out(name, handshake.key)  # it may have been revoked while an older session was asked
         certificate = self._certificate_problem(name)  # and its authority may have been, too
         if gone is not None:
             self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
         elif certificate is not None:
             self._refuse(Error("auth_failed", certificate, RETRY_AFTER_AUTH))
-        elif decision is Decision.STALE:
-            self._refuse(Error("stale", "a later connection of this client has come first"))
-        elif decision is Decision.NAME_IN_USE:
-            self._refuse(
-                Error(
-                    "name_in_use",
-                    f"another running client is called {name}; give each client a name of its own (client.name)",
-                    RETRY_AFTER_AUTH,
-                )
-            )
+        elif refused is not None:
+            self._refuse(refused)
         else:
             self._establish(handshake, name, instance, decision)
 

@@ -100,7 +100,7 @@ class Role:
         set_level(prepared.config.log_level)
         set_log_language(prepared.config.log_lang)
         for warning in prepared.config.warnings:
-            log.warn("{warning}", warning=warning)
+            log.warn("{advice}", advice=warning)
         raise_limit(reactor)
         without_core()
         with one_line_errors(self.program, log_language()):

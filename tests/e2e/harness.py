@@ -22,7 +22,7 @@ from twisted.trial.unittest import SkipTest
 from tests.e2e.program import RUNNERS, TWISTD, Program, need, read_all, read_exactly
 from tests.processes import DEADLINE, ProcessTestCase
 
-__all__ = ["FORBIDDEN", "RUNNERS", "TWISTD", "Program", "TunnelTestCase", "need", "read_all", "read_exactly"]
+__all__ = ["FORBIDDEN", "RELAY", "RUNNERS", "TWISTD", "Program", "TunnelTestCase", "need", "read_all", "read_exactly"]
 
 FORBIDDEN = re.compile(r"Traceback|Unhandled|\[critical\]|ResourceWarning|\bat 0x[0-9a-f]{6}")
 

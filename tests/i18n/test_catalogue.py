@@ -51,7 +51,7 @@ class CatalogueTests(SynchronousTestCase):
         """Each entry is Chinese, but for what is code in both languages."""
         same = {english for english, chinese in self.chinese.items() if not re.search("[\u4e00-\u9fff]", chinese)}
         self.assertEqual(
-            same, {"TLS", "egress", "{warning}", "{whose} {problem} ({file})",
+            same, {"TLS", "egress", "{advice}", "{whose} {problem} ({file})",
                    "chown {user} {name}", "chown {user} {quoted}", "chmod 600 {name}",
                    "chmod 600 {quoted}", "default-src 'none'; frame-ancestors 'none'", "gotunnel {role} {role2}",
                    "gotunnel client revoke {name}"},

@@ -189,7 +189,10 @@ class IntegrationTestCase(TestCase):
 
     async def connect(self, port: int) -> Peer:
         """Connect to a port of 127.0.0.1."""
-        peer = Peer()
+        return await self.join(Peer(), port)
+
+    async def join(self, peer: Peer, port: int) -> Peer:
+        """The same with a protocol of one's own."""
         await TCP4ClientEndpoint(reactor, "127.0.0.1", port, 10).connect(OneProtocol(lambda: peer))
         self.addCleanup(peer.hang_up)
         return peer

@@ -15,7 +15,7 @@ from gotunnel.client import legs as client_legs
 from gotunnel.client.published import Standing
 from gotunnel.config.model import ServerConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
-from gotunnel.server import greeting as server_greeting
+from gotunnel.server import claim as server_claim
 from gotunnel.server import peer as server_peer
 from gotunnel.server.service import make_server
 from tests.integration.base import TOKEN, IntegrationTestCase, Peer, reactor
@@ -194,7 +194,7 @@ class AwayTests(IntegrationTestCase):
     async def test_takeover_by_another_process(self) -> None:
         """A client that was killed and started again takes over, since the old one is silent; streams live on, and a
         visitor who waits is served by the new one."""
-        self.patch(server_greeting, "time_to_answer", lambda *_: 0.2)
+        self.patch(server_claim, "time_to_answer", lambda *_: 0.2)
         target, _ = await self.target()
         server = await self.server()
         old = await self.open_client(server, self.mapping(target, remote=0))

@@ -31,8 +31,9 @@ ROUNDS = int(os.environ.get("TAKEOVER_ROUNDS", "100"))
 FEW, MANY = 4, 10
 """Clients at once: few where a return takes some milliseconds, many where an old session is waited for."""
 BACK = 2.0
-"""Seconds from the connection of a client that comes back to its open port, the question to its old session included.
-On a machine that does much else this holds for most of them, and none of them takes WORST, its start included."""
+"""Seconds from the connection of a client that comes back to its open port, the question to its old session included,
+for most of them; none of them takes WORST, its start included. Where more processes want to run than the machine has
+processors, all takes as many times longer."""
 WORST = 15.0
 
 
@@ -122,8 +123,9 @@ class RoundsTestCase(RegressionTestCase):
         lines = [f"{len(self.took)} returns: worst {worst:.3f} s, median {median:.3f} s\n" for worst, median in figures]
         (self.folder / "figures").write_text("".join(lines))
         (_, median), (worst, _) = figures
-        self.assertLess(median, BACK)
-        self.assertLess(worst, WORST)
+        crowded = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        self.assertLess(median, BACK * crowded)
+        self.assertLess(worst, WORST * crowded)
 
     async def served(self, visitor: Peer, words: bytes = b"patience") -> None:
         """A visitor gets his words back."""
@@ -228,9 +230,10 @@ class ProcessTests(RoundsTestCase):
 class PathTests(RoundsTestCase):
     """Clients and server are in this process, and the path between them fails."""
 
-    async def dies_at_last(self, lane: _Lane, path: Path, old: ServerSession) -> None:
-        """What is left of an old control connection goes, and with it nothing else."""
-        path.reset(path.of(old))
+    async def dies_at_last(self, lane: _Lane, path: Path, number: int, old: ServerSession) -> None:
+        """What is left of an old control connection goes, and with it nothing else. The server may have ended it: two
+        seconds after it was replaced it does."""
+        path.reset(number)
         await self.until(lambda: old not in self.it.hub.connected, "its end")
         lane.check()
         self.assertFalse(lane.session.over)
@@ -248,14 +251,15 @@ class PathTests(RoundsTestCase):
         for number in range(lane.rounds):
             streaming = await self.echoes(lane.port)
             before, began = session, reactor.seconds()
-            path.reset(path.of(before), server=False)
+            control = path.of(before)
+            path.reset(control, server=False)
             await self.until(lambda s=before: not any(p.idle for p in s._pools.values()), "no idle leg")  # type: ignore[misc]
             waiting = await lane.waits()
             session = await lane.up(before)
             lane.back(began)
             await self.served(waiting)
             await self.says(streaming, b"word %d" % number)
-            await self.dies_at_last(lane, path, before)
+            await self.dies_at_last(lane, path, control, before)
             for each in (streaming, waiting):
                 each.transport.loseConnection()
             await self.until(lambda: not lane.peer.visitors, "both are over")
@@ -278,7 +282,8 @@ class PathTests(RoundsTestCase):
         for _ in range(lane.rounds):
             streaming = await self.echoes(lane.port)
             before, old, began = session, client, reactor.seconds()
-            path.hole(path.of(before))
+            control = path.of(before)
+            path.hole(control)
             client = start()
             session = await lane.up(before)
             lane.back(began)
@@ -289,6 +294,6 @@ class PathTests(RoundsTestCase):
                 each.transport.loseConnection()
             await self.until(lambda: not lane.peer.visitors, "both are over")
             stopping = Deferred.fromCoroutine(self.stop(old))
-            await self.dies_at_last(lane, path, before)
+            await self.dies_at_last(lane, path, control, before)
             await stopping
             lane.check()

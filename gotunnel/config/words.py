@@ -1,8 +1,11 @@
-"""A configuration that no file holds but a command line: what its options mean, and what its mistakes are called."""
+"""A configuration that no file holds, but a command line or a program: what its options mean, and what its mistakes are
+called."""
 
 from __future__ import annotations
 
 import os
+import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +14,7 @@ from pydantic import ValidationError
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem
 
-__all__ = ["problems", "tls_section", "validated"]
+__all__ = ["own_name", "problems", "tls_section", "validated"]
 
 
 def problems(error: ValidationError, program: str, words: Mapping[tuple[str, ...], str]) -> list[Problem]:
@@ -43,3 +46,10 @@ def validated(section: dict[str, Any], program: str, words: Mapping[tuple[str, .
         return ClientConfig.model_validate(section)
     except ValidationError as error:
         raise ConfigError(problems(error, program, words)) from None
+
+
+def own_name(what: str, port: str) -> str:
+    """Return a name that two of these on one machine do not share, nor two machines."""
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
+    number = re.sub(r"[^0-9]", "-", port)[:8]
+    return "-".join(filter(None, (what, host, number)))

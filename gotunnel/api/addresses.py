@@ -1,0 +1,36 @@
+"""Addresses at the ends of a tunnel as Twisted has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
+from zope.interface import implementer
+
+from gotunnel.address import HostPort, is_ip, parse_host_port
+
+__all__ = ["TunnelAddress", "twisted_address"]
+
+
+@implementer(IAddress)
+@dataclass(frozen=True, slots=True)
+class TunnelAddress:
+    """An address that is none of IP: `text` is what gotunnel calls it: a name and a port, or a mapping."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def twisted_address(what: object) -> IPv4Address | IPv6Address | TunnelAddress:
+    """Return `host:port`, a HostPort or anything else as an address of Twisted."""
+    try:
+        found = what if isinstance(what, HostPort) else parse_host_port(str(what))
+    except ValueError:
+        return TunnelAddress(str(what))
+    if not is_ip(found.host):
+        return TunnelAddress(str(what))
+    kind = IPv6Address if ":" in found.host else IPv4Address
+    return kind("TCP", found.host, found.port)

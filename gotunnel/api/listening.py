@@ -1,0 +1,125 @@
+"""What visitors of a mapping reach when that is no address but an object of this process: a protocol factory, or an
+endpoint of Twisted that each of them is connected to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.python.failure import Failure
+
+from gotunnel.api.addresses import twisted_address
+from gotunnel.api.bridge import Bridge
+from gotunnel.api.inside import InsideTransport, joined
+from gotunnel.api.session import Session
+from gotunnel.errors import DialFailed
+from gotunnel.interfaces import ILocal
+from gotunnel.logs import Logger
+from gotunnel.net.quiet import OneProtocol
+
+__all__ = ["EndpointListener", "FactoryListener"]
+
+CONNECT = 10.0
+"""Seconds for an endpoint to connect: the server gives its visitor up five later."""
+
+
+class FactoryListener:
+    """Gives each visitor of the mapping `name` a protocol of a factory. Serves from `open` to `close`."""
+
+    log = Logger()
+
+    def __init__(self, factory: IProtocolFactory, session: Session) -> None:
+        self.name = ""
+        self._factory = factory
+        self._session = session
+        self._open = False
+
+    def open(self) -> None:
+        """The port is about to open."""
+        self._open = True
+        self._factory.doStart()
+
+    def close(self) -> None:
+        """It is closed. Harmless when called again."""
+        if self._open:
+            self._open = False
+            self._factory.doStop()
+
+    def arrive(self, source: str) -> ILocal:
+        """See InProcess."""
+        if not self._open:
+            raise DialFailed("refused", "the port is closed")
+        peer = twisted_address(source)
+        try:
+            protocol = self._factory.buildProtocol(peer)
+        except Exception:  # noqa: BLE001 - it is the program's
+            self.log.failure("the factory of a listener in this process")
+            raise DialFailed("failed", "the factory of the listener has failed") from None
+        if protocol is None:
+            raise DialFailed("refused", "the factory of the listener takes nobody now")
+        return self._begun(protocol, source, peer)
+
+    def _begun(self, protocol: IProtocol, source: str, peer: IAddress) -> ILocal:
+        session = self._session
+        near, far = joined(session.relay, source, str(getattr(peer, "host", "")))
+        host = session.public_address(self.name, None)
+        transport = InsideTransport(far, protocol, near, peer, host, session.reactor)
+        try:
+            transport.begin()
+        except Exception:  # noqa: BLE001 - it is the program's
+            self.log.failure("a protocol of a listener in this process, when its connection was made")
+            raise DialFailed("failed", "the protocol of the listener has failed") from None
+        return near
+
+
+class EndpointListener:
+    """Connects an endpoint for each visitor, and leads him there. See FactoryListener."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint, session: Session) -> None:
+        self.name = ""
+        self._endpoint = endpoint
+        self._session = session
+        self._open = False
+
+    def open(self) -> None:
+        """The port is about to open."""
+        self._open = True
+
+    def close(self) -> None:
+        """It is closed."""
+        self._open = False
+
+    def arrive(self, source: str) -> Deferred[ILocal]:
+        """See InProcess: it is as if the endpoint were dialled."""
+        if not self._open:
+            raise DialFailed("refused", "the port is closed")
+        far_end = Bridge()
+        connected: Deferred[Any] = self._endpoint.connect(OneProtocol(lambda: far_end))
+        connected.addTimeout(CONNECT, self._session.reactor, _late)
+        return connected.addCallbacks(lambda _: self._joined(far_end, source), _failed)
+
+    def _joined(self, far_end: Bridge, source: str) -> ILocal:
+        session, peer, visitor = self._session, twisted_address(source), Bridge()
+        try:
+            near, far = joined(session.relay, source, str(getattr(peer, "host", "")))
+        except DialFailed:
+            far_end.abort()
+            raise
+        visitor.meet(far_end)
+        InsideTransport(far, visitor, near, peer, session.public_address(self.name, None), session.reactor).begin()
+        return near
+
+
+def _late(_: object, seconds: float) -> Any:
+    raise DialFailed("timeout", f"the endpoint has not connected within {seconds:g} s")
+
+
+def _failed(failure: Failure) -> Any:
+    if failure.check(CancelledError, error.ConnectingCancelledError):
+        raise CancelledError from None
+    if failure.check(DialFailed):
+        return failure
+    code = "refused" if failure.check(error.ConnectionRefusedError) else "failed"
+    raise DialFailed(code, f"the endpoint does not connect: {failure.getErrorMessage()}") from None

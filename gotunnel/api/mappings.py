@@ -1,0 +1,79 @@
+"""What a program says of one port, or of one connection, as a client's file would have it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Container, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gotunnel.address import HostPort, InProcess, parse_address
+from gotunnel.api.settings import PROGRAM, refused_option
+from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.config.words import problems
+from gotunnel.errors import ConfigError
+
+__all__ = ["forward_config", "mapping_config", "mapping_section"]
+
+MAPPING_WORDS: Mapping[tuple[str, ...], str] = {("name",): "mapping", ("local",): "what"}
+"""What these options call the keys of a mapping; the others have the same names."""
+
+
+def mapping_section(
+    local: Any, remote: int | str | None, given: Mapping[str, Any], taken: Container[str] = ()
+) -> dict[str, Any]:
+    """Return the keys of a mapping to `local`, an address or an InProcess; one without a name gets one that is not
+    `taken`. Raises ConfigError."""
+    section = {key: value for key, value in given.items() if value is not None}
+    name = section.pop("mapping", None)
+    if isinstance(local, InProcess):
+        if "health" in section:
+            raise refused_option("health", "is for an address", "remove it; what is in this process is not probed")
+    elif not isinstance(local, (int, str)):
+        what = f"a {type(local).__name__} can be no target"
+        raise refused_option("what", what, "give a port, an address, a protocol factory or a client endpoint")
+    elif remote is None and section.get("public", True):
+        remote = _port_of(local)
+    if section.get("public", True):
+        section["remote"] = 0 if remote is None else remote
+        section.pop("public", None)
+    elif remote is not None:
+        section["remote"] = remote  # which is refused, with a cure
+    section["name"] = _free_name(local, remote, taken) if name is None else name
+    return {**section, "local": local}
+
+
+def _free_name(local: Any, remote: int | str | None, taken: Container[str]) -> str:
+    name = "listener" if remote is None or str(remote).rpartition(":")[2] == "0" else str(remote)
+    if not isinstance(local, InProcess):
+        try:
+            name = str(parse_address(local))
+        except ValueError:
+            pass  # it is refused for what it is
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in names if each not in taken)
+
+
+def _port_of(local: int | str) -> int:
+    try:
+        address = parse_address(local)
+    except ValueError:
+        return 0  # it is refused for what it is
+    return address.port if isinstance(address, HostPort) else 0
+
+
+def mapping_config(section: Mapping[str, Any]) -> MappingConfig:
+    """Return one mapping. Raises ConfigError in the words of these options."""
+    try:
+        return MappingConfig.model_validate(dict(section))
+    except ValidationError as error:
+        raise ConfigError(problems(error, PROGRAM, MAPPING_WORDS)) from None
+
+
+def forward_config(target: str, encrypt: bool) -> ForwardConfig:
+    """Return what a forward to this target would be. Raises ConfigError."""
+    try:
+        return ForwardConfig.model_validate({"name": "dial", "listen": 0, "dial": target, "encrypt": encrypt})
+    except ValidationError as error:
+        raise ConfigError(problems(error, PROGRAM, {})) from None

@@ -1,0 +1,119 @@
+"""A published mapping as Twisted knows ports: where it listens, and how it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from zope.interface import implementer
+
+from gotunnel.address import HostPort
+from gotunnel.api.addresses import TunnelAddress
+from gotunnel.api.events import Event
+from gotunnel.api.session import Session
+from gotunnel.config.model import MappingConfig
+
+__all__ = ["Listener", "PublicPort", "open_port"]
+
+
+class Listener(Protocol):
+    """What a port leads to, where that wants to know of it."""
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@implementer(IListeningPort)
+class PublicPort:
+    """A port of the server that leads here, until `stopListening`. A lost connection to the server closes it for the
+    visitors, and does not end it: the client connects again by itself, and asks for the port again."""
+
+    def __init__(self, session: Session, mapping: MappingConfig, listener: Listener | None, drain: float) -> None:
+        self.name = mapping.name
+        self._session = session
+        self._listener = listener
+        self._drain = drain
+        self._last: HostPort | None = None
+        self._closed: Callable[[PublicPort], object] = lambda _: None  # for its tunnel
+        self._stopping: list[Deferred[None]] = []
+        self._state = "open"
+
+    def __repr__(self) -> str:
+        return f"<PublicPort {self.address or self.name}>"
+
+    @property
+    def address(self) -> HostPort | None:
+        """Where visitors reach it, as the server's own name and the port; None for a mapping without a port."""
+        address = self._session.address(self.name)
+        if address is not None:
+            self._last = address
+        return self._last
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is there now."""
+        return self._session.connected
+
+    def observe(self, observer: Callable[[Event], object]) -> Callable[[], None]:
+        """See Tunnel.observe."""
+        return self._session.observers.add(observer)
+
+    def getHost(self) -> IPv4Address | IPv6Address | TunnelAddress:
+        """Where visitors reach it, with the IP address by which this process reaches the server."""
+        return self._session.public_address(self.name, self.address)
+
+    def startListening(self) -> None:
+        """It listens already; one that was stopped is not opened again. Raises CannotListenError."""
+        if self._state != "open":
+            raise CannotListenError(None, self.name, OSError("the port was closed; listen anew"))
+
+    def stopListening(self) -> Deferred[None]:
+        """Close the port. Fires when the server has done so; with a time to drain when the visitors are gone, too.
+        Without one they stay. Where nothing else uses the tunnel, and nobody visits, that is over then."""
+        if self._state == "closed":
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(lambda _: None)
+        self._stopping.append(waiting)
+        if self._state == "open":
+            self._state = "closing"
+            Deferred.fromCoroutine(self._stop()).addBoth(self._stopped)
+        return waiting
+
+    async def _stop(self) -> None:
+        try:
+            await self._session.withdraw(self.name, self._drain)
+        finally:
+            if self._listener is not None:
+                self._listener.close()
+            await self._session.release()
+
+    def _stopped(self, result: Any) -> None:
+        self._state = "closed"
+        self._closed(self)
+        waiting, self._stopping = self._stopping, []
+        for each in waiting:
+            if not each.called:
+                each.callback(result)
+
+
+async def open_port(
+    session: Session, mapping: MappingConfig, listener: Listener | None, seconds: float | None, drain: float
+) -> PublicPort:
+    """Publish a mapping and return when it is open. Raises GotunnelError; then nothing of it is left."""
+    session.claim(mapping, drain)
+    session.hold()
+    port = PublicPort(session, mapping, listener, drain)
+    try:
+        if listener is not None:
+            listener.open()
+        await session.publish(mapping.name)
+        await session.opened(mapping.name, seconds)
+    except Exception:
+        port._drain = 0.0
+        await port.stopListening()
+        raise
+    return port

@@ -1,0 +1,34 @@
+"""What a program is told when a server refuses: the same errors as everywhere, with what mends it in the one line."""
+
+from __future__ import annotations
+
+from gotunnel.client.published import MappingStatus
+from gotunnel.errors import AuthRejected, PortUnavailable
+
+__all__ = ["not_let_in", "port_refused"]
+
+_LOGIN = {
+    "auth_failed": "the client's name or its token is not one of the server's; compare the token on both sides",
+    "bad_server_mac": "the server does not hold this token, or somebody sits between it and us",
+    "name_in_use": "another running client has this name; give each a name of its own (name=)",
+}
+_PORT = {
+    "port_in_use": "choose another remote port, or 0 for any free one",
+    "acl_denied": "choose an allowed remote port, or have the server allow it (allow_ports, allow_bind)",
+    "reserved": "choose another remote port",
+    "limit": "the server's limits.mappings says how many",
+}
+
+
+def not_let_in(refused: AuthRejected) -> AuthRejected:
+    """Return the error for a login that was refused: our words for a code that we know, since they name the cure."""
+    ours = None if "certificate" in refused.reason else _LOGIN.get(refused.code)
+    return AuthRejected(refused.code, ours or refused.reason, refused.retry_after)
+
+
+def port_refused(status: MappingStatus) -> PortUnavailable:
+    """Return the error for a mapping that was refused."""
+    reason = status.reason.removeprefix(f"{status.code}: ")
+    where = f"port {status.config.remote}" if status.config.public else f"mapping {status.config.name}"
+    cure = _PORT.get(status.code, "")
+    return PortUnavailable(status.code, "; ".join(filter(None, (f"{where}: {reason}", cure))))

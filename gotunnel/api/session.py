@@ -1,0 +1,328 @@
+"""One session with a server for everything in this process that wants the same one: it is there while somebody holds
+it, mappings come and go on it, and who wants to can hear how it is. What is published, and what is dialled, is said by
+others."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Container
+from functools import partial
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, gatherResults, succeed
+
+from gotunnel.address import HostPort, is_ip, is_wildcard
+from gotunnel.api.addresses import TunnelAddress, twisted_address
+from gotunnel.api.events import Connected, Lost, MappingClosed, MappingOpened, Observers
+from gotunnel.api.refusals import not_let_in, port_refused
+from gotunnel.api.settings import Settings, refused_option
+from gotunnel.api.waiting import Waits
+from gotunnel.client.link import Link
+from gotunnel.client.links import Links
+from gotunnel.client.memory import VersionMemory
+from gotunnel.client.published import MappingStatus, Standing
+from gotunnel.client.service import ClientService
+from gotunnel.config.model import MappingConfig
+from gotunnel.errors import AuthRejected, NotConnected
+from gotunnel.interfaces import IRelay
+from gotunnel.logs import Logger
+
+__all__ = ["Session", "shared"]
+
+ANSWER = 10.0
+"""Seconds for the server to say that a port is closed; it is, or the server has other troubles."""
+
+_SHARED: weakref.WeakKeyDictionary[Any, dict[Settings, Session]] = weakref.WeakKeyDictionary()
+
+
+def shared(settings: Settings, reactor: Any) -> Session:
+    """Return the session of this reactor with these settings; it may not be there yet."""
+    sessions = _SHARED.setdefault(reactor, {})
+    if settings not in sessions:
+        sessions[settings] = Session(settings, reactor)
+    return sessions[settings]
+
+
+class Session:
+    """See the module. Begins when something is published or dialled, ends when nobody holds it and the last visitor is
+    gone, and can begin again."""
+
+    log = Logger()
+
+    def __init__(self, settings: Settings, reactor: Any) -> None:
+        self.settings = settings
+        self.reactor = reactor
+        self.observers = Observers()
+        self._waits = Waits(reactor)
+        self._mappings: dict[str, MappingConfig] = {}
+        self._drains: dict[str, float] = {}
+        self._service: ClientService | None = None
+        self._trigger: Any = None
+        self._holds = 0
+        self._kept: Any = None  # a timer: it is held a little longer, for who may come
+        self._ending: list[Deferred[None]] | None = None  # who waits for its end
+        self._looking: Any = None
+        self._up: bool | None = None  # as observers know it
+        self._told: dict[str, HostPort | None] = {}
+
+    # How it is.
+
+    @property
+    def links(self) -> Links:
+        """The links of its client. Raises NotConnected when there is none."""
+        if self._service is None:
+            raise NotConnected("the tunnel is closed")
+        links = self._service.links
+        assert isinstance(links, Links)
+        return links
+
+    @property
+    def link(self) -> Link:
+        """The one to its server. Raises NotConnected when there is none."""
+        return self.links.links[0]
+
+    @property
+    def relay(self) -> IRelay:
+        """What moves its bytes. Raises NotConnected when there is none."""
+        if self._service is None:
+            raise NotConnected("the tunnel is closed")
+        return self._service.relay
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is there."""
+        return self._service is not None and self.link.session is not None
+
+    def address(self, name: str) -> HostPort | None:
+        """Where visitors of a mapping come in, if there is such a place now."""
+        status = None if self._service is None else self.link.published.statuses.get(name)
+        return None if status is None else status.address
+
+    def public_address(self, name: str, known: HostPort | None) -> IPv4Address | IPv6Address | TunnelAddress:
+        """The same, or `known`, with the IP address by which this process reaches the server."""
+        address = self.address(name) or known
+        if address is None:
+            return TunnelAddress(name)
+        ip = "" if self._service is None else self.link.server_ip
+        if ip and (not is_ip(address.host) or is_wildcard(address.host)):
+            return twisted_address(HostPort(ip, address.port))
+        return twisted_address(address)
+
+    def streams(self, name: str | None = None) -> int:
+        """How many visitors there are, those included that this process has sent; or how many of one mapping."""
+        if self._service is None:
+            return 0
+        return self.links.streams if name is None else self.links.streams_by_mapping[name]
+
+    # Who wants it.
+
+    def hold(self) -> None:
+        """It is wanted."""
+        self._holds += 1
+        if self._kept is not None:
+            self._kept.cancel()
+            self._kept = None
+
+    def release(self, keep: float = 0.0) -> Deferred[None]:
+        """It is not any more, by one. Fires when what follows has happened: if that was the last one and no visitor is
+        left, it has ended; or it will, `keep` seconds later."""
+        self._holds -= 1
+        if self._holds or self._service is None:
+            self._forget()
+            return self._ended()
+        if keep:
+            self._kept = self.reactor.callLater(keep, self._not_kept)
+            return succeed(None)
+        return succeed(None) if self.streams() else self.end()
+
+    def _not_kept(self) -> None:
+        self._kept = None
+        self._noticed()
+
+    def end(self, drain: float = 0.0) -> Deferred[None]:
+        """End it, whoever holds it; visitors have `drain` seconds to finish. Fires when all is over."""
+        if self._kept is not None:
+            self._kept.cancel()
+            self._kept = None
+        service = self._service
+        if service is None or self._ending is not None:
+            if service is not None:
+                service.drain(drain)
+            return self._ended()
+        self._ending = []
+        ended = self._ended()
+        if self._trigger is not None:
+            self.reactor.removeSystemEventTrigger(self._trigger)
+            self._trigger = None
+        ending: list[Deferred[Any]] = [service.drain(drain), service.stopService()]
+        over: Deferred[Any] = gatherResults(ending)
+        over.addErrback(lambda failure: self.log.failure("the end of a tunnel", failure))
+        over.addCallback(self._over)
+        return ended
+
+    def _ended(self) -> Deferred[None]:
+        if self._ending is None:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(lambda _: None)
+        self._ending.append(waiting)
+        return waiting
+
+    def _over(self, _: object) -> None:
+        waiting, self._ending, self._service = self._ending or [], None, None
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        if self._up:
+            self.observers.tell(Lost(self.settings.server, "closed by this program"))
+        self._up = None
+        self._told.clear()
+        self._forget()
+        self._waits.look()
+        for each in waiting:
+            if not each.called:
+                each.callback(None)
+
+    def _forget(self) -> None:
+        known = _SHARED.get(self.reactor, {})
+        if not self._holds and not self.observers and known.get(self.settings) is self:
+            del known[self.settings]
+
+    def _shutdown(self) -> Deferred[None]:
+        self._trigger = None
+        return self.end(max(self._drains.values(), default=0.0))
+
+    # What it does.
+
+    async def run(self, port: int = 0) -> None:
+        """Begin, if it has not. Raises GotunnelError for settings that cannot be used."""
+        while self._ending is not None:
+            await self._ended()
+        if self._service is not None:
+            return
+        config = self.settings.config(port).model_copy(update={"mappings": tuple(self._mappings.values())})
+        self._service = service = ClientService(config, self.reactor, _NoMemory())
+        self.links.noticed = self._noticed
+        self.links.forwards.inside = True
+        service.startService()
+        self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shutdown)
+
+    @property
+    def mappings(self) -> Container[str]:
+        """The names of what is, or is to be, published."""
+        return self._mappings.keys()
+
+    def claim(self, mapping: MappingConfig, drain: float) -> None:
+        """It is to be published; when the process stops, its visitors have `drain` seconds. Raises ConfigError."""
+        if mapping.name in self._mappings:
+            what = f"this process publishes {mapping.name!r} on that server already"
+            raise refused_option("mapping", what, "give it a name of its own")
+        self._mappings[mapping.name] = mapping
+        self._drains[mapping.name] = drain
+
+    async def publish(self, name: str) -> None:
+        """Ask for what was claimed."""
+        await self.run(self._mappings[name].remote_port)
+        await self._apply()
+
+    def opened(self, name: str, seconds: float | None) -> Deferred[MappingStatus]:
+        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected."""
+        return self._waits.until(partial(self._is_open, name), seconds, self._too_late)
+
+    def connection(self, seconds: float | None) -> Deferred[Link]:
+        """Fires when there is a session. Fails with AuthRejected or NotConnected."""
+        return self._waits.until(self._is_connected, seconds, self._too_late)
+
+    async def withdraw(self, name: str, drain: float) -> None:
+        """Publish it no more, and return when the server has closed its port. With `drain` its visitors have so many
+        seconds to finish, which are waited for, and are reset then; without they may stay."""
+        self._drains.pop(name, None)
+        if self._mappings.pop(name, None) is None or self._service is None or self._ending is not None:
+            await self._ended()
+            return
+        await self._apply()
+        await self._until(lambda: self._is_closed(name), ANSWER)
+        if name in self._told:
+            del self._told[name]
+            self.observers.tell(MappingClosed(name, "closed by this program"))
+        if drain and not await self._until(lambda: not self.streams(name), drain):
+            self.link.cut(name)
+
+    async def _until(self, seen: Callable[[], bool], seconds: float) -> bool:
+        try:
+            return await self._waits.until(lambda: self._service is None or seen() or None, seconds)
+        except TimeoutError:
+            return False
+
+    async def _apply(self) -> None:
+        service = self._service
+        if service is None or service.draining:
+            raise NotConnected("the tunnel is closed")
+        await service.reload(service.config.model_copy(update={"mappings": tuple(self._mappings.values())}))
+
+    # What is looked at whenever something may be otherwise.
+
+    def _is_open(self, name: str) -> MappingStatus | None:
+        link = self._is_connected()
+        status = None if link is None else link.published.statuses.get(name)
+        if status is not None and status.standing is Standing.REFUSED:
+            raise port_refused(status)
+        return status if status is not None and status.standing is Standing.OPEN else None
+
+    def _is_connected(self) -> Link | None:
+        link = self.link
+        if self._ending is not None:
+            raise NotConnected("the tunnel is closed")
+        if link.session is None and isinstance(link.failure, AuthRejected):
+            raise not_let_in(link.failure)
+        return None if link.session is None else link
+
+    def _is_closed(self, name: str) -> bool:
+        return self.link.session is None or name not in self.link.published.closing
+
+    def _too_late(self) -> NotConnected:
+        trouble = "" if self._service is None else self.link.trouble
+        return NotConnected(trouble or f"{self.settings.server} does not answer in time")
+
+    def _noticed(self) -> None:
+        """In the next turn, because whoever says so is in the midst of something."""
+        if self._looking is None and self._service is not None:
+            self._looking = self.reactor.callLater(0, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        if self._service is None:
+            return
+        if self._ending is None:
+            self._tell()
+        self._waits.look()
+        if not self._holds and self._kept is None and self._service is not None and not self.streams():
+            self.end()
+
+    def _tell(self) -> None:
+        link, tell = self.link, self.observers.tell
+        up = link.session is not None
+        if up and not self._up:
+            tell(Connected(link.label))
+        elif not up and link.trouble and self._up is not False:
+            tell(Lost(link.label, link.trouble))
+        self._up = up if up or link.trouble else self._up
+        for name, status in link.published.statuses.items():
+            closed = f"its target is down: {status.down}" if status.down is not None else status.reason
+            if status.standing is Standing.OPEN and status.down is None:
+                if name not in self._told or self._told[name] != status.address:
+                    self._told[name] = status.address
+                    tell(MappingOpened(name, status.address))
+            elif name in self._told and (status.down is not None or status.standing is Standing.REFUSED):
+                del self._told[name]
+                tell(MappingClosed(name, closed))
+
+
+class _NoMemory(VersionMemory):
+    """Nothing of this is remembered: a program speaks version 2 alone."""
+
+    def __init__(self) -> None:
+        """There is no folder."""
+
+    def note(self, server: HostPort) -> None:
+        """See VersionMemory."""

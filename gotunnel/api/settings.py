@@ -1,0 +1,117 @@
+"""Which server a tunnel leads to, as whom, and how that is proved: what a program says in place of a file. Two tunnels
+with equal settings are one session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gotunnel.address import parse_host_port
+from gotunnel.config.fields import DEFAULT_PORT
+from gotunnel.config.model import ClientConfig
+from gotunnel.config.source import BROKEN, Document
+from gotunnel.config.token_source import VARIABLE, resolve_token
+from gotunnel.config.words import own_name, tls_section, validated
+from gotunnel.errors import ConfigError, Problem
+
+__all__ = ["PROGRAM", "SERVER_VARIABLE", "Settings", "refused_option"]
+
+SERVER_VARIABLE = "GOTUNNEL_SERVER"
+"""The variable that names the server where a program does not."""
+PROGRAM = "gotunnel"
+"""What an error calls the place where these options stand."""
+LONGEST_DRAIN = 86_400.0
+"""Seconds: visitors of a port that is closed are cut by who closes it, and by nobody else."""
+
+WORDS: Mapping[tuple[str, ...], str] = {
+    ("server_addr",): "server",
+    ("tls", "ca"): "ca",
+    ("tls", "pin"): "pin",
+    ("tls", "cert"): "cert",
+    ("tls", "key"): "key",
+    ("tls", "mode"): "tls",
+    ("tls", "server_name"): "server_name",
+}
+"""What these options call the keys of a configuration; the others have the same names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`token` is worth more than `token_file`, and either more than the variable GOTUNNEL_TOKEN. A client without a
+    `name` has one made of this machine's, and of the first port that it publishes or of the process."""
+
+    server: str
+    name: str | None = None
+    token: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+    pin: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+    tls: bool = True
+    relay: str = "auto"
+    profile: str = "default"
+
+    @classmethod
+    def of(cls, server: str | None, **options: Any) -> Settings:
+        """Return the settings with the server written in full, or that of the environment. Raises ConfigError."""
+        server = server or os.environ.get(SERVER_VARIABLE, "")
+        if not server:
+            cure = f'name it, like "server.example:{DEFAULT_PORT}", or set the variable {SERVER_VARIABLE}'
+            raise refused_option("server", "is missing", cure)
+        try:
+            server = str(parse_host_port(server, default_port=DEFAULT_PORT))
+        except ValueError as error:
+            raise refused_option("server", str(error), f'write it like "server.example:{DEFAULT_PORT}"') from None
+        return cls(server, **{key: value for key, value in options.items() if value is not None})
+
+    def config(self, port: int = 0) -> ClientConfig:
+        """Return the configuration that a file would have held, without mappings; `port` is the first that will be
+        published. Raises ConfigError."""
+        tls = tls_section(self.ca, self.pin, plain=not self.tls)
+        for name in ("cert", "key"):
+            if getattr(self, name) is not None:
+                tls[name] = os.path.abspath(getattr(self, name))
+        if self.server_name is not None:
+            tls["server_name"] = self.server_name
+        section: dict[str, Any] = {
+            "name": self.name if self.name is not None else own_name("py", str(port or os.getpid())),
+            "server_addr": self.server,
+            "token": self._token(),
+            "relay": self.relay,
+            "profile": self.profile,
+            "drain_timeout": LONGEST_DRAIN,
+            "tls": tls,
+            # A file that publishes nothing is refused; a program may come to it later.
+            "mappings": [{"name": "none", "local": 1, "remote": 0}],
+        }
+        return validated(section, PROGRAM, WORDS).model_copy(update={"mappings": ()})
+
+    def _token(self) -> Any:
+        section: dict[str, Any] = {}
+        if self.token is not None:
+            section["token"] = self.token
+        elif self.token_file is not None:
+            section["token_file"] = self.token_file
+        env = {key: value for key, value in os.environ.items() if not section or key != VARIABLE}
+        document = Document()
+        resolve_token("client", section, Path.cwd(), env, document)
+        if document.flaws:
+            found = [
+                Problem(PROGRAM, None, ".".join(map(str, flaw.path[1:])) or "token", flaw.wrong, flaw.cure)
+                for flaw in document.flaws
+            ]
+            raise ConfigError(found)
+        token = section.get("token", BROKEN)
+        if token is BROKEN:
+            raise refused_option("token", "there is none", f"name a token_file, or set the variable {VARIABLE}")
+        return token
+
+
+def refused_option(name: str, wrong: str, cure: str) -> ConfigError:
+    """Return the error for one option."""
+    return ConfigError([Problem(PROGRAM, None, name, wrong, cure)])

@@ -1,0 +1,209 @@
+"""A tunnel as an object: what a program publishes on one server, and what it reaches through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+
+from gotunnel.address import InProcess
+from gotunnel.api.dialling import dial
+from gotunnel.api.events import Event
+from gotunnel.api.listening import EndpointListener, FactoryListener
+from gotunnel.api.mappings import forward_config, mapping_config, mapping_section
+from gotunnel.api.port import PublicPort, open_port
+from gotunnel.api.reactors import here, reactor_here
+from gotunnel.api.session import Session, shared
+from gotunnel.api.settings import Settings
+
+__all__ = ["Tunnel"]
+
+
+class Tunnel:
+    """Everything of this process with the same server and the same settings is one session, which is there while
+    somebody uses it: an open port, a connection, or `connect` without `close`.
+
+    `server` is `host:port`, or that of the variable GOTUNNEL_SERVER; `token` and `token_file` that of GOTUNNEL_TOKEN.
+    `timeout` is the seconds that a call may take (0: as long as it does), `drain` those that visitors of a port have to
+    finish when it is closed. Nothing connects before the first call. Methods return Deferreds; below asyncio
+    `async with` does what it does on Twisted, and `asFuture` of a Deferred what `await` cannot.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        *,
+        name: str | None = None,
+        token: str | None = None,
+        token_file: str | None = None,
+        pin: str | None = None,
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        server_name: str | None = None,
+        tls: bool = True,
+        relay: str = "auto",
+        profile: str = "default",
+        timeout: float = 30.0,
+        drain: float = 0.0,
+        reactor: Any = None,
+    ) -> None:
+        """Raises ConfigError for a server that is none."""
+        self._settings = Settings.of(
+            server, name=name, token=token, token_file=token_file, pin=pin, ca=ca, cert=cert, key=key,
+            server_name=server_name, tls=tls, relay=relay, profile=profile,
+        )  # fmt: skip
+        self._reactor = reactor
+        self._timeout = timeout
+        self._drain = drain
+        self._ports: list[PublicPort] = []
+        self._connected = False
+
+    def __repr__(self) -> str:
+        return f"<Tunnel to {self._settings.server}>"
+
+    @property
+    def reactor(self) -> Any:
+        """The reactor that it runs on: that of this thread if none was named."""
+        if self._reactor is None:
+            self._reactor = reactor_here()
+        return self._reactor
+
+    @property
+    def _session(self) -> Session:
+        # Looked up each time: one that has ended, and that nobody observes, is another one when it begins again.
+        return shared(self._settings, self.reactor)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is there now."""
+        return self._session.connected
+
+    @property
+    def ports(self) -> tuple[PublicPort, ...]:
+        """What this tunnel publishes."""
+        return tuple(self._ports)
+
+    def observe(self, observer: Callable[[Event], object]) -> Callable[[], None]:
+        """Call `observer` with each Connected, Lost, MappingOpened and MappingClosed from now on. Returns what ends
+        that."""
+        return self._session.observers.add(observer)
+
+    def check(self) -> None:
+        """Raise ConfigError for settings that cannot be used, the token among them. Nothing connects."""
+        self._settings.config()
+
+    def connect(self) -> Deferred[Tunnel]:
+        """Fires when the server has let this client in, which stays then until `close`. Fails with AuthRejected,
+        NotConnected or ConfigError, and then has ended."""
+        return Deferred.fromCoroutine(self._connect())
+
+    def expose(
+        self,
+        what: int | str | IProtocolFactory | IStreamClientEndpoint,
+        remote: int | str | None = None,
+        *,
+        mapping: str | None = None,
+        encrypt: bool = True,
+        health: Any = None,
+        clients: Sequence[str] = (),
+        public: bool = True,
+        group: str | None = None,
+        timeout: float | None = None,
+        drain: float | None = None,
+    ) -> Deferred[PublicPort]:
+        """Publish something on the server: a port here, `host:port` or `unix:/path`; a protocol factory, for which no
+        port is opened here; or an endpoint, which is connected for each visitor.
+
+        `remote` is the server's port, or `ip:port` of it; the same as a port that is exposed, else any free one. The
+        rest is what a mapping of a client's file can have. Fires when the port is open; fails with PortUnavailable,
+        AuthRejected, NotConnected or ConfigError, and cancelled it leaves nothing.
+        """
+        given = {
+            "mapping": mapping, "encrypt": encrypt, "health": health, "clients": tuple(clients) or None,
+            "public": public, "group": group,
+        }  # fmt: skip
+        seconds = _seconds(self._timeout if timeout is None else timeout)
+        left = self._drain if drain is None else drain
+        return Deferred.fromCoroutine(self._expose(what, remote, given, seconds, left))
+
+    def dial(
+        self,
+        target: str,
+        factory: IProtocolFactory,
+        *,
+        encrypt: bool = True,
+        timeout: float | None = None,
+        keep: float = 0.0,
+    ) -> Deferred[IProtocol]:
+        """Connect to what stands behind the server: `host:port` or `unix:/path` as the server sees them, or
+        `mapping:CLIENT/NAME`. Fires with the protocol when the target has answered; fails with DialFailed, and as
+        `connect` does. `keep` is for how many seconds the session outlives its last use."""
+        seconds = _seconds(self._timeout if timeout is None else timeout)
+        return Deferred.fromCoroutine(self._dial(target, factory, encrypt, seconds, keep))
+
+    def close(self) -> Deferred[None]:
+        """Close what this tunnel has published, and give the session up if nobody else uses it. Fires when that has
+        happened, with a time to drain when the visitors are gone."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def __aenter__(self) -> Tunnel:
+        """Connect."""
+        await here(self.connect())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await here(self.close())
+
+    # The same as coroutines.
+
+    async def _connect(self) -> Tunnel:
+        if self._connected:
+            return self
+        session = self._session
+        session.hold()
+        try:
+            await session.run()
+            await session.connection(_seconds(self._timeout))
+        except Exception:
+            await session.release()
+            raise
+        self._connected = True
+        return self
+
+    async def _expose(
+        self, what: Any, remote: int | str | None, given: dict[str, Any], seconds: float | None, drain: float
+    ) -> PublicPort:
+        session = self._session
+        listener: FactoryListener | EndpointListener | None = None
+        if IProtocolFactory.providedBy(what):
+            listener = FactoryListener(what, session)
+        elif IStreamClientEndpoint.providedBy(what):
+            listener = EndpointListener(what, session)
+        local = what if listener is None else InProcess(listener.arrive)
+        config = mapping_config(mapping_section(local, remote, given, session.mappings))
+        if listener is not None:
+            listener.name = config.name
+        port = await open_port(session, config, listener, seconds, drain)
+        self._ports.append(port)
+        port._closed = self._ports.remove
+        return port
+
+    async def _dial(
+        self, target: str, factory: IProtocolFactory, encrypt: bool, seconds: float | None, keep: float
+    ) -> IProtocol:
+        return await dial(self._session, factory, forward_config(target, encrypt), seconds, keep)
+
+    async def _close(self) -> None:
+        session = self._session
+        await gatherResults([port.stopListening() for port in self._ports])
+        if self._connected:
+            self._connected = False
+            await session.release()
+
+
+def _seconds(timeout: float) -> float | None:
+    return timeout if timeout > 0 else None

@@ -1,0 +1,51 @@
+"""Whose is the name of a client? A login that has proved its token claims it, and the session that has it is asked
+whether it lives, if need be. Says nothing to the newcomer, and lets nobody in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gotunnel.core.sessions import Asked, Decision, time_to_answer
+from gotunnel.wire.messages import Error
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.reception import Door
+
+__all__ = ["claim", "refusal"]
+
+RETRY_AFTER_RIVAL = 5.0
+"""Seconds that a client is asked to wait when another one has its name."""
+
+
+async def claim(
+    hub: Hub, door: Door, name: str, instance: bytes, number: int, left: Callable[[], bool]
+) -> Decision:
+    """Return who has the name: `number` is that of the newcomer's challenge, `left` whether he is gone meanwhile. Only
+    then is it ASK_OLD."""
+    sessions = hub.sessions
+    decision = sessions.authenticated(name, instance, number)
+    while decision is Decision.ASK_OLD and not left():
+        old = sessions.current(name)
+        if old is None:
+            break
+        control, login = old.session.control, hub.clock.seconds() - door.since
+        answered = await control.answers(time_to_answer(login, control.round_trip, control.owed))
+        decision = sessions.authenticated(name, instance, number, Asked(old.sid, answered))
+        if decision is Decision.NAME_IN_USE:
+            old.session.rival(door.address)
+    return decision
+
+
+def refusal(decision: Decision, name: str) -> Error | None:
+    """Return what the newcomer is told, None where he is let in."""
+    if decision is Decision.STALE:
+        return Error("stale", "a later connection of this client has come first")
+    if decision is Decision.NAME_IN_USE:
+        return Error(
+            "name_in_use",
+            f"another running client is called {name}; give each client a name of its own (client.name)",
+            RETRY_AFTER_RIVAL,
+        )
+    return None

@@ -1,0 +1,168 @@
+"""The library below asyncio, and in a thread of its own: real processes, since each wants a loop of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from gotunnel.api import AuthRejected, Background, PortUnavailable
+from tests.api.base import ApiTestCase
+from tests.integration.base import TOKEN, reactor
+from tests.pages import ROOT
+
+PROGRAM = """
+import asyncio, gc, sys, threading, warnings
+from gotunnel.api import AuthRejected, Tunnel, expose
+
+async def serve(reader, writer):
+    writer.write(b"from asyncio: " + await reader.readline())
+    await writer.drain()
+    writer.close()
+
+async def visit(address):
+    reader, writer = await asyncio.open_connection("127.0.0.1", address.port)
+    writer.write(b"hello\\n")
+    answer = await reader.read()
+    writer.close()
+    return answer.decode().strip()
+
+async def main(server, relay):
+    local = await asyncio.start_server(serve, "127.0.0.1", 0)
+    number = local.sockets[0].getsockname()[1]
+    async with expose(number, "127.0.0.1:0", server=server, relay=relay) as port:
+        print(await asyncio.wait_for(visit(port.address), 20))
+    async with Tunnel(server) as tunnel:
+        port = await tunnel.expose(number, "127.0.0.1:0").asFuture(asyncio.get_running_loop())
+        print(await asyncio.wait_for(visit(port.address), 20))
+    try:
+        await expose(number, server=server, token="c41d9f37a5b2408e96e07d1538f2ab64")
+    except AuthRejected as refused:
+        print(refused.code)
+    task = asyncio.ensure_future(expose(number, server="127.0.0.1:1")._open())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("cancelled")
+    local.close()
+
+for relay in ("auto", "portable"):
+    asyncio.run(main(sys.argv[1], relay))
+print(threading.active_count())
+"""
+
+
+class AsyncioTests(ApiTestCase):
+    """`asyncio.run`, twice in one process, with a name as the server's address, so that threads look it up."""
+
+    async def test_run(self) -> None:
+        """It exposes, fails in types, can be cancelled, and leaves neither threads nor warnings."""
+        server = await self.server()
+        environment = {**os.environ, "GOTUNNEL_TOKEN": TOKEN}
+        command = [sys.executable, "-W", "error", "-c", PROGRAM, f"localhost:{server.address.port}"]
+        done: Any = await run(command, environment)
+        expected = ["from asyncio: hello"] * 2 + ["auth_failed", "cancelled"]
+        self.assertEqual(done.stdout.splitlines(), [*expected, *expected, "1"], done.stderr)
+        self.assertEqual((done.stderr, done.returncode), ("", 0))
+
+
+class BackgroundTests(ApiTestCase):
+    """For programs that wait."""
+
+    async def test_thread(self) -> None:
+        """It exposes from a thread of its own, fails in the caller's, and ends."""
+        target, _ = await self.target()
+        server = await self.server()
+        before = threading.active_count()
+
+        def work() -> tuple[str, str]:
+            with Background(f"127.0.0.1:{server.address.port}", token=TOKEN) as tunnel:
+                port = tunnel.expose(target, "127.0.0.1:0")
+                opened.append(port.port)
+                reactor.callFromThread(ready.callback, None)
+                done.wait(30)
+                with self.assertRaises(PortUnavailable) as caught:
+                    tunnel.expose(target, f"127.0.0.1:{server.address.port}")
+                port.close()
+                text = str(port)
+            tunnel.close()
+            with self.assertRaises(AuthRejected), Background(
+                f"127.0.0.1:{server.address.port}", token="c41d9f37a5b2408e96e07d1538f2ab64"
+            ) as wrong:
+                wrong.expose(target)
+            return text, caught.exception.code
+
+        opened: list[int] = []
+        ready: Deferred[None] = Deferred()
+        done = threading.Event()
+        working: Any = deferToThread(work)
+        await ready
+        visitor = await self.echoes(opened[0])
+        visitor.transport.loseConnection()
+        done.set()
+        text, code = await working
+        self.assertEqual((text, code), (f"127.0.0.1:{opened[0]}", "reserved"))
+        self.assertLessEqual(threading.active_count(), before + 1)  # Twisted's own, which served this test
+
+
+class PytestTests(ApiTestCase):
+    """The fixture, in a real run of pytest."""
+
+    async def test_fixture(self) -> None:
+        """It publishes a port with a server of its own; or on the one that the environment names."""
+        server = await self.server()
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "conftest.py").write_text('pytest_plugins = ["gotunnel.api.fixtures"]\n')
+        (folder / "test_hook.py").write_text(FIXTURE)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("GOTUNNEL_")}
+        environment["PYTHONPATH"] = f"{ROOT}"
+        named = {"GOTUNNEL_SERVER": f"127.0.0.1:{server.address.port}", "GOTUNNEL_TOKEN": TOKEN}
+        for more, passed, extra in (({}, "2 passed", ()), (named, "1 passed", ("-k", "again"))):
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *extra, str(folder)]
+            done: Any = await run(command, {**environment, **more}, str(folder))
+            self.assertIn(passed, done.stdout, done.stdout + done.stderr)
+            self.assertEqual(done.returncode, 0)
+        self.assertEqual(len([line for line in self.lines() if " open at " in line]), 1)
+
+
+FIXTURE = '''
+import http.server, threading, urllib.request
+
+
+def serve():
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def test_reached(gotunnel_expose):
+    server = serve()
+    public = gotunnel_expose(server.server_port, "127.0.0.1:0")
+    assert public.port != server.server_port
+    with urllib.request.urlopen(f"http://{public}/test_hook.py", timeout=20) as answer:
+        assert b"def test_reached" in answer.read()
+    server.shutdown()
+
+
+def test_again(gotunnel_expose):
+    server = serve()
+    assert gotunnel_expose(server.server_port, "127.0.0.1:0").port
+    server.shutdown()
+'''
+
+
+def run(command: list[str], environment: dict[str, str], folder: str | None = None) -> Deferred[Any]:
+    """Run a command while the reactor runs."""
+    return deferToThread(
+        subprocess.run, command, env=environment, cwd=folder or ROOT, capture_output=True, text=True, timeout=90,
+        check=False,
+    )  # fmt: skip

@@ -1,0 +1,378 @@
+"""A tunnel as an object: what it shares, what it says, how it fails, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.error import CannotListenError, ConnectionDone
+
+from gotunnel.api import (
+    AuthRejected,
+    ConfigError,
+    Connected,
+    Lost,
+    MappingClosed,
+    MappingOpened,
+    NotConnected,
+    PortUnavailable,
+    TunnelAddress,
+    TunnelServerEndpoint,
+)
+from gotunnel.api import session as session_module
+from gotunnel.core.outcome import Outcome
+from tests.api.base import ApiTestCase, Service
+from tests.integration.base import Peer, reactor
+
+WRONG = "c41d9f37a5b2408e96e07d1538f2ab64"
+"""A token that no server here has."""
+
+
+class SharingTests(ApiTestCase):
+    """Who uses the same server in the same way uses one session."""
+
+    async def test_one_session(self) -> None:
+        """Three ports of two tunnels, and an endpoint: one session, which ends with the last of them and begins
+        again."""
+        server = await self.server()
+        first, second = self.tunnel(server), self.tunnel(server)
+        ports = [
+            await first.expose(Service(), "127.0.0.1:0"),
+            await second.expose(Service(), "127.0.0.1:0"),
+            await TunnelServerEndpoint(second, "127.0.0.1:0").listen(Service()),
+        ]
+        self.assertEqual(len(server.hub.peers), 1)
+        self.assertEqual((len(first.ports), len(second.ports)), (1, 2))
+        visitors = [await self.echoes(port.address.port) for port in ports]
+        for port in ports[:2]:
+            await port.stopListening()
+        self.assertTrue(first.connected)
+        visitors.append(await self.echoes(ports[2].address.port))
+        await ports[2].stopListening()
+        self.assertEqual((first.ports, second.ports), ((), ()))
+        self.assertTrue(first.connected)
+        for visitor in visitors:
+            visitor.transport.loseConnection()
+        await self.until(lambda: not first.connected, "the end, when the last visitor has left")
+        again = await first.expose(Service(), "127.0.0.1:0")
+        await self.echoes(again.address.port)
+
+    async def test_others_do_not(self) -> None:
+        """Another name is another session."""
+        server = await self.server()
+        await self.tunnel(server, name="one").expose(Service(), "127.0.0.1:0")
+        await self.tunnel(server, name="two").expose(Service(), "127.0.0.1:0")
+        self.assertEqual(len(server.hub.peers), 2)
+
+    async def test_ends_without_visitors(self) -> None:
+        """The Deferred of stopListening fires when nothing is left, if nobody visits."""
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        port = await tunnel.expose(Service(), "127.0.0.1:0")
+        before = tunnel._session
+        await port.stopListening()
+        self.assertFalse(before.connected)
+        self.assertNotIn(before, session_module._SHARED.get(reactor, {}).values())
+        await port.stopListening()
+        self.assertRaises(CannotListenError, port.startListening)
+
+    async def test_connect_holds(self) -> None:
+        """`connect` keeps the session until `close`, which closes the ports, too."""
+        server = await self.server()
+        async with self.tunnel(server) as tunnel:
+            port = await tunnel.expose(Service(), "127.0.0.1:0")
+            await port.stopListening()
+            self.assertTrue(tunnel.connected)
+            service = Service()
+            await tunnel.expose(service, "127.0.0.1:0")
+        self.assertFalse(tunnel.connected)
+        self.assertEqual((service.started, tunnel.ports), (0, ()))
+
+
+class TargetTests(ApiTestCase):
+    """What can be exposed beside a factory."""
+
+    async def test_port(self) -> None:
+        """A port here; the same number there, if no other is named."""
+        target, made = await self.target()
+        server = await self.server()
+        port = await self.tunnel(server).expose(target, "127.0.0.1:0")
+        await self.echoes(port.address.port)
+        self.assertEqual(len(made), 1)
+        again = await self.tunnel(server).expose(target, "127.0.0.1:0")
+        self.assertEqual((port.name, again.name), (f"127.0.0.1:{target}", f"127.0.0.1:{target}-2"))
+        with self.assertRaises(PortUnavailable) as caught:
+            await self.tunnel(server).expose(target)  # which is taken, by the target itself
+        self.assertEqual(caught.exception.code, "port_in_use")
+        self.assertIn(f"port {target}: ", str(caught.exception))
+        self.assertIn("choose another remote port", str(caught.exception))
+
+    async def test_endpoint(self) -> None:
+        """An endpoint is connected for each visitor; bytes, the half-close and the end are his."""
+        target, _ = await self.target(HalfCloser)
+        server = await self.server()
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", target)
+        port = await self.tunnel(server).expose(endpoint, "127.0.0.1:0")
+        visitor = await self.visitor(port)
+        visitor.transport.write(b"x" * 100_000)
+        visitor.transport.loseWriteConnection()
+        await self.until(lambda: visitor.ended, "the end")
+        self.assertEqual(visitor.received, b"100000 bytes")
+        self.assertTrue(visitor.ended.check(ConnectionDone))
+        await self.until(lambda: server.hub.outcomes == {Outcome.COMPLETED: 1}, "the outcome")
+
+    async def test_endpoint_resets(self) -> None:
+        """Resets pass it in both directions, and one that does not connect resets its visitor."""
+        target, made = await self.target()
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        port = await tunnel.expose(TCP4ClientEndpoint(reactor, "127.0.0.1", target), "127.0.0.1:0")
+        visitor = await self.echoes(port.address.port)
+        made[0].transport.abortConnection()
+        await self.until(lambda: visitor.ended, "the reset")
+        self.assertTrue(visitor.was_reset)
+        other = await self.echoes(port.address.port)
+        other.transport.abortConnection()
+        await self.until(lambda: made[1].ended, "the reset")
+        self.assertTrue(made[1].was_reset)
+        nowhere = await tunnel.expose(UNIXClientEndpoint(reactor, str(self.folder / "none")), "127.0.0.1:0")
+        lost = await self.visitor(nowhere)
+        await self.until(lambda: lost.ended, "the reset")
+        self.assertTrue(lost.was_reset)
+
+    async def test_only_for_clients(self) -> None:
+        """Without a port of the server it has no address, and the client that may reaches it."""
+        server = await self.server(
+            clients=({"name": "other", "token": WRONG, "allow_dial": ["mapping:here/inner"]},)
+        )
+        service = Service()
+        port = await self.tunnel(server, name="here").expose(service, mapping="inner", public=False, clients=["other"])
+        self.assertIsNone(port.address)
+        self.assertEqual(port.getHost(), TunnelAddress("inner"))
+        factory = Service()
+        there = self.tunnel(server, name="other", token=WRONG)
+        dialled: Any = await there.dial("mapping:here/inner", factory)
+        dialled.transport.write(b"x")
+        await self.until(lambda: service.made and service.made[0].received, "the byte")
+        self.assertEqual(service.addresses[0].host, "127.0.0.1")  # of the other client: the server asks nobody
+        self.assertEqual(dialled.transport.getPeer(), TunnelAddress("mapping:here/inner"))
+        dialled.hang_up()
+
+    async def test_refused(self) -> None:
+        """What can be no mapping is said in the words of the call, before anything connects."""
+        tunnel = self.tunnel(1)
+        for what, options, words in (
+            (object(), {}, "gotunnel: what: a object can be no target; give a port"),
+            (8000, {"remote": "x:1"}, "gotunnel: remote: names a host"),
+            (8000, {"remote": 70000}, "gotunnel: remote: 70000 is not a port number"),
+            ("nowhere", {}, "gotunnel: what: "),
+            (Service(), {"health": "tcp"}, "gotunnel: health: is for an address"),
+            (8000, {"remote": 1, "public": False}, "gotunnel: remote: has no meaning with public: false"),
+            (8000, {"mapping": "", "remote": 0}, "gotunnel: mapping: "),
+        ):
+            with self.assertRaises(ConfigError) as caught:
+                await tunnel.expose(what, **options)
+            self.assertTrue(str(caught.exception).startswith(words), str(caught.exception))
+        self.assertFalse(tunnel._session.connected)
+
+
+class HalfCloser(Peer):
+    """Answers with the length of what came, once that has ended."""
+
+    def connectionMade(self) -> None:
+        from twisted.internet.interfaces import IHalfCloseableProtocol
+        from zope.interface import directlyProvides
+
+        directlyProvides(self, IHalfCloseableProtocol)
+
+    def readConnectionLost(self) -> None:
+        self.transport.write(f"{len(self.received)} bytes".encode())
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing follows from it."""
+
+
+class FailureTests(ApiTestCase):
+    """Typed errors in one line, and nothing left behind."""
+
+    async def failed(self, waiting: Deferred[Any], kind: type[Exception]) -> Any:
+        """Return what it fails with."""
+        with self.assertRaises(kind) as caught:
+            await waiting
+        self.assertNotIn("\n", str(caught.exception))
+        return caught.exception
+
+    async def test_wrong_token(self) -> None:
+        """AuthRejected at once, for connect, expose and dial, and no attempt goes on."""
+        server = await self.server()
+        tunnel = self.tunnel(server, token=WRONG)
+        service = Service()
+        for call in (
+            tunnel.connect, lambda: tunnel.expose(service, 0), lambda: tunnel.dial("127.0.0.1:1", service),
+        ):  # fmt: skip
+            error = await self.failed(call(), AuthRejected)
+            self.assertEqual(error.code, "auth_failed")
+            self.assertIn("compare the token on both sides", str(error))
+            self.assertNotIn(WRONG, str(error))
+        self.assertEqual(service.started, 0)
+        self.assertIsNone(tunnel._session._service)
+
+    async def test_name_in_use(self) -> None:
+        """Another process with this name, which lives, is said."""
+        server = await self.server()
+        target, _ = await self.target()
+        await self.open_client(server, self.mapping(target))
+        error = await self.failed(self.tunnel(server, name="edge").expose(target, "127.0.0.1:0"), AuthRejected)
+        self.assertEqual(error.code, "name_in_use")
+        self.assertIn("give each a name of its own (name=)", str(error))
+
+    async def test_port_refused(self) -> None:
+        """PortUnavailable with its cure; other ports of the session stay."""
+        server = await self.server(allow_ports=("20000-20001",))
+        tunnel = self.tunnel(server)
+        async with tunnel:
+            error = await self.failed(tunnel.expose(Service(), 30000), PortUnavailable)
+            self.assertEqual(error.code, "acl_denied")
+            self.assertIn("have the server allow it (allow_ports, allow_bind)", str(error))
+            self.assertTrue(tunnel.connected)
+            self.assertEqual(tunnel.ports, ())
+
+    async def test_nobody_there(self) -> None:
+        """NotConnected when the time is over, with the reason of the last attempt."""
+        tunnel = self.tunnel(1, timeout=0.2)
+        error = await self.failed(tunnel.expose(Service()), NotConnected)
+        self.assertIn("cannot reach 127.0.0.1:1: connection refused", str(error))
+        self.assertIsNone(tunnel._session._service)
+
+    async def test_taken_name(self) -> None:
+        """Two ports of one session cannot have one name, and the first one does not suffer."""
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        port = await tunnel.expose(Service(), "127.0.0.1:0", mapping="web")
+        error = await self.failed(tunnel.expose(Service(), 0, mapping="web"), ConfigError)
+        self.assertIn("this process publishes 'web' on that server already", str(error))
+        await self.echoes(port.address.port)
+
+    async def test_no_token(self) -> None:
+        """Without a token nothing begins."""
+        error = await self.failed(self.tunnel(1, token=None).connect(), ConfigError)
+        self.assertIn("gotunnel: token: there is none", str(error))
+
+    async def test_cancelled(self) -> None:
+        """Cancelled while it connects, or while the server has not answered, a listen leaves nothing."""
+        server = await self.server()
+        service = Service()
+        for port in (1, server.address.port):
+            tunnel = self.tunnel(port)
+            listening = tunnel.expose(service, "127.0.0.1:0")
+            if port != 1:
+                await self.until(lambda tunnel=tunnel: tunnel.connected, "connected")
+            listening.cancel()
+            await self.failed(listening, CancelledError)
+            await self.until(lambda tunnel=tunnel: tunnel._session._service is None, "nothing is left")
+            self.assertEqual(service.started, 0)
+        await self.until(lambda: not server.hub.peers, "no port is left")
+
+
+class EventTests(ApiTestCase):
+    """What is heard while it runs."""
+
+    async def test_reconnects(self) -> None:
+        """A lost connection is heard of, is mended underneath, and the port is where it was."""
+        self.quick()
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        heard = self.events(tunnel)
+        port = await tunnel.expose(Service(), "127.0.0.1:0")
+        address = port.address
+        label = f"127.0.0.1:{server.address.port}"
+        self.assertEqual(heard, [Connected(label), MappingOpened(port.name, address)])
+        del heard[:]
+        tunnel._session.link.session.control.transport.abortConnection()
+        await self.until(lambda: len(heard) == 2, "lost and found")
+        self.assertIsInstance(heard[0], Lost)
+        self.assertEqual((heard[0].server, heard[1]), (label, Connected(label)))
+        self.assertTrue(heard[0].reason)
+        visitor = await self.echoes(address.port)
+        self.assertEqual(port.address, address)
+        visitor.hang_up()
+        del heard[:]
+        await tunnel.close()
+        self.assertEqual(heard[0], MappingClosed(port.name, "closed by this program"))
+        await self.until(lambda: heard[1:] == [Lost(label, "closed by this program")], "the end")
+
+    async def test_never_connected(self) -> None:
+        """A server that is not there is heard of once, and who listens does not hear himself out."""
+        self.quick()
+        tunnel = self.tunnel(1, timeout=0.2)
+        heard = self.events(tunnel)
+        stop = tunnel.observe(_raise)
+        with self.assertRaises(NotConnected):
+            await tunnel.connect()
+        stop()
+        self.assertEqual(heard, [Lost("127.0.0.1:1", "cannot reach 127.0.0.1:1: connection refused")])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_target_down(self) -> None:
+        """A target that is probed closes its port when it goes, and opens it again."""
+        target = Service()
+        listening = reactor.listenTCP(0, target, interface="127.0.0.1")
+        number = listening.getHost().port
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        heard = self.events(tunnel)
+        health = {"type": "tcp", "interval": 0.1, "failures": 1}
+        port = await tunnel.expose(number, "127.0.0.1:0", health=health)
+        await listening.stopListening()
+        await self.until(lambda: isinstance(heard[-1], MappingClosed), "it is closed")
+        self.assertIn("its target is down: connection refused", heard[-1].reason)
+        listening = reactor.listenTCP(number, target, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        await self.until(lambda: isinstance(heard[-1], MappingOpened), "it is open")
+        self.assertEqual(heard[-1].address, port.address)
+
+
+class DrainTests(ApiTestCase):
+    """What becomes of visitors when a port is closed."""
+
+    async def test_visitors_stay(self) -> None:
+        """Without a time to drain they stay, as with Twisted's own ports, and the session until they have left."""
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        port = await tunnel.expose(Service(), "127.0.0.1:0")
+        visitor = await self.echoes(port.address.port)
+        session = tunnel._session
+        await port.stopListening()
+        refused = Peer()
+        with self.assertRaises(Exception):  # noqa: B017 - whatever the kernel says
+            await self.join(refused, port.address.port)
+        visitor.transport.write(b" again")
+        await self.until(lambda: visitor.received == b"hello again", "the echo")
+        self.assertTrue(session.connected)
+        visitor.transport.loseConnection()
+        await self.until(lambda: session._service is None, "the end of the session")
+
+    async def test_drained(self) -> None:
+        """With one it is waited for those who finish, and the others are cut."""
+        server = await self.server()
+        tunnel = self.tunnel(server, drain=5.0)
+        async with tunnel:
+            port = await tunnel.expose(Service(), "127.0.0.1:0")
+            visitor = await self.echoes(port.address.port)
+            heard = self.events(tunnel)
+            stopping = port.stopListening()
+            await self.until(lambda: heard, "the port is closed")
+            self.assertFalse(stopping.called)
+            visitor.transport.loseConnection()
+            await stopping
+            port = await tunnel.expose(Service(), "127.0.0.1:0", drain=0.2)
+            visitor = await self.echoes(port.address.port)
+            await port.stopListening()
+            await self.until(lambda: visitor.ended, "he is cut")
+            self.assertTrue(visitor.was_reset)
+
+
+def _raise(event: object) -> None:
+    raise RuntimeError("an observer")
