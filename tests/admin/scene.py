@@ -14,6 +14,7 @@ from gotunnel.address import HostPort
 from gotunnel.admin.face import Acts, Refused
 from gotunnel.admin.listener import AdminService
 from gotunnel.config.model import AdminConfig
+from gotunnel.core.accounts import Running
 from gotunnel.core.descriptors import Shares
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
@@ -59,7 +60,7 @@ class Scene:
 
         self.descriptors: Any = Descriptors()
         for _ in range(streams):
-            self.usage.began()
+            self.usage.began("worker-1", "web-1")
 
     @property
     def age(self) -> float:
@@ -116,6 +117,9 @@ class Scene:
                 f"3fa1c2-{number}", self.names[number % len(self.names)], f"web-{number + 1}",
                 f"198.51.100.{number % 250}:{50000 + number}", "open", 60.0 * number, 1000 * number, 90_000 * number,
             )  # fmt: skip
+
+    def running(self) -> Iterator[Running]:
+        return iter(())
 
     def rights(self) -> Iterator[RightsView]:
         return iter(())
