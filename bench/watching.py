@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.cpu import cpu_ns
 from bench.ours import entry
-from bench.process import LoadProcess, Processes, python_environment
+from bench.process import LoadProcess, Processes, free_ports, python_environment
 
 __all__ = ["main"]
 
@@ -35,20 +35,12 @@ CONNECTIONS, EXCHANGES, BUSY = 100, 20, 32
 """Of one piece of work: new visitors, and round trips of each of BUSY that stay."""
 
 
-def _free(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 class _Tunnel:
     """A server and a client with so many mappings to one target; `history` is switched while they run."""
 
     def __init__(self, folder: Path, processes: Processes, target: int, mappings: int) -> None:
         self._processes, self._folder, self._token = processes, folder, secrets.token_hex(32)
-        self._control, *self.public = _free(mappings + 1)
+        self._control, *self.public = free_ports(mappings + 1)
         self._reloads = 0
         client = {
             "name": "edge", "token": self._token, "server_addr": f"127.0.0.1:{self._control}", "admin": False,
