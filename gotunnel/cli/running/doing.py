@@ -89,7 +89,7 @@ def drain(where: Where, seconds: float) -> None:
         click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
         cut = _wait(process, answer, seconds)
         if cut:
-            raise Unasked(f"cut, because their time was over: {_visitors(cut)}")
+            raise Unasked(f"visitors were cut, because their time was over: {cut}")
     click.echo("drained: nobody was cut; the process serves nobody now, and can be stopped")
 
 
