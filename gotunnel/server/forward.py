@@ -53,6 +53,14 @@ class ForwardLegs(DiallingEnd):
                 raise RemoteProtocolError("a measurement does not travel outside TLS")
             self._check_room()
             return Route("this server", partial(self._hub.measuring.dial, self.peer.name, opening.measure))
+        route, access = self._route(leg, opening), self._hub.access
+        if access is None:
+            return route
+        name = opening.dial if opening.dial is not None else f"mapping:{opening.client}/{opening.mapping}"
+        dial = partial(access.reach, self.peer.name, name, opening.src, route.dial)
+        return Route(route.target, dial, route.allowed, route.awaited)
+
+    def _route(self, leg: ILeg, opening: OpenBody) -> Route:
         if opening.dial is not None:
             self._check_room()
             return self._address(opening.dial, opening)

@@ -95,7 +95,7 @@ class LookingTests(BrowserTestCase):
         self.assertRegex(page.inner_text("#traffic-text ~ details tbody"), r"\d\d:\d\d\s+[\d.]+ MiB/s")
         page.fill("#search", "WORKER-2 web")
         self.assertEqual(page.locator("#mappings tbody tr").count(), 3)
-        self.assertIn("3 of", page.inner_text("#found"))
+        self.assertIn("6 of", page.inner_text("#found"))
         page.fill("#search", "no such thing")
         self.assertEqual(page.locator("p.empty:visible").count(), 3)
         page.fill("#search", "")
@@ -109,6 +109,26 @@ class LookingTests(BrowserTestCase):
         page.click("#visitors summary")
         page.wait_for_selector("#visitors tbody tr")
         self.assertIn("198.51.100.3:50003", page.inner_text("#visitors"))
+
+    def test_history(self) -> None:
+        """What was carried is drawn, added up in words, and told by mapping, over a day or another time; where the
+        process keeps no history there is no such section, and nothing is asked for it."""
+        where, _ = self.scene(mappings=12)
+        page = self.open(where)
+        page.wait_for_selector("#history rect.bar0")
+        self.assertEqual(page.locator("#history rect.bar0").count(), 49)
+        self.assertRegex(page.inner_text("#history-text"), r"GiB back and .* GiB to .*visitors: [\d,]+, of whom \d+")
+        page.click("#history button:text-is('30 days')")
+        page.wait_for_function("() => document.querySelectorAll('#history rect.bar0').length === 31")
+        page.click("#history summary")
+        self.assertEqual(page.locator("#history tbody tr").count(), 12)
+        page.fill("#search", "web-12 worker-3")
+        self.assertEqual(page.locator("#history tbody tr").count(), 1)
+        where, _ = self.scene(history=False)
+        page = self.open(where)
+        page.wait_for_timeout(500)
+        self.assertFalse(page.locator("#history").is_visible())
+        self.assertEqual([url for url in self.pages[-1][0].asked if "usage" in url], [])
 
     def test_usable(self) -> None:
         """Contrast, names, sizes and widths are right, light and dark, at a desk and on a phone, in both languages,

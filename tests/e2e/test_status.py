@@ -45,7 +45,10 @@ class StatusTests(TunnelTestCase):
     def test_nothing_runs(self) -> None:
         """One line with the cure, and exit code 1; a socket that was left behind is no process."""
         self.state.mkdir(parents=True)
-        for words in ("status", "status --ready", "drain", "reload", "kick x", "log-level", "status --watch"):
+        for words in (
+            "status", "status --ready", "drain", "reload", "kick x", "log-level", "status --watch", "mapping off x",
+            "mapping on x", "dashboard",
+        ):  # fmt: skip
             done = self.gotunnel(*words.split())
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), words)
             self.assertIn("--state", done.stderr)
