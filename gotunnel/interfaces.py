@@ -8,8 +8,8 @@ from typing import Any
 from zope.interface import Attribute, Interface
 
 __all__ = [
-    "EXTENSIONS", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IPortAllocator", "IRelay",
-    "IStreamObserver",
+    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal",
+    "IPortAllocator", "IRelay", "IStreamObserver", "ITransportListener", "ITransportProvider",
 ]  # fmt: skip
 
 
@@ -152,6 +152,96 @@ class IPortAllocator(Interface):
         """
 
 
+class ITransportProvider(Interface):
+    """How a client's control connections and legs reach a server. TLS and all that gotunnel says go through it: who
+    carries the bytes need not be trusted with them.
+
+    Made with `(reactor, options)` by a client, once for the life of the process. A GotunnelError says that it cannot be
+    used like this.
+    """
+
+    def endpoint(server: Any, address: Any, timeout: float) -> Any:
+        """Return an IStreamClientEndpoint of Twisted. `server` is the HostPort that the file names, `address` the one
+        to connect to, with one IP address of that name perhaps.
+
+        Asked anew for each connection. What its `connect` fails with is told to the operator as the reason, and it must
+        fail within some `timeout` seconds; it is cancelled when nobody wants it any more. The transport that the
+        protocol gets must have a descriptor and behave as one of TCP: `net.carried.Carried` makes such a one of bytes
+        that travel in another protocol.
+        """
+
+
+class ITransportListener(Interface):
+    """The other end of it: where a server takes clients that do not come to its own port.
+
+    Made with `(reactor, options, descriptors)` by a server, once for the life of the process; `descriptors` is the
+    `net.descriptors.Descriptors` of the process. A GotunnelError says that it cannot be used like this.
+    """
+
+    address = Attribute("the HostPort where it listens, or is to: no client may publish its port")
+
+    def listen(door: Any, patience: float) -> Any:
+        """Listen, and return an IListeningPort. Raises PortUnavailable, and is then called again every few seconds.
+
+        `door.buildProtocol(address)` is to be called for each connection as soon as it is known where that comes from,
+        which is what limits and penalties go by. None means that it is to be closed; else what it returns gets a
+        transport by `makeConnection`. As long as there is nothing but the transport of the network, that must know
+        `getPeer`, `getHost`, `getHandle` and `abortConnection`, and the protocol gets no bytes and must be told of
+        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed.
+        """
+
+
+class IAuthenticator(Interface):
+    """Whether a client may come in that has no token of this server's own: the token is the business of somebody else,
+    who has to see it. (Who has an identity of `clients` or of the clients file, or the shared `token`, proves that he
+    holds it without showing it, and nobody is asked.)
+
+    Made with `(reactor, options)` by a server, when its configuration is taken up.
+    """
+
+    def judge(login: Any) -> Any:
+        """Return a `core.logins.Accepted`, or None for a client that is not let in, or a Deferred of either. `login` is
+        a `core.logins.Login`.
+
+        Called for each login of a client that shows its token: inside TLS, when it has proved that it meant this very
+        connection. Its name is what it says itself: whether this token may have it is for this method to decide. Names
+        that have an identity are never asked about. Authenticators are asked in the order of the configuration until
+        one accepts; up to 64 logins are judged side by side.
+
+        All together have four fifths of `handshake_timeout`; then the Deferred is cancelled. One that raises, fails, is
+        late, or returns anything else lets nobody in: the others are asked, and if none accepts the client hears
+        `internal`, at no cost to its address. If all say None it hears `auth_failed`, as for a wrong token, and its
+        address pays for it. What is raised is logged, without the token.
+
+        An accepted client has the rights of a client without rights of its own, with `allow_ports` narrowed; it stays
+        until its time is over, or until a reload removes the authenticator or gives its name an identity.
+        """
+
+
+class IAccessPolicy(Interface):
+    """The last word, within the rights of clients, on what they publish and reach, and on each visitor.
+
+    Made with `(reactor, options)` by a server, when its configuration is taken up. Each method returns None for yes, or
+    a text that says why not, or a Deferred of either; the text goes into the log, and to the client of a publication or
+    a dial, never to a visitor. What raises, fails, has not fired after 5 seconds (it is cancelled then) or is anything
+    else means no: it fails closed, and the log says so. What was allowed once is not asked about again.
+    """
+
+    def publish(publication: Any) -> Any:
+        """May this client listen on this port? `publication` is a `core.logins.Publication`. Asked after its rights,
+        ahead of listening; for `remote: 0` for each candidate. A no is `acl_denied` for the client, who asks again
+        later."""
+
+    def dial(dial: Any) -> Any:
+        """May this client reach this target through the server? `dial` is a `core.logins.Dial`. Asked after
+        `allow_dial`, ahead of looking up its name; the visitor waits meanwhile. A no resets him with `not_allowed`."""
+
+    def enter(entry: Any) -> Any:
+        """May this visitor come to this mapping now? `entry` is a `core.logins.Entry`. Asked once for each visitor of a
+        public port, and for one who comes from another client's forward; nothing is read from him meanwhile, and he may
+        go away by himself. A no resets him; his outcome is `denied`."""
+
+
 class ILocal(Interface):
     """A visitor's or a target's connection, as its relay made it. Only that relay can read or write it."""
 
@@ -235,9 +325,13 @@ class ILegOwner(Interface):
 
 
 EXTENSIONS = {
+    "access": IAccessPolicy,
+    "authenticator": IAuthenticator,
     "health": IHealthCheck,
+    "listener": ITransportListener,
     "observer": IStreamObserver,
     "ports": IPortAllocator,
     "relay": IRelay,
+    "transport": ITransportProvider,
 }
 """What plugins can bring: the word of `gotunnel plugins` for each kind, and the interface of what they make."""

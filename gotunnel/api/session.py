@@ -28,7 +28,7 @@ from gotunnel.errors import AuthRejected, NotConnected
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 
-__all__ = ["Session", "shared"]
+__all__ = ["Session", "forget", "shared"]
 
 ANSWER = 10.0
 """Seconds for the server to say that a port is closed; it is, or the server has other troubles."""
@@ -42,6 +42,17 @@ def shared(settings: Settings, reactor: Any) -> Session:
     if settings not in sessions:
         sessions[settings] = Session(settings, reactor)
     return sessions[settings]
+
+
+def forget(reactor: Any) -> None:
+    """This reactor has ended."""
+    _SHARED.pop(reactor, None)
+
+
+def _names_in_use() -> set[str]:
+    """Return what the clients of this process are called: others of it have other settings."""
+    sessions = [session for each in _SHARED.values() for session in each.values()]
+    return {session._service.config.name for session in sessions if session._service is not None}
 
 
 class Session:
@@ -200,10 +211,12 @@ class Session:
             await self._ended()
         if self._service is not None:
             return
-        config = self.settings.config(port).model_copy(update={"mappings": tuple(self._mappings.values())})
+        mappings = tuple(self._mappings.values())
+        config = self.settings.config(port, _names_in_use()).model_copy(update={"mappings": mappings})
         self._service = service = ClientService(config, self.reactor, _NoMemory())
         self.links.noticed = self._noticed
         self.links.forwards.inside = True
+        self.link.cut_nobody()
         service.startService()
         self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shutdown)
 
@@ -226,12 +239,13 @@ class Session:
         await self._apply()
 
     def opened(self, name: str, seconds: float | None) -> Deferred[MappingStatus]:
-        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected."""
-        return self._waits.until(partial(self._is_open, name), seconds, self._too_late)
+        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected; with None in place
+        of seconds it waits as long as a client of a file would, also while the server does not let it in."""
+        return self._waits.until(partial(self._is_open, name, seconds is None), seconds, self._too_late)
 
     def connection(self, seconds: float | None) -> Deferred[Link]:
-        """Fires when there is a session. Fails with AuthRejected or NotConnected."""
-        return self._waits.until(self._is_connected, seconds, self._too_late)
+        """Fires when there is a session. Fails with AuthRejected or NotConnected; see `opened`."""
+        return self._waits.until(partial(self._is_connected, seconds is None), seconds, self._too_late)
 
     async def withdraw(self, name: str, drain: float) -> None:
         """Publish it no more, and return when the server has closed its port. With `drain` its visitors have so many
@@ -262,18 +276,18 @@ class Session:
 
     # What is looked at whenever something may be otherwise.
 
-    def _is_open(self, name: str) -> MappingStatus | None:
-        link = self._is_connected()
+    def _is_open(self, name: str, patient: bool) -> MappingStatus | None:
+        link = self._is_connected(patient)
         status = None if link is None else link.published.statuses.get(name)
         if status is not None and status.standing is Standing.REFUSED:
             raise port_refused(status)
         return status if status is not None and status.standing is Standing.OPEN else None
 
-    def _is_connected(self) -> Link | None:
+    def _is_connected(self, patient: bool) -> Link | None:
         link = self.link
         if self._ending is not None:
             raise NotConnected("the tunnel is closed")
-        if link.session is None and isinstance(link.failure, AuthRejected):
+        if link.session is None and isinstance(link.failure, AuthRejected) and not patient:
             raise not_let_in(link.failure)
         return None if link.session is None else link
 

@@ -3,18 +3,20 @@ becomes of the connection, and when the next attempt is due, is the link's busin
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from gotunnel import __version__
 from gotunnel.client.shared import Claimant, Shared
 from gotunnel.config.model import ClientConfig
+from gotunnel.config.token_source import Refused, token_in
 from gotunnel.errors import AuthRejected, GotunnelError
-from gotunnel.net.dialer import ServerPath
+from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.messages import Challenge
 
-__all__ = ["SameServer", "greet", "hint", "kept_code"]
+__all__ = ["SameServer", "greet", "hint", "kept_code", "token_for"]
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the handshake."""
@@ -40,10 +42,29 @@ async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shar
         if other is not None and other is not link:
             raise SameServer(other.label)
 
+    token = token_for(config, path)
     handshake = ClientHandshake(
-        config.name, config.token.get_secret_value(), shared.instance, f"gotunnel/{__version__}"
+        config.name, token, shared.instance, f"gotunnel/{__version__}", bearer=config.bearer
     )
     return await path.greet(ControlGreeting(clock, CONNECT_TIMEOUT, handshake, judge), CONNECT_TIMEOUT)
+
+
+def token_for(config: ClientConfig, path: ServerPath) -> str:
+    """Return the token to prove, or to show, on this path. Raises Unreachable."""
+    token = config.token.get_secret_value()
+    if not config.bearer:
+        return token
+    if not path.by_certificate:
+        raise Unreachable("client.bearer shows the token to a server that a certificate proves, and to no other")
+    return token if config.token_file is None else _read_anew(config.token_file)
+
+
+def _read_anew(path: Path) -> str:
+    """Return the token of a file: one that others give out is replaced before it expires. Raises Unreachable."""
+    try:
+        return token_in(path)
+    except Refused as refused:
+        raise Unreachable(f"the token cannot be read: {refused.what}; {refused.cure}") from None
 
 
 def kept_code(refused: AuthRejected) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
-from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
@@ -41,7 +41,7 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.plugged import Observers
+from gotunnel.config.plugged import ONE, Observers, TransportConfig
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
@@ -66,6 +66,11 @@ class ClientConfig(Section):
     token: Token = Field(description="the server's token; or `token_file`, or the variable GOTUNNEL_TOKEN")
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
+    )
+    bearer: Annotated[bool, FLAG] = Field(
+        default=False,
+        description="show the token itself to the server, for one whose `authenticators` must see it; only inside TLS, "
+        "and only where `tls.ca` or `tls.pin` proves the server ahead of that",
     )
     servers: ServerList = Field(
         default=(),
@@ -103,7 +108,9 @@ class ClientConfig(Section):
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
     )
-    tls: TlsClientConfig = Field(default=TlsClientConfig(), description="TLS to the server")
+    tls: TlsClientConfig = Field(
+        default=TlsClientConfig(), validate_default=True, description="TLS to the server"
+    )
     dial_timeout: Annotated[float, DIAL_TIMEOUT] = Field(
         default=10.0,
         description="time a service has to accept a connection; a server gives its visitor up after 15 s",
@@ -118,10 +125,13 @@ class ClientConfig(Section):
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
         description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
-        "itself, and tries again at least every 5",
+        "itself, tries again at least every 5, and gives a silent leg up after 18",
     )
     observers: Observers = Field(
         default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    transport: Annotated[TransportConfig | None, ONE] = Field(
+        default=None, description="plugin that carries the connections to the server, like `websocket`; TCP if absent"
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
@@ -131,6 +141,19 @@ class ClientConfig(Section):
         default=False,
         description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
     )
+
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, [info.data.get("token")])
+
+    @field_validator("tls")
+    @classmethod
+    def _proves_the_server(cls, tls: TlsClientConfig, info: ValidationInfo) -> TlsClientConfig:
+        if info.data.get("bearer") and (tls.mode == "off" or (tls.ca is None and not tls.pin)):
+            cure = "add ca: or pin: (`gotunnel pin` prints it on the server), or remove bearer"
+            raise wrong("proves no server by its certificate, and bearer would show the token to anybody", cure)
+        return tls
 
     @field_validator("v1")
     @classmethod

@@ -43,6 +43,7 @@ def _server(server: ServerConfig) -> list[str]:
         else "server: lets clients reach nothing by forwards",
         *_server_groups(server),
         *_server_egress(server),
+        *_server_plugins(server),
         *_admin("server", server.admin),
         f"server: mappings with encrypt: false {plain} travel without TLS of their own",
         *([_server_v1(server)] if server.v1.enabled else []),
@@ -62,6 +63,23 @@ def _server_egress(server: ServerConfig) -> list[str]:
         others = "dials what no client announces itself" if server.egress.default == "direct" else "refuses the rest"
         lines.append(f"server: leads who asks on {server.egress.listen} to the nodes of clients, and {others}")
     return lines
+
+
+def _server_plugins(server: ServerConfig) -> list[str]:
+    lines = []
+    if server.authenticators:
+        names = ", ".join(map(str, server.authenticators))
+        lines.append(f"server: asks about clients that show their token: {names}")
+    if server.access is not None:
+        lines.append(f"server: asks about ports, dials and visitors: {server.access}")
+    if server.port_allocator is not None:
+        lines.append(f"server: asks which port a mapping gets that names none: {server.port_allocator}")
+    return lines + _observers("server", server.observers)
+
+
+def _observers(who: str, observers: Iterable[object]) -> list[str]:
+    names = ", ".join(map(str, observers))
+    return [f"{who}: tells of each visitor: {names}"] if names else []
 
 
 def _admin(who: str, admin: AdminConfig) -> list[str]:
@@ -101,10 +119,12 @@ def _client(client: ClientConfig) -> list[str]:
         f"client {client.name}: reads its token from {client.token_file}"
         if client.token_file
         else f"client {client.name}: has its token",
+        *([f"client {client.name}: shows its token to that server"] if client.bearer else []),
         *(f"client {client.name}: {_mapping(mapping)}" for mapping in client.mappings),
         *(f"client {client.name}: {_forward(forward)}" for forward in client.forwards),
         *(f"client {client.name}: {_node(node)}" for node in client.nodes),
         *([] if client.egress is None else [f"client {client.name}: {_egress(client.egress)}"]),
+        *_observers(f"client {client.name}", client.observers),
         *_admin(f"client {client.name}", client.admin),
     ]
 

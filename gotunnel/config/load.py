@@ -110,7 +110,8 @@ def _validate(
     if isinstance(server, dict):
         resolve_client_tokens(server.get("clients"), base, env, document)
         resolve_token_of(server.get("v1"), ("server", "v1"), base, env, document)
-        if not clients_elsewhere and not (server.keys() & {"token", "clients_file"}) and not server.get("clients"):
+        somebody = server.keys() & {"token", "clients_file", "authenticators"} or server.get("clients")
+        if not clients_elsewhere and not somebody:
             path = ("server", "token")
             document.flaws.append(Flaw(path, document.line_of(path), *NOBODY))
     try:

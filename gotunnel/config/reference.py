@@ -17,7 +17,7 @@ from gotunnel.config.tree import key_name, walk
 
 __all__ = ["default_of", "schema", "table", "takes_of"]
 
-_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers)\.")
+_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers|authenticators)\.")
 
 GROUPS = {("server",), ("client",)}
 """Groups that get no row: they are the two headings of a file."""

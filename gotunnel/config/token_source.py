@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from gotunnel.config.fields import MAX_TOKENS, read_token, read_tokens
@@ -19,7 +20,7 @@ from gotunnel.config.scalars import Text, shown
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
 from gotunnel.errors import printable
 
-__all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token", "resolve_token_of"]
+__all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token", "resolve_token_of", "token_in"]
 
 VARIABLE = "GOTUNNEL_TOKEN"
 """The variable that holds the token of a section whose file names none."""
@@ -117,6 +118,12 @@ def resolve_token_of(section: Any, path: KeyPath, base: Path, env: Mapping[str, 
         except PydanticCustomError as error:
             for _, what, cure in parts_of(error):
                 _add(document, here, what, cure)
+
+
+def token_in(path: Path, env: Mapping[str, str] = os.environ) -> str:
+    """Return the token of a file whose path is absolute, as it is now. Raises Refused."""
+    token: SecretStr = _from_file(str(path), path.parent, env, read_token)
+    return token.get_secret_value()
 
 
 class Refused(Exception):

@@ -43,8 +43,10 @@ class Credentials:
     def __init__(self, config: ServerConfig, reserved: frozenset[int]) -> None:
         self._config = config
         self._reserved = reserved
+        self.others = self._rights(None)
+        """What a client may do that has no rights of its own."""
         shared = config.token
-        self._others = None if shared is None else SharedToken(shared.get_secret_value(), self._rights(None))
+        self._others = None if shared is None else SharedToken(shared.get_secret_value(), self.others)
         self._own = [
             Identity(
                 client.name,

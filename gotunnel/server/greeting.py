@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from gotunnel.core.logins import Login
 from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.sessions import Decision
@@ -24,7 +25,9 @@ from gotunnel.net.tlspeer import client_refusal
 from gotunnel.net.transports import hand_over
 from gotunnel.server.claim import claim, refusal
 from gotunnel.server.enrolment import Enrolment, lasting_token
+from gotunnel.server.guests import Guest
 from gotunnel.server.legadmission import admitted, spend, take
+from gotunnel.server.logins import Unanswered
 from gotunnel.server.session import ServerSession
 from gotunnel.wire import strictjson, v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
@@ -139,8 +142,10 @@ class ServerGreeting(Protocol):
         if isinstance(self.transport, BioTls):
             # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
+        bearer = self._tls is not None and self._hub.logins is not None
+        now = round(self._hub.wall_clock(), 3)
         self._handshake = ServerHandshake(
-            self._hub.keys_for, self._hub.caps, self._hub.instance, time=round(self._hub.wall_clock(), 3)
+            self._hub.keys_for, self._hub.caps, self._hub.instance, bearer=bearer, time=now
         )
         challenge = self._handshake.receive_hello(payload)
         self._check_certificate(self._handshake.hello.client)
@@ -162,11 +167,14 @@ class ServerGreeting(Protocol):
             self._turn_out()
             return
         try:
-            handshake.receive_auth(payload, exporter_binding(self.transport))
+            token = handshake.receive_auth(payload, exporter_binding(self.transport))
         except AuthRejected as refused:
             raise AuthRejected(refused.code, refused.reason, RETRY_AFTER_AUTH) from None
-        self._door.proved()
         self._deciding = True
+        if token is not None:
+            Deferred.fromCoroutine(self._judge(handshake, token)).addErrback(self._failed)
+            return
+        self._door.proved()
         joins = self._hub.identities.joins(handshake.hello.client, handshake.key)
         deciding = self._enrol(handshake) if joins else self._decide(handshake)
         Deferred.fromCoroutine(deciding).addErrback(self._failed)
@@ -187,13 +195,35 @@ class ServerGreeting(Protocol):
         if not self._over:
             self._refuse(error)
 
-    async def _decide(self, handshake: ServerHandshake) -> None:
+    async def _judge(self, handshake: ServerHandshake, token: str) -> None:
+        """The client has shown its token: let others say what that is worth. A name with an identity of its own is
+        none of theirs."""
+        hub, name = self._hub, handshake.hello.client
+        refusal = Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH)
+        found = None
+        if hub.logins is not None and hub.identities.identity(name) is None:
+            try:
+                found = await hub.logins.judge(Login(name, token, self._door.host), hub.config.handshake_timeout)
+            except Unanswered:
+                reason = "the server cannot have the token judged now; its log says more"
+                refusal = Error("internal", reason, RETRY_AFTER_AUTH)
+        if self._over:
+            return
+        if found is None:
+            self._refuse(refusal)
+            return
+        self._door.proved()
+        accepted, by = found
+        until = None if accepted.seconds is None else hub.wall_clock() + accepted.seconds
+        await self._decide(handshake, Guest(handshake.key, accepted, by, until))
+
+    async def _decide(self, handshake: ServerHandshake, guest: Guest | None = None) -> None:
         name, instance = handshake.hello.client, handshake.hello.instance or b""
         decision = await claim(self._hub, self._door, name, instance, self._number, lambda: self._over)
         if self._over:
             return
         refused = refusal(decision, name)
-        gone = self._hub.shut_out(name, handshake.key)  # it may have been revoked while an older session was asked
+        gone = self._shut_out(name, handshake.key, guest)  # it may have been revoked while an older session was asked
         certificate = self._certificate_problem(name)  # and its authority may have been, too
         if gone is not None:
             self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
@@ -202,7 +232,17 @@ class ServerGreeting(Protocol):
         elif refused is not None:
             self._refuse(refused)
         else:
+            if guest is not None:
+                self._hub.let_in(name, guest)
+                self._door.accepted(name, guest.by.plugin, guest.accepted.who)
             self._establish(handshake, name, instance, decision)
+
+    def _shut_out(self, name: str, key: bytes, guest: Guest | None) -> str | None:
+        hub = self._hub
+        if guest is None:
+            return hub.shut_out(name, key)
+        still = hub.logins is not None and guest.by in hub.logins.configs and hub.identities.identity(name) is None
+        return guest.shut(hub.wall_clock()) if still else "it was let in by who is asked no more"
 
     def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
         hub, config = self._hub, self._hub.config

@@ -42,11 +42,13 @@ class Groups:
         group = self._groups.get(member.group_name)
         if group is None:
             group = Group(self._hub, member)
+            group.listener.vet = self._hub.vetter(member.peer.name, member.name, member.bind)
             await group.listener.open(rights)
             self._groups[member.group_name] = group
         else:
             group.check_terms(member)
             rights.check_port(member.bind, group.listener.port)
+            await _vetted(self._hub, member, group.listener.port)
             if not member.off:
                 await group.listener.resume()
         group.roster.add(member)
@@ -268,6 +270,12 @@ class MemberPort(PublicPort):
         async with self._groups.turn:
             if self._group is not None:
                 await self._groups.leave(self._group, self)
+
+
+async def _vetted(hub: Hub, member: MemberPort, port: int) -> None:
+    vet = hub.vetter(member.peer.name, member.name, member.bind)
+    if vet is not None:
+        await vet(port)
 
 
 def _word(value: object) -> str:

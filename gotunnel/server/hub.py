@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -28,6 +28,7 @@ from gotunnel.net.tls import ServerTls
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
+from gotunnel.server.guests import Guest, Guests
 from gotunnel.server.ledger import Ledger
 from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
@@ -37,6 +38,8 @@ from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
 from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
+    from gotunnel.server.access import Access
+    from gotunnel.server.logins import Logins
     from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["Hub"]
@@ -66,6 +69,7 @@ class Hub(Ledger):
         port: int,
         wall_clock: Callable[[], float] = time.time,
         shares: Shares | None = None,
+        other_ports: Iterable[int] = (),
     ) -> None:
         super().__init__(clock)
         self.config = config
@@ -78,10 +82,13 @@ class Hub(Ledger):
         self.wall_clock = wall_clock
         """Unix seconds: the expiry of identities goes by them, and clients are told."""
         admin = config.admin.addr if config.admin.enabled else None
-        self.reserved = frozenset({port} if admin is None else {port, admin.port})
+        self.reserved = frozenset({port, *other_ports} if admin is None else {port, admin.port, *other_ports})
         """The server's own ports, which nobody may publish, on none of its addresses."""
         self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()
+        self.logins: Logins | None = None
+        """Judges clients that show their token, where the configuration names somebody for that."""
+        self.guests = Guests()
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
         """Changes the clients file, and lets that take effect. Raises ConfigError or ClientRefused."""
         self._next_expiry: float | None = None
@@ -91,6 +98,8 @@ class Hub(Ledger):
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.access: Access | None = None
+        """Has the last word on ports, dials and visitors; None: rights alone decide."""
         self.allocation: Allocation | None = None
         """Says which ports to try where a mapping leaves that to the server; None: any."""
         self.groups = Groups(self)
@@ -128,6 +137,11 @@ class Hub(Ledger):
             return None
         return lambda rights: allocation.candidates(Wish(client, mapping, bind, rights.allow_ports))
 
+    def vetter(self, client: str, mapping: str, bind: str) -> Callable[[int], Awaitable[None]] | None:
+        """Return what has the last word on a mapping's port, and raises PortUnavailable; None: nobody."""
+        access = self.access
+        return None if access is None else lambda port: access.check_port(client, mapping, bind, port)
+
     # Identities.
 
     def keys_for(self, name: str) -> tuple[bytes, ...]:
@@ -136,15 +150,41 @@ class Hub(Ledger):
 
     def shut_out(self, name: str, key: bytes) -> str | None:
         """Say why a client that proved this key may not stay, None if it may."""
-        return self.identities.shut_out(name, key, self.wall_clock())
+        guest = self._guest(name, key)
+        now = self.wall_clock()
+        return self.identities.shut_out(name, key, now) if guest is None else guest.shut(now)
 
     def knows(self, name: str) -> bool:
         """Whether a client of this name may come in now."""
-        return self.identities.rights_for(name, self.wall_clock()) is not None
+        return self._rights_of(name) is not None
 
     def rights_of(self, name: str) -> Rights:
         """Return what a client may do now: nothing, when it may not come in any more."""
-        return self.identities.rights_for(name, self.wall_clock()) or NO_RIGHTS
+        return self._rights_of(name) or NO_RIGHTS
+
+    def _rights_of(self, name: str) -> Rights | None:
+        guest = self._guest(name)
+        if guest is None:
+            return self.identities.rights_for(name, self.wall_clock())
+        return None if guest.shut(self.wall_clock()) else self.guests.rights(name, self.credentials.others)
+
+    def _guest(self, name: str, key: bytes | None = None) -> Guest | None:
+        """Return who was let in by an authenticator under this name, unless the name has an identity by now."""
+        guest = self.guests.get(name, key)
+        return None if guest is None or self.identities.identity(name) is not None else guest
+
+    def let_in(self, name: str, guest: Guest) -> None:
+        """A client was accepted, and its session is about to begin: its older sessions go on with this, too."""
+        for session in self._present:
+            if session.peer.name == name and self.guests.get(name, session.proven) is not None:
+                session.proven = guest.key
+        self.guests.add(name, guest)
+        self._plan_expiry()
+
+    def _plan_expiry(self) -> None:
+        now = self.wall_clock()
+        times = (self.identities.next_expiry(now), self.guests.next_expiry(now))
+        self._next_expiry = min((each for each in times if each is not None), default=None)
 
     def limits_for(self, name: str) -> Limits:
         """What `auth_ok` tells a client."""
@@ -161,7 +201,7 @@ class Hub(Ledger):
                 client=name,
             )  # fmt: skip
         self.identities = new
-        self._next_expiry = new.next_expiry(self.wall_clock())
+        self._plan_expiry()
         for session in tuple(self._present):
             reason = self.shut_out(session.peer.name, session.proven)
             if reason is not None:
@@ -208,6 +248,8 @@ class Hub(Ledger):
     def begin(self, session: ServerSession, name: str, instance: bytes, number: int, decision: Decision) -> None:
         """A session is established: it takes the place of an older one, if there is one."""
         peer = session.peer
+        if self.guests.get(name, session.proven) is None:
+            self.guests.drop(name)  # it came in by a key of the server's own
         old = self.sessions.begin(session.sid, name, instance, number, session)
         self._live.add(session)
         self.origins.add(session)
@@ -259,6 +301,7 @@ class Hub(Ledger):
         """Nothing is held for this name any more."""
         if self.peers.get(peer.name) is peer:
             del self.peers[peer.name]
+            self._see_off(peer.name)
             self.nodes.announce(peer.name, ())
             current = self.sessions.current(peer.name)
             if current is not None:
@@ -273,7 +316,13 @@ class Hub(Ledger):
     def session_gone(self, session: ServerSession) -> None:
         """Neither its control connection nor a leg of it is left."""
         self._present.discard(session)
+        self._see_off(session.peer.name)
         self.changed()
+
+    def _see_off(self, name: str) -> None:
+        """Forget a guest of whom nothing is left."""
+        if name not in self.peers and not any(each.peer.name == name for each in self._present):
+            self.guests.drop(name)
 
     def session_draining(self, session: ServerSession) -> None:
         """A client is about to stop: its successor need not ask whether it lives."""

@@ -101,6 +101,11 @@ class Ledger:
                 more=f" ({suppressed} more like this were not logged)" if suppressed else "",
             )  # fmt: skip
 
+    def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:
+        """The access policy does not let a visitor in, who has been told of, or he left while it was asked."""
+        self._over(peer, visitor, outcome, None)
+        self.changed()
+
     @property
     def outcomes(self) -> Counter[Outcome]:
         """How visitors fared since the start."""

@@ -163,7 +163,14 @@ class Peer:
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
         self._hub.visitor_arrived(self, visitor)
-        self.admit(visitor)
+        if self._hub.access is None:
+            self.admit(visitor)
+        else:
+            self._hub.access.enter(self, visitor, self._kept_out)
+
+    def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
+        self._hub.visitor_kept_out(self, visitor, outcome)
+        visitor.over(outcome, None)
 
     def admit(self, visitor: Visitor) -> None:
         """The same for one who has been counted already: he comes from another client."""

@@ -21,10 +21,23 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
     allocation = None
     if config.port_allocator is not None:
         allocation = Allocation(reactor, config.port_allocator)
+    logins = None
+    if config.authenticators:
+        from gotunnel.server.logins import Logins
+
+        before = hub.logins
+        same = before is not None and before.configs == list(config.authenticators)
+        logins = before if same else Logins(reactor, config.authenticators)
+    access = None
+    if config.access is not None:
+        from gotunnel.server.access import Access  # loaded where there is one, and nowhere else
+
+        access = Access(reactor, config.access)
     observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
 
     def use() -> None:
-        hub.allocation = allocation
+        hub.allocation, hub.logins, hub.access = allocation, logins, access
+        hub.guests.keep(config.authenticators)
         observe()
 
     return use

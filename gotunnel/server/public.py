@@ -61,6 +61,8 @@ class PublicPort:
         """True once its owner may not have it any more; it will be closed."""
         self.choose: Callable[[Rights], Awaitable[Iterable[int]]] | None = None
         """Says which ports to try where none is wanted; None: any."""
+        self.vet: Callable[[int], Awaitable[None]] | None = None
+        """Has the last word on a port; raises PortUnavailable."""
         self._permitted_by: Rights | None = None
         self._relay = relay
         self._ports = ports
@@ -112,6 +114,8 @@ class PublicPort:
         for port in await self._candidates(rights):
             rights.check_port(self.bind, port)
             try:
+                if self.vet is not None:
+                    await self.vet(port)
                 self._ports.claim(self.bind, port, self._owner)
             except PortUnavailable as taken:
                 refusal = taken

@@ -247,6 +247,14 @@ class Door(Protocol):
         """His proof is right."""
         self._reception.refusals.proved(self.host)
 
+    def accepted(self, client: str, authenticator: str, who: str) -> None:
+        """An authenticator has let him in."""
+        self._reception.log.info(
+            "client {client} from {address} is let in by the authenticator {authenticator}{who}",
+            client=client, address=self.address, authenticator=authenticator,
+            who=f", as {printable(who)}" if who else "",
+        )  # fmt: skip
+
     def charge(self, offence: Offence) -> None:
         """His address pays for what he did."""
         self._reception.refusals.charge(self.host, offence)

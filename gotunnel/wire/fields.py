@@ -15,6 +15,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, g
 __all__ = [
     "Address",
     "Agent",
+    "BearerToken",
     "Capability",
     "ClientName",
     "ClientPattern",
@@ -177,6 +178,7 @@ SessionId = Annotated[bytes, _binary(16, 16)]
 Instance = Annotated[bytes, _binary(1, 64)]
 Mac = Annotated[bytes, Kind(_read_mac, bytes.hex)]
 Token = Annotated[str, _text(r"[\x21-\x7e]{32,1024}", "32 to 1024 printable ASCII characters without spaces")]
+BearerToken = Annotated[str, _text(r"[\x21-\x7e]{1,3072}", "1 to 3072 printable ASCII characters without spaces")]
 ClientName = Annotated[str, _text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -")]
 GroupName = Annotated[str, _text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -")]
 ClientPattern = Annotated[str, _text(r"[A-Za-z0-9._*-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ - *")]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gotunnel.wire.fields import (
     Agent,
+    BearerToken,
     Capability,
     ClientName,
     Code,
@@ -26,8 +27,8 @@ from gotunnel.wire.fields import (
 )
 
 __all__ = [
-    "ENROL", "FORWARD", "GROUPS", "MEASURE", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Challenge", "Enrol",
-    "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
+    "BEARER", "ENROL", "FORWARD", "GROUPS", "MEASURE", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Bearer",
+    "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
@@ -43,6 +44,8 @@ MEASURE = "measure"
 PLAIN_LEGS = "plain_legs"
 """What they hold when legs may run outside TLS: a client that opens must know before it dials."""
 
+BEARER = "bearer"
+"""The capability of a server that can take the token itself, and of a client that would show it."""
 ENROL = "enrol"
 """The capability of a client that can take a lasting token, in its hello."""
 
@@ -79,6 +82,15 @@ class Challenge:
 class Auth:
     """Client, to a challenge: the proof that it holds the token (32 bytes)."""
 
+    mac: Mac = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Client, to a challenge, in place of an auth: the token itself, for a server that asks others about it, and the
+    proof that it was meant for this connection. Only to a server that a certificate has proved."""
+
+    token: BearerToken = field(repr=False)
     mac: Mac = field(repr=False)
 
 

@@ -6,6 +6,9 @@ of sessions are not here.
     receive_challenge()            ←                           session id
                    auth            →      receive_auth()       the client holds the token, in this TLS session
     receive_auth_ok()              ←      established()        so does the server
+
+Where the server has to see the token itself, since others know whether it is right, `bearer` takes the place of auth.
+All else is the same: both ends hold the token then, and prove it to each other in this TLS session.
 """
 
 from __future__ import annotations
@@ -32,9 +35,11 @@ from gotunnel.wire.keys import (
     transcript,
 )
 from gotunnel.wire.messages import (
+    BEARER,
     VERSION,
     Auth,
     AuthOk,
+    Bearer,
     Challenge,
     Error,
     Hello,
@@ -111,8 +116,8 @@ class _Walk:
 
 
 class ClientHandshake(_Walk):
-    """The client's side. `instance` is this process's random id (1 to 64 bytes), `agent` names the
-    program."""
+    """The client's side. `instance` is this process's random id (1 to 64 bytes), `agent` names the program. With
+    `bearer` the token itself is sent: only ever to be set where a certificate proves the server ahead of this."""
 
     def __init__(
         self,
@@ -122,11 +127,14 @@ class ClientHandshake(_Walk):
         agent: str | None,
         caps: Sequence[str] = (),
         *,
+        bearer: bool = False,
         random_bytes: Random = secrets.token_bytes,
     ) -> None:
         super().__init__()
         self._key = derive_key(token, client)
-        self._message = Hello(VERSION, VERSION, client, random_bytes(32), tuple(caps), instance, agent)
+        self._bearer = token.strip() if bearer else None
+        caps = (*caps, BEARER) if bearer else tuple(caps)
+        self._message = Hello(VERSION, VERSION, client, random_bytes(32), caps, instance, agent)
         self._hello = encode(self._message)
         self._challenge: Challenge | None = None
         self._th = b""
@@ -153,9 +161,18 @@ class ClientHandshake(_Walk):
             raise RemoteProtocolError(f"the server chose version {challenge.v}, not {VERSION}", "version")
         self._challenge = challenge
         self._th = transcript(self._hello, payload, cb)
-        auth = encode(Auth(client_mac(self._key, self._th)))
+        mac = client_mac(self._key, self._th)
+        auth: Message = Auth(mac)
+        if self._bearer is not None:
+            if cb == NO_BINDING:
+                raise LocalProtocolError("a token is shown inside TLS only")
+            if BEARER not in challenge.caps:
+                what = "the server has nobody who would have to see the token; remove client.bearer"
+                raise RemoteProtocolError(what, "no_bearer")
+            auth = Bearer(self._bearer, mac)
+        payload = encode(auth)
         self._reach(Step.AUTH)
-        return auth
+        return payload
 
     @property
     def challenge(self) -> Challenge:
@@ -180,7 +197,8 @@ class ClientHandshake(_Walk):
 class ServerHandshake(_Walk):
     """The server's side. `keys_for` returns the keys K that are valid for a client name, none for a name that may not
     come in. Names are hard to tell apart by time only if it returns equally many for all. `server` is this
-    process's random id (1 to 64 bytes), `time` its wall clock's (Unix seconds)."""
+    process's random id (1 to 64 bytes), `time` its wall clock's (Unix seconds). With `bearer` a client may show its
+    token."""
 
     def __init__(
         self,
@@ -188,13 +206,15 @@ class ServerHandshake(_Walk):
         caps: Sequence[str] = (),
         server: bytes | None = None,
         *,
+        bearer: bool = False,
         time: float | None = None,
         random_bytes: Random = secrets.token_bytes,
     ) -> None:
         super().__init__()
         self._time = time
         self._keys_for = keys_for
-        self._caps = tuple(caps)
+        self._bearer = bearer
+        self._caps = (*caps, BEARER) if bearer else tuple(caps)
         self._server = server
         self._sid, self._nonce, self._key = random_bytes(16), random_bytes(32), random_bytes(32)
         self._hello: Hello | None = None
@@ -230,14 +250,23 @@ class ServerHandshake(_Walk):
         """The id of this session, 16 random bytes."""
         return self._sid
 
-    def receive_auth(self, payload: bytes, cb: bytes) -> None:
-        """Take the client's proof, with the channel binding of this connection. Raises AuthRejected
-        (`auth_failed`, the same for a wrong token and for an unknown name), or RemoteProtocolError for
-        another message."""
+    def receive_auth(self, payload: bytes, cb: bytes) -> str | None:
+        """Take the client's proof, with the channel binding of this connection. Returns the token of a client that has
+        shown it: that it holds one is proved then, and whether it is the right one is for others to say.
+
+        Raises AuthRejected (`auth_failed`, the same for a wrong token and for an unknown name), or RemoteProtocolError
+        for another message."""
         self._leave(Step.HELLO)
-        auth = _expected(Auth, decode(payload))
-        keys = self._keys_for(self.hello.client)
+        message = decode(payload)
         self._th = transcript(*self._payloads, cb)
+        if self._bearer and isinstance(message, Bearer):
+            self._key = derive_key(message.token, self.hello.client)
+            if not same(message.mac, client_mac(self._key, self._th)):
+                raise AuthRejected("auth_failed", "the client name or the token is wrong")
+            self._reach(Step.AUTH)
+            return message.token
+        auth = _expected(Auth, message)
+        keys = self._keys_for(self.hello.client)
         # An unknown name is compared like a known one, with a random key, and so takes the same time; and all keys are
         # tried whichever fits.
         proven = [same(auth.mac, client_mac(key, self._th)) for key in keys or (self._key,)]
@@ -245,6 +274,7 @@ class ServerHandshake(_Walk):
             raise AuthRejected("auth_failed", "the client name or the token is wrong")
         self._key = keys[proven.index(True)]
         self._reach(Step.AUTH)
+        return None
 
     @property
     def key(self) -> bytes:

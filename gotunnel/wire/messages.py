@@ -28,10 +28,12 @@ from gotunnel.wire.fields import (
     Status,
 )
 from gotunnel.wire.greeting import (
+    BEARER,
     ENROL,
     VERSION,
     Auth,
     AuthOk,
+    Bearer,
     Challenge,
     Enrol,
     Enrolled,
@@ -43,10 +45,12 @@ from gotunnel.wire.greeting import (
 )
 
 __all__ = [
+    "BEARER",
     "ENROL",
     "VERSION",
     "Auth",
     "AuthOk",
+    "Bearer",
     "Challenge",
     "Drain",
     "DrainOk",
@@ -196,14 +200,15 @@ class DrainOk:
 
 
 Message = (
-    Hello | Challenge | Auth | AuthOk | Enrol | Enrolled | Error | Register | RegisterResp | Unregister | MappingState
-    | NeedLegs | LegsFailed | Nodes | Ping | Pong | Drain | DrainOk | Leg | LegOk
+    Hello | Challenge | Auth | Bearer | AuthOk | Enrol | Enrolled | Error | Register | RegisterResp | Unregister
+    | MappingState | NeedLegs | LegsFailed | Nodes | Ping | Pong | Drain | DrainOk | Leg | LegOk
 )  # fmt: skip
 
 _CLASSES: dict[str, type[Any]] = {
     "hello": Hello,
     "challenge": Challenge,
     "auth": Auth,
+    "bearer": Bearer,
     "auth_ok": AuthOk,
     "enrol": Enrol,
     "enrolled": Enrolled,

@@ -8,7 +8,7 @@ from gotunnel.config.difference import difference
 from gotunnel.config.effects import Effect
 from gotunnel.config.explain import explain
 from gotunnel.config.model import ClientConfig
-from tests.config.files import CLIENT, ClientTestCase
+from tests.config.files import CLIENT, SERVER, ClientTestCase
 from tests.plugins.places import PlaceTestCase
 
 PLUGIN = '''
@@ -77,6 +77,27 @@ class OptionsTests(PlaceTestCase, ClientTestCase):
         """`gotunnel check` names it."""
         file = self.load(f"{CLIENT}  mappings: [{{local: 80, remote: 81, health: acme}}]\n")
         self.assertTrue(any("while a probe finds it there (acme every 10 s)" in line for line in explain(file)))
+
+    def test_explained_roles(self) -> None:
+        """And the plugins of a role, and what a client shows."""
+        self.write("x", "passwords")
+        text = (
+            f"{SERVER}  authenticators: {{plugin: htpasswd, file: passwords}}\n"
+            "  access: networks\n  port_allocator: sticky\n  observers: metrics\n"
+        )
+        lines = explain(self.load(text))
+        for line in (
+            "server: asks about clients that show their token: htpasswd",
+            "server: asks about ports, dials and visitors: networks",
+            "server: asks which port a mapping gets that names none: sticky",
+            "server: tells of each visitor: metrics",
+        ):
+            self.assertIn(line, lines)
+        pin = "sha256:HgzT7CzTvx3pL3ArkxqunE/HZBaQO6hH9XN3RI4ErDQ="
+        client = f"{CLIENT}  local_ports: 22\n  bearer: true\n  tls: {{pin: '{pin}'}}\n  observers: metrics\n"
+        lines = explain(self.load(client))
+        self.assertIn("client edge-07: shows its token to that server", lines)
+        self.assertIn("client edge-07: tells of each visitor: metrics", lines)
 
     def test_mistakes(self) -> None:
         """All at once, each with its key, its line and its cure; no value that may be a secret is quoted."""

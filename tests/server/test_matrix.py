@@ -11,6 +11,7 @@ from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.messages import (
     Auth,
     AuthOk,
+    Bearer,
     Challenge,
     Drain,
     DrainOk,
@@ -42,6 +43,7 @@ EVERY: dict[str, Message] = {
     "hello": Hello(2, 2, "edge", bytes(32)),
     "challenge": Challenge(2, bytes(16), bytes(32)),
     "auth": Auth(bytes(32)),
+    "bearer": Bearer(TOKEN, bytes(32)),
     "auth_ok": AuthOk(bytes(32), 10, 30, Limits(1, 1, 1)),
     "enrol": Enrol(TOKEN),
     "enrolled": Enrolled(),

@@ -72,6 +72,9 @@ BY_TYPE: dict[str, st.SearchStrategy[messages.Message]] = {
         _maybe(st.floats(0, 2**53) | st.integers(0, 2**53)),
     ),
     "auth": st.builds(messages.Auth, _mac),
+    "bearer": st.builds(
+        messages.Bearer, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1), _mac
+    ),
     "auth_ok": _auth_ok(),
     "enrol": st.builds(messages.Enrol, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=32)),
     "enrolled": st.builds(messages.Enrolled),

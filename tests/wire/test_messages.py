@@ -34,6 +34,7 @@ WIRE: dict[str, dict[str, Any]] = {
     },
     "challenge": {"v": 2, "sid": SID, "nonce": NONCE, "caps": []},
     "auth": {"mac": MAC},
+    "bearer": {"token": TOKEN, "mac": MAC},
     "auth_ok": {
         "mac": MAC,
         "heartbeat": 10,
@@ -120,6 +121,8 @@ BAD: dict[tuple[str, str], list[Any]] = {
     ("challenge", "nonce"): NONCES,
     ("challenge", "caps"): CAPS,
     ("auth", "mac"): MACS,
+    ("bearer", "token"): ["", "a b", "x" * 3073, "é", "a\n", 1, None],
+    ("bearer", "mac"): MACS,
     ("auth_ok", "mac"): MACS,
     ("auth_ok", "heartbeat"): [*SECONDS, 30.5, 31],
     ("auth_ok", "heartbeat_timeout"): [*SECONDS, 10, 9.9],
@@ -245,11 +248,12 @@ class WireTests(SynchronousTestCase):
 
     def test_macs_do_not_print(self) -> None:
         """A message that lands in a log does not show its MAC."""
-        for name in ("auth", "auth_ok", "leg", "leg_ok"):
+        for name in ("auth", "bearer", "auth_ok", "leg", "leg_ok"):
             message = decode(payload(name, **WIRE[name]))
             self.assertNotIn("mac", repr(message))
             self.assertNotIn(r"\xff", repr(message))
-        self.assertNotIn(TOKEN, repr(decode(payload("enrol", **WIRE["enrol"]))))
+        for name in ("enrol", "bearer"):
+            self.assertNotIn(TOKEN, repr(decode(payload(name, **WIRE[name]))))
 
 
 class RefusalTests(SynchronousTestCase):

@@ -22,6 +22,7 @@ from zope.interface import implementer
 from gotunnel import __version__
 from gotunnel.cli.doctor.names import readable
 from gotunnel.cli.doctor.throughput import NotMeasured, Rate, measure
+from gotunnel.client.attempt import token_for
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
 from gotunnel.interfaces import ILeg, ILegOwner, IRelay
@@ -69,8 +70,12 @@ async def log_in(
     reactor: Any, path: ServerPath, config: ClientConfig, timeout: float, relay: IRelay | None = None
 ) -> Login:
     """Do all of it; each step has `timeout` seconds. Bytes are measured with `relay`, or not at all."""
+    try:
+        token = token_for(config, path)
+    except GotunnelError as refused:
+        return Login(None, refused)
     handshake = ClientHandshake(
-        config.name, config.token.get_secret_value(), secrets.token_bytes(16), f"gotunnel/{__version__} doctor"
+        config.name, token, secrets.token_bytes(16), f"gotunnel/{__version__} doctor", bearer=config.bearer
     )
     greeting = _Examining(reactor, timeout, handshake)
     try:

@@ -1,0 +1,118 @@
+"""The options of the authenticators and access policies. Nothing here asks anybody."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from gotunnel.config.kinds import Kind, Section, each, text_of, wrong
+from gotunnel.config.paths import ReadableFile, TokenFile
+from gotunnel.config.scalars import shown
+
+__all__ = ["HtpasswdOptions", "NetworksOptions", "TokenReviewOptions", "WebhookOptions"]
+
+FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def _read_url(value: Any) -> str:
+    cure = "write an https URL, like https://auth.example.com/gotunnel; http only for 127.0.0.1, ::1 and localhost"
+    text = text_of(value, "a URL", cure)
+    parts = urlsplit(text)
+    if not text.isascii() or not text.isprintable() or " " in text or not parts.hostname:
+        raise wrong(f"{shown(value)} is not a URL", cure)
+    here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.scheme != "https" and not (parts.scheme == "http" and here):
+        raise wrong("would send tokens in clear", cure)
+    if parts.username is not None or parts.password is not None:
+        raise wrong("has a password in it", "put the secret into a file, and name that with secret_file")
+    return text
+
+
+def _read_template(value: Any) -> str:
+    cure = 'write the client\'s name with {namespace} and {name} in it, like "{namespace}.{name}"'
+    text = text_of(value, "a name", cure)
+    if not re.fullmatch(r"(\{namespace\}|\{name\}|[A-Za-z0-9._-])+", text):
+        raise wrong(f"{shown(value)} is not a pattern of a client's name", cure)
+    if "{name}" not in text:
+        raise wrong("gives all service accounts one name", cure)
+    return text
+
+
+def _read_network(value: Any) -> str:
+    cure = "write addresses and networks, like [10.0.0.0/8, 192.0.2.7]"
+    text = text_of(value, "a network", cure)
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise wrong(f"{shown(value)} is not an address or a network", cure) from None
+
+
+def _read_networks(value: Any) -> tuple[str, ...]:
+    return each(value, _read_network)
+
+
+def _read_texts(value: Any) -> tuple[str, ...]:
+    return each(value, lambda item: text_of(item, "a text", "write texts, like [gotunnel]"))
+
+
+_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Url = Annotated[str, Kind("https URL", _read_url)]
+Networks = Annotated[tuple[str, ...], Kind("addresses and networks", _read_networks, list, _LIST)]
+Texts = Annotated[tuple[str, ...], Kind("text, or list of texts", _read_texts, list, _LIST)]
+
+
+class WebhookOptions(Section):
+    """Where to ask."""
+
+    url: Url = Field(description="asked by POST, with an object of JSON; see docs/en/plugins.md")
+    ca: ReadableFile | None = Field(
+        default=None,
+        description="certificates in PEM, one of which must have signed its; those of the system if absent",
+    )
+    secret_file: TokenFile | None = Field(
+        default=None, description="file with a secret that is sent with each question, as a bearer token"
+    )
+
+
+class TokenReviewOptions(Section):
+    """Which API server, and which of its service accounts."""
+
+    api: Url = Field(default="https://kubernetes.default.svc", description="the API server")
+    ca: TokenFile = Field(
+        default=f"{FOLDER}/ca.crt",
+        validate_default=True,
+        description="certificates in PEM, one of which must have signed the API server's",
+    )
+    secret_file: TokenFile = Field(
+        default=f"{FOLDER}/token",
+        validate_default=True,
+        description="file with the token of this server's own service account, which may create TokenReviews; read "
+        "anew each time",
+    )
+    audiences: Texts = Field(
+        default=("gotunnel",), description="whom the clients' tokens must be meant for, at least one of these"
+    )
+    namespaces: Texts = Field(default=(), description="namespaces of service accounts that may come in; any if absent")
+    client: Annotated[str, Kind("pattern of a name", _read_template)] = Field(
+        default="{namespace}.{name}", description="which name of a client belongs to a service account"
+    )
+
+
+class HtpasswdOptions(Section):
+    """Where the passwords are."""
+
+    file: TokenFile = Field(
+        description="file with a line NAME:HASH for each client, read anew when it changes; only its owner may read it"
+    )
+
+
+class NetworksOptions(Section):
+    """Which visitors may come."""
+
+    allow: Networks = Field(default=(), description="visitors from there may come; all but those of `deny` if absent")
+    deny: Networks = Field(default=(), description="visitors from there may not, whatever `allow` says")
+    mappings: Texts = Field(default=(), description="of these mappings alone, patterns of CLIENT/NAME; all if absent")

@@ -1,0 +1,57 @@
+"""What authenticators are asked and answer, and what access policies are asked, as values that cannot change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Accepted", "Dial", "Entry", "Login", "Publication"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A client that shows its token: the name it says it has, the token, and the IP address it comes from. The name is
+    1 to 64 of A-Z a-z 0-9 . _ -, the token printable ASCII without spaces."""
+
+    client: str
+    token: str = field(repr=False)
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """It may come in under that name. `who` is what the log calls its owner; `allow_ports` are the ports that it may
+    publish, of those that the server's own `allow_ports` has, None: all of these; `seconds` is how long it may stay,
+    None: as long as it is connected."""
+
+    who: str = ""
+    allow_ports: tuple[int | str, ...] | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A client that would listen on a port of the server."""
+
+    client: str
+    mapping: str
+    bind: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A client that would reach something through the server: `target` is an address, "mapping:CLIENT/NAME", or
+    "node:ADDRESS", as `allow_dial` writes it."""
+
+    client: str
+    target: str
+    visitor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A visitor, at `address`, who would come to a mapping of a client."""
+
+    client: str
+    mapping: str
+    address: str

@@ -1,0 +1,126 @@
+"""Asks the access policy of a server, within a time. Whatever is no plain yes is a no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.python.failure import Failure
+
+from gotunnel.config.plugged import AccessConfig
+from gotunnel.core.logins import Dial, Entry, Publication
+from gotunnel.core.outcome import Outcome
+from gotunnel.errors import DialFailed, PortUnavailable, printable
+from gotunnel.interfaces import ILocal
+from gotunnel.logs import Logger
+from gotunnel.net.plugged import made
+from gotunnel.net.reach import NOT_ALLOWED
+from gotunnel.net.visitor import Visitor
+
+if TYPE_CHECKING:
+    from gotunnel.server.peer import Peer
+
+__all__ = ["Access"]
+
+PATIENCE = 5.0
+"""Seconds that a policy has for one answer."""
+LONGEST_REASON = 200
+NO_ANSWER = "the server's access policy has no answer"
+
+Reach = ILocal | Deferred[ILocal]
+
+
+class Access:
+    """The access policy of one server. Raises GotunnelError when it cannot be made."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, config: AccessConfig) -> None:
+        self._reactor = reactor
+        self._name = config.plugin
+        self._policy = made("access", config, reactor)
+        self._waiting: dict[Deferred[Any], Outcome | None] = {}  # visitors, and why they will not be let in
+
+    async def check_port(self, client: str, mapping: str, bind: str, port: int) -> None:
+        """Return if the client may listen there. Raises PortUnavailable, code acl_denied."""
+        refusal = await self._ask("publish", Publication(client, mapping, bind, port))
+        if refusal is not None:
+            raise PortUnavailable("acl_denied", f"port {port}: {refusal}")
+
+    def reach(self, client: str, target: str, visitor: str, dial: Callable[[], Reach]) -> Deferred[ILocal]:
+        """Dial when the policy has said yes. The Deferred fails with DialFailed, code not_allowed, else; cancelling it
+        gives up."""
+        return Deferred.fromCoroutine(self._reach(Dial(client, target, visitor), dial))
+
+    async def _reach(self, asked: Dial, dial: Callable[[], Reach]) -> ILocal:
+        refusal = await self._ask("dial", asked)
+        if refusal is not None:
+            raise DialFailed(NOT_ALLOWED, f"{printable(asked.target, 200)}: {refusal}")
+        reached = dial()
+        return await reached if isinstance(reached, Deferred) else reached
+
+    def enter(self, peer: Peer, visitor: Visitor, kept_out: Callable[[Visitor, Outcome], None]) -> None:
+        """Let `peer` admit a visitor when the policy has said yes, at once if it says so at once; else he is reset and
+        `kept_out` called, as when he goes away by himself meanwhile, or the server stops."""
+        asking = Deferred.fromCoroutine(self._ask("enter", Entry(peer.name, visitor.came_to, visitor.local.host)))
+        if not asking.called:
+            visitor.local.on_gone = lambda: self._give_up(asking, Outcome.VISITOR_LEFT)
+            self._waiting[asking] = None
+        asking.addErrback(lambda failure: failure.trap(CancelledError) and NO_ANSWER)
+        asking.addCallback(self._answered, asking, peer, visitor, kept_out)
+        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor", failure))
+
+    def turn_away(self) -> None:
+        """The server stops: whoever waits for an answer is reset."""
+        for asking in tuple(self._waiting):
+            self._give_up(asking, Outcome.STOPPED)
+
+    def _give_up(self, asking: Deferred[Any], outcome: Outcome) -> None:
+        if asking in self._waiting:
+            self._waiting[asking] = outcome
+            asking.cancel()
+
+    def _answered(
+        self, refusal: object, asking: Deferred[Any], peer: Peer, visitor: Visitor,
+        kept_out: Callable[[Visitor, Outcome], None],
+    ) -> None:  # fmt: skip
+        outcome = self._waiting.pop(asking, None)
+        visitor.local.on_gone = _nothing
+        if refusal is None and outcome is None:
+            peer.admit(visitor)
+            return
+        if outcome is None:
+            outcome = Outcome.DENIED
+            self.log.info(
+                "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn})",
+                visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, reason=str(refusal),
+                conn=visitor.conn,
+            )  # fmt: skip
+        visitor.local.abort()
+        kept_out(visitor, outcome)
+
+    async def _ask(self, method: str, question: object) -> str | None:
+        """Return None for yes, else why not."""
+        asking: Deferred[object] = maybeDeferred(getattr(self._policy, method), question)
+        if not asking.called:
+            asking.addTimeout(PATIENCE, self._reactor)
+        try:
+            answer = await asking
+            if answer is None:
+                return None
+            if isinstance(answer, str):
+                return printable(answer, LONGEST_REASON) or "the access policy says no"
+            raise TypeError(f"it answered with a {type(answer).__name__}")
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
+            self.log.failure(
+                "the access policy {policy} has no answer to {method}, which means no", Failure(),
+                policy=self._name, method=method,
+            )  # fmt: skip
+            return NO_ANSWER
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,145 @@
+"""One question to a service that speaks JSON over HTTP, and its answer, within bounds. Knows no question."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
+from zope.interface import implementer
+
+from gotunnel import __version__
+from gotunnel.errors import GotunnelError
+from gotunnel.net.tls import target_creator
+
+__all__ = ["Answer", "Asker", "NoAnswer"]
+
+MOST_BODY = 64 * 1024
+"""Bytes of an answer."""
+CONNECT_TIMEOUT = 5.0
+
+
+class NoAnswer(GotunnelError):
+    """The service gave no answer that can be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What it said: the status, and the object of JSON if it was one."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@implementer(IBodyProducer)
+class _Whole:
+    """A question, which is short enough to be written in one go."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        """Called by the agent."""
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Called by the agent; there is nothing to pause."""
+
+    def resumeProducing(self) -> None:
+        """Likewise."""
+
+    def stopProducing(self) -> None:
+        """Likewise."""
+
+
+@implementer(IPolicyForHTTPS)
+class _Policy:
+    """Checks certificates against a file, or against what the system trusts."""
+
+    def __init__(self, ca: Path | None, keys: str) -> None:
+        self._ca = ca
+        self._keys = keys
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
+        """Called by the agent."""
+        return target_creator(self._ca, hostname.decode("ascii"), True, self._keys)
+
+
+class Asker:
+    """Asks one URL. A redirect is no answer: the question holds a secret. Raises TlsFilesError for a file of
+    certificates that cannot be read."""
+
+    def __init__(self, reactor: Any, url: str, ca: Path | None, keys: str) -> None:
+        """`keys` is the group of the configuration that names the file."""
+        if ca is not None:
+            target_creator(ca, urlsplit(url).hostname or "localhost", True, keys)  # what is wrong with it is told now
+        self._url = url.encode("ascii")
+        self._agent = Agent(reactor, _Policy(ca, keys), connectTimeout=CONNECT_TIMEOUT)
+
+    async def ask(self, question: dict[str, Any], secret: str | None = None) -> Answer:
+        """Post it, with `secret` as a bearer token. Raises NoAnswer; cancelling gives up."""
+        headers = Headers({
+            "Content-Type": ["application/json"], "Accept": ["application/json"],
+            "User-Agent": [f"gotunnel/{__version__}"],
+        })  # fmt: skip
+        if secret is not None:
+            headers.setRawHeaders("Authorization", [" ".join(("Bearer", secret))])
+        body = _Whole(json.dumps(question).encode("utf-8"))
+        try:
+            response = await self._agent.request(b"POST", self._url, headers, body)
+            read = _Body()
+            response.deliverBody(read)
+            raw = await read.done
+        except (NoAnswer, CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - of whatever kind: there are a dozen ways not to be answered
+            raise NoAnswer(f"it cannot be asked: {_why(error)}") from None
+        try:
+            found = json.loads(raw)
+        except ValueError:
+            found = None
+        return Answer(int(response.code), found if isinstance(found, dict) else {})
+
+
+class _Body(Protocol):
+    """Reads an answer; `done` fires with it. Cancelling it aborts."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.done: Deferred[bytes] = Deferred(self._give_up)
+        self._read = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._read += data
+        if len(self._read) > MOST_BODY and not self.done.called:
+            self.done.errback(NoAnswer(f"its answer is longer than {MOST_BODY} bytes"))
+            self._give_up(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone):
+            self.done.callback(self._read)
+        else:
+            self.done.errback(NoAnswer("it broke its answer off"))
+
+    def _give_up(self, _: object) -> None:
+        (getattr(self.transport, "abortConnection", None) or self.transport.stopProducing)()
+
+
+def _why(error: Exception) -> str:
+    reasons = getattr(error, "reasons", None)  # several that Twisted's HTTP client has collected
+    if reasons:
+        return str(reasons[0].getErrorMessage())
+    return str(error) or type(error).__name__

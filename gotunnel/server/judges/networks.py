@@ -1,0 +1,55 @@
+"""Lets visitors in by their address. What clients may do is none of its business."""
+
+from __future__ import annotations
+
+import ipaddress
+from fnmatch import fnmatchcase
+from typing import Any
+
+from zope.interface import implementer
+
+from gotunnel.config.judgeoptions import NetworksOptions
+from gotunnel.core.logins import Dial, Entry, Publication
+from gotunnel.interfaces import IAccessPolicy
+
+__all__ = ["Networks"]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@implementer(IAccessPolicy)
+class Networks:
+    """Who comes from another client's forward has no address, and is let in: that client's rights were asked."""
+
+    def __init__(self, reactor: Any, options: NetworksOptions) -> None:
+        self._allow = [ipaddress.ip_network(each) for each in options.allow]
+        self._deny = [ipaddress.ip_network(each) for each in options.deny]
+        self._mappings = options.mappings
+
+    def publish(self, publication: Publication) -> str | None:
+        """See IAccessPolicy."""
+        return None
+
+    def dial(self, dial: Dial) -> str | None:
+        """See IAccessPolicy."""
+        return None
+
+    def enter(self, entry: Entry) -> str | None:
+        """See IAccessPolicy."""
+        name = f"{entry.client}/{entry.mapping}"
+        if self._mappings and not any(fnmatchcase(name, pattern) for pattern in self._mappings):
+            return None
+        if not entry.address:
+            return None
+        address = ipaddress.ip_address(entry.address.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        address = address if mapped is None else mapped
+        if _within(address, self._deny):
+            return f"visitors from {address} are denied (server.access.deny)"
+        if self._allow and not _within(address, self._allow):
+            return f"visitors from {address} are not allowed (server.access.allow)"
+        return None
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: list[Network]) -> bool:
+    return any(address in network for network in networks)

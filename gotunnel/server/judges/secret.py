@@ -1,0 +1,27 @@
+"""A secret in a file, as it is now: whoever gives it out may replace it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gotunnel.errors import GotunnelError, printable
+
+__all__ = ["secret_in"]
+
+MOST = 16 * 1024
+
+
+def secret_in(path: Path) -> str:
+    """Return what the file holds, stripped. Raises GotunnelError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST + 1)
+        text = raw.decode("ascii").strip()
+    except OSError as failed:
+        why = (failed.strerror or "it failed").lower()
+        raise GotunnelError(f"the secret {printable(path, 400)} cannot be read: {why}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(raw) > MOST or not text.isprintable():
+        raise GotunnelError(f"the secret {printable(path, 400)} is not one line of text; put the secret there alone")
+    return text

@@ -1,0 +1,63 @@
+"""Asks the API server of a Kubernetes cluster whose token it is (TokenReview, authentication.k8s.io/v1): clients that
+run in the cluster need no secret but their service account."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from gotunnel.config.judgeoptions import TokenReviewOptions
+from gotunnel.core.logins import Accepted, Login
+from gotunnel.interfaces import IAuthenticator
+from gotunnel.server.judges.asking import Asker, NoAnswer
+from gotunnel.server.judges.secret import secret_in
+
+__all__ = ["TokenReview"]
+
+PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
+_ACCOUNT = re.compile(r"system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})")
+
+
+@implementer(IAuthenticator)
+class TokenReview:
+    """A client is a service account, under the name that the options make of its namespace and name."""
+
+    def __init__(self, reactor: Any, options: TokenReviewOptions) -> None:
+        self._options = options
+        self._asker = Asker(reactor, options.api.rstrip("/") + PATH, options.ca, "server.authenticators")
+        secret_in(options.secret_file)  # what is wrong with it is told now
+
+    def judge(self, login: Login) -> Deferred[Accepted | None]:
+        """See IAuthenticator."""
+        return Deferred.fromCoroutine(self._judge(login))
+
+    async def _judge(self, login: Login) -> Accepted | None:
+        options = self._options
+        review = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": login.token, "audiences": list(options.audiences)},
+        }
+        answer = await self._asker.ask(review, secret_in(options.secret_file))
+        if answer.status not in (200, 201):
+            hint = "; may its service account create tokenreviews?" if answer.status in (401, 403) else ""
+            raise NoAnswer(f"kube-apiserver answers with status {answer.status}{hint}")
+        status = answer.body.get("status")
+        if not isinstance(status, dict):
+            raise NoAnswer("the answer of kube-apiserver has no status")
+        if status.get("authenticated") is not True:
+            return None
+        # An API server that knows no audiences names none, and has not looked at them.
+        meant = status.get("audiences")
+        if not isinstance(meant, list) or not any(audience in meant for audience in options.audiences):
+            return None
+        user = status.get("user")
+        name = user.get("username") if isinstance(user, dict) else None
+        account = _ACCOUNT.fullmatch(name) if isinstance(name, str) else None
+        if account is None or (options.namespaces and account[1] not in options.namespaces):
+            return None
+        client = options.client.replace("{namespace}", account[1]).replace("{name}", account[2])
+        return Accepted(account[0]) if client == login.client else None

@@ -1,0 +1,219 @@
+"""The last word on ports, dials and visitors: what each answer leads to, and that no answer means no."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from twisted.internet.error import ConnectError
+
+from gotunnel.client.published import Standing
+from gotunnel.config.model import ForwardConfig, ServerConfig
+from gotunnel.core.outcome import Outcome
+from gotunnel.server import access
+from tests.integration.base import TOKEN, IntegrationTestCase
+from tests.plugins.places import ReactorPlaceTestCase
+
+POLICY = '''
+from twisted.internet.defer import Deferred, fail, succeed
+
+class O(Options):
+    publish: str = Field(default="yes", description="x")
+    dial: str = Field(default="yes", description="x")
+    enter: str = Field(default="yes", description="x")
+
+class Policy:
+    """Answers each question as its options say."""
+
+    asked = []
+    pending = []
+
+    def __init__(self, reactor, options):
+        self.options = options
+
+    def _answer(self, how, question):
+        self.asked.append(question)
+        if how == "wait":
+            self.pending.append(Deferred())
+            return self.pending[-1]
+        if how == "raise":
+            raise RuntimeError("it is broken")
+        return {
+            "yes": None, "no": "not\\non Sundays", "later yes": succeed(None), "later no": succeed("not today"),
+            "nonsense": True, "fail": fail(RuntimeError("it is away")) if how == "fail" else None,
+        }[how]
+
+    def publish(self, question):
+        return self._answer(self.options.publish, question)
+
+    def dial(self, question):
+        return self._answer(self.options.dial, question)
+
+    def enter(self, question):
+        return self._answer(self.options.enter, question)
+
+policy = Plugin(IAccessPolicy, "policy", Policy, options=O)
+'''
+
+RULES = ServerConfig.model_validate({"allow_dial": ["127.0.0.1:1-65535"]}).allow_dial
+FAILS = ("raise", "fail", "nonsense")
+
+
+def policy(**options: str) -> Any:
+    """Return what a file says of such a policy."""
+    return ServerConfig.model_validate({"token": TOKEN, "access": {"plugin": "policy", **options}}).access
+
+
+class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
+    """A server that asks."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.quick()
+        self.module(self.place(), "policy", POLICY)
+
+    def asked(self) -> list[Any]:
+        found: list[Any] = sys.modules["gotunnel.plugins.policy"].Policy.asked
+        return found
+
+    def pending(self) -> list[Any]:
+        found: list[Any] = sys.modules["gotunnel.plugins.policy"].Policy.pending
+        return found
+
+    def failures(self) -> int:
+        """Return how often the log says that there was no answer, which is forgotten then."""
+        return len(self.flushLoggedErrors())
+
+    async def change(self, server: Any, **options: str) -> None:
+        """Let the server ask another one."""
+        await server.reload(server.hub.config.model_copy(update={"access": policy(**options)}))
+
+    async def test_publish(self) -> None:
+        """A port that it forbids is not opened, and the client hears why; one that has no answer is forbidden too. What
+        it allows once stays open."""
+        target, _ = await self.target()
+        server = await self.server(access=policy(publish="no"))
+        client = self.client(server, self.mapping(target))
+        status = client.link.published.statuses["web"]
+        await self.until(lambda: status.standing is Standing.REFUSED, "a refusal")
+        self.assertRegex(status.reason, r"acl_denied: port [0-9]+: not\\non Sundays")
+        question = self.asked()[0]
+        self.assertEqual((question.client, question.mapping, question.bind), ("edge", "web", "127.0.0.1"))
+        for how in FAILS:
+            await self.change(server, publish=how)
+            await self.until(lambda: "has no answer" in status.reason, f"a refusal: {how}")
+            status.reason = ""
+        self.assertGreaterEqual(self.failures(), len(FAILS))
+        await self.change(server, publish="later yes")
+        await self.until(lambda: self.is_open(client), "the port is open")
+        await self.change(server, publish="no", enter="yes")
+        await self.echoes(self.port_of(client))
+
+    async def test_publish_patience(self) -> None:
+        """One that never answers is given up, and the port stays closed."""
+        self.patch(access, "PATIENCE", 0.05)
+        server = await self.server(access=policy(publish="wait"))
+        client = self.client(server, self.mapping(1))
+        status = client.link.published.statuses["web"]
+        await self.until(lambda: status.standing is Standing.REFUSED, "a refusal")
+        self.assertIn("the server's access policy has no answer", status.reason)
+        self.assertGreaterEqual(self.failures(), 1)
+
+    async def test_dial(self) -> None:
+        """What a client may reach through the server it asks about once more."""
+        target, _ = await self.target()
+        dial = f"127.0.0.1:{target}"
+        server = await self.server(access=policy(), allow_dial=RULES)
+        forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:0", "dial": dial})
+        client = self.client(server, forwards=(forward,))
+        await self.until(lambda: client.link.session is not None, "a session")
+        address = client.links.forwards.address("db")
+        assert address is not None and not isinstance(address, str)
+        port = address.port  # type: ignore[union-attr]
+        for how in ("yes", "later yes", "no", "later no", *FAILS):
+            await self.change(server, dial=how)
+            if how.endswith("yes"):
+                await self.echoes(port)
+                continue
+            visitor = await self.connect(port)
+            visitor.transport.write(b"hello")
+            await self.until(lambda v=visitor: v.ended, f"he is cut: {how}")  # type: ignore[misc]
+            self.assertEqual(visitor.received, b"")
+        self.assertEqual(self.failures(), len(FAILS))
+        question = self.asked()[-1]
+        self.assertEqual((question.client, question.target, question.visitor[:10]), ("edge", dial, "127.0.0.1:"))
+        await self.said("not\\non Sundays")
+
+    async def test_dial_patience(self) -> None:
+        """One that never answers is given up, nothing is dialled, and the visitor is reset."""
+        self.patch(access, "PATIENCE", 0.05)
+        target, made = await self.target()
+        server = await self.server(access=policy(dial="wait"), allow_dial=RULES)
+        config = {"name": "db", "listen": "127.0.0.1:0", "dial": f"127.0.0.1:{target}"}
+        client = self.client(server, forwards=(ForwardConfig.model_validate(config),))
+        await self.until(lambda: client.link.session is not None, "a session")
+        visitor = await self.connect(client.links.forwards.address("db").port)  # type: ignore[union-attr]
+        visitor.transport.write(b"hello")
+        await self.until(lambda: visitor.ended, "he is cut")
+        self.assertEqual((made, len(self.pending()), self.failures()), ([], 1, 1))
+
+    async def test_enter(self) -> None:
+        """A visitor is served at once, later, or reset; what he says meanwhile is not lost."""
+        target, made = await self.target()
+        server = await self.server(access=policy())
+        client = await self.open_client(server, self.mapping(target))
+        port = self.port_of(client)
+        for how in ("yes", "later yes"):
+            await self.change(server, enter=how)
+            await self.echoes(port)
+        question = self.asked()[-1]
+        self.assertEqual((question.client, question.mapping, question.address), ("edge", "web", "127.0.0.1"))
+        served = len(made)
+        for how in ("no", "later no", *FAILS):
+            await self.change(server, enter=how)
+            try:
+                visitor = await self.connect(port)
+            except ConnectError:
+                continue  # he was reset before he knew that he was connected
+            await self.until(lambda v=visitor: v.ended, f"he is cut: {how}")  # type: ignore[misc]
+            self.assertTrue(visitor.was_reset)
+        self.assertEqual((len(made), server.hub.outcomes[Outcome.DENIED]), (served, 5))
+        self.assertEqual(self.failures(), len(FAILS))
+        await self.said("of client edge is reset: not\\non Sundays (")
+        await self.change(server, enter="wait")
+        visitor = await self.connect(port)
+        visitor.transport.write(b"early")
+        await self.until(self.pending, "the question")
+        await self.pause(0.02)
+        self.assertEqual((len(made), visitor.received), (served, b""))
+        self.pending()[-1].callback(None)
+        await self.until(lambda: visitor.received == b"early", "the echo")
+
+    async def test_enter_leaves(self) -> None:
+        """One who goes away while it is asked is counted as one who left; one who is there when the server stops is
+        reset; one for whom no answer comes is denied."""
+        target, _ = await self.target()
+        server = await self.server(access=policy(enter="wait"))
+        client = await self.open_client(server, self.mapping(target))
+        visitor = await self.connect(self.port_of(client))
+        await self.until(self.pending, "the question")
+        visitor.transport.abortConnection()
+        await self.until(lambda: server.hub.outcomes[Outcome.VISITOR_LEFT], "he is counted")
+        self.patch(access, "PATIENCE", 0.05)
+        visitor = await self.connect(self.port_of(client))
+        await self.until(lambda: server.hub.outcomes[Outcome.DENIED], "he is denied")
+        self.assertEqual(self.failures(), 1)
+        self.patch(access, "PATIENCE", 60.0)
+        visitor = await self.connect(self.port_of(client))
+        await self.until(lambda: len(self.pending()) == 3, "the question")
+        await self.stop(server)
+        await self.until(lambda: visitor.ended, "he is reset")
+        self.assertEqual((server.hub.outcomes[Outcome.STOPPED], server.hub.live), (1, 0))
+
+    async def test_absent(self) -> None:
+        """Where there is none, nobody is asked, and nothing of it is loaded with a visitor."""
+        server = await self.server()
+        self.assertIsNone(server.hub.access)
+        self.assertIsNone(server.hub.vetter("edge", "web", ""))
+
+

@@ -1,0 +1,299 @@
+"""The authenticators that gotunnel has, against services on loopback: a webhook, an API server, a file of passwords."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+from zope.interface.verify import verifyObject
+
+from gotunnel.config.judgeoptions import HtpasswdOptions, NetworksOptions, TokenReviewOptions, WebhookOptions
+from gotunnel.core.logins import Accepted, Dial, Entry, Login, Publication
+from gotunnel.errors import GotunnelError
+from gotunnel.interfaces import IAccessPolicy, IAuthenticator
+from gotunnel.server.judges.asking import MOST_BODY
+from gotunnel.server.judges.htpasswd import Htpasswd, hashed
+from gotunnel.server.judges.networks import Networks
+from gotunnel.server.judges.tokenreview import PATH, TokenReview
+from gotunnel.server.judges.webhook import WebhookAccess, WebhookAuthenticator
+
+reactor: Any = global_reactor
+LOGIN = Login("prod.edge", "a-token-of-somebody-else", "192.0.2.7")
+
+
+class Service(Resource):
+    """Answers every question with `status` and `answer`, and keeps what it was asked."""
+
+    isLeaf = True
+    status = 200
+    answer: Any = None
+    raw: bytes | None = None
+    silent = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, dict[str, Any], str | None]] = []
+
+    def render(self, request: Any) -> Any:
+        secret = request.getHeader("Authorization")
+        self.asked.append((request.uri.decode(), json.load(request.content), secret))
+        request.setResponseCode(self.status)
+        if self.status == 302:
+            request.setHeader("Location", "/elsewhere")
+        if self.silent:
+            return NOT_DONE_YET
+        return json.dumps(self.answer).encode() if self.raw is None else self.raw
+
+
+class JudgeTestCase(TestCase):
+    """A test with a service on loopback."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.service = Service()
+        site = Site(self.service)
+        site.noisy = False
+        port = reactor.listenTCP(0, site, interface="127.0.0.1")
+
+        async def end() -> None:
+            await maybeDeferred(port.stopListening)
+            await deferLater(reactor, 0.02)  # the ends of what was cut
+
+        self.addCleanup(end)
+        self.url = f"http://127.0.0.1:{port.getHost().port}/judge"
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    async def why_not(self, judging: Any) -> str:
+        """Return why there is no answer."""
+        with self.assertRaises(GotunnelError) as caught:
+            await judging
+        self.assertNotIn(LOGIN.token, str(caught.exception))
+        return str(caught.exception)
+
+
+class WebhookTests(JudgeTestCase):
+    """A service of somebody's."""
+
+    def judge(self, **options: Any) -> WebhookAuthenticator:
+        return WebhookAuthenticator(reactor, WebhookOptions.model_validate({"url": self.url, **options}))
+
+    async def test_answers(self) -> None:
+        """Yes, with what comes with it; no, in any of three ways. It hears the name, the token, the address, and our
+        secret, which is read anew each time."""
+        secret = self.write("secret", "first\n")
+        judge = self.judge(secret_file=str(secret))
+        self.assertTrue(verifyObject(IAuthenticator, judge))
+        self.service.answer = {"allow": True, "who": "some\none", "allow_ports": [80, "90-99"], "seconds": 60}
+        self.assertEqual(await judge.judge(LOGIN), Accepted("some\\none", (80, "90-99"), 60))
+        secret.write_text("second")
+        self.service.answer = {"allow": True}
+        self.assertEqual(await judge.judge(LOGIN), Accepted())
+        self.service.answer = {"allow": False}
+        self.assertIsNone(await judge.judge(LOGIN))
+        for self.service.status in (401, 403):
+            self.assertIsNone(await judge.judge(LOGIN))
+        question = {"client": "prod.edge", "token": LOGIN.token, "address": "192.0.2.7"}
+        self.assertEqual(self.service.asked[0], ("/judge", question, "Bearer first"))
+        self.assertEqual(self.service.asked[1][2], "Bearer second")
+
+    async def test_no_answer(self) -> None:
+        """Anything else is none: neither yes nor no."""
+        judge = self.judge()
+        for answer, why in (
+            ({}, "its answer has no allow"),
+            ({"allow": "yes"}, "its answer has no allow"),
+            (["allow"], "its answer has no allow"),
+            ({"allow": True, "allow_ports": "x"}, "are no ports"),
+            ({"allow": True, "allow_ports": [True]}, "are no ports"),
+            ({"allow": True, "seconds": -1}, "are no number above 0"),
+        ):
+            self.service.answer = answer
+            self.assertIn(why, await self.why_not(judge.judge(LOGIN)), answer)
+        self.service.raw = b"<html>"
+        self.assertIn("its answer has no allow", await self.why_not(judge.judge(LOGIN)))
+        self.service.raw = b" " * (MOST_BODY + 1)
+        self.assertIn("is longer than", await self.why_not(judge.judge(LOGIN)))
+        for self.service.status in (302, 404, 500):
+            self.service.raw = b"{}"
+            said = f"it answers with status {self.service.status}"
+            self.assertEqual(await self.why_not(judge.judge(LOGIN)), said)
+        self.assertEqual({uri for uri, _, _ in self.service.asked}, {"/judge"})
+        nowhere = self.judge(url="http://127.0.0.1:1/")
+        self.assertIn("it cannot be asked: ", await self.why_not(nowhere.judge(LOGIN)))
+
+    async def test_cancelled(self) -> None:
+        """Given up, its connection is closed."""
+        self.service.silent = True
+        judging: Deferred[Any] = self.judge().judge(LOGIN)
+        while not self.service.asked:
+            await deferLater(reactor, 0.005)
+        judging.cancel()
+        self.failureResultOf(judging)
+
+    def test_secret(self) -> None:
+        """A secret that cannot be read is told at the start."""
+        for name, text in (("empty", " \n"), ("two", "a\nb"), ("long", "x" * 20_000)):
+            path = self.write(name, text)
+            error = self.assertRaises(GotunnelError, self.judge, secret_file=str(path))
+            self.assertIn("is not one line of text", str(error))
+        self.assertRaises(GotunnelError, self.judge, secret_file=str(self.folder / "nowhere"))
+
+    async def test_access(self) -> None:
+        """The same as an access policy: which question it is, and what it is about; a no may say why."""
+        policy = WebhookAccess(reactor, WebhookOptions.model_validate({"url": self.url}))
+        self.assertTrue(verifyObject(IAccessPolicy, policy))
+        self.service.answer = {"allow": True}
+        self.assertIsNone(await policy.publish(Publication("edge", "web", "0.0.0.0", 80)))
+        self.service.answer = {"allow": False, "reason": "not on\nSundays"}
+        self.assertEqual(await policy.dial(Dial("edge", "10.0.0.1:22", "192.0.2.7:1")), "not on\\nSundays")
+        self.service.answer = {"allow": False}
+        self.assertEqual(await policy.enter(Entry("edge", "web", "192.0.2.7")), "the webhook says no")
+        self.assertEqual(
+            [question for _, question, _ in self.service.asked],
+            [
+                {"ask": "publish", "client": "edge", "mapping": "web", "bind": "0.0.0.0", "port": 80},
+                {"ask": "dial", "client": "edge", "target": "10.0.0.1:22", "visitor": "192.0.2.7:1"},
+                {"ask": "enter", "client": "edge", "mapping": "web", "address": "192.0.2.7"},
+            ],
+        )
+
+
+class TokenReviewTests(JudgeTestCase):
+    """An API server."""
+
+    def judge(self, **options: Any) -> TokenReview:
+        secret, ca = self.write("token", "our-own-account"), None
+        options = {"api": self.url.removesuffix("/judge"), "secret_file": str(secret), **options}
+        model = TokenReviewOptions.model_validate(options)
+        return TokenReview(reactor, model.model_copy(update={"ca": ca}))
+
+    def says(self, username: Any = "system:serviceaccount:prod:edge", **status: Any) -> None:
+        """Let it answer so."""
+        status = {"authenticated": True, "user": {"username": username}, "audiences": ["gotunnel"], **status}
+        self.service.status, self.service.answer = 201, {"kind": "TokenReview", "status": status}
+
+    async def test_account(self) -> None:
+        """A service account comes in under the name that belongs to it. The API server hears the token and for whom it
+        must be meant, and our own account."""
+        judge = self.judge()
+        self.assertTrue(verifyObject(IAuthenticator, judge))
+        self.says()
+        self.assertEqual(await judge.judge(LOGIN), Accepted("system:serviceaccount:prod:edge"))
+        ((uri, review, secret),) = self.service.asked
+        self.assertEqual((uri, secret), (PATH, "Bearer our-own-account"))
+        self.assertEqual(review["spec"], {"token": LOGIN.token, "audiences": ["gotunnel"]})
+        self.assertEqual((review["kind"], review["apiVersion"]), ("TokenReview", "authentication.k8s.io/v1"))
+
+    async def test_others(self) -> None:
+        """Another name, another account, a user, a token meant for somebody else, one that is not valid, an API server
+        that has not looked for whom it is meant: none gets in."""
+        judge = self.judge()
+        for says in (
+            {"username": "system:serviceaccount:prod:other"},
+            {"username": "system:serviceaccount:test:edge"},
+            {"username": "system:node:edge"},
+            {"username": "prod.edge"},
+            {"username": 7},
+            {"authenticated": False},
+            {"authenticated": "true"},
+            {"audiences": ["https://kubernetes.default.svc"]},
+            {"audiences": None},
+            {"audiences": "gotunnel"},
+            {"user": None},
+        ):
+            self.says(**says)
+            self.assertIsNone(await judge.judge(LOGIN), says)
+
+    async def test_options(self) -> None:
+        """Namespaces that may come in, and another way to call clients."""
+        self.says()
+        self.assertIsNone(await self.judge(namespaces="test").judge(LOGIN))
+        self.assertIsNotNone(await self.judge(namespaces=["test", "prod"]).judge(LOGIN))
+        judge = self.judge(client="k8s-{name}")
+        self.assertIsNone(await judge.judge(LOGIN))
+        self.assertIsNotNone(await judge.judge(Login("k8s-edge", LOGIN.token, "")))
+
+    async def test_no_answer(self) -> None:
+        """An API server that refuses us, fails, or says nothing of use."""
+        judge = self.judge()
+        for self.service.status, why in ((403, "may its service account create tokenreviews?"), (500, "status 500")):
+            self.assertIn(why, await self.why_not(judge.judge(LOGIN)))
+        self.service.status, self.service.answer = 201, {"status": "Failure"}
+        self.assertIn("has no status", await self.why_not(judge.judge(LOGIN)))
+
+
+class HtpasswdTests(JudgeTestCase):
+    """A file of names and hashes."""
+
+    def line(self, name: str, password: str, rounds: int = 1000) -> str:
+        digest = hashlib.pbkdf2_hmac("sha256", password.encode(), b"saltsalt", rounds).hex()
+        return f"{name}:pbkdf2_sha256${rounds}$saltsalt${digest}\n"
+
+    async def test_passwords(self) -> None:
+        """Its own password opens a name, and nothing else does; the file is read anew."""
+        lines = ("# nobody\n", self.line("prod.edge", LOGIN.token), f"plain:{LOGIN.token}\n")
+        file = self.write("passwords", "".join(lines))
+        judge = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
+        self.assertTrue(verifyObject(IAuthenticator, judge))
+        self.assertEqual(await judge.judge(LOGIN), Accepted("prod.edge"))
+        for name, password in (("prod.edge", "wrong"), ("other", LOGIN.token), ("plain", LOGIN.token), ("#", "nobody")):
+            self.assertIsNone(await judge.judge(Login(name, password, "")), name)
+        file.write_text(self.line("prod.edge", "another"))
+        self.assertIsNone(await judge.judge(LOGIN))
+        file.unlink()
+        self.assertIn("no such file", await self.why_not(judge.judge(LOGIN)))
+
+    def test_file(self) -> None:
+        """A file that is not there, or that others can read, is told at the start."""
+        file = self.write("passwords", "")
+        file.chmod(0o644)
+        for path, why in ((file, "can be read or changed by others"), (self.folder / "no", "no such file")):
+            options = HtpasswdOptions.model_validate({"file": str(path)})
+            self.assertIn(why, str(self.assertRaises(GotunnelError, Htpasswd, reactor, options)))
+
+    def test_hash(self) -> None:
+        """What is no such hash equals no hash, not even itself."""
+        for stored in (b"", b"x", b"pbkdf2_sha256$1$saltsalt$" + b"0" * 64, b"pbkdf2_sha256$1000$s$" + b"0" * 64):
+            self.assertNotEqual(hashed(b"u", b"p", stored) or b"?", stored)
+
+
+class NetworksTests(TestCase):
+    """Visitors by their addresses."""
+
+    def enter(self, address: str, **options: Any) -> str | None:
+        policy = Networks(None, NetworksOptions.model_validate(options))
+        self.assertTrue(verifyObject(IAccessPolicy, policy))
+        return policy.enter(Entry("edge", "web", address))
+
+    def test_rules(self) -> None:
+        """Denied wins; without `allow` all others may; IPv4 in IPv6 is IPv4; other mappings are not its business."""
+        rules = {"allow": ["10.0.0.0/8", "2001:db8::/32"], "deny": "10.6.6.6"}
+        for address, may in (
+            ("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("10.6.6.6", False), ("::ffff:10.6.6.6", False),
+            ("192.0.2.7", False), ("2001:db8::1", True), ("2001:db9::1", False), ("fe80::1%eth0", False), ("", True),
+        ):  # fmt: skip
+            self.assertEqual(self.enter(address, **rules) is None, may, address)
+        self.assertIsNone(self.enter("192.0.2.7", deny="10.0.0.0/8"))
+        self.assertIsNone(self.enter("10.6.6.6", deny="10.0.0.0/8", mappings="edge/ssh"))
+        self.assertIsNotNone(self.enter("10.6.6.6", deny="10.0.0.0/8", mappings="edge/*"))
+        policy = Networks(None, NetworksOptions())
+        self.assertIsNone(policy.publish(Publication("edge", "web", "", 80)))
+        self.assertIsNone(policy.dial(Dial("edge", "10.0.0.1:22", "")))
+
+
