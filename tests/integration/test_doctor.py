@@ -66,6 +66,19 @@ class DoctorTests(IntegrationTestCase):
         """All is well."""
         self.assertEqual([str(each) for each in found if each.status == "problem"], [])
 
+    async def test_transport(self) -> None:
+        """The login takes the way that the client takes, and what is wrong with that is said."""
+        server = await self.server(listeners=[{"plugin": "websocket", "listen": "127.0.0.1:0"}])
+        door = HostPort("127.0.0.1", server._listeners[0].address.port)
+        transport = {"plugin": "websocket", "tls": False}
+        mapping = self.mapping((await self.target(Echo))[0])
+        found = await self.examined(server, mapping, server_addr=door, transport=transport)
+        self.fine(found)
+        self.one(found, "connect", "note", "by the transport websocket")
+        self.one(found, "login", "ok", "proved")
+        found = await self.examined(server, mapping, server_addr=door, transport={**transport, "path": "/other"})
+        self.one(found, "login", "problem", "no WebSocket there: HTTP status 404")
+
     async def test_all_is_well(self) -> None:
         """Each question has its answer, and the server is left as it was."""
         server = await self.server()

@@ -17,9 +17,11 @@ from gotunnel.cli.doctor.way import find_way
 from gotunnel.cli.doctor.wish import Wish
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.model import ClientConfig
+from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IRelay
 from gotunnel.net.choice import RelayUnfit, choose_relay
 from gotunnel.net.dialer import ServerPath
+from gotunnel.net.plugged import made
 from gotunnel.net.tls import TlsFilesError
 
 __all__ = ["check_client", "side_by_side"]
@@ -51,7 +53,16 @@ async def side_by_side(checks: list[Coroutine[Any, Any, list[Finding]]]) -> list
 
 
 async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, wish: Wish) -> list[Finding]:
-    found, reached = await find_way(reactor, server, wish.timeout)
+    transport = None
+    if config.transport is None:
+        found, reached = await find_way(reactor, server, wish.timeout)
+    else:
+        try:
+            transport = made("transport", config.transport, reactor)
+        except GotunnelError as unfit:
+            return [problem("transport", str(unfit), "correct client.transport")]
+        found = [note("connect", f"by the transport {config.transport}, which the login tries")]
+        reached = [server]
     if config.v1:
         return [*found, note("login", "not tried: client.v1 would send the token in clear; the client's log tells")]
     try:
@@ -59,14 +70,15 @@ async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, wi
     except RelayUnfit as unfit:
         return [*found, problem("relay", str(unfit), "write relay: auto")]
     try:
-        return found + await _log_in(reactor, config, server, reached, relay, wish)
+        return found + await _log_in(reactor, config, server, reached, relay, wish, transport)
     finally:
         relay.stop()
 
 
 async def _log_in(
-    reactor: Any, config: ClientConfig, server: HostPort, reached: list[HostPort], relay: IRelay, wish: Wish
-) -> list[Finding]:
+    reactor: Any, config: ClientConfig, server: HostPort, reached: list[HostPort], relay: IRelay, wish: Wish,
+    transport: Any,
+) -> list[Finding]:  # fmt: skip
     found: list[Finding] = []
     creator, legs = None, None
     if config.tls.mode != "off":
@@ -78,7 +90,7 @@ async def _log_in(
     # Each address in `servers` is a server of its own. Of one server one login is enough: a wrong token counts against
     # this machine's address.
     for at in reached if config.servers else reached[:1]:
-        path = ServerPath(reactor, at, creator, legs)
+        path = ServerPath(reactor, at, creator, legs, transport=transport)
         login = await log_in(reactor, path, config, wish.timeout, relay if wish.throughput else None)
         found += judge(config, at, login)
     return found
