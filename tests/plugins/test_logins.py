@@ -323,6 +323,18 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         self.assertIn("clients that may not stay: edge", report.lines)
         await self.until(lambda: visitor.ended, "the visitor is cut")
 
+    async def test_identity_given(self) -> None:
+        """When its name gets an identity it is cut: from then on that name has a token of its own, and no other."""
+        target, _ = await self.target()
+        server, tls = await self.begun({"token": SHOWN})
+        client = await self.open_client(server, self.mapping(target), bearer=True, token=SHOWN, tls=tls)
+        visitor = await self.echoes(self.port_of(client))
+        clients = ServerConfig.model_validate({"clients": [{"name": "edge", "token": TOKEN}]}).clients
+        await server.reload(server.hub.config.model_copy(update={"clients": clients}))
+        await self.until(lambda: visitor.ended, "the visitor is cut")
+        await self.said("is cut (127.0.0.1:")
+        await self.said("does not let us in: auth_failed")
+
     async def test_token_of_a_file(self) -> None:
         """A token that others give out is read anew each time; one that cannot be read is said, and tried again."""
         target, _ = await self.target()
