@@ -21,7 +21,7 @@ CLEAR := --clear
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz audit messages clean
+.PHONY: help demo test check bench fuzz kubernetes audit messages clean
 
 help:
 	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
@@ -30,6 +30,7 @@ help:
 	@echo "make check         lint, types, every test with branch coverage"
 	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
 	@echo "make fuzz          hostile input for every parser, for SECONDS=60; better with atheris in $(VENV)"
+	@echo "make kubernetes    a real cluster across networks: builds Kubernetes with Go first; takes root, and half an hour"
 	@echo "make audit         known holes in the packages that this runs with, by pip-audit; needs a network"
 	@echo "make messages      finds what lacks Chinese, after a change to a log line or an error"
 	@echo "make clean         removes what the others left, except $(VENV)"
@@ -55,6 +56,14 @@ bench: $(INSTALLED)
 # Guided by coverage where atheris is installed, else by a seeded mutator. FUZZ="--only config" is handed on.
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
+
+# Not part of `test`: docs/en/kubernetes.md says what it takes, and what came of it. KUBERNETES_BIN=folder is where the
+# programs are, or are built.
+KUBERNETES_BIN ?= build/kubernetes
+CLUSTERS := tests.kubernetes.headline tests.kubernetes.ways
+kubernetes: $(INSTALLED)
+	@$(BIN)/python -m tests.kubernetes.build $(KUBERNETES_BIN)
+	@KUBERNETES_BIN=$(KUBERNETES_BIN) $(BIN)/python -m tests.run $(if $(filter tests,$(TESTS)),$(CLUSTERS),$(TESTS))
 
 # Exit code 1 for a known hole, 3 where no advisory data can be reached.
 audit: $(INSTALLED)

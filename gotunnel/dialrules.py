@@ -33,13 +33,13 @@ _LOCALHOST: tuple[_Network, ...] = (ipaddress.IPv4Network("127.0.0.1/32"), ipadd
 
 @dataclass(frozen=True, slots=True)
 class MappingTarget:
-    """A mapping of another client, by the names of both."""
+    """A mapping of another client, by the names of both; or of whichever client shares one of that name."""
 
-    client: str
+    client: str | None
     mapping: str
 
     def __str__(self) -> str:
-        return f"{MAPPING}{self.client}/{self.mapping}"
+        return f"{MAPPING}{self.mapping}" if self.client is None else f"{MAPPING}{self.client}/{self.mapping}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,14 @@ def parse_rule(text: str) -> tuple[_Rule, ...]:
 
 
 def parse_target(text: str) -> HostPort | UnixPath | MappingTarget:
-    """Read what a forward dials: `host:port`, `unix:/path` or `mapping:CLIENT/NAME`. Raises ValueError."""
+    """Read what a forward dials: `host:port`, `unix:/path`, `mapping:CLIENT/NAME` or `mapping:NAME`. Raises
+    ValueError."""
     if not text.startswith(MAPPING):
         return parse_address(text)
     client, slash, mapping = text.removeprefix(MAPPING).partition("/")
-    if not slash or not _CLIENT.fullmatch(client) or not _NAME.fullmatch(mapping):
+    if not slash and _NAME.fullmatch(client):
+        return MappingTarget(None, client)
+    if not _CLIENT.fullmatch(client) or not _NAME.fullmatch(mapping):
         raise ValueError(f"{text!r} does not name a client and its mapping, like mapping:controller/apiserver")
     return MappingTarget(client, mapping)
 
@@ -170,6 +173,10 @@ class DialRules:
             isinstance(rule, _MappingRule) and _fits(client, rule.client) and _fits(mapping, rule.mapping)
             for rule in self._rules
         )
+
+    def may_reach(self, mapping: str) -> bool:
+        """Whether a mapping of that name may be reached at all, of some client."""
+        return any(isinstance(rule, _MappingRule) and _fits(mapping, rule.mapping) for rule in self._rules)
 
     def allows_node(self, port: int) -> bool:
         """Whether this port of the nodes that clients announce may be reached."""

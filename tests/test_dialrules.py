@@ -29,7 +29,9 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(parse_target("unix:/run/x"), UnixPath("/run/x"))
         self.assertEqual(parse_target("mapping:home/api/v1"), MappingTarget("home", "api/v1"))
         self.assertEqual(str(MappingTarget("home", "api")), "mapping:home/api")
-        for text in ("mapping:*/api", "mapping:api", "mapping:", "10.0.0.0/8:443"):
+        self.assertEqual(parse_target("mapping:api"), MappingTarget(None, "api"))
+        self.assertEqual(str(MappingTarget(None, "api")), "mapping:api")
+        for text in ("mapping:*/api", "mapping:/api", "mapping:", "10.0.0.0/8:443"):
             with self.assertRaises(ValueError, msg=text):
                 parse_target(text)
 

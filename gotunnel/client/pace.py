@@ -29,7 +29,9 @@ class Pace:
     def use(self, profile: Profile) -> None:
         """The file has another profile now, or the server is another one: begin anew."""
         self._profile = profile
-        self._backoff = Backoff(cap=5.0) if profile == "kubernetes" else Backoff()
+        # A path that is given up for its silence was there for 15 s at least: for nodes the first attempt follows soon
+        # then, whatever was before, or it could be 20 s until they are heard of again.
+        self._backoff = Backoff(cap=5.0, stable_after=10.0) if profile == "kubernetes" else Backoff()
 
     def connected(self, now: float) -> None:
         """There is a session."""
@@ -38,9 +40,12 @@ class Pace:
     def lost(self, now: float, stops_in: float | None, retry_after: float | None) -> float:
         """The session is gone. The server may have said that it stops in so many seconds, or when to come again."""
         self._backoff.lost(now)
-        if stops_in is not None:
-            self._soon_until = now + stops_in + SUCCESSOR
-        return self._backoff.failed(retry_after)
+        delay = self._backoff.failed(retry_after)
+        if stops_in is None:
+            return delay
+        self._soon_until = now + stops_in + SUCCESSOR
+        # Failures before that say nothing of a successor.
+        return delay if retry_after is not None else min(delay, self._backoff.soon(SOON))
 
     def left(self) -> float:
         """It was left for another one, which is to be there at once."""

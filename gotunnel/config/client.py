@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
-from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
@@ -41,7 +41,7 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.plugged import Observers
+from gotunnel.config.plugged import ONE, Observers, TransportConfig
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
@@ -125,10 +125,13 @@ class ClientConfig(Section):
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
         description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
-        "itself, and tries again at least every 5",
+        "itself, tries again at least every 5, and gives a silent leg up after 18",
     )
     observers: Observers = Field(
         default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+    )
+    transport: Annotated[TransportConfig | None, ONE] = Field(
+        default=None, description="plugin that carries the connections to the server, like `websocket`; TCP if absent"
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
@@ -146,6 +149,11 @@ class ClientConfig(Section):
             cure = "add ca: or pin: (`gotunnel pin` prints it on the server), or remove bearer"
             raise wrong("proves no server by its certificate, and bearer would show the token to anybody", cure)
         return tls
+
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, [info.data.get("token")])
 
     @field_validator("v1")
     @classmethod

@@ -12,8 +12,8 @@ from gotunnel.config.plugins import HIDDEN, find_plugin, read_options
 from gotunnel.config.source import BROKEN
 
 __all__ = [
-    "ONE", "AccessConfig", "AllocatorConfig", "AuthenticatorConfig", "Authenticators", "ObserverConfig", "Observers",
-    "PluginConfig", "RelayConfig",
+    "ONE", "AccessConfig", "AllocatorConfig", "AuthenticatorConfig", "Authenticators", "Listeners", "ObserverConfig",
+    "Observers", "PluginConfig", "RelayConfig", "TransportConfig",
 ]  # fmt: skip
 
 
@@ -93,6 +93,20 @@ class AccessConfig(PluginConfig):
     noun = "access policies"
 
 
+class TransportConfig(PluginConfig):
+    """How a client reaches its servers."""
+
+    kind = "transport"
+    noun = "transports"
+
+
+class ListenerConfig(PluginConfig):
+    """Where a server takes clients, beside its own port."""
+
+    kind = "listener"
+    noun = "listeners"
+
+
 class RelayConfig(PluginConfig):
     """What moves bytes."""
 
@@ -114,4 +128,7 @@ Authenticators = Annotated[
 ]
 Observers = Annotated[
     tuple[ObserverConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
+]
+Listeners = Annotated[
+    tuple[ListenerConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
-from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
@@ -33,7 +33,14 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.plugged import ONE, AccessConfig, AllocatorConfig, Authenticators, Observers
+from gotunnel.config.plugged import (
+    ONE,
+    AccessConfig,
+    AllocatorConfig,
+    Authenticators,
+    Listeners,
+    Observers,
+)
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
@@ -115,13 +122,16 @@ class ServerConfig(Section):
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
         description="`kubernetes` sets what the keys leave out to times that suit nodes: heartbeat 5, "
-        "heartbeat_timeout 15",
+        "heartbeat_timeout 15; and gives a silent leg up after 18",
     )
     heartbeat: Annotated[float, seconds(0.1, 3600)] = Field(default=10.0, description="time between pings")
     heartbeat_timeout: Annotated[float, seconds(0.2, 86_400)] = Field(
         default=30.0,
         validate_default=True,
         description="a client that was silent for so long is gone; more than `heartbeat`",
+    )
+    listeners: Listeners = Field(
+        default=(), description="plugins that take clients beside the port of `addr`, like `websocket`"
     )
     leg_name: LegName | None = Field(
         default=None,
@@ -186,11 +196,16 @@ class ServerConfig(Section):
             raise several([(("mode",), what, "set mode: required, or remove authenticators")])
         return tls
 
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, _tokens_of_clients(info))
+
     @field_validator("v1")
     @classmethod
     def _secret_of_its_own(cls, v1: V1ServerConfig, info: ValidationInfo) -> V1ServerConfig:
-        own = [token for client in info.data.get("clients", ()) for token in client.token]
-        if same_secret(v1, [info.data.get("token"), *own]):
+        admin = info.data.get("admin", AdminConfig())
+        if same_secret(v1, [*_tokens_of_clients(info), admin.token]):
             what = "is another token of this server too, and crosses the wire in clear"
             raise several([(("token",), what, OWN_CURE)])
         return v1
@@ -231,3 +246,7 @@ class ServerConfig(Section):
         if self.tls.client_ca is not None and self.v1.enabled:
             found.append("server.tls.client_ca: clients of version 1 (server.v1) have no TLS and get in without it")
         return found + self.v1.warnings
+
+
+def _tokens_of_clients(info: ValidationInfo) -> list[SecretStr | None]:
+    return [info.data.get("token"), *(token for client in info.data.get("clients", ()) for token in client.token)]

@@ -3,6 +3,7 @@ egress socket. They wait, are served and are counted like all visitors of that c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
     from gotunnel.server.public import PublicPort
 
-__all__ = ["Heard", "NodeVisitor", "cross_to_mapping", "cross_to_node", "node_peer", "shared_mapping"]
+__all__ = ["Heard", "NodeVisitor", "cross_to_mapping", "cross_to_node", "node_peer", "shared_mapping", "sharing_peer"]
 
 UNKNOWN = "unknown_mapping"
 """The code for a mapping that is not there, or not for this client: who may not reach it does not learn whether it is
@@ -106,6 +107,22 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
     if found.suspended is not None:
         raise DialFailed("mapping_down", f"the target of mapping {mapping} of client {client} is down")
     return peer
+
+
+def sharing_peer(hub: Hub, asker: str, mapping: str, allowed: Callable[[str], bool]) -> Peer:
+    """Return a peer that shares a mapping of that name with `asker`, out of those that he may reach: one that can serve
+    now, if there is one, and of several the one with the fewest visitors. Raises DialFailed as above."""
+    peers = [
+        peer
+        for peer in hub.peers.values()
+        if (found := peer.mappings.get(mapping)) is not None and found.admits(asker) and allowed(peer.name)
+    ]
+    if not peers:
+        raise DialFailed(UNKNOWN, f"no client shares a mapping {mapping} with this one (its `clients`)")
+    up = [peer for peer in peers if peer.mappings[mapping].suspended is None]
+    if not up:
+        raise DialFailed("mapping_down", f"the target of mapping {mapping} is down, whoever has one")
+    return min(up, key=lambda peer: (peer.session is None or peer.session.draining, peer.visitors))
 
 
 def node_peer(hub: Hub, target: HostPort) -> Peer | None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from gotunnel.address import HostPort, parse_address
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
-from gotunnel.dialrules import DialRules
+from gotunnel.dialrules import DialRules, MappingTarget
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.reach import NOT_ALLOWED, reach, still_allowed
-from gotunnel.server.crossing import cross_to_mapping, cross_to_node, node_peer, shared_mapping
+from gotunnel.server.crossing import cross_to_mapping, cross_to_node, node_peer, shared_mapping, sharing_peer
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
 
@@ -64,19 +64,16 @@ class ForwardLegs(DiallingEnd):
         if opening.dial is not None:
             self._check_room()
             return self._address(opening.dial, opening)
-        if opening.mapping is None or opening.client is None:
-            raise RemoteProtocolError("it names neither an address nor a client and its mapping")
+        if opening.mapping is None:
+            raise RemoteProtocolError("it names neither an address nor a mapping")
         if leg.plain:
             raise RemoteProtocolError("a mapping of another client is not opened outside TLS")
         self._check_room()
-        client, mapping = opening.client, opening.mapping
-        if not self._rules.allows_mapping(client, mapping):
-            name = printable(f"mapping:{client}/{mapping}", 200)
-            raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
-        peer = shared_mapping(self._hub, self.peer.name, client, mapping)
+        mapping = opening.mapping
+        peer = self._sharing(opening.client, mapping)
         return Route(
-            f"client {client}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening, self._origin),
-            lambda _: self._rules.allows_mapping(client, mapping),
+            f"client {peer.name}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening, self._origin),
+            lambda _: self._rules.allows_mapping(peer.name, mapping),
         )  # fmt: skip
 
     def reset_denied(self) -> None:
@@ -122,6 +119,15 @@ class ForwardLegs(DiallingEnd):
     @property
     def _rules(self) -> DialRules:
         return self.peer.rights.allow_dial
+
+    def _sharing(self, client: str | None, mapping: str) -> Peer:
+        rules = self._rules
+        if rules.may_reach(mapping) if client is None else rules.allows_mapping(client, mapping):
+            if client is not None:
+                return shared_mapping(self._hub, self.peer.name, client, mapping)
+            return sharing_peer(self._hub, self.peer.name, mapping, lambda name: rules.allows_mapping(name, mapping))
+        name = printable(f"{MappingTarget(client, mapping)}", 200)
+        raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
 
     def _address(self, dial: str, opening: OpenBody) -> Route:
         try:

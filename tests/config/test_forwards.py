@@ -41,7 +41,7 @@ class ForwardTests(FileTestCase):
             ("{listen: 70000, dial: 1}", "listen", "not a port number"),
             ("{listen: 'unix:x', dial: 1}", "listen", "must be absolute"),
             ("{listen: 1, dial: 0}", "dial", "not a port number"),
-            ("{listen: 1, dial: 'mapping:api'}", "dial", "mapping:CLIENT/NAME"),
+            ("{listen: 1, dial: 'mapping:/api'}", "dial", "mapping:CLIENT/NAME"),
             ("{listen: 1, dial: 'mapping:*/api'}", "dial", "mapping:CLIENT/NAME"),
             ("{listen: 1, dial: 'mapping:home/api', encrypt: false}", "encrypt", "remove it"),
             ("{listen: 1, dial: 1, socket_mode: 0660}", "socket_mode", "quote it"),

@@ -54,8 +54,8 @@ HERE_DOCUMENT_CLIENT = """\
      local_ports: [6443]
 """
 
-SERVER_PLUGINS = {"authenticators", "access", "port_allocator", "observers"}
-CLIENT_EXAMPLES = {"observers", "admin", "usage",
+SERVER_PLUGINS = {"authenticators", "access", "port_allocator", "observers", "listeners"}
+CLIENT_EXAMPLES = {"observers", "admin", "usage", "transport",
     "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
     "health_check_interval",
 }  # fmt: skip
@@ -96,7 +96,7 @@ class SampleTests(FileTestCase):
         """What is commented out as a default is the default, and is no mistake when the sign is taken away."""
         self.write(TOKEN, "token")
         self.write(OTHER_TOKEN, "worker-1.token")
-        self.write(OTHER_TOKEN, "admin.token")
+        self.write(OTHER_TOKEN[::-1], "admin.token")
         for name in ("server.pem", "server.key", "ca.pem", "clients.pem", "client.pem", "client.key"):
             self.write("pem", name)
         for role in ("server", "client"):

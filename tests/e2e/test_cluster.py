@@ -261,7 +261,8 @@ class ClusterTests(TunnelTestCase):
 
     def test_black_hole(self) -> None:
         """A path that swallows packets without a word, for the connections that are there and for them alone, is
-        noticed and replaced in less than 20 seconds, by clients that are idle and by one that streams."""
+        noticed and replaced in less than 20 seconds, by clients that are idle and by one that streams; what streams
+        there ends as soon, or whoever waits for it would wait on."""
         names = [f"edge-{number}" for number in range(RUNS)]
         self.tokens.update({name: os.urandom(24).hex() for name in names})
         self.secrets += [self.tokens[name] for name in names]
@@ -293,6 +294,10 @@ class ClusterTests(TunnelTestCase):
         for edge in edges:
             edge.wait_for("connected to the server", 2, seconds=NOT_READY)
             took.append(time.monotonic() - begun)
+        self.wait_until(lambda: stream.process.poll() is not None, "the stream ends", seconds=NOT_READY)
+        ended = time.monotonic() - begun
+        print(f"seconds until the stream ended: {ended:.1f}", file=sys.stderr)
+        self.assertLess(ended, 20)
         print(f"seconds until {RUNS} clients were back: {[round(each, 1) for each in took]}", file=sys.stderr)
         self.assertLess(max(took), 20)
         for number in range(RUNS):

@@ -415,15 +415,19 @@ class CrossingTests(ForwardCase):
     """From one client to a mapping of another one."""
 
     async def pair(
-        self, rules: tuple[str, ...] = ("mapping:home/api",), clients: tuple[str, ...] = ("edge",), **mapping: Any
+        self,
+        rules: tuple[str, ...] = ("mapping:home/api",),
+        clients: tuple[str, ...] = ("edge",),
+        target: str = "mapping:home/api",
+        **mapping: Any,
     ) -> tuple[ClientService, list[Any], Any]:
         """Start a server, a client "home" with the mapping "api", and one "edge" that forwards to it."""
-        target, made = await self.target()
+        service, made = await self.target()
         server = await self.server(allow_dial=rules)
         where = {} if "public" in mapping else {"remote": "127.0.0.1:0"}
-        api = MappingConfig.model_validate({"name": "api", "local": target, "clients": clients, **where, **mapping})
+        api = MappingConfig.model_validate({"name": "api", "local": service, "clients": clients, **where, **mapping})
         self.home = await self.open_client(server, api, name="home")
-        edge = await self.connected(server, self.forward("mapping:home/api"))
+        edge = await self.connected(server, self.forward(target))
         return edge, made, server
 
     async def test_echo(self) -> None:
@@ -528,6 +532,38 @@ class CrossingTests(ForwardCase):
         self.assertEqual(made, [])
         edge, made, _ = await self.pair(clients=("ed*",))
         await self.echoes(self.port(edge))
+
+    async def test_whoever_shares_it(self) -> None:
+        """A mapping by its name alone: of those who share it, and whom the rule names, one that can serve; another one
+        when that has gone."""
+        server = await self.server(allow_dial=("mapping:home-*/api",))
+        targets = [await self.target() for _ in range(3)]
+        homes = [
+            await self.open_client(server, self.mapping(port, "api", clients=("edge",)), name=name)
+            for name, (port, _) in zip(("home-1", "home-2", "other"), targets, strict=True)
+        ]
+        made = [each for _, each in targets]
+        edge = await self.connected(server, self.forward("mapping:api"))
+        for _ in range(2):
+            await self.echoes(self.port(edge))
+        self.assertEqual([len(each) for each in made], [1, 1, 0])
+        await self.stop(homes[0])
+        await self.until(lambda: server.hub.peers["home-1"].session is None, "it is away")
+        await self.echoes(self.port(edge))
+        self.assertEqual([len(each) for each in made], [1, 2, 0])
+
+    async def test_nobody_shares_it(self) -> None:
+        """By its name alone a mapping is refused like one by both names, and a target that is down is told."""
+        edge, made, _ = await self.pair(rules=("mapping:home/other",), target="mapping:api")
+        await self.refused(edge, "not_allowed")
+        edge, made, _ = await self.pair(rules=("mapping:elsewhere/api",), target="mapping:api")
+        await self.refused(edge, "unknown_mapping")
+        edge, made, _ = await self.pair(clients=("somebody",), target="mapping:api")
+        await self.refused(edge, "unknown_mapping")
+        edge, made, server = await self.pair(target="mapping:api")
+        server.hub.peers["home"].mappings["api"].suspended = "gone"
+        await self.refused(edge, "mapping_down")
+        self.assertEqual(made, [])
 
     async def test_not_outside_tls(self) -> None:
         """The proof of an OPEN on a plain leg does not cover the other client's name: such a leg is closed."""

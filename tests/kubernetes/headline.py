@@ -18,6 +18,7 @@ from tests.kubernetes.build import KUBERNETES
 from tests.kubernetes.images import BUSYBOX
 from tests.kubernetes.node import API
 from tests.kubernetes.stage import FOLDER, NODES, PODS, SERVICES, WORKERS, ClusterCase, conversation, output
+from tests.processes import ROOT
 
 NOT_READY = 40.0
 """Seconds after which a control plane takes a node for dead, or took it: this version's default is 50."""
@@ -82,6 +83,7 @@ class HeadlineTests(ClusterCase):
         self.check_port_forward()
         self.check_pods_reach_the_api()
         self.check_api_reaches_pods()
+        self.check_manifests()
         self.check_cut()
         self.check_restart()
         self.check_black_hole()
@@ -243,11 +245,22 @@ class HeadlineTests(ClusterCase):
             self.assertIn("this is on-worker-", page)
         self.say("the API server reaches pods and a service (proxy)")
 
+    def check_manifests(self) -> None:
+        """The API server would take what is in etc/kubernetes for gotunnel itself."""
+        self.controller.ask("create", "namespace", "gotunnel")
+        for name in ("secret", "server", "client"):
+            text = (ROOT / "etc" / "kubernetes" / f"{name}.yaml").read_text()
+            self.controller.ask("apply", "--dry-run=server", "--validate=strict", "-f", "-", sent=text)
+        self.say("etc/kubernetes: secret, server and client pass a dry run of the API server")
+
     # Time.
 
     def check_cut(self) -> None:
-        """10 seconds without a packet."""
+        """10 seconds without a packet. Logs that are followed may end, as streams on a silent leg are given up; what
+        has come of them is whole."""
         watch = self.watch("cut")
+        logs = self.launch("logs-cut", self.command("logs", "-f", "--tail=1", "on-worker-1", "-c", "count"))
+        logs.wait_for(r"(?m)^line \d+$", 20)
         nat = self.machines["worker-1-nat"]
         nat.run("nft", "table ip cut {\n chain stop { type filter hook forward priority -1; policy drop; }\n}")
         time.sleep(10)
@@ -255,7 +268,12 @@ class HeadlineTests(ClusterCase):
         began = time.monotonic()
         self.exec_soon("worker-1")
         works = time.monotonic() - began
-        self.say(f"10 s without a packet: exec worked {works:.1f} s after them; {self.steady(watch)}")
+        told = self.steady(watch)
+        went_on = "went on" if logs.process.poll() is None else "ended"
+        logs.kill()
+        numbers = [int(line.split()[1]) for line in logs.said.splitlines()]
+        self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+        self.say(f"10 s without a packet: exec worked {works:.1f} s after them; logs -f {went_on}; {told}")
 
     def check_restart(self) -> None:
         """The server is killed and comes back."""

@@ -72,10 +72,11 @@ class Node:
         more = ("--node-name", self.name, "--patches", PATCHES, "--ignore-preflight-errors", "all")
         return (*self.host.prefix, str(self._folder / "kubeadm"), *words, *more)
 
-    def patches(self, *, egress: bool = False) -> None:
+    def patches(self, *, egress: bool = False, alone: bool = False) -> None:
         """Write what kubeadm is to change: the kubelet's settings, and for a control plane with an egress selector the
-        files of etc/kubernetes."""
-        self.host.write(f"{PATCHES}/kubeletconfiguration0+merge.yaml", _KUBELET)
+        files of etc/kubernetes. `alone`: the kubelet listens on no other address than its node's."""
+        address = f"address: {self.address}\n" if alone else ""
+        self.host.write(f"{PATCHES}/kubeletconfiguration0+merge.yaml", _KUBELET + address)
         self.host.write(f"{PATCHES}/kube-apiserver1+json.yaml", _VERIFY)
         if egress:
             ours = ROOT / "etc" / "kubernetes"

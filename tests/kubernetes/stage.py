@@ -17,7 +17,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests.e2e.harness import FORBIDDEN, Program, TunnelTestCase, need
 from tests.e2e.namespaces import homes
-from tests.kubernetes.build import KUBERNETES, PROGRAMS
+from tests.kubernetes.build import ETCD, KUBERNETES, PROGRAMS
 from tests.kubernetes.images import BUSYBOX, archive
 from tests.kubernetes.machines import child, settle
 from tests.kubernetes.node import API, NAME, Node
@@ -50,6 +50,8 @@ class ClusterCase(TunnelTestCase):
     names = {NAME: API}
     egress = True
     api_port = 6443
+    alone = False
+    """Whether the control plane's kubelet listens on one address only."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -86,12 +88,12 @@ class ClusterCase(TunnelTestCase):
     def start_control_plane(self) -> None:
         """kubeadm init."""
         node, images = self.controller, self.folder / "control-plane.tar"
-        node.patches(egress=self.egress)
+        node.patches(egress=self.egress, alone=self.alone)
         parts = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
         programs: dict[str, Path | None] = {
             f"registry.k8s.io/{part}:v{KUBERNETES}": FOLDER / part for part in parts
         }
-        programs |= {"registry.k8s.io/etcd:3.6.8-0": FOLDER / "etcd", "registry.k8s.io/pause:3.10.2": None}
+        programs |= {f"registry.k8s.io/etcd:{ETCD}-0": FOLDER / "etcd", "registry.k8s.io/pause:3.10.2": None}
         archive(images, Path(need("busybox", "busybox-static")), programs)
         self._containerd(node, images)
         # The add-ons need images that cannot be made by hand.
@@ -209,7 +211,7 @@ class ClusterCase(TunnelTestCase):
     def start_client(self, name: str, section: dict[str, Any]) -> None:
         """Start the client of a machine."""
         section = self.common(name) | section
-        self.clients[name] = self.begin("client", f"client-{name}", name, section, "connected to the server")
+        self.clients[name] = self.begin("client", f"client-{name}", name, section, r"\[info\] connected to the server")
 
     def change_client(self, name: str, section: dict[str, Any]) -> None:
         """Let a client's file say something else while it runs."""

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from tests.kubernetes.node import NAME
-from tests.kubernetes.stage import HOMES, NODES, PUBLIC, WORKERS, ClusterCase
+from tests.kubernetes.node import NAME, PATCHES
+from tests.kubernetes.stage import FOLDER, HOMES, NODES, PUBLIC, WORKERS, ClusterCase
+
+UPGRADE = ("upgrade", "node", "--patches", PATCHES, "--ignore-preflight-errors", "all")
 
 
 class PublicPortTests(ClusterCase):
@@ -16,8 +18,10 @@ class PublicPortTests(ClusterCase):
     egress = False
 
     def test_way_a(self) -> None:
-        """Workers join and are Ready; logs are not there, as nothing leads to their kubelets."""
-        clients = [{"name": name, "token": self.tokens[name]} for name in NODES]
+        """Workers join and are Ready; logs are not there, as nothing leads to their kubelets. They are when the running
+        control plane gets an egress selector, and the clients what belongs to it."""
+        rights = {name: {"allow_nodes": [name, NODES[name]], "allow_dial": ["nodes:10250"]} for name in NODES}
+        clients = [{"name": name, "token": self.tokens[name], **rights[name]} for name in NODES]
         section = {"addr": "0.0.0.0:17000", "allow_ports": [6443], "allow_plain_legs": True, "clients": clients}
         self.begin("server", "server", "public", section, "server listening")
         mapping = {"name": "apiserver", "local": "127.0.0.1:6443", "remote": 6443, "encrypt": False}
@@ -28,6 +32,15 @@ class PublicPortTests(ClusterCase):
         said = self.kubectl("logs", pod, "--request-timeout=10s")
         self.assertNotEqual(said.code, 0)
         self.say(f"no logs without a way to kubelets: {said.err.strip()[:200]}")
+        nodes = {name: [{"match": [name, NODES[name]], "allow_ports": [10250], "dial": "127.0.0.1"}] for name in NODES}
+        egress = {"listen": "unix:/run/gotunnel/egress.sock"}
+        self.change_client("controller", {"mappings": [mapping], "nodes": nodes["controller"], "egress": egress})
+        for name in WORKERS:
+            self.start_client(name, {"nodes": nodes[name]})
+        self.controller.patches(egress=True)
+        self.controller.host.run(str(FOLDER / "kubeadm"), *UPGRADE)
+        self.eventually(lambda: self.controller.ask("logs", pod) == "here\n", "its logs")
+        self.say("kubeadm upgrade node has given the control plane its egress selector: kubectl logs works")
 
 
 class BothDirectionsTests(ClusterCase):
@@ -36,6 +49,7 @@ class BothDirectionsTests(ClusterCase):
     names = {NAME: HOMES["controller"]}
     egress = False
     api_port = 16443
+    alone = True  # else its kubelet has port 10250 of the workers' addresses as well
 
     def test_plan_2(self) -> None:
         """Workers join and are Ready, and the API server reaches their kubelets by the addresses of their nodes."""
@@ -66,7 +80,5 @@ _FORWARDED = """
 table ip forwarded {
   chain to_home { type nat hook prerouting priority -100; iifname "eth0" tcp dport { 17000, 16443 } dnat to 10.1.0.2; }
 }
-table ip home {
-  chain in { type filter hook forward priority 0; iifname "eth0" ct status dnat accept; }
-}
+insert rule ip home in iifname "eth0" ct status dnat accept
 """

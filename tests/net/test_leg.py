@@ -532,7 +532,7 @@ class WatchTests(LegTestCase):
         self.watch.times = NODES
         leg = self.opened()
         self.assertEqual(self.keepalives[-1], NODES.keepalive)
-        for second in range(15):
+        for second in range(19):
             self.path = PathState(3, second * 1000, False, second * 1000)
             self.clock.advance(1)
         self.assertTrue(self.wire.aborted)
