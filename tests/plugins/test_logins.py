@@ -238,6 +238,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(self.pause, 0.02)  # what was refused or cut a moment ago still ends
         self.quick()
         self.module(self.place(), "judge", JUDGE)
 
