@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from bench.cpu import descendants
 
-__all__ = ["ROOT", "BenchError", "LoadProcess", "Processes", "python_environment"]
+__all__ = ["ROOT", "BenchError", "LoadProcess", "Processes", "free_ports", "python_environment"]
 
 ROOT = Path(__file__).resolve().parent.parent
 """The tree that is measured."""
@@ -37,6 +38,15 @@ def python_environment() -> dict[str, str]:
         key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("GOTUNNEL")
     }
     return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
 
 
 class Processes:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.ours import entry
-from bench.process import Processes, python_environment
+from bench.process import Processes, free_ports, python_environment
 
 __all__ = ["Source", "main"]
 
@@ -115,19 +115,11 @@ class _Visitors:
                 self._have[fd], self._head[fd] = 0, b""
 
 
-def _free(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 class _Roles:
     """A server and a client, and their files, which change with each `change`."""
 
     def __init__(self, folder: Path, processes: Processes, target: int, mappings: int) -> None:
-        self.public, self._control, *self._others = _free(mappings + 2)
+        self.public, self._control, *self._others = free_ports(mappings + 2)
         self._token, self._folder, self._target = secrets.token_hex(32), folder, target
         self._processes = processes
         self._write(0)

@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.cpu import cpu_ns
 from bench.ours import entry
-from bench.process import LoadProcess, Processes, python_environment
+from bench.process import LoadProcess, Processes, free_ports, python_environment
 
 __all__ = ["main"]
 
@@ -35,20 +35,12 @@ CONNECTIONS, EXCHANGES, BUSY = 100, 20, 32
 """Of one piece of work: new visitors, and round trips of each of BUSY that stay."""
 
 
-def _free(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 class _Tunnel:
     """A server and a client with so many mappings to one target; `history` is switched while they run."""
 
     def __init__(self, folder: Path, processes: Processes, target: int, mappings: int) -> None:
         self._processes, self._folder, self._token = processes, folder, secrets.token_hex(32)
-        self._control, *self.public = _free(mappings + 1)
+        self._control, *self.public = free_ports(mappings + 1)
         self._reloads = 0
         client = {
             "name": "edge", "token": self._token, "server_addr": f"127.0.0.1:{self._control}", "admin": False,
@@ -194,15 +186,16 @@ def main(words: Sequence[str] | None = None) -> int:
             low, middle, high = min(ratios) - 1, statistics.median(ratios) - 1, max(ratios) - 1
             spread = "" if arm == ARMS[0] else f"{middle:+.1%} ({low:+.1%} to {high:+.1%})"
             print(f"{arm:18}{statistics.median(used for used, _ in found[arm]):>32,.0f}{spread:>30}")
-        print(f"\n{'an answer, alone':32}{'ms of CPU':>12}{'bytes':>12}{'every':>8}{'of that load':>14}")
+        heads = f"{'ms of CPU':>12}{'bytes':>12}{'every':>8}{'of a core':>12}{'of that load':>14}"
+        print(f"\n{'an answer, alone':32}{heads}")
         tunnel.keep(True)
         whole = 0.0
         for path, every in PATHS.items():
             used, size = _alone(tunnel, path, options.answers)
-            part = used / 1000 / every / share
+            part = used / 1000 / every
             whole += part
-            print(f"{path:32}{used:>12.2f}{size:>12,}{every:>6.0f} s{part:>14.2%}")
-        print(f"{'all of it':64}{whole:>14.2%}")
+            print(f"{path:32}{used:>12.2f}{size:>12,}{every:>6.0f} s{part:>12.3%}{part / share:>14.2%}")
+        print(f"{'all of it':64}{whole:>12.3%}{whole / share:>14.2%}")
     return 0
 
 

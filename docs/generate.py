@@ -2,7 +2,8 @@
 both languages: `python docs/generate.py`.
 
 The rows of keys come from `gotunnel.config.reference`; their Chinese words from `docs/zh/reference.yaml`, by the
-English ones. Those of errors come from the source, and their Chinese from the catalogue of `gotunnel.i18n`.
+English ones. Those of errors come from the source, and their Chinese from the catalogue of `gotunnel.i18n`; what to do
+about a line of the log from `docs/cures.yaml`.
 It writes nothing else, and a test fails when what stands in the files is not what this would write.
 """
 
@@ -30,6 +31,8 @@ __all__ = [
 DOCS = Path(__file__).resolve().parent
 LANGUAGES = ("en", "zh")
 CATALOGUE = DOCS / "zh" / "reference.yaml"
+CURES = DOCS / "cures.yaml"
+REPORT = ["report it", "请报告"]
 BEGIN = "<!-- reference: made by docs/generate.py, not by hand -->"
 END = "<!-- end of the reference -->"
 LOG_BEGIN = "<!-- log lines: made by docs/generate.py, not by hand -->"
@@ -77,13 +80,22 @@ def replaced(text: str, language: str) -> str:
 
 
 def log_lines(language: str) -> list[str]:
-    """Return the table of all warnings and errors of the log."""
+    """Return the table of all warnings and errors of the log. Raises MissingWords."""
     number, say = numbers(FILE.read_text("utf-8")), language_of(language).format
-    rows = _head({"en": ["number", "level", "text"], "zh": ["编号", "级别", "原文", "中文"]}[language])
+    cures: dict[int, list[str]] = yaml.safe_load(CURES.read_text("utf-8"))
+    place = LANGUAGES.index(language)
+    heads = {"en": ["number", "level", "text", "what to do"], "zh": ["编号", "级别", "原文", "中文", "怎么办"]}
+    rows, lacking = _head(heads[language]), []
     for format, entry in sorted(log_formats().items(), key=lambda item: number[item[0]]):
         if entry.level in ("warn", "error", "critical"):
             cells = [f"`{number[format]}`", entry.level, f"`{format}`"]
-            rows.append(_row([*cells, _prose(say(format))] if language == "zh" else cells))
+            cure = REPORT if entry.level == "critical" else cures.get(int(number[format]))
+            if cure is None:
+                lacking.append(f"{number[format]}: {format}")
+                continue
+            rows.append(_row([*cells, *([_prose(say(format))] if language == "zh" else []), cure[place]]))
+    if lacking:
+        raise MissingWords("docs/cures.yaml does not say what to do about\n" + "\n".join(lacking))
     return rows
 
 

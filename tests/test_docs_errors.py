@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.i18n.codes import code_of
@@ -52,6 +53,14 @@ class ErrorPageTests(SynchronousTestCase):
             page = self.page(language)
             for entry in said:
                 self.assertIn(f"| `{code_of(entry.text)}` | {entry.level} | `{entry.text}` |", page)
+
+    def test_cures(self) -> None:
+        """Each of them has something to do beside it, in both languages; and nothing has that nobody says."""
+        cures = yaml.safe_load((DOCS / "cures.yaml").read_text("utf-8"))
+        said = {int(code_of(entry.text)) for entry in log_formats().values() if entry.level in ("warn", "error")}
+        self.assertEqual(set(cures), said)
+        for number, words in cures.items():
+            self.assertEqual((len(words), all(len(each) > 2 for each in words)), (2, True), number)
 
     def test_refusals(self) -> None:
         """Mistakes in a configuration are there, nearly all of them with what would be right."""

@@ -139,6 +139,7 @@ class Api:
             "role": self.role(), "ready": all(each.ok for each in ready), "findings": ready,
             "counters": self.counters(), "pending": self.face.pending, "legs": self.face.legs(),
             "sessions": self.face.sessions(), "mappings": self.face.mappings(), "last_event": self._events.last,
+            "history": self._history is not None,
         })  # fmt: skip
 
     async def _usage(self, query: Query) -> Answer:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.admin.api import Api
 from gotunnel.admin.events import Events
-from gotunnel.admin.face import Acts, Face, socket_name
+from gotunnel.admin.face import Acts, Face, Refused, socket_name
 from gotunnel.admin.guard import Guard
 from gotunnel.admin.lag import Lag
 from gotunnel.admin.logins import LINK, Logins
@@ -118,6 +118,8 @@ class AdminService(Service):
 
     def _link(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Make what lets one browser in, and say where it can be used."""
+        if wish:
+            raise Refused("there is nothing to say of a link: post {}")
         address = self.address
         return {
             "code": self.logins.link(), "seconds": LINK, "hosts": list(self._config.hosts),

@@ -22,6 +22,7 @@ class Bridge(Protocol):
     def __init__(self) -> None:
         self.other: Bridge | None = None
         self._connected = False
+        self._joined = False
         self._over: Failure | None = None
         self._read_ended = self._write_ended = False
 
@@ -50,6 +51,7 @@ class Bridge(Protocol):
             return
         for one, two in ((self, other), (other, self)):
             two.transport.registerProducer(one.transport, True)
+            two._joined = True
         other.transport.resumeProducing()
         if other._read_ended:
             self._end_direction()
@@ -87,16 +89,21 @@ class Bridge(Protocol):
         other = self.other
         if other is None or not other._connected or other._over is not None:
             return
-        other.transport.unregisterProducer()
+        other._unregister()
         if reason.check(error.ConnectionDone):
             other.transport.loseConnection()
         else:
             other.transport.abortConnection()
 
+    def _unregister(self) -> None:
+        if self._joined:
+            self._joined = False
+            self.transport.unregisterProducer()
+
     def _end_direction(self) -> None:
         if self._over is not None:
             return
-        self.transport.unregisterProducer()
+        self._unregister()
         half_close = getattr(self.transport, "loseWriteConnection", None)
         if half_close is None:  # TLS below 1.3, as Twisted has it, cannot
             self.transport.loseConnection()

@@ -52,24 +52,24 @@ class Observers:
     log = Logger()
 
     def __init__(self) -> None:
-        self._observers: list[Callable[[Event], object]] = []
+        self._observers: dict[object, Callable[[Event], object]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._observers)
 
     def add(self, observer: Callable[[Event], object]) -> Callable[[], None]:
-        """Call it with each event; return what ends that."""
-        self._observers.append(observer)
+        """Call it with each event; return what ends that, and is harmless when called again."""
+        entry = object()
+        self._observers[entry] = observer
 
         def remove() -> None:
-            if observer in self._observers:
-                self._observers.remove(observer)
+            self._observers.pop(entry, None)
 
         return remove
 
     def tell(self, event: Event) -> None:
         """Tell everybody. One who raises harms nobody else."""
-        for observer in tuple(self._observers):
+        for observer in tuple(self._observers.values()):
             try:
                 observer(event)
             except Exception:  # noqa: BLE001 - whatever he did

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
+
 from gotunnel.api.port import PublicPort
 from gotunnel.api.reactors import here
 from gotunnel.api.tunnel import Tunnel
@@ -43,7 +45,13 @@ class Expose:
             await here(self._port.stopListening())
 
 
-def expose(what: Any, remote: int | str | None = None, *, server: str | None = None, **options: Any) -> Expose:
+def expose(
+    what: int | str | IProtocolFactory | IStreamClientEndpoint,
+    remote: int | str | None = None,
+    *,
+    server: str | None = None,
+    **options: Any,
+) -> Expose:
     """Publish something: see `Tunnel.expose` for `what` and `remote`, and `Tunnel` and `Tunnel.expose` for the options.
 
     `async with expose(8000) as port:` has `port.address` until its end, in a coroutine of Twisted as in a task of

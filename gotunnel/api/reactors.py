@@ -15,6 +15,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
+from gotunnel.api.session import forget
+
 __all__ = ["dispose", "here", "new_reactor", "reactor_here"]
 
 T = TypeVar("T")
@@ -24,9 +26,10 @@ _KEEPERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.We
 
 
 def reactor_here() -> Any:
-    """Return the reactor of who calls: in a task of asyncio that of its loop, elsewhere the global one."""
-    loop = _loop_of_task()
-    if loop is None:
+    """Return the reactor of who calls: where a loop of asyncio runs that of the loop, elsewhere the global one."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
         from twisted.internet import reactor
 
         return reactor
@@ -39,8 +42,8 @@ def reactor_here() -> Any:
             from twisted.internet.main import installReactor
 
             installReactor(reactor)  # for what looks for a global one, and would make one that never runs
-        keeper = _KEEPERS[loop] = _keeper(reactor)
-        loop.create_task(keeper.__anext__())
+        keeper = _keeper(reactor)
+        _KEEPERS[loop] = keeper, loop.create_task(keeper.__anext__())
     return _BY_LOOP[loop]
 
 
@@ -79,6 +82,7 @@ async def dispose(reactor: Any) -> None:
         reactor.removeReader(reader)
         reader.connectionLost(Failure(ConnectionDone()))
     reactor._internalReaders.clear()
+    forget(reactor)
 
 
 async def _keeper(reactor: Any) -> AsyncGenerator[None, None]:

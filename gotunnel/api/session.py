@@ -9,26 +9,22 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
-from gotunnel.address import HostPort, is_ip, is_wildcard
-from gotunnel.api.addresses import TunnelAddress, twisted_address
-from gotunnel.api.events import Connected, Lost, MappingClosed, MappingOpened, Observers
-from gotunnel.api.refusals import not_let_in, port_refused
+from gotunnel.address import HostPort
+from gotunnel.api.events import Lost, MappingClosed, Observers
 from gotunnel.api.settings import Settings, refused_option
+from gotunnel.api.state import SessionState
 from gotunnel.api.waiting import Waits
 from gotunnel.client.link import Link
-from gotunnel.client.links import Links
 from gotunnel.client.memory import VersionMemory
-from gotunnel.client.published import MappingStatus, Standing
+from gotunnel.client.published import MappingStatus
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import MappingConfig
-from gotunnel.errors import AuthRejected, NotConnected
-from gotunnel.interfaces import IRelay
+from gotunnel.errors import NotConnected
 from gotunnel.logs import Logger
 
-__all__ = ["Session", "shared"]
+__all__ = ["Session", "forget", "shared"]
 
 ANSWER = 10.0
 """Seconds for the server to say that a port is closed; it is, or the server has other troubles."""
@@ -44,7 +40,18 @@ def shared(settings: Settings, reactor: Any) -> Session:
     return sessions[settings]
 
 
-class Session:
+def forget(reactor: Any) -> None:
+    """This reactor has ended."""
+    _SHARED.pop(reactor, None)
+
+
+def _names_in_use() -> set[str]:
+    """Return what the clients of this process are called: others of it have other settings."""
+    sessions = [session for each in tuple(_SHARED.values()) for session in tuple(each.values())]  # of other threads too
+    return {session._service.config.name for session in sessions if session._service is not None}
+
+
+class Session(SessionState):
     """See the module. Begins when something is published or dialled, ends when nobody holds it and the last visitor is
     gone, and can begin again."""
 
@@ -65,55 +72,6 @@ class Session:
         self._looking: Any = None
         self._up: bool | None = None  # as observers know it
         self._told: dict[str, HostPort | None] = {}
-
-    # How it is.
-
-    @property
-    def links(self) -> Links:
-        """The links of its client. Raises NotConnected when there is none."""
-        if self._service is None:
-            raise NotConnected("the tunnel is closed")
-        links = self._service.links
-        assert isinstance(links, Links)
-        return links
-
-    @property
-    def link(self) -> Link:
-        """The one to its server. Raises NotConnected when there is none."""
-        return self.links.links[0]
-
-    @property
-    def relay(self) -> IRelay:
-        """What moves its bytes. Raises NotConnected when there is none."""
-        if self._service is None:
-            raise NotConnected("the tunnel is closed")
-        return self._service.relay
-
-    @property
-    def connected(self) -> bool:
-        """Whether the server is there."""
-        return self._service is not None and self.link.session is not None
-
-    def address(self, name: str) -> HostPort | None:
-        """Where visitors of a mapping come in, if there is such a place now."""
-        status = None if self._service is None else self.link.published.statuses.get(name)
-        return None if status is None else status.address
-
-    def public_address(self, name: str, known: HostPort | None) -> IPv4Address | IPv6Address | TunnelAddress:
-        """The same, or `known`, with the IP address by which this process reaches the server."""
-        address = self.address(name) or known
-        if address is None:
-            return TunnelAddress(name)
-        ip = "" if self._service is None else self.link.server_ip
-        if ip and (not is_ip(address.host) or is_wildcard(address.host)):
-            return twisted_address(HostPort(ip, address.port))
-        return twisted_address(address)
-
-    def streams(self, name: str | None = None) -> int:
-        """How many visitors there are, those included that this process has sent; or how many of one mapping."""
-        if self._service is None:
-            return 0
-        return self.links.streams if name is None else self.links.streams_by_mapping[name]
 
     # Who wants it.
 
@@ -200,10 +158,12 @@ class Session:
             await self._ended()
         if self._service is not None:
             return
-        config = self.settings.config(port).model_copy(update={"mappings": tuple(self._mappings.values())})
+        mappings = tuple(self._mappings.values())
+        config = self.settings.config(port, _names_in_use()).model_copy(update={"mappings": mappings})
         self._service = service = ClientService(config, self.reactor, _NoMemory())
         self.links.noticed = self._noticed
         self.links.forwards.inside = True
+        self.link.cut_nobody()
         service.startService()
         self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shutdown)
 
@@ -226,12 +186,13 @@ class Session:
         await self._apply()
 
     def opened(self, name: str, seconds: float | None) -> Deferred[MappingStatus]:
-        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected."""
-        return self._waits.until(partial(self._is_open, name), seconds, self._too_late)
+        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected; with None in place
+        of seconds it waits as long as a client of a file would, also while the server does not let it in."""
+        return self._waits.until(partial(self._is_open, name, seconds is None), seconds, self._too_late)
 
     def connection(self, seconds: float | None) -> Deferred[Link]:
-        """Fires when there is a session. Fails with AuthRejected or NotConnected."""
-        return self._waits.until(self._is_connected, seconds, self._too_late)
+        """Fires when there is a session. Fails with AuthRejected or NotConnected; see `opened`."""
+        return self._waits.until(partial(self._is_connected, seconds is None), seconds, self._too_late)
 
     async def withdraw(self, name: str, drain: float) -> None:
         """Publish it no more, and return when the server has closed its port. With `drain` its visitors have so many
@@ -260,29 +221,7 @@ class Session:
             raise NotConnected("the tunnel is closed")
         await service.reload(service.config.model_copy(update={"mappings": tuple(self._mappings.values())}))
 
-    # What is looked at whenever something may be otherwise.
-
-    def _is_open(self, name: str) -> MappingStatus | None:
-        link = self._is_connected()
-        status = None if link is None else link.published.statuses.get(name)
-        if status is not None and status.standing is Standing.REFUSED:
-            raise port_refused(status)
-        return status if status is not None and status.standing is Standing.OPEN else None
-
-    def _is_connected(self) -> Link | None:
-        link = self.link
-        if self._ending is not None:
-            raise NotConnected("the tunnel is closed")
-        if link.session is None and isinstance(link.failure, AuthRejected):
-            raise not_let_in(link.failure)
-        return None if link.session is None else link
-
-    def _is_closed(self, name: str) -> bool:
-        return self.link.session is None or name not in self.link.published.closing
-
-    def _too_late(self) -> NotConnected:
-        trouble = "" if self._service is None else self.link.trouble
-        return NotConnected(trouble or f"{self.settings.server} does not answer in time")
+    # Whatever may be otherwise.
 
     def _noticed(self) -> None:
         """In the next turn, because whoever says so is in the midst of something."""
@@ -298,24 +237,6 @@ class Session:
         self._waits.look()
         if not self._holds and self._kept is None and self._service is not None and not self.streams():
             self.end()
-
-    def _tell(self) -> None:
-        link, tell = self.link, self.observers.tell
-        up = link.session is not None
-        if up and not self._up:
-            tell(Connected(link.label))
-        elif not up and link.trouble and self._up is not False:
-            tell(Lost(link.label, link.trouble))
-        self._up = up if up or link.trouble else self._up
-        for name, status in link.published.statuses.items():
-            closed = f"its target is down: {status.down}" if status.down is not None else status.reason
-            if status.standing is Standing.OPEN and status.down is None:
-                if name not in self._told or self._told[name] != status.address:
-                    self._told[name] = status.address
-                    tell(MappingOpened(name, status.address))
-            elif name in self._told and (status.down is not None or status.standing is Standing.REFUSED):
-                del self._told[name]
-                tell(MappingClosed(name, closed))
 
 
 class _NoMemory(VersionMemory):

@@ -3,8 +3,9 @@ with equal settings are one session."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ SERVER_VARIABLE = "GOTUNNEL_SERVER"
 PROGRAM = "gotunnel"
 """What an error calls the place where these options stand."""
 LONGEST_DRAIN = 86_400.0
-"""Seconds: visitors of a port that is closed are cut by who closes it, and by nobody else."""
+"""Seconds: who closes a port, or the tunnel, says how long its visitors have, and each can only shorten the time."""
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("server_addr",): "server",
@@ -69,9 +70,9 @@ class Settings:
             raise refused_option("server", str(error), f'write it like "server.example:{DEFAULT_PORT}"') from None
         return cls(server, **{key: value for key, value in options.items() if value is not None})
 
-    def config(self, port: int = 0) -> ClientConfig:
+    def config(self, port: int = 0, taken: Container[str] = ()) -> ClientConfig:
         """Return the configuration that a file would have held, without mappings; `port` is the first that will be
-        published. Raises ConfigError."""
+        published, and `taken` are names that a client without one does not get. Raises ConfigError."""
         tls = tls_section(self.ca, self.pin, plain=not self.tls)
         for name in ("cert", "key"):
             if getattr(self, name) is not None:
@@ -79,7 +80,7 @@ class Settings:
         if self.server_name is not None:
             tls["server_name"] = self.server_name
         section: dict[str, Any] = {
-            "name": self.name if self.name is not None else own_name("py", str(port or os.getpid())),
+            "name": _free_name(port, taken) if self.name is None else self.name,
             "server_addr": self.server,
             "token": self._token(),
             "relay": self.relay,
@@ -110,6 +111,12 @@ class Settings:
         if token is BROKEN:
             raise refused_option("token", "there is none", f"name a token_file, or set the variable {VARIABLE}")
         return token
+
+
+def _free_name(port: int, taken: Container[str]) -> str:
+    name = own_name("py", str(port or os.getpid()))
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in names if each not in taken)
 
 
 def refused_option(name: str, wrong: str, cure: str) -> ConfigError:

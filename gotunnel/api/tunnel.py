@@ -26,9 +26,10 @@ class Tunnel:
     somebody uses it: an open port, a connection, or `connect` without `close`.
 
     `server` is `host:port`, or that of the variable GOTUNNEL_SERVER; `token` and `token_file` that of GOTUNNEL_TOKEN.
-    `timeout` is the seconds that a call may take (0: as long as it does), `drain` those that visitors of a port have to
-    finish when it is closed. Nothing connects before the first call. Methods return Deferreds; below asyncio
-    `async with` does what it does on Twisted, and `asFuture` of a Deferred what `await` cannot.
+    `timeout` is the seconds that a call may take (0: as long as it does, also while the server does not let this client
+    in), `drain` those that visitors of a port have to finish when it is closed. Nothing connects before the first call.
+    Methods return Deferreds; below asyncio `async with` does what it does on Twisted, and `asFuture` of a Deferred what
+    `await` cannot.
     """
 
     def __init__(

@@ -6,19 +6,19 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
-from twisted.internet.task import LoopingCall
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from gotunnel.api import Event, MappingClosed, MappingOpened, NotConnected, PortUnavailable, Tunnel
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
-from gotunnel.client.published import MappingStatus, Standing
-from gotunnel.client.service import ClientService, make_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import own_name, tls_section, validated
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, GotunnelError, Problem
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
@@ -31,9 +31,6 @@ PROGRAM = "gotunnel expose"
 VARIABLE = "GOTUNNEL_TOKEN"
 
 MAPPING = "exposed"
-
-LOOK_SECONDS = 0.1
-"""How often it is looked whether the mapping is open."""
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("name",): "--name",
@@ -81,42 +78,65 @@ def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
     from twisted.internet import reactor
 
     with one_line_errors(PROGRAM):
-        prepared = Prepared(client_config(wish, token_of_server(PROGRAM)), state_folder(state))
+        config = client_config(wish, token_of_server(PROGRAM))
+        prepared = Prepared(config, state_folder(state))
     begin_logging(sys.stderr, log_format)
-    watch = _Watch(reactor)
-    run(Role(PROGRAM, CLIENT.load, watch.make).service(prepared, reactor), reactor)
-    if watch.refused:
-        said = of_environment().sentence(f"the server refuses: {watch.refused}")
+    exposing = _Exposing(wish, config, reactor)
+    run(Role(PROGRAM, CLIENT.load, lambda _config, _reactor, _state: exposing).service(prepared, reactor), reactor)
+    if exposing.refused:
+        said = of_environment().sentence(f"the server refuses: {exposing.refused}")
         print(f"{PROGRAM}: {said}", file=sys.stderr)
         raise SystemExit(FAILED)
+    if exposing.failed is not None:
+        with one_line_errors(PROGRAM):
+            raise exposing.failed
 
 
-class _Watch:
-    """Makes the client, tells when its mapping opens, and ends the process when the server refuses it: whoever waits
-    at a terminal is to choose another port now."""
+class _Exposing(Service):
+    """Opens the port, tells when it is open, and ends the process when the server refuses it: whoever waits at a
+    terminal is to choose another port now."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, wish: Wish, config: ClientConfig, reactor: Any) -> None:
         self.refused = ""
+        self.failed: GotunnelError | None = None
+        (self._mapping,) = config.mappings
         self._reactor = reactor
-        self._status: MappingStatus | None = None
-        self._told: Standing | None = None
+        self._tunnel = Tunnel(
+            str(config.all_servers[0]), name=config.name, token=config.token.get_secret_value(), ca=wish.tls_ca,
+            pin=wish.pin, tls=not wish.plain, timeout=0, reactor=reactor,
+        )  # fmt: skip
+        self._tunnel.observe(self._happened)
 
-    def make(self, config: ClientConfig, reactor: Any, state: Path) -> ClientService:
-        service = make_client(config, reactor, state)
-        self._status = service.link.published.statuses[MAPPING]
-        look = LoopingCall(self._look, self._status)
-        look.clock = reactor
-        reactor.callWhenRunning(look.start, LOOK_SECONDS)
-        return service
+    def startService(self) -> None:
+        """Open it, however long it takes to reach the server."""
+        super().startService()
+        mapping = self._mapping
+        opening = self._tunnel.expose(str(mapping.local), str(mapping.remote), mapping=MAPPING)
+        opening.addErrback(self._not_opened)
 
-    def _look(self, status: MappingStatus) -> None:
-        if status.standing is self._told:
-            return
-        self._told = status.standing
-        if status.standing is Standing.OPEN:
-            click.echo(f"{status.address} reaches {status.config.local}. Ctrl-C ends it.")
-        elif status.standing is Standing.REFUSED:
-            self.refused = status.reason
+    def stopService(self) -> Deferred[None]:
+        """Close it. The end of the process is that of its visitors."""
+        super().stopService()
+        return self._tunnel.close()
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, MappingOpened):
+            click.echo(f"{event.address} reaches {self._mapping.local}. Ctrl-C ends it.")
+        elif isinstance(event, MappingClosed) and self.running:
+            self._refuse(event.reason)
+
+    def _not_opened(self, failure: Failure) -> None:
+        failure.trap(GotunnelError)
+        error = failure.value
+        if isinstance(error, PortUnavailable):
+            self._refuse(str(error))
+        elif isinstance(error, GotunnelError) and not isinstance(error, NotConnected):  # which is: closed meanwhile
+            self.failed = error
+            self._reactor.callWhenRunning(self._reactor.stop)
+
+    def _refuse(self, reason: str) -> None:
+        if not self.refused:
+            self.refused = reason
             self._reactor.stop()
 
 

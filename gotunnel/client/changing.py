@@ -99,6 +99,10 @@ class ChangingLink:
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)
 
+    def cut_nobody(self) -> None:
+        """Visitors of a mapping that is removed stay, until somebody calls `cut`."""
+        self._leaving.cuts = False
+
     def cut(self, mapping: str) -> int:
         """Reset who is being served by a mapping; return how many that were."""
         return sum(session.legs.reset_streams(mapping) for session in self._sessions)

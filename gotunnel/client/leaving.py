@@ -27,12 +27,15 @@ class Leaving:
         self._published = published
         self._cut = cut
         self._timers: set[IDelayedCall] = set()
+        self.cuts = True
+        """Whether they are cut when their time is over; False where somebody else sees to that."""
 
     def leave(self, names: tuple[str, ...], seconds: float) -> None:
         """These are removed; their visitors have so many seconds."""
         if names:
             self._later(min(IN_FLIGHT, seconds), self._published.forget, names)
-            self._later(seconds, self._over, names)
+            if self.cuts:
+                self._later(seconds, self._over, names)
 
     def stop(self) -> None:
         """Cut nobody any more. Harmless when called again."""

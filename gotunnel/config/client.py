@@ -142,6 +142,11 @@ class ClientConfig(Section):
         description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
     )
 
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, [info.data.get("token")])
+
     @field_validator("tls")
     @classmethod
     def _proves_the_server(cls, tls: TlsClientConfig, info: ValidationInfo) -> TlsClientConfig:
@@ -149,11 +154,6 @@ class ClientConfig(Section):
             cure = "add ca: or pin: (`gotunnel pin` prints it on the server), or remove bearer"
             raise wrong("proves no server by its certificate, and bearer would show the token to anybody", cure)
         return tls
-
-    @field_validator("admin")
-    @classmethod
-    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
-        return secret_of_its_own(admin, [info.data.get("token")])
 
     @field_validator("v1")
     @classmethod

@@ -79,20 +79,6 @@ class AllocatorConfig(PluginConfig):
     noun = "port allocators"
 
 
-class AuthenticatorConfig(PluginConfig):
-    """Who says whether a client that shows its token may come in."""
-
-    kind = "authenticator"
-    noun = "authenticators"
-
-
-class AccessConfig(PluginConfig):
-    """Who has the last word on what clients publish and reach, and on visitors."""
-
-    kind = "access"
-    noun = "access policies"
-
-
 class TransportConfig(PluginConfig):
     """How a client reaches its servers."""
 
@@ -105,6 +91,20 @@ class ListenerConfig(PluginConfig):
 
     kind = "listener"
     noun = "listeners"
+
+
+class AuthenticatorConfig(PluginConfig):
+    """Who says whether a client that shows its token may come in."""
+
+    kind = "authenticator"
+    noun = "authenticators"
+
+
+class AccessConfig(PluginConfig):
+    """Who has the last word on what clients publish and reach, and on visitors."""
+
+    kind = "access"
+    noun = "access policies"
 
 
 class RelayConfig(PluginConfig):

@@ -33,14 +33,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.plugged import (
-    ONE,
-    AccessConfig,
-    AllocatorConfig,
-    Authenticators,
-    Listeners,
-    Observers,
-)
+from gotunnel.config.plugged import ONE, AccessConfig, AllocatorConfig, Authenticators, Listeners, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
@@ -188,6 +181,11 @@ class ServerConfig(Section):
         default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
     )
 
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, _tokens_of_clients(info))
+
     @field_validator("tls")
     @classmethod
     def _shown_inside_tls(cls, tls: TlsServerConfig, info: ValidationInfo) -> TlsServerConfig:
@@ -195,11 +193,6 @@ class ServerConfig(Section):
             what = "leaves the tokens that clients show to the authenticators in clear"
             raise several([(("mode",), what, "set mode: required, or remove authenticators")])
         return tls
-
-    @field_validator("admin")
-    @classmethod
-    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
-        return secret_of_its_own(admin, _tokens_of_clients(info))
 
     @field_validator("v1")
     @classmethod

@@ -53,7 +53,9 @@ class _Pattern:
             found.append(re.escape(text))
             longest = max(longest, text, key=len)
             if name is not None:
-                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{wild})")
+                # What stands right behind another field ("{address}{how}") is nothing, or begins anew.
+                what = wild if text or not seen else rf"(?:[\s,;(]{wild})?"
+                found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{what})")
                 seen.add(name)
         self.weight = literal
         self._longest = longest

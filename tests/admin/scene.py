@@ -14,6 +14,7 @@ from gotunnel.address import HostPort
 from gotunnel.admin.face import Acts, Refused
 from gotunnel.admin.listener import AdminService
 from gotunnel.config.model import AdminConfig
+from gotunnel.core.accounts import Running
 from gotunnel.core.descriptors import Shares
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
@@ -27,6 +28,7 @@ from gotunnel.core.view import (
     SessionView,
     StreamView,
 )
+from gotunnel.history.question import Question
 from gotunnel.logs import Logger, set_level
 
 __all__ = ["TOKEN", "Scene", "shown"]
@@ -59,7 +61,7 @@ class Scene:
 
         self.descriptors: Any = Descriptors()
         for _ in range(streams):
-            self.usage.began()
+            self.usage.began("worker-1", "web-1")
 
     @property
     def age(self) -> float:
@@ -117,6 +119,9 @@ class Scene:
                 f"198.51.100.{number % 250}:{50000 + number}", "open", 60.0 * number, 1000 * number, 90_000 * number,
             )  # fmt: skip
 
+    def running(self) -> Iterator[Running]:
+        return iter(())
+
     def rights(self) -> Iterator[RightsView]:
         return iter(())
 
@@ -162,16 +167,41 @@ class Scene:
         return {"draining": True, "live": self.usage.live, "cut": None, "over": False, "failed": False}
 
 
+class Past:
+    """A history that is made up: as many steps and mappings as are asked for."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    async def ask(self, asked: Question) -> dict[str, Any]:
+        """See Recorder."""
+        begin, step, rows = int(asked.since), asked.step, []
+        if asked.by == "mapping":
+            for mapping in self._scene.mappings():
+                n = int(mapping.name.partition("-")[2])
+                rows.append({"client": mapping.client, "mapping": mapping.name, **self._row(n, 10 * n)})
+        elif self._scene.usage.opened:
+            for number in range((int(asked.until) - begin) // step + 1):
+                size = int(1000 * (1 + math.sin(number / 5)) + 300 * (1 + math.sin(number)))
+                rows.append({"time": begin + number * step, **self._row(number, size)})
+        return {"since": begin, "until": int(asked.until), "step": step, "by": asked.by, "more": False, "usage": rows}
+
+    @staticmethod
+    def _row(number: int, size: int) -> dict[str, int]:
+        return {"up": size * 90_000, "down": size * 700_000, "streams": size, "failures": number % 3, "peak": size // 9}
+
+
 def shown(
     reactor: Any, folder: Path, *, port: int = 0, host: str = "127.0.0.1", role: str = "server", clients: int = 3,
     names: list[str] | None = None, mappings: int = 3, streams: int = 5, trouble: bool = False,
-    token: str | None = None,
+    token: str | None = None, history: bool = True,
 ) -> tuple[Scene, AdminService]:  # fmt: skip
     """Return a scene with its listeners, started: on a socket in `folder`, and on a port of `host`."""
     known = [f"worker-{number + 1}" for number in range(clients)] if names is None else names
     scene = Scene(reactor, role, known, mappings, streams, trouble)
     config = AdminConfig.model_validate({"addr": HostPort(host, port), "token": token})
-    admin = AdminService(config, scene, scene.acts(), reactor, folder)
+    past: Any = Past(scene) if history else None
+    admin = AdminService(config, scene, scene.acts(), reactor, folder, past)
     admin.startService()
     for name in known:
         log.info("client {client} connected from {address}{how}", client=name, address="203.0.113.9:40000", how="")

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from gotunnel.api import AuthRejected, Background, PortUnavailable
+from gotunnel.api import AuthRejected, Background, PortUnavailable, fixtures
 from tests.api.base import ApiTestCase
 from tests.integration.base import TOKEN, reactor
 from tests.pages import ROOT
@@ -116,22 +116,38 @@ class BackgroundTests(ApiTestCase):
 class PytestTests(ApiTestCase):
     """The fixture, in a real run of pytest."""
 
+    timeout = 120
+
     async def test_fixture(self) -> None:
-        """It publishes a port with a server of its own; or on the one that the environment names."""
-        server = await self.server()
+        """It publishes ports with a server of its own."""
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         (folder / "conftest.py").write_text('pytest_plugins = ["gotunnel.api.fixtures"]\n')
         (folder / "test_hook.py").write_text(FIXTURE)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GOTUNNEL_")}
-        environment["PYTHONPATH"] = f"{ROOT}"
+        environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+        done: Any = await run(command, environment, str(folder))
+        self.assertIn("2 passed", done.stdout, done.stdout + done.stderr)
+        self.assertEqual(done.returncode, 0)
+
+    async def test_server_of_environment(self) -> None:
+        """Where the environment names a server the fixture's ports are published there."""
+        server = await self.server()
+        target, _ = await self.target()
         named = {"GOTUNNEL_SERVER": f"127.0.0.1:{server.address.port}", "GOTUNNEL_TOKEN": TOKEN}
-        for more, passed, extra in (({}, "2 passed", ()), (named, "1 passed", ("-k", "again"))):
-            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *extra, str(folder)]
-            done: Any = await run(command, {**environment, **more}, str(folder))
-            self.assertIn(passed, done.stdout, done.stdout + done.stderr)
-            self.assertEqual(done.returncode, 0)
-        self.assertEqual(len([line for line in self.lines() if " open at " in line]), 1)
+        self.patch(os, "environ", {**os.environ, **named})
+
+        def work() -> int:
+            tunnels = fixtures.gotunnel_tunnel.__wrapped__(None)
+            exposing = fixtures.gotunnel_expose.__wrapped__(next(tunnels))
+            port = next(exposing)(target, "127.0.0.1:0")
+            for each in (exposing, tunnels):
+                self.assertRaises(StopIteration, next, each)
+            return int(port.port)
+
+        port: Any = await deferToThread(work)
+        self.assertIn(f"open at 127.0.0.1:{port}", "\n".join(self.lines()))
 
 
 FIXTURE = '''

@@ -6,6 +6,7 @@ import hashlib
 import os
 from typing import Any
 
+from twisted.internet import ssl
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort, ITCPTransport
 from twisted.internet.protocol import Protocol
@@ -15,6 +16,7 @@ from zope.interface.verify import verifyObject
 from gotunnel.config.model import TlsServerConfig
 from gotunnel.core.outcome import Outcome
 from tests.api.base import ApiTestCase, Service
+from tests.certificates import Authority
 from tests.integration.base import Echo, Peer
 
 
@@ -178,6 +180,61 @@ class FastPlainTests(Listening, ApiTestCase):
 
     def tunnel(self, server: Any, **options: Any) -> Any:
         return super().tunnel(server, tls=False, **options)
+
+
+class TlsTests(ApiTestCase):
+    """What a service does to its transport."""
+
+    async def test_start_tls(self) -> None:
+        """TLS can begin in the midst of a connection, at a listener and at one who dials."""
+        authority = Authority(self.folder)
+        certificate, key = authority.issue("service")
+        context = ssl.DefaultOpenSSLContextFactory(str(key), str(certificate))
+        server = await self.server(allow_dial=["127.0.0.1:1-65535"])
+        tunnel = self.tunnel(server)
+        service = Service(lambda: Starting(lambda transport: transport.startTLS(context)))
+        port = await tunnel.expose(service, "127.0.0.1:0")
+        asking = Service(lambda: Starting(lambda transport: transport.startTLS(ssl.CertificateOptions())))
+        protocol: Any = await tunnel.dial(f"127.0.0.1:{port.address.port}", asking)
+        protocol.transport.write(b"START")
+        await self.until(lambda: b"in TLS" in protocol.received, "the answer")
+        self.assertEqual(service.made[0].received, b"STARTin TLS")
+        protocol.transport.loseConnection()
+        await self.until(lambda: protocol.ended and service.made[0].ended, "the end")
+
+    async def test_options(self) -> None:
+        """Options of TCP are what they were set to; a unix socket has none."""
+        server = await self.server()
+        service = Service()
+        port = await self.tunnel(server).expose(service, "127.0.0.1:0")
+        visitor = await self.echoes(port.address.port)
+        transport = service.made[0].transport
+        self.assertTrue(transport.getTcpNoDelay() and transport.getTcpKeepAlive())
+        transport.setTcpNoDelay(False)
+        transport.setTcpKeepAlive(0)
+        self.assertFalse(transport.getTcpNoDelay() or transport.getTcpKeepAlive())
+        visitor.hang_up()
+
+
+class Starting(Peer):
+    """Begins TLS at the word, which it sends back, and says the next thing inside."""
+
+    def __init__(self, start: Any) -> None:
+        super().__init__()
+        self.start = start
+
+    def dataReceived(self, data: bytes) -> None:
+        first = not self.received
+        self.received += data
+        if first:
+            if self.transport._tlsClientDefault:
+                self.start(self.transport)
+                self.transport.write(b"in TLS")
+            else:
+                self.transport.write(b"START")
+                self.start(self.transport)
+        elif not self.transport._tlsClientDefault:
+            self.transport.write(b"in TLS")
 
 
 class Paused(Peer):

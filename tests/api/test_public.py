@@ -79,8 +79,8 @@ class PublicTests(SynchronousTestCase):
         self.assertEqual(str(inspect.signature(api.Tunnel.dial)), DIAL)
         self.assertEqual(
             str(inspect.signature(api.expose)),
-            "(what: 'Any', remote: 'int | str | None' = None, *, server: 'str | None' = None, **options: 'Any') -> "
-            "'Expose'",
+            "(what: 'int | str | IProtocolFactory | IStreamClientEndpoint', remote: 'int | str | None' = None, *, "
+            "server: 'str | None' = None, **options: 'Any') -> 'Expose'",
         )
 
     def test_errors(self) -> None:

@@ -65,6 +65,14 @@ class SharingTests(ApiTestCase):
         await self.tunnel(server, name="two").expose(Service(), "127.0.0.1:0")
         self.assertEqual(len(server.hub.peers), 2)
 
+    async def test_names_of_its_own(self) -> None:
+        """Two sessions of one process that were given no names have two."""
+        server = await self.server()
+        for relay in ("fast", "portable"):
+            await self.tunnel(server, relay=relay).expose(Service(), "127.0.0.1:0")
+        one, two = sorted(server.hub.peers)
+        self.assertEqual(two, f"{one}-2")
+
     async def test_ends_without_visitors(self) -> None:
         """The Deferred of stopListening fires when nothing is left, if nobody visits."""
         server = await self.server()

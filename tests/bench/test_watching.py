@@ -19,6 +19,6 @@ class WatchingTests(ProcessTestCase):
         for arm in ("nobody asks", "history", "history, asked"):
             self.assertRegex(said, rf"(?m)^{arm} +[0-9,]+")
         for path in ("/metrics", "/v1/status", "/v1/usage"):
-            found = re.search(rf"(?m)^{path}\S* +([0-9.]+) +[0-9,]+ +[0-9]+ s +[0-9.]+%$", said)
+            found = re.search(rf"(?m)^{path}\S* +([0-9.]+) +[0-9,]+ +[0-9]+ s +[0-9.]+% +[0-9.]+%$", said)
             assert found is not None, said
             self.assertLess(0.01, float(found[1]))

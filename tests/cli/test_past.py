@@ -6,11 +6,14 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
+from gotunnel.cli.running import past
+from gotunnel.cli.running.asking import Unasked
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.store import Store
 
@@ -72,3 +75,22 @@ class PastTests(SynchronousTestCase):
         self.assertEqual((done.exit_code, done.stderr.count("\n")), (1, 1))
         self.assertIn("not a database", done.stderr)
         self.assertEqual(path.read_bytes(), b"garbage" * 1000)
+
+    def test_one_keeps_none(self) -> None:
+        """A process without a history is told of, and those that have one are shown; where none has it fails."""
+
+        class Off:
+            def get(self, path: str, **query: str) -> dict[str, Any]:
+                raise Unasked("no history of traffic is kept here")
+
+        class On:
+            def get(self, path: str, **query: str) -> dict[str, Any]:
+                return {"role": "server", "name": "here", "since": 0, "until": 1, "step": 0, "by": "total",
+                        "more": False, "usage": []}  # fmt: skip
+
+        self.patch(past, "found", lambda where: [Off(), On()])
+        done = self.run_it()
+        self.assertEqual((done.exit_code, done.stderr), (0, "gotunnel: no history of traffic is kept here\n"))
+        self.assertIn("gotunnel server here", done.stdout)
+        self.patch(past, "found", lambda where: [Off(), Off()])
+        self.assertEqual(self.run_it().exit_code, 1)

@@ -95,7 +95,7 @@ class LookingTests(BrowserTestCase):
         self.assertRegex(page.inner_text("#traffic-text ~ details tbody"), r"\d\d:\d\d\s+[\d.]+ MiB/s")
         page.fill("#search", "WORKER-2 web")
         self.assertEqual(page.locator("#mappings tbody tr").count(), 3)
-        self.assertIn("3 of", page.inner_text("#found"))
+        self.assertIn("6 of", page.inner_text("#found"))
         page.fill("#search", "no such thing")
         self.assertEqual(page.locator("p.empty:visible").count(), 3)
         page.fill("#search", "")
@@ -109,6 +109,20 @@ class LookingTests(BrowserTestCase):
         page.click("#visitors summary")
         page.wait_for_selector("#visitors tbody tr")
         self.assertIn("198.51.100.3:50003", page.inner_text("#visitors"))
+
+    def test_history(self) -> None:
+        """What was carried is drawn, added up in words, and told by mapping, over a day or another time."""
+        where, _ = self.scene(mappings=12)
+        page = self.open(where)
+        page.wait_for_selector("#history rect.bar0")
+        self.assertEqual(page.locator("#history rect.bar0").count(), 49)
+        self.assertRegex(page.inner_text("#history-text"), r"GiB back and .* GiB to .*visitors: [\d,]+, of whom \d+")
+        page.click("#history button:text-is('30 days')")
+        page.wait_for_function("() => document.querySelectorAll('#history rect.bar0').length === 31")
+        page.click("#history summary")
+        self.assertEqual(page.locator("#history tbody tr").count(), 12)
+        page.fill("#search", "web-12 worker-3")
+        self.assertEqual(page.locator("#history tbody tr").count(), 1)
 
     def test_usable(self) -> None:
         """Contrast, names, sizes and widths are right, light and dark, at a desk and on a phone, in both languages,
@@ -178,11 +192,13 @@ class LookingTests(BrowserTestCase):
         self.assertIn(HOSTILE[0], page.inner_text("#said"))
 
     def test_lost(self) -> None:
-        """A process that is gone is told, once to a screen reader and each second to the eyes; when it is back all goes
-        on by itself, and the plots do not join what is not one."""
-        where, program = self.scene()
-        page = self.open(where)
-        self.pages[-1][0].expected = ("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
+        """A process that is gone is told, once to a screen reader and each second to the eyes. When it was started anew
+        one must log in again, and sees nothing until then."""
+        where, program = self.scene(token=TOKEN)
+        page = self.open(where, ready=False)
+        self.log_in(page)
+        page.wait_for_selector("#sessions tbody tr")
+        self.pages[-1][0].expected = ("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "401")
         program.process.kill()
         program.process.wait()
         page.wait_for_selector("#lost:visible")
@@ -190,10 +206,13 @@ class LookingTests(BrowserTestCase):
         self.assertEqual(page.evaluate(alert), "The process does not answer.")
         self.assertRegex(page.inner_text("#lost"), r"Next try in \d+ s")
         self.assertIn("worker-1", page.inner_text("#sessions"))
-        self.scene(port=int(where.partition(":")[2]))
+        self.scene(port=int(where.partition(":")[2]), token=TOKEN)
         page.click("#lost button")
+        page.wait_for_selector("#gate:visible", timeout=40_000)
         page.wait_for_selector("#lost", state="hidden")
-        self.assertIn("answers again", page.inner_text("#said"))
+        self.assertIn("logged out", page.inner_text("#said"))
+        self.log_in(page)
+        page.wait_for_selector("#sessions tbody tr")
 
     def test_background(self) -> None:
         """A page that nobody sees asks seldom, and at once when somebody sees it again."""
@@ -269,9 +288,11 @@ class ActingTests(BrowserTestCase):
 
     def test_login(self) -> None:
         """Where all can be read nothing can be changed before one logs in, nor after he has logged out; a wrong token
-        is told where it was typed."""
-        where, _ = self.scene()
+        is told where it was typed. Of a history that is not kept nothing is shown or asked."""
+        where, _ = self.scene(history=False)
         page = self.open(where)
+        self.assertFalse(page.locator("#history").is_visible())
+        self.assertEqual([url for url in self.pages[-1][0].asked if "usage" in url], [])
         self.assertEqual(page.locator(".acts button, #drain:visible, #logout:visible").count(), 0)
         page.click("#login")
         self.assertIn("gotunnel dashboard", page.inner_text("#login-dialog"))
@@ -309,19 +330,6 @@ class ActingTests(BrowserTestCase):
         page.click("#confirm-yes")
         page.wait_for_selector("#verdict:text-is('draining')")
         self.assertIn("nobody new is let in", page.inner_text("#findings"))
-
-    def test_session_ends(self) -> None:
-        """When the process was started anew the page says that one must log in again, and shows nothing until then."""
-        where, program = self.scene(token=TOKEN)
-        page = self.open(where, ready=False)
-        self.log_in(page)
-        self.pages[-1][0].expected = ("ERR_", "401")
-        program.process.kill()
-        program.process.wait()
-        self.scene(port=int(where.partition(":")[2]), token=TOKEN)
-        page.wait_for_selector("#gate:visible", timeout=40_000)
-        self.assertIn("logged out", page.inner_text("#said"))
-        self.log_in(page)
 
 
 class RealTests(BrowserTestCase):

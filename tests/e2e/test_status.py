@@ -45,7 +45,10 @@ class StatusTests(TunnelTestCase):
     def test_nothing_runs(self) -> None:
         """One line with the cure, and exit code 1; a socket that was left behind is no process."""
         self.state.mkdir(parents=True)
-        for words in ("status", "status --ready", "drain", "reload", "kick x", "log-level", "status --watch"):
+        for words in (
+            "status", "status --ready", "drain", "reload", "kick x", "log-level", "status --watch", "mapping off x",
+            "mapping on x", "dashboard",
+        ):  # fmt: skip
             done = self.gotunnel(*words.split())
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), words)
             self.assertIn("--state", done.stderr)
@@ -149,7 +152,7 @@ class StatusTests(TunnelTestCase):
         self.assertEqual(visitor.recv(5), b"hello")
         done = self.gotunnel("drain", "--role", "client", "--timeout", "0.2")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("cut 1 visitor", done.stderr)
+        self.assertIn("cut, because their time was over: 1", done.stderr)
 
     def test_second_process(self) -> None:
         """A second server in one folder starts, says so in one line, and takes the socket over when the first ends."""
@@ -179,7 +182,7 @@ class StatusTests(TunnelTestCase):
             )  # fmt: skip
             return done.stdout
 
-        self.assertTrue(curl("--unix-socket", path.name, "http://x/healthz").endswith("\n200"))
+        self.assertTrue(curl("--unix-socket", path.name, "http://localhost/healthz").endswith("\n200"))
         self.assertTrue(curl(f"http://{self.host}:{port}/readyz").endswith("\n200"))
         self.assertIn("gotunnel_build_info", curl(f"http://{self.host}:{port}/metrics"))
         self.assertTrue(curl("-H", "Host: evil.example", f"http://{self.host}:{port}/v1/status").endswith("\n421"))

@@ -55,6 +55,17 @@ class SentenceTests(SynchronousTestCase):
         ]:
             self.assertEqual(self.say(english), chinese)
 
+    def test_fields_side_by_side(self) -> None:
+        """Of two fields with nothing between them the first has what is said, and the second what begins anew, if
+        anything does."""
+        say = Sentences({"client {c} is from {where}{how}{more}": "客户端 {c} 从 {where} 来{how}{more}"}).say
+        for english, chinese in (
+            ("client a is from 192.0.2.1:4", "客户端 a 从 192.0.2.1:4 来"),
+            ("client a is from 192.0.2.1:4, again", "客户端 a 从 192.0.2.1:4 来, again"),
+            ("client a is from 192.0.2.1:4, again (3 more)", "客户端 a 从 192.0.2.1:4 来, again (3 more)"),
+        ):
+            self.assertEqual(say(english), chinese)
+
     def test_code_in_front(self) -> None:
         """The more telling format wins: a code in front of a sentence does not make it another one."""
         self.assertEqual(

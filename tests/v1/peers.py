@@ -279,15 +279,10 @@ class GoTestCase(IntegrationTestCase):
         await self.join(wire, port, host)
         return wire
 
-    async def join(self, peer: Peer, port: int, host: str = "127.0.0.1") -> None:
+    async def join(self, peer: Any, port: int, host: str = "127.0.0.1") -> Any:
         """Connect a protocol to a port of 127.0.0.1 from an address of this machine."""
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, 10, bindAddress=(host, 0))
         await endpoint.connect(OneProtocol(lambda: peer))
-        self.addCleanup(self._gone, peer)
-
-    async def connect(self, port: int) -> Peer:
-        """See IntegrationTestCase."""
-        peer = await super().connect(port)
         self.addCleanup(self._gone, peer)
         return peer
 

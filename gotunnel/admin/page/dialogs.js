@@ -17,6 +17,8 @@ export function announce(text, wrong = false) {
   hiding = setTimeout(() => (place.textContent = ""), wrong ? 2 * SHOWN : SHOWN);
 }
 
+byId("confirm-no").addEventListener("click", () => byId("confirm").close("no"));
+
 /** Ask whether he is sure; returns null, or {seconds} if a number was asked for. */
 export function confirmed({ title, text, yes, number }) {
   const dialog = byId("confirm");

@@ -61,6 +61,10 @@ export function began(age) {
   return age === null || age === undefined ? "" : moment(Date.now() / 1000 - age);
 }
 
+export function day(unix) {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium" }).format(unix * 1000);
+}
+
 export function clock(unix) {
   return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" }).format(unix * 1000);
 }

@@ -6,6 +6,7 @@ import { announce, Login } from "./dialogs.js";
 import { byId, make, write } from "./dom.js";
 import { Events } from "./events.js";
 import { lasting, number, rate } from "./format.js";
+import { History } from "./history.js";
 import { most, Plot, Samples } from "./plot.js";
 import { Poll } from "./poll.js";
 import { Table } from "./table.js";
@@ -24,6 +25,7 @@ let before = null; // the counters of the answer before, and when it came
 
 const doing = acts(() => now.session.role, (status) => (status === 401 || status === 403 ? enter() : poll.now()));
 const events = new Events();
+const past = new History();
 const login = new Login(enter);
 const poll = new Poll(look);
 
@@ -109,6 +111,7 @@ async function look() {
       now.events = (await ask(`v1/events?limit=${MOST_EVENTS}`)).events;
       now.eventsOf = status.last_event;
     }
+    if (status.history) await past.look(); // only where the process keeps one
     measure(status);
     now.status = status;
     now.heard = Date.now();
@@ -125,11 +128,11 @@ function measure(status) {
   const { up, down, live } = status.counters, time = Date.now() / 1000, pid = status.role.pid;
   if (before !== null && before.pid !== pid) samples.clear();
   if (before !== null && before.pid === pid && time > before.time) {
-    const past = time - before.time;
+    const span = time - before.time;
     const sessions = status.sessions.filter((each) => ["connected", "draining"].includes(each.state)).length;
     samples.add({
       time, live, pending: status.pending, sessions,
-      up: Math.max(0, up - before.up) / past, down: Math.max(0, down - before.down) / past,
+      up: Math.max(0, up - before.up) / span, down: Math.max(0, down - before.down) / span,
     });
   }
   before = { time, up, down, pid };
@@ -153,6 +156,7 @@ function show() {
     [tables.mappings.show(mappings, words, acting, number(status.mappings.length)), mappings.length],
     [events.show(now.events, words), now.events.length],
   ];
+  if (!byId("history").hidden) found.push([past.show(words), past.rows.length]);
   const { live } = status.counters, cut = live > MOST_VISITORS ? say("visitorsFirst", { n: number(MOST_VISITORS) }) : "";
   const visitors = tables.visitors.show(now.visitors, words, acting, `${number(live)} ${cut}`.trim());
   if (byId("visitors-seen").open) found.push([visitors, now.visitors.length]);
@@ -223,7 +227,7 @@ function speakAll() {
   write(byId("theme"), say(`theme_${theme()}`));
   write(byId("foot"), say("foot"));
   if (tables === null) return;
-  for (const each of [...Object.values(tables), ...plots]) each.speak();
+  for (const each of [...Object.values(tables), ...plots, past]) each.speak();
   if (now.session !== null) login.settle(now.session);
   show();
 }

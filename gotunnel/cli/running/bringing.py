@@ -68,8 +68,9 @@ class Near(Protocol):
 
     def over(self) -> None:
         """The process is gone, or was never there."""
-        self._far = None
-        self.transport.unregisterProducer()
+        far, self._far = self._far, None
+        if far is not None:
+            self.transport.unregisterProducer()
         self.transport.loseConnection()
 
 
@@ -94,7 +95,6 @@ class Far(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It has answered."""
-        self.transport.unregisterProducer()
         self._near.over()
 
 

@@ -9,7 +9,8 @@ import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
 from gotunnel.errors import printable
-from gotunnel.tap.exits import BAD_USAGE, FAILED, one_line_errors
+from gotunnel.i18n.language import of_environment
+from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["drain", "kick", "reload", "set_level", "switch"]
 
@@ -23,12 +24,11 @@ MARGIN = 15.0
 
 
 def the_one(where: Where) -> Process:
-    """Return the process that is meant. Raises Unasked, and SystemExit if several could be."""
+    """Return the process that is meant. Raises Unasked, and click.UsageError if several could be."""
     processes = found(where)
     if len(processes) > 1:
         listed = ", ".join(process.path for process in processes)
-        click.echo(f"{PROGRAM}: several run here; choose one with --role or --socket: {listed}", err=True)
-        raise SystemExit(BAD_USAGE)
+        raise click.UsageError(f"several run here; choose one with --role or --socket: {listed}")
     return processes[0]
 
 
@@ -74,11 +74,11 @@ def reload(where: Where) -> None:
     the file cannot be used."""
     with one_line_errors(PROGRAM):
         answer = the_one(where).post("/v1/reload")
-    for line in answer["lines"]:
-        click.echo(printable(line, LONGEST_LINE), err=not answer["applied"])
-    if not answer["applied"]:
-        click.echo(f"{PROGRAM}: the configuration is not taken, all stays as it was", err=True)
-        raise SystemExit(FAILED)
+        language = of_environment()
+        for line in answer["lines"]:
+            click.echo(language.sentence(printable(line, LONGEST_LINE)), err=not answer["applied"])
+        if not answer["applied"]:
+            raise Unasked("the configuration is not taken, all stays as it was")
 
 
 def drain(where: Where, seconds: float) -> None:
@@ -88,9 +88,8 @@ def drain(where: Where, seconds: float) -> None:
         answer = process.post("/v1/drain", seconds=seconds)
         click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
         cut = _wait(process, answer, seconds)
-    if cut:
-        click.echo(f"{PROGRAM}: cut {_visitors(cut)}: the time was over", err=True)
-        raise SystemExit(FAILED)
+        if cut:
+            raise Unasked(f"visitors were cut, because their time was over: {cut}")
     click.echo("drained: nobody was cut; the process serves nobody now, and can be stopped")
 
 

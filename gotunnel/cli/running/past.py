@@ -22,6 +22,8 @@ from gotunnel.cli.running.asking import FOLDERS, NOTHING, Unasked, Where, found
 from gotunnel.config.load import load
 from gotunnel.config.spans import read_span
 from gotunnel.errors import GotunnelError
+from gotunnel.i18n.errors import error_text
+from gotunnel.i18n.language import of_environment
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import state_path
 
@@ -83,8 +85,16 @@ def _answers(where: Where, asked: Asked) -> Iterator[dict[str, Any]]:
         for file in files:
             yield _from_file(file, asked)
         return
+    refused: list[Unasked] = []
     for process in processes:
-        yield process.get("/v1/usage", **asked.query)
+        try:
+            yield process.get("/v1/usage", **asked.query)
+        except Unasked as unasked:  # one that keeps none is no reason to be silent about the others
+            refused.append(unasked)
+    if len(refused) == len(processes):
+        raise refused[0]
+    for each in refused:
+        click.echo(f"{PROGRAM}: {error_text(each, of_environment())}", err=True)
 
 
 def _files(where: Where, env: Mapping[str, str] = os.environ) -> Iterator[Path]:

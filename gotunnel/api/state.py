@@ -1,0 +1,119 @@
+"""How one session is: what can be seen of its client, and what follows from that for who waits, and for who observes.
+What it does is in `session`."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+
+from gotunnel.address import HostPort, is_ip, is_wildcard
+from gotunnel.api.addresses import TunnelAddress, twisted_address
+from gotunnel.api.events import Connected, Lost, MappingClosed, MappingOpened, Observers
+from gotunnel.api.refusals import not_let_in, port_refused
+from gotunnel.api.settings import Settings
+from gotunnel.client.link import Link
+from gotunnel.client.links import Links
+from gotunnel.client.published import MappingStatus, Standing
+from gotunnel.client.service import ClientService
+from gotunnel.errors import AuthRejected, NotConnected
+from gotunnel.interfaces import IRelay
+
+__all__ = ["SessionState"]
+
+
+class SessionState:
+    """One half of a session, which makes all of these."""
+
+    observers: Observers
+    settings: Settings
+    _ending: list[Deferred[None]] | None  # who waits for its end
+    _service: ClientService | None
+    _told: dict[str, HostPort | None]  # the open mappings, as observers know them
+    _up: bool | None  # as observers know it
+
+    @property
+    def links(self) -> Links:
+        """The links of its client. Raises NotConnected when there is none."""
+        if self._service is None:
+            raise NotConnected("the tunnel is closed")
+        links = self._service.links
+        assert isinstance(links, Links)
+        return links
+
+    @property
+    def link(self) -> Link:
+        """The one to its server. Raises NotConnected when there is none."""
+        return self.links.links[0]
+
+    @property
+    def relay(self) -> IRelay:
+        """What moves its bytes. Raises NotConnected when there is none."""
+        if self._service is None:
+            raise NotConnected("the tunnel is closed")
+        return self._service.relay
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is there."""
+        return self._service is not None and self.link.session is not None
+
+    def address(self, name: str) -> HostPort | None:
+        """Where visitors of a mapping come in, if there is such a place now."""
+        status = None if self._service is None else self.link.published.statuses.get(name)
+        return None if status is None else status.address
+
+    def public_address(self, name: str, known: HostPort | None) -> IPv4Address | IPv6Address | TunnelAddress:
+        """The same, or `known`, with the IP address by which this process reaches the server."""
+        address = self.address(name) or known
+        if address is None:
+            return TunnelAddress(name)
+        ip = "" if self._service is None else self.link.server_ip
+        if ip and (not is_ip(address.host) or is_wildcard(address.host)):
+            return twisted_address(HostPort(ip, address.port))
+        return twisted_address(address)
+
+    def streams(self, name: str | None = None) -> int:
+        """How many visitors there are, those included that this process has sent; or how many of one mapping."""
+        if self._service is None:
+            return 0
+        return self.links.streams if name is None else self.links.streams_by_mapping[name]
+
+    def _is_open(self, name: str, patient: bool) -> MappingStatus | None:
+        link = self._is_connected(patient)
+        status = None if link is None else link.published.statuses.get(name)
+        if status is not None and status.standing is Standing.REFUSED:
+            raise port_refused(status)
+        return status if status is not None and status.standing is Standing.OPEN else None
+
+    def _is_connected(self, patient: bool) -> Link | None:
+        link = self.link
+        if self._ending is not None:
+            raise NotConnected("the tunnel is closed")
+        if link.session is None and isinstance(link.failure, AuthRejected) and not patient:
+            raise not_let_in(link.failure)
+        return None if link.session is None else link
+
+    def _is_closed(self, name: str) -> bool:
+        return self.link.session is None or name not in self.link.published.closing
+
+    def _too_late(self) -> NotConnected:
+        trouble = "" if self._service is None else self.link.trouble
+        return NotConnected(trouble or f"{self.settings.server} does not answer in time")
+
+    def _tell(self) -> None:
+        link, tell = self.link, self.observers.tell
+        up = link.session is not None
+        if up and not self._up:
+            tell(Connected(link.label))
+        elif not up and link.trouble and self._up is not False:
+            tell(Lost(link.label, link.trouble))
+        self._up = up if up or link.trouble else self._up
+        for name, status in link.published.statuses.items():
+            closed = f"its target is down: {status.down}" if status.down is not None else status.reason
+            if status.standing is Standing.OPEN and status.down is None:
+                if name not in self._told or self._told[name] != status.address:
+                    self._told[name] = status.address
+                    tell(MappingOpened(name, status.address))
+            elif name in self._told and (status.down is not None or status.standing is Standing.REFUSED):
+                del self._told[name]
+                tell(MappingClosed(name, closed))
