@@ -69,6 +69,7 @@ class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(self.pause, 0.02)  # what was refused or cut a moment ago still ends
         self.quick()
         self.module(self.place(), "policy", POLICY)
 

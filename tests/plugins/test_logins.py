@@ -238,6 +238,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(self.pause, 0.02)  # what was refused or cut a moment ago still ends
         self.quick()
         self.module(self.place(), "judge", JUDGE)
 
@@ -269,7 +270,10 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         await self.until(lambda: len(judges().asked) == 2 and self.is_open(client) is False, "it was asked again")
         await self.until(lambda: statuses["web"].standing is Standing.OPEN, "the mapping is open")
         await self.stop(client)
-        await self.until(lambda: server.hub.guests.get("edge") is None or "edge" in server.hub.peers, "nothing is left")
+        await self.until(lambda: not server.hub.left, "it has left")
+        self.assertIsNotNone(server.hub.guests.get("edge"))  # it may come back, and has its ports until then
+        server.hub.peers["edge"]._grace_over()
+        await self.until(lambda: server.hub.guests.get("edge") is None, "nothing is left of it")
         self.assertFalse(any(SHOWN in line for line in self.lines()))
 
     async def test_refused(self) -> None:
@@ -322,6 +326,18 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         report = await server.reload(server.hub.config.model_copy(update={"authenticators": named({"how": "no"})}))
         self.assertIn("clients that may not stay: edge", report.lines)
         await self.until(lambda: visitor.ended, "the visitor is cut")
+
+    async def test_identity_given(self) -> None:
+        """When its name gets an identity it is cut: from then on that name has a token of its own, and no other."""
+        target, _ = await self.target()
+        server, tls = await self.begun({"token": SHOWN})
+        client = await self.open_client(server, self.mapping(target), bearer=True, token=SHOWN, tls=tls)
+        visitor = await self.echoes(self.port_of(client))
+        clients = ServerConfig.model_validate({"clients": [{"name": "edge", "token": TOKEN}]}).clients
+        await server.reload(server.hub.config.model_copy(update={"clients": clients}))
+        await self.until(lambda: visitor.ended, "the visitor is cut")
+        await self.said("is cut (127.0.0.1:")
+        await self.said("does not let us in: auth_failed")
 
     async def test_token_of_a_file(self) -> None:
         """A token that others give out is read anew each time; one that cannot be read is said, and tried again."""

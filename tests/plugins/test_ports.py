@@ -159,6 +159,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(self.pause, 0.02)  # what was refused or cut a moment ago still ends
         self.module(self.place(), "asked", ASKED)
 
     async def test_rights(self) -> None:
