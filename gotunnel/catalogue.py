@@ -25,7 +25,7 @@ from gotunnel.interfaces import EXTENSIONS, IExtension
 __all__ = ["OWN", "Broken", "Catalogue", "Found"]
 
 PACKAGE = "gotunnel.plugins"
-OWN = frozenset({"health", "observers", "ports", "relays"})
+OWN = frozenset({"health", "observers", "ports", "relays", "transports"})
 """The modules of gotunnel itself in that package, where those of others may lie in the very same folder."""
 LONGEST_REASON = 300
 

@@ -9,7 +9,7 @@ from zope.interface import Attribute, Interface
 
 __all__ = [
     "EXTENSIONS", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal", "IPortAllocator", "IRelay",
-    "IStreamObserver",
+    "IStreamObserver", "ITransportListener", "ITransportProvider",
 ]  # fmt: skip
 
 
@@ -152,6 +152,45 @@ class IPortAllocator(Interface):
         """
 
 
+class ITransportProvider(Interface):
+    """How a client's control connections and legs reach a server. TLS and all that gotunnel says go through it: who
+    carries the bytes need not be trusted with them.
+
+    Made with `(reactor, options)` by a client, once for the life of the process. A GotunnelError says that it cannot be
+    used like this.
+    """
+
+    def endpoint(server: Any, address: Any, timeout: float) -> Any:
+        """Return an IStreamClientEndpoint of Twisted. `server` is the HostPort that the file names, `address` the one
+        to connect to, with one IP address of that name perhaps.
+
+        Asked anew for each connection. What its `connect` fails with is told to the operator as the reason, and it must
+        fail within some `timeout` seconds; it is cancelled when nobody wants it any more. The transport that the
+        protocol gets must have a descriptor and behave as one of TCP: `net.carried.Carried` makes such a one of bytes
+        that travel in another protocol.
+        """
+
+
+class ITransportListener(Interface):
+    """The other end of it: where a server takes clients that do not come to its own port.
+
+    Made with `(reactor, options, descriptors)` by a server, once for the life of the process; `descriptors` is the
+    `net.descriptors.Descriptors` of the process. A GotunnelError says that it cannot be used like this.
+    """
+
+    address = Attribute("the HostPort where it listens, or is to: no client may publish its port")
+
+    def listen(door: Any, patience: float) -> Any:
+        """Listen, and return an IListeningPort. Raises PortUnavailable, and is then called again every few seconds.
+
+        `door.buildProtocol(address)` is to be called for each connection as soon as it is known where that comes from,
+        which is what limits and penalties go by. None means that it is to be closed; else what it returns gets a
+        transport by `makeConnection`. As long as there is nothing but the transport of the network, that must know
+        `getPeer`, `getHost`, `getHandle` and `abortConnection`, and the protocol gets no bytes and must be told of
+        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed.
+        """
+
+
 class ILocal(Interface):
     """A visitor's or a target's connection, as its relay made it. Only that relay can read or write it."""
 
@@ -236,8 +275,10 @@ class ILegOwner(Interface):
 
 EXTENSIONS = {
     "health": IHealthCheck,
+    "listener": ITransportListener,
     "observer": IStreamObserver,
     "ports": IPortAllocator,
     "relay": IRelay,
+    "transport": ITransportProvider,
 }
 """What plugins can bring: the word of `gotunnel plugins` for each kind, and the interface of what they make."""

@@ -38,9 +38,12 @@ class Pace:
     def lost(self, now: float, stops_in: float | None, retry_after: float | None) -> float:
         """The session is gone. The server may have said that it stops in so many seconds, or when to come again."""
         self._backoff.lost(now)
-        if stops_in is not None:
-            self._soon_until = now + stops_in + SUCCESSOR
-        return self._backoff.failed(retry_after)
+        delay = self._backoff.failed(retry_after)
+        if stops_in is None:
+            return delay
+        self._soon_until = now + stops_in + SUCCESSOR
+        # Failures before that say nothing of a successor.
+        return delay if retry_after is not None else min(delay, self._backoff.soon(SOON))
 
     def left(self) -> float:
         """It was left for another one, which is to be there at once."""

@@ -28,7 +28,7 @@ from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.pathwatch import leg_times
-from gotunnel.net.plugged import observers_prepared
+from gotunnel.net.plugged import made, observers_prepared
 from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class ClientService(Reloadable):
         self.descriptors = Descriptors(reactor)
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
+        self._transport = None if config.transport is None else made("transport", config.transport, reactor)
         self.usage = Usage(most_of_client=MOST)  # its own file has the names
         self._crowd_lines = CrowdLines(reactor, self.usage.crowds)
         self.began = reactor.seconds()
@@ -84,9 +85,11 @@ class ClientService(Reloadable):
 
     def _path_to(self, server: HostPort, ip: str | None) -> ServerPath:
         if self._identity is None:
-            return ServerPath(self._reactor, server, None, descriptors=self.descriptors, ip=ip)
-        towards = self._identity.tls.towards[server.host]
-        return ServerPath(self._reactor, server, towards.creator, towards.legs, self.descriptors, ip)
+            creator, legs = None, None
+        else:
+            towards = self._identity.tls.towards[server.host]
+            creator, legs = towards.creator, towards.legs
+        return ServerPath(self._reactor, server, creator, legs, self.descriptors, ip, self._transport)
 
     @property
     def link(self) -> Link | V1Links:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.config.fields import Token
-from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, from_flag, text_of, wrong
+from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, from_flag, several, text_of, wrong
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.reading import bindable, is_number, parsed, read_port
 from gotunnel.config.routes import SocketPath
 from gotunnel.config.scalars import shown
 
-__all__ = ["Admin", "AdminConfig", "is_loopback"]
+__all__ = ["Admin", "AdminConfig", "is_loopback", "secret_of_its_own"]
 
 TOKEN_CURE = "name a token_file, made with `gotunnel token`, or listen on 127.0.0.1"  # noqa: S105 - words for a person
 
@@ -88,6 +89,17 @@ class AdminConfig(Section):
         if token is None and addr is not None and not is_loopback(addr):
             raise wrong(f"there is no token, and others than this machine can reach {addr}", TOKEN_CURE)
         return token
+
+
+def secret_of_its_own(admin: AdminConfig, others: Iterable[SecretStr | None]) -> AdminConfig:
+    """Return it, if its token is none of `others`, by which clients are known: it travels without TLS, and whoever
+    scrapes metrics has it."""
+    token = None if admin.token is None else admin.token.get_secret_value()
+    if token is not None and any(other is not None and other.get_secret_value() == token for other in others):
+        what = "is a token of clients too, and travels in clear where operators ask"
+        cure = "make one with `gotunnel token`, for operators alone, and name its token_file"
+        raise several([(("token",), what, cure)])
+    return admin
 
 
 Admin = Annotated[AdminConfig, Short("false or group", from_flag, {"type": "boolean"})]

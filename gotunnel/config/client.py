@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
-from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
@@ -41,7 +41,7 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.plugged import Observers
+from gotunnel.config.plugged import ONE, Observers, TransportConfig
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
@@ -123,6 +123,9 @@ class ClientConfig(Section):
     observers: Observers = Field(
         default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
     )
+    transport: Annotated[TransportConfig | None, ONE] = Field(
+        default=None, description="plugin that carries the connections to the server, like `websocket`; TCP if absent"
+    )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
     admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
     usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
@@ -131,6 +134,11 @@ class ClientConfig(Section):
         default=False,
         description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
     )
+
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, [info.data.get("token")])
 
     @field_validator("v1")
     @classmethod

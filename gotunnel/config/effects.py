@@ -113,6 +113,8 @@ EFFECTS = {
     "server.usage.enabled": _NOW,
     "server.usage.keep": _NOW,
     "server.usage.file": _NOW,
+    "server.listeners": _RESTART,
+    "server.listeners.plugin": _RESTART,
     "server.relay": _RESTART,
     "server.v1": _NOW,
     "server.v1.enabled": _NOW,
@@ -189,6 +191,8 @@ EFFECTS = {
     "client.usage.enabled": _NOW,
     "client.usage.keep": _NOW,
     "client.usage.file": _NOW,
+    "client.transport": _RESTART,
+    "client.transport.plugin": _RESTART,
     "client.relay": _RESTART,
     "client.v1": _RESTART,
 }

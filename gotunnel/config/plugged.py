@@ -11,7 +11,10 @@ from gotunnel.config.kinds import Kind, Section, Short, parts_of, several, sort,
 from gotunnel.config.plugins import HIDDEN, find_plugin, read_options
 from gotunnel.config.source import BROKEN
 
-__all__ = ["ONE", "AllocatorConfig", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig"]
+__all__ = [
+    "ONE", "AllocatorConfig", "Listeners", "ObserverConfig", "Observers", "PluginConfig", "RelayConfig",
+    "TransportConfig",
+]  # fmt: skip
 
 
 class PluginConfig(Section):
@@ -76,6 +79,20 @@ class AllocatorConfig(PluginConfig):
     noun = "port allocators"
 
 
+class TransportConfig(PluginConfig):
+    """How a client reaches its servers."""
+
+    kind = "transport"
+    noun = "transports"
+
+
+class ListenerConfig(PluginConfig):
+    """Where a server takes clients, beside its own port."""
+
+    kind = "listener"
+    noun = "listeners"
+
+
 class RelayConfig(PluginConfig):
     """What moves bytes."""
 
@@ -94,4 +111,7 @@ def _as_it_is(value: Any) -> Any:
 ONE = Short("name of a plugin, or group", _as_it_is, {"type": "string"})
 Observers = Annotated[
     tuple[ObserverConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
+]
+Listeners = Annotated[
+    tuple[ListenerConfig, ...], Short("plugins: names or groups", _listed, {"type": ["string", "object"]})
 ]

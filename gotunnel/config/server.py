@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
-from gotunnel.config.admin import Admin, AdminConfig
+from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
@@ -33,7 +33,7 @@ from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRul
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
-from gotunnel.config.plugged import ONE, AllocatorConfig, Observers
+from gotunnel.config.plugged import ONE, AllocatorConfig, Listeners, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
@@ -113,6 +113,9 @@ class ServerConfig(Section):
         validate_default=True,
         description="a client that was silent for so long is gone; more than `heartbeat`",
     )
+    listeners: Listeners = Field(
+        default=(), description="plugins that take clients beside the port of `addr`, like `websocket`"
+    )
     leg_name: LegName | None = Field(
         default=None,
         description="goes into the TLS server name of the legs, which then ends in `.NAME.legs.gotunnel`: a balancer "
@@ -168,11 +171,16 @@ class ServerConfig(Section):
         default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
     )
 
+    @field_validator("admin")
+    @classmethod
+    def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        return secret_of_its_own(admin, _tokens_of_clients(info))
+
     @field_validator("v1")
     @classmethod
     def _secret_of_its_own(cls, v1: V1ServerConfig, info: ValidationInfo) -> V1ServerConfig:
-        own = [token for client in info.data.get("clients", ()) for token in client.token]
-        if same_secret(v1, [info.data.get("token"), *own]):
+        admin = info.data.get("admin", AdminConfig())
+        if same_secret(v1, [*_tokens_of_clients(info), admin.token]):
             what = "is another token of this server too, and crosses the wire in clear"
             raise several([(("token",), what, OWN_CURE)])
         return v1
@@ -213,3 +221,7 @@ class ServerConfig(Section):
         if self.tls.client_ca is not None and self.v1.enabled:
             found.append("server.tls.client_ca: clients of version 1 (server.v1) have no TLS and get in without it")
         return found + self.v1.warnings
+
+
+def _tokens_of_clients(info: ValidationInfo) -> list[SecretStr | None]:
+    return [info.data.get("token"), *(token for client in info.data.get("clients", ()) for token in client.token)]

@@ -19,13 +19,13 @@ class RateLimit:
         self._level = burst
         self._filled = now
 
-    def take(self, now: float) -> bool:
-        """Count one more; False when it is one too many."""
+    def take(self, now: float, count: int = 1) -> bool:
+        """Count so many more; False when that is too many."""
         self._level = min(self._burst, self._level + max(0.0, now - self._filled) * self._rate)
         self._filled = now
-        if self._level < 1:
+        if self._level < count:
             return False
-        self._level -= 1
+        self._level -= count
         return True
 
     def give_back(self) -> None:

@@ -16,7 +16,7 @@ from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Descriptors
-from gotunnel.net.endpoint import tcp_endpoint
+from gotunnel.net.endpoint import TcpTransport
 from gotunnel.net.greeting import Greeted, Greeting
 from gotunnel.net.legtls import LegTls
 from gotunnel.net.quiet import OneProtocol
@@ -33,7 +33,8 @@ class Unreachable(GotunnelError):
 class ServerPath:
     """The way from this client to one server. `tls` is None where the network is secret already;
     `legs` is there when legs run on a TLS of their own (`net.biotls`). `ip` is the one address of the name to connect
-    to; without it the name is resolved anew each time, and any address will do."""
+    to; without it the name is resolved anew each time, and any address will do. `transport` is an ITransportProvider;
+    TCP without."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class ServerPath:
         legs: LegTls | None = None,
         descriptors: Descriptors | None = None,
         ip: str | None = None,
+        transport: Any = None,
     ) -> None:
         self.server = address
         """The server as the file names it."""
@@ -51,6 +53,7 @@ class ServerPath:
         """What logs call the server."""
         self._gate = None if descriptors is None else descriptors.visitors
         self._reactor = reactor
+        self._transport = TcpTransport(reactor) if transport is None else transport
         self._tls = tls
         self._legs = legs
 
@@ -99,7 +102,8 @@ class ServerPath:
             # As Twisted's `wrapClientTLS` does, but that its small writes would wait for the global reactor.
             factory = TLSMemoryBIOFactory(tls, True, factory, clock=self._reactor)
             factory.noisy = False
-        connecting: Deferred[Any] = tcp_endpoint(self._reactor, self.address, timeout).connect(factory)
+        endpoint = self._transport.endpoint(self.server, self.address, timeout)
+        connecting: Deferred[Any] = endpoint.connect(factory)
         try:
             await connecting
         except (CancelledError, error.ConnectingCancelledError):

@@ -8,10 +8,12 @@ from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
+from zope.interface import implementer
 
 from gotunnel.address import HostPort
+from gotunnel.interfaces import ITransportProvider
 
-__all__ = ["tcp_endpoint"]
+__all__ = ["TcpTransport", "tcp_endpoint"]
 
 
 def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClientEndpoint:
@@ -22,3 +24,15 @@ def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClie
         return HostnameEndpoint(reactor, address.host, address.port, timeout=timeout)
     kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
     return kind(reactor, address.host, address.port, timeout=timeout)
+
+
+@implementer(ITransportProvider)
+class TcpTransport:
+    """What carries a client's connections where its configuration names nothing else."""
+
+    def __init__(self, reactor: Any, options: Any = None) -> None:
+        self._reactor = reactor
+
+    def endpoint(self, server: HostPort, address: HostPort, timeout: float) -> IStreamClientEndpoint:
+        """See ITransportProvider."""
+        return tcp_endpoint(self._reactor, address, timeout)

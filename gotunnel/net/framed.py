@@ -40,6 +40,10 @@ def send_and_close(transport: Any, clock: IReactorTime, payload: bytes | None) -
     return clock.callLater(CLOSE_TIMEOUT, transport.abortConnection)
 
 
+BYTES_AS_ONE = 4096
+"""A message longer than that counts as several: reading it takes as long."""
+
+
 class FramedConnection(Protocol, Generic[M]):
     """`on_lost(reason)` is called once and last. `heartbeat` and `timeout` are seconds. With `limit` the other end is
     cut when it sends more messages than that."""
@@ -111,7 +115,7 @@ class FramedConnection(Protocol, Generic[M]):
                 payload = self._decoder.next_frame()
                 if payload is None:
                     return
-                if self._limit is not None and not self._limit.take(now):
+                if self._limit is not None and not self._limit.take(now, 1 + len(payload) // BYTES_AS_ONE):
                     raise RemoteProtocolError("too many messages in a short time", "limit")
                 self._received(payload)
         except RemoteProtocolError as breach:

@@ -135,6 +135,6 @@ def path_state(sock: SocketType) -> PathState | None:
 
 def set_user_timeout(sock: SocketType, seconds: float) -> None:
     """Give a connection up when what was sent stays unacknowledged for so long. For control connections only: it also
-    ends a peer that has stopped reading (Linux)."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
+    ends a peer that has stopped reading (Linux). A unix socket has no path and is left as it is."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))

@@ -44,6 +44,7 @@ __all__ = [
     "own_server_tls",
     "server_tls",
     "target_creator",
+    "web_creator",
 ]
 
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
@@ -84,6 +85,12 @@ def server_tls(pair: KeyPair, client_ca: Path | None = None, *, legs: bool = Fal
     return ServerTls(creator, pair, binding(pair.leaf), authorities, context)
 
 
+def web_creator(cert: Path, key: Path) -> IOpenSSLServerConnectionCreator:
+    """Return what makes TLS sessions (1.2 or newer) for visitors of the web, with a certificate from PEM files. Raises
+    TlsFilesError."""
+    return _ServerCreator(_context(load_pair(cert, key), (), SSL.TLS1_2_VERSION), asks_clients=False)
+
+
 def own_server_tls(state: Path) -> ServerTls:
     """The same, with the certificate that a server makes for itself. Raises TlsFilesError."""
     return server_tls(own_pair(state))
@@ -107,13 +114,15 @@ def client_creator(
     return ClientCreator(_context(pair, trust.authorities), trust, sni)
 
 
-def target_creator(ca: Path | None, name: str, verify: bool) -> IOpenSSLClientConnectionCreator:
+def target_creator(
+    ca: Path | None, name: str, verify: bool, keys: str = "health.tls"
+) -> IOpenSSLClientConnectionCreator:
     """Return what makes TLS sessions (1.2 or newer) with a service that is none of ours.
 
     Its certificate must be for `name` and signed by one of `ca` (PEM file; None: by one that the system trusts), unless
-    `verify` is False. Raises TlsFilesError.
+    `verify` is False. `keys` is where the configuration says so. Raises TlsFilesError.
     """
-    trust = Trust(name, verify, () if ca is None else load_authorities(ca), keys="health.tls")
+    trust = Trust(name, verify, () if ca is None else load_authorities(ca), keys=keys)
     if verify:
         check_name(name, trust.keys)
     context = _context(None, trust.authorities, SSL.TLS1_2_VERSION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -66,6 +66,7 @@ class Hub(Ledger):
         port: int,
         wall_clock: Callable[[], float] = time.time,
         shares: Shares | None = None,
+        other_ports: Iterable[int] = (),
     ) -> None:
         super().__init__(clock)
         self.config = config
@@ -78,7 +79,7 @@ class Hub(Ledger):
         self.wall_clock = wall_clock
         """Unix seconds: the expiry of identities goes by them, and clients are told."""
         admin = config.admin.addr if config.admin.enabled else None
-        self.reserved = frozenset({port} if admin is None else {port, admin.port})
+        self.reserved = frozenset({port, *other_ports} if admin is None else {port, admin.port, *other_ports})
         """The server's own ports, which nobody may publish, on none of its addresses."""
         self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()

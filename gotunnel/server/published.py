@@ -25,6 +25,10 @@ __all__ = ["Published"]
 
 REOPEN = 5.0
 """Seconds between attempts to open the port of a target that is up again, when a program outside has taken it."""
+STRETCH = 16
+"""Ports that are opened, closed or refused without a pause: each takes time from the visitors of everybody."""
+PAUSE = 0.005
+"""Seconds of that pause: what one client asks for leaves most of the time to others, however much it is."""
 
 
 class Published:
@@ -41,6 +45,7 @@ class Published:
         self._named: set[str] = set()
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._stopped = False
+        self._at_a_stretch = 0
         self._to_reopen: set[str] = set()
         self._reopening: IDelayedCall | None = None
 
@@ -48,11 +53,23 @@ class Published:
         """A session begins: what it does not name is closed when it has named all that it wants."""
         self._named = set()
 
+    def rested(self) -> None:
+        """There was nothing to do for a while."""
+        self._at_a_stretch = 0
+
+    async def _breathe(self) -> None:
+        self._at_a_stretch += 1
+        if self._at_a_stretch % STRETCH == 0:
+            pause: Deferred[None] = Deferred()
+            self._clock.callLater(PAUSE, pause.callback, None)
+            await pause
+
     async def register(self, requests: tuple[MappingRequest, ...], session: PeerSession) -> list[MappingResult]:
         """Open what is asked for; each gets its own answer. Those that exist stay as they are, without re-binding."""
         results = []
         async with self._turn:
             for request in requests:
+                await self._breathe()
                 if self._peer.session is not session:
                     break
                 try:
@@ -82,6 +99,7 @@ class Published:
     async def set_state(self, name: str, up: bool, reason: str, session: PeerSession) -> None:
         """The client says that a target is there, or is not."""
         async with self._turn:
+            await self._breathe()
             if self._peer.session is session:
                 await self._set_state(name, up, reason)
 
@@ -140,6 +158,8 @@ class Published:
 
     async def _close(self, names: Iterable[str], session: PeerSession | None) -> None:
         for name in names:
+            if name in self.mappings:
+                await self._breathe()
             if self._peer.session is not session:
                 break
             await self._close_one(name)

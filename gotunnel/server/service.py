@@ -28,6 +28,7 @@ from gotunnel.server.draining import ServerDraining
 from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
+from gotunnel.server.listeners import Listener
 from gotunnel.server.plugins import plugins_prepared, plugins_stopped
 from gotunnel.server.reception import Reception
 
@@ -87,7 +88,9 @@ class ServerService(Reloadable):
         relay.time_legs(leg_times(config.profile))
         self._identity = identity
         tls = None if identity is None else identity.tls
-        self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares)
+        self._listeners = [Listener(reactor, config, each, descriptors) for each in config.listeners]
+        ports = [each.address.port for each in self._listeners]
+        self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares, other_ports=ports)
         self._descriptors = descriptors
         self._retired: list[Egress | V1Peers] = []  # what a change has put out of use, and still has visitors perhaps
         if config.v1.enabled:
@@ -125,6 +128,8 @@ class ServerService(Reloadable):
             ACCEPTS_AT_ONCE, self._listening,
         )  # fmt: skip
         self._port.startListening()
+        for each in self._listeners:
+            each.start(self._reception)
         self._clients_file.start()
         if self._egress is not None:
             self._egress.start()
@@ -239,6 +244,8 @@ class ServerService(Reloadable):
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
+        for each in self._listeners:
+            await each.stop()
         self._reception.close_all()
 
     async def _close_egress(self) -> None:

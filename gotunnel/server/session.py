@@ -47,6 +47,10 @@ MOST_NODES = 256
 """Nodes that one client may announce: the answer to each of them goes into one frame."""
 STATES = 4096
 """Changes of state that may wait. They have no answer to read first: all targets of a client can go at once."""
+BRIEF = 0.002
+"""Seconds that may be spent on nodes; behind a longer list the next request waits as long as that took, so that half of
+the time at least is for others, and LONGEST_REST at most."""
+LONGEST_REST = 0.1
 
 
 class ServerSession(SessionLegs):
@@ -188,6 +192,7 @@ class ServerSession(SessionLegs):
 
     async def _answer_all(self) -> None:
         """Answer one request after the other, each finished before the next begins."""
+        self.peer.published.rested()
         try:
             while self._requests and not self.over:
                 request = self._requests.popleft()
@@ -221,7 +226,13 @@ class ServerSession(SessionLegs):
             self.close(Error("limit", f"more than {MOST_NODES} nodes"), "too many nodes in one frame")
             return
         self._announced = True
+        began = self._clock.seconds()
         self.control.send(RegisterResp(request.id, "ok", self.peer.announced.announce(request.nodes)))
+        took = self._clock.seconds() - began
+        if took > BRIEF:
+            rest: Deferred[None] = Deferred()
+            self._clock.callLater(min(took, LONGEST_REST), rest.callback, None)
+            await rest
 
     async def _unregister(self, request: Unregister) -> None:
         await self.peer.published.unregister(request.names, self)

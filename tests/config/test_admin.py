@@ -11,6 +11,7 @@ from gotunnel.errors import ConfigError
 from tests.config.files import FileTestCase
 
 TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
+OPERATORS = "c94e01b7d6f85a2338e07b1f6ad95c42"
 
 
 class AdminTests(FileTestCase):
@@ -47,14 +48,33 @@ class AdminTests(FileTestCase):
             self.assertIn("name a token_file", said)
         self.assertIn("only an IP address can be bound", self.refused('{addr: "admin.example:17080"}'))
 
+    def test_secret_of_its_own(self) -> None:
+        """It travels without TLS, and whoever scrapes metrics has it: so it is no token of clients, shared, own or of
+        version 1, nor that of a client's own file."""
+        said = self.refused(f'{{addr: 17080, token: "{TOKEN}"}}')
+        self.assertIn("server.admin.token: is a token of clients too", said)
+        self.assertIn("gotunnel token", said)
+        for more, key in (
+            (f'  clients: [{{name: edge, token: ["{OPERATORS}"]}}]\n', "server.admin.token"),
+            (f'  v1: {{enabled: true, token: "{OPERATORS}", allow_ports: [8080]}}\n', "server.v1.token"),
+        ):
+            text = f'server:\n  token: "{TOKEN}"\n  admin: {{addr: 17080, token: "{OPERATORS}"}}\n{more}'
+            said = str(self.assertRaises(ConfigError, load, self.write(text), {}))
+            self.assertIn(f"{key}: is a", said)
+            self.assertNotIn(OPERATORS, said)
+        client = f'client:\n  name: edge\n  server_addr: "h:1"\n  local_ports: 1\n  token: "{TOKEN}"\n'
+        text = f'{client}  admin: {{addr: 17080, token: "{TOKEN}"}}\n'
+        said = str(self.assertRaises(ConfigError, load, self.write(text), {}))
+        self.assertIn("client.admin.token: is a token of clients too", said)
+
     def test_token_file(self) -> None:
         """The token can be in a file; the environment's one is not it."""
-        path = self.write(f"{TOKEN}\n", "admin.token")
+        path = self.write(f"{OPERATORS}\n", "admin.token")
         path.chmod(0o600)
         it = self.admin('{addr: "0.0.0.0:17080", token_file: admin.token}')
         assert it.token is not None
-        self.assertEqual(it.token.get_secret_value(), TOKEN)
-        self.assertIn("both name a token", self.refused(f'{{token: "{TOKEN}", token_file: admin.token}}'))
+        self.assertEqual(it.token.get_secret_value(), OPERATORS)
+        self.assertIn("both name a token", self.refused(f'{{token: "{OPERATORS}", token_file: admin.token}}'))
         path.chmod(0o644)
         self.assertIn("chmod 600", self.refused("{token_file: admin.token}"))
 

@@ -54,7 +54,7 @@ HERE_DOCUMENT_CLIENT = """\
      local_ports: [6443]
 """
 
-CLIENT_EXAMPLES = {"observers", "admin", "usage",
+CLIENT_EXAMPLES = {"observers", "admin", "usage", "transport",
     "tls", "local_ports", "remote_port", "mappings", "forwards", "nodes", "egress", "heartbeat_interval",
     "health_check_interval",
 }  # fmt: skip
@@ -95,7 +95,7 @@ class SampleTests(FileTestCase):
         """What is commented out as a default is the default, and is no mistake when the sign is taken away."""
         self.write(TOKEN, "token")
         self.write(OTHER_TOKEN, "worker-1.token")
-        self.write(OTHER_TOKEN, "admin.token")
+        self.write(OTHER_TOKEN[::-1], "admin.token")
         for name in ("server.pem", "server.key", "ca.pem", "clients.pem", "client.pem", "client.key"):
             self.write("pem", name)
         for role in ("server", "client"):
@@ -109,7 +109,7 @@ class SampleTests(FileTestCase):
                 differs,
                 {
                     "tls", "clients", "clients_file", "egress", "leg_name", "admin", "port_allocator", "observers",
-                    "usage",
+                    "usage", "listeners",
                 }
                 if role == "server"
                 else CLIENT_EXAMPLES,

@@ -192,6 +192,29 @@ class ManifestTests(ObjectsTestCase):
         self.assertIn("RuntimeDirectoryPreserve=yes\n", unit)
 
 
+class SchemaTests(ObjectsTestCase):
+    """Every object against the schemas that API servers publish of themselves, unknown keys refused."""
+
+    def test_strict(self) -> None:
+        """Manifests and chart are right for an old release of Kubernetes and for the newest that is known here; a slip
+        of the pen would be told."""
+        try:
+            import kubernetes_validate as schemas
+        except ImportError:
+            raise SkipTest("kubernetes-validate, 100 MB of schemas, is not installed in this Python") from None
+        objects = manifests("server.yaml", "client.yaml", "secret.yaml")
+        for path in TEMPLATES:
+            objects += render(path, {"client": {"enabled": True}})
+        for version in ("1.28", schemas.latest_version()):
+            for each in objects:
+                schemas.validate(each, version, strict=True)
+        wrong = copy.deepcopy(of_kind(manifests("server.yaml"), "Deployment"))
+        (container,) = wrong["spec"]["template"]["spec"]["containers"]
+        container["readynessProbe"] = container.pop("readinessProbe")
+        with self.assertRaisesRegex(schemas.ValidationError, "readynessProbe"):
+            schemas.validate(wrong, "1.28", strict=True)
+
+
 class ChartTests(ObjectsTestCase):
     """The chart, rendered here, and by helm where there is one."""
 

@@ -130,6 +130,14 @@ class SupervisedTests(ProcessTestCase):
         socket.create_connection(("127.0.0.1", port), DEADLINE).close()
         for _ in range(3):
             self.assertEqual(self.hear(), "WATCHDOG=1")
+        process.send_signal(signal.SIGSTOP)
+        self.systemd.settimeout(0.4)  # eight signs would come in that time
+        with self.assertRaises(TimeoutError):
+            for _ in range(3):  # one may have been on its way
+                self.hear()
+        self.systemd.settimeout(DEADLINE)
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(self.hear(), "WATCHDOG=1")
         self.stop(process)
 
     def test_reload(self) -> None:

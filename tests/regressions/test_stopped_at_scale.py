@@ -51,7 +51,7 @@ class _Tunnel:
 
     def ready(self) -> None:
         """Both are there, and a visitor streams."""
-        self.client.wait_for("mapping web open")
+        self.client.wait_for("mapping web open", seconds=120)  # fourteen processes start at once
         self.visitor = self.visit(b"before")
         self.case.assertEqual(read_exactly(self.visitor, 6), b"before")
 

@@ -109,7 +109,7 @@ class RoundsTestCase(RegressionTestCase):
 
         self.patch(ServerGreeting, "_establish", established)
         self.service, _ = await self.target()
-        self.it = await self.server()
+        self.it = await self.server(handshake_timeout=10.0, leg_wait=30.0)  # nobody is turned away by a busy machine
 
     async def lanes(self, count: int, go: Callable[[_Lane], Awaitable[None]], outcomes: dict[Outcome, int]) -> None:
         """Let so many clients go through ROUNDS in all, and count how their visitors fared, a round each."""

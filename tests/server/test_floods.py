@@ -5,17 +5,21 @@ from __future__ import annotations
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
+from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.wire.messages import (
     Error,
     LegsFailed,
     MappingRequest,
+    MappingResult,
     MappingState,
     Message,
+    Nodes,
     Ping,
     Pong,
     Register,
     RegisterResp,
     Unregister,
+    encode,
 )
 from tests.server.world import Client, ServerTestCase, World
 
@@ -57,6 +61,33 @@ class FloodTests(ServerTestCase):
         assert cut is not None
         self.assertLessEqual(cut, self.BURST)
 
+    def test_long_ones(self) -> None:
+        """A long message counts as several, or what may be a hundred a second would be megabytes to be read."""
+        client = self.world().login()
+        names = tuple(f"{number:0120}" for number in range(500))
+        self.assertGreater(len(encode(Unregister(1, names))), 60_000)
+        cut = self.until_cut(client, Unregister(1, names), 1000)
+        assert cut is not None
+        self.assertLess(cut, self.BURST // 15)
+
+    def test_rest(self) -> None:
+        """A list of nodes that takes long is followed by a rest that is as long; the answers come all the same, in
+        order."""
+        world = self.world()
+        client = world.login()
+
+        def slow(nodes: tuple[str, ...]) -> tuple[MappingResult, ...]:
+            world.clock.rightNow += 0.03
+            return ()
+
+        world.hub.peer("edge").announced.announce = slow  # type: ignore[method-assign]
+        client.say(*[Nodes(number, ()) for number in range(1, 4)], Unregister(4, ()))
+        heard = []
+        for _ in range(4):
+            heard.append([message.id for message in client.heard() if isinstance(message, RegisterResp)])
+            world.clock.advance(0.0301)
+        self.assertEqual(heard, [[1], [2], [3], [4]])
+
     def test_below_the_rate(self) -> None:
         """90 messages a second are welcome for ever; 200 a second are cut within ten seconds or so."""
         for rate, cut in ((90, False), (200, True)):
@@ -83,9 +114,9 @@ class FloodTests(ServerTestCase):
             client.say(Register(start, requests, start + 64 < 4096))
             client.say(*[MappingState(name, "down") for name in part])
         for state in ("up", "down", "up"):
-            world.clock.pump([0] * 5000)
+            world.clock.pump([PAUSE / 8] * 5000)
             client.say(*[MappingState(name, state) for name in names])
-        world.clock.pump([0] * 5000)
+        world.clock.pump([PAUSE / 8] * 5000)
         answers = [message for message in client.heard() if isinstance(message, RegisterResp)]
         self.assertEqual((len(answers), client.transport.gone), (64, False))
         self.assertEqual(len(world.relay.ports), 4096)
@@ -114,6 +145,34 @@ class FloodTests(ServerTestCase):
             world.prove(world.connect(f"192.0.2.{number}"), "edge", b"two")
             client.say(*[Pong(ping.n) for ping in client.heard() if isinstance(ping, Ping)])
         self.assertFalse(client.transport.gone)
+
+    def test_others_have_their_turn(self) -> None:
+        """A client that asks for a thousand ports at once gets them some at a time, with pauses in which the loop
+        serves others; and so it is with what it gives up, and with what it says of its targets."""
+        world = self.world(limits={"mappings": 1024})
+        client = world.login()
+        names = tuple(f"m{number}" for number in range(1024))
+        requests = tuple(MappingRequest(name, 20000 + number) for number, name in enumerate(names))
+        most = [0]
+
+        def count() -> int:
+            return sum(port.open for port in world.relay.ports)
+
+        def until(wanted: int) -> None:
+            while count() != wanted:
+                before = count()
+                world.clock.advance(PAUSE)
+                most.append(abs(count() - before))
+                self.assertLess(len(most), 2000)
+
+        client.say(*[Register(n, requests[n : n + 64], True) for n in range(0, 1024, 64)])
+        until(1024)
+        for state, wanted in (("down", 0), ("up", 1024)):
+            client.say(*[MappingState(name, state) for name in names])
+            until(wanted)
+        client.say(Unregister(2000, names))
+        until(0)
+        self.assertLessEqual(max(most), STRETCH)
 
     def test_news_do_not_fill_the_log(self) -> None:
         """A client that opens and closes its ports, says that its targets come and go, and comes back again and again,

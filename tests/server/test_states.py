@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.server.published import REOPEN
+from gotunnel.server.published import PAUSE, REOPEN
 from gotunnel.wire.messages import Drain, Error, MappingRequest, MappingState, Register
 from tests.server.world import Client, ServerTestCase
 
@@ -151,16 +151,14 @@ class StateTests(ServerTestCase):
             Register(2, requests[60:]),
             *(MappingState(name, "down", "no") for name in names[60:]),
         )
-        for _ in names:
-            self.it.clock.advance(0)
+        self.it.clock.pump([PAUSE] * len(names))
         self.assertEqual([m for m in self.client.heard() if isinstance(m, Error)], [])
         self.assertEqual((self.ports(), len(self.it.hub.peers["edge"].mappings)), ([], 120))
         for _ in range(20):
             self.it.clock.advance(4)  # within limits.messages
             for state in ("up", "down", "up"):
                 self.client.say(*(MappingState(name, state) for name in names))
-                for _ in names:
-                    self.it.clock.advance(0)
+                self.it.clock.pump([PAUSE] * len(names))
         self.assertEqual(len(self.ports()), 120)
         self.assertEqual([m for m in self.client.heard() if isinstance(m, Error)], [])
         self.client.say(*(MappingState("m0", "up" if n % 2 else "down") for n in range(5000)))

@@ -11,6 +11,7 @@ from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import LimitsConfig, ServerConfig, TlsServerConfig
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.hub import Hub
+from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.server.reception import Reception
 from gotunnel.server.session import ServerSession
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, Established, derive_key, leg_client_mac
@@ -128,6 +129,8 @@ class Client:
         self.say(Register(next(self._ids), mappings, more))
         self.world.clock.advance(0)
         self.world.clock.advance(0)
+        for _ in range(len(mappings) // STRETCH):
+            self.world.clock.advance(PAUSE)
         answers = [m for m in self.heard() if isinstance(m, RegisterResp)]
         assert len(answers) == 1, answers
         return answers[0].results

@@ -1,0 +1,175 @@
+"""The way of a client to its server through a WebSocket, with TLS around it and an HTTP proxy before it if there must
+be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from wsproto import ConnectionType
+from wsproto.events import AcceptConnection, Event, RejectConnection, Request
+from wsproto.utilities import ProtocolError
+from zope.interface import implementer
+
+from gotunnel.address import HostPort
+from gotunnel.config.wsoptions import WebSocketOptions
+from gotunnel.errors import printable
+from gotunnel.interfaces import ITransportProvider
+from gotunnel.net.carried import Carried
+from gotunnel.net.endpoint import tcp_endpoint
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.tls import target_creator
+from gotunnel.net.ws.proxy import ProxiedEndpoint, read_login
+from gotunnel.net.ws.stream import WsStream
+
+__all__ = ["WebSocketTransport"]
+
+
+@implementer(ITransportProvider)
+class WebSocketTransport:
+    """See ITransportProvider. What is loaded from files is loaded when it is made. Raises GotunnelError."""
+
+    def __init__(self, reactor: Any, options: WebSocketOptions) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._tls: dict[str, IOpenSSLClientConnectionCreator] = {}
+        if options.tls and options.host is not None:
+            self._creator(options.host)
+        self._login = None if options.proxy_login is None else read_login(options.proxy_login)
+
+    def endpoint(self, server: HostPort, address: HostPort, timeout: float) -> IStreamClientEndpoint:
+        """See ITransportProvider."""
+        options, proxy = self._options, self._options.proxy
+        if proxy is None:
+            below: IStreamClientEndpoint = tcp_endpoint(self._reactor, address, timeout)
+        else:
+            below = ProxiedEndpoint(
+                self._reactor, tcp_endpoint(self._reactor, proxy, timeout), proxy, address, self._login, timeout
+            )
+        host = options.host or server.host
+        creator = self._creator(host) if options.tls else None
+        return _WebSocketEndpoint(self._reactor, below, creator, host, server, options, timeout)
+
+    def _creator(self, host: str) -> IOpenSSLClientConnectionCreator:
+        found = self._tls.get(host)
+        if found is None:
+            found = self._tls[host] = target_creator(self._options.ca, host, True, "client.transport")
+        return found
+
+
+
+@implementer(IStreamClientEndpoint)
+class _WebSocketEndpoint:
+    def __init__(
+        self, reactor: Any, below: IStreamClientEndpoint, tls: IOpenSSLClientConnectionCreator | None, host: str,
+        server: HostPort, options: WebSocketOptions, timeout: float,
+    ) -> None:  # fmt: skip
+        self._reactor, self._below, self._tls, self._options, self._timeout = reactor, below, tls, options, timeout
+        named = f"[{host}]" if ":" in host else host
+        default = 443 if options.tls else 80
+        self._host = named if server.port == default else f"{named}:{server.port}"
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect, and open the WebSocket; all of it within the timeout once the network's connection is there."""
+        client = _Client(self._reactor, factory, self._host, self._options)
+        done: Deferred[IProtocol] = Deferred(lambda _: client.give_up())
+
+        def failed(failure: Failure) -> None:
+            if not done.called:
+                done.errback(failure)
+
+        own: IProtocolFactory = OneProtocol(lambda: client)
+        if self._tls is not None:
+            own = TLSMemoryBIOFactory(self._tls, True, own, clock=self._reactor)
+            own.noisy = False
+        connecting = self._below.connect(own)
+        client.begin(done, connecting, self._timeout)
+        connecting.addErrback(failed)
+        return done
+
+
+class _Client(WsStream):
+    def __init__(self, reactor: Any, factory: IProtocolFactory, host: str, options: WebSocketOptions) -> None:
+        super().__init__(ConnectionType.CLIENT, reactor, options.ping)
+        self._reactor = reactor
+        self._factory = factory
+        self._request = Request(host=host, target=options.path)
+        self._done: Deferred[IProtocol]
+        self._connecting: Deferred[Any]
+        self._late: Any = None
+
+    def begin(self, done: Deferred[IProtocol], connecting: Deferred[Any], timeout: float) -> None:
+        """`done` fires when the WebSocket is up; `connecting` is what may still be going on below."""
+        self._done, self._connecting, self._timeout = done, connecting, timeout
+
+    def give_up(self) -> None:
+        """Nobody wants it any more."""
+        if self.transport is None:
+            self._connecting.cancel()
+        else:
+            self.transport.abortConnection()
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._late = self._clock.callLater(self._timeout, self._fail, "no answer to the WebSocket's request in time")
+        self.transport.write(self._socket.send(self._request))
+
+    def _before(self, event: Event) -> None:
+        if isinstance(event, AcceptConnection):
+            self._accepted()
+        elif isinstance(event, RejectConnection):
+            self._fail(f"no WebSocket there: HTTP status {event.status_code}")
+
+    def _accepted(self) -> None:
+        self._decided()
+        peer, host = self.transport.getPeer(), self.transport.getHost()
+        protocol = self._factory.buildProtocol(peer)
+        if protocol is None:
+            self._fail("not wanted any more")
+            return
+        try:
+            carried = Carried(self._reactor, self, peer, host)
+        except OSError as failed:
+            self._fail(f"no pair of sockets: {failed.strerror}", failed.errno)
+            return
+        self._carry(carried)
+        carried.begin(protocol)
+        done = self._done
+        if not done.called:
+            done.callback(protocol)
+
+    def _breach(self, breach: ProtocolError) -> None:
+        if self._carried is None:
+            self._fail(f"what answers there speaks no WebSocket: {printable(str(breach), 128)}")
+        else:
+            super()._breach(breach)
+
+    def _fail(self, reason: str, number: int | None = None) -> None:
+        self._decided()
+        self._leave()
+        self.transport.abortConnection()
+        if not self._done.called:
+            self._done.errback(ConnectError(number, reason))
+
+    def _decided(self) -> None:
+        if self._late is not None and self._late.active():
+            self._late.cancel()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._decided()
+        super().connectionLost(reason)
+        if not self._done.called:
+            self._done.errback(
+                Failure(CancelledError()) if self._carried is not None
+                else Failure(ConnectError(None, f"closed before the WebSocket was up: {reason.getErrorMessage()}"))
+            )  # fmt: skip

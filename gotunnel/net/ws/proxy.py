@@ -1,0 +1,140 @@
+"""Through an HTTP proxy, by CONNECT (RFC 9110, 9.3.6). HTTP itself is h11's, which wsproto brings."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+from typing import Any
+
+import h11
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.address import HostPort
+from gotunnel.errors import GotunnelError
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.transports import hand_over
+
+__all__ = ["ProxiedEndpoint", "read_login"]
+
+
+def read_login(path: Path) -> bytes:
+    """Return what goes into Proxy-Authorization, from a file that holds `user:password` and that nobody else may read.
+    Raises GotunnelError."""
+    try:
+        mode, text = path.stat().st_mode, path.read_text("utf-8").strip()
+    except (OSError, ValueError) as failed:
+        raise GotunnelError(f"{path} cannot be read: {failed}; proxy_login needs a file with user:password") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise GotunnelError(f"{path} can be read by others: chmod 600 {path}")
+    if not text.isprintable() or ":" not in text:
+        raise GotunnelError(f"{path} does not hold user:password on one line")
+    return b"Basic " + base64.b64encode(text.encode())
+
+
+@implementer(IStreamClientEndpoint)
+class ProxiedEndpoint:
+    """Connects to `address` through the proxy that `below` connects to. It has `timeout` seconds to answer."""
+
+    def __init__(
+        self, reactor: Any, below: IStreamClientEndpoint, proxy: HostPort, address: HostPort, login: bytes | None,
+        timeout: float,
+    ) -> None:  # fmt: skip
+        self._reactor, self._below, self._proxy, self._timeout = reactor, below, proxy, timeout
+        target = str(address).encode("ascii")
+        headers = [(b"Host", target), *([] if login is None else [(b"Proxy-Authorization", login)])]
+        self._request = h11.Request(method="CONNECT", target=target, headers=headers)
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+        asking = _Asking(self._reactor, self._proxy, self._request, factory, self._timeout)
+        connecting = self._below.connect(OneProtocol(lambda: asking))
+        asking.below(connecting)
+        connecting.addErrback(asking.fail)
+        return asking.done
+
+
+class _Asking(Protocol):
+    """The connection to the proxy, until it leads on."""
+
+    transport: Any
+
+    def __init__(
+        self, clock: Any, proxy: HostPort, request: h11.Request, factory: IProtocolFactory, timeout: float
+    ) -> None:
+        self.done: Deferred[IProtocol] = Deferred(lambda _: self._give_up())
+        self._clock, self._proxy, self._request, self._factory = clock, proxy, request, factory
+        self._timeout = timeout
+        self._http = h11.Connection(h11.CLIENT)
+        self._late: Any = None
+        self._connecting: Deferred[Any]
+
+    def below(self, connecting: Deferred[Any]) -> None:
+        """What may still be going on below."""
+        self._connecting = connecting
+
+    def connectionMade(self) -> None:
+        """Ask."""
+        self._late = self._clock.callLater(self._timeout, self._refuse, "no answer in time")
+        self.transport.write(self._http.send(self._request))
+
+    def dataReceived(self, data: bytes) -> None:
+        """The answer; what comes behind it belongs to who is connected."""
+        try:
+            self._http.receive_data(data)
+            event = self._http.next_event()
+        except h11.RemoteProtocolError:
+            self._refuse("what answers there speaks no HTTP")
+            return
+        if event is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
+            return
+        if not isinstance(event, h11.Response):
+            self._refuse("it closed the connection")
+        elif event.status_code == 407:
+            self._refuse("it wants a login; name a file with user:password as proxy_login")
+        elif not 200 <= event.status_code < 300:
+            self._refuse(f"HTTP status {event.status_code}")
+        else:
+            self._lead_on()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Before it led on."""
+        self._decided()
+        self.fail(Failure(ConnectError(None, f"the proxy {self._proxy}: it closed the connection")))
+
+    def fail(self, failure: Failure) -> None:
+        """It does not come to that."""
+        if not self.done.called:
+            self.done.errback(failure)
+
+    def _lead_on(self) -> None:
+        self._decided()
+        protocol = self._factory.buildProtocol(self.transport.getPeer())
+        if protocol is None:
+            self._refuse("not wanted any more")
+            return
+        hand_over(self.transport, protocol, self._http.trailing_data[0])
+        if not self.done.called:
+            self.done.callback(protocol)
+
+    def _refuse(self, reason: str) -> None:
+        self._decided()
+        self.transport.abortConnection()
+        self.fail(Failure(ConnectError(None, f"the proxy {self._proxy}: {reason}")))
+
+    def _give_up(self) -> None:
+        self._decided()
+        if self.transport is None:
+            self._connecting.cancel()
+        else:
+            self.transport.abortConnection()
+            self.fail(Failure(CancelledError()))
+
+    def _decided(self) -> None:
+        if self._late is not None and self._late.active():
+            self._late.cancel()

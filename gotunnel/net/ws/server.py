@@ -1,0 +1,197 @@
+"""Where a server takes clients that come through WebSockets, and says 404 to all else. Each connection stands at the
+server's door from the moment it is accepted: the limits and the deadline of strangers hold for what it says in HTTP,
+too."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from wsproto import ConnectionType
+from wsproto.events import AcceptConnection, Event, RejectConnection, RejectData, Request
+from wsproto.utilities import ProtocolError
+from zope.interface import implementer
+
+from gotunnel.address import HostPort
+from gotunnel.config.wsoptions import WebSocketListenerOptions
+from gotunnel.interfaces import ITransportListener
+from gotunnel.net.carried import Carried
+from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.listening import listen_failure
+from gotunnel.net.port import GatedPort
+from gotunnel.net.tls import web_creator
+from gotunnel.net.transports import raw_socket
+from gotunnel.net.ws.stream import WsStream
+
+__all__ = ["WebSocketListener"]
+
+BACKLOG, ACCEPTS_AT_ONCE = 1024, 64
+PING = 25.0
+"""Seconds; what is on the path often takes a minute of silence for death."""
+NOTHING = b"nothing here\n"
+
+
+@implementer(ITransportListener)
+class WebSocketListener:
+    """See ITransportListener. Raises TlsFilesError."""
+
+    def __init__(self, reactor: Any, options: WebSocketListenerOptions, descriptors: Descriptors) -> None:
+        self.options = options
+        self._reactor = reactor
+        self._gate = descriptors.clients
+        self._tls = None if options.cert is None or options.key is None else web_creator(options.cert, options.key)
+        self.address = options.listen
+
+    def listen(self, door: IProtocolFactory, patience: float) -> GatedPort:
+        """See ITransportListener."""
+        factory: Any = _Visitors(self._reactor, self.options, door, patience)
+        if self._tls is not None:
+            factory = TLSMemoryBIOFactory(self._tls, False, factory, clock=self._reactor)
+        host, port = self.options.listen.host, self.options.listen.port
+        listening = GatedPort(port, factory, BACKLOG, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
+        try:
+            listening.startListening()
+        except CannotListenError as failed:
+            raise listen_failure(host, port, failed.socketError) from None
+        self.address = HostPort(host, listening.getHost().port)
+        return listening
+
+
+class _Visitors(Factory):
+    noisy = False
+
+    def __init__(
+        self, reactor: Any, options: WebSocketListenerOptions, door: IProtocolFactory, patience: float
+    ) -> None:
+        self.reactor, self.options, self.door, self.patience = reactor, options, door, patience
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Called for each connection. None closes it at once."""
+        host = getattr(addr, "host", None)
+        trusted = host is not None and self.trusts(host)
+        known = None if trusted or addr is None else self.door.buildProtocol(addr)
+        if known is None and not trusted:
+            return None
+        return _Arrival(self, known)
+
+    def trusts(self, host: str) -> bool:
+        """Whether this is the address of a proxy whose word counts."""
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        address = address if mapped is None else mapped
+        return any(address in network for network in self.options.trust)
+
+    def origin(self, peer: Any, headers: list[tuple[bytes, bytes]]) -> Any:
+        """Where a client comes from that comes through a proxy: the last address of X-Forwarded-For that is not such a
+        proxy's itself."""
+        listed = b",".join(value for name, value in headers if name.lower() == b"x-forwarded-for")
+        for word in reversed([each.strip() for each in listed.decode("ascii", "replace").split(",")]):
+            try:
+                address = ipaddress.ip_address(word)
+            except ValueError:
+                break
+            if not self.trusts(word):
+                return (IPv4Address if address.version == 4 else IPv6Address)("TCP", str(address), 0)
+        return peer
+
+
+class _Arrival(WsStream):
+    """One connection. `door` is the protocol at the server's door, once it is known where the client comes from."""
+
+    def __init__(self, visitors: _Visitors, door: Any) -> None:
+        super().__init__(ConnectionType.SERVER, visitors.reactor, PING)
+        self._visitors = visitors
+        self._door = door
+        self._late: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """He stands at the door."""
+        super().connectionMade()
+        if self._door is None:
+            self._late = self._clock.callLater(self._visitors.patience, self.abortConnection)
+        else:
+            self._door.makeConnection(self)
+
+    def _before(self, event: Event) -> None:
+        if not isinstance(event, Request):
+            return
+        if event.target.partition("?")[0] != self._visitors.options.path:
+            self._refuse(404)
+            return
+        peer = self.transport.getPeer()
+        known = self._door is not None
+        if not known:
+            peer = self._visitors.origin(peer, event.extra_headers)
+            self._door = self._visitors.door.buildProtocol(peer)
+            if self._door is None:
+                self.abortConnection()
+                return
+        try:
+            carried = Carried(self._visitors.reactor, self, peer, self.transport.getHost())
+        except OSError:
+            self.abortConnection()
+            return
+        self._decided()
+        self.transport.write(self._socket.send(AcceptConnection()))
+        self._carry(carried)
+        carried.begin(self._door, connected=known)
+
+    def _refuse(self, status: int) -> None:
+        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(NOTHING)).encode())]
+        self.transport.write(
+            self._socket.send(RejectConnection(status_code=status, headers=headers, has_body=True))
+            + self._socket.send(RejectData(data=NOTHING, body_finished=True))
+        )
+        self._leave()
+        self.transport.loseConnection()
+
+    def _breach(self, breach: ProtocolError) -> None:
+        if self._carried is None and not self._gone:
+            # A browser, or a scanner: an answer in HTTP, and no more.
+            head = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+            self.transport.write(head + b"content-length: %d\r\n\r\n" % len(NOTHING) + NOTHING)
+            self._leave()
+            self.transport.loseConnection()
+        else:
+            super()._breach(breach)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Gone; if it never came to a WebSocket, the door is to know."""
+        self._decided()
+        before = self._carried is None
+        super().connectionLost(reason)
+        if before and self._door is not None:
+            self._door.connectionLost(reason)
+
+    def _decided(self) -> None:
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
+
+    # The transport of the door, until it has a better one.
+
+    def getPeer(self) -> Any:
+        """Who is there."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> Any:
+        """Where he has come to."""
+        return self.transport.getHost()
+
+    def getHandle(self) -> Any:
+        """The socket."""
+        return raw_socket(self.transport)
+
+    def abortConnection(self) -> None:
+        """Close at once."""
+        self._decided()
+        self.transport.abortConnection()

@@ -1,0 +1,143 @@
+"""One WebSocket as a stream of bytes: what both ends do once it is up, and how it comes up with the words of HTTP. The
+protocol itself is wsproto's (RFC 6455)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
+from wsproto.utilities import ProtocolError
+
+from gotunnel.net.carried import Carried
+from gotunnel.net.sockets import set_keepalive, set_nodelay
+from gotunnel.net.transports import raw_socket
+
+__all__ = ["PIECE", "WsStream"]
+
+PIECE = 65536
+"""Bytes in one message at most, so that the other end need not hold more."""
+_UNSUPPORTED, _WRONG, _ENDED = 1003, 1002, 1000
+"""Close codes of RFC 6455, 7.4.1."""
+
+
+class WsStream(Protocol):
+    """One end. A subclass says what happens until it is up, in `_before`, and then calls `_carry`.
+
+    Every `ping` seconds (0: never) it sends a ping, so that what is between the two ends does not take silence for
+    death.
+    """
+
+    transport: Any
+
+    def __init__(self, kind: ConnectionType, clock: Any, ping: float) -> None:
+        self._socket = WSConnection(kind)
+        self._clock = clock
+        self._ping = ping
+        self._pinging: IDelayedCall | None = None
+        self._carried: Carried | None = None
+        self._gone = False
+
+    def connectionMade(self) -> None:
+        """The network's connection is there."""
+        sock = raw_socket(self.transport)
+        set_nodelay(sock)
+        set_keepalive(sock)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of the network."""
+        try:
+            self._socket.receive_data(data)
+            for event in self._socket.events():
+                if self._gone:
+                    return
+                self._event(event)
+        except ProtocolError as breach:
+            self._breach(breach)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over."""
+        self._leave()
+        if self._carried is not None:
+            self._carried.lost()
+
+    # Called by what is carried.
+
+    def send(self, data: bytes) -> None:
+        """See Outer."""
+        if self._gone:
+            return
+        for start in range(0, len(data), PIECE):
+            self.transport.write(self._socket.send(BytesMessage(data[start : start + PIECE])))
+
+    def finish(self) -> None:
+        """See Outer."""
+        if not self._gone:
+            self._close(_ENDED)
+
+    # For the subclasses.
+
+    def _before(self, event: Event) -> None:
+        """What came before it is up. May raise ProtocolError."""
+        raise NotImplementedError
+
+    def _breach(self, breach: ProtocolError) -> None:
+        """The other end broke the rules of WebSocket or HTTP."""
+        if self._carried is None:
+            self._leave()
+            self.transport.abortConnection()
+        else:
+            self._close(_WRONG)
+            self._carried.lost()
+
+    def _carry(self, carried: Carried) -> None:
+        """It is up; from now on it carries this."""
+        self._carried = carried
+        self._plan_ping()
+
+    def _leave(self) -> None:
+        self._gone = True
+        if self._pinging is not None:
+            self._pinging.cancel()
+            self._pinging = None
+
+    def _event(self, event: Event) -> None:
+        carried = self._carried
+        if isinstance(event, Ping):
+            self.transport.write(self._socket.send(event.response()))
+        elif carried is None:
+            self._before(event)
+        elif isinstance(event, BytesMessage):
+            carried.received(bytes(event.data))
+        elif isinstance(event, CloseConnection):
+            self._answer_close(event)
+            carried.lost()
+        elif isinstance(event, TextMessage):
+            self._close(_UNSUPPORTED)
+            carried.lost()
+
+    def _answer_close(self, event: CloseConnection) -> None:
+        self._leave()
+        if self._socket.state is ConnectionState.REMOTE_CLOSING:
+            self.transport.write(self._socket.send(event.response()))
+        self.transport.loseConnection()
+
+    def _close(self, code: int) -> None:
+        """Say so, and close behind it; nobody waits for the answer."""
+        self._leave()
+        if self._socket.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
+            self.transport.write(self._socket.send(CloseConnection(code)))
+        self.transport.loseConnection()
+
+    def _plan_ping(self) -> None:
+        if self._ping and not self._gone:
+            self._pinging = self._clock.callLater(self._ping, self._send_ping)
+
+    def _send_ping(self) -> None:
+        self._pinging = None
+        self.transport.write(self._socket.send(Ping()))
+        self._plan_ping()

@@ -1,0 +1,337 @@
+"""Clients that come to their server inside WebSockets: with TLS around them, through a proxy, and what is said to those
+who do not get there."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface.verify import verifyObject
+
+from gotunnel.address import HostPort
+from gotunnel.client.service import ClientService
+from gotunnel.config.wsoptions import WebSocketListenerOptions, WebSocketOptions
+from gotunnel.errors import GotunnelError
+from gotunnel.interfaces import ITransportListener, ITransportProvider
+from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.endpoint import TcpTransport
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.ws import listener, websocket
+from gotunnel.server.service import ServerService
+from tests.certificates import Authority
+from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
+
+
+class Proxy(Protocol):
+    """An HTTP proxy: passes CONNECT on to where it leads, if the login is right."""
+
+    def __init__(self, place: ProxyPlace) -> None:
+        self.place = place
+        self.head = b""
+        self.far: Peer | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.far is not None:
+            self.far.transport.write(data)
+            return
+        self.head += data
+        if b"\r\n\r\n" not in self.head:
+            return
+        self.place.asked.append(self.head)
+        if self.place.login is not None and b"Basic " + base64.b64encode(self.place.login) not in self.head:
+            self.transport.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+            return
+        port = int(self.head.split(b" ")[1].rpartition(b":")[2])
+        proxy = self
+
+        class Far(Peer):
+            def connectionMade(self) -> None:
+                proxy.far = self
+                proxy.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+            def dataReceived(self, data: bytes) -> None:
+                proxy.transport.write(data)
+
+            def connectionLost(self, reason: Any = None) -> None:
+                proxy.transport.loseConnection()
+
+        TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(OneProtocol(Far))
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if self.far is not None:
+            self.far.hang_up()
+
+    def hang_up(self) -> None:
+        self.transport.abortConnection()
+
+
+class ProxyPlace(Factory):
+    """Where it listens, and what it was asked."""
+
+    noisy = False
+
+    def __init__(self, login: bytes | None = None) -> None:
+        self.login = login
+        self.asked: list[bytes] = []
+        self.made: list[Proxy] = []
+
+    def buildProtocol(self, addr: object) -> Proxy:
+        self.made.append(Proxy(self))
+        return self.made[-1]
+
+
+class WebSocketTestCase(IntegrationTestCase):
+    """A server that listens for WebSockets, too."""
+
+    async def start(self, **options: Any) -> ServerService:
+        """Start it."""
+        return await self.server(listeners=[{"plugin": "websocket", "listen": "127.0.0.1:0", **options}])
+
+    @staticmethod
+    def door(server: ServerService) -> int:
+        """Return the port where it does."""
+        return server._listeners[0].address.port
+
+    def come(self, server: ServerService, target: int, host: str = "127.0.0.1", **options: Any) -> ClientService:
+        """Start a client that comes by a WebSocket."""
+        transport = {"plugin": "websocket", "tls": False, **options}
+        address = HostPort(host, self.door(server))
+        return self.client(server, self.mapping(target), server_addr=address, transport=transport)
+
+    async def opened(self, client: ClientService) -> int:
+        """Wait until the mapping is open, and return its port."""
+        await self.until(lambda: self.is_open(client), "the mapping is open")
+        return self.port_of(client)
+
+    async def ask(self, port: int, words: bytes) -> Peer:
+        """Say something to a port, and wait until it has closed."""
+        peer = await self.connect(port)
+        peer.transport.write(words)
+        await self.until(lambda: peer.ended, "it is closed")
+        return peer
+
+
+class CarriedTests(WebSocketTestCase):
+    """Bytes arrive whole, both ways, and ends are told."""
+
+    async def test_visitors(self) -> None:
+        """Visitors are served one after another and side by side, and the server knows where the client comes from."""
+        server = await self.start()
+        target, services = await self.target()
+        client = self.come(server, target)
+        port = await self.opened(client)
+        for _ in range(3):
+            (await self.echoes(port)).transport.loseConnection()
+        many = [await self.echoes(port, b"%d" % number * 100) for number in range(8)]
+        self.assertEqual(len(many), 8)
+        [session] = server.hub.connected
+        self.assertEqual(session.control.transport.getPeer().host, "127.0.0.1")
+        await self.until(lambda: len(services) == 11, "all of them arrived")
+
+    async def test_large(self) -> None:
+        """Four megabytes come back as they went, through a reader that is slower than the writer."""
+        server = await self.start()
+        target, _ = await self.target()
+        port = await self.opened(self.come(server, target))
+        words = bytes(range(256)) * 16384
+        peer = await self.connect(port)
+        peer.transport.write(words)
+        peer.transport.pauseProducing()
+        await self.pause(0.05)
+        peer.transport.resumeProducing()
+        await self.until(lambda: len(peer.received) == len(words), "all of it is back")
+        self.assertEqual(peer.received, words)
+
+    async def test_client_gone(self) -> None:
+        """A client that ends in order is gone at once, and nothing of it is left."""
+        server = await self.start()
+        target, _ = await self.target()
+        client = self.come(server, target)
+        await self.opened(client)
+        await self.stop(client)
+        await self.until(lambda: not server.hub.connected, "the server knows")
+
+    async def test_pings(self) -> None:
+        """A silent WebSocket is pinged, so that what is between does not close it, and the pong is no word of a leg."""
+        server = await self.start()
+        target, _ = await self.target()
+        port = await self.opened(self.come(server, target, ping=1))
+        visitor = await self.echoes(port)
+        await self.pause(1.2)
+        visitor.transport.write(b" again")
+        await self.until(lambda: visitor.received == b"hello again", "it is still there")
+
+
+class PortableCarriedTests(CarriedTests):
+    """The same on the portable relay."""
+
+    relay = "portable"
+
+
+class TlsTests(WebSocketTestCase):
+    """TLS around it, beside gotunnel's own."""
+
+    async def test_certificate(self) -> None:
+        """A client gets there whose `ca` has signed the certificate, and no other one; both name the reason."""
+        authority = Authority(self.folder)
+        cert, key = authority.issue("localhost")
+        server = await self.start(cert=str(cert), key=str(key))
+        target, _ = await self.target()
+        client = self.come(server, target, host="localhost", tls=True)
+        await self.said("not connected to the server")
+        self.assertIn("certificate", next(line for line in self.lines() if "not connected to the server" in line))
+        await self.stop(client)
+        port = await self.opened(self.come(server, target, host="localhost", tls=True, ca=str(authority.file)))
+        await self.echoes(port)
+
+
+class ProxyTests(WebSocketTestCase):
+    """Through an HTTP proxy."""
+
+    async def place(self, login: bytes | None = None) -> tuple[ProxyPlace, int]:
+        """Start a proxy."""
+        place = ProxyPlace(login)
+        port = reactor.listenTCP(0, place, interface="127.0.0.1")
+
+        async def end() -> None:
+            await port.stopListening()
+            for each in place.made:
+                each.hang_up()
+
+        self.addCleanup(end)
+        return place, port.getHost().port
+
+    async def test_login(self) -> None:
+        """All connections go through it, with the login of a file."""
+        place, at = await self.place(b"me:secret")
+        login = self.folder / "login"
+        login.write_text("me:secret\n")
+        login.chmod(0o600)
+        server = await self.start()
+        target, _ = await self.target()
+        port = await self.opened(self.come(server, target, proxy=f"127.0.0.1:{at}", proxy_login=str(login)))
+        await self.echoes(port)
+        self.assertGreaterEqual(len(place.asked), 2)
+        self.assertTrue(all(each.startswith(b"CONNECT 127.0.0.1:%d " % self.door(server)) for each in place.asked))
+
+    async def test_refused(self) -> None:
+        """A proxy that wants a login is named, with what to do."""
+        _, at = await self.place(b"me:secret")
+        server = await self.start()
+        target, _ = await self.target()
+        self.come(server, target, proxy=f"127.0.0.1:{at}")
+        await self.said(f"the proxy 127.0.0.1:{at}: it wants a login; name a file with user:password as proxy_login")
+
+    def test_login_files(self) -> None:
+        """A login that others can read, or that is none, is refused."""
+        login = self.folder / "login"
+        for text, mode, words in (
+            ("me:secret", 0o644, "can be read by others: chmod 600"), ("secret", 0o600, "does not hold user:password"),
+        ):
+            login.write_text(text)
+            login.chmod(mode)
+            options = WebSocketOptions.model_validate({"proxy": "p:1", "proxy_login": str(login)})
+            refused = self.assertRaises(GotunnelError, websocket, reactor, options)
+            self.assertIn(words, str(refused))
+            self.assertNotIn("secret", str(refused))
+
+
+class StrangerTests(WebSocketTestCase):
+    """Who comes to the port without a client's wish."""
+
+    async def test_http(self) -> None:
+        """A browser, another path and nonsense get 404 and are closed."""
+        server = await self.start(path="/in")
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        for words in (
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /gotunnel HTTP/1.1\r\nHost: x\r\n" + upgrade + key + b"\r\n",
+            b"\x16\x03\x01 nonsense\r\n\r\n",
+        ):
+            peer = await self.ask(self.door(server), words)
+            self.assertTrue(peer.received.startswith(b"HTTP/1.1 404 "), peer.received)
+
+    async def test_silence(self) -> None:
+        """Who says nothing, or half a request, is closed after the deadline of all strangers, and pays for it."""
+        server = await self.server(
+            listeners=[{"plugin": "websocket", "listen": "127.0.0.1:0"}], handshake_timeout=0.2,
+        )
+        for words in (b"", b"GET /gotunnel HTTP/1.1\r\n"):
+            peer = await self.ask(self.door(server), words)
+            self.assertTrue(peer.was_reset)
+        self.assertEqual(server._reception.strangers, 0)
+
+    async def test_endless_head(self) -> None:
+        """A head that does not end is not kept."""
+        server = await self.start()
+        peer = await self.ask(self.door(server), b"GET /gotunnel HTTP/1.1\r\nx: " + b"a" * 100_000)
+        self.assertIn(b"404", peer.received)
+
+    async def test_crowd(self) -> None:
+        """The limit on strangers of one address holds here, too: the oldest has to go."""
+        server = await self.server(
+            listeners=[{"plugin": "websocket", "listen": "127.0.0.1:0"}],
+            limits={"unauthenticated_per_address": 2},
+        )
+        peers = [await self.connect(self.door(server)) for _ in range(3)]
+        await self.until(lambda: peers[0].ended, "the first one is turned out")
+        self.assertEqual([peer.ended is None for peer in peers], [False, True, True])
+
+    async def test_forwarded(self) -> None:
+        """A proxy that is trusted says where a client comes from; nobody else can."""
+        upgrade = (
+            b"GET /gotunnel HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\n\r\n"
+        )
+        for trust, address in ((["127.0.0.0/8"], "192.0.2.7"), ([], "127.0.0.1")):
+            server = await self.start(trust=trust)
+            peer = await self.connect(self.door(server))
+            peer.transport.write(upgrade)
+            await self.until(lambda peer=peer: b" 101 " in peer.received, "the WebSocket is up")
+            [door] = server._reception._doors
+            self.assertEqual(door.host, address)
+
+    async def test_reserved(self) -> None:
+        """No client publishes the listener's port."""
+        free = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
+        number = free.getHost().port
+        await free.stopListening()
+        server = await self.server(listeners=[{"plugin": "websocket", "listen": f"127.0.0.1:{number}"}])
+        target, _ = await self.target()
+        self.client(server, self.mapping(target, remote=number))
+        await self.said("refused by the server")
+
+    async def test_port_taken(self) -> None:
+        """A port that another program has is named once, and tried again."""
+        taken = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
+        self.addCleanup(taken.stopListening)
+        await self.server(listeners=[{"plugin": "websocket", "listen": f"127.0.0.1:{taken.getHost().port}"}])
+        await self.said("the listener websocket cannot listen: ")
+
+
+class ReasonTests(WebSocketTestCase):
+    """Why a client does not get there."""
+
+    async def test_reasons(self) -> None:
+        """Another path, and a port that speaks no HTTP, are told in one line."""
+        server = await self.start(path="/in")
+        target, _ = await self.target(Echo)
+        client = self.come(server, target)
+        await self.said("no WebSocket there: HTTP status 404")
+        await self.stop(client)
+        other, _ = await self.target(Echo)
+        transport = {"plugin": "websocket", "tls": False}
+        self.client(other, self.mapping(target), transport=transport)
+        await self.said("what answers there speaks no WebSocket")
+
+    def test_contract(self) -> None:
+        """What gotunnel has provides the interfaces."""
+        verifyObject(ITransportProvider, TcpTransport(reactor))
+        verifyObject(ITransportProvider, websocket(reactor, WebSocketOptions()))
+        options = WebSocketListenerOptions.model_validate({"listen": "127.0.0.1:0"})
+        verifyObject(ITransportListener, listener(reactor, options, Descriptors(reactor)))
+
