@@ -110,9 +110,10 @@ class TextTests(_LogTestCase):
         """The language of the log can change while it is written; the values of a line still forge none."""
         self.addCleanup(set_log_language, "en")
         set_log_language("zh")
-        self.logger().info("client {client} lost ({address}): {reason}", client="a", address="b", reason="x\n\x1b[2J")
+        format = "client {client} lost ({address}): {reason}{more}"
+        self.logger().info(format, client="a", address="b", reason="x\n\x1b[2J", more="")
         set_log_language("en")
-        self.logger().info("client {client} lost ({address}): {reason}", client="a", address="b", reason="x")
+        self.logger().info(format, client="a", address="b", reason="x", more="")
         self.assertEqual(
             [line.partition("[info] ")[2] for line in self.stream.getvalue().splitlines()],
             ["客户端 a 失去连接（b）：x\\n\\x1b[2J", "client a lost (b): x"],
@@ -153,8 +154,8 @@ class JsonTests(_LogTestCase):
         self.addCleanup(set_log_language, "en")
         set_log_language("zh")
         self.publisher.addObserver(json_lines(self.stream))
-        format = "client {client} lost ({address}): {reason}"
-        self.logger().info(format, client="a", address="b", reason="it has expired")
+        format = "client {client} lost ({address}): {reason}{more}"
+        self.logger().info(format, client="a", address="b", reason="it has expired", more="")
         self.logger().info("something else")
         first, second = (json.loads(line) for line in self.stream.getvalue().splitlines())
         self.assertEqual(first["message"], "client a lost (b): it has expired")
