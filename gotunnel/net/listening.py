@@ -27,7 +27,7 @@ _LISTEN_CODES = {
     errno.EPERM: ("acl_denied", _NOT_LET),
 }
 _CURES = {
-    _IN_USE: "; choose another port, or end that program",
+    _IN_USE: "; choose another one (remote, or remote_port beside local_ports), or end that program",
     _NO_FDS: "; raise LimitNOFILE (systemd) or ulimit -n there",
     _NO_ADDRESS: "; choose one that it has, or none",
     _NOT_LET: "; choose a port from 1024 on, or let it have this one there (CAP_NET_BIND_SERVICE)",
