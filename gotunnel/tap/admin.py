@@ -63,12 +63,19 @@ class Administered(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        # No `finally`: where a second signal ends the process at once, this still waits, and the interpreter, which
+        # throws it away then, would begin what nobody can end any more.
         try:
             await maybeDeferred(self.role.stopService)
-        finally:
-            await self.history.stopService()
-            if self.admin is not None:
-                await self.admin.stopService()
+        except Exception:
+            await self._stop_telling()
+            raise
+        await self._stop_telling()
+
+    async def _stop_telling(self) -> None:
+        await self.history.stopService()
+        if self.admin is not None:
+            await self.admin.stopService()
 
 
 def administered(role: Any, face: Face, acts: Acts, config: Any, reactor: Any, state: Path) -> Administered:
