@@ -130,6 +130,8 @@ class ParserTests(SynchronousTestCase):
 
 
 class _Watch:
+    times = None
+
     def add(self, leg: object) -> None:
         pass
 

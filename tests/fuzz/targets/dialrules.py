@@ -24,6 +24,8 @@ def attempt(data: bytes) -> None:
         assert not rules.allows("127.0.0.1", target.port, "example.org") or "127." in rule or "0.0.0.0/" in rule or (
             "localhost" in rule.lower() or ipaddress.ip_address("127.0.0.1") in _network(rule)
         ), "a name that leads to this machine"
+    elif target.client is None:
+        rules.may_reach(target.mapping)
     else:
         rules.allows_mapping(target.client, target.mapping)
 
