@@ -130,7 +130,7 @@ class ParserTests(SynchronousTestCase):
 
 
 class _Watch:
-    times = None
+    times = keepalive = None
 
     def add(self, leg: object) -> None:
         pass
