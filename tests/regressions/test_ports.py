@@ -8,7 +8,7 @@ from gotunnel.client import legs as client_legs
 from gotunnel.client import pace
 from gotunnel.config.model import TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
-from gotunnel.server import greeting as server_greeting
+from gotunnel.server import claim
 from gotunnel.server import peer as server_peer
 from tests.integration.base import reactor
 from tests.processes import FULL_TIME
@@ -116,7 +116,7 @@ class OneNameTests(RegressionTestCase):
         so; the first keeps session, listener and streams."""
         self.quick(0.02, 0.1)
         self.patch(pace, "AUTH_PAUSE", 0.05)
-        self.patch(server_greeting, "RETRY_AFTER_AUTH", 0.05)
+        self.patch(claim, "RETRY_AFTER_RIVAL", 0.05)
         target, _ = await self.target()
         server = await self.server()
         first = await self.open_client(server, self.mapping(target))
