@@ -81,6 +81,8 @@ class Worker:
             from gotunnel.history.store import Damaged, Unusable, told
         except ImportError as failed:
             raise NotKept(f"this Python has no SQLite: {failed}") from None
+        except OSError as failed:  # the code itself cannot be read: out of descriptors
+            raise NotKept(f"{failed.strerror}") from None
         try:
             try:
                 with told():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import shutil
 from typing import Any
@@ -17,10 +18,16 @@ ARGUMENTS = (
 )  # fmt: skip
 
 _running: list[Any] = []
+_loops: list[Any] = []
 
 
-def chromium() -> Any:
-    """Return the browser, started when it is first asked for and ended with this process. Raises SkipTest."""
+def chromium(case: Any) -> Any:
+    """Return the browser, started when it is first asked for and ended with this process, for as long as a test lasts.
+    Raises SkipTest.
+
+    Playwright's loop counts as the running one of this thread for good: behind the test it must not, for others have
+    loops of their own.
+    """
     if not _running:
         path = shutil.which("chromium") or shutil.which("google-chrome")
         if path is None:
@@ -31,11 +38,15 @@ def chromium() -> Any:
             raise SkipTest("playwright is not installed here (pip install playwright)") from None
         playwright = sync_playwright().start()
         _running.append(playwright.chromium.launch(executable_path=path, args=ARGUMENTS, headless=True))
+        _loops.append(asyncio._get_running_loop())
         atexit.register(_end, playwright)
+    asyncio._set_running_loop(_loops[0])
+    case.addCleanup(asyncio._set_running_loop, None)
     return _running[0]
 
 
 def _end(playwright: Any) -> None:
+    asyncio._set_running_loop(_loops[0])
     _running.pop().close()
     playwright.stop()
 

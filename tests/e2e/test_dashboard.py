@@ -26,7 +26,7 @@ class BrowserTestCase(TunnelTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.browser = chromium()
+        self.browser = chromium(self)
         self.secrets.append(TOKEN)
         self.pages: list[tuple[Watched, str]] = []
         self.addCleanup(self._nothing_wrong)
