@@ -2,7 +2,8 @@
 # Everything happens in .venv; once that is installed, every target works without a network.
 
 PYTHON ?= python3
-JOBS ?= 2
+# Most tests wait for something most of the time: three keep two cores busy.
+JOBS ?= 3
 TESTS ?= tests
 SECONDS ?= 60
 
