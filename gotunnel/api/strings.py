@@ -9,6 +9,7 @@ from gotunnel.api.endpoints import TunnelClientEndpoint, TunnelServerEndpoint
 from gotunnel.api.mappings import forward_config, mapping_config, mapping_section
 from gotunnel.api.settings import refused_option
 from gotunnel.api.tunnel import Tunnel
+from gotunnel.errors import printable
 
 __all__ = ["CLIENT_OPTIONS", "SERVER_OPTIONS", "client_endpoint", "server_endpoint"]
 
@@ -77,7 +78,7 @@ SERVER_OPTIONS: _Readers = {
 CLIENT_OPTIONS: _Readers = {**TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "keep": _seconds}
 
 
-def server_endpoint(reactor: Any, *arguments: str, **options: str) -> TunnelServerEndpoint:
+def server_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelServerEndpoint:
     """Return the endpoint of `gotunnel:SERVER:remote=…`. Raises ConfigError, also for a configuration that could not be
     used."""
     tunnel, given = _read(reactor, arguments, options, SERVER_OPTIONS)
@@ -91,7 +92,7 @@ def server_endpoint(reactor: Any, *arguments: str, **options: str) -> TunnelServ
     return TunnelServerEndpoint(tunnel, remote, **given)
 
 
-def client_endpoint(reactor: Any, *arguments: str, **options: str) -> TunnelClientEndpoint:
+def client_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelClientEndpoint:
     """Return the endpoint of `gotunnel:SERVER:dial=…`. Raises ConfigError likewise."""
     tunnel, given = _read(reactor, arguments, options, CLIENT_OPTIONS)
     target = given.pop("dial", None)
@@ -107,10 +108,11 @@ def _read(
     unknown = [name for name in options if name not in readers]
     if unknown:
         known = ", ".join(name for name in readers if name != "token")
-        raise refused_option(unknown[0], "is no option of such an endpoint", f"the options are {known}")
+        raise refused_option(printable(unknown[0], 60), "is no option of such an endpoint", f"the options are {known}")
     if len(arguments) > 2 or (len(arguments) == 2 and not arguments[1].isdecimal()):
         raise refused_option(
-            ":".join(arguments), "is not one address", r"write colons in a value as \:, like server.example\:17000"
+            printable(":".join(arguments), 120), "is not one address",
+            r"write colons in a value as \:, like server.example\:17000"
         )
     given = {name: readers[name](name, text) for name, text in options.items()}
     of_tunnel = {name: given.pop(name) for name in TUNNEL_OPTIONS if name in given}

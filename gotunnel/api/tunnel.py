@@ -17,6 +17,7 @@ from gotunnel.api.port import PublicPort, open_port
 from gotunnel.api.reactors import here, reactor_here
 from gotunnel.api.session import Session, shared
 from gotunnel.api.settings import Settings
+from gotunnel.errors import NotConnected
 
 __all__ = ["Tunnel"]
 
@@ -61,6 +62,7 @@ class Tunnel:
         self._drain = drain
         self._ports: list[PublicPort] = []
         self._connected = False
+        self._closes = 0
 
     def __repr__(self) -> str:
         return f"<Tunnel to {self._settings.server}>"
@@ -127,7 +129,7 @@ class Tunnel:
             "public": public, "group": group,
         }  # fmt: skip
         seconds = _seconds(self._timeout if timeout is None else timeout)
-        left = self._drain if drain is None else drain
+        left = max(0.0, self._drain if drain is None else drain)
         return Deferred.fromCoroutine(self._expose(what, remote, given, seconds, left))
 
     def dial(
@@ -164,7 +166,7 @@ class Tunnel:
     async def _connect(self) -> Tunnel:
         if self._connected:
             return self
-        session = self._session
+        session, closes = self._session, self._closes
         session.hold()
         try:
             await session.run()
@@ -172,6 +174,10 @@ class Tunnel:
         except Exception:
             await session.release()
             raise
+        if self._connected or closes != self._closes:
+            await session.release()
+            if closes != self._closes:
+                raise NotConnected("the tunnel is closed")
         self._connected = True
         return self
 
@@ -188,7 +194,11 @@ class Tunnel:
         config = mapping_config(mapping_section(local, remote, given, session.mappings))
         if listener is not None:
             listener.name = config.name
+        closes = self._closes
         port = await open_port(session, config, listener, seconds, drain)
+        if closes != self._closes:
+            await port.stopListening()
+            raise NotConnected("the tunnel is closed")
         self._ports.append(port)
         port._closed = self._ports.remove
         return port
@@ -200,6 +210,7 @@ class Tunnel:
 
     async def _close(self) -> None:
         session = self._session
+        self._closes += 1
         await gatherResults([port.stopListening() for port in self._ports])
         if self._connected:
             self._connected = False

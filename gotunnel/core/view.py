@@ -13,12 +13,13 @@ from enum import Enum
 from typing import Any
 
 __all__ = [
-    "SWITCHED_OFF", "CounterView", "DescriptorView", "Finding", "LegsView", "MappingState", "MappingView", "RightsView",
-    "RoleView", "SessionState", "SessionView", "StreamView", "added", "plain",
+    "SWITCHED_OFF", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView", "Finding", "LegsView", "MappingState",
+    "MappingView", "RightsView", "RoleView", "SessionState", "SessionView", "StreamView", "added", "plain",
 ]  # fmt: skip
 
 SWITCHED_OFF = "switched off by an operator"
-"""The reason of a mapping that is OFF."""
+SWITCHED_OFF_THERE = "switched off by an operator, at its client"
+"""The reasons of a mapping that is OFF."""
 
 
 class SessionState(Enum):

@@ -62,7 +62,7 @@ def moment(text: str, now: float, key: str) -> float:
     """Return the time that is meant: a length of time before now, or Unix seconds. Raises Misasked."""
     span = read_span(text)
     if span is not None:
-        return now - span
+        return max(0.0, now - span)
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
         return float(text)
     raise Misasked(f"{key} is a length of time before now like 24h, 7d or 90d, or a time in Unix seconds")

@@ -114,6 +114,8 @@ class Sentences:
             if values is not None:
                 before = values.pop("_before", "")
                 said = {name: self._find(value, depth - 1) for name, value in values.items()}
+                if "noun" in values and said["noun"] == values["noun"]:
+                    continue  # "{value} is not {noun}" fits many a sentence that is another one
                 return before + pattern.translated.format_map(said)
         return None
 

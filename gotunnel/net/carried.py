@@ -5,7 +5,9 @@ is too fast."""
 
 from __future__ import annotations
 
+import select
 import socket
+from collections.abc import Callable
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -50,16 +52,31 @@ class Carried:
     def begin(self, protocol: IProtocol, *, connected: bool = False) -> None:
         """Give the connection to `protocol`; with `connected` it believes already that it has one, of which it has not
         been given any bytes, and only its transport is another."""
-        transport = _Pipe(self._near, protocol, self._peer, self._host, self._reactor)
+        transport = _Pipe(self._near, protocol, self._peer, self._host, self._reactor, self.reset)
         if connected:
             protocol.transport = transport  # type: ignore[attr-defined]
         else:
             protocol.makeConnection(transport)
 
+    def hung_up(self) -> bool:
+        """Whether our side has closed it, which does not show while the other side is held back."""
+        if self._over:
+            return True
+        poll = select.poll()
+        poll.register(self._far.transport.fileno(), 0)
+        return any(event & select.POLLHUP for _, event in poll.poll(0))
+
     def received(self, data: bytes) -> None:
         """The other side sent bytes."""
         if not self._over:
             self._far.transport.write(data)
+
+    def reset(self) -> None:
+        """Our side has aborted it."""
+        if not self._over:
+            self._leave()
+            self._outer.transport.abortConnection()
+            self._far.transport.loseConnection()
 
     def lost(self) -> None:
         """The connection that carries this one is gone, or is being closed by the other side: what it brought is still
@@ -107,7 +124,11 @@ class _Pipe(tcp.Server):
 
     _tlsClientDefault = True
 
-    def __init__(self, sock: socket.socket, protocol: IProtocol, peer: IAddress, host: IAddress, reactor: Any) -> None:
+    def __init__(
+        self, sock: socket.socket, protocol: IProtocol, peer: IAddress, host: IAddress, reactor: Any,
+        aborted: Callable[[], None] | None = None,
+    ) -> None:
+        self._aborted = aborted
         self._peer = peer
         self._host = host
         super().__init__(sock, protocol, (str(getattr(peer, "host", peer)), 0), None, 0, reactor)  # type: ignore[arg-type]
@@ -120,6 +141,13 @@ class _Pipe(tcp.Server):
     def getHost(self) -> Any:
         """Where he has come to."""
         return self._host
+
+    def abortConnection(self) -> None:
+        """See ITCPTransport."""
+        super().abortConnection()
+        aborted, self._aborted = self._aborted, None
+        if aborted is not None:
+            aborted()
 
     # A unix socket does not know these.
 

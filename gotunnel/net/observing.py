@@ -136,7 +136,7 @@ class Observers:
     def _tell(self, one: _One, what: str, *values: Any) -> None:
         try:
             answer = getattr(one.observer, what)(*values)
-        except Exception:  # noqa: BLE001 - whatever an observer raises, it costs no visitor anything
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises, it costs no visitor anything
             self._failed(one, what, Failure())
             return
         if isinstance(answer, Deferred):

@@ -114,7 +114,7 @@ class Access:
             raise TypeError(f"it answered with a {type(answer).__name__}")
         except CancelledError:
             raise
-        except Exception:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
+        except (Exception, SystemExit):  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
             self.log.failure(
                 "the access policy {policy} has no answer to {method}, which means no", Failure(),
                 policy=self._name, method=method,

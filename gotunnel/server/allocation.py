@@ -55,7 +55,7 @@ class Allocation:
             asking.addTimeout(PATIENCE, self._reactor)
         try:
             return [int(port) for port in islice(await asking, MOST_CANDIDATES)]
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin of somebody's may try to end the process
             self.log.failure(
                 "the port allocator {allocator} has failed for mapping {mapping} of client {client}",
                 allocator=self._name, mapping=printable(wish.mapping), client=wish.client,

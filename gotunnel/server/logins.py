@@ -62,7 +62,7 @@ class Logins:
                 verdict = await asking
                 if verdict is not None and not isinstance(verdict, Accepted):
                     raise TypeError(f"it answered with a {type(verdict).__name__}")
-            except Exception as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
                 unanswered = config.plugin
                 self._no_answer(login, config, error)
                 continue
@@ -72,7 +72,7 @@ class Logins:
             raise Unanswered(f"the authenticator {unanswered} has no answer")
         return None
 
-    def _no_answer(self, login: Login, config: AuthenticatorConfig, error: Exception) -> None:
+    def _no_answer(self, login: Login, config: AuthenticatorConfig, error: BaseException) -> None:
         # Whatever the error says might hold the token.
         reason = printable(str(error).replace(login.token, "(the token)") or type(error).__name__, 200)
         self.log.error(

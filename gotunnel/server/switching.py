@@ -4,6 +4,7 @@ for good is a matter of the client's rights."""
 
 from __future__ import annotations
 
+from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import GotunnelError
 from gotunnel.logs import Logger
 from gotunnel.server.hub import Hub
@@ -15,7 +16,7 @@ log = Logger(namespace="gotunnel.server.switching")
 
 
 class NotOne(GotunnelError):
-    """No mapping has this name, or several have."""
+    """No mapping has this name, or several have, or it is not the server's to switch on."""
 
 
 async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) -> str:
@@ -35,6 +36,8 @@ async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) 
             "an operator has switched mapping {mapping} of client {client} {state}",
             mapping=name, client=owner, state="off" if off else "on",
         )  # fmt: skip
+    if not off and peer is not None and peer.mappings[name].suspended == SWITCHED_OFF:
+        raise NotOne(f"mapping {name} stays off: its client {owner} has switched it off; switch it on there")
     return owner
 
 

@@ -12,6 +12,7 @@ from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
     SWITCHED_OFF,
+    SWITCHED_OFF_THERE,
     Finding,
     LegsView,
     MappingState,
@@ -104,6 +105,8 @@ class ServerView:
                 state, reason = MappingState.OPEN, ""
                 if mapping.shut is not None:
                     state, reason = MappingState.OFF if mapping.off else MappingState.DOWN, mapping.shut
+                    if reason == mapping.suspended == SWITCHED_OFF:
+                        state, reason = MappingState.OFF, SWITCHED_OFF_THERE
                 elif peer.session is None:
                     state, reason = MappingState.AWAY, "its client is not connected; visitors wait for it"
                 yield MappingView(

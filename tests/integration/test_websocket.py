@@ -4,6 +4,8 @@ who do not get there."""
 from __future__ import annotations
 
 import base64
+import socket
+import ssl
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -18,7 +20,9 @@ from gotunnel.interfaces import ITransportListener, ITransportProvider
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.endpoint import TcpTransport
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.net.ws import listener, websocket
+from gotunnel.net.transports import unsent_bytes
+from gotunnel.net.ws import listener, stream, websocket
+from gotunnel.net.ws.stream import WsStream
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
@@ -238,6 +242,49 @@ class ProxyTests(WebSocketTestCase):
             self.assertNotIn("secret", str(refused))
 
 
+class TalksOn(Peer):
+    """Speaks TLS, asks for what is not there, and takes no notice of any end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = b""
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._tls = context.wrap_bio(self._in, self._out)
+        self._up = False
+
+    def connectionMade(self) -> None:
+        self._go_on()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._in.write(data)
+        self._go_on()
+
+    def talk(self, data: bytes) -> None:
+        """Send something."""
+        self._tls.write(data)
+        self.transport.write(self._out.read())
+
+    def _go_on(self) -> None:
+        try:
+            if not self._up:
+                self._tls.do_handshake()
+                self._up = True
+                self._tls.write(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            while data := self._tls.read(65536):
+                self.told += data
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass
+        self.transport.write(self._out.read())
+
+
+UPGRADE = (
+    b"GET /gotunnel HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
 class StrangerTests(WebSocketTestCase):
     """Who comes to the port without a client's wish."""
 
@@ -279,6 +326,53 @@ class StrangerTests(WebSocketTestCase):
         peers = [await self.connect(self.door(server)) for _ in range(3)]
         await self.until(lambda: peers[0].ended, "the first one is turned out")
         self.assertEqual([peer.ended is None for peer in peers], [False, True, True])
+
+    def caught(self) -> list[WsStream]:
+        """Return a list that every WebSocket of this process gets into."""
+        made: list[WsStream] = []
+        begin = WsStream.connectionMade
+
+        def connected(self: WsStream) -> None:
+            made.append(self)
+            begin(self)
+
+        self.patch(WsStream, "connectionMade", connected)
+        return made
+
+    async def test_goes_on_behind_the_end(self) -> None:
+        """Who has been refused inside TLS and goes on sending, and ends nothing himself, is not listened to, and is
+        gone in the end."""
+        self.patch(stream, "LINGER", 0.3)
+        cert, key = Authority(self.folder).issue("localhost")
+        server = await self.start(cert=str(cert), key=str(key))
+        made, peer = self.caught(), TalksOn()
+        await self.join(peer, self.door(server))
+        await self.until(lambda: b" 404 " in peer.told, "he is refused")
+        heard: list[bytes] = []
+        self.patch(made[0]._socket, "receive_data", heard.append)
+        for _ in range(20):
+            peer.talk(b"x" * 4096)
+        await self.until(lambda: peer.ended, "he is gone")
+        self.assertEqual(heard, [])
+
+    async def test_never_reads(self) -> None:
+        """Pings of somebody who reads no answer are not answered without end, and his deadline holds."""
+        server = await self.server(listeners=[{"plugin": "websocket", "listen": "127.0.0.1:0"}], handshake_timeout=1.5)
+        made, peer = self.caught(), await self.connect(self.door(server))
+        peer.transport.write(UPGRADE + b"\r\n")
+        await self.until(lambda: b" 101 " in peer.received, "the WebSocket is up")
+        peer.transport.pauseProducing()
+        peer.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ping = b"\x89\xfd" + bytes(4) + bytes(125)
+        most = 0
+        for _ in range(60):
+            peer.transport.write(ping * 1000)
+            await self.pause(0.01)
+            if made[0].transport.connected:
+                most = max(most, unsent_bytes(made[0].transport))
+        self.assertLess(most, 65536)
+        await self.until(lambda: not server._reception.strangers, "he is no stranger any more")
+        await self.until(lambda: not made[0].transport.connected, "and is gone")
 
     async def test_forwarded(self) -> None:
         """A proxy that is trusted says where a client comes from; nobody else can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_THERE
 from gotunnel.core.view import MappingState as Shown
 from gotunnel.errors import DialFailed, PortUnavailable
 from gotunnel.server.crossing import shared_mapping
@@ -82,6 +83,16 @@ class SwitchingTests(ServerTestCase):
         self.assertEqual((result.status, result.remote_port, self.ports()), ("ok", 8081, []))
         switch(self.it, off=False)
         self.assertEqual(self.ports(), [8081])
+
+    def test_by_its_client(self) -> None:
+        """What its client has switched off is shown as that, and the server cannot switch it on."""
+        self.client.publish(8080)
+        self.client.say(MappingState("web", "down", SWITCHED_OFF))
+        self.turn()
+        self.assertEqual(self.shown(), [("edge", "web", Shown.OFF, SWITCHED_OFF_THERE)])
+        refused = self.failureResultOf(switch(self.it, off=False), NotOne)
+        self.assertIn("its client edge has switched it off", str(refused.value))
+        self.assertEqual(self.ports(), [])
 
     def test_when_it_was_gone(self) -> None:
         """It is remembered, and shown, while nobody asks for the mapping; then it can be switched on, too."""

@@ -34,14 +34,20 @@ class GotunnelEndpoints:
 
     prefix = "gotunnel"
 
-    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
+    # Positional only: an option of a string may be called `reactor`, too, and is then refused as any unknown one.
+
+    def parseStreamServer(  # type: ignore[override]
+        self, reactor: Any, /, *args: Any, **kwargs: Any
+    ) -> IStreamServerEndpoint:
         """Called by Twisted with the parts of a string."""
         from gotunnel.api.strings import server_endpoint
 
         endpoint: IStreamServerEndpoint = server_endpoint(reactor, *args, **kwargs)
         return endpoint
 
-    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
+    def parseStreamClient(  # type: ignore[override]
+        self, reactor: Any, /, *args: Any, **kwargs: Any
+    ) -> IStreamClientEndpoint:
         """The same for clients."""
         from gotunnel.api.strings import client_endpoint
 

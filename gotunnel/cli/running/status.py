@@ -121,7 +121,10 @@ def _watch(where: Where, wish: Wish, seconds: float) -> None:
 
     found(where)  # who has nothing to watch is told at once
     try:
-        with Live(look(), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        while not console.is_terminal:  # one picture behind the other
+            console.print(look())
+            time.sleep(seconds)
+        with Live(look(), console=console, screen=True, auto_refresh=False) as live:
             while True:
                 time.sleep(seconds)
                 live.update(look(), refresh=True)

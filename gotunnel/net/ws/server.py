@@ -152,7 +152,7 @@ class _Arrival(WsStream):
             + self._socket.send(RejectData(data=NOTHING, body_finished=True))
         )
         self._leave()
-        self.transport.loseConnection()
+        self._part()
 
     def _breach(self, breach: ProtocolError) -> None:
         if self._carried is None and not self._gone:
@@ -160,7 +160,7 @@ class _Arrival(WsStream):
             head = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nconnection: close\r\n"
             self.transport.write(head + b"content-length: %d\r\n\r\n" % len(NOTHING) + NOTHING)
             self._leave()
-            self.transport.loseConnection()
+            self._part()
         else:
             super()._breach(breach)
 

@@ -15,12 +15,16 @@ from wsproto.utilities import ProtocolError
 
 from gotunnel.net.carried import Carried
 from gotunnel.net.sockets import set_keepalive, set_nodelay
-from gotunnel.net.transports import raw_socket
+from gotunnel.net.transports import raw_socket, tcp_transport, unsent_bytes
 
 __all__ = ["PIECE", "WsStream"]
 
 PIECE = 65536
 """Bytes in one message at most, so that the other end need not hold more."""
+LINGER = 10.0
+"""Seconds that the other end may take to read what is left, without any progress, or to end its TLS."""
+UNREAD = 4096
+"""Bytes that it has not read, above which its pings are not answered."""
 _UNSUPPORTED, _WRONG, _ENDED = 1003, 1002, 1000
 """Close codes of RFC 6455, 7.4.1."""
 
@@ -41,6 +45,8 @@ class WsStream(Protocol):
         self._pinging: IDelayedCall | None = None
         self._carried: Carried | None = None
         self._gone = False
+        self._lingering: IDelayedCall | None = None
+        self._left = 0
 
     def connectionMade(self) -> None:
         """The network's connection is there."""
@@ -49,12 +55,12 @@ class WsStream(Protocol):
         set_keepalive(sock)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the network."""
+        """Bytes of the network. Those behind the end are nobody's."""
+        if self._gone:
+            return
         try:
             self._socket.receive_data(data)
             for event in self._socket.events():
-                if self._gone:
-                    return
                 self._event(event)
         except ProtocolError as breach:
             self._breach(breach)
@@ -62,6 +68,9 @@ class WsStream(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is over."""
         self._leave()
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if self._carried is not None:
             self._carried.lost()
 
@@ -107,7 +116,11 @@ class WsStream(Protocol):
 
     def _event(self, event: Event) -> None:
         carried = self._carried
+        if self._gone:
+            return
         if isinstance(event, Ping):
+            if unsent_bytes(self.transport) > UNREAD:
+                return  # he does not read; RFC 6455, 5.5.3 lets us answer the last one only
             self.transport.write(self._socket.send(event.response()))
         elif carried is None:
             self._before(event)
@@ -124,14 +137,32 @@ class WsStream(Protocol):
         self._leave()
         if self._socket.state is ConnectionState.REMOTE_CLOSING:
             self.transport.write(self._socket.send(event.response()))
-        self.transport.loseConnection()
+        self._part()
 
     def _close(self, code: int) -> None:
         """Say so, and close behind it; nobody waits for the answer."""
         self._leave()
         if self._socket.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
             self.transport.write(self._socket.send(CloseConnection(code)))
+        self._part()
+
+    def _part(self) -> None:
+        """Close in order, but do not wait for ever: not for who does not read, nor for who does not end TLS."""
         self.transport.loseConnection()
+        if self._lingering is None and self.transport.connected:
+            self._left = unsent_bytes(self.transport)
+            self._lingering = self._clock.callLater(LINGER, self._linger)
+
+    def _linger(self) -> None:
+        self._lingering = None
+        left = unsent_bytes(self.transport)
+        if left and left == self._left:
+            self.transport.abortConnection()
+            return
+        if not left:
+            tcp_transport(self.transport).loseConnection()
+        self._left = left
+        self._lingering = self._clock.callLater(LINGER, self._linger)
 
     def _plan_ping(self) -> None:
         if self._ping and not self._gone:
@@ -139,5 +170,11 @@ class WsStream(Protocol):
 
     def _send_ping(self) -> None:
         self._pinging = None
-        self.transport.write(self._socket.send(Ping()))
+        left, before = unsent_bytes(self.transport), self._left
+        self._left = left
+        if left and left == before and self._carried is not None and self._carried.hung_up():
+            self.transport.abortConnection()
+            return
+        if left <= UNREAD:
+            self.transport.write(self._socket.send(Ping()))
         self._plan_ping()
