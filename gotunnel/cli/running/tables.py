@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +24,14 @@ RIGHT = ("VISITORS", "SERVED", "WAITING", "UP", "DOWN", "ROUND TRIP", "LAST PONG
 """Titles above figures."""
 WHOLE = ("STATE", "SINCE", "AT", "STREAM")
 """Titles above what is not to be broken into lines."""
+READABLE = {"WHY": 24}
+"""How wide a column is at least, if what is in it is that long; others 14."""
+GAP = 3
+"""Columns between two of a table."""
+SPARE = (
+    ("SERVED",), ("UP", "DOWN"), ("WAITING", "LEGS"), ("ROUND TRIP", "LAST PONG"), ("FROM", "TARGET"), ("SINCE", "AT"),
+)  # fmt: skip
+"""What goes first where there is no room for all. `--json` has all of it."""
 
 
 def picture(status: dict[str, Any], *, rates: tuple[float, float] | None = None) -> RenderableType:
@@ -81,7 +90,7 @@ def _sessions(status: dict[str, Any]) -> RenderableType:
             str(each["streams"]), str(each["pending"] or ""), f"{legs['idle'] + legs['busy']}",
             Text(printable(each["reason"], 300)),
         ))  # fmt: skip
-    return _table(titles, rows)
+    return _Table(titles, rows)
 
 
 def _mappings(status: dict[str, Any]) -> RenderableType:
@@ -98,7 +107,7 @@ def _mappings(status: dict[str, Any]) -> RenderableType:
             printable(each["target"] or ""), _number(each["streams"]), _number(each["ended"]), bytes_of(each["up"]),
             bytes_of(each["down"]), Text(printable(each["reason"], 300)),
         ))  # fmt: skip
-    return _table(titles, rows)
+    return _Table(titles, rows)
 
 
 def _streams(streams: list[dict[str, Any]]) -> RenderableType:
@@ -111,7 +120,7 @@ def _streams(streams: list[dict[str, Any]]) -> RenderableType:
         )
         for each in streams
     ]  # fmt: skip
-    return _table(("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN"), rows)
+    return _Table(("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN"), rows)
 
 
 def _events(events: list[dict[str, Any]]) -> RenderableType:
@@ -126,18 +135,39 @@ def _events(events: list[dict[str, Any]]) -> RenderableType:
     return text
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> RenderableType:
-    """Return a table without the columns that are empty."""
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, header_style="bold")
-    kept = [number for number in range(len(titles)) if any(row[number] for row in rows)]
-    for number in kept:
-        right, whole = titles[number] in RIGHT, titles[number] in WHOLE
-        table.add_column(titles[number], justify="right" if right else "left", no_wrap=right or whole, overflow="fold")
-    for row in rows[:MOST_ROWS]:
-        table.add_row(*(row[number] for number in kept))
-    if len(rows) <= MOST_ROWS:
-        return table
-    return Group(table, Text(f"… and {len(rows) - MOST_ROWS} more; --json has all of them", "dim"))
+class _Table:
+    """A table without the columns that are empty and, where the terminal is narrow, without what is least missed: names
+    and reasons are not to become columns of single letters."""
+
+    def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        self._titles = titles
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Called by rich, which knows how wide it may be."""
+        titles = self._titles
+        widest = [max(cell_len(title), *(cell_len(str(row[number])) for row in self._rows)) if self._rows else 0
+                  for number, title in enumerate(titles)]  # fmt: skip
+        least = [wide if title in RIGHT or title in WHOLE else min(wide, READABLE.get(title, 14))
+                 for title, wide in zip(titles, widest, strict=True)]  # fmt: skip
+        kept = [number for number in range(len(titles)) if any(row[number] for row in self._rows)]
+        for spare in SPARE:
+            if sum(least[number] + GAP for number in kept) <= options.max_width:
+                break
+            kept = [number for number in kept if titles[number] not in spare]
+        fits = sum(least[number] + GAP for number in kept) <= options.max_width
+        table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, header_style="bold")
+        for number in kept:
+            right, whole = titles[number] in RIGHT, titles[number] in WHOLE
+            table.add_column(
+                titles[number], justify="right" if right else "left", no_wrap=right or whole, overflow="fold",
+                min_width=least[number] if fits else None,
+            )  # fmt: skip
+        for row in self._rows[:MOST_ROWS]:
+            table.add_row(*(row[number] for number in kept))
+        yield table
+        if len(self._rows) > MOST_ROWS:
+            yield Text(f"… and {len(self._rows) - MOST_ROWS} more; --json has all of them", "dim")
 
 
 def _state(word: str) -> Text:
