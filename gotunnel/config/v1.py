@@ -76,6 +76,8 @@ def beyond_v1(data: Mapping[str, Any]) -> list[Part]:
         parts.append(((), "version 1 knows one server", "write server_addr in place of servers"))
     if data.get("forwards"):
         parts.append(((), "version 1 has no forwards", "remove forwards, or move the server to version 2"))
+    if data.get("transport"):
+        parts.append(((), "version 1 travels by TCP alone", "remove transport, or move the server to version 2"))
     tls, heartbeat = data.get("tls"), data.get("heartbeat_interval")
     if tls is not None and tls.model_fields_set and (tls.mode != "off" or tls.model_fields_set != {"mode"}):
         parts.append(((), "version 1 has no TLS, and tls stands beside it", "remove tls, or v1"))

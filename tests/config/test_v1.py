@@ -99,6 +99,7 @@ class ClientTests(FileTestCase):
         """What it cannot do is refused, all at once, each in a line that names the mapping."""
         lines = (
             "  v1: true\n  heartbeat_interval: 30\n  tls: {server_name: h}\n  local_ports: 22\n  remote_port: 0\n"
+            "  transport: websocket\n"
             "  mappings:\n"
             "  - {name: bound, local: 22, remote: '127.0.0.1:20022'}\n"
             "  - {name: any, local: 23, remote: 0}\n"
@@ -111,9 +112,9 @@ class ClientTests(FileTestCase):
         problems = self.problems(CLIENT + lines)
         self.assertEqual({problem.key for problem in problems}, {"client.v1"})
         words = ("'bound'", "'any'", "'secret'", "127.0.0.1:22", "'hidden'", "'shared'", "no forwards", "tls stands")
-        for word in (*words, "heartb"):
+        for word in (*words, "heartb", "by TCP alone"):
             self.assertEqual(len([p for p in problems if word in p.wrong]), 1, word)
-        self.assertEqual(len(problems), 9)
+        self.assertEqual(len(problems), 10)
 
     def test_tls_modes(self) -> None:
         """TLS that is asked for is not silently left out."""
