@@ -8,12 +8,13 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import error, tcp
+from twisted.internet import error
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.python.failure import Failure
 
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.net.pairtransport import PairTransport
 
 __all__ = ["DialledTransport", "InsideTransport", "joined"]
 
@@ -36,7 +37,7 @@ def joined(relay: IRelay, address: str, host: str) -> tuple[ILocal, socket.socke
         raise DialFailed("no_fds", f"no pair of sockets: {failed}") from None
 
 
-class InsideTransport(tcp.Server):
+class InsideTransport(PairTransport):
     """What the protocol has: a transport as that of a TCP connection, whose other end is `peer`, and this one `host`.
 
     It ends cleanly at the other end only if the protocol has closed it: one that raises resets it. `gone` is called
@@ -54,13 +55,9 @@ class InsideTransport(tcp.Server):
         gone: Callable[[], None] = lambda: None,
     ) -> None:
         self._near: Any = near
-        self._peer = peer
-        self._host = host
         self._gone = gone
         self._clock = reactor
-        self._options = {"nodelay": True, "keepalive": True}
-        super().__init__(sock, protocol, (str(getattr(peer, "host", peer)), 0), None, 0, reactor)  # type: ignore[arg-type]
-        self.repstr = f"<{type(protocol).__name__} {near.address}>"
+        super().__init__(sock, protocol, peer, host, reactor, near.address)
         self._near.partner = _Partner(self)
 
     def begin(self) -> None:
@@ -70,32 +67,6 @@ class InsideTransport(tcp.Server):
         except BaseException:
             self.abortConnection()
             raise
-
-    def getPeer(self) -> Any:
-        """Who is at the other end of the tunnel."""
-        return self._peer
-
-    def getHost(self) -> Any:
-        """Where he has come to."""
-        return self._host
-
-    # A leg has these already, and a unix socket does not know them.
-
-    def getTcpNoDelay(self) -> bool:
-        """See ITCPTransport."""
-        return self._options["nodelay"]
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """See ITCPTransport."""
-        self._options["nodelay"] = bool(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        """See ITCPTransport."""
-        return self._options["keepalive"]
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """See ITCPTransport."""
-        self._options["keepalive"] = bool(enabled)
 
     # Endings.
 

@@ -5,16 +5,18 @@ is too fast."""
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as TypingProtocol
 
-from twisted.internet import error, tcp
+from twisted.internet import error
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+
+from gotunnel.net.pairtransport import PairTransport
+from gotunnel.net.sockets import is_gone
 
 __all__ = ["Carried", "Outer"]
 
@@ -60,11 +62,7 @@ class Carried:
 
     def hung_up(self) -> bool:
         """Whether our side has closed it, which does not show while the other side is held back."""
-        if self._over:
-            return True
-        poll = select.poll()
-        poll.register(self._far.transport.fileno(), 0)
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
+        return self._over or is_gone(self._far.transport.fileno(), eof_means_gone=True)
 
     def received(self, data: bytes) -> None:
         """The other side sent bytes."""
@@ -119,8 +117,8 @@ class _Far(Protocol):
         self._carried.far_lost()
 
 
-class _Pipe(tcp.Server):
-    """A transport as that of a TCP connection, on a unix socket."""
+class _Pipe(PairTransport):
+    """See PairTransport. `aborted` is called when its protocol resets it."""
 
     _tlsClientDefault = True
 
@@ -129,18 +127,7 @@ class _Pipe(tcp.Server):
         aborted: Callable[[], None] | None = None,
     ) -> None:
         self._aborted = aborted
-        self._peer = peer
-        self._host = host
-        super().__init__(sock, protocol, (str(getattr(peer, "host", peer)), 0), None, 0, reactor)  # type: ignore[arg-type]
-        self.repstr = f"<{type(protocol).__name__} {peer}>"
-
-    def getPeer(self) -> Any:
-        """Who is at the other side."""
-        return self._peer
-
-    def getHost(self) -> Any:
-        """Where he has come to."""
-        return self._host
+        super().__init__(sock, protocol, peer, host, reactor, str(peer))
 
     def abortConnection(self) -> None:
         """See ITCPTransport."""
@@ -148,22 +135,6 @@ class _Pipe(tcp.Server):
         aborted, self._aborted = self._aborted, None
         if aborted is not None:
             aborted()
-
-    # A unix socket does not know these.
-
-    def getTcpNoDelay(self) -> bool:
-        """See ITCPTransport."""
-        return True
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """See ITCPTransport."""
-
-    def getTcpKeepAlive(self) -> bool:
-        """See ITCPTransport."""
-        return True
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """See ITCPTransport."""
 
     def connectionLost(self, reason: Failure) -> None:
         """Called by Twisted, perhaps again. A unix socket says ECONNRESET where the other end was closed with bytes
