@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 
 __all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "entries", "log_formats", "of_source"]
 
@@ -78,7 +79,7 @@ class NotConstant(Exception):
 
 
 def of_source(source: str, relative: str) -> Iterator[Entry]:
-    """Yield what one module says. Raises NotConstant."""
+    """Yield what one module says: log lines, formats of Sentences, and texts that look like one. Raises NotConstant."""
     tree = ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     constants = {**_imported(tree), **_constants(tree)}
@@ -92,6 +93,13 @@ def of_source(source: str, relative: str) -> Iterator[Entry]:
     if relative.startswith(OUTPUT) or relative.startswith(OTHERS):
         return
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sentence" and node.args:
+            where = f"{relative}:{node.lineno}"
+            for found in _constant(node.args[0], constants, where):
+                logged.add(found)
+                if _says_something(found.value):
+                    yield Entry(found.value, "", where)
+    for node in ast.walk(tree):
         if node not in logged and _is_text(node, parents, relative):
             yield Entry(as_format(node), "", f"{relative}:{node.lineno}")  # type: ignore[attr-defined]
     for node in ast.walk(tree):
@@ -99,6 +107,11 @@ def of_source(source: str, relative: str) -> Iterator[Entry]:
             for line in node.body:
                 if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
                     yield Entry(str(line.value.value), "", f"{relative}:{line.lineno}")
+
+
+def _says_something(format: str) -> bool:
+    """Say whether a format has words beside its fields: "{target}: {reason}" has none."""
+    return any(character.isalpha() for text, *_ in Formatter().parse(format) for character in text)
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:

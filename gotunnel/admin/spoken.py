@@ -10,6 +10,7 @@ from typing import Any
 from gotunnel.admin.events import EventView
 from gotunnel.admin.face import Refused
 from gotunnel.core.view import Finding, MappingView, SessionView
+from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, LANGUAGES, Language, language
 
 __all__ = ["asked_for", "known", "load", "spoken"]
@@ -26,7 +27,7 @@ def asked_for(query: dict[str, str]) -> str:
     """Take `lang` out of a query, and return that name; English without. Raises Refused."""
     name = query.pop("lang", ENGLISH.name)
     if name not in LANGUAGES:
-        raise Refused(f"lang is one of {', '.join(LANGUAGES)}")
+        raise Refused(Sentence("lang is one of {languages}", languages=', '.join(LANGUAGES)))
     return name
 
 

@@ -12,7 +12,7 @@ from gotunnel.address import HostPort, InProcess, parse_address
 from gotunnel.api.settings import PROGRAM, refused_option
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.config.words import problems
-from gotunnel.errors import ConfigError
+from gotunnel.errors import ConfigError, Sentence
 
 __all__ = ["forward_config", "mapping_config", "mapping_section"]
 
@@ -31,7 +31,7 @@ def mapping_section(
         if "health" in section:
             raise refused_option("health", "is for an address", "remove it; what is in this process is not probed")
     elif not isinstance(local, (int, str)):
-        what = f"a {type(local).__name__} can be no target"
+        what = Sentence("a {name} can be no target", name=type(local).__name__)
         raise refused_option("what", what, "give a port, an address, a protocol factory or a client endpoint")
     elif remote is None and section.get("public", True):
         remote = _port_of(local)

@@ -10,7 +10,7 @@ from gotunnel import __version__
 from gotunnel.client.shared import Claimant, Shared
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.token_source import Refused, token_in
-from gotunnel.errors import AuthRejected, GotunnelError
+from gotunnel.errors import AuthRejected, GotunnelError, Sentence
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.wire.handshake import ClientHandshake
@@ -64,7 +64,9 @@ def _read_anew(path: Path) -> str:
     try:
         return token_in(path)
     except Refused as refused:
-        raise Unreachable(f"the token cannot be read: {refused.what}; {refused.cure}") from None
+        raise Unreachable(Sentence(
+            "the token cannot be read: {what}; {cure}", what=refused.what, cure=refused.cure
+        )) from None
 
 
 def kept_code(refused: AuthRejected) -> str:
@@ -77,4 +79,4 @@ def hint(refused: AuthRejected) -> str:
     if "certificate" in refused.reason:
         return ""  # the reason says it all
     words = AUTH_HINTS.get(refused.code)
-    return f" ({words})" if words else ""
+    return Sentence(" ({words})", words=words) if words else ""

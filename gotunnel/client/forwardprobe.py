@@ -15,7 +15,7 @@ from gotunnel.client.forwards import Forwards
 from gotunnel.client.forwardvisitors import OwnVisitor
 from gotunnel.client.tlsprobe import ask_on
 from gotunnel.config.model import ForwardConfig
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import IRelay
 
 __all__ = ["ask_through"]
@@ -32,7 +32,7 @@ def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: Forward
         local = relay.take(far, OWN, "")
     except OSError as failed:
         near.close()
-        return fail(DialFailed("no_fds", f"no pair of sockets: {failed}"))
+        return fail(DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)))
     host = config.dial.host if isinstance(config.dial, HostPort) else None
     met: Deferred[None] = Deferred(lambda _: local.abort())
     # Not before he is there: to be led there may take longer than an answer in TLS.

@@ -17,7 +17,7 @@ from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
 from gotunnel.client.shared import Shared
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import AuthRejected, GotunnelError, printable
+from gotunnel.errors import AuthRejected, GotunnelError, Sentence, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath, Unreachable
@@ -121,7 +121,7 @@ class Link(ChangingLink, EndingLink):
             raise
         except SameServer as same:
             other = str(same)
-            self.trouble = f"it is the server of {other}: kept in reserve"
+            self.trouble = Sentence("it is the server of {other}: kept in reserve", other=other)
             if self.reserve != other:
                 self.reserve = other
                 self.log.info(

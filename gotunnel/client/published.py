@@ -13,7 +13,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.listening import cure_of
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
@@ -249,7 +249,9 @@ class Published:
         config = status.config
         status.standing, status.address = Standing.REFUSED, None
         status.code = printable(result.code or "")
-        status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
+        status.reason = Sentence(
+            "{code}: {reason}", code=printable(result.code), reason=printable(result.reason or '')
+        )
         hint = self._cure(config, result.code or "", result.reason or "")
         self.log.warn(
             "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",

@@ -18,7 +18,7 @@ from gotunnel.config.kinds import parts_of
 from gotunnel.config.paths import absolute
 from gotunnel.config.scalars import Text, shown
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 
 __all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token", "resolve_token_of", "token_in"]
 
@@ -58,7 +58,9 @@ def resolve_token(
                 section["token"] = read_token(str(env[VARIABLE]))
             except PydanticCustomError as error:
                 (_, what, cure) = parts_of(error)[0]
-                raise Refused(f"{VARIABLE} in the environment: {what}", cure) from None
+                raise Refused(Sentence(
+                    "{variable} in the environment: {what}", variable=VARIABLE, what=what
+                ), cure) from None
     except Refused as refused:
         _add(document, own, refused.what, refused.cure)
         section["token"] = BROKEN
@@ -168,13 +170,17 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[s
                 "names no file; it looks like a token itself", "write the token as token:, or name a file"
             ) from None
         reason = (error.strerror or "cannot be opened").lower()
-        raise Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
+        raise Refused(Sentence(
+            "{name} cannot be read: {reason}", name=name, reason=reason
+        ), "name a file that this user may read") from None
     try:
         _check_owner_and_mode(path, name, os.fstat(descriptor), env)
         raw = os.read(descriptor, MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or "error").lower()
-        raise Refused(f"{name} cannot be read: {reason}", "name another file") from None
+        raise Refused(Sentence(
+            "{name} cannot be read: {reason}", name=name, reason=reason
+        ), "name another file") from None
     finally:
         os.close(descriptor)
     if len(raw) > MAX_BYTES:
@@ -185,7 +191,7 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[s
         raise Refused(f"{name} is not text", "put one token there and nothing else") from None
     except PydanticCustomError as error:
         (_, what, cure) = parts_of(error)[0]
-        raise Refused(f"{name}: {what}", cure) from None
+        raise Refused(Sentence("{name}: {what}", name=name, what=what), cure) from None
 
 
 def _check_owner_and_mode(path: Path, name: str, status: os.stat_result, env: Mapping[str, str]) -> None:

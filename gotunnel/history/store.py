@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gotunnel.core.accounts import OTHERS
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence, system_words
 from gotunnel.history import sql
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.steps import DAY, LEVELS, kept
@@ -56,7 +56,7 @@ def told() -> Iterator[None]:
         broken = any(word in str(failed) for word in _BROKEN_WORDS) if code is None else code & 0xFF in _BROKEN
         raise (Damaged if broken else Unusable)(str(failed)) from None
     except OSError as failed:
-        raise Unusable(failed.strerror or str(failed)) from None
+        raise Unusable(system_words(failed)) from None
 
 
 def connect(path: str, *, write: bool) -> sqlite3.Connection:
@@ -87,7 +87,7 @@ def _check(connection: sqlite3.Connection, *, write: bool) -> None:
     if application != APPLICATION and not empty:
         raise Unusable("it is a database of another program")
     if version > FORMAT:
-        raise Unusable(f"a newer gotunnel has written it (format {version})")
+        raise Unusable(Sentence("a newer gotunnel has written it (format {version})", version=version))
     if not write:
         return
     found = _pragma(connection, "quick_check(1)")

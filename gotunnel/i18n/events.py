@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, language
 
 __all__ = ["PROSE", "log_language", "set_log_language", "text_of"]
@@ -14,8 +15,8 @@ PROSE = frozenset({
     "advice", "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said",
     "state", "tls", "verdict", "visitor", "who", "whose", "why",
 })  # fmt: skip
-"""Fields of log lines that hold words of ours: these are said in the language of the log too. All others are names,
-addresses and numbers."""
+"""Fields of log lines that hold words of ours: these are said in the language of the log too, as is a Sentence in any
+other. All others are names, addresses and numbers."""
 
 _current = [ENGLISH]
 
@@ -42,7 +43,8 @@ def text_of(event: Mapping[str, Any]) -> str:
     if current is ENGLISH:
         return format.format_map(event)
     values = {
-        name: current.sentence(value) if name in PROSE and isinstance(value, str) else value
+        name: current.sentence(value)
+        if isinstance(value, Sentence) or (name in PROSE and isinstance(value, str)) else value
         for name, value in event.items()
-    }
+    }  # fmt: skip
     return current.format(format).format_map(values)

@@ -1,6 +1,6 @@
-"""Says a finished English sentence in another language. An error is raised as one text, far from anybody who knows
-which language is wanted, and may travel through other errors: so the catalogue's formats are patterns here, whose
-fields keep what stands in their places."""
+"""Says a sentence in another language. One of ours is a `Sentence`, which still has its format and its values, or a
+constant: it is looked up. One that has come as text, from a peer of another release or out of a file, is found again:
+the catalogue's formats are patterns here, whose fields keep what stands in their places."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from string import Formatter
 
+from gotunnel.errors import Sentence
 from gotunnel.i18n.lists import list_said
 
 __all__ = ["Sentences", "fields_of", "plain"]
@@ -23,6 +24,7 @@ STRONG = 8
 """Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
 
 _JOINTS = (("; ", "；"), (": ", "："))
+_MARKS = (*_JOINTS, (", ", "，"), (" (", "（"), (")", "）"))
 _WRAPPED = re.compile(r" \((.+)\)", re.DOTALL)
 
 
@@ -70,12 +72,15 @@ class _Pattern:
 class Sentences:
     """All sentences of one language, by their English ones."""
 
-    def __init__(self, messages: Mapping[str, str]) -> None:
-        self._exact: dict[str, str] = {}
+    def __init__(self, messages: Mapping[str, str], others: Mapping[str, str] | None = None) -> None:
+        """`messages` are formats of ours, `others` what somebody else says."""
+        self._exact: dict[str, str] = dict(others or {})
+        self._formats: dict[str, str] = {}
         self._patterns: list[_Pattern] = []
         for english, translated in messages.items():
             if not isinstance(english, str) or not english or not translated:
                 continue
+            self._formats[english] = translated
             if fields_of(english):
                 pattern = _Pattern(english, translated)
                 if pattern.weight >= SHORTEST:
@@ -87,8 +92,40 @@ class Sentences:
         self._patterns.sort(key=lambda pattern: -pattern.weight)
         self._weak = [pattern for pattern in self._patterns if pattern.weight < STRONG]
         self._patterns = self._patterns[: len(self._patterns) - len(self._weak)]
-        self.say = lru_cache(maxsize=1024)(self._said)
+        self._guessed = lru_cache(maxsize=1024)(self._said)
+        self._inside = lru_cache(maxsize=1024)(self._said_inside)
+
+    def say(self, text: str) -> str:
         """Return a text in this language, as it is if it is none of ours."""
+        return self._composed(text) if isinstance(text, Sentence) else self._guessed(text)
+
+    def word(self, text: str) -> str:
+        """Return a whole text that is known to be ours, without looking into it."""
+        return self._exact.get(text, text)
+
+    def _composed(self, sentence: Sentence) -> str:
+        values = {name: self._value(value) for name, value in sentence.values.items()}
+        translated = self._formats.get(sentence.english)
+        if translated is not None:
+            return translated.format_map(values)
+        # Nothing but places: "{target}: {reason}". A mark behind our words is ours, one behind a name is not.
+        said = ""
+        for text, name, spec, conversion in Formatter().parse(sentence.english):
+            ours = bool(said) and not said[-1].isascii()
+            said += next((other for mark, other in _MARKS if text == mark), text) if ours else text
+            if name is not None:
+                how = f"!{conversion}" if conversion else ""
+                said += f"{{{name}{how}{':' + spec if spec else ''}}}".format_map(values)
+        return said
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, Sentence):
+            return self._composed(value)
+        return self._inside(value) if isinstance(value, str) else value
+
+    def _said_inside(self, text: str) -> str:
+        # One word may be somebody's name.
+        return self._find(text, DEEPEST - 1) if len(text) <= LONGEST else text
 
     def _said(self, text: str) -> str:
         if len(text) > LONGEST:

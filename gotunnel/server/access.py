@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from gotunnel.config.plugged import AccessConfig
 from gotunnel.core.logins import Dial, Entry, Publication
 from gotunnel.core.outcome import Outcome
-from gotunnel.errors import DialFailed, PortUnavailable, printable
+from gotunnel.errors import DialFailed, PortUnavailable, Sentence, printable
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.plugged import made
@@ -46,7 +46,9 @@ class Access:
         """Return if the client may listen there. Raises PortUnavailable, code acl_denied."""
         refusal = await self._ask("publish", Publication(client, mapping, bind, port))
         if refusal is not None:
-            raise PortUnavailable("acl_denied", f"port {port}: {refusal}")
+            raise PortUnavailable("acl_denied", Sentence(
+                "port {port}: {refusal}", port=port, refusal=refusal
+            ))
 
     def reach(self, client: str, target: str, visitor: str, dial: Callable[[], Reach]) -> Deferred[ILocal]:
         """Dial when the policy has said yes. The Deferred fails with DialFailed, code not_allowed, else; cancelling it
@@ -56,7 +58,9 @@ class Access:
     async def _reach(self, asked: Dial, dial: Callable[[], Reach]) -> ILocal:
         refusal = await self._ask("dial", asked)
         if refusal is not None:
-            raise DialFailed(NOT_ALLOWED, f"{printable(asked.target, 200)}: {refusal}")
+            raise DialFailed(NOT_ALLOWED, Sentence(
+                "{target}: {refusal}", target=printable(asked.target, 200), refusal=refusal
+            ))
         reached = dial()
         return await reached if isinstance(reached, Deferred) else reached
 

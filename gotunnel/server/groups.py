@@ -13,7 +13,7 @@ from gotunnel.core.ports import canonical_bind
 from gotunnel.core.rights import Rights
 from gotunnel.core.roster import Roster
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.interfaces import ILocal
 from gotunnel.server.groupvisitor import GroupVisitor
 from gotunnel.server.public import PublicPort
@@ -194,7 +194,10 @@ class MemberPort(PublicPort):
         group = self._group
         if group is None:
             return str(self.address)
-        return f"{self.address} (group {group.name}, {group.members_up} of {len(group.roster)} up)"
+        return Sentence(
+            "{address} (group {group}, {members_up} of {roster} up)",
+            address=self.address, group=group.name, members_up=group.members_up, roster=len(group.roster),
+        )
 
     @property
     def is_open(self) -> bool:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted, Login
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.plugged import made
 
@@ -69,7 +69,7 @@ class Logins:
             if verdict is not None:
                 return verdict, config
         if unanswered:
-            raise Unanswered(f"the authenticator {unanswered} has no answer")
+            raise Unanswered(Sentence("the authenticator {unanswered} has no answer", unanswered=unanswered))
         return None
 
     def _no_answer(self, login: Login, config: AuthenticatorConfig, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import Sentence
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.lobby import Lobby
@@ -178,12 +179,18 @@ class Peer:
         self.lobby.watch(visitor)
         self.visitors += 1
         if self._hub.live > self._hub.most_visitors:
-            self._deny(visitor, f"server.limits.streams, {self._hub.most_visitors} in all")
+            self._deny(visitor, Sentence(
+                "server.limits.streams, {most_visitors} in all", most_visitors=self._hub.most_visitors
+            ))
         elif self.visitors > rights.max_visitors:
-            self._deny(visitor, f"limits.visitors, {rights.max_visitors} for this client")
+            self._deny(visitor, Sentence(
+                "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors
+            ))
         elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
-                self._deny(visitor, f"limits.pending, {rights.max_pending} for this client")
+                self._deny(visitor, Sentence(
+                    "limits.pending, {max_pending} for this client", max_pending=rights.max_pending
+                ))
                 return
             self.lobby.wait(visitor)
             if self.session is not None:

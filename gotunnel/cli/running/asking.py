@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from gotunnel.admin.face import socket_name
 from gotunnel.config.load import load
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.net.unixlisten import reachable
 from gotunnel.tap.role import state_path
 
@@ -78,7 +78,9 @@ class Process:
         except PermissionError:
             raise Unasked(f"{self.path} belongs to another user: ask as that user, or as root (sudo)") from None
         except OSError as failed:
-            raise Unasked(f"{self.path}: {failed.strerror or failed}", failed.errno or 0) from None
+            raise Unasked(Sentence(
+                "{path}: {strerror}", path=self.path, strerror=failed.strerror or failed
+            ), failed.errno or 0) from None
         except (http.client.HTTPException, ValueError):
             raise Unasked(f"{self.path}: what answers there is no gotunnel, or it ended meanwhile") from None
         finally:

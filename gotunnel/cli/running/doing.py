@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.exits import one_line_errors
 
@@ -102,7 +102,10 @@ def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
         try:
             answer = process.post("/v1/drain")
         except Unasked as gone:
-            what = f"it ended before its drain was over; its log says whether visitors were cut ({gone})"
+            what = Sentence(
+                "it ended before its drain was over; its log says whether visitors were cut ({gone})",
+                gone=gone,
+            )
             raise Unasked(what) from None
     return int(answer["cut"])
 

@@ -21,7 +21,7 @@ import click
 from gotunnel.cli.running.asking import FOLDERS, NOTHING, Unasked, Where, found
 from gotunnel.config.load import load
 from gotunnel.config.spans import read_span
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.exits import FAILED, one_line_errors
@@ -127,7 +127,7 @@ def _from_file(path: Path, asked: Asked) -> dict[str, Any]:
         with closing(connect(str(path), write=False)) as connection, told():
             return {**head, **answer(connection, question(asked.query, now), now)}
     except GotunnelError as failed:
-        raise Unasked(f"{path}: {failed}") from None
+        raise Unasked(Sentence("{path}: {failed}", path=path, failed=failed)) from None
 
 
 def _print(answers: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
 
@@ -29,11 +29,14 @@ def read_login(path: Path) -> bytes:
     try:
         mode, text = path.stat().st_mode, path.read_text("utf-8").strip()
     except (OSError, ValueError) as failed:
-        raise GotunnelError(f"{path} cannot be read: {failed}; proxy_login needs a file with user:password") from None
+        raise GotunnelError(Sentence(
+            "{path} cannot be read: {failed}; proxy_login needs a file with user:password",
+            path=path, failed=failed,
+        )) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise GotunnelError(f"{path} can be read by others: chmod 600 {path}")
+        raise GotunnelError(Sentence("{path} can be read by others: chmod 600 {path}", path=path))
     if not text.isprintable() or ":" not in text:
-        raise GotunnelError(f"{path} does not hold user:password on one line")
+        raise GotunnelError(Sentence("{path} does not hold user:password on one line", path=path))
     return b"Basic " + base64.b64encode(text.encode())
 
 
@@ -98,14 +101,16 @@ class _Asking(Protocol):
         elif event.status_code == 407:
             self._refuse("it wants a login; name a file with user:password as proxy_login")
         elif not 200 <= event.status_code < 300:
-            self._refuse(f"HTTP status {event.status_code}")
+            self._refuse(Sentence("HTTP status {status_code}", status_code=event.status_code))
         else:
             self._lead_on()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Before it led on."""
         self._decided()
-        self.fail(Failure(ConnectError(None, f"the proxy {self._proxy}: it closed the connection")))
+        self.fail(Failure(ConnectError(None, Sentence(
+            "the proxy {proxy}: it closed the connection", proxy=self._proxy
+        ))))
 
     def fail(self, failure: Failure) -> None:
         """It does not come to that."""
@@ -125,7 +130,9 @@ class _Asking(Protocol):
     def _refuse(self, reason: str) -> None:
         self._decided()
         self.transport.abortConnection()
-        self.fail(Failure(ConnectError(None, f"the proxy {self._proxy}: {reason}")))
+        self.fail(Failure(ConnectError(None, Sentence(
+            "the proxy {proxy}: {reason}", proxy=self._proxy, reason=reason
+        ))))
 
     def _give_up(self) -> None:
         self._decided()

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import HtpasswdOptions
 from gotunnel.core.logins import Accepted, Login
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.interfaces import IAuthenticator
 
 __all__ = ["Htpasswd", "hashed"]
@@ -61,9 +61,13 @@ class Htpasswd:
                 mode = os.fstat(file.fileno()).st_mode
         except OSError as failed:
             why = (failed.strerror or "it failed").lower()
-            raise GotunnelError(f"the passwords {name} cannot be read: {why}") from None
+            raise GotunnelError(Sentence(
+                "the passwords {name} cannot be read: {why}", name=name, why=why
+            )) from None
         if mode & 0o077:
-            raise GotunnelError(f"the passwords {name} can be read or changed by others: chmod 600")
+            raise GotunnelError(Sentence(
+                "the passwords {name} can be read or changed by others: chmod 600", name=name
+            ))
 
     def _judge(self, login: Login) -> Accepted | None:
         self._check()

@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import NetworksOptions
 from gotunnel.core.logins import Dial, Entry, Publication
+from gotunnel.errors import Sentence
 from gotunnel.interfaces import IAccessPolicy
 
 __all__ = ["Networks"]
@@ -45,9 +46,9 @@ class Networks:
         mapped = getattr(address, "ipv4_mapped", None)
         address = address if mapped is None else mapped
         if _within(address, self._deny):
-            return f"visitors from {address} are denied (server.access.deny)"
+            return Sentence("visitors from {address} are denied (server.access.deny)", address=address)
         if self._allow and not _within(address, self._allow):
-            return f"visitors from {address} are not allowed (server.access.allow)"
+            return Sentence("visitors from {address} are not allowed (server.access.allow)", address=address)
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 
 __all__ = ["secret_in"]
 
@@ -19,9 +19,13 @@ def secret_in(path: Path) -> str:
         text = raw.decode("ascii").strip()
     except OSError as failed:
         why = (failed.strerror or "it failed").lower()
-        raise GotunnelError(f"the secret {printable(path, 400)} cannot be read: {why}") from None
+        raise GotunnelError(Sentence(
+            "the secret {path} cannot be read: {why}", path=printable(path, 400), why=why
+        )) from None
     except UnicodeDecodeError:
         text = ""
     if not text or len(raw) > MOST or not text.isprintable():
-        raise GotunnelError(f"the secret {printable(path, 400)} is not one line of text; put the secret there alone")
+        raise GotunnelError(Sentence(
+            "the secret {path} is not one line of text; put the secret there alone", path=printable(path, 400)
+        ))
     return text
