@@ -57,7 +57,7 @@ class Sentence(str):
 
     @classmethod
     def word(cls, text: str) -> Sentence:
-        """Return one of our words that is not constant here: the value of an enum, which is none of somebody's names."""
+        """Return one of our words that is not constant here: the value of an enum, which is nobody's name."""
         return cls(text.replace("{", "{{").replace("}", "}}"))
 
     @classmethod

@@ -1,5 +1,5 @@
-"""What others say in English on this machine, in Chinese: the texts of errno, of the resolver, of SQLite and of OpenSSL.
-They are values of our sentences. What is not here stays English."""
+"""What others say in English on this machine, in Chinese: the texts of errno, of the resolver, of SQLite and of
+OpenSSL. They are values of our sentences. What is not here stays English."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _OTHERS = {
     "invalid CA certificate": "CA 证书无效", "Hostname mismatch": "主机名不符",
     "tlsv1 alert protocol version": "对方不接受这个 TLS 版本", "sslv3 alert handshake failure": "对方拒绝了握手",
     "ssl/tls alert handshake failure": "对方拒绝了握手", "tlsv1 alert unknown ca": "对方不认识签发证书的机构",
-    "tlsv1 alert internal error": "对方内部错误", "no start line": "没有 PEM 的起始行", "bad end line": "PEM 的结束行有误",
-    "key values mismatch": "密钥与证书不配对",
+    "tlsv1 alert internal error": "对方内部错误", "no start line": "没有 PEM 的起始行",
+    "bad end line": "PEM 的结束行有误", "key values mismatch": "密钥与证书不配对",
     # Python.
     "timed out": "超时",
 }  # fmt: skip
