@@ -17,6 +17,7 @@ __all__ = [
     "Problem",
     "RemoteProtocolError",
     "Sentence",
+    "lines_of",
     "printable",
     "said_behind",
     "system_words",
@@ -163,8 +164,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        key = f" {self.key}:" if self.key else ""
-        return f"{place}:{key} {self.wrong}; {self.cure}" if self.cure else f"{place}:{key} {self.wrong}"
+        said = Sentence.joined("; ", (self.wrong, self.cure))
+        return Sentence.joined(": ", (place, self.key, said))
 
 
 class ConfigError(GotunnelError):
@@ -173,6 +174,14 @@ class ConfigError(GotunnelError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+def lines_of(error: BaseException) -> list[str]:
+    """Return what an error says, a line for each problem of a ConfigError."""
+    if isinstance(error, ConfigError):
+        return [str(problem) for problem in error.problems]
+    said = str(error)
+    return [said] if isinstance(said, Sentence) else said.splitlines()
 
 
 class DialFailed(GotunnelError):

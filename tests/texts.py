@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
+from gotunnel.catalogue import OWN, Catalogue
+from gotunnel.config.reference import takes_of
+
 __all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "entries", "log_formats", "of_source"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +39,8 @@ PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
 """Where a ValueError is about what somebody wrote; elsewhere it is about a call."""
 
 LOOKS_LIKE_PROSE = re.compile(r"[a-z]{2,} |[a-z]{3,}: | [a-z]{3,}")
+WORDS_OF_TABLES = ("SESSIONS", "MAPPINGS", "STREAMS", "TITLES", "FIGURES", "STATES")
+"""Tuples of words that commands put above columns and into them."""
 HTTP = re.compile(r"\r\n|^(?:Bad|Method|Request|Service|Gateway) [A-Z]")
 
 IGNORED = {
@@ -102,6 +107,11 @@ def of_source(source: str, relative: str) -> Iterator[Entry]:
     for node in ast.walk(tree):
         if node not in logged and _is_text(node, parents, relative):
             yield Entry(as_format(node), "", f"{relative}:{node.lineno}")  # type: ignore[attr-defined]
+    for name, value in _constants(tree).items():
+        if name in WORDS_OF_TABLES:
+            for each in ast.walk(value):
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    yield Entry(each.value, "", f"{relative}:{each.lineno}")
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == "Outcome":
             for line in node.body:
@@ -256,9 +266,21 @@ def entries(root: Path = ROOT / "gotunnel") -> list[Entry]:
     for path in sorted(root.rglob("*.py")):
         for entry in of_source(path.read_text("utf-8"), path.relative_to(root).as_posix()):
             (found if entry.level else sentences).setdefault(entry.text, entry)
+    for text in _of_plugins():
+        sentences.setdefault(text, Entry(text, "", "plugins"))
     for word in WORDS:
         sentences.setdefault(word, Entry(word, "", "tests/messages.py"))
     return [*found.values(), *(entry for text, entry in sentences.items() if text not in found)]
+
+
+def _of_plugins() -> Iterator[str]:
+    """Yield what `gotunnel plugins` says of the options of our own, as formats."""
+    for found in Catalogue().all()[0]:
+        if found.module.rpartition(".")[2] in OWN:
+            for info in found.extension.options.model_fields.values():
+                for text in (info.description or "", takes_of(info)):
+                    if text:
+                        yield text.replace("{", "{{").replace("}", "}}")
 
 
 def log_formats() -> dict[str, Entry]:

@@ -45,7 +45,15 @@ def spoken(content: dict[str, Any], said: Language) -> dict[str, Any]:
     """Return an answer in a language; lists are translated while they are read."""
     if said is ENGLISH:
         return content
-    return {key: said.sentence(value) if key == "error" else _spoken(value, said) for key, value in content.items()}
+    return {key: _of_key(key, value, said) for key, value in content.items()}
+
+
+def _of_key(key: str, value: Any, said: Language) -> Any:
+    if key == "error":
+        return said.sentence(value)
+    if key == "lines":  # of a reload
+        return [said.sentence(line) for line in value]
+    return _spoken(value, said)
 
 
 def _spoken(value: Any, said: Language) -> Any:

@@ -130,7 +130,7 @@ class Link(ChangingLink, EndingLink):
             return RESERVE
         except AuthRejected as refused:
             delay = self._pace.refused(refused.retry_after)
-            self.failure, self.trouble = refused, f"{refused}{hint(refused)}"
+            self.failure, self.trouble = refused, Sentence("{why}{hint}", why=refused, hint=hint(refused))
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",

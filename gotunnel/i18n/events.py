@@ -4,12 +4,14 @@ events (JSON, metrics, tests) sees the constant format and its values."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from string import Formatter
 from typing import Any
 
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, language
 
-__all__ = ["PROSE", "log_language", "set_log_language", "text_of"]
+__all__ = ["PROSE", "log_language", "said_in", "set_log_language", "text_of"]
 
 PROSE = frozenset({
     "advice", "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said",
@@ -29,6 +31,20 @@ def set_log_language(name: str) -> None:
 def log_language() -> Language:
     """Return the language of the log."""
     return _current[0]
+
+
+def said_in(event: Mapping[str, Any]) -> Sentence:
+    """Return what an event of ours says as a sentence, for any language to come. Raises as `text_of`."""
+    format = str(event["log_format"])
+    return Sentence(format, **{
+        name: Sentence.word(value) if name in PROSE and type(value) is str else value
+        for name, value in ((name, event[name]) for name in _names(format))
+    })  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _names(format: str) -> tuple[str, ...]:
+    return tuple({name: None for _, name, *_ in Formatter().parse(format) if name})
 
 
 def text_of(event: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ STRONG = 8
 """Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
 
 _JOINTS = (("; ", "；"), (": ", "："))
-_MARKS = (*_JOINTS, (", ", "，"), (" (", "（"), (")", "）"))
+_MARKS = dict((*_JOINTS, (", ", "，")))
+_BRACKETS = {" (": "（", ")": "）"}
 _WRAPPED = re.compile(r" \((.+)\)", re.DOTALL)
 
 
@@ -108,14 +109,15 @@ class Sentences:
         translated = self._formats.get(sentence.english)
         if translated is not None:
             return translated.format_map(values)
+        if not values:
+            return self._guessed(str.__str__(sentence))
         # Nothing but places: "{target}: {reason}". A mark behind our words is ours, one behind a name is not.
+        brackets = {} if all(str(value).isascii() for value in values.values()) else _BRACKETS
         said = ""
-        for text, name, spec, conversion in Formatter().parse(sentence.english):
+        for text, name, *_ in Formatter().parse(sentence.english):
             ours = bool(said) and not said[-1].isascii()
-            said += next((other for mark, other in _MARKS if text == mark), text) if ours else text
-            if name is not None:
-                how = f"!{conversion}" if conversion else ""
-                said += f"{{{name}{how}{':' + spec if spec else ''}}}".format_map(values)
+            said += brackets.get(text) or (_MARKS.get(text, text) if ours else text)
+            said += "" if name is None else str(values[name])
         return said
 
     def _value(self, value: object) -> object:
