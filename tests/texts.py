@@ -63,6 +63,7 @@ IGNORED = {
 """Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
 
 WORDS = (
+    "servers", "links", "heartbeat", "drain", "descriptors",
     "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
     "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
     "unchanged", "changed", "opened anew", "removed", "kept", "draining",

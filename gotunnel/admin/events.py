@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.events import said_in
+from gotunnel.i18n.hints import hint_of
 
 __all__ = ["EventView", "Events"]
 
@@ -71,6 +72,8 @@ def _said(event: LogEvent) -> str:
     if not event.get("log_namespace", "").startswith("gotunnel"):
         return formatEvent(event)
     try:
-        return said_in(event)
+        said = said_in(event)
+        hint = "" if event["log_level"] is LogLevel.info else hint_of(event)
+        return Sentence("{said}; what to do: {hint}", said=said, hint=Sentence.word(hint)) if hint else said
     except (KeyError, ValueError, AttributeError, IndexError, TypeError):
         return formatEvent(event)  # which says what is wrong with it

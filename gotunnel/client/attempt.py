@@ -78,5 +78,4 @@ def hint(refused: AuthRejected) -> str:
     """Return what to look at, in brackets behind the refusal, or nothing."""
     if "certificate" in refused.reason:
         return ""  # the reason says it all
-    words = AUTH_HINTS.get(refused.code)
-    return Sentence(" ({words})", words=words) if words else ""
+    return Sentence(" ({words})", words=AUTH_HINTS.get(refused.code, "compare token, name and tls.mode on both sides"))

@@ -269,7 +269,7 @@ class Published:
             cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
             if code in cures:
                 return cures[code]
-        return _CURES.get(code, "")
+        return _CURES.get(code, "; the server's log says more")
 
 
 STOPPING = "the server is about to stop"

@@ -21,6 +21,8 @@ CODE_TOO = [
     "token: make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN",
     "token: make one with `gotunnel token`, for the Go clients alone, and name it with token or token_file",
     "leg: a connection begins with hello or leg",
+    "server: certificates in PEM, one of which must have signed the API server's",
+    "server: the API server",
     "client: remove public and clients",
 ]
 """Entries in which such a word is a key or a variable."""
@@ -53,8 +55,8 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(
             same, {"TLS", "egress", "{advice}", "{whose} {problem} ({file})",
                    "chown {user} {name}", "chown {user} {quoted}", "chmod 600 {name}",
-                   "chmod 600 {quoted}", "default-src 'none'; frame-ancestors 'none'", "gotunnel {role} {role2}",
-                   "gotunnel client revoke {name}"},
+                   "chmod 600 {quoted}", "default-src 'none'; frame-ancestors 'none'", "TLS: {said}",
+                   "true, false"},
         )  # fmt: skip
 
     def test_words_of_the_glossary(self) -> None:
