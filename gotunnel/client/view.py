@@ -206,7 +206,11 @@ class ClientView:
             if up and view.server and view.server not in up:
                 continue  # this server is away, and `servers` says so; another one is there
             if view.state in (MappingState.REFUSED, MappingState.FAILED):
-                why = Sentence("{state}: {reason}", state=Sentence.word(view.state.value), reason=view.reason)
+                why = (
+                    Sentence("refused: {reason}", reason=view.reason)
+                    if view.state is MappingState.REFUSED
+                    else Sentence("failed: {reason}", reason=view.reason)
+                )
                 found.append(Finding(f"{view.kind} {view.name}", False, why))
             elif view.state is MappingState.PENDING:
                 found.append(Finding(f"{view.kind} {view.name}", False, view.reason or "not answered yet"))

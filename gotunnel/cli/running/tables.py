@@ -152,7 +152,9 @@ class _Picture:
         return text
 
     def _state(self, word: str) -> Text:
-        return Text(self._said.sentence(printable(word)), COLOURS.get(word, ""))
+        # The outcome of a visitor that has the same name says its name, too.
+        said = self._said.sentence(printable(word)).removesuffix(f"（{word}）")
+        return Text(said, COLOURS.get(word, ""))
 
     def _reason(self, each: dict[str, Any]) -> Text:
         return Text(self._said.sentence(printable(each["reason"], 300)))
