@@ -46,7 +46,7 @@ class SentenceTests(SynchronousTestCase):
         ):  # fmt: skip
             assert isinstance(said, Sentence)
             self.assertEqual((said, said.english), (self.IT, "{target}: {reason}"))
-            self.assertEqual(language("zh").sentence(said), "192.0.2.1:80: 2 秒内没有回答")
+            self.assertEqual(language("zh").sentence(said), "192.0.2.1:80: 2 秒内没有应答")
 
     def test_control_characters(self) -> None:
         """None gets through in a value."""
@@ -57,12 +57,12 @@ class SentenceTests(SynchronousTestCase):
         say = language("zh").sentence
         self.assertEqual(say(str(AuthRejected("auth_failed", "the client name or the token is wrong"))),
                          "auth_failed: 客户端名字或令牌有误")  # fmt: skip
-        self.assertEqual(say(str(PortUnavailable("limit", self.INNER))), "limit: 2 秒内没有回答")
+        self.assertEqual(say(str(PortUnavailable("limit", self.INNER))), "limit: 2 秒内没有应答")
         problems = ConfigError(
             [Problem("a.yaml", 3, "server.addr", "is empty", "try again"), Problem("b", None, "", self.INNER, "")]
         )
         self.assertEqual(list(map(say, lines_of(problems))),
-                         ["a.yaml:3: server.addr: 为空；请重试", "b: 2 秒内没有回答"])  # fmt: skip
+                         ["a.yaml:3: server.addr: 为空；请重试", "b: 2 秒内没有应答"])  # fmt: skip
         self.assertEqual(lines_of(GotunnelError("a\nb")), ["a", "b"])
 
     def test_errors_as_values(self) -> None:
