@@ -79,7 +79,7 @@ class SentenceTests(SynchronousTestCase):
     def test_joined(self) -> None:
         """Those that are empty are left out; a mark behind Chinese is Chinese, one behind a name is not."""
         say = language("zh").sentence
-        it = Sentence.joined("; ", ["is empty", "", Sentence("{a}: {b}", a="x", b="try again")])
+        it = Sentence.joined("; ", ["is empty", "", Sentence("{a}: {cure}", a="x", cure="try again")])
         self.assertEqual((it, say(it)), ("is empty; x: try again", "为空；x: 请重试"))
         self.assertEqual(say(Sentence(" ({words})", words="try again")), "（请重试）")
         self.assertEqual(say(Sentence(" ({words})", words="x")), " (x)")
@@ -87,9 +87,10 @@ class SentenceTests(SynchronousTestCase):
     def test_words_and_names(self) -> None:
         """A single word is somebody's name, unless it is said to be ours; braces of a name are no places."""
         say = language("zh").sentence
-        self.assertEqual(say(Sentence("{a}: {b}", a="down", b=Sentence.word("down"))), "down: 不可用")
+        self.assertEqual(say(Sentence("{reason}: {b}", reason="down", b=Sentence.word("down"))), "down: 不可用")
         self.assertEqual(Sentence.word("{x}"), "{x}")
-        self.assertEqual(say(Sentence("{a}: {b}", a="{0}", b="is empty")), "{0}: 为空")
+        self.assertEqual(say(Sentence("{a}: {why}", a="{0}", why="is empty")), "{0}: 为空")
+        self.assertEqual(say(Sentence("{mapping}: {why}", mapping="is empty", why="is empty")), "is empty: 为空")
 
     def test_behind(self) -> None:
         """Without its beginning it is what was joined to that."""

@@ -10,15 +10,9 @@ from typing import Any
 
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, language
+from gotunnel.i18n.sentences import PROSE
 
 __all__ = ["PROSE", "log_language", "said_in", "set_log_language", "text_of"]
-
-PROSE = frozenset({
-    "advice", "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said",
-    "state", "tls", "verdict", "visitor", "who", "whose", "why",
-})  # fmt: skip
-"""Fields of log lines that hold words of ours: these are said in the language of the log too, as is a Sentence in any
-other. All others are names, addresses and numbers."""
 
 _current = [ENGLISH]
 

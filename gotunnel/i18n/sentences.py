@@ -12,7 +12,7 @@ from string import Formatter
 from gotunnel.errors import Sentence
 from gotunnel.i18n.lists import list_said
 
-__all__ = ["Sentences", "fields_of", "plain"]
+__all__ = ["PROSE", "Sentences", "fields_of", "plain"]
 
 LONGEST = 1024
 """Characters of a text that is looked at. No sentence of ours is longer, and a peer's may be anything."""
@@ -22,6 +22,15 @@ SHORTEST = 4
 """Letters that a format must have beside its fields, or it would be a pattern for everything."""
 STRONG = 8
 """Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
+
+PROSE = frozenset({
+    "advice", "breach", "chain", "cure", "down", "error", "failed", "failure", "gone", "hint", "how", "limit", "line",
+    "more", "msg", "nothing", "outcome", "owner", "problem", "purpose", "reason", "refusal", "refused", "said", "state",
+    "strerror", "switched_off", "tls", "use", "verdict", "visitor", "was", "what", "who", "whose", "why", "words",
+    "wrong",
+})  # fmt: skip
+"""Fields of log lines and of Sentences that hold words of ours where they are no Sentences themselves: constants, and
+what a peer says. All others are names, addresses and numbers, whatever they look like."""
 
 _JOINTS = (("; ", "；"), (": ", "："))
 _MARKS = dict((*_JOINTS, (", ", "，")))
@@ -105,7 +114,7 @@ class Sentences:
         return self._exact.get(text, text)
 
     def _composed(self, sentence: Sentence) -> str:
-        values = {name: self._value(value) for name, value in sentence.values.items()}
+        values = {name: self._value(name, value) for name, value in sentence.values.items()}
         translated = self._formats.get(sentence.english)
         if translated is not None:
             return translated.format_map(values)
@@ -120,10 +129,12 @@ class Sentences:
             said += "" if name is None else str(values[name])
         return said
 
-    def _value(self, value: object) -> object:
+    def _value(self, name: str, value: object) -> object:
         if isinstance(value, Sentence):
             return self._composed(value)
-        return self._inside(value) if isinstance(value, str) else value
+        # The parts of joined ones have numbers for names.
+        ours = isinstance(value, str) and (name in PROSE or name.startswith("_"))
+        return self._inside(value) if ours else value
 
     def _said_inside(self, text: str) -> str:
         # One word may be somebody's name.

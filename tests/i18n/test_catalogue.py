@@ -147,12 +147,16 @@ class ExtractionTests(SynchronousTestCase):
         self.assertEqual(self.found("def f():\n    return 'all is well'", "cli/doctor/way.py"), [])
 
     def test_prose_fields(self) -> None:
-        """A field of a log line that is given a sentence is one of those that are translated."""
+        """A field of a log line or of a sentence that is given a sentence is one of those that are translated."""
         for path in sorted((ROOT / "gotunnel").rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if not isinstance(node, ast.Call) or "log." not in ast.unparse(node.func):
+                if not isinstance(node, ast.Call):
+                    continue
+                called = ast.unparse(node.func)
+                if "log." not in called and called != "Sentence":
                     continue
                 for keyword in node.keywords:
                     texts = [each.value for each in ast.walk(keyword.value) if isinstance(each, ast.Constant)]
-                    if any(isinstance(text, str) and LOOKS_LIKE_PROSE.search(text) for text in texts):
+                    # " and " is what names are joined with.
+                    if any(isinstance(text, str) and LOOKS_LIKE_PROSE.search(text.strip()) for text in texts):
                         self.assertIn(keyword.arg, PROSE, f"{path}:{node.lineno}")
