@@ -14,7 +14,7 @@ from gotunnel.net.fast.frames import FrameLeg
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT
-from gotunnel.net.fast.tools import Tools, write_header
+from gotunnel.net.fast.tools import Buffers, Tools, write_header
 from gotunnel.net.fast.wire import Held, take_descriptor
 from gotunnel.net.pathwatch import Stall
 from gotunnel.net.sockets import is_gone, path_state
@@ -32,6 +32,7 @@ class FastLeg(FrameLeg):
         super().__init__(tools, end, owner, plain)
         self._tools = tools
         self._buffers = tools.buffers
+        self._landing = self._room(tools.buffers)
         self._stall = Stall(tools.watch.times)
         self._watched = False  # by the path watch
         self._up: Pipe | None = None  # a subclass moves what comes from the local socket through it
@@ -112,11 +113,17 @@ class FastLeg(FrameLeg):
             self.give_up("the other end is gone")
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")
+        elif self._quiet() and (path is None or not path.unacknowledged):
+            self._watched = False
+            self._tools.watch.remove(self)  # until something is sent, or the local socket takes no more
         elif self._local is not None:
             self._local.check(now)
-        elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
-            self._watched = False
-            self._tools.watch.remove(self)  # until the next frame
+
+    def _quiet(self) -> bool:
+        """Whether nothing is under way, and the kernel tells by itself whatever happens to either connection."""
+        if self._full or self._dialling or self._unsent():
+            return False
+        return self.state is State.IDLE if self._local is None else self._local.told
 
     # What the local socket says.
 
@@ -125,12 +132,14 @@ class FastLeg(FrameLeg):
         local = self._local
         if local is None:
             return
+        if not self._watched:
+            self._be_watched()
         if self._up is not None:
             self._splice_out(local, self._up)
             return
         buffers = self._buffers
         try:
-            count = local.sock.recv_into(buffers.local_body)
+            count = local.sock.recv_into(self._landing)
         except BlockingIOError:
             return
         except OSError:
@@ -245,6 +254,10 @@ class FastLeg(FrameLeg):
     bulk_read = -1
     """A read of so many bytes says that more is behind it."""
 
+    def _room(self, buffers: Buffers) -> memoryview:
+        """Where a read of the local socket goes."""
+        return buffers.local_body
+
     def _bulk_out(self, local: FastLocal) -> None:
         """Much comes from the local socket."""
 
@@ -310,6 +323,12 @@ class FastLeg(FrameLeg):
         local = self._local
         if local is not None and local.reading == blocked and not self._held:
             local.read_more(not blocked)
+
+    def _local_is_full(self) -> None:
+        self._full = True
+        if not self._watched:
+            self._be_watched()
+        self._set_reading()
 
     def _set_reading(self) -> None:
         # To pause is to do nothing until the next event: most dials are over before there is one.
