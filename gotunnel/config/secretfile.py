@@ -33,21 +33,21 @@ class Refused(Exception):
 
 
 def secret_file(
-    path: Path, most: int, holds: str, *, name: str | None = None, env: Mapping[str, str] = os.environ
+    path: Path, most: int, *, name: str | None = None, env: Mapping[str, str] = os.environ
 ) -> bytes:
     """Return what a file has that nobody but its owner can read or change: `most` bytes, and one more if it is longer.
-    `holds` and `name` are words for messages: what is in it, and what it is called. Raises Refused."""
-    found, status = _read(path, most, holds, printable(path, 400) if name is None else name)
+    Messages call it `name`. Raises Refused."""
+    found, status = _read(path, most, printable(path, 400) if name is None else name)
     _check_owner_and_mode(path, printable(path, 400) if name is None else name, status, env)
     return found
 
 
-def regular_file(path: Path, most: int, holds: str) -> bytes:
+def regular_file(path: Path, most: int) -> bytes:
     """The same where others may read it, as in what Kubernetes mounts."""
-    return _read(path, most, holds, printable(path, 400))[0]
+    return _read(path, most, printable(path, 400))[0]
 
 
-def _read(path: Path, most: int, holds: str, name: str) -> tuple[bytes, os.stat_result]:
+def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
     try:
         # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -58,7 +58,7 @@ def _read(path: Path, most: int, holds: str, name: str) -> tuple[bytes, os.stat_
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise Refused(f"{name} is {kind}", f"name a file that holds {holds}")
+            raise Refused(f"{name} is {kind}", "name a file that holds the secret")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(most + 1), status
     except OSError as error:

@@ -147,7 +147,7 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[s
     name = shown(value) if secret or _looks_like_a_token(str(value)) else printable(path)
     if _looks_like_a_token(str(value)) and not os.path.lexists(path):
         raise Refused("names no file; it looks like a token itself", "write the token as token:, or name a file")
-    raw = secret_file(path, MAX_BYTES, "the token", name=name, env=env)
+    raw = secret_file(path, MAX_BYTES, name=name, env=env)
     if len(raw) > MAX_BYTES:
         raise Refused(f"{name} is longer than {MAX_BYTES} bytes", "put one token there and nothing else")
     try:

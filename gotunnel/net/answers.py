@@ -24,8 +24,8 @@ class Late(GotunnelError):
 
 
 class _Told:
-    """What a Deferred holds whose failure has been told: whoever gets it from the plugin once more gets no answer, where
-    None would be one."""
+    """What a Deferred holds whose failure has been told: whoever gets it from the plugin once more gets no answer,
+    where None would be one."""
 
 
 def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: Any) -> Deferred[Any]:

@@ -127,12 +127,12 @@ class Access:
                     "the access policy {policy} has no answer to {method}, which means no: {reason}{more}",
                     policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
                 )  # fmt: skip
-        except (Exception, SystemExit):  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
+        except (Exception, SystemExit) as broken:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
             allowed, more = self._may_say(method)
             if allowed:
                 self.log.failure(
-                    "the access policy {policy} has no answer to {method}, which means no{more}", Failure(),
-                    policy=self._name, method=method, more=more,
+                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}", Failure(),
+                    policy=self._name, method=method, reason=printable(broken, LONGEST_REASON), more=more,
                 )  # fmt: skip
         return NO_ANSWER
 

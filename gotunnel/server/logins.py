@@ -47,7 +47,7 @@ class Logins:
         """Return who has accepted it, and how; None: nobody has. `patience` are the seconds that all have together.
         Raises Unanswered."""
         if self._judged >= AT_ONCE:
-            allowed, more = self._may_say("too many")
+            allowed, more = self._may_say("crowd")
             if allowed:
                 self.log.warn(
                     "client {client} has to come again: {most} other logins are being judged{more}",

@@ -231,10 +231,10 @@ class Peer:
 
     def _reached(self, visitors: int) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
-        hub, most = self._hub, self.rights.max_visitors
+        hub, rights = self._hub, self.rights
         if hub.live > hub.most_visitors:
             return f"server.limits.streams, {hub.most_visitors} in all"
-        return f"limits.visitors, {most} for this client" if visitors > most else ""
+        return f"limits.visitors, {rights.max_visitors} for this client" if visitors > rights.max_visitors else ""
 
     def _deny(self, visitor: Visitor, limit: str) -> None:
         visitor.local.abort()

@@ -233,7 +233,7 @@ class ProxyTests(WebSocketTestCase):
         login = self.folder / "login"
         for text, mode, words in (
             ("me:secret", 0o644, "can be read or changed by others (mode 0644); chmod 600"),
-            ("secret", 0o600, "does not hold user:password"),
+            ("secret", 0o600, "is not user:password on one line"),
         ):
             login.write_text(text)
             login.chmod(mode)

@@ -304,7 +304,7 @@ class HtpasswdTests(JudgeTestCase):
         Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
         (line,) = (str(formatEvent(event)) for event in log)
         self.assertIn("line 4 of the passwords ", line)
-        self.assertTrue(line.endswith("(1 more lines like this)"), line)
+        self.assertTrue(line.endswith("(1 more like this)"), line)
         self.assertNotIn("$2y$", line)
 
     def test_same_time(self) -> None:

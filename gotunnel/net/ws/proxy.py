@@ -30,14 +30,14 @@ def read_login(path: Path) -> bytes:
     """Return what goes into Proxy-Authorization, from a file that holds `user:password` and that nobody else may read.
     Raises GotunnelError."""
     try:
-        raw = secret_file(path, MOST_LOGIN, "user:password")
+        raw = secret_file(path, MOST_LOGIN)
         text = raw.decode("utf-8").strip()
     except Refused as refused:
-        raise GotunnelError(f"proxy_login: {refused.line}") from None
+        raise GotunnelError(f"the login of the proxy in {refused.line}") from None
     except UnicodeDecodeError:
         text = ""
     if len(raw) > MOST_LOGIN or not text.isprintable() or ":" not in text:
-        raise GotunnelError(f"proxy_login: {printable(path, 400)} does not hold user:password on one line")
+        raise GotunnelError(f"the login of the proxy in {printable(path, 400)} is not user:password on one line")
     return b"Basic " + base64.b64encode(text.encode())
 
 

@@ -87,10 +87,10 @@ class Htpasswd:
         unknown = _Passwords(self._text()).unknown  # what is wrong with it is told now
         if unknown:
             self.log.warn(
-                "line {line} of the passwords {file} has no hash that is known here, so that nobody comes in by it: write "
-                "NAME:pbkdf2_sha256$ROUNDS$SALT$HEX, as docs/en/plugins.md says{more}",
+                "line {line} of the passwords {file} has no hash that is known here, so that nobody comes in by it: "
+                "write NAME:pbkdf2_sha256$ROUNDS$SALT$HEX, as docs/en/plugins.md says{more}",
                 line=unknown[0], file=printable(self._path, 400),
-                more=f" ({len(unknown) - 1} more lines like this)" if len(unknown) > 1 else "",
+                more=f" ({len(unknown) - 1} more like this)" if len(unknown) > 1 else "",
             )  # fmt: skip
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
@@ -118,7 +118,7 @@ class Htpasswd:
         """Return what the file holds. Raises GotunnelError: FilePasswordDB takes one that cannot be read for a wrong
         password, and does not mind who else can read it."""
         try:
-            text = secret_file(self._path, MOST, "names and hashes")
+            text = secret_file(self._path, MOST)
         except Refused as refused:
             raise GotunnelError(f"the passwords {refused.line}") from None
         if len(text) > MOST:

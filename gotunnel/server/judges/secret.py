@@ -15,7 +15,7 @@ MOST = 16 * 1024
 def secret_in(path: Path) -> str:
     """Return what the file holds, stripped. Raises GotunnelError."""
     try:
-        raw = regular_file(path, MOST, "the secret")
+        raw = regular_file(path, MOST)
         text = raw.decode("ascii").strip()
     except Refused as refused:
         raise GotunnelError(f"the secret {refused.line}") from None
