@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.config.kinds import Kind, Section, each, text_of, wrong
 from gotunnel.config.paths import ReadableFile, TokenFile
@@ -15,14 +15,19 @@ from gotunnel.config.scalars import shown
 
 __all__ = ["HtpasswdOptions", "NetworksOptions", "TokenReviewOptions", "WebhookOptions"]
 
+NAMESPACES_CURE = "write {namespace} into it, or name one namespace in namespaces"
 FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def _read_url(value: Any) -> str:
     cure = "write an https URL, like https://auth.example.com/gotunnel; http only for 127.0.0.1, ::1 and localhost"
     text = text_of(value, "a URL", cure)
-    parts = urlsplit(text)
-    if not text.isascii() or not text.isprintable() or " " in text or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        number = parts.port
+    except ValueError:
+        raise wrong(f"{shown(value)} is not a URL", cure) from None
+    if number == 0 or not text.isascii() or not text.isprintable() or " " in text or not parts.hostname:
         raise wrong(f"{shown(value)} is not a URL", cure)
     here = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if parts.scheme != "https" and not (parts.scheme == "http" and here):
@@ -39,6 +44,12 @@ def _read_template(value: Any) -> str:
         raise wrong(f"{shown(value)} is not a pattern of a client's name", cure)
     if "{name}" not in text:
         raise wrong("gives all service accounts one name", cure)
+    between = re.fullmatch(r"[^{}]*\{\w+\}([^{}]*)(?:\{\w+\}[^{}]*)?", text)
+    if between is None or text.count("{name}") > 1:
+        raise wrong("has a part twice", cure)
+    # A namespace has no other signs than these: a name "b-c" in "a" must not be called like a name "c" in "a-b".
+    if "{namespace}" in text and not re.search(r"[^a-z0-9-]", between[1]):
+        raise wrong("can give accounts of two namespaces one name", cure)
     return text
 
 
@@ -100,6 +111,14 @@ class TokenReviewOptions(Section):
     client: Annotated[str, Kind("pattern of a name", _read_template)] = Field(
         default="{namespace}.{name}", description="which name of a client belongs to a service account"
     )
+
+    @field_validator("client")
+    @classmethod
+    def _tells_them_apart(cls, client: str, info: ValidationInfo) -> str:
+        namespaces = info.data.get("namespaces")  # absent where it is wrong itself
+        if "{namespace}" not in client and namespaces is not None and len(namespaces) != 1:
+            raise wrong("gives accounts of several namespaces one name", NAMESPACES_CURE)
+        return client
 
 
 class HtpasswdOptions(Section):

@@ -118,6 +118,8 @@ class PublicPort:
                     await self.vet(port)
                 self._ports.claim(self.bind, port, self._owner)
             except PortUnavailable as taken:
+                if taken.final:
+                    raise
                 refusal = taken
                 continue
             try:

@@ -232,7 +232,8 @@ class ProxyTests(WebSocketTestCase):
         """A login that others can read, or that is none, is refused."""
         login = self.folder / "login"
         for text, mode, words in (
-            ("me:secret", 0o644, "can be read by others: chmod 600"), ("secret", 0o600, "does not hold user:password"),
+            ("me:secret", 0o644, "can be read or changed by others (mode 0644); chmod 600"),
+            ("secret", 0o600, "is not user:password on one line"),
         ):
             login.write_text(text)
             login.chmod(mode)
