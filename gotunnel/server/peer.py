@@ -42,6 +42,9 @@ class PeerSession(Protocol):
     def feed(self) -> None:
         """Look after those who wait; called for each who begins to."""
 
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Tell the client that nobody new is let in to one of its mappings, and why; with None, that all are."""
+
     def close(self, error: Error | None, reason: str) -> None:
         """End it, with `error` as the last word."""
 
@@ -93,6 +96,7 @@ class Peer:
         """The session has ended. Of a session that was replaced this changes nothing."""
         if self.session is session:
             self.session = None
+            self.published.refused.clear()
             self._grace = self._clock.callLater(GRACE, self._grace_over)
             self.settle()
             if not self.mappings and not self.announced.nodes:
@@ -125,6 +129,11 @@ class Peer:
         """Nobody is served any more."""
         self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
         self._turn_away_all(Outcome.STOPPED)
+
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Its client is to know that nobody new is let in to one of its mappings, and why; with None, that all are."""
+        if self.session is not None:
+            self.session.tell_shut(mapping, reason)
 
     # Rights.
 
