@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.error import ConnectionRefusedError as Refused
 
 from gotunnel.api import (
     AuthRejected,
@@ -381,6 +382,24 @@ class DrainTests(ApiTestCase):
             await port.stopListening()
             await self.until(lambda: visitor.ended, "he is cut")
             self.assertTrue(visitor.was_reset)
+
+    async def test_stopped_in_order(self) -> None:
+        """When the process stops, the server closes the port at once, and keeps nothing for a time of grace; a visitor
+        has his time all the same."""
+        server = await self.server()
+        tunnel = self.tunnel(server, drain=5.0)
+        port = await tunnel.expose(Service(), "127.0.0.1:0")
+        visitor = await self.echoes(port.address.port)
+        stopped = tunnel._session._shutdown()
+        await self.until(lambda: not server.hub.ports._ports, "the port is closed")
+        with self.assertRaises(Refused):
+            await self.join(Peer(), port.address.port)
+        visitor.transport.write(b" again")
+        await self.until(lambda: visitor.received == b"hello again", "the echo")
+        self.assertFalse(stopped.called)
+        visitor.transport.loseConnection()
+        await stopped
+        await self.until(lambda: not server.hub.peers, "nothing is kept for it")
 
 
 def _raise(event: object) -> None:
