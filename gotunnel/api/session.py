@@ -126,7 +126,8 @@ class Session(SessionState):
                 # Ahead of the drain on the same connection: when the server agrees to that, the ports are closed.
                 await service.reload(service.config.model_copy(update={"mappings": ()}))
         finally:
-            await gatherResults([service.drain(drain), service.stopService()])
+            both: list[Deferred[Any]] = [service.drain(drain), service.stopService()]
+            await gatherResults(both)
 
     def _ended(self) -> Deferred[None]:
         if self._ending is None:
