@@ -92,8 +92,9 @@ class IHealthCheck(Interface):
     results is decided by its caller, who never starts a probe while another one is under way.
 
     Made with `(reactor, target, options, timeout)`, once for each mapping that asks for it, and anew when its target or
-    its `health` changes: `target` is a `HostPort` or a `UnixPath`, `timeout` the seconds that a probe has. Nothing is
-    to be opened then. Called from the start of the client until it stops, whether or not a server is there.
+    its `health` changes: `target` is a `HostPort` or a `UnixPath`, or an `InProcess` of a program that listens
+    by a tunnel; `net.relay.target_endpoint` connects to each. `timeout` is the seconds that a probe has. Nothing is to
+    be opened then. Called from the start of the client until it stops, whether or not a server is there.
     """
 
     def probe() -> Any:
