@@ -177,7 +177,7 @@ class Peer:
         if access is None:
             self.admit(visitor)
             return
-        limit = self._reached(self.visitors + self._asked + 1)
+        limit = self._reached(self.visitors + self._asked + 1, self.rights)
         if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
             self.visitors += 1
             self._deny(visitor, limit)
@@ -200,7 +200,7 @@ class Peer:
         rights = self.rights
         self.lobby.watch(visitor)
         self.visitors += 1
-        limit = self._reached(self.visitors)
+        limit = self._reached(self.visitors, rights)
         if limit:
             self._deny(visitor, limit)
         elif self.session is None or not self.session.serve(visitor):
@@ -238,9 +238,9 @@ class Peer:
         self._hub.visitor_ended(self, visitor, outcome, end)
         visitor.over(outcome, end)
 
-    def _reached(self, visitors: int) -> str:
+    def _reached(self, visitors: int, rights: Rights) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
-        hub, rights = self._hub, self.rights
+        hub = self._hub
         if hub.live > hub.most_visitors:
             return f"server.limits.streams, {hub.most_visitors} in all"
         return f"limits.visitors, {rights.max_visitors} for this client" if visitors > rights.max_visitors else ""
