@@ -219,11 +219,11 @@ class FakeLeg:
         assert self.state == "busy", self.state
         self.owner.leg_answered(self)
 
-    def finish(self, outcome: Outcome = Outcome.COMPLETED) -> None:
+    def finish(self, outcome: Outcome = Outcome.COMPLETED, code: str | None = None) -> None:
         """The visitor is over; the leg is idle again."""
         assert self.state == "busy", self.state
         self.last_received = self._clock.seconds()
-        self.owner.leg_ended(self, StreamEnd(outcome, None, 3, 5))
+        self.owner.leg_ended(self, StreamEnd(outcome, code, 3, 5))
         if self.state == "busy":
             self.state = "idle"
             self.owner.leg_idle(self)
