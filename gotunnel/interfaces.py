@@ -99,7 +99,7 @@ class IHealthCheck(Interface):
 
     def probe() -> Any:
         """Look once. Returns a Deferred that fires with None when the target is well, and fails with a `GotunnelError`
-        whose text says in one line what is wrong with it.
+        whose text says in one line what is wrong with it. Anything else counts as a failure.
 
         The caller cancels it when its time is over. However it ends, whatever the probe had opened is closed with it.
         """
@@ -188,7 +188,8 @@ class ITransportListener(Interface):
         which is what limits and penalties go by. None means that it is to be closed; else what it returns gets a
         transport by `makeConnection`. As long as there is nothing but the transport of the network, that must know
         `getPeer`, `getHost`, `getHandle` and `abortConnection`, and the protocol gets no bytes and must be told of
-        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed.
+        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed. The last transport
+        may have `waited`, the seconds since the connection was accepted: the door's own deadline counts them.
         """
 
 
@@ -209,7 +210,8 @@ class IAuthenticator(Interface):
         that have an identity are never asked about. Authenticators are asked in the order of the configuration until
         one accepts; up to 64 logins are judged side by side.
 
-        All together have four fifths of `handshake_timeout`; then the Deferred is cancelled. One that raises, fails, is
+        All together have four fifths of `handshake_timeout`, each as much of what is left as those behind it; then the
+        Deferred is cancelled. One that raises, fails, is
         late, or returns anything else lets nobody in: the others are asked, and if none accepts the client hears
         `internal`, at no cost to its address. If all say None it hears `auth_failed`, as for a wrong token, and its
         address pays for it. What is raised is logged, without the token.
@@ -225,7 +227,8 @@ class IAccessPolicy(Interface):
     Made with `(reactor, options)` by a server, when its configuration is taken up. Each method returns None for yes, or
     a text that says why not, or a Deferred of either; the text goes into the log, and to the client of a publication or
     a dial, never to a visitor. What raises, fails, has not fired after 5 seconds (it is cancelled then) or is anything
-    else means no: it fails closed, and the log says so. What was allowed once is not asked about again.
+    else means no: it fails closed, and the log says so, as often as is good for it. What was allowed once is not asked
+    about again.
     """
 
     def publish(publication: Any) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from gotunnel.config.kinds import Kind, Section, each, text_of, wrong
+from gotunnel.config.kinds import Kind, Section, each, seconds, text_of, wrong
+from gotunnel.config.networks import Networks
 from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.scalars import shown
 
@@ -53,27 +53,19 @@ def _read_template(value: Any) -> str:
     return text
 
 
-def _read_network(value: Any) -> str:
-    cure = "write addresses and networks, like [10.0.0.0/8, 192.0.2.7]"
-    text = text_of(value, "a network", cure)
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise wrong(f"{shown(value)} is not an address or a network", cure) from None
-
-
-def _read_networks(value: Any) -> tuple[str, ...]:
-    return each(value, _read_network)
-
-
 def _read_texts(value: Any) -> tuple[str, ...]:
     return each(value, lambda item: text_of(item, "a text", "write texts, like [gotunnel]"))
 
 
 _LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 Url = Annotated[str, Kind("https URL", _read_url)]
-Networks = Annotated[tuple[str, ...], Kind("addresses and networks", _read_networks, list, _LIST)]
 Texts = Annotated[tuple[str, ...], Kind("text, or list of texts", _read_texts, list, _LIST)]
+
+
+Stay = Annotated[float, seconds(1, 86_400 * 365)] | None
+_STAY = (
+    "how long a client may stay before it is cut and has to show its token again; as long as it is connected if absent"
+)
 
 
 class WebhookOptions(Section):
@@ -112,6 +104,8 @@ class TokenReviewOptions(Section):
         default="{namespace}.{name}", description="which name of a client belongs to a service account"
     )
 
+    seconds: Stay = Field(default=None, description=_STAY)
+
     @field_validator("client")
     @classmethod
     def _tells_them_apart(cls, client: str, info: ValidationInfo) -> str:
@@ -127,6 +121,7 @@ class HtpasswdOptions(Section):
     file: TokenFile = Field(
         description="file with a line NAME:HASH for each client, read anew when it changes; only its owner may read it"
     )
+    seconds: Stay = Field(default=None, description=_STAY)
 
 
 class NetworksOptions(Section):

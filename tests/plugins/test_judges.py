@@ -241,6 +241,7 @@ class TokenReviewTests(JudgeTestCase):
         self.says()
         self.assertIsNone(await self.judge(namespaces="test").judge(LOGIN))
         self.assertIsNotNone(await self.judge(namespaces=["test", "prod"]).judge(LOGIN))
+        self.assertEqual((await self.judge(seconds=3600).judge(LOGIN)).seconds, 3600)  # type: ignore[union-attr]
         judge = self.judge(client="k8s-{name}", namespaces="prod")
         self.assertIsNone(await judge.judge(LOGIN))
         self.assertIsNotNone(await judge.judge(Login("k8s-edge", LOGIN.token, "")))
@@ -268,6 +269,8 @@ class HtpasswdTests(JudgeTestCase):
         judge = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
         self.assertTrue(verifyObject(IAuthenticator, judge))
         self.assertEqual(await judge.judge(LOGIN), Accepted("prod.edge"))
+        brief = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file), "seconds": 60}))
+        self.assertEqual(await brief.judge(LOGIN), Accepted("prod.edge", None, 60))
         for line in ("prod.edge:\n", "prod.edge:  \n", "prod.edge::\n", "prod.edge:\v\n", "prod.edge:x\n"):
             file.write_text(line)
             for password in (LOGIN.token, "\n", ""):
@@ -370,6 +373,10 @@ class NetworksTests(TestCase):
         ):  # fmt: skip
             self.assertEqual(self.enter(address, **rules) is None, may, address)
         self.assertIsNone(self.enter("192.0.2.7", deny="10.0.0.0/8"))
+        for denied in ("::ffff:10.6.6.6", "::ffff:10.0.0.0/104"):  # nobody would have such an address
+            self.assertIsNotNone(self.enter("10.6.6.6", deny=denied))
+            self.assertIsNotNone(self.enter("::ffff:10.6.6.6", deny=denied))
+        self.assertIsNotNone(self.enter("no address", allow="0.0.0.0/0"))
         self.assertIsNone(self.enter("10.6.6.6", deny="10.0.0.0/8", mappings="edge/ssh"))
         self.assertIsNotNone(self.enter("10.6.6.6", deny="10.0.0.0/8", mappings="edge/*"))
         policy = Networks(None, NetworksOptions())

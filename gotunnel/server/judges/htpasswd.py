@@ -82,7 +82,7 @@ class Htpasswd:
 
     def __init__(self, reactor: Any, options: HtpasswdOptions) -> None:
         self._reactor = reactor
-        self._path = options.file
+        self._path, self._stay = options.file, options.seconds
         self._places = DeferredSemaphore(THREADS)
         unknown = _Passwords(self._text()).unknown  # what is wrong with it is told now
         if unknown:
@@ -140,4 +140,4 @@ class Htpasswd:
         if isinstance(outcome[0], Failure):
             outcome[0].trap(UnauthorizedLogin)
             return None
-        return Accepted(login.client)
+        return Accepted(login.client, seconds=self._stay)
