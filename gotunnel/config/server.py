@@ -103,8 +103,8 @@ class ServerConfig(Section):
     )
     authenticators: Authenticators = Field(
         default=(),
-        description="plugins that say who else may come in: one more clients file, one more token, or who is asked, one "
-        "after the other, about clients that show theirs (`client.bearer`)",
+        description="plugins that say who else may come in: one more clients file, one more token, or who is asked, "
+        "one after the other, about clients that show theirs (`client.bearer`)",
     )
     access: Annotated[AccessConfig | None, ONE] = Field(
         default=None,
