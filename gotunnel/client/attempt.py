@@ -9,10 +9,12 @@ from typing import Any
 from gotunnel import __version__
 from gotunnel.client.shared import Claimant, Shared
 from gotunnel.config.model import ClientConfig
-from gotunnel.config.token_source import Refused, token_in
+from gotunnel.config.secretfile import Refused
+from gotunnel.config.token_source import token_in
 from gotunnel.errors import AuthRejected, GotunnelError, Sentence
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
+from gotunnel.wire.greeting import MAPPING_STATE
 from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.messages import Challenge
 
@@ -52,7 +54,7 @@ async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shar
 
     token = token_for(config, path)
     handshake = ClientHandshake(
-        config.name, token, shared.instance, f"gotunnel/{__version__}", bearer=config.bearer
+        config.name, token, shared.instance, f"gotunnel/{__version__}", (MAPPING_STATE,), bearer=config.bearer
     )
     return await path.greet(ControlGreeting(clock, CONNECT_TIMEOUT, handshake, judge), CONNECT_TIMEOUT)
 
@@ -72,9 +74,7 @@ def _read_anew(path: Path) -> str:
     try:
         return token_in(path)
     except Refused as refused:
-        raise Unreachable(Sentence(
-            "the token cannot be read: {what}; {cure}", what=refused.what, cure=refused.cure
-        )) from None
+        raise Unreachable(Sentence("the token cannot be read: {line}", line=refused.line)) from None
 
 
 def kept_code(refused: AuthRejected) -> str:

@@ -130,10 +130,10 @@ def sharing_peer(hub: Hub, asker: str, mapping: str, allowed: Callable[[str], bo
         raise DialFailed(UNKNOWN, Sentence(
             "no client shares a mapping {mapping} with this one (its `clients`)", mapping=mapping
         ))
-    up = [peer for peer in peers if peer.mappings[mapping].suspended is None]
+    up = [peer for peer in peers if peer.mappings[mapping].shut is None]
     if not up:
         raise DialFailed("mapping_down", Sentence(
-            "the target of mapping {mapping} is down, whoever has one", mapping=mapping
+            "mapping {mapping} is down or switched off at each client that shares it", mapping=mapping
         ))
     return min(up, key=lambda peer: (peer.session is None or peer.session.draining, peer.visitors))
 

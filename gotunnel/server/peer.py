@@ -43,6 +43,9 @@ class PeerSession(Protocol):
     def feed(self) -> None:
         """Look after those who wait; called for each who begins to."""
 
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Tell the client that nobody new is let in to one of its mappings, and why; with None, that all are."""
+
     def close(self, error: Error | None, reason: str) -> None:
         """End it, with `error` as the last word."""
 
@@ -57,6 +60,7 @@ class Peer:
         self.session: PeerSession | None = None
         self.lobby = Lobby(hub.clock, hub.config.leg_wait, self.ended)
         self.visitors = 0
+        self._asked = 0  # visitors about whom the access policy is asked
         self._hub = hub
         self._clock = hub.clock
         self._grace: IDelayedCall | None = None
@@ -93,6 +97,7 @@ class Peer:
         """The session has ended. Of a session that was replaced this changes nothing."""
         if self.session is session:
             self.session = None
+            self.published.refused.clear()
             self._grace = self._clock.callLater(GRACE, self._grace_over)
             self.settle()
             if not self.mappings and not self.announced.nodes:
@@ -125,6 +130,11 @@ class Peer:
         """Nobody is served any more."""
         self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
         self._turn_away_all(Outcome.STOPPED)
+
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Its client is to know that nobody new is let in to one of its mappings, and why; with None, that all are."""
+        if self.session is not None:
+            self.session.tell_shut(mapping, reason)
 
     # Rights.
 
@@ -163,13 +173,26 @@ class Peer:
 
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
-        self._hub.visitor_arrived(self, visitor)
-        if self._hub.access is None:
+        hub, access = self._hub, self._hub.access
+        hub.visitor_arrived(self, visitor)
+        if access is None:
             self.admit(visitor)
+            return
+        limit = self._reached(self.visitors + self._asked + 1, self.rights)
+        if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
+            self.visitors += 1
+            self._deny(visitor, limit)
         else:
-            self._hub.access.enter(self, visitor, self._kept_out)
+            self._asked += 1
+            access.enter(self, visitor, self._kept_out)
+
+    def entered(self, visitor: Visitor) -> None:
+        """The access policy lets him in."""
+        self._asked -= 1
+        self.admit(visitor)
 
     def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
+        self._asked -= 1
         self._hub.visitor_kept_out(self, visitor, outcome)
         visitor.over(outcome, None)
 
@@ -178,14 +201,9 @@ class Peer:
         rights = self.rights
         self.lobby.watch(visitor)
         self.visitors += 1
-        if self._hub.live > self._hub.most_visitors:
-            self._deny(visitor, Sentence(
-                "server.limits.streams, {most_visitors} in all", most_visitors=self._hub.most_visitors
-            ))
-        elif self.visitors > rights.max_visitors:
-            self._deny(visitor, Sentence(
-                "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors
-            ))
+        limit = self._reached(self.visitors, rights)
+        if limit:
+            self._deny(visitor, limit)
         elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
                 self._deny(visitor, Sentence(
@@ -222,6 +240,15 @@ class Peer:
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
         visitor.over(outcome, end)
+
+    def _reached(self, visitors: int, rights: Rights) -> str:
+        """Return the limit that leaves no room for so many of this client, or nothing."""
+        hub = self._hub
+        if hub.live > hub.most_visitors:
+            return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
+        return Sentence(
+            "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors
+        ) if visitors > rights.max_visitors else ""
 
     def _deny(self, visitor: Visitor, limit: str) -> None:
         visitor.local.abort()

@@ -34,7 +34,7 @@ STATUS: dict[str, Any] = {
     "mappings": [
         {
             "name": name, "kind": kind, "client": "worker-1", "server": None, "state": state, "address": "0.0.0.0:80",
-            "target": None, "streams": 1, "ended": 2, "up": 1, "down": 1500, "reason": why,
+            "target": None, "streams": 1, "ended": 2, "up": 1, "down": 1500, "reason": why, "age": 75.0 if why else None,
         }
         for name, kind, state, why in (("web", "mapping", "refused", "port 80 is not allowed; allowed: 1-2"),
                                        ("数据库", "forward", "open", ""))
@@ -181,7 +181,7 @@ class CommandTests(SynchronousTestCase):
             self.assertRegex(line, "[\u4e00-\u9fff]")
             self.assertIsNone(re.search(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}", line), line)
         done, _ = self.run_it({}, "plugins", "--json")
-        self.assertEqual(json.loads(done.output)["plugins"][0]["options"][0]["takes"], "addresses and networks")
+        self.assertEqual(json.loads(done.output)["plugins"][0]["options"][0]["takes"][:8], "networks")
 
     def test_asked_in(self) -> None:
         """A process is asked in the language of the environment, by a parameter that English does without."""

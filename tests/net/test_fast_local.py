@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 LINUX = sys.platform.startswith("linux")
 if LINUX:
-    from gotunnel.net.fast.local import FastLocal
+    from gotunnel.net.fast.local import MOST_PIECES, FastLocal
     from gotunnel.net.fast.poller import Pump
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import INTERVAL, LAST_BYTES_LIMIT, PathWatch
@@ -118,6 +118,38 @@ class HangUpTests(_LocalTestCase):
         for _ in range(5):
             self.pump.run(0, -1)
         self.assertEqual(self.leg.events, ["ended"])
+
+
+class PiecesTests(_LocalTestCase):
+    """Pieces that leave in one call of the system, as far as the kernel takes them."""
+
+    def test_all_at_once(self) -> None:
+        """They arrive one behind the other, few and very many of them."""
+        for count in (2, MOST_PIECES, MOST_PIECES + 1, 2000):
+            pieces = [bytes([value % 251]) * 3 for value in range(count)]
+            self.assertFalse(self.local.send_all(pieces))
+            self.assertEqual(self.far.recv(10_000, socket.MSG_WAITALL | socket.MSG_DONTWAIT), b"".join(pieces))
+
+    def test_cut_anywhere(self) -> None:
+        """What the kernel takes none of, or only some of, follows later, in order, and behind it what came later."""
+        self.local.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        told, rounds = b"", 0
+        while not self.local.blocked:
+            pieces = [bytes([value]) * (1000 + value) for value in range(60)]
+            told += b"".join(pieces)
+            self.local.send_all(pieces)
+            rounds += 1
+            self.assertLess(rounds, 1000)
+        for more in ([b"behind", b" them"], [memoryview(b", in"), b" order"]):
+            self.assertTrue(self.local.send_all(more))
+            told += b"".join(more)
+        heard = b""
+        self.far.settimeout(10)
+        while len(heard) < len(told):
+            heard += self.far.recv(1 << 16)
+            self.pump.run(0, -1)
+        self.assertEqual(heard, told)
+        self.assertFalse(self.local.blocked)
 
 
 class LastBytesTests(_LocalTestCase):

@@ -122,7 +122,7 @@ class _Picture:
             rows.append((
                 printable(each["name"]) + kind, printable(whose or ""), self._state(each["state"]),
                 printable(each["address"]), printable(each["target"] or ""), _number(each["streams"]),
-                _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), self._reason(each),
+                _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), self._reason(each, each["age"]),
             ))  # fmt: skip
         return _Table(("MAPPING", "CLIENT" if server else "SERVER", *MAPPINGS), rows, self._said)
 
@@ -156,8 +156,9 @@ class _Picture:
         said = self._said.sentence(printable(word)).removesuffix(f"（{word}）")
         return Text(said, COLOURS.get(word, ""))
 
-    def _reason(self, each: dict[str, Any]) -> Text:
-        return Text(self._said.sentence(printable(each["reason"], 300)))
+    def _reason(self, each: dict[str, Any], age: float | None = None) -> Text:
+        said = self._said.sentence(printable(each["reason"], 300))
+        return Text(said if age is None else said + self._said.sentence(Sentence(" (for {age})", age=since(age))))
 
     def _text(self, figure: str) -> str:
         return self._said.sentence(figure)
