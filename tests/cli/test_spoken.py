@@ -34,7 +34,8 @@ STATUS: dict[str, Any] = {
     "mappings": [
         {
             "name": name, "kind": kind, "client": "worker-1", "server": None, "state": state, "address": "0.0.0.0:80",
-            "target": None, "streams": 1, "ended": 2, "up": 1, "down": 1500, "reason": why, "age": 75.0 if why else None,
+            "target": None, "streams": 1, "ended": 2, "up": 1, "down": 1500, "reason": why,
+            "age": 75.0 if why else None,
         }
         for name, kind, state, why in (("web", "mapping", "refused", "port 80 is not allowed; allowed: 1-2"),
                                        ("数据库", "forward", "open", ""))
