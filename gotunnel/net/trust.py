@@ -97,7 +97,9 @@ class Trust:
         """Return what is wrong with the certificate itself, its chain aside; None: nothing."""
         if self.chain and not self._is_for_it(certificate):
             found = ", ".join(printable(name, 64) for name in names(certificate)) or "no name at all"
-            return f"is not for {self.name} but for {found}: see {self.keys}.server_name"
+            return Sentence(
+                "is not for {name} but for {names}: see {keys}.server_name", name=self.name, names=found, keys=self.keys
+            )
         if self.pins:
             try:
                 pin = spki_pin(certificate)

@@ -88,10 +88,10 @@ class Group:
             if what == "address":
                 theirs, ours = canonical_bind(str(theirs)), canonical_bind(str(ours))
             if theirs != ours:
-                raise PortUnavailable(
-                    "group_mismatch", f"the other members of the group {self.name} ask for the {what} "
-                    f"{_word(ours)}, and this one for {_word(theirs)}"
-                )  # fmt: skip
+                raise PortUnavailable("group_mismatch", Sentence(
+                    "the other members of the group {group} ask for the {key} {ours}, and this one for {theirs}",
+                    group=self.name, key=what, ours=_word(ours), theirs=_word(theirs),
+                ))  # fmt: skip
 
     async def rest(self) -> None:
         """A member went, is down or is off: stop listening when no other one is up."""
