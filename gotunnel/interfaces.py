@@ -253,6 +253,14 @@ class ILocal(Interface):
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
 
+    def destination() -> str:
+        """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
+        or none any more."""
+
+    def begin_with(data: bytes) -> None:
+        """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:
+        it leaves together with the first bytes, if those are there, and else at once; the leg does not count it."""
+
     def abort() -> None:
         """Reset the connection at once, also when bytes are unsent. Harmless when it is gone."""
 

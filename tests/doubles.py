@@ -120,6 +120,16 @@ class FakeLocal:
         self.on_gone: Callable[[], None] = lambda: None
         self.aborted = False
         self.gone = False
+        self.came_to = "203.0.113.1:10250"
+        self.begun = b""
+
+    def destination(self) -> str:
+        """See ILocal."""
+        return self.came_to
+
+    def begin_with(self, data: bytes) -> None:
+        """See ILocal."""
+        self.begun += data
 
     def abort(self) -> None:
         """See ILocal."""

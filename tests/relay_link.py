@@ -135,6 +135,7 @@ class Owner:
         self.hold = False
         self.held = False
         self.awaited = False
+        self.begins = b""
         self.serving: Any = None
         self.waiting: deque[ILocal] = deque()
         self.bodies: list[bytes] = []
@@ -158,7 +159,12 @@ class Owner:
     def dial(self) -> None:
         """Dial the target for the leg."""
         self._dial = defer.maybeDeferred(self.relay.dial, self.target, 5.0)
-        self._dial.addCallbacks(lambda local: self.leg.accept(local, self.awaited), self._refused)
+        self._dial.addCallbacks(self._answered, self._refused)
+
+    def _answered(self, local: ILocal) -> None:
+        if self.begins:
+            local.begin_with(self.begins)
+        self.leg.accept(local, self.awaited)
 
     def _refused(self, failure: Failure) -> None:
         failure.trap(DialFailed)

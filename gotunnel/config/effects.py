@@ -159,6 +159,7 @@ EFFECTS = {
     "client.mappings.clients": _NOW,
     "client.mappings.encrypt": _ANEW,
     "client.mappings.group": _ANEW,
+    "client.mappings.proxy_protocol": _NEXT,
     "client.mappings.health": _NOW,
     "client.mappings.health.type": _NOW,
     "client.mappings.health.interval": _NOW,

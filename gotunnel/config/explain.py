@@ -160,8 +160,10 @@ def _certificate_name(client: ClientConfig) -> str:
 
 def _mapping(mapping: MappingConfig) -> str:
     clients = f", also to the clients {', '.join(mapping.clients)}" if mapping.clients else ""
+    version = mapping.proxy_protocol
+    told = "" if version == "off" else f", with the visitor's address ahead (PROXY protocol {version})"
     if not mapping.public:
-        return f"publishes {mapping.local} only to the clients {', '.join(mapping.clients)} as {mapping.name!r}"
+        return f"publishes {mapping.local} only to the clients {', '.join(mapping.clients)} as {mapping.name!r}{told}"
     port = "any free port" if mapping.remote_port == 0 else f"port {mapping.remote_port}"
     if mapping.bind is None:
         where = f"{port} of the server"
@@ -172,7 +174,7 @@ def _mapping(mapping: MappingConfig) -> str:
     probed = "" if mapping.health is None else f", while a probe finds it there ({mapping.health})"
     how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
     shared = "" if mapping.group is None else f", together with others of the group {mapping.group}"
-    return f"publishes {mapping.local} on {where} as {mapping.name!r}{shared}{clients}{how}{probed}"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{shared}{clients}{how}{told}{probed}"
 
 
 def _forward(forward: ForwardConfig) -> str:

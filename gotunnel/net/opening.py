@@ -310,7 +310,7 @@ class OpeningEnd:
     def _proved(self, leg: ILeg, body: OpenBody) -> OpenBody:
         n, key = leg.opens + 1, self.key
         kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src)
+        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src, body.dst)
         body.n, body.mac = n, mac
         return body
 

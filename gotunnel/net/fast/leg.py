@@ -68,6 +68,8 @@ class FastLeg(FrameLeg):
             super().accept(local, awaited)
         finally:
             self._corked = corked
+        if local.begins and not self._parsing:
+            self._begin_local()
         if not self._out or self._unhurried or self.state is State.CLOSED:
             return
         if self.state is State.STREAMING and not self._blocked and not awaited:
