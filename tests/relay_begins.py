@@ -39,6 +39,22 @@ class RelayBegins(RelayStage):
         ends = await link.rest()
         self.assertEqual([(end.outcome, end.up, end.down) for end in ends], [(Outcome.COMPLETED, 4, 9)] * 2)
 
+    async def alone_and_late(self, link: Link) -> None:
+        """The same after a dial that took its time."""
+        link.dialler.begins = HEADER
+        link.dialler.hold = True
+        visitor = link.visit_alone()
+        await until(lambda: link.dialler.leg.state is State.DIALLING, "the dialler was asked")
+        link.dialler.hold = False
+        link.dialler.dial()
+        target, _ = await deferToThread(link.target.accept)
+        target.settimeout(20)
+        self.assertEqual(await deferToThread(target.recv, 100), HEADER)
+        visitor.close()
+        self.assertEqual(await deferToThread(read_all, target), b"")
+        target.close()
+        await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+
     async def ahead_of_early_data(self, link: Link) -> None:
         """What a visitor said during a dial, and his end, come behind the header. Nobody counts it as his."""
         link.dialler.begins = HEADER
@@ -110,7 +126,10 @@ class RelayBegins(RelayStage):
 
     async def test_begins(self) -> None:
         """The header comes first, whatever the visitor does, and each target gets its own."""
-        cases = [self.alone, self.ahead_of_early_data, self.ahead_of_nothing, self.begins_and_resets, self.ahead_of_much]
+        cases = [
+            self.alone, self.alone_and_late, self.ahead_of_early_data, self.ahead_of_nothing, self.begins_and_resets,
+            self.ahead_of_much,
+        ]  # fmt: skip
         await self.run_cases(*cases, self.begins_with_nothing, *reversed(cases))
 
     async def test_begins_in_one_read(self) -> None:

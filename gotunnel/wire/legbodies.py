@@ -31,8 +31,8 @@ LIMIT = 4096
 _CHARACTER = r"[ !#-\[\]-~]"  # of printable ASCII, what JSON writes as itself
 _USUAL = re.compile(
     rf'\{{"conn":"({_CHARACTER}{{1,64}})","src":"({_CHARACTER}{{1,320}})","mapping":"({_CHARACTER}{{1,128}})"'
-    rf'(?:,"dst":"({_CHARACTER}{{1,320}})")?'
-    r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?\}'
+    r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?'
+    rf'(?:,"dst":"({_CHARACTER}{{1,320}})")?\}}'
 )
 """An OPEN as we write it: nearly every one. One pattern reads it and checks every field, where JSON and the schema,
 which take all others, cost ten times as much for each visitor. No text that this takes means anything else to them."""
@@ -71,9 +71,9 @@ class OpenBody:
         if self.dial is None and self.client is None and self.measure is None and (type(n), type(mac)) in _PROOFS:
             proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
             to = "" if self.dst is None else f',"dst":"{self.dst}"'
-            text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{to}{proof}}}'
+            text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}{to}}}'
             usual = _USUAL.fullmatch(text)
-            if usual is not None and usual.group(1, 2, 3, 4) == (self.conn, self.src, self.mapping, self.dst):
+            if usual is not None and usual.group(1, 2, 3, 6) == (self.conn, self.src, self.mapping, self.dst):
                 return text.encode("ascii")
         return _encode("OPEN", _OPEN, self)
 
@@ -83,7 +83,7 @@ class OpenBody:
         usual = _USUAL.fullmatch(body.decode("latin-1"))
         if usual is None:
             return _decode("OPEN", _OPEN, body)
-        conn, src, mapping, dst, n, mac = usual.groups()
+        conn, src, mapping, n, mac, dst = usual.groups()
         if n is None:
             return cls(conn, src, mapping, dst=dst)
         return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), dst=dst)
