@@ -279,10 +279,11 @@ class ILeg(Interface):
     carried = Attribute("bytes of the visitor that is served now, so far: to the target, and back; (0, 0) without one")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
-    def open(local: Any, body: bytes, held: bool = False) -> None:
-        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind. With
-        `held` they follow when the target has answered, and if it does not, or the leg is lost or closed before that,
-        `leg_ended` gives the visitor back: nothing was read from him, and he may be given to another leg."""
+    def open(local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
+        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind, and
+        ahead of those `begins`, which is counted with them. With `held` they follow when the target has answered, and
+        if it does not, or the leg is lost or closed before that, `leg_ended` gives the visitor back: nothing was read
+        from him, and he may be given to another leg."""
 
     def probe() -> None:
         """Opener, idle leg: ask whether the leg lives; `leg_probed` follows, or within 2 s `leg_lost`."""

@@ -165,15 +165,17 @@ class FakeLeg:
         self.probes = 0
         self.held = False
         self.awaited = False
+        self.begins = b""
         self.closed = False
         self.carried = (0, 0)
         self._clock = clock
 
     # ILeg.
 
-    def open(self, local: Any, body: bytes, held: bool = False) -> None:
+    def open(self, local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         assert self.state == "idle", self.state
         self.state = "busy"
+        self.begins = begins
         self.held = held
         self.opens += 1
         self.opened.append(OpenBody.decode(body))

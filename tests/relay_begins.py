@@ -124,6 +124,37 @@ class RelayBegins(RelayStage):
         target.close()
         await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
 
+    async def said_by_opener(self, link: Link) -> None:
+        """An opener, too, can have something said ahead of a visitor's bytes: it is counted with them."""
+        for held in (False, True):
+            link.opener.says, link.opener.held = HEADER, held
+            visitor, target = await link.visit()
+            self.assertEqual(await deferToThread(target.recv, 100), HEADER)
+            await deferToThread(visitor.sendall, b"x")
+            visitor.shutdown(socket.SHUT_WR)
+            self.assertEqual(await deferToThread(read_all, target), b"x")
+            target.close()
+            ends = await link.rest()
+            self.assertEqual([(end.outcome, end.up) for end in ends], [(Outcome.COMPLETED, len(HEADER) + 1)] * 2)
+        link.opener.says, link.opener.held = b"", False
+
+    async def said_together(self, link: Link) -> None:
+        """What the opener says comes ahead of what is there already, and behind what the dialler says."""
+        link.dialler.begins, link.opener.says = HEADER, b"and "
+        visitor = link.visit_alone()
+        visitor.sendall(b"more")
+        visitor.shutdown(socket.SHUT_WR)
+        target, _ = await deferToThread(link.target.accept)
+        target.settimeout(20)
+        self.assertEqual(await deferToThread(read_all, target), HEADER + b"and more")
+        target.close()
+        await self.outcome(link, Outcome.COMPLETED, Outcome.COMPLETED)
+        link.dialler.begins = link.opener.says = b""
+
+    async def test_said_by_opener(self) -> None:
+        """Forwards."""
+        await self.run_cases(self.said_by_opener, self.said_together, self.begins_with_nothing, self.said_by_opener)
+
     async def test_begins(self) -> None:
         """The header comes first, whatever the visitor does, and each target gets its own."""
         cases = [

@@ -136,6 +136,7 @@ class Owner:
         self.held = False
         self.awaited = False
         self.begins = b""
+        self.says = b""
         self.serving: Any = None
         self.waiting: deque[ILocal] = deque()
         self.bodies: list[bytes] = []
@@ -154,7 +155,8 @@ class Owner:
         if self.waiting and self.leg.state is State.IDLE:
             local = self.waiting.popleft()
             self.serving = local
-            self.leg.open(local, OpenBody(f"c{self.leg.opens}", local.address, mapping="m").encode(), self.held)
+            body = OpenBody(f"c{self.leg.opens}", local.address, mapping="m").encode()
+            self.leg.open(local, body, self.held, self.says)
 
     def dial(self) -> None:
         """Dial the target for the leg."""

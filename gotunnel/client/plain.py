@@ -99,7 +99,7 @@ class PlainForwards(TlsWatch):
     def change(self, forwards: Iterable[ForwardConfig]) -> None:
         """These are the forwards now."""
         self._configs = {config.name: config for config in forwards if not config.encrypt}
-        self.watch({name: config.dial for name, config in self._configs.items()})
+        self.watch({name: (config.dial, config.proxy_protocol) for name, config in self._configs.items()})
 
     def ask(self, name: str) -> Deferred[str | None]:
         """See TlsWatch."""

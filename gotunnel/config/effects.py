@@ -143,6 +143,7 @@ EFFECTS = {
     "client.forwards.listen": _ANEW,
     "client.forwards.dial": _NEXT,
     "client.forwards.encrypt": _NEXT,
+    "client.forwards.proxy_protocol": _NEXT,
     "client.forwards.socket_mode": _ANEW,
     "client.nodes": _NOW,
     "client.nodes.match": _NOW,

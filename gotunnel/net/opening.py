@@ -305,7 +305,7 @@ class OpeningEnd:
         body = self.opening(visitor)
         if leg.plain:
             body = self._proved(leg, body)
-        leg.open(visitor.local, body.encode(), visitor.held)
+        leg.open(visitor.local, body.encode(), visitor.held, visitor.begins)
 
     def _proved(self, leg: ILeg, body: OpenBody) -> OpenBody:
         n, key = leg.opens + 1, self.key

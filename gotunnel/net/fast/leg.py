@@ -53,11 +53,11 @@ class FastLeg(FrameLeg):
 
     # What the owner calls, beyond LegBase: several frames leave in one send.
 
-    def open(self, local: FastLocal, body: bytes, held: bool = False) -> None:
+    def open(self, local: FastLocal, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         """Serve a visitor; his first bytes, if they are there, leave together with the OPEN."""
         self._corked = True
         try:
-            super().open(local, body, held)
+            super().open(local, body, held, begins)
         finally:
             self._uncork()
 
