@@ -117,6 +117,16 @@ class Local(Protocol):
                 sink.local_lost()
         self.on_gone()
 
+    def destination(self) -> str:
+        """See ILocal."""
+        here = None if self.gone else self.transport.getHost()
+        host = _unmapped(getattr(here, "host", ""))
+        return str(HostPort(host, here.port)) if here is not None and host else ""
+
+    def begin_with(self, data: bytes) -> None:
+        """See ILocal: the transport sends nothing before the next turn of the reactor."""
+        self.transport.write(data)
+
     # What the leg that has it calls.
 
     def attach(self, sink: LocalSink) -> None:
