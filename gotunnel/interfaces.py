@@ -302,6 +302,14 @@ class ILocal(Interface):
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
 
+    def destination() -> str:
+        """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
+        or none any more."""
+
+    def begin_with(data: bytes) -> None:
+        """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:
+        it leaves together with the first bytes, if those are there, and else at once; the leg does not count it."""
+
     def abort() -> None:
         """Reset the connection at once, also when bytes are unsent. Harmless when it is gone."""
 
@@ -320,10 +328,11 @@ class ILeg(Interface):
     carried = Attribute("bytes of the visitor that is served now, so far: to the target, and back; (0, 0) without one")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
-    def open(local: Any, body: bytes, held: bool = False) -> None:
-        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind. With
-        `held` they follow when the target has answered, and if it does not, or the leg is lost or closed before that,
-        `leg_ended` gives the visitor back: nothing was read from him, and he may be given to another leg."""
+    def open(local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
+        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind, and
+        ahead of those `begins`, which is counted with them. With `held` they follow when the target has answered, and
+        if it does not, or the leg is lost or closed before that, `leg_ended` gives the visitor back: nothing was read
+        from him, and he may be given to another leg."""
 
     def probe() -> None:
         """Opener, idle leg: ask whether the leg lives; `leg_probed` follows, or within 2 s `leg_lost`."""

@@ -77,6 +77,16 @@ class FrameLeg(LegBase[FastLocal]):
             except OSError:
                 local.lost()
 
+    def _begin_local(self) -> None:
+        """The target is to hear something ahead of the visitor's bytes, and none of those are here."""
+        local = self._local
+        if local is not None and not local.gone:
+            try:
+                if local.begin():
+                    self._local_is_full()
+            except OSError:
+                local.lost()
+
     def _parse(self, data: memoryview | bytes) -> None:
         """Take apart what was read. May raise RemoteProtocolError."""
         if self._inbuf:
@@ -117,3 +127,5 @@ class FrameLeg(LegBase[FastLocal]):
         finally:
             self._parsing = False
         self._inbuf = bytes(data[position:])
+        if self._local is not None and self._local.begins:
+            self._begin_local()

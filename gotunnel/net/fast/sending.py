@@ -42,11 +42,11 @@ class SendingLeg(FrameLeg):
 
     # What the owner calls, beyond LegBase: several frames leave in one send.
 
-    def open(self, local: FastLocal, body: bytes, held: bool = False) -> None:
+    def open(self, local: FastLocal, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         """Serve a visitor; his first bytes, if they are there, leave together with the OPEN."""
         self._corked = True
         try:
-            super().open(local, body, held)
+            super().open(local, body, held, begins)
         finally:
             self._uncork()
 
@@ -57,6 +57,8 @@ class SendingLeg(FrameLeg):
             super().accept(local, awaited)
         finally:
             self._corked = corked
+        if local.begins and not self._parsing:
+            self._begin_local()
         if not self._out or self._unhurried or self.state is State.CLOSED:
             return
         if self.state is State.STREAMING and not self._blocked and not awaited:
