@@ -303,6 +303,34 @@ def listener_set_level(name: str) -> None:
     set_level(name)
 
 
+class TokenTests(AdminTestCase):
+    """The address, and those who do not know its token."""
+
+    async def test_wrong_tokens(self) -> None:
+        """Five from one address, and then none is looked at for ten seconds; the log and the metrics tell of it. The
+        socket is not concerned."""
+        _, admin = await self.begin(addr=HostPort("127.0.0.1", 0), token=TOKEN)
+        wrong = "Authorization: Bearer " + "x" * 32
+        said = [(await self.get(admin, "/metrics", wrong, tcp=True)).status for _ in range(7)]
+        self.assertEqual(said, [401] * 5 + [429] * 2)
+        await self.said("somebody at 127.0.0.1 knows a wrong token of the dashboard or the API")
+        told = (await self.get(admin, "/metrics")).body.decode()
+        self.assertIn('gotunnel_authentication_failures_total{code="admin_token"} 5.0', told)
+        self.assertIn('gotunnel_authentication_failures_total{code="admin_limit"} 2.0', told)
+
+    async def test_two_hosts(self) -> None:
+        """A request with two Host headers is refused, whatever they say and whatever it asks for: of the two a proxy
+        may have judged the other one."""
+        _, admin = await self.begin(addr=HostPort("127.0.0.1", 0))
+        for tcp in (True, False):
+            for path in ("/", "/session", "/page/main.js", "/healthz", "/metrics", "/v1/status"):
+                for other in ("127.0.0.1", "localhost", "", "evil.example"):
+                    found = await self.get(admin, path, f"HOST: {other}", tcp=tcp)
+                    self.assertEqual((found.status, b"host" in found.body), (400, True), (path, other))
+            body = request("POST", "/login", "Host: localhost", body=b"{}")
+            self.assertEqual((await self.ask(admin, body, tcp=tcp)).status, 400)
+
+
 class HostileTests(AdminTestCase):
     """The address, and who means harm."""
 
