@@ -90,7 +90,7 @@ class AdminTestCase(IntegrationTestCase):
         """Start both."""
         server = await self.server()
         view = ServerView(server)
-        acts = {**common_acts(server, view), **server_acts(server, view)}
+        acts = {**common_acts(server, view, reactor), **server_acts(server, view)}
         admin = AdminService(AdminConfig(**config), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)
@@ -184,7 +184,7 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         view = ClientView(client, reactor)
-        acts = {**common_acts(client, view), **client_acts(client, view)}
+        acts = {**common_acts(client, view, reactor), **client_acts(client, view)}
         admin = AdminService(AdminConfig(), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)
@@ -215,8 +215,12 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         await self.echoes(self.port_of(client), b"hello")
-        begun = (await self.post(admin, "/v1/drain", seconds=0.05)).json
-        self.assertEqual((begun["draining"], begun["over"]), (True, False))
+        begun = (await self.post(admin, "/v1/drain", seconds=0.5)).json
+        self.assertEqual((begun["draining"], begun["over"], begun["joined"], begun["left"]), (True, False, False, 0.5))
+        longer = (await self.post(admin, "/v1/drain", seconds=600)).json
+        self.assertEqual((longer["joined"], longer["over"], longer["left"] <= 0.5), (True, False, True))
+        shorter = (await self.post(admin, "/v1/drain", seconds=0.05)).json
+        self.assertEqual((shorter["joined"], shorter["left"] <= 0.05), (True, True))
         self.assertEqual((await self.get(admin, "/readyz")).status, 503)
 
         async def look() -> Any:
@@ -227,6 +231,8 @@ class ApiTests(AdminTestCase):
             await self.pause(0.02)
             found = await look()
         self.assertEqual((found["cut"], found["live"]), (1, 0))
+        again = (await self.post(admin, "/v1/drain", seconds=600)).json
+        self.assertEqual((again["over"], again["joined"], again["cut"], again["left"]), (True, True, 1, 0.0))
         server.source = lambda: server.hub.config
         reloaded = (await self.post(admin, "/v1/reload")).json
         self.assertFalse(reloaded["applied"])

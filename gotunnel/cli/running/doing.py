@@ -82,12 +82,20 @@ def reload(where: Where) -> None:
 
 
 def drain(where: Where, seconds: float) -> None:
-    """Drain a role and wait for the end: exit code 0 if nobody was cut, else 1. Raises SystemExit."""
+    """Drain a role and wait for the end: exit code 0 if nobody was cut, else 1. Where a drain is under way already, or
+    over, it is that one. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)
-        click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
-        cut = _wait(process, answer, seconds)
+        left = min(seconds, answer["left"])
+        if not answer["joined"]:
+            click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
+        elif answer["over"]:
+            click.echo("this process was drained before; how that ended:", err=True)
+        else:
+            here = _visitors(answer["live"])
+            click.echo(f"a drain is under way already: {here} here, at most {left:.0f} s to finish; waiting for it", err=True)
+        cut = _wait(process, answer, left)
         if cut:
             raise Unasked(f"visitors were cut, because their time was over: {cut}")
     click.echo("drained: nobody was cut; the process serves nobody now, and can be stopped")
