@@ -93,8 +93,8 @@ def drain(where: Where, seconds: float) -> None:
         elif answer["over"]:
             click.echo("this process was drained before; how that ended:", err=True)
         else:
-            here = _visitors(answer["live"])
-            click.echo(f"a drain is under way already: {here} here, at most {left:.0f} s to finish; waiting for it", err=True)
+            here = f"{_visitors(answer['live'])} here, at most {left:.0f} s to finish"
+            click.echo(f"a drain is under way already: {here}; waiting for it", err=True)
         cut = _wait(process, answer, left)
         if cut:
             raise Unasked(f"visitors were cut, because their time was over: {cut}")
