@@ -16,6 +16,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
 from gotunnel.wire.legstate import End, State
 
+from .relay_begins import RelayBegins
 from .relay_faults import RelayFaults
 from .relay_held import RelayHeld
 from .relay_link import Link, abort, digest_of, echo, push, read_all, until, was_reset
@@ -24,7 +25,7 @@ from .relay_stage import MIB, Case
 __all__ = ["RelayContract"]
 
 
-class RelayContract(RelayHeld, RelayFaults):
+class RelayContract(RelayBegins, RelayHeld, RelayFaults):
     """What a relay does with honest ends; faults and dishonest ones are in RelayFaults."""
 
     async def test_interfaces(self) -> None:
@@ -37,6 +38,7 @@ class RelayContract(RelayHeld, RelayFaults):
         for interface, thing in ((IRelay, lone.relay), (ILeg, lone.leg), (ILegOwner, lone.owner), (ILocal, local)):
             verifyObject(interface, thing)
         self.assertEqual((local.host, local.address), ("127.0.0.1", "{}:{}".format(*visitor.getsockname())))
+        self.assertEqual(local.destination(), "{}:{}".format(*visitor.getpeername()))
         self.assertEqual((lone.leg.end, lone.leg.plain, lone.leg.opens), (End.OPENER, not self.tls, 0))
         await lone.stop()
         await self.at_base()

@@ -9,7 +9,8 @@ from typing import Any
 from gotunnel import __version__
 from gotunnel.client.shared import Claimant, Shared
 from gotunnel.config.model import ClientConfig
-from gotunnel.config.token_source import Refused, token_in
+from gotunnel.config.secretfile import Refused
+from gotunnel.config.token_source import token_in
 from gotunnel.errors import AuthRejected, GotunnelError
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
@@ -65,7 +66,7 @@ def _read_anew(path: Path) -> str:
     try:
         return token_in(path)
     except Refused as refused:
-        raise Unreachable(f"the token cannot be read: {refused.what}; {refused.cure}") from None
+        raise Unreachable(f"the token cannot be read: {refused.line}") from None
 
 
 def kept_code(refused: AuthRejected) -> str:

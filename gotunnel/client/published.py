@@ -55,9 +55,11 @@ class MappingStatus:
         config = self.config
         clients = config.clients or None
         public = None if config.public else False
+        destination = None if config.proxy_protocol == "off" else True
         return MappingRequest(
-            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group
-        )
+            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group,
+            destination,
+        )  # fmt: skip
 
 
 class Published:

@@ -47,6 +47,8 @@ class Route:
     always."""
     awaited: bool = False
     """The opener reads nothing from its visitor before OPENED: it had better come at once."""
+    header: bytes = b""
+    """What the target is to get ahead of the visitor's first byte."""
 
 
 class DialledStream:
@@ -265,7 +267,7 @@ class DiallingEnd:
         key = self.key
         kind, name = ("mapping", opening.mapping) if opening.mapping is not None else ("dial", opening.dial or "")
         expected = open_mac(
-            key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src
+            key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src, opening.dst
         )
         if opening.n != leg.opens or opening.mac is None or not same_mac(opening.mac, expected):
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
@@ -292,6 +294,8 @@ class DiallingEnd:
         self.usage.dial.observe(self._clock.seconds() - stream.started)
         if stream.allowed is not None:
             stream.reached = local.host
+        if route.header:
+            local.begin_with(route.header)
         leg.accept(local, route.awaited)
 
     def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:

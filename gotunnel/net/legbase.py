@@ -52,12 +52,16 @@ class LegBase(LegActs[LocalT]):
 
     # What the owner calls (see ILeg).
 
-    def open(self, local: LocalT, body: bytes, held: bool = False) -> None:
+    def open(self, local: LocalT, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         """Serve a visitor."""
         self._body = body
         self.happen(Event.START)
         self._held = held
         self._tally = StreamTally()
+        if begins:
+            self._begins = begins
+            if not held:
+                self._begin()
         self._local = local
         self.opens += 1
         self._start_timer(self._answer_timeout, self._unanswered)

@@ -305,12 +305,12 @@ class OpeningEnd:
         body = self.opening(visitor)
         if leg.plain:
             body = self._proved(leg, body)
-        leg.open(visitor.local, body.encode(), visitor.held)
+        leg.open(visitor.local, body.encode(), visitor.held, visitor.begins)
 
     def _proved(self, leg: ILeg, body: OpenBody) -> OpenBody:
         n, key = leg.opens + 1, self.key
         kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src)
+        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src, body.dst)
         body.n, body.mac = n, mac
         return body
 

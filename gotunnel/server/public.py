@@ -20,6 +20,7 @@ from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
+from gotunnel.wire.legbodies import OpenBody
 
 if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
@@ -53,6 +54,8 @@ class PublicPort:
         self.carried = Carried()
         self.clients: tuple[str, ...] = ()
         """Patterns of the names of clients that may reach it through the server."""
+        self.tells_destination = False
+        """Whether its client wants to hear where each visitor came to."""
         self.group_name: str | None = None
         self.suspended: str | None = None
         self.stuck: str | None = None
@@ -125,6 +128,8 @@ class PublicPort:
                     await self.vet(port)
                 self._ports.claim(self.bind, port, self._owner)
             except PortUnavailable as taken:
+                if taken.final:
+                    raise
                 refusal = taken
                 continue
             try:
@@ -226,6 +231,13 @@ class PublicVisitor(Visitor):
 
     port: PublicPort
     peer: Peer
+
+    def body(self) -> OpenBody:
+        """See Visitor."""
+        body = OpenBody(self.conn, self.local.address, mapping=self.mapping)
+        if self.port.tells_destination:
+            body.dst = self.local.destination() or None
+        return body
 
     def allowed(self) -> bool:
         """See Visitor."""

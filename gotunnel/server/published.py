@@ -219,7 +219,7 @@ class Published:
         wished = self._wished(request, bind, plain)
         if mapping is not None and _terms(mapping) == _terms(wished):
             mapping.check(self._peer.rights)
-            mapping.clients = request.clients or ()
+            mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
             if mapping.suspended is not None and request.name not in self._named:
                 await mapping.resume()  # a session that is new here says anew which targets are down
             return mapping
@@ -227,7 +227,7 @@ class Published:
             await self._close([request.name], self._peer.session)
         self._peer.rights.check_room(len(self.mappings))
         mapping = wished
-        mapping.clients = request.clients or ()
+        mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
         mapping.off = (client, request.name) in hub.switched_off
         await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping

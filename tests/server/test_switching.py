@@ -8,7 +8,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_THERE
 from gotunnel.core.view import MappingState as Shown
 from gotunnel.errors import DialFailed, PortUnavailable
-from gotunnel.server.crossing import shared_mapping
+from gotunnel.server.crossing import shared_mapping, sharing_peer
 from gotunnel.server.peer import GRACE
 from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.server.switching import NotOne, switch_mapping
@@ -206,6 +206,24 @@ class SwitchingTests(ServerTestCase):
         self.assertEqual((refused.code, "switched off" in str(refused)), ("mapping_down", True))
         switch(self.it, off=False)
         self.assertEqual(shared_mapping(self.it.hub, "laptop", "edge", "web").name, "edge")
+
+    def test_without_a_port_by_name_alone(self) -> None:
+        """Who names no client is led to one where it is on, and hears it where there is none."""
+        shared = MappingRequest("web", 0, public=False, clients=("laptop",))
+        self.client.register(shared)
+        self.it.login("other").register(shared)
+
+        def led() -> str:
+            return sharing_peer(self.it.hub, "laptop", "web", lambda name: True).name
+
+        for off, other in (("edge", "other"), ("other", "edge")):
+            switch(self.it, off=True, client=off)
+            self.assertEqual(led(), other)
+            switch(self.it, off=False, client=off)
+        for each in ("edge", "other"):
+            switch(self.it, off=True, client=each)
+        refused = self.assertRaises(DialFailed, led)
+        self.assertEqual((refused.code, "switched off" in str(refused)), ("mapping_down", True))
 
 
 class GroupSwitchingTests(GroupTestCase):
