@@ -16,7 +16,7 @@ from gotunnel.config.token_source import Refused, token_in
 from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
 from gotunnel.core.logins import Accepted
 from gotunnel.core.rights import NO_RIGHTS
-from gotunnel.errors import ConfigError, GotunnelError, printable
+from gotunnel.errors import ConfigError, Problem, printable
 from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
@@ -153,10 +153,11 @@ class TokenKeys:
 
 
 def shared_token(reactor: Any, options: SharedTokenOptions) -> TokenKeys:
-    """Make the plugin `token`. Raises GotunnelError."""
+    """Make the plugin `token`. Raises ConfigError."""
     try:
         token = token_in(options.token_file)
     except Refused as refused:
-        raise GotunnelError(f"the authenticator token: {refused.what}; {refused.cure}") from None
+        found = Problem("configuration", None, "server.authenticators", refused.what, refused.cure)
+        raise ConfigError([found]) from None
     accepted = None if options.disabled else Accepted("", rights=options)
     return TokenKeys(SharedToken(token, NO_RIGHTS), options.clients, accepted)
