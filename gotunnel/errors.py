@@ -75,12 +75,13 @@ class NotConnected(GotunnelError):
 
 class PortUnavailable(GotunnelError):
     """A mapping cannot be opened. `code` is the wire's: acl_denied, port_in_use, not_owner, reserved, limit, no_fds,
-    bad_request."""
+    bad_request. `final`: another port would fare no better."""
 
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: str, reason: str, *, final: bool = False) -> None:
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)

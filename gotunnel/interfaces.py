@@ -100,7 +100,7 @@ class IHealthCheck(Interface):
 
     def probe() -> Any:
         """Look once. Returns a Deferred that fires with None when the target is well, and fails with a `GotunnelError`
-        whose text says in one line what is wrong with it.
+        whose text says in one line what is wrong with it. Anything else counts as a failure.
 
         The caller cancels it when its time is over. However it ends, whatever the probe had opened is closed with it.
         """
@@ -189,7 +189,8 @@ class ITransportListener(Interface):
         which is what limits and penalties go by. None means that it is to be closed; else what it returns gets a
         transport by `makeConnection`. As long as there is nothing but the transport of the network, that must know
         `getPeer`, `getHost`, `getHandle` and `abortConnection`, and the protocol gets no bytes and must be told of
-        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed.
+        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed. The last transport
+        may have `waited`, the seconds since the connection was accepted: the door's own deadline counts them.
         """
 
 
@@ -209,7 +210,8 @@ class IAuthenticator(Interface):
         that an IKeyAuthenticator owns are never asked about. Authenticators are asked in the order of the configuration
         until one accepts; up to 64 logins are judged side by side.
 
-        All together have four fifths of `handshake_timeout`; then the Deferred is cancelled. One that raises, fails, is
+        All together have four fifths of `handshake_timeout`, each as much of what is left as those behind it; then the
+        Deferred is cancelled. One that raises, fails, is
         late, or returns anything else lets nobody in: the others are asked, and if none accepts the client hears
         `internal`, at no cost to its address. If all say None it hears `auth_failed`, as for a wrong token, and its
         address pays for it. What is raised is logged, without the token.
@@ -270,7 +272,8 @@ class IAccessPolicy(Interface):
     Made with `(reactor, options)` by a server, when its configuration is taken up. Each method returns None for yes, or
     a text that says why not, or a Deferred of either; the text goes into the log, and to the client of a publication or
     a dial, never to a visitor. What raises, fails, has not fired after 5 seconds (it is cancelled then) or is anything
-    else means no: it fails closed, and the log says so. What was allowed once is not asked about again.
+    else means no: it fails closed, and the log says so, as often as is good for it. What was allowed once is not asked
+    about again.
     """
 
     def publish(publication: Any) -> Any:
@@ -299,6 +302,14 @@ class ILocal(Interface):
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
 
+    def destination() -> str:
+        """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
+        or none any more."""
+
+    def begin_with(data: bytes) -> None:
+        """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:
+        it leaves together with the first bytes, if those are there, and else at once; the leg does not count it."""
+
     def abort() -> None:
         """Reset the connection at once, also when bytes are unsent. Harmless when it is gone."""
 
@@ -317,10 +328,11 @@ class ILeg(Interface):
     carried = Attribute("bytes of the visitor that is served now, so far: to the target, and back; (0, 0) without one")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
-    def open(local: Any, body: bytes, held: bool = False) -> None:
-        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind. With
-        `held` they follow when the target has answered, and if it does not, or the leg is lost or closed before that,
-        `leg_ended` gives the visitor back: nothing was read from him, and he may be given to another leg."""
+    def open(local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
+        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind, and
+        ahead of those `begins`, which is counted with them. With `held` they follow when the target has answered, and
+        if it does not, or the leg is lost or closed before that, `leg_ended` gives the visitor back: nothing was read
+        from him, and he may be given to another leg."""
 
     def probe() -> None:
         """Opener, idle leg: ask whether the leg lives; `leg_probed` follows, or within 2 s `leg_lost`."""

@@ -122,6 +122,16 @@ class FakeLocal:
         self.on_gone: Callable[[], None] = lambda: None
         self.aborted = False
         self.gone = False
+        self.came_to = "203.0.113.1:10250"
+        self.begun = b""
+
+    def destination(self) -> str:
+        """See ILocal."""
+        return self.came_to
+
+    def begin_with(self, data: bytes) -> None:
+        """See ILocal."""
+        self.begun += data
 
     def abort(self) -> None:
         """See ILocal."""
@@ -157,15 +167,17 @@ class FakeLeg:
         self.probes = 0
         self.held = False
         self.awaited = False
+        self.begins = b""
         self.closed = False
         self.carried = (0, 0)
         self._clock = clock
 
     # ILeg.
 
-    def open(self, local: Any, body: bytes, held: bool = False) -> None:
+    def open(self, local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         assert self.state == "idle", self.state
         self.state = "busy"
+        self.begins = begins
         self.held = held
         self.opens += 1
         self.opened.append(OpenBody.decode(body))
@@ -221,11 +233,11 @@ class FakeLeg:
         assert self.state == "busy", self.state
         self.owner.leg_answered(self)
 
-    def finish(self, outcome: Outcome = Outcome.COMPLETED) -> None:
+    def finish(self, outcome: Outcome = Outcome.COMPLETED, code: str | None = None) -> None:
         """The visitor is over; the leg is idle again."""
         assert self.state == "busy", self.state
         self.last_received = self._clock.seconds()
-        self.owner.leg_ended(self, StreamEnd(outcome, None, 3, 5))
+        self.owner.leg_ended(self, StreamEnd(outcome, code, 3, 5))
         if self.state == "busy":
             self.state = "idle"
             self.owner.leg_idle(self)

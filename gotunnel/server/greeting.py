@@ -263,7 +263,7 @@ class ServerGreeting(Protocol):
         session = ServerSession(
             hub, hub.peer(name), handshake.sid, handshake.key, handshake.ks, self._door.host, self._door.address
         )
-        session.agent = handshake.hello.agent
+        session.agent, session.caps = handshake.hello.agent, handshake.hello.caps
         if self._tls is not None and self._tls.asks_clients:
             session.shown = chain_shown(self.transport)
         messages = config.limits.messages

@@ -20,8 +20,10 @@ __all__ = ["plugins_prepared", "plugins_stopped"]
 def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[], None]:
     """Make those of this configuration, and return what lets them take the place of those that are there. Raises
     GotunnelError, and then nothing has changed."""
-    allocation = None
-    if config.port_allocator is not None:
+    allocation = hub.allocation
+    if config.port_allocator is None:
+        allocation = None
+    elif allocation is None or allocation.config != config.port_allocator:
         allocation = Allocation(reactor, config.port_allocator)
     logins = None
     shown = [each for each in config.authenticators if each.shown]
@@ -29,14 +31,17 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
         from gotunnel.server.logins import Logins
 
         before = hub.logins
-        logins = before if before is not None and before.configs == shown else Logins(reactor, shown)
+        same = before is not None and before.configs == shown
+        logins = before if same else Logins(reactor, shown, hub.stranger_lines)
     keyring = Keyring(reactor, [each for each in config.authenticators if not each.shown], hub.keyring)
     _check_secrets(keyring, config)
-    access = None
-    if config.access is not None:
+    access = hub.access
+    if config.access is None:
+        access = None
+    elif access is None or access.config != config.access:
         from gotunnel.server.access import Access  # loaded where there is one, and nowhere else
 
-        access = Access(reactor, config.access)
+        access = Access(reactor, config.access, hub.stranger_lines, hub.access)
     observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
 
     def use() -> None:
