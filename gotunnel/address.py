@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
-    "Address", "HostPort", "InProcess", "UnixPath", "is_ip", "is_wildcard", "parse_address", "parse_host_port",
-    "parse_port",
+    "Address", "HostPort", "InProcess", "Ip", "UnixPath", "host_of", "is_ip", "is_wildcard", "parse_address",
+    "parse_host_port", "parse_port", "plain_address",
 ]  # fmt: skip
 
 MAX_PORT = 65535
@@ -40,16 +40,19 @@ class UnixPath:
 @dataclass(frozen=True, slots=True, eq=False)
 class InProcess(UnixPath):
     """A target in this very process, which no text names and nobody dials: `arrive(source)` returns an `ILocal` for a
-    visitor from the address `source`, or raises DialFailed."""
+    visitor from the address `source`, or raises DialFailed. `look(factory)` connects a factory of Twisted to it, for
+    who wants to know whether it is well, and returns a Deferred of the protocol."""
 
     path: str = field(default="", init=False)
     arrive: Callable[[str], Any]
+    look: Callable[[Any], Any]
 
     def __str__(self) -> str:
         return "this process"
 
 
 Address = HostPort | UnixPath
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_port(text: str | int, *, zero: bool = False) -> int:
@@ -101,6 +104,24 @@ def is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def plain_address(host: str) -> Ip | None:
+    """Return an IP address without its zone, and as IPv4 where it is one in IPv6's clothes: whoever comes by IPv4 to a
+    listener on [::] is the same as anywhere else. None for what is no IP address."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def host_of(text: str) -> str:
+    """Return the host of an address that may have a port behind it, as some proxies write it."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 def is_wildcard(host: str) -> bool:

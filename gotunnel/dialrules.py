@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from gotunnel.address import HostPort, UnixPath, parse_address, parse_port
+from gotunnel.address import HostPort, UnixPath, parse_address, parse_port, plain_address
 
 __all__ = ["MAPPING", "NODES", "DialRules", "MappingTarget", "parse_rule", "parse_target", "unmapped"]
 
@@ -228,9 +228,10 @@ def unmapped(network: _Network) -> _Network:
 
 def _plain(ip: str) -> _Ip:
     """Return an address without its zone, and as IPv4 where it is one in IPv6's clothes."""
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return address if mapped is None else mapped
+    address = plain_address(ip)
+    if address is None:
+        raise ValueError(f"{ip!r} is no IP address")
+    return address
 
 
 def _special(address: _Ip) -> bool:

@@ -75,12 +75,13 @@ class NotConnected(GotunnelError):
 
 class PortUnavailable(GotunnelError):
     """A mapping cannot be opened. `code` is the wire's: acl_denied, port_in_use, not_owner, reserved, limit, no_fds,
-    bad_request."""
+    bad_request. `final`: another port would fare no better."""
 
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: str, reason: str, *, final: bool = False) -> None:
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ class Problem:
 
 
 class ConfigError(GotunnelError):
-    """A configuration is refused. `problems` holds all of them; `str()` is one line each."""
+    """A configuration is refused. `problems` holds all of them; `str()` is one line each, or all with `between` between
+    them."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
+    def __init__(self, problems: Sequence[Problem], between: str = "\n") -> None:
+        super().__init__(between.join(str(problem) for problem in problems))
         self.problems = tuple(problems)
 
 

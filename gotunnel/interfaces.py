@@ -8,7 +8,8 @@ from typing import Any
 from zope.interface import Attribute, Interface
 
 __all__ = [
-    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal",
+    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "IKeyAuthenticator", "ILeg",
+    "ILegOwner", "ILocal",
     "IPortAllocator", "IRelay", "IStreamObserver", "ITransportListener", "ITransportProvider",
 ]  # fmt: skip
 
@@ -92,13 +93,14 @@ class IHealthCheck(Interface):
     results is decided by its caller, who never starts a probe while another one is under way.
 
     Made with `(reactor, target, options, timeout)`, once for each mapping that asks for it, and anew when its target or
-    its `health` changes: `target` is a `HostPort` or a `UnixPath`, `timeout` the seconds that a probe has. Nothing is
-    to be opened then. Called from the start of the client until it stops, whether or not a server is there.
+    its `health` changes: `target` is a `HostPort` or a `UnixPath`, or an `InProcess` of a program that listens
+    by a tunnel; `net.relay.target_endpoint` connects to each. `timeout` is the seconds that a probe has. Nothing is to
+    be opened then. Called from the start of the client until it stops, whether or not a server is there.
     """
 
     def probe() -> Any:
         """Look once. Returns a Deferred that fires with None when the target is well, and fails with a `GotunnelError`
-        whose text says in one line what is wrong with it.
+        whose text says in one line what is wrong with it. Anything else counts as a failure.
 
         The caller cancels it when its time is over. However it ends, whatever the probe had opened is closed with it.
         """
@@ -187,14 +189,14 @@ class ITransportListener(Interface):
         which is what limits and penalties go by. None means that it is to be closed; else what it returns gets a
         transport by `makeConnection`. As long as there is nothing but the transport of the network, that must know
         `getPeer`, `getHost`, `getHandle` and `abortConnection`, and the protocol gets no bytes and must be told of
-        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed.
+        `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed. The last transport
+        may have `waited`, the seconds since the connection was accepted: the door's own deadline counts them.
         """
 
 
 class IAuthenticator(Interface):
-    """Whether a client may come in that has no token of this server's own: the token is the business of somebody else,
-    who has to see it. (Who has an identity of `clients` or of the clients file, or the shared `token`, proves that he
-    holds it without showing it, and nobody is asked.)
+    """Who is this client, of those that show their token: it is the business of somebody else, who has to see it. Who
+    proves that he holds one without showing it, as all do that are not told otherwise, is IKeyAuthenticator's.
 
     Made with `(reactor, options)` by a server, when its configuration is taken up.
     """
@@ -205,16 +207,62 @@ class IAuthenticator(Interface):
 
         Called for each login of a client that shows its token: inside TLS, when it has proved that it meant this very
         connection. Its name is what it says itself: whether this token may have it is for this method to decide. Names
-        that have an identity are never asked about. Authenticators are asked in the order of the configuration until
-        one accepts; up to 64 logins are judged side by side.
+        that an IKeyAuthenticator owns are never asked about. Authenticators are asked in the order of the configuration
+        until one accepts; up to 64 logins are judged side by side.
 
-        All together have four fifths of `handshake_timeout`; then the Deferred is cancelled. One that raises, fails, is
+        All together have four fifths of `handshake_timeout`, each as much of what is left as those behind it; then the
+        Deferred is cancelled. One that raises, fails, is
         late, or returns anything else lets nobody in: the others are asked, and if none accepts the client hears
         `internal`, at no cost to its address. If all say None it hears `auth_failed`, as for a wrong token, and its
         address pays for it. What is raised is logged, without the token.
 
-        An accepted client has the rights of a client without rights of its own, with `allow_ports` narrowed; it stays
-        until its time is over, or until a reload removes the authenticator or gives its name an identity.
+        An accepted client has the rights of a client without rights of its own, or those that `rights` says, with
+        `allow_ports` narrowed; it stays until its time is over, or until a reload removes the authenticator or gives
+        its name an identity.
+        """
+
+
+class IKeyAuthenticator(Interface):
+    """Who is this client, of those that prove that they hold a token without showing it (section 5 of the protocol).
+
+    That is no question for `IAuthenticator.judge`. What such a client sends is a MAC over the first two messages and
+    its TLS session, made with a key K that is derived from its token and its name: nothing can be read from that, and
+    who compares must take as long for each name, or strangers could try which names there are. So nobody is shown this
+    login; the server asks for keys, compares all of them itself, and then asks whose the proved one is. All of it is
+    answered at once, from memory: what takes its time (a database, a directory) is read beforehand.
+
+    The two of gotunnel's own are such: `identities`, those with keys of their own, and `token`, whoever has a shared
+    one. A server always has the ones that its `clients`, its clients file and its `token` make; those that
+    `authenticators` names come behind them, in that order.
+
+    Made with `(reactor, options)` by a server, when its configuration is taken up; a reload keeps those whose options
+    are the same. What a method raises, or answers that is none of what is said here, is logged once, without its words,
+    and lets nobody in.
+    """
+
+    size = Attribute("how many keys `keys` returns: from 1 to 8, and the same number as long as it lives")
+    version = Attribute(
+        "anything: looked at twice a second, and where it differs from before, `accept` is asked again about each "
+        "client that it has let in"
+    )
+
+    def owns(client: str) -> bool:
+        """Whether this name belongs to somebody here: then nobody else's keys open it, and no IAuthenticator is asked.
+        Where two own a name the first does. One that cannot say, because it raises, keeps the name from all behind it.
+        """
+
+    def keys(client: str, now: float) -> Any:
+        """Return `size` keys of 32 bytes, any of which lets this name in at `now` (Unix seconds):
+        `gotunnel.wire.handshake.derive_key(token, client)`. For each name by the same steps, and filled up with random
+        ones that nobody holds. Called for each login, whose ever the name is, before the client has proved anything.
+        """
+
+    def accept(client: str, key: bytes, now: float) -> Any:
+        """Return a `core.logins.Accepted` for a client that has proved this key; None if the key is not one of this
+        name here, or its client may not come in (any more). Called when it has proved it, again when it is about to be
+        let in, and when `version` differs; with None then its session ends within a second.
+
+        The rights are those of IAuthenticator's clients. Of the server's own two the configuration says the rights.
         """
 
 
@@ -224,7 +272,8 @@ class IAccessPolicy(Interface):
     Made with `(reactor, options)` by a server, when its configuration is taken up. Each method returns None for yes, or
     a text that says why not, or a Deferred of either; the text goes into the log, and to the client of a publication or
     a dial, never to a visitor. What raises, fails, has not fired after 5 seconds (it is cancelled then) or is anything
-    else means no: it fails closed, and the log says so. What was allowed once is not asked about again.
+    else means no: it fails closed, and the log says so, as often as is good for it. What was allowed once is not asked
+    about again.
     """
 
     def publish(publication: Any) -> Any:
@@ -337,6 +386,7 @@ EXTENSIONS = {
     "access": IAccessPolicy,
     "authenticator": IAuthenticator,
     "health": IHealthCheck,
+    "keys": IKeyAuthenticator,
     "listener": ITransportListener,
     "observer": IStreamObserver,
     "ports": IPortAllocator,

@@ -14,16 +14,18 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gotunnel.core.identities import Identities
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
+from gotunnel.server.keyring import Keyring
 from gotunnel.wire.frames import LIMIT_AFTER_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import Message, decode, encode
 
-__all__ = ["FakeLeg", "FakeLocal", "FakePort", "FakeRelay", "MemoryTransport"]
+__all__ = ["FakeLeg", "FakeLocal", "FakePort", "FakeRelay", "MemoryTransport", "keys_of"]
 
 
 class _Socket:
@@ -231,11 +233,11 @@ class FakeLeg:
         assert self.state == "busy", self.state
         self.owner.leg_answered(self)
 
-    def finish(self, outcome: Outcome = Outcome.COMPLETED) -> None:
+    def finish(self, outcome: Outcome = Outcome.COMPLETED, code: str | None = None) -> None:
         """The visitor is over; the leg is idle again."""
         assert self.state == "busy", self.state
         self.last_received = self._clock.seconds()
-        self.owner.leg_ended(self, StreamEnd(outcome, None, 3, 5))
+        self.owner.leg_ended(self, StreamEnd(outcome, code, 3, 5))
         if self.state == "busy":
             self.state = "idle"
             self.owner.leg_idle(self)
@@ -335,3 +337,10 @@ class FakeRelay:
         """Return the open port of that number."""
         (found,) = [port for port in self.ports if port.port == number]
         return found
+
+
+def keys_of(identities: Identities, name: str, now: float) -> tuple[bytes, ...]:
+    """Return the keys that let a name in at a server with these identities and this shared token."""
+    keyring = Keyring()
+    keyring.use(identities)
+    return keyring.keys_for(name, now)

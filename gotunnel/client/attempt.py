@@ -9,10 +9,12 @@ from typing import Any
 from gotunnel import __version__
 from gotunnel.client.shared import Claimant, Shared
 from gotunnel.config.model import ClientConfig
-from gotunnel.config.token_source import Refused, token_in
+from gotunnel.config.secretfile import Refused
+from gotunnel.config.token_source import token_in
 from gotunnel.errors import AuthRejected, GotunnelError
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
+from gotunnel.wire.greeting import MAPPING_STATE
 from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.messages import Challenge
 
@@ -44,7 +46,7 @@ async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shar
 
     token = token_for(config, path)
     handshake = ClientHandshake(
-        config.name, token, shared.instance, f"gotunnel/{__version__}", bearer=config.bearer
+        config.name, token, shared.instance, f"gotunnel/{__version__}", (MAPPING_STATE,), bearer=config.bearer
     )
     return await path.greet(ControlGreeting(clock, CONNECT_TIMEOUT, handshake, judge), CONNECT_TIMEOUT)
 
@@ -64,7 +66,7 @@ def _read_anew(path: Path) -> str:
     try:
         return token_in(path)
     except Refused as refused:
-        raise Unreachable(f"the token cannot be read: {refused.what}; {refused.cure}") from None
+        raise Unreachable(f"the token cannot be read: {refused.line}") from None
 
 
 def kept_code(refused: AuthRejected) -> str:

@@ -7,7 +7,7 @@ import random as _random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -17,6 +17,7 @@ from gotunnel.core.health import Health
 from gotunnel.errors import GotunnelError, printable
 from gotunnel.interfaces import IHealthCheck
 from gotunnel.logs import Logger
+from gotunnel.net.answers import answer
 
 __all__ = ["Monitor"]
 
@@ -144,7 +145,7 @@ class _Watch:
         self._late = False
         # Ahead of the probe: of two timers with one time the first wins, and ours says how long it took.
         self._timer = self._clock.callLater(self._config.timeout, self._cut)
-        self._probe = probe = maybeDeferred(self._check.probe)
+        self._probe = probe = answer(self._clock, None, self._check.probe).addCallback(_well)
         probe.addCallbacks(self._passed, self._failed)
         probe.addErrback(lambda failure: self.log.failure("judging the target of a mapping", failure))
         probe.addCallback(self._again, started)
@@ -192,3 +193,8 @@ class _Watch:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+
+
+def _well(found: object) -> None:
+    if found is not None:  # nobody knows what it would say by that
+        raise TypeError(f"the probe answered with a {type(found).__name__}")

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from gotunnel.address import HostPort, parse_host_port
+from gotunnel.address import HostPort
 from gotunnel.config.fields import Token
 from gotunnel.config.kinds import FLAG, Kind, Section, Short, each, from_flag, several, text_of, wrong
 from gotunnel.config.paths import TokenFile
-from gotunnel.config.reading import bindable, is_number, parsed, read_port
+from gotunnel.config.reading import listen_address
 from gotunnel.config.routes import SocketPath
 from gotunnel.config.scalars import shown
 
@@ -29,12 +29,7 @@ def is_loopback(address: HostPort) -> bool:
 
 def _read_address(value: Any) -> HostPort:
     cure = 'write a port, which is on 127.0.0.1, or "ip:port" with an IP address of this machine'
-    if isinstance(value, HostPort):
-        return value
-    if is_number(value):
-        return HostPort("127.0.0.1", read_port(value))
-    found = parsed(value, "an address", cure, lambda text: parse_host_port(text, default_host="127.0.0.1"))
-    return bindable(found, cure)
+    return listen_address(value, cure, "127.0.0.1")
 
 
 def _read_hosts(value: Any) -> tuple[str, ...]:

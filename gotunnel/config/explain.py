@@ -68,9 +68,12 @@ def _server_egress(server: ServerConfig) -> list[str]:
 
 def _server_plugins(server: ServerConfig) -> list[str]:
     lines = []
-    if server.authenticators:
-        names = ", ".join(map(str, server.authenticators))
-        lines.append(f"server: asks about clients that show their token: {names}")
+    shown = ", ".join(str(each) for each in server.authenticators if each.shown)
+    if shown:
+        lines.append(f"server: asks about clients that show their token: {shown}")
+    keys = ", ".join(str(each) for each in server.authenticators if not each.shown)
+    if keys:
+        lines.append(f"server: lets in, beside those of its own clients and token, by their keys: {keys}")
     if server.access is not None:
         lines.append(f"server: asks about ports, dials and visitors: {server.access}")
     if server.port_allocator is not None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from gotunnel.address import Address, HostPort, UnixPath, parse_address, parse_host_port, parse_port
 from gotunnel.config import tokens
 from gotunnel.config.kinds import Kind, each, text_of, wrong
-from gotunnel.config.reading import bindable, is_number, parsed, read_port
+from gotunnel.config.reading import bindable, is_number, listen_address, parsed, read_port
 from gotunnel.config.scalars import Text, shown
 
 __all__ = [
@@ -71,16 +71,8 @@ def _read_free_ports(value: Any) -> tuple[int, ...]:
 
 
 def _read_listen(value: Any) -> HostPort:
-    if isinstance(value, HostPort):
-        return value
     cure = f'write an IP address of this machine and a port, like "0.0.0.0:{DEFAULT_PORT}"'
-    if is_number(value):
-        return HostPort("0.0.0.0", read_port(value, zero=True))  # noqa: S104 - a port alone: documented
-
-    def parse(text: str) -> HostPort:
-        return parse_host_port(text, default_host="0.0.0.0", default_port=DEFAULT_PORT, zero=True)  # noqa: S104 - the same
-
-    return bindable(parsed(value, "an address", cure, parse), cure)
+    return listen_address(value, cure, "0.0.0.0", port=DEFAULT_PORT, zero=True)  # noqa: S104 - a port alone: documented
 
 
 def _read_server_address(value: Any) -> HostPort:

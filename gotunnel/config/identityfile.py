@@ -25,7 +25,7 @@ from pydantic import SecretBytes, ValidationError
 from gotunnel.config.clients import RightsConfig
 from gotunnel.config.fields import MAX_TOKENS, ClientName
 from gotunnel.config.kinds import Kind, Section, each, seconds, wrong
-from gotunnel.config.token_source import Refused
+from gotunnel.config.secretfile import Refused
 from gotunnel.errors import ConfigError, Problem, printable
 
 __all__ = ["CLIENTS_FILE", "FileIdentity", "JoinConfig", "load_clients", "stamp", "written"]

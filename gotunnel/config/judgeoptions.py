@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from gotunnel.config.kinds import Kind, Section, each, text_of, wrong
+from gotunnel.config.kinds import Kind, Section, each, seconds, text_of, wrong
+from gotunnel.config.networks import Networks
 from gotunnel.config.paths import ReadableFile, TokenFile
 from gotunnel.config.scalars import shown
 
 __all__ = ["HtpasswdOptions", "NetworksOptions", "TokenReviewOptions", "WebhookOptions"]
 
+NAMESPACES_CURE = "write {namespace} into it, or name one namespace in namespaces"
 FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def _read_url(value: Any) -> str:
     cure = "write an https URL, like https://auth.example.com/gotunnel; http only for 127.0.0.1, ::1 and localhost"
     text = text_of(value, "a URL", cure)
-    parts = urlsplit(text)
-    if not text.isascii() or not text.isprintable() or " " in text or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        number = parts.port
+    except ValueError:
+        raise wrong(f"{shown(value)} is not a URL", cure) from None
+    if number == 0 or not text.isascii() or not text.isprintable() or " " in text or not parts.hostname:
         raise wrong(f"{shown(value)} is not a URL", cure)
     here = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if parts.scheme != "https" and not (parts.scheme == "http" and here):
@@ -39,20 +44,13 @@ def _read_template(value: Any) -> str:
         raise wrong(f"{shown(value)} is not a pattern of a client's name", cure)
     if "{name}" not in text:
         raise wrong("gives all service accounts one name", cure)
+    between = re.fullmatch(r"[^{}]*\{\w+\}([^{}]*)(?:\{\w+\}[^{}]*)?", text)
+    if between is None or text.count("{name}") > 1:
+        raise wrong("has a part twice", cure)
+    # A namespace has no other signs than these: a name "b-c" in "a" must not be called like a name "c" in "a-b".
+    if "{namespace}" in text and not re.search(r"[^a-z0-9-]", between[1]):
+        raise wrong("can give accounts of two namespaces one name", cure)
     return text
-
-
-def _read_network(value: Any) -> str:
-    cure = "write addresses and networks, like [10.0.0.0/8, 192.0.2.7]"
-    text = text_of(value, "a network", cure)
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise wrong(f"{shown(value)} is not an address or a network", cure) from None
-
-
-def _read_networks(value: Any) -> tuple[str, ...]:
-    return each(value, _read_network)
 
 
 def _read_texts(value: Any) -> tuple[str, ...]:
@@ -61,8 +59,13 @@ def _read_texts(value: Any) -> tuple[str, ...]:
 
 _LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 Url = Annotated[str, Kind("https URL", _read_url)]
-Networks = Annotated[tuple[str, ...], Kind("addresses and networks", _read_networks, list, _LIST)]
 Texts = Annotated[tuple[str, ...], Kind("text, or list of texts", _read_texts, list, _LIST)]
+
+
+Stay = Annotated[float, seconds(1, 86_400 * 365)] | None
+_STAY = (
+    "how long a client may stay before it is cut and has to show its token again; as long as it is connected if absent"
+)
 
 
 class WebhookOptions(Section):
@@ -101,6 +104,16 @@ class TokenReviewOptions(Section):
         default="{namespace}.{name}", description="which name of a client belongs to a service account"
     )
 
+    seconds: Stay = Field(default=None, description=_STAY)
+
+    @field_validator("client")
+    @classmethod
+    def _tells_them_apart(cls, client: str, info: ValidationInfo) -> str:
+        namespaces = info.data.get("namespaces")  # absent where it is wrong itself
+        if "{namespace}" not in client and namespaces is not None and len(namespaces) != 1:
+            raise wrong("gives accounts of several namespaces one name", NAMESPACES_CURE)
+        return client
+
 
 class HtpasswdOptions(Section):
     """Where the passwords are."""
@@ -108,6 +121,7 @@ class HtpasswdOptions(Section):
     file: TokenFile = Field(
         description="file with a line NAME:HASH for each client, read anew when it changes; only its owner may read it"
     )
+    seconds: Stay = Field(default=None, description=_STAY)
 
 
 class NetworksOptions(Section):

@@ -6,11 +6,11 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from gotunnel.address import HostPort, parse_port
+from gotunnel.address import HostPort, parse_host_port, parse_port
 from gotunnel.config.kinds import sort, text_of, wrong
 from gotunnel.config.scalars import Text, bare, shown
 
-__all__ = ["bindable", "is_number", "parsed", "read_port"]
+__all__ = ["bindable", "is_number", "listen_address", "parsed", "read_port"]
 
 
 def parsed(value: Any, noun: str, cure: str, parse: Callable[[str], Any]) -> Any:
@@ -48,3 +48,17 @@ def bindable(address: HostPort, cure: str) -> HostPort:
     except ValueError:
         raise wrong("names a host, and only an IP address can be bound", cure) from None
     return address
+
+
+def listen_address(value: Any, cure: str, host: str, *, port: int | None = None, zero: bool = False) -> HostPort:
+    """Return where to listen: a port alone is on `host`, and an address without one has `port`, if there is any. Raises
+    the error of `wrong`."""
+    if isinstance(value, HostPort):
+        return value
+    if is_number(value):
+        return HostPort(host, read_port(value, zero=zero))
+
+    def parse(text: str) -> HostPort:
+        return parse_host_port(text, default_host=host, default_port=port, zero=zero)
+
+    return bindable(parsed(value, "an address", cure, parse), cure)

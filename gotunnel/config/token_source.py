@@ -4,8 +4,6 @@ of them; and the same, but for the environment, for the tokens of a server's cli
 from __future__ import annotations
 
 import os
-import shlex
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,14 @@ from gotunnel.config.fields import MAX_TOKENS, read_token, read_tokens
 from gotunnel.config.kinds import parts_of
 from gotunnel.config.paths import absolute
 from gotunnel.config.scalars import Text, shown
+from gotunnel.config.secretfile import Refused, secret_file
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
 from gotunnel.errors import printable
 
-__all__ = ["VARIABLE", "Refused", "resolve_client_tokens", "resolve_token", "resolve_token_of", "token_in"]
+__all__ = ["VARIABLE", "resolve_client_tokens", "resolve_token", "resolve_token_of", "token_in"]
 
 VARIABLE = "GOTUNNEL_TOKEN"
 """The variable that holds the token of a section whose file names none."""
-
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
-"""systemd's variable. Files there are handed to one user with an ACL, which shows as a group's right to
-read."""
 
 MAX_BYTES = 4096
 
@@ -126,15 +121,6 @@ def token_in(path: Path, env: Mapping[str, str] = os.environ) -> str:
     return token.get_secret_value()
 
 
-class Refused(Exception):
-    """A token or its file cannot be taken: what is wrong, and what would be right."""
-
-    def __init__(self, what: str, cure: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.cure = cure
-
-
 def _add(document: Document, path: KeyPath, what: str, cure: str) -> None:
     document.flaws.append(Flaw(path, document.line_of(path), what, cure))
 
@@ -159,24 +145,9 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[s
     path = absolute(value, base)
     secret = isinstance(value, Text) and value.written
     name = shown(value) if secret or _looks_like_a_token(str(value)) else printable(path)
-    try:
-        # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if _looks_like_a_token(str(value)):
-            raise Refused(
-                "names no file; it looks like a token itself", "write the token as token:, or name a file"
-            ) from None
-        reason = (error.strerror or "cannot be opened").lower()
-        raise Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
-    try:
-        _check_owner_and_mode(path, name, os.fstat(descriptor), env)
-        raw = os.read(descriptor, MAX_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or "error").lower()
-        raise Refused(f"{name} cannot be read: {reason}", "name another file") from None
-    finally:
-        os.close(descriptor)
+    if _looks_like_a_token(str(value)) and not os.path.lexists(path):
+        raise Refused("names no file; it looks like a token itself", "write the token as token:, or name a file")
+    raw = secret_file(path, MAX_BYTES, name=name, env=env)
     if len(raw) > MAX_BYTES:
         raise Refused(f"{name} is longer than {MAX_BYTES} bytes", "put one token there and nothing else")
     try:
@@ -186,22 +157,6 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[s
     except PydanticCustomError as error:
         (_, what, cure) = parts_of(error)[0]
         raise Refused(f"{name}: {what}", cure) from None
-
-
-def _check_owner_and_mode(path: Path, name: str, status: os.stat_result, env: Mapping[str, str]) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise Refused(f"{name} is {kind}", "name a file that holds the token")
-    if status.st_uid not in (0, os.geteuid()):
-        user = os.geteuid()
-        raise Refused(f"{name} belongs to the user {status.st_uid}", f"chown {user} {shlex.quote(name)}")
-    folder = env.get(CREDENTIALS)
-    others = 0o037 if folder and path.parent == Path(folder) else 0o077
-    if status.st_mode & others:
-        raise Refused(
-            f"{name} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o})",
-            f"chmod 600 {shlex.quote(name)}",
-        )
 
 
 def _looks_like_a_token(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -10,14 +9,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.config.choices import belongs_to_cert
-from gotunnel.config.kinds import FLAG, Kind, Section, each, seconds, text_of, wrong
+from gotunnel.config.kinds import FLAG, Kind, Section, seconds, text_of, wrong
+from gotunnel.config.networks import Networks
 from gotunnel.config.paths import ReadableFile, TokenFile
-from gotunnel.config.reading import bindable, is_number, parsed, read_port
+from gotunnel.config.reading import listen_address, parsed
 from gotunnel.config.scalars import shown
 
 __all__ = ["WebSocketListenerOptions", "WebSocketOptions"]
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PORT = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
 
 
@@ -52,32 +51,13 @@ def _read_host(value: Any) -> str:
 
 def _read_listen(value: Any) -> HostPort:
     cure = 'write a port, or "ip:port" with an IP address of this machine, like "0.0.0.0:443"'
-    if isinstance(value, HostPort):
-        return value
-    if is_number(value):
-        return HostPort("0.0.0.0", read_port(value, zero=True))  # noqa: S104 - a port alone: documented
-    return bindable(parsed(value, "an address", cure, lambda text: parse_host_port(text, zero=True)), cure)
-
-
-def _read_networks(value: Any) -> tuple[Network, ...]:
-    cure = 'write addresses or networks, like "127.0.0.1" or "10.0.0.0/8"'
-
-    def read(item: Any) -> Network:
-        if isinstance(item, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
-            return item
-        try:
-            return ipaddress.ip_network(text_of(item, "an address", cure))
-        except ValueError:
-            raise wrong(f"{shown(item)} is no address and no network", cure) from None
-
-    return each(value, read)
+    return listen_address(value, cure, "0.0.0.0", zero=True)  # noqa: S104 - a port alone: documented
 
 
 WebPath = Annotated[str, Kind("path of the web", _read_path)]
 Proxy = Annotated[HostPort, Kind('"host:port"', _read_proxy)]
 Host = Annotated[str, Kind("name of a host", _read_host)]
 Listen = Annotated[HostPort, Kind('port or "ip:port"', _read_listen, json=_PORT)]
-Networks = Annotated[tuple[Network, ...], Kind("list of addresses and networks", _read_networks)]
 
 
 class WebSocketOptions(Section):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from gotunnel.address import plain_address
+
 __all__ = ["source_of"]
 
 
@@ -12,12 +14,9 @@ def source_of(address: str) -> str:
 
     Whoever has one IPv6 address has the 2**64 of its network too. An IPv4 address in IPv6 clothes is the IPv4 one.
     """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = plain_address(address)
+    if parsed is None:
         return address
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64)) + "/64"

@@ -51,10 +51,11 @@ class Carried:
         outer.transport.registerProducer(self._far.transport, True)
         self._far.transport.registerProducer(outer.transport, True)
 
-    def begin(self, protocol: IProtocol, *, connected: bool = False) -> None:
+    def begin(self, protocol: IProtocol, *, connected: bool = False, waited: float = 0.0) -> None:
         """Give the connection to `protocol`; with `connected` it believes already that it has one, of which it has not
-        been given any bytes, and only its transport is another."""
+        been given any bytes, and only its transport is another. `waited` are the seconds since it was accepted."""
         transport = _Pipe(self._near, protocol, self._peer, self._host, self._reactor, self.reset)
+        transport.waited = waited
         if connected:
             protocol.transport = transport  # type: ignore[attr-defined]
         else:
@@ -121,6 +122,8 @@ class _Pipe(PairTransport):
     """See PairTransport. `aborted` is called when its protocol resets it."""
 
     _tlsClientDefault = True
+    waited = 0.0
+    """See ITransportListener."""
 
     def __init__(
         self, sock: socket.socket, protocol: IProtocol, peer: IAddress, host: IAddress, reactor: Any,

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.core.accounts import Account
-from gotunnel.core.stream import KICKED, StreamEnd
+from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
@@ -145,7 +145,7 @@ class DiallingEnd:
         """Cut what still streams, or what came to this mapping; return how many that were."""
         cut = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
         for leg, stream in cut:
-            _cut(leg, stream, "going_away")
+            _cut(leg, stream, GOING_AWAY)
         return len(cut)
 
     def kick(self, conn: str) -> bool:
@@ -164,12 +164,7 @@ class DiallingEnd:
                 continue
             stream.cut = True
             cut.append(stream)
-            dial, stream.dial = stream.dial, None
-            if dial is None:
-                leg.reset(code)
-            else:
-                dial.cancel()
-                leg.refuse(code)
+            _cut(leg, stream, code)
         return cut
 
     # ILegOwner.
@@ -326,7 +321,9 @@ def _name(body: OpenBody) -> str:
 
 
 def _cut(leg: ILeg, stream: DialledStream, code: str) -> None:
-    if stream.dial is not None:
-        leg.close()  # there is nothing to reset yet
-    else:
+    dial, stream.dial = stream.dial, None
+    if dial is None:
         leg.reset(code)
+    else:
+        dial.cancel()
+        leg.refuse(code)

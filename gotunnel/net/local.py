@@ -3,7 +3,6 @@ closed in order. It does not know what a leg is: it tells a sink."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, plain_address
 from gotunnel.interfaces import ILocal
 from gotunnel.net.pathwatch import LastBytes
 from gotunnel.net.sockets import held_by_kernel, is_gone, linger_off, linger_reset, set_keepalive, set_nodelay
@@ -38,10 +37,8 @@ def _ignore() -> None:
     return None
 
 
-def _unmapped(host: str) -> str:
-    """Return the IPv4 address of an IPv4 visitor of a listener on [::]: access rules and readers know him by it."""
-    mapped = ipaddress.IPv6Address(host).ipv4_mapped if host.startswith("::ffff:") else None
-    return host if mapped is None else str(mapped)
+def _plain(host: str) -> str:
+    return str(plain_address(host) or host) if host.startswith("::ffff:") else host
 
 
 @implementer(IHalfCloseableProtocol, ILocal)
@@ -86,7 +83,9 @@ class Local(Protocol):
         self.transport.pauseProducing()
         if not self.address:
             peer = self.transport.getPeer()
-            self.host = _unmapped(getattr(peer, "host", ""))
+            host = getattr(peer, "host", "")
+            # Access rules and readers know an IPv4 visitor of a listener on [::] by his own address.
+            self.host = _plain(host)
             self.address = str(HostPort(self.host, peer.port)) if self.host else "unix"
         self._on_made(self)
 
@@ -125,7 +124,7 @@ class Local(Protocol):
     def destination(self) -> str:
         """See ILocal."""
         here = None if self.gone else self.transport.getHost()
-        host = _unmapped(getattr(here, "host", ""))
+        host = _plain(getattr(here, "host", ""))
         return str(HostPort(host, here.port)) if here is not None and host else ""
 
     def begin_with(self, data: bytes) -> None:

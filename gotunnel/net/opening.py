@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from gotunnel.core.legpool import LegPool
-from gotunnel.core.stream import KICKED, StreamEnd
+from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILeg, ILegOwner
@@ -113,7 +113,7 @@ class OpeningEnd:
     def reset_streams(self) -> None:
         """Cut what still streams."""
         for leg in tuple(self.streams):
-            leg.reset("going_away")
+            leg.reset(GOING_AWAY)
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if none has a leg."""

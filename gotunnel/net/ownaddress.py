@@ -7,6 +7,8 @@ import ipaddress
 import socket
 import struct
 
+from gotunnel.address import plain_address
+
 __all__ = ["is_own"]
 
 _GETROUTE, _NEWROUTE, _ERROR, _REQUEST, _DST, _LOCAL = 26, 24, 2, 1, 1, 2  # linux/rtnetlink.h
@@ -17,9 +19,9 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 def is_own(ip: str) -> bool:
     """Say whether what is sent to this IP address stays on this machine (in this network namespace)."""
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    found = address if mapped is None else mapped
+    found = plain_address(ip)
+    if found is None:
+        raise ValueError(f"{ip!r} is no IP address")
     local = _by_route(found)
     return _by_bind(found) if local is None else local
 

@@ -85,10 +85,9 @@ def server_tls(pair: KeyPair, client_ca: Path | None = None, *, legs: bool = Fal
     return ServerTls(creator, pair, binding(pair.leaf), authorities, context)
 
 
-def web_creator(cert: Path, key: Path) -> IOpenSSLServerConnectionCreator:
-    """Return what makes TLS sessions (1.2 or newer) for visitors of the web, with a certificate from PEM files. Raises
-    TlsFilesError."""
-    return _ServerCreator(_context(load_pair(cert, key), (), SSL.TLS1_2_VERSION), asks_clients=False)
+def web_creator(pair: KeyPair) -> IOpenSSLServerConnectionCreator:
+    """Return what makes TLS sessions (1.2 or newer) for visitors of the web. Raises TlsFilesError."""
+    return _ServerCreator(_context(pair, (), SSL.TLS1_2_VERSION), asks_clients=False)
 
 
 def own_server_tls(state: Path) -> ServerTls:

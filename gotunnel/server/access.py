@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from gotunnel.config.plugged import AccessConfig
 from gotunnel.core.logins import Dial, Entry, Publication
+from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import Outcome
-from gotunnel.errors import DialFailed, PortUnavailable, printable
+from gotunnel.errors import DialFailed, GotunnelError, PortUnavailable, printable
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
+from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
 from gotunnel.net.reach import NOT_ALLOWED
 from gotunnel.net.visitor import Visitor
@@ -32,21 +34,26 @@ Reach = ILocal | Deferred[ILocal]
 
 
 class Access:
-    """The access policy of one server. Raises GotunnelError when it cannot be made."""
+    """The access policy of one server, in place of `before`. `lines` limits what strangers can cause in the log. Raises
+    GotunnelError when it cannot be made."""
 
     log = Logger()
 
-    def __init__(self, reactor: Any, config: AccessConfig) -> None:
+    def __init__(self, reactor: Any, config: AccessConfig, lines: LogLimit, before: Access | None = None) -> None:
+        self.config = config
         self._reactor = reactor
         self._name = config.plugin
+        self._lines = lines
         self._policy = made("access", config, reactor)
-        self._waiting: dict[Deferred[Any], Outcome | None] = {}  # visitors, and why they will not be let in
+        # Visitors, and why they will not be let in. Those who wait for an answer of the one before are among them.
+        self._waiting: dict[Deferred[Any], Outcome | None] = {} if before is None else before._waiting
 
     async def check_port(self, client: str, mapping: str, bind: str, port: int) -> None:
         """Return if the client may listen there. Raises PortUnavailable, code acl_denied."""
         refusal = await self._ask("publish", Publication(client, mapping, bind, port))
         if refusal is not None:
-            raise PortUnavailable("acl_denied", f"port {port}: {refusal}")
+            # Another port is of no use where nobody answers: to ask about 64 would take as many times as long.
+            raise PortUnavailable("acl_denied", f"port {port}: {refusal}", final=refusal == NO_ANSWER)
 
     def reach(self, client: str, target: str, visitor: str, dial: Callable[[], Reach]) -> Deferred[ILocal]:
         """Dial when the policy has said yes. The Deferred fails with DialFailed, code not_allowed, else; cancelling it
@@ -61,7 +68,7 @@ class Access:
         return await reached if isinstance(reached, Deferred) else reached
 
     def enter(self, peer: Peer, visitor: Visitor, kept_out: Callable[[Visitor, Outcome], None]) -> None:
-        """Let `peer` admit a visitor when the policy has said yes, at once if it says so at once; else he is reset and
+        """Let `peer` have a visitor when the policy has said yes, at once if it says so at once; else he is reset and
         `kept_out` called, as when he goes away by himself meanwhile, or the server stops."""
         asking = Deferred.fromCoroutine(self._ask("enter", Entry(peer.name, visitor.came_to, visitor.local.host)))
         if not asking.called:
@@ -88,38 +95,51 @@ class Access:
         outcome = self._waiting.pop(asking, None)
         visitor.local.on_gone = _nothing
         if refusal is None and outcome is None:
-            peer.admit(visitor)
+            peer.entered(visitor)
             return
         if outcome is None:
             outcome = Outcome.DENIED
-            self.log.info(
-                "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn})",
-                visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, reason=str(refusal),
-                conn=visitor.conn,
-            )  # fmt: skip
+            allowed, more = self._may_say("visitors")
+            if allowed:
+                self.log.info(
+                    "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn}){more}",
+                    visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, reason=str(refusal),
+                    conn=visitor.conn, more=more,
+                )  # fmt: skip
         visitor.local.abort()
         kept_out(visitor, outcome)
 
     async def _ask(self, method: str, question: object) -> str | None:
         """Return None for yes, else why not."""
-        asking: Deferred[object] = maybeDeferred(getattr(self._policy, method), question)
-        if not asking.called:
-            asking.addTimeout(PATIENCE, self._reactor)
         try:
-            answer = await asking
-            if answer is None:
+            said = await answer(self._reactor, PATIENCE, getattr(self._policy, method), question)
+            if said is None:
                 return None
-            if isinstance(answer, str):
-                return printable(answer, LONGEST_REASON) or "the access policy says no"
-            raise TypeError(f"it answered with a {type(answer).__name__}")
+            if isinstance(said, str):
+                return printable(said, LONGEST_REASON) or "the access policy says no"
+            raise TypeError(f"it answered with a {type(said).__name__}")
         except CancelledError:
             raise
-        except (Exception, SystemExit):  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
-            self.log.failure(
-                "the access policy {policy} has no answer to {method}, which means no", Failure(),
-                policy=self._name, method=method,
-            )  # fmt: skip
-            return NO_ANSWER
+        except GotunnelError as failed:
+            allowed, more = self._may_say(method)
+            if allowed:
+                self.log.error(
+                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}",
+                    policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
+                )  # fmt: skip
+        except (Exception, SystemExit) as broken:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
+            allowed, more = self._may_say(method)
+            if allowed:
+                self.log.failure(
+                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}", Failure(),
+                    policy=self._name, method=method, reason=printable(broken, LONGEST_REASON), more=more,
+                )  # fmt: skip
+        return NO_ANSWER
+
+    def _may_say(self, kind: str) -> tuple[bool, str]:
+        """Whether a line of this kind may be written, and what it says of those that were not."""
+        allowed, suppressed = self._lines.allow(("access", kind), self._reactor.seconds())
+        return allowed, f" ({suppressed} more like this were not logged)" if suppressed else ""
 
 
 def _nothing() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from gotunnel.config.plugged import AllocatorConfig
@@ -18,6 +17,7 @@ from gotunnel.core.ports import PortSet, Wish
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.interfaces import IPortAllocator
 from gotunnel.logs import Logger
+from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
 
 __all__ = ["MOST_CANDIDATES", "Allocation", "AnyPort", "StickyPort", "any_ports"]
@@ -44,17 +44,16 @@ class Allocation:
     log = Logger()
 
     def __init__(self, reactor: Any, config: AllocatorConfig) -> None:
+        self.config = config
         self._reactor = reactor
         self._name = config.plugin
         self._allocator: IPortAllocator = made("ports", config, reactor)
 
     async def candidates(self, wish: Wish) -> list[int]:
         """Return what to try. Raises PortUnavailable, code port_in_use, where the allocator fails."""
-        asking: Deferred[Iterable[int]] = maybeDeferred(self._allocator.candidates, wish)
-        if not asking.called:
-            asking.addTimeout(PATIENCE, self._reactor)
         try:
-            return [int(port) for port in islice(await asking, MOST_CANDIDATES)]
+            found = await answer(self._reactor, PATIENCE, self._allocator.candidates, wish)
+            return [int(port) for port in islice(found, MOST_CANDIDATES)]
         except (Exception, SystemExit) as error:  # a plugin of somebody's may try to end the process
             self.log.failure(
                 "the port allocator {allocator} has failed for mapping {mapping} of client {client}",

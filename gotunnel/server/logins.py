@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
-
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted, Login
+from gotunnel.core.loglimit import LogLimit
 from gotunnel.errors import GotunnelError, printable
 from gotunnel.logs import Logger
+from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
 
 __all__ = ["AT_ONCE", "Logins", "Unanswered"]
@@ -31,8 +31,10 @@ class Logins:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, configs: Iterable[AuthenticatorConfig]) -> None:
+    def __init__(self, reactor: Any, configs: Iterable[AuthenticatorConfig], lines: LogLimit | None = None) -> None:
+        """`lines` limits what strangers can cause in the log."""
         self._reactor = reactor
+        self._lines = lines or LogLimit(rate=0.2, burst=5)
         self._all = [(config, made("authenticator", config, reactor)) for config in configs]
         self._judged = 0
 
@@ -45,6 +47,12 @@ class Logins:
         """Return who has accepted it, and how; None: nobody has. `patience` are the seconds that all have together.
         Raises Unanswered."""
         if self._judged >= AT_ONCE:
+            allowed, more = self._may_say("crowd")
+            if allowed:
+                self.log.warn(
+                    "client {client} has to come again: {most} other logins are being judged{more}",
+                    client=login.client, most=AT_ONCE, more=more,
+                )  # fmt: skip
             raise Unanswered("too many logins are being judged")
         self._judged += 1
         try:
@@ -54,12 +62,11 @@ class Logins:
 
     async def _judge(self, login: Login, deadline: float) -> tuple[Accepted, AuthenticatorConfig] | None:
         unanswered = ""
-        for config, authenticator in self._all:
-            asking: Deferred[Accepted | None] = maybeDeferred(authenticator.judge, login)
-            if not asking.called:
-                asking.addTimeout(max(0.0, deadline - self._reactor.seconds()), self._reactor)
+        for index, (config, authenticator) in enumerate(self._all):
+            # Those behind it are to have their share, whoever is silent.
+            patience = max(0.0, deadline - self._reactor.seconds()) / (len(self._all) - index)
             try:
-                verdict = await asking
+                verdict = await answer(self._reactor, patience, authenticator.judge, login)
                 if verdict is not None and not isinstance(verdict, Accepted):
                     raise TypeError(f"it answered with a {type(verdict).__name__}")
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
@@ -73,9 +80,17 @@ class Logins:
         return None
 
     def _no_answer(self, login: Login, config: AuthenticatorConfig, error: BaseException) -> None:
+        allowed, more = self._may_say(config.plugin)
+        if not allowed:
+            return
         # Whatever the error says might hold the token.
         reason = printable(str(error).replace(login.token, "(the token)") or type(error).__name__, 200)
         self.log.error(
-            "the authenticator {authenticator} has no answer for client {client}, who is not let in: {reason}",
-            authenticator=config.plugin, client=login.client, reason=reason,
+            "the authenticator {authenticator} has no answer for client {client}, who is not let in: {reason}{more}",
+            authenticator=config.plugin, client=login.client, reason=reason, more=more,
         )  # fmt: skip
+
+    def _may_say(self, kind: str) -> tuple[bool, str]:
+        """Whether a line of this kind may be written, and what it says of those that were not."""
+        allowed, suppressed = self._lines.allow(("authenticators", kind), self._reactor.seconds())
+        return allowed, f" ({suppressed} more like this were not logged)" if suppressed else ""

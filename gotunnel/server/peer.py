@@ -42,6 +42,9 @@ class PeerSession(Protocol):
     def feed(self) -> None:
         """Look after those who wait; called for each who begins to."""
 
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Tell the client that nobody new is let in to one of its mappings, and why; with None, that all are."""
+
     def close(self, error: Error | None, reason: str) -> None:
         """End it, with `error` as the last word."""
 
@@ -56,6 +59,7 @@ class Peer:
         self.session: PeerSession | None = None
         self.lobby = Lobby(hub.clock, hub.config.leg_wait, self.ended)
         self.visitors = 0
+        self._asked = 0  # visitors about whom the access policy is asked
         self._hub = hub
         self._clock = hub.clock
         self._grace: IDelayedCall | None = None
@@ -92,6 +96,7 @@ class Peer:
         """The session has ended. Of a session that was replaced this changes nothing."""
         if self.session is session:
             self.session = None
+            self.published.refused.clear()
             self._grace = self._clock.callLater(GRACE, self._grace_over)
             self.settle()
             if not self.mappings and not self.announced.nodes:
@@ -124,6 +129,11 @@ class Peer:
         """Nobody is served any more."""
         self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
         self._turn_away_all(Outcome.STOPPED)
+
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Its client is to know that nobody new is let in to one of its mappings, and why; with None, that all are."""
+        if self.session is not None:
+            self.session.tell_shut(mapping, reason)
 
     # Rights.
 
@@ -162,13 +172,26 @@ class Peer:
 
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
-        self._hub.visitor_arrived(self, visitor)
-        if self._hub.access is None:
+        hub, access = self._hub, self._hub.access
+        hub.visitor_arrived(self, visitor)
+        if access is None:
             self.admit(visitor)
+            return
+        limit = self._reached(self.visitors + self._asked + 1, self.rights)
+        if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
+            self.visitors += 1
+            self._deny(visitor, limit)
         else:
-            self._hub.access.enter(self, visitor, self._kept_out)
+            self._asked += 1
+            access.enter(self, visitor, self._kept_out)
+
+    def entered(self, visitor: Visitor) -> None:
+        """The access policy lets him in."""
+        self._asked -= 1
+        self.admit(visitor)
 
     def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
+        self._asked -= 1
         self._hub.visitor_kept_out(self, visitor, outcome)
         visitor.over(outcome, None)
 
@@ -177,10 +200,9 @@ class Peer:
         rights = self.rights
         self.lobby.watch(visitor)
         self.visitors += 1
-        if self._hub.live > self._hub.most_visitors:
-            self._deny(visitor, f"server.limits.streams, {self._hub.most_visitors} in all")
-        elif self.visitors > rights.max_visitors:
-            self._deny(visitor, f"limits.visitors, {rights.max_visitors} for this client")
+        limit = self._reached(self.visitors, rights)
+        if limit:
+            self._deny(visitor, limit)
         elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
                 self._deny(visitor, f"limits.pending, {rights.max_pending} for this client")
@@ -215,6 +237,13 @@ class Peer:
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
         visitor.over(outcome, end)
+
+    def _reached(self, visitors: int, rights: Rights) -> str:
+        """Return the limit that leaves no room for so many of this client, or nothing."""
+        hub = self._hub
+        if hub.live > hub.most_visitors:
+            return f"server.limits.streams, {hub.most_visitors} in all"
+        return f"limits.visitors, {rights.max_visitors} for this client" if visitors > rights.max_visitors else ""
 
     def _deny(self, visitor: Visitor, limit: str) -> None:
         visitor.local.abort()

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gotunnel.config.model import ServerConfig
+from gotunnel.errors import GotunnelError
 from gotunnel.net.plugged import Carried, observers_prepared
 from gotunnel.server.allocation import Allocation
+from gotunnel.server.keyring import Keyring
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -18,29 +20,45 @@ __all__ = ["plugins_prepared", "plugins_stopped"]
 def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[], None]:
     """Make those of this configuration, and return what lets them take the place of those that are there. Raises
     GotunnelError, and then nothing has changed."""
-    allocation = None
-    if config.port_allocator is not None:
+    allocation = hub.allocation
+    if config.port_allocator is None:
+        allocation = None
+    elif allocation is None or allocation.config != config.port_allocator:
         allocation = Allocation(reactor, config.port_allocator)
     logins = None
-    if config.authenticators:
+    shown = [each for each in config.authenticators if each.shown]
+    if shown:
         from gotunnel.server.logins import Logins
 
         before = hub.logins
-        same = before is not None and before.configs == list(config.authenticators)
-        logins = before if same else Logins(reactor, config.authenticators)
-    access = None
-    if config.access is not None:
+        same = before is not None and before.configs == shown
+        logins = before if same else Logins(reactor, shown, hub.stranger_lines)
+    keyring = Keyring(reactor, [each for each in config.authenticators if not each.shown], hub.keyring)
+    _check_secrets(keyring, config)
+    access = hub.access
+    if config.access is None:
+        access = None
+    elif access is None or access.config != config.access:
         from gotunnel.server.access import Access  # loaded where there is one, and nowhere else
 
-        access = Access(reactor, config.access)
+        access = Access(reactor, config.access, hub.stranger_lines, hub.access)
     observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
 
     def use() -> None:
         hub.allocation, hub.logins, hub.access = allocation, logins, access
+        hub.use_keyring(keyring)
         hub.guests.keep(config.authenticators)
         observe()
 
     return use
+
+
+def _check_secrets(keyring: Keyring, config: ServerConfig) -> None:
+    overheard = config.v1.token
+    opened = None if overheard is None else keyring.opened_by(overheard.get_secret_value())
+    if opened is not None:
+        what = f"a token of the authenticator {opened.plugin} is that of server.v1 too, and crosses the wire in clear"
+        raise GotunnelError(f"{what}; give one of the two another token")
 
 
 def plugins_stopped(hub: Hub) -> None:

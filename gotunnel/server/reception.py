@@ -160,7 +160,9 @@ class Door(Protocol):
         self.address = str(HostPort(self.host, getattr(peer, "port", 0)))
         set_nodelay(self.transport.getHandle())
         self._place = self._reception.admit(self)
-        self._deadline = self._hub.clock.callLater(self._hub.config.handshake_timeout, self._late)
+        # Who comes through a proxy has used some of his time before it was known from where.
+        left = self._hub.config.handshake_timeout - getattr(self.transport, "waited", 0.0)
+        self._deadline = self._hub.clock.callLater(max(0.0, left), self._late)
 
     def dataReceived(self, data: bytes) -> None:
         """The first bytes."""

@@ -109,13 +109,15 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class MappingResult:
-    """What became of one mapping: `remote_port` as bound, or `code` and `reason`."""
+    """What became of one mapping: `remote_port` as bound, or `code` and `reason`. `shut` says why nobody is let in to
+    it, as a MappingState would."""
 
     name: MappingName
     status: Status
     remote_port: Port | None = None
     code: Code | None = None
     reason: Reason | None = None
+    shut: Reason | None = None
 
     def misfit(self) -> str | None:
         """Say what is wrong between the fields."""
@@ -151,7 +153,8 @@ class Unregister:
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """Client: the target of a mapping is there again, or is not."""
+    """Client: the target of a mapping is there again, or is not. Server, to a client whose `caps` name MAPPING_STATE:
+    visitors of a mapping are let in again, or are not, whatever its target does."""
 
     name: MappingName
     state: State

@@ -73,8 +73,57 @@ class HealthTestCase(SynchronousTestCase):
         return self.checks.setdefault(mapping.name, Check())
 
 
+@implementer(IHealthCheck)
+class Odd:
+    """Answers with what it was made with."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self.asked = 0
+
+    def probe(self) -> Any:
+        """See IHealthCheck."""
+        self.asked += 1
+        return self._answer()
+
+
 class MonitorTests(HealthTestCase):
     """The monitor by itself."""
+
+    def odd(self, answer: Any, **health: Any) -> Odd:
+        """Start a monitor with such a check."""
+        found = Odd(answer)
+        one = mapping(interval=10, timeout=2, failures=1, successes=1, **health)
+        monitor = Monitor(self.clock, (one,), lambda _: found, lambda *change: self.changes.append(change), lambda: 0.0)
+        monitor.start()
+        self.addCleanup(monitor.stop)
+        self.clock.advance(0)
+        return found
+
+    def test_odd_answers(self) -> None:
+        """Well is None and nothing else: whoever answers with False has not said that. Nor does one failure, told
+        again and again by the same Deferred, become a yes."""
+        for answer in (lambda: False, lambda: True, lambda: succeed("down"), lambda: 0):
+            self.changes.clear()
+            self.odd(answer)
+            self.assertEqual([up for _, up, _ in self.changes], [False])
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 4)
+        self.changes.clear()
+        same: Deferred[None] = fail(GotunnelError("it is down"))
+        self.odd(lambda: same)
+        self.clock.advance(10)
+        self.assertEqual([up for _, up, _ in self.changes], [False])
+        self.flushLoggedErrors(TypeError)
+
+    def test_breaks_when_cut(self) -> None:
+        """A probe that breaks when its time is over counts as one that was late, and the next one follows."""
+        found = self.odd(lambda: Deferred(lambda _: 1 // 0))
+        self.clock.advance(2)
+        self.assertEqual([reason for _, _, reason in self.changes], ["no answer within 2 s"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        found._answer = Deferred
+        self.clock.advance(8)
+        self.assertEqual(found.asked, 2)
 
     def setUp(self) -> None:
         super().setUp()

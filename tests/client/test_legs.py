@@ -249,6 +249,18 @@ class OpenTests(ClientTestCase):
         leg.receive_open(self.server.open_body(leg, "tls"))
         self.assertEqual(self.dialled(), [HostPort("127.0.0.1", 6443)])
 
+    def test_cut_while_dialling(self) -> None:
+        """Who is cut before his target has answered is refused, which the server takes it for, too; the leg lives."""
+        session = self.it.link.session
+        assert session is not None
+        for code, cut in (("going_away", session.legs.reset_streams), ("kicked", lambda: session.legs.kick("c-1"))):
+            (leg,) = self.server.legs()
+            leg.receive_open(self.server.open_body(leg))
+            before = self.it.relay.cancelled
+            cut()
+            self.assertEqual((leg.refused, leg.closed, self.it.relay.cancelled), ([code], False, before + 1))
+            leg.finish()
+
     def test_leg_lost_while_dialling(self) -> None:
         """The dial is given up; its end, whichever comes, does no harm."""
         (leg,) = self.server.legs()

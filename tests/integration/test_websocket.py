@@ -17,6 +17,7 @@ from gotunnel.client.service import ClientService
 from gotunnel.config.wsoptions import WebSocketListenerOptions, WebSocketOptions
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import ITransportListener, ITransportProvider
+from gotunnel.net import renewal
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.endpoint import TcpTransport
 from gotunnel.net.quiet import OneProtocol
@@ -191,6 +192,37 @@ class TlsTests(WebSocketTestCase):
         await self.echoes(port)
 
 
+    async def test_renewed(self) -> None:
+        """A certificate that is renewed while the server runs is taken up, here as on the server's own port, and so is
+        a client's `ca`; files that do not fit together leave the old one in use."""
+        self.patch(renewal, "EVERY", 0.05)
+        self.quick()
+        folders = self.folder / "first", self.folder / "second"
+        for each in folders:
+            each.mkdir()
+        first, second = map(Authority, folders)
+        trusted = self.folder / "trusted.pem"
+        trusted.write_bytes(first.file.read_bytes())
+        issued, key = first.issue("localhost")
+        server = await self.start(cert=str(issued), key=str(key))
+        target, _ = await self.target()
+        more = {"host": "localhost", "tls": True, "ca": str(trusted)}
+        client = self.come(server, target, **more)
+        await self.opened(client)
+        new_cert, new_key = second.issue("localhost")
+        issued.write_bytes(new_cert.read_bytes())
+        await self.said("certificate files have changed and cannot be used as they are")
+        key.write_bytes(new_key.read_bytes())
+        await self.said("the new certificate of the listener websocket: SHA-256 ")
+        trusted.write_bytes(b"nonsense")
+        client.link.session.control.transport.abortConnection()  # type: ignore[union-attr]
+        await self.said("not connected to the server")
+        trusted.write_bytes(second.file.read_bytes())
+        await self.until(lambda: client.link.session is not None, "it trusts the new one")
+        await self.stop(server)
+        self.assertEqual([call for call in reactor.getDelayedCalls() if "Renewal" in str(call.func)], [])
+
+
 class ProxyTests(WebSocketTestCase):
     """Through an HTTP proxy."""
 
@@ -228,11 +260,39 @@ class ProxyTests(WebSocketTestCase):
         self.come(server, target, proxy=f"127.0.0.1:{at}")
         await self.said(f"the proxy 127.0.0.1:{at}: it wants a login; name a file with user:password as proxy_login")
 
+    async def test_odd_proxies(self) -> None:
+        """Whatever a proxy says, the client hears why in one line and comes again: an answer behind others in one
+        piece, a head without end, nonsense, nothing, an end in the middle."""
+        said = [b""]
+
+        class Odd(Peer):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.write(said[0])
+                if not said[0].endswith(b"\n"):
+                    self.transport.loseConnection()
+
+        at, _ = await self.target(Odd)
+        target, _ = await self.target()
+        server = await self.start()
+        for said[0], why in (
+            (b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 No\r\n\r\n", "HTTP status 403"),
+            (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000, "speaks no HTTP"),
+            (b"\x05\x00\r\n", "speaks no HTTP"),
+            (b"HTTP/1.1 200", "closed the connection"),
+            (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", "HTTP status 302"),
+        ):
+            client = self.come(server, target, proxy=f"127.0.0.1:{at}")
+            await self.said(f"the proxy 127.0.0.1:{at}: ")
+            await self.until(lambda why=why: any(why in line for line in self.lines()), why)  # type: ignore[misc]
+            await self.stop(client)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_login_files(self) -> None:
         """A login that others can read, or that is none, is refused."""
         login = self.folder / "login"
         for text, mode, words in (
-            ("me:secret", 0o644, "can be read by others: chmod 600"), ("secret", 0o600, "does not hold user:password"),
+            ("me:secret", 0o644, "can be read or changed by others (mode 0644); chmod 600"),
+            ("secret", 0o600, "is not user:password on one line"),
         ):
             login.write_text(text)
             login.chmod(mode)
@@ -388,6 +448,18 @@ class StrangerTests(WebSocketTestCase):
             await self.until(lambda peer=peer: b" 101 " in peer.received, "the WebSocket is up")
             [door] = server._reception._doors
             self.assertEqual(door.host, address)
+
+    async def test_deadline(self) -> None:
+        """There is one deadline behind a trusted proxy, too: what HTTP has taken is not to be had again."""
+        server = await self.start(trust=["127.0.0.0/8"])
+        peer = await self.connect(self.door(server))
+        peer.transport.write(UPGRADE[:20])
+        await self.pause(0.3)
+        peer.transport.write(UPGRADE[20:] + b"\r\n")
+        await self.until(lambda: b" 101 " in peer.received, "the WebSocket is up")
+        [door] = server._reception._doors
+        assert door._deadline is not None
+        self.assertLess(door._deadline.getTime() - reactor.seconds(), server.hub.config.handshake_timeout - 0.29)
 
     async def test_reserved(self) -> None:
         """No client publishes the listener's port."""

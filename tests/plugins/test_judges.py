@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import deferLater
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -19,6 +22,7 @@ from gotunnel.config.judgeoptions import HtpasswdOptions, NetworksOptions, Token
 from gotunnel.core.logins import Accepted, Dial, Entry, Login, Publication
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IAccessPolicy, IAuthenticator
+from gotunnel.server.judges import htpasswd
 from gotunnel.server.judges.asking import MOST_BODY
 from gotunnel.server.judges.htpasswd import Htpasswd, hashed
 from gotunnel.server.judges.networks import Networks
@@ -121,10 +125,22 @@ class WebhookTests(JudgeTestCase):
             (["allow"], "its answer has no allow"),
             ({"allow": True, "allow_ports": "x"}, "are no ports"),
             ({"allow": True, "allow_ports": [True]}, "are no ports"),
+            ({"allow": True, "allow_ports": "8000-9000"}, "are no ports"),
+            ({"allow": True, "allow_ports": {"80": 1}}, "are no ports"),
             ({"allow": True, "seconds": -1}, "are no number above 0"),
+            ({"allow": True, "seconds": 1e12}, "are no number above 0"),
         ):
             self.service.answer = answer
             self.assertIn(why, await self.why_not(judge.judge(LOGIN)), answer)
+        # Of two answers under one key the last would win; NaN seconds would never be over; the last one ends Python's
+        # own reader.
+        for raw in (
+            b'{"allow": false, "allow": true}', b'{"allow": true, "seconds": NaN}',
+            b'{"allow": true, "seconds": 1e999}', b'\xef\xbb\xbf{"allow": true}',
+            b'{"allow": true, "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        ):
+            self.service.raw = raw
+            self.assertIn("its answer has no allow", await self.why_not(judge.judge(LOGIN)), raw[:40])
         self.service.raw = b"<html>"
         self.assertIn("its answer has no allow", await self.why_not(judge.judge(LOGIN)))
         self.service.raw = b" " * (MOST_BODY + 1)
@@ -225,7 +241,8 @@ class TokenReviewTests(JudgeTestCase):
         self.says()
         self.assertIsNone(await self.judge(namespaces="test").judge(LOGIN))
         self.assertIsNotNone(await self.judge(namespaces=["test", "prod"]).judge(LOGIN))
-        judge = self.judge(client="k8s-{name}")
+        self.assertEqual((await self.judge(seconds=3600).judge(LOGIN)).seconds, 3600)  # type: ignore[union-attr]
+        judge = self.judge(client="k8s-{name}", namespaces="prod")
         self.assertIsNone(await judge.judge(LOGIN))
         self.assertIsNotNone(await judge.judge(Login("k8s-edge", LOGIN.token, "")))
 
@@ -252,6 +269,13 @@ class HtpasswdTests(JudgeTestCase):
         judge = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
         self.assertTrue(verifyObject(IAuthenticator, judge))
         self.assertEqual(await judge.judge(LOGIN), Accepted("prod.edge"))
+        brief = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file), "seconds": 60}))
+        self.assertEqual(await brief.judge(LOGIN), Accepted("prod.edge", None, 60))
+        for line in ("prod.edge:\n", "prod.edge:  \n", "prod.edge::\n", "prod.edge:\v\n", "prod.edge:x\n"):
+            file.write_text(line)
+            for password in (LOGIN.token, "\n", ""):
+                self.assertIsNone(await judge.judge(Login("prod.edge", password, "")), (line, password))
+        file.write_text("".join(lines))
         for name, password in (("prod.edge", "wrong"), ("other", LOGIN.token), ("plain", LOGIN.token), ("#", "nobody")):
             self.assertIsNone(await judge.judge(Login(name, password, "")), name)
         file.write_text(self.line("prod.edge", "another"))
@@ -268,9 +292,68 @@ class HtpasswdTests(JudgeTestCase):
             self.assertIn(why, str(self.assertRaises(GotunnelError, Htpasswd, reactor, options)))
 
     def test_hash(self) -> None:
-        """What is no such hash equals no hash, not even itself."""
-        for stored in (b"", b"x", b"pbkdf2_sha256$1$saltsalt$" + b"0" * 64, b"pbkdf2_sha256$1000$s$" + b"0" * 64):
-            self.assertNotEqual(hashed(b"u", b"p", stored) or b"?", stored)
+        """What is no such hash, or one that would cost minutes, equals no hash, not even itself."""
+        salt = b"$saltsalt$" + b"0" * 64
+        for stored in (
+            b"", b"x", b"pbkdf2_sha256$1" + salt, b"pbkdf2_sha256$1000$s$" + b"0" * 64,
+            b"pbkdf2_sha256$10000000" + salt, b"$2b$31$" + b"a" * 53, b"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        ):
+            self.assertNotEqual(hashed(b"u", b"p", stored), stored)
+
+    def test_unknown_lines(self) -> None:
+        """Lines by which nobody comes in are told at the start, the first with its number."""
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        file = self.write("passwords", f"# a:b\n{self.line('a', 'x')}\nprod.edge:\nb:$2y$10$abc\n")
+        Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
+        (line,) = (str(formatEvent(event)) for event in log)
+        self.assertIn("line 4 of the passwords ", line)
+        self.assertTrue(line.endswith("(1 more like this)"), line)
+        self.assertNotIn("$2y$", line)
+
+    def test_same_time(self) -> None:
+        """A name that is not there costs as much as one that is."""
+        file = self.write("passwords", self.line("prod.edge", "x", 2000) + "blank:\n")
+        judge = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
+        rounds: list[int] = []
+        self.patch(htpasswd.hashlib, "pbkdf2_hmac", lambda *values: rounds.append(values[3]) or b"")
+        for name in ("prod.edge", "nobody", "blank"):
+            self.assertIsNone(judge._compare(Login(name, LOGIN.token, "")))
+        self.assertEqual(rounds, [2000] * 3)
+
+    def test_crowd(self) -> None:
+        """Two hashes at a time, however many are asked for; who is given up ahead of his turn costs none, and a thread
+        that nobody waits for any more is busy until it is done."""
+        begun: list[Any] = []
+
+        class Threads:
+            """Stands for the reactor and its threads: nothing begun here ends by itself."""
+
+            def getThreadPool(self) -> Threads:
+                return self
+
+            def callInThreadWithCallback(self, over: Any, work: Any, login: Login) -> None:
+                begun.append((login.client, over))
+
+            def callFromThread(self, work: Any, *values: Any) -> None:
+                work(*values)
+
+        file = self.write("passwords", self.line("prod.edge", "x"))
+        judge = Htpasswd(Threads(), HtpasswdOptions.model_validate({"file": str(file)}))
+        asked = [judge.judge(Login(name, "x", "")) for name in "abcde"]
+        self.assertEqual([name for name, _ in begun], ["a", "b"])
+        asked[0].cancel()
+        asked[2].cancel()
+        self.failureResultOf(asked[0], CancelledError)
+        self.failureResultOf(asked[2], CancelledError)
+        self.assertEqual(len(begun), 2)
+        begun[0][1](True, None)
+        self.assertEqual([name for name, _ in begun], ["a", "b", "d"])
+        begun[1][1](True, Accepted("b"))
+        self.assertEqual(self.successResultOf(asked[1]), Accepted("b"))
+        begun[2][1](False, Failure(GotunnelError("no file")))
+        self.failureResultOf(asked[3], GotunnelError)
+        begun[3][1](True, None)
+        self.assertIsNone(self.successResultOf(asked[4]))
 
 
 class NetworksTests(TestCase):
@@ -290,6 +373,10 @@ class NetworksTests(TestCase):
         ):  # fmt: skip
             self.assertEqual(self.enter(address, **rules) is None, may, address)
         self.assertIsNone(self.enter("192.0.2.7", deny="10.0.0.0/8"))
+        for denied in ("::ffff:10.6.6.6", "::ffff:10.0.0.0/104"):  # nobody would have such an address
+            self.assertIsNotNone(self.enter("10.6.6.6", deny=denied))
+            self.assertIsNotNone(self.enter("::ffff:10.6.6.6", deny=denied))
+        self.assertIsNotNone(self.enter("no address", allow="0.0.0.0/0"))
         self.assertIsNone(self.enter("10.6.6.6", deny="10.0.0.0/8", mappings="edge/ssh"))
         self.assertIsNotNone(self.enter("10.6.6.6", deny="10.0.0.0/8", mappings="edge/*"))
         policy = Networks(None, NetworksOptions())

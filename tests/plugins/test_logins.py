@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gotunnel.cli.doctor.login import log_in
 from gotunnel.client.published import Standing
 from gotunnel.client.service import make_client
+from gotunnel.config.identityfile import FileIdentity, written
 from gotunnel.config.model import ClientConfig, ServerConfig, TlsClientConfig
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.ports import PortSet
@@ -136,6 +137,7 @@ class JudgingTests(PlaceTestCase):
         self.module(self.place(), "judge", JUDGE)
         self.clock = Clock()
         self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.logins = Logins(self.clock, named({"how": "raise"}))
 
     def ask(self, *options: dict[str, Any], logins: Logins | None = None) -> Deferred[Any]:
         logins = logins or Logins(self.clock, named(*options))
@@ -166,14 +168,47 @@ class JudgingTests(PlaceTestCase):
         self.assertNotIn(SHOWN, str(self.log))
 
     def test_late(self) -> None:
-        """All share four fifths of the client's time; who is late is cancelled, and the next has nothing left."""
+        """All share four fifths of the client's time; who is late is cancelled, and leaves the next his share."""
         asking = self.ask({"how": "wait"}, {"how": "wait"})
-        self.clock.advance(5.0 * SHARE - 0.01)
+        self.clock.advance(5.0 * SHARE / 2)
+        self.assertEqual([each.called for each in judges().pending], [True, False])
+        self.clock.advance(5.0 * SHARE / 2 - 0.01)
         self.assertNoResult(asking)
         self.clock.advance(0.01)
-        self.clock.advance(0.0)
         self.failureResultOf(asking, Unanswered)
         self.assertEqual((len(judges().pending), self.clock.getDelayedCalls()), (2, []))
+        asking = self.ask({"how": "wait"}, {"token": SHOWN})
+        self.clock.advance(5.0 * SHARE / 2)
+        self.assertIsNotNone(self.successResultOf(asking))
+
+    def test_breaks(self) -> None:
+        """One that breaks when it is given up holds no place for ever."""
+        logins = Logins(self.clock, named({"how": "wait"}))
+        for _ in range(AT_ONCE + 1):
+            asking = self.ask(logins=logins)
+            judges().pending[-1]._canceller = lambda _: 1 // 0
+            self.clock.advance(5.0)
+            self.failureResultOf(asking, Unanswered)
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual(self.asked().count("wait"), AT_ONCE + 1)
+
+    def test_lines(self) -> None:
+        """Strangers who come while nobody answers, or one too many at a time, do not fill the log."""
+        for _ in range(20):
+            self.failureResultOf(self.ask({"how": "raise"}, logins=self.logins), Unanswered)
+        said = [event for event in self.log if "has no answer" in event.get("log_format", "")]
+        self.assertEqual(len(said), 5)
+
+    def test_nonsense(self) -> None:
+        """What cannot hold is refused when it is said, and not when it is needed: seconds that never end, ports that
+        are none, letters of a text taken for ports."""
+        nan = float("nan")
+        for values in (
+            {"seconds": nan}, {"seconds": float("inf")}, {"seconds": 0}, {"seconds": True}, {"seconds": "60"},
+            {"seconds": 10**400}, {"allow_ports": "8000-9000"}, {"allow_ports": 80}, {"allow_ports": (0,)},
+            {"allow_ports": ("x",)}, {"who": None},
+        ):
+            self.assertRaises(ValueError, Accepted, **values)
 
     def test_many(self) -> None:
         """Only so many at a time, however many clients come."""
@@ -227,6 +262,13 @@ class ConfiguredTests(FileTestCase):
             ("{plugin: webhook, url: nonsense}", "url", "'nonsense' is not a URL"),
             ("{plugin: tokenreview, client: '{namespace}'}", "client", "gives all service accounts one name"),
             ("{plugin: tokenreview, client: '{pod} {name}'}", "client", "is not a pattern of a client's name"),
+            ("{plugin: tokenreview, client: '{namespace}-{name}'}", "client", "accounts of two namespaces one name"),
+            ("{plugin: tokenreview, client: '{name}{namespace}'}", "client", "accounts of two namespaces one name"),
+            ("{plugin: tokenreview, client: '{name}.{name}'}", "client", "has a part twice"),
+            ("{plugin: tokenreview, client: 'k8s-{name}'}", "client", "accounts of several namespaces one name"),
+            ("{plugin: tokenreview, namespaces: [a, b], client: '{name}'}", "client", "several namespaces one name"),
+            ("{plugin: webhook, url: 'https://[::1/'}", "url", "is not a URL"),
+            ("{plugin: webhook, url: 'https://a:99999/'}", "url", "is not a URL"),
         ):
             found = self.problem(f"{SERVER}  authenticators: {options}\n")
             self.assertEqual(found.key, f"server.authenticators[0].{key}")
@@ -299,6 +341,21 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         """A name that has an identity is nobody else's business: no token opens it but its own."""
         config = ServerConfig.model_validate({"clients": [{"name": "edge", "token": TOKEN}]})
         server, tls = await self.begun({"token": SHOWN}, clients=config.clients)
+        client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.said("does not let us in: auth_failed")
+        await self.stop(client)
+        self.assertEqual(judges().asked, [])
+
+    async def test_identity_elsewhere(self) -> None:
+        """The same for a name that another file has, whether it has a token of its own or none at all."""
+        filed = self.folder / "more.json"
+        filed.write_bytes(written([FileIdentity(name="edge", keys=())]))
+        filed.chmod(0o600)
+        section = {"token": TOKEN, "authenticators": {"plugin": "identities", "file": str(filed)}}
+        more = ServerConfig.model_validate(section).authenticators
+        server = await self.server(authenticators=(*named({"token": SHOWN}), *more), token=None)
+        line = next(line for line in self.lines() if "pin sha256:" in line)
+        tls = TlsClientConfig.model_validate({"pin": line.partition("pin ")[2].partition(",")[0]})
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
         await self.said("does not let us in: auth_failed")
         await self.stop(client)

@@ -3,6 +3,7 @@ be."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,7 +19,6 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from wsproto import ConnectionType
 from wsproto.events import AcceptConnection, Event, RejectConnection, Request
-from wsproto.utilities import ProtocolError
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
@@ -42,7 +42,7 @@ class WebSocketTransport:
     def __init__(self, reactor: Any, options: WebSocketOptions) -> None:
         self._reactor = reactor
         self._options = options
-        self._tls: dict[str, IOpenSSLClientConnectionCreator] = {}
+        self._tls: dict[str, tuple[object, IOpenSSLClientConnectionCreator]] = {}
         if options.tls and options.host is not None:
             self._creator(options.host)
         self._login = None if options.proxy_login is None else read_login(options.proxy_login)
@@ -61,11 +61,21 @@ class WebSocketTransport:
         return _WebSocketEndpoint(self._reactor, below, creator, host, server, options, timeout)
 
     def _creator(self, host: str) -> IOpenSSLClientConnectionCreator:
-        found = self._tls.get(host)
-        if found is None:
-            found = self._tls[host] = target_creator(self._options.ca, host, True, "client.transport")
-        return found
+        """Return what makes TLS sessions, anew when the file of authorities is another one. Raises TlsFilesError."""
+        ca, known = self._options.ca, self._tls.get(host)
+        stamp = None if ca is None else _stamp(ca)
+        if known is None or known[0] != stamp:
+            known = self._tls[host] = (stamp, target_creator(ca, host, True, "client.transport"))
+        return known[1]
 
+
+def _stamp(path: Path) -> object:
+    """Return what changes with a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # to read it says why not
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @implementer(IStreamClientEndpoint)
@@ -148,7 +158,7 @@ class _Client(WsStream):
         if not done.called:
             done.callback(protocol)
 
-    def _breach(self, breach: ProtocolError) -> None:
+    def _breach(self, breach: Exception) -> None:
         if self._carried is None:
             self._fail(f"what answers there speaks no WebSocket: {printable(str(breach), 128)}")
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,29 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
-from gotunnel.errors import GotunnelError
+from gotunnel.config.secretfile import Refused, secret_file
+from gotunnel.errors import GotunnelError, printable
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
 
 __all__ = ["ProxiedEndpoint", "read_login"]
+
+MOST_LOGIN = 4096
+"""Bytes of a file with a login."""
 
 
 def read_login(path: Path) -> bytes:
     """Return what goes into Proxy-Authorization, from a file that holds `user:password` and that nobody else may read.
     Raises GotunnelError."""
     try:
-        mode, text = path.stat().st_mode, path.read_text("utf-8").strip()
-    except (OSError, ValueError) as failed:
-        raise GotunnelError(f"{path} cannot be read: {failed}; proxy_login needs a file with user:password") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise GotunnelError(f"{path} can be read by others: chmod 600 {path}")
-    if not text.isprintable() or ":" not in text:
-        raise GotunnelError(f"{path} does not hold user:password on one line")
+        raw = secret_file(path, MOST_LOGIN)
+        text = raw.decode("utf-8").strip()
+    except Refused as refused:
+        raise GotunnelError(f"the login of the proxy in {refused.line}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if len(raw) > MOST_LOGIN or not text.isprintable() or ":" not in text:
+        raise GotunnelError(f"the login of the proxy in {printable(path, 400)} is not user:password on one line")
     return b"Basic " + base64.b64encode(text.encode())
 
 
@@ -88,10 +92,12 @@ class _Asking(Protocol):
         try:
             self._http.receive_data(data)
             event = self._http.next_event()
+            while isinstance(event, h11.InformationalResponse):
+                event = self._http.next_event()
         except h11.RemoteProtocolError:
             self._refuse("what answers there speaks no HTTP")
             return
-        if event is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
+        if event is h11.NEED_DATA:
             return
         if not isinstance(event, h11.Response):
             self._refuse("it closed the connection")

@@ -15,18 +15,17 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from wsproto import ConnectionType
 from wsproto.events import AcceptConnection, Event, RejectConnection, RejectData, Request
-from wsproto.utilities import ProtocolError
 from zope.interface import implementer
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, host_of, plain_address
 from gotunnel.config.wsoptions import WebSocketListenerOptions
 from gotunnel.interfaces import ITransportListener
 from gotunnel.net.carried import Carried
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.port import GatedPort
-from gotunnel.net.tls import web_creator
 from gotunnel.net.transports import raw_socket
+from gotunnel.net.ws.certificate import ListenerCertificate
 from gotunnel.net.ws.stream import WsStream
 
 __all__ = ["WebSocketListener"]
@@ -45,7 +44,9 @@ class WebSocketListener:
         self.options = options
         self._reactor = reactor
         self._gate = descriptors.clients
-        self._tls = None if options.cert is None or options.key is None else web_creator(options.cert, options.key)
+        self._tls: ListenerCertificate | None = None
+        if options.cert is not None and options.key is not None:
+            self._tls = ListenerCertificate(reactor, options.cert, options.key)
         self.address = options.listen
 
     def listen(self, door: IProtocolFactory, patience: float) -> GatedPort:
@@ -54,13 +55,28 @@ class WebSocketListener:
         if self._tls is not None:
             factory = TLSMemoryBIOFactory(self._tls, False, factory, clock=self._reactor)
         host, port = self.options.listen.host, self.options.listen.port
-        listening = GatedPort(port, factory, BACKLOG, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
+        listening = _Port(port, factory, BACKLOG, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
+        listening.certificate = self._tls
         try:
             listening.startListening()
         except CannotListenError as failed:
             raise listen_failure(host, port, failed.socketError) from None
+        if self._tls is not None:
+            self._tls.start()
         self.address = HostPort(host, listening.getHost().port)
         return listening
+
+
+class _Port(GatedPort):
+    """Whoever stops it stops the watch over its certificate, too."""
+
+    certificate: ListenerCertificate | None = None
+
+    def stopListening(self, *reason: Any) -> Any:
+        """Accept nobody any more."""
+        if self.certificate is not None:
+            self.certificate.stop()
+        return super().stopListening(*reason)
 
 
 class _Visitors(Factory):
@@ -70,6 +86,7 @@ class _Visitors(Factory):
         self, reactor: Any, options: WebSocketListenerOptions, door: IProtocolFactory, patience: float
     ) -> None:
         self.reactor, self.options, self.door, self.patience = reactor, options, door, patience
+        self._trusted = [ipaddress.ip_network(each) for each in options.trust]
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called for each connection. None closes it at once."""
@@ -82,24 +99,18 @@ class _Visitors(Factory):
 
     def trusts(self, host: str) -> bool:
         """Whether this is the address of a proxy whose word counts."""
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        address = address if mapped is None else mapped
-        return any(address in network for network in self.options.trust)
+        address = plain_address(host)
+        return address is not None and any(address in network for network in self._trusted)
 
     def origin(self, peer: Any, headers: list[tuple[bytes, bytes]]) -> Any:
         """Where a client comes from that comes through a proxy: the last address of X-Forwarded-For that is not such a
         proxy's itself."""
         listed = b",".join(value for name, value in headers if name.lower() == b"x-forwarded-for")
         for word in reversed([each.strip() for each in listed.decode("ascii", "replace").split(",")]):
-            try:
-                address = ipaddress.ip_address(word)
-            except ValueError:
+            address = plain_address(host_of(word))
+            if address is None:
                 break
-            if not self.trusts(word):
+            if not self.trusts(str(address)):
                 return (IPv4Address if address.version == 4 else IPv6Address)("TCP", str(address), 0)
         return peer
 
@@ -112,10 +123,12 @@ class _Arrival(WsStream):
         self._visitors = visitors
         self._door = door
         self._late: IDelayedCall | None = None
+        self._since = 0.0
 
     def connectionMade(self) -> None:
         """He stands at the door."""
         super().connectionMade()
+        self._since = self._clock.seconds()
         if self._door is None:
             self._late = self._clock.callLater(self._visitors.patience, self.abortConnection)
         else:
@@ -143,7 +156,7 @@ class _Arrival(WsStream):
         self._decided()
         self.transport.write(self._socket.send(AcceptConnection()))
         self._carry(carried)
-        carried.begin(self._door, connected=known)
+        carried.begin(self._door, connected=known, waited=self._clock.seconds() - self._since)
 
     def _refuse(self, status: int) -> None:
         headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(NOTHING)).encode())]
@@ -154,7 +167,7 @@ class _Arrival(WsStream):
         self._leave()
         self._part()
 
-    def _breach(self, breach: ProtocolError) -> None:
+    def _breach(self, breach: Exception) -> None:
         if self._carried is None and not self._gone:
             # A browser, or a scanner: an answer in HTTP, and no more.
             head = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nconnection: close\r\n"

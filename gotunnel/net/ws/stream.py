@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import h11
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -25,6 +26,8 @@ LINGER = 10.0
 """Seconds that the other end may take to read what is left, without any progress, or to end its TLS."""
 UNREAD = 4096
 """Bytes that it has not read, above which its pings are not answered."""
+LOOK = 25.0
+"""Seconds between two looks whether somebody is still there, where no pings are sent."""
 _UNSUPPORTED, _WRONG, _ENDED = 1003, 1002, 1000
 """Close codes of RFC 6455, 7.4.1."""
 
@@ -33,7 +36,7 @@ class WsStream(Protocol):
     """One end. A subclass says what happens until it is up, in `_before`, and then calls `_carry`.
 
     Every `ping` seconds (0: never) it sends a ping, so that what is between the two ends does not take silence for
-    death.
+    death. As often, or without pings now and then, it looks whether one is still there who reads nothing.
     """
 
     transport: Any
@@ -62,7 +65,7 @@ class WsStream(Protocol):
             self._socket.receive_data(data)
             for event in self._socket.events():
                 self._event(event)
-        except ProtocolError as breach:
+        except (ProtocolError, h11.ProtocolError, UnicodeError) as breach:  # the last one: wsproto decodes headers
             self._breach(breach)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -94,7 +97,7 @@ class WsStream(Protocol):
         """What came before it is up. May raise ProtocolError."""
         raise NotImplementedError
 
-    def _breach(self, breach: ProtocolError) -> None:
+    def _breach(self, breach: Exception) -> None:
         """The other end broke the rules of WebSocket or HTTP."""
         if self._carried is None:
             self._leave()
@@ -165,8 +168,8 @@ class WsStream(Protocol):
         self._lingering = self._clock.callLater(LINGER, self._linger)
 
     def _plan_ping(self) -> None:
-        if self._ping and not self._gone:
-            self._pinging = self._clock.callLater(self._ping, self._send_ping)
+        if not self._gone:
+            self._pinging = self._clock.callLater(self._ping or LOOK, self._send_ping)
 
     def _send_ping(self) -> None:
         self._pinging = None
@@ -175,6 +178,6 @@ class WsStream(Protocol):
         if left and left == before and self._carried is not None and self._carried.hung_up():
             self.transport.abortConnection()
             return
-        if left <= UNREAD:
+        if self._ping and left <= UNREAD:
             self.transport.write(self._socket.send(Ping()))
         self._plan_ping()

@@ -17,13 +17,16 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 from zope.interface import implementer
 
 from gotunnel import __version__
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, RemoteProtocolError
 from gotunnel.net.tls import target_creator
+from gotunnel.wire import strictjson
 
 __all__ = ["Answer", "Asker", "NoAnswer"]
 
 MOST_BODY = 64 * 1024
 """Bytes of an answer."""
+MOST_DEPTH = 32
+"""Of its objects and lists, in each other: those of kube-apiserver have 7."""
 CONNECT_TIMEOUT = 5.0
 
 
@@ -33,7 +36,7 @@ class NoAnswer(GotunnelError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What it said: the status, and the object of JSON if it was one."""
+    """What it said: the status, and the object of JSON if it was one, else an empty one."""
 
     status: int
     body: dict[str, Any]
@@ -105,10 +108,11 @@ class Asker:
         except Exception as error:  # noqa: BLE001 - of whatever kind: there are a dozen ways not to be answered
             raise NoAnswer(f"it cannot be asked: {_why(error)}") from None
         try:
-            found = json.loads(raw)
-        except ValueError:
-            found = None
-        return Answer(int(response.code), found if isinstance(found, dict) else {})
+            # Strictly: of two answers under one key nobody knows which one was meant.
+            found = strictjson.loads(raw, MOST_DEPTH)
+        except RemoteProtocolError:
+            found = {}
+        return Answer(int(response.code), found)
 
 
 class _Body(Protocol):

@@ -4,80 +4,140 @@ slow on purpose, and so is computed in a thread."""
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.cred.checkers import FilePasswordDB
 from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import HtpasswdOptions
+from gotunnel.config.secretfile import Refused, secret_file
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.errors import GotunnelError, printable
 from gotunnel.interfaces import IAuthenticator
+from gotunnel.logs import Logger
 
 __all__ = ["Htpasswd", "hashed"]
 
-_FORMAT = re.compile(rb"pbkdf2_sha256\$([1-9][0-9]{3,7})\$([\x21-\x23\x25-\x39\x3b-\x7e]{8,64})\$([0-9a-f]{64})")
-_NOBODYS = b"pbkdf2_sha256$600000$nobody-has-this$" + b"0" * 64
+_FORMAT = re.compile(rb"pbkdf2_sha256\$([1-9][0-9]{3,6})\$([\x21-\x23\x25-\x39\x3b-\x7e]{8,64})\$([0-9a-f]{64})")
+_NOBODYS = b"pbkdf2_sha256$%d$nobody-has-this$" + b"0" * 64
 """What a password is compared with whose name is not in the file, for the same time."""
+ROUNDS = 600_000
+"""Of those, where no line of the file has a hash."""
+MOST = 16 * 1024 * 1024
+"""Bytes of a file."""
+THREADS = 2
+"""Hashes that are computed at a time, each for a good part of a second: strangers decide how many are asked for, and
+the reactor's threads have other things to do, too."""
+_NO_LINE = b"\n"
+"""What no line of a file can hold."""
 
 
 def hashed(username: bytes, password: bytes, stored: bytes) -> bytes:
-    """Return the hash of a password with the salt and the rounds of a stored one; of one that is no such hash, nothing
-    that is equal to it. Called by FilePasswordDB."""
+    """Return the hash of a password with the salt and the rounds of a stored one; of one that is no such hash, what is
+    equal to no line, not even to an empty one. Called by FilePasswordDB."""
     found = _FORMAT.fullmatch(stored)
     if found is None:
-        return b""
+        return _NO_LINE
     digest = hashlib.pbkdf2_hmac("sha256", password, found[2], int(found[1])).hex().encode("ascii")
     # What it is compared with is the hash, not the password: the time of that tells nothing.
     return b"pbkdf2_sha256$%b$%b$%b" % (found[1], found[2], digest)
+
+
+class _Passwords(FilePasswordDB):
+    """What a file held when it was read, once for each login: it may be replaced at any time."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__("", hash=hashed)
+        self._lines: list[tuple[bytes, bytes]] = []
+        self.unknown: list[int] = []  # numbers of lines by which nobody comes in
+        rounds: list[int] = []
+        for number, line in enumerate(text.splitlines(), 1):
+            name, colon, stored = line.rstrip().partition(b":")
+            if not colon or name.startswith(b"#"):
+                continue
+            self._lines.append((name, stored))
+            found = _FORMAT.fullmatch(stored)
+            if found is None:
+                self.unknown.append(number)
+            else:
+                rounds.append(int(found[1]))
+        # As long as for those who are there, or its time would tell which names are not.
+        self.nobodys = _NOBODYS % max(rounds, default=ROUNDS)
+
+    def _loadCredentials(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self._lines)
 
 
 @implementer(IAuthenticator)
 class Htpasswd:
     """A client's token is its password, its name the user's."""
 
+    log = Logger()
+
     def __init__(self, reactor: Any, options: HtpasswdOptions) -> None:
         self._reactor = reactor
-        self._path = options.file
-        self._check()
+        self._path, self._stay = options.file, options.seconds
+        self._places = DeferredSemaphore(THREADS)
+        unknown = _Passwords(self._text()).unknown  # what is wrong with it is told now
+        if unknown:
+            self.log.warn(
+                "line {line} of the passwords {file} has no hash that is known here, so that nobody comes in by it: "
+                "write NAME:pbkdf2_sha256$ROUNDS$SALT$HEX, as docs/en/plugins.md says{more}",
+                line=unknown[0], file=printable(self._path, 400),
+                more=f" ({len(unknown) - 1} more like this)" if len(unknown) > 1 else "",
+            )  # fmt: skip
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
-        """See IAuthenticator."""
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._judge, login)
+        """See IAuthenticator. Who is given up while he waits for a thread costs none."""
+        return Deferred.fromCoroutine(self._judge(login))
 
-    def _check(self) -> None:
-        """Raise GotunnelError for a file that cannot be read, or that others can read: FilePasswordDB takes the first
-        for a wrong password, and does not mind the second."""
-        name = printable(self._path, 400)
+    async def _judge(self, login: Login) -> Accepted | None:
+        await self._places.acquire()
+        told: Deferred[Accepted | None] = Deferred()
+
+        def over(succeeded: bool, result: Any) -> None:  # in the thread, which is busy until now whoever has given up
+            self._reactor.callFromThread(self._over, told, result)
+
+        self._reactor.getThreadPool().callInThreadWithCallback(over, self._compare, login)
+        return await told
+
+    def _over(self, told: Deferred[Accepted | None], result: Accepted | Failure | None) -> None:
+        self._places.release()
+        if isinstance(result, Failure):
+            told.errback(result)
+        else:
+            told.callback(result)
+
+    def _text(self) -> bytes:
+        """Return what the file holds. Raises GotunnelError: FilePasswordDB takes one that cannot be read for a wrong
+        password, and does not mind who else can read it."""
         try:
-            with self._path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-        except OSError as failed:
-            why = (failed.strerror or "it failed").lower()
-            raise GotunnelError(f"the passwords {name} cannot be read: {why}") from None
-        if mode & 0o077:
-            raise GotunnelError(f"the passwords {name} can be read or changed by others: chmod 600")
+            text = secret_file(self._path, MOST)
+        except Refused as refused:
+            raise GotunnelError(f"the passwords {refused.line}") from None
+        if len(text) > MOST:
+            raise GotunnelError(f"the passwords {printable(self._path, 400)} are longer than {MOST} bytes")
+        return text
 
-    def _judge(self, login: Login) -> Accepted | None:
-        self._check()
-        # A new one each time: it belongs to one thread, and reads what the file holds now.
-        checker = FilePasswordDB(str(self._path), hash=hashed)
+    def _compare(self, login: Login) -> Accepted | None:
+        checker = _Passwords(self._text())
         name, password = login.client.encode("ascii"), login.token.encode("ascii")
         try:
-            checker.getUser(name)
+            _, stored = checker.getUser(name)
         except KeyError:
-            hashed(name, password, _NOBODYS)
+            stored = b""
+        if _FORMAT.fullmatch(stored) is None:
+            hashed(name, password, checker.nobodys)
             return None
         outcome: list[Any] = []
         checker.requestAvatarId(UsernamePassword(name, password)).addBoth(outcome.append)
         if isinstance(outcome[0], Failure):
             outcome[0].trap(UnauthorizedLogin)
             return None
-        return Accepted(login.client)
+        return Accepted(login.client, seconds=self._stay)

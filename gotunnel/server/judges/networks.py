@@ -8,6 +8,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from gotunnel.address import Ip, plain_address
 from gotunnel.config.judgeoptions import NetworksOptions
 from gotunnel.core.logins import Dial, Entry, Publication
 from gotunnel.interfaces import IAccessPolicy
@@ -41,9 +42,9 @@ class Networks:
             return None
         if not entry.address:
             return None
-        address = ipaddress.ip_address(entry.address.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        address = address if mapped is None else mapped
+        address = plain_address(entry.address)
+        if address is None:
+            return f"{entry.address} is no address"
         if _within(address, self._deny):
             return f"visitors from {address} are denied (server.access.deny)"
         if self._allow and not _within(address, self._allow):
@@ -51,5 +52,5 @@ class Networks:
         return None
 
 
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: list[Network]) -> bool:
+def _within(address: Ip, networks: list[Network]) -> bool:
     return any(address in network for network in networks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gotunnel.config.secretfile import Refused, regular_file
 from gotunnel.errors import GotunnelError, printable
 
 __all__ = ["secret_in"]
@@ -14,12 +15,10 @@ MOST = 16 * 1024
 def secret_in(path: Path) -> str:
     """Return what the file holds, stripped. Raises GotunnelError."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MOST + 1)
+        raw = regular_file(path, MOST)
         text = raw.decode("ascii").strip()
-    except OSError as failed:
-        why = (failed.strerror or "it failed").lower()
-        raise GotunnelError(f"the secret {printable(path, 400)} cannot be read: {why}") from None
+    except Refused as refused:
+        raise GotunnelError(f"the secret {refused.line}") from None
     except UnicodeDecodeError:
         text = ""
     if not text or len(raw) > MOST or not text.isprintable():

@@ -60,4 +60,4 @@ class TokenReview:
         if account is None or (options.namespaces and account[1] not in options.namespaces):
             return None
         client = options.client.replace("{namespace}", account[1]).replace("{name}", account[2])
-        return Accepted(account[0]) if client == login.client else None
+        return Accepted(account[0], seconds=options.seconds) if client == login.client else None

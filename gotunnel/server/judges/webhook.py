@@ -11,7 +11,6 @@ from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import WebhookOptions
 from gotunnel.core.logins import Accepted, Dial, Entry, Login, Publication
-from gotunnel.core.ports import PortSet
 from gotunnel.errors import printable
 from gotunnel.interfaces import IAccessPolicy, IAuthenticator
 from gotunnel.server.judges.asking import Answer, Asker, NoAnswer
@@ -56,15 +55,12 @@ class WebhookAuthenticator(_Webhook):
         if answer.status != 200 or not answer.body["allow"]:
             return None
         who, ports, seconds = (answer.body.get(key) for key in ("who", "allow_ports", "seconds"))
-        if ports is not None:
-            try:
-                ports = tuple(ports)
-                PortSet.parse(ports)
-            except (TypeError, ValueError):
-                raise NoAnswer("the allow_ports of its answer are no ports") from None
-        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0):
-            raise NoAnswer("the seconds of its answer are no number above 0")
-        return Accepted("" if who is None else printable(who), ports, seconds)
+        try:
+            return Accepted(
+                "" if who is None else printable(who), tuple(ports) if isinstance(ports, list) else ports, seconds
+            )
+        except ValueError as refused:
+            raise NoAnswer(f"its answer is of no use: {refused}") from None
 
 
 @implementer(IAccessPolicy)

@@ -1,0 +1,81 @@
+"""Reads files that hold a secret, or many, and that nobody else may read: the one reader of tokens, logins and
+passwords. What their text means is not known here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from gotunnel.errors import printable
+
+__all__ = ["Refused", "regular_file", "secret_file"]
+
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""systemd's variable. Files there are handed to one user with an ACL, which shows as a group's right to
+read."""
+
+
+class Refused(Exception):
+    """A secret or its file cannot be taken: what is wrong, and what would be right."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.cure = cure
+
+    @property
+    def line(self) -> str:
+        """Both in one line."""
+        return f"{self.what}; {self.cure}"
+
+
+def secret_file(
+    path: Path, most: int, *, name: str | None = None, env: Mapping[str, str] = os.environ
+) -> bytes:
+    """Return what a file has that nobody but its owner can read or change: `most` bytes, and one more if it is longer.
+    Messages call it `name`. Raises Refused."""
+    found, status = _read(path, most, printable(path, 400) if name is None else name)
+    _check_owner_and_mode(path, printable(path, 400) if name is None else name, status, env)
+    return found
+
+
+def regular_file(path: Path, most: int) -> bytes:
+    """The same where others may read it, as in what Kubernetes mounts."""
+    return _read(path, most, printable(path, 400))[0]
+
+
+def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
+    try:
+        # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        reason = (error.strerror or "cannot be opened").lower()
+        raise Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise Refused(f"{name} is {kind}", "name a file that holds the secret")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most + 1), status
+    except OSError as error:
+        reason = (error.strerror or "error").lower()
+        raise Refused(f"{name} cannot be read: {reason}", "name another file") from None
+    finally:
+        os.close(descriptor)
+
+
+def _check_owner_and_mode(path: Path, name: str, status: os.stat_result, env: Mapping[str, str]) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        user = os.geteuid()
+        raise Refused(f"{name} belongs to the user {status.st_uid}", f"chown {user} {shlex.quote(name)}")
+    folder = env.get(CREDENTIALS)
+    others = 0o037 if folder and path.parent == Path(folder) else 0o077
+    if status.st_mode & others:
+        raise Refused(
+            f"{name} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            f"chmod 600 {shlex.quote(name)}",
+        )
