@@ -38,6 +38,7 @@ def _ignore() -> None:
 
 
 def _plain(host: str) -> str:
+    """Return the IPv4 address of an IPv4 visitor of a listener on [::]: access rules and readers know him by it."""
     return str(plain_address(host) or host) if host.startswith("::ffff:") else host
 
 
@@ -83,9 +84,7 @@ class Local(Protocol):
         self.transport.pauseProducing()
         if not self.address:
             peer = self.transport.getPeer()
-            host = getattr(peer, "host", "")
-            # Access rules and readers know an IPv4 visitor of a listener on [::] by his own address.
-            self.host = _plain(host)
+            self.host = _plain(getattr(peer, "host", ""))
             self.address = str(HostPort(self.host, peer.port)) if self.host else "unix"
         self._on_made(self)
 

@@ -12,7 +12,8 @@ from zope.interface import implementer
 
 from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
 from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
-from gotunnel.config.token_source import Refused, token_in
+from gotunnel.config.secretfile import Refused
+from gotunnel.config.token_source import token_in
 from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
 from gotunnel.core.logins import Accepted
 from gotunnel.core.rights import NO_RIGHTS
