@@ -51,7 +51,7 @@ class FirstBytes:
 
     def logPrefix(self) -> str:
         """The reactor asks."""
-        return "a balancer's visitor"
+        return type(self).__name__
 
     def doRead(self) -> None:
         """There is something to read."""

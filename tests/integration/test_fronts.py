@@ -68,7 +68,8 @@ class FrontTests(IntegrationTestCase):
         await self.until(lambda: visitor.received == ONE, "the echo")
 
     async def test_leaves_meanwhile(self) -> None:
-        """Who is reset while his header is awaited leaves nothing behind, and so does one whose port is closed."""
+        """Who is reset while his header is awaited leaves nothing behind, and so does one whose server stops."""
+        self.patch(fronts, "PATIENCE", 60.0)
         server = await self.server(proxy_from=("127.0.0.0/8",))
         target, made = await self.target()
         client = await self.open_client(server, self.mapping(target))

@@ -18,9 +18,7 @@ LOCAL = SIGNATURE + bytes.fromhex("20000000")
 
 _V4 = st.integers(0, 2**32 - 1)
 _V6 = st.one_of(st.integers(0, 2**128 - 1), _V4, _V4.map(lambda low: 0xFFFF00000000 | low))
-HOST = st.one_of(
-    _V4.map(lambda number: str(ipaddress.IPv4Address(number))), _V6.map(lambda number: str(ipaddress.IPv6Address(number)))
-)
+HOST = st.one_of(_V4.map(ipaddress.IPv4Address), _V6.map(ipaddress.IPv6Address)).map(str)
 PORT = st.integers(0, 65535)
 
 
