@@ -310,6 +310,12 @@ class ILocal(Interface):
         """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
         or none any more."""
 
+    def fileno() -> int:
+        """Return the descriptor of its socket, for who looks at its first bytes before a leg gets it."""
+
+    def stand_for(address: str, host: str, destination: str) -> None:
+        """From now on `address`, `host` and `destination()` are these: whoever connected has said for whom he did."""
+
     def begin_with(data: bytes) -> None:
         """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:
         it leaves together with the first bytes, if those are there, and else at once; the leg does not count it."""
