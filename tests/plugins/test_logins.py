@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
@@ -16,10 +16,12 @@ from gotunnel.client.published import Standing
 from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig, ServerConfig, TlsClientConfig
 from gotunnel.core.logins import Accepted, Login
+from gotunnel.core.penalties import Offence
 from gotunnel.core.ports import PortSet
 from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolError
 from gotunnel.server.guests import within
 from gotunnel.server.logins import AT_ONCE, SHARE, Logins, Unanswered
+from gotunnel.server.reception import Door
 from gotunnel.wire.greeting import BEARER, Bearer
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, ServerHandshake
 from gotunnel.wire.messages import Auth, Limits, decode, encode
@@ -180,6 +182,31 @@ class JudgingTests(PlaceTestCase):
         self.clock.advance(5.0 * SHARE / 2)
         self.assertIsNotNone(self.successResultOf(asking))
 
+    def test_nobody_asked(self) -> None:
+        """A name that is nobody's business has its no as late as the last one that was asked about, and takes a place
+        meanwhile."""
+        logins = Logins(self.clock, named({"how": "wait"}))
+        asking = self.ask(logins=logins)
+        self.clock.advance(1.25)
+        judges().pending[-1].callback(None)
+        self.assertIsNone(self.successResultOf(asking))
+        before = len(self.asked())
+        other = Deferred.fromCoroutine(logins.judge(Login("own", SHOWN, "192.0.2.7"), 5.0, ask=False))
+        self.clock.advance(1.2)
+        self.assertNoResult(other)
+        self.clock.advance(0.05)
+        self.assertIsNone(self.successResultOf(other))
+        self.assertEqual((len(self.asked()), logins._judged), (before, 0))
+
+    def test_given_up(self) -> None:
+        """Given up, nobody else is asked, and the place is free."""
+        logins = Logins(self.clock, named({"how": "wait"}, {"token": SHOWN}))
+        asking = self.ask(logins=logins)
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertEqual((self.asked()[-1], logins._judged, judges().pending[-1].called), ("wait", 0, True))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_breaks(self) -> None:
         """One that breaks when it is given up holds no place for ever."""
         logins = Logins(self.clock, named({"how": "wait"}))
@@ -335,6 +362,18 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
         await self.said("does not let us in: internal: the server cannot have the token judged now", times=2)
         self.assertEqual(server.hub.usage.refused["auth_failed"], 0)
+
+    async def test_comes_and_goes(self) -> None:
+        """Who leaves while others are asked on his behalf keeps them busy no longer, and pays for it."""
+        charged: list[Offence] = []
+        self.patch(Door, "charge", lambda door, offence: charged.append(offence))
+        server, tls = await self.begun({"how": "wait"})
+        client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.until(lambda: judges().pending, "the question")
+        pending = judges().pending[-1]
+        await self.stop(client)
+        await self.until(lambda: pending.called, "it is given up")
+        self.assertEqual((charged, server.hub.logins._judged), ([Offence.NO_AUTH], 0))
 
     async def test_own_identity(self) -> None:
         """A name that has an identity is nobody else's business: no token opens it but its own."""
