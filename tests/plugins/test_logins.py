@@ -367,7 +367,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         """Who leaves while others are asked on his behalf keeps them busy no longer, and pays for it."""
         charged: list[Offence] = []
         self.patch(Door, "charge", lambda door, offence: charged.append(offence))
-        server, tls = await self.begun({"how": "wait"})
+        server, tls = await self.begun({"how": "wait"}, handshake_timeout=60.0)
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
         await self.until(lambda: judges().pending, "the question")
         pending = judges().pending[-1]
