@@ -367,12 +367,12 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         """Who leaves while others are asked on his behalf keeps them busy no longer, and pays for it."""
         charged: list[Offence] = []
         self.patch(Door, "charge", lambda door, offence: charged.append(offence))
-        server, tls = await self.begun({"how": "wait"}, handshake_timeout=60.0)
+        server, tls = await self.begun({"how": "wait"}, handshake_timeout=10.0)
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
         await self.until(lambda: judges().pending, "the question")
         pending = judges().pending[-1]
         await self.stop(client)
-        await self.until(lambda: pending.called, "it is given up")
+        await self.until(lambda: pending.called, "it is given up, ahead of its time", 5.0)
         self.assertEqual((charged, server.hub.logins._judged), ([Offence.NO_AUTH], 0))
 
     async def test_own_identity(self) -> None:
