@@ -3,8 +3,10 @@ is carried, nothing behind a breach, and nothing of it is a bug of ours."""
 
 from __future__ import annotations
 
+import gc
 import socket
 import struct
+import weakref
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from wsproto import ConnectionType
+from wsproto import Connection, ConnectionType
 from wsproto.events import AcceptConnection, Event, Request
 
 from gotunnel.config.wsoptions import WebSocketListenerOptions
@@ -138,8 +140,20 @@ class FrameTests(SynchronousTestCase):
         for _ in range(64):
             end.dataReceived(bytes(65536))
         self.assertEqual((len(carried.heard), wire.over), (64 * 65536, False))
-        self.assertLess(len(end._socket.connection._proto._frame_decoder.buffer), 16)  # type: ignore[union-attr]
+        self.assertLess(len(end._socket._proto._frame_decoder.buffer), 16)  # type: ignore[union-attr]
         end.connectionLost()
+
+    def test_nothing_stays(self) -> None:
+        """What somebody has said is gone with him, and does not wait until Python looks for rings of objects: a flood
+        of such ends held two hundred megabytes. Of HTTP nothing is kept while he is here."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        end, _, _ = self.up()
+        said = weakref.ref(end._socket)
+        self.assertIsInstance(end._socket, Connection)
+        end.dataReceived(b"\x82\xff" + struct.pack("!Q", 1 << 20) + bytes(4) + b"x" * 1000)
+        end.connectionLost()
+        self.assertIsNone(said())
 
     def test_parts(self) -> None:
         """A message in parts, with pings and empty parts between them, is one stream; pings are answered."""
