@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from gotunnel.address import plain_address
 from gotunnel.core.logins import Login
 from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
@@ -209,7 +210,8 @@ class ServerGreeting(Protocol):
         refusal = Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH)
         found = None
         if hub.logins is not None:
-            login, patience = Login(name, token, self._door.host), hub.config.handshake_timeout
+            host, patience = self._door.host, hub.config.handshake_timeout
+            login = Login(name, token, str(plain_address(host) or host))
             self._asking = True
             try:
                 # A name that is none of theirs takes as long, or the time would tell which names there are.

@@ -11,6 +11,7 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.address import HostPort
 from gotunnel.cli.doctor.login import log_in
 from gotunnel.client.published import Standing
 from gotunnel.client.service import make_client
@@ -374,6 +375,13 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         await self.stop(client)
         await self.until(lambda: pending.called, "it is given up, ahead of its time", 5.0)
         self.assertEqual((charged, server.hub.logins._judged), ([Offence.NO_AUTH], 0))
+
+    async def test_address(self) -> None:
+        """Where a client comes from is told as its own address also where the server listens on [::]."""
+        server, tls = await self.begun({"token": SHOWN}, addr=HostPort("::", 0))
+        self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.until(lambda: server.hub.connected, "it is in")
+        self.assertEqual(judges().asked[0][1].address, "127.0.0.1")
 
     async def test_own_identity(self) -> None:
         """A name that has an identity is nobody else's business: no token opens it but its own."""
