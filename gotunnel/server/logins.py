@@ -4,6 +4,7 @@ may do is in `guests`."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -90,7 +91,8 @@ class Logins:
                 self._no_answer(login, config, error)
                 continue
             if verdict is not None:
-                return verdict, config
+                # It goes into the log, and the service may have said what it was shown.
+                return replace(verdict, who=verdict.who.replace(login.token, "(the token)")), config
         if unanswered:
             raise Unanswered(f"the authenticator {unanswered} has no answer")
         return None

@@ -322,6 +322,8 @@ class TokenReviewTests(JudgeTestCase):
         judge = self.judge()
         for self.service.status, why in ((403, "may its service account create tokenreviews?"), (500, "status 500")):
             self.assertIn(why, await self.why_not(judge.judge(LOGIN)))
+        self.says(error="cannot reach the issuer")
+        self.assertIn("names an error", await self.why_not(judge.judge(LOGIN)))
         self.service.status, self.service.answer = 201, {"status": "Failure"}
         self.assertIn("has no status", await self.why_not(judge.judge(LOGIN)))
 

@@ -40,6 +40,7 @@ from gotunnel.core.logins import Accepted
 class O(Options):
     how: str = Field(default="token", description="x")
     token: str = Field(default="", description="x")
+    who: str = Field(default="somebody", description="x")
     ports: list[str] | None = Field(default=None, description="x")
     seconds: float | None = Field(default=None, description="x")
 
@@ -65,7 +66,7 @@ class Judge:
         if login.token != self.options.token:
             return None
         ports = self.options.ports
-        return Accepted("somebody", None if ports is None else tuple(ports), self.options.seconds)
+        return Accepted(self.options.who, None if ports is None else tuple(ports), self.options.seconds)
 
 judge = Plugin(IAuthenticator, "judge", Judge, options=O)
 '''
@@ -154,6 +155,11 @@ class JudgingTests(PlaceTestCase):
         self.assertEqual((accepted, by.options.token), (Accepted("somebody"), SHOWN))
         self.assertEqual(self.asked(), ["no", "token"])
         self.assertNotIn(SHOWN, repr(judges().asked[0][1]))
+
+    def test_token_told(self) -> None:
+        """A service that calls a client by its token does not get that into the log."""
+        ((accepted, _),) = [self.successResultOf(self.ask({"token": SHOWN, "who": f"user {SHOWN}"}))]
+        self.assertEqual(accepted.who, "user (the token)")
 
     def test_nobody(self) -> None:
         """All say no."""
@@ -294,12 +300,17 @@ class ConfiguredTests(FileTestCase):
             ("{plugin: tokenreview, client: '{name}.{name}'}", "client", "has a part twice"),
             ("{plugin: tokenreview, client: 'k8s-{name}'}", "client", "accounts of several namespaces one name"),
             ("{plugin: tokenreview, namespaces: [a, b], client: '{name}'}", "client", "several namespaces one name"),
+            ("{plugin: tokenreview, namespaces: []}", "namespaces", "is a list of nothing"),
+            ("{plugin: tokenreview, audiences: []}", "audiences", "is a list of nothing"),
             ("{plugin: webhook, url: 'https://[::1/'}", "url", "is not a URL"),
             ("{plugin: webhook, url: 'https://a:99999/'}", "url", "is not a URL"),
         ):
             found = self.problem(f"{SERVER}  authenticators: {options}\n")
             self.assertEqual(found.key, f"server.authenticators[0].{key}")
             self.assertTrue(found.wrong.endswith(why), found.wrong)
+        for key in ("allow", "mappings"):
+            found = self.problem(f"{SERVER}  access: {{plugin: networks, {key}: []}}\n")
+            self.assertEqual((found.key, found.wrong), (f"server.access.{key}", "is a list of nothing"))
 
 
 class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
