@@ -40,10 +40,12 @@ class UnixPath:
 @dataclass(frozen=True, slots=True, eq=False)
 class InProcess(UnixPath):
     """A target in this very process, which no text names and nobody dials: `arrive(source)` returns an `ILocal` for a
-    visitor from the address `source`, or raises DialFailed."""
+    visitor from the address `source`, or raises DialFailed. `look(factory)` connects a factory of Twisted to it, for
+    who wants to know whether it is well, and returns a Deferred of the protocol."""
 
     path: str = field(default="", init=False)
     arrive: Callable[[str], Any]
+    look: Callable[[Any], Any]
 
     def __str__(self) -> str:
         return "this process"

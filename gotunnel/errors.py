@@ -101,10 +101,11 @@ class Problem:
 
 
 class ConfigError(GotunnelError):
-    """A configuration is refused. `problems` holds all of them; `str()` is one line each."""
+    """A configuration is refused. `problems` holds all of them; `str()` is one line each, or all with `between` between
+    them."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
+    def __init__(self, problems: Sequence[Problem], between: str = "\n") -> None:
+        super().__init__(between.join(str(problem) for problem in problems))
         self.problems = tuple(problems)
 
 

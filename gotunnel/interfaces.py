@@ -8,7 +8,8 @@ from typing import Any
 from zope.interface import Attribute, Interface
 
 __all__ = [
-    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "ILeg", "ILegOwner", "ILocal",
+    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "IKeyAuthenticator", "ILeg",
+    "ILegOwner", "ILocal",
     "IPortAllocator", "IRelay", "IStreamObserver", "ITransportListener", "ITransportProvider",
 ]  # fmt: skip
 
@@ -92,8 +93,9 @@ class IHealthCheck(Interface):
     results is decided by its caller, who never starts a probe while another one is under way.
 
     Made with `(reactor, target, options, timeout)`, once for each mapping that asks for it, and anew when its target or
-    its `health` changes: `target` is a `HostPort` or a `UnixPath`, `timeout` the seconds that a probe has. Nothing is
-    to be opened then. Called from the start of the client until it stops, whether or not a server is there.
+    its `health` changes: `target` is a `HostPort` or a `UnixPath`, or an `InProcess` of a program that listens
+    by a tunnel; `net.relay.target_endpoint` connects to each. `timeout` is the seconds that a probe has. Nothing is to
+    be opened then. Called from the start of the client until it stops, whether or not a server is there.
     """
 
     def probe() -> Any:
@@ -193,9 +195,8 @@ class ITransportListener(Interface):
 
 
 class IAuthenticator(Interface):
-    """Whether a client may come in that has no token of this server's own: the token is the business of somebody else,
-    who has to see it. (Who has an identity of `clients` or of the clients file, or the shared `token`, proves that he
-    holds it without showing it, and nobody is asked.)
+    """Who is this client, of those that show their token: it is the business of somebody else, who has to see it. Who
+    proves that he holds one without showing it, as all do that are not told otherwise, is IKeyAuthenticator's.
 
     Made with `(reactor, options)` by a server, when its configuration is taken up.
     """
@@ -206,8 +207,8 @@ class IAuthenticator(Interface):
 
         Called for each login of a client that shows its token: inside TLS, when it has proved that it meant this very
         connection. Its name is what it says itself: whether this token may have it is for this method to decide. Names
-        that have an identity are never asked about. Authenticators are asked in the order of the configuration until
-        one accepts; up to 64 logins are judged side by side.
+        that an IKeyAuthenticator owns are never asked about. Authenticators are asked in the order of the configuration
+        until one accepts; up to 64 logins are judged side by side.
 
         All together have four fifths of `handshake_timeout`, each as much of what is left as those behind it; then the
         Deferred is cancelled. One that raises, fails, is
@@ -215,8 +216,53 @@ class IAuthenticator(Interface):
         `internal`, at no cost to its address. If all say None it hears `auth_failed`, as for a wrong token, and its
         address pays for it. What is raised is logged, without the token.
 
-        An accepted client has the rights of a client without rights of its own, with `allow_ports` narrowed; it stays
-        until its time is over, or until a reload removes the authenticator or gives its name an identity.
+        An accepted client has the rights of a client without rights of its own, or those that `rights` says, with
+        `allow_ports` narrowed; it stays until its time is over, or until a reload removes the authenticator or gives
+        its name an identity.
+        """
+
+
+class IKeyAuthenticator(Interface):
+    """Who is this client, of those that prove that they hold a token without showing it (section 5 of the protocol).
+
+    That is no question for `IAuthenticator.judge`. What such a client sends is a MAC over the first two messages and
+    its TLS session, made with a key K that is derived from its token and its name: nothing can be read from that, and
+    who compares must take as long for each name, or strangers could try which names there are. So nobody is shown this
+    login; the server asks for keys, compares all of them itself, and then asks whose the proved one is. All of it is
+    answered at once, from memory: what takes its time (a database, a directory) is read beforehand.
+
+    The two of gotunnel's own are such: `identities`, those with keys of their own, and `token`, whoever has a shared
+    one. A server always has the ones that its `clients`, its clients file and its `token` make; those that
+    `authenticators` names come behind them, in that order.
+
+    Made with `(reactor, options)` by a server, when its configuration is taken up; a reload keeps those whose options
+    are the same. What a method raises, or answers that is none of what is said here, is logged once, without its words,
+    and lets nobody in.
+    """
+
+    size = Attribute("how many keys `keys` returns: from 1 to 8, and the same number as long as it lives")
+    version = Attribute(
+        "anything: looked at twice a second, and where it differs from before, `accept` is asked again about each "
+        "client that it has let in"
+    )
+
+    def owns(client: str) -> bool:
+        """Whether this name belongs to somebody here: then nobody else's keys open it, and no IAuthenticator is asked.
+        Where two own a name the first does. One that cannot say, because it raises, keeps the name from all behind it.
+        """
+
+    def keys(client: str, now: float) -> Any:
+        """Return `size` keys of 32 bytes, any of which lets this name in at `now` (Unix seconds):
+        `gotunnel.wire.handshake.derive_key(token, client)`. For each name by the same steps, and filled up with random
+        ones that nobody holds. Called for each login, whose ever the name is, before the client has proved anything.
+        """
+
+    def accept(client: str, key: bytes, now: float) -> Any:
+        """Return a `core.logins.Accepted` for a client that has proved this key; None if the key is not one of this
+        name here, or its client may not come in (any more). Called when it has proved it, again when it is about to be
+        let in, and when `version` differs; with None then its session ends within a second.
+
+        The rights are those of IAuthenticator's clients. Of the server's own two the configuration says the rights.
         """
 
 
@@ -256,6 +302,14 @@ class ILocal(Interface):
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
 
+    def destination() -> str:
+        """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
+        or none any more."""
+
+    def begin_with(data: bytes) -> None:
+        """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:
+        it leaves together with the first bytes, if those are there, and else at once; the leg does not count it."""
+
     def abort() -> None:
         """Reset the connection at once, also when bytes are unsent. Harmless when it is gone."""
 
@@ -274,10 +328,11 @@ class ILeg(Interface):
     carried = Attribute("bytes of the visitor that is served now, so far: to the target, and back; (0, 0) without one")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
-    def open(local: Any, body: bytes, held: bool = False) -> None:
-        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind. With
-        `held` they follow when the target has answered, and if it does not, or the leg is lost or closed before that,
-        `leg_ended` gives the visitor back: nothing was read from him, and he may be given to another leg."""
+    def open(local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
+        """Opener, idle leg: serve a visitor. `body` is the OPEN's; the visitor's first bytes follow right behind, and
+        ahead of those `begins`, which is counted with them. With `held` they follow when the target has answered, and
+        if it does not, or the leg is lost or closed before that, `leg_ended` gives the visitor back: nothing was read
+        from him, and he may be given to another leg."""
 
     def probe() -> None:
         """Opener, idle leg: ask whether the leg lives; `leg_probed` follows, or within 2 s `leg_lost`."""
@@ -331,6 +386,7 @@ EXTENSIONS = {
     "access": IAccessPolicy,
     "authenticator": IAuthenticator,
     "health": IHealthCheck,
+    "keys": IKeyAuthenticator,
     "listener": ITransportListener,
     "observer": IStreamObserver,
     "ports": IPortAllocator,

@@ -14,16 +14,18 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gotunnel.core.identities import Identities
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILeg, ILocal, IRelay
+from gotunnel.server.keyring import Keyring
 from gotunnel.wire.frames import LIMIT_AFTER_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import Message, decode, encode
 
-__all__ = ["FakeLeg", "FakeLocal", "FakePort", "FakeRelay", "MemoryTransport"]
+__all__ = ["FakeLeg", "FakeLocal", "FakePort", "FakeRelay", "MemoryTransport", "keys_of"]
 
 
 class _Socket:
@@ -120,6 +122,16 @@ class FakeLocal:
         self.on_gone: Callable[[], None] = lambda: None
         self.aborted = False
         self.gone = False
+        self.came_to = "203.0.113.1:10250"
+        self.begun = b""
+
+    def destination(self) -> str:
+        """See ILocal."""
+        return self.came_to
+
+    def begin_with(self, data: bytes) -> None:
+        """See ILocal."""
+        self.begun += data
 
     def abort(self) -> None:
         """See ILocal."""
@@ -155,15 +167,17 @@ class FakeLeg:
         self.probes = 0
         self.held = False
         self.awaited = False
+        self.begins = b""
         self.closed = False
         self.carried = (0, 0)
         self._clock = clock
 
     # ILeg.
 
-    def open(self, local: Any, body: bytes, held: bool = False) -> None:
+    def open(self, local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         assert self.state == "idle", self.state
         self.state = "busy"
+        self.begins = begins
         self.held = held
         self.opens += 1
         self.opened.append(OpenBody.decode(body))
@@ -219,11 +233,11 @@ class FakeLeg:
         assert self.state == "busy", self.state
         self.owner.leg_answered(self)
 
-    def finish(self, outcome: Outcome = Outcome.COMPLETED) -> None:
+    def finish(self, outcome: Outcome = Outcome.COMPLETED, code: str | None = None) -> None:
         """The visitor is over; the leg is idle again."""
         assert self.state == "busy", self.state
         self.last_received = self._clock.seconds()
-        self.owner.leg_ended(self, StreamEnd(outcome, None, 3, 5))
+        self.owner.leg_ended(self, StreamEnd(outcome, code, 3, 5))
         if self.state == "busy":
             self.state = "idle"
             self.owner.leg_idle(self)
@@ -323,3 +337,10 @@ class FakeRelay:
         """Return the open port of that number."""
         (found,) = [port for port in self.ports if port.port == number]
         return found
+
+
+def keys_of(identities: Identities, name: str, now: float) -> tuple[bytes, ...]:
+    """Return the keys that let a name in at a server with these identities and this shared token."""
+    keyring = Keyring()
+    keyring.use(identities)
+    return keyring.keys_for(name, now)

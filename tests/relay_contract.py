@@ -16,6 +16,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
 from gotunnel.wire.legstate import End, State
 
+from .relay_begins import RelayBegins
 from .relay_faults import RelayFaults
 from .relay_held import RelayHeld
 from .relay_link import Link, abort, digest_of, echo, push, read_all, until, was_reset
@@ -24,7 +25,7 @@ from .relay_stage import MIB, Case
 __all__ = ["RelayContract"]
 
 
-class RelayContract(RelayHeld, RelayFaults):
+class RelayContract(RelayBegins, RelayHeld, RelayFaults):
     """What a relay does with honest ends; faults and dishonest ones are in RelayFaults."""
 
     async def test_interfaces(self) -> None:
@@ -37,6 +38,7 @@ class RelayContract(RelayHeld, RelayFaults):
         for interface, thing in ((IRelay, lone.relay), (ILeg, lone.leg), (ILegOwner, lone.owner), (ILocal, local)):
             verifyObject(interface, thing)
         self.assertEqual((local.host, local.address), ("127.0.0.1", "{}:{}".format(*visitor.getsockname())))
+        self.assertEqual(local.destination(), "{}:{}".format(*visitor.getpeername()))
         self.assertEqual((lone.leg.end, lone.leg.plain, lone.leg.opens), (End.OPENER, not self.tls, 0))
         await lone.stop()
         await self.at_base()
@@ -203,18 +205,20 @@ class RelayContract(RelayHeld, RelayFaults):
             await self.outcome(link, outcome, outcome)
 
     async def owner_resets(self, link: Link) -> None:
-        """At the word of either owner both sockets are reset, the code is told, and the leg lives."""
-        for way, owner in enumerate((link.opener, link.dialler)):
-            visitor, target = await link.visit()
-            target.sendall(b"x")
-            self.assertEqual(await deferToThread(visitor.recv, 1), b"x")
-            owner.leg.reset("going_away")
-            for far in (visitor, target):
-                self.assertTrue(await deferToThread(was_reset, far))
-            told = (Outcome.RESET_BY_TARGET, Outcome.RESET_BY_VISITOR)[1 - way]
-            ends = await link.rest()
-            self.assertEqual((ends[way].outcome, ends[way].code), (Outcome.DRAINED, "going_away"))
-            self.assertEqual((ends[1 - way].outcome, ends[1 - way].code), (told, "going_away"))
+        """At the word of either owner both sockets are reset, both ends give the same account of it, and the leg
+        lives. A code that says nothing of that stands for whoever is behind the end that said it."""
+        others = Outcome.RESET_BY_TARGET, Outcome.RESET_BY_VISITOR
+        for code, ours in (("going_away", Outcome.DRAINED), ("kicked", Outcome.STOPPED), ("strange", None)):
+            for way, owner in enumerate((link.opener, link.dialler)):
+                visitor, target = await link.visit()
+                target.sendall(b"x")
+                self.assertEqual(await deferToThread(visitor.recv, 1), b"x")
+                owner.leg.reset(code)
+                for far in (visitor, target):
+                    self.assertTrue(await deferToThread(was_reset, far))
+                ends = await link.rest()
+                self.assertEqual((ends[way].outcome, ends[way].code), (ours or Outcome.STOPPED, code))
+                self.assertEqual((ends[1 - way].outcome, ends[1 - way].code), (ours or others[1 - way], code))
 
     async def refused(self, link: Link) -> None:
         """A target that refuses resets the visitor within a second, also one that has said all already."""

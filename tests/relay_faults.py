@@ -151,7 +151,10 @@ class RelayFaults(RelayBreaches):
                 target.close()
             else:
                 link.dialler.leg.refuse("timeout")
-            await link.rest()
+            ends = await link.rest()
+            self.assertEqual(ends[0].outcome, Outcome.VISITOR_LEFT)
+            if answered:
+                self.assertEqual(ends[1].outcome, Outcome.VISITOR_LEFT, "the same at both ends")
             link.dialler.hold = False
         visitor, target = await link.visit()
         visitor.close()

@@ -135,6 +135,8 @@ class Owner:
         self.hold = False
         self.held = False
         self.awaited = False
+        self.begins = b""
+        self.says = b""
         self.serving: Any = None
         self.waiting: deque[ILocal] = deque()
         self.bodies: list[bytes] = []
@@ -153,12 +155,18 @@ class Owner:
         if self.waiting and self.leg.state is State.IDLE:
             local = self.waiting.popleft()
             self.serving = local
-            self.leg.open(local, OpenBody(f"c{self.leg.opens}", local.address, mapping="m").encode(), self.held)
+            body = OpenBody(f"c{self.leg.opens}", local.address, mapping="m").encode()
+            self.leg.open(local, body, self.held, self.says)
 
     def dial(self) -> None:
         """Dial the target for the leg."""
         self._dial = defer.maybeDeferred(self.relay.dial, self.target, 5.0)
-        self._dial.addCallbacks(lambda local: self.leg.accept(local, self.awaited), self._refused)
+        self._dial.addCallbacks(self._answered, self._refused)
+
+    def _answered(self, local: ILocal) -> None:
+        if self.begins:
+            local.begin_with(self.begins)
+        self.leg.accept(local, self.awaited)
 
     def _refused(self, failure: Failure) -> None:
         failure.trap(DialFailed)

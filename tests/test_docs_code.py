@@ -56,6 +56,7 @@ class ProtocolTests(SynchronousTestCase):
                 handshake.leg_client_mac(ks, sid, 7, "reverse", plain),
                 handshake.leg_server_mac(ks, sid, 7, "reverse", plain),
                 handshake.open_mac(ks, sid, 7, *opening),
+                handshake.open_mac(ks, sid, 7, *opening, "203.0.113.1:10250"),
             ]
             rows = re.findall(r"^\|.*\| `([0-9a-f]{64})` \|$", text, re.MULTILINE)
             self.assertEqual(rows, [value.hex() for value in computed])

@@ -3,24 +3,28 @@ endpoint of Twisted that each of them is connected to."""
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import error
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, execute
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
-from gotunnel.api.addresses import twisted_address
+from gotunnel.api.addresses import TunnelAddress, twisted_address
 from gotunnel.api.bridge import Bridge
 from gotunnel.api.inside import InsideTransport, joined
 from gotunnel.api.session import Session
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
+from gotunnel.net.pairtransport import PairTransport
 from gotunnel.net.quiet import OneProtocol
 
 __all__ = ["EndpointListener", "FactoryListener"]
 
+PROBE = TunnelAddress("health-check")
+"""Who looks whether a listener is well, as its protocols know visitors."""
 CONNECT = 10.0
 """Seconds for an endpoint to connect: the server gives its visitor up five later."""
 
@@ -52,6 +56,36 @@ class FactoryListener:
         if not self._open:
             raise DialFailed("refused", "the port is closed")
         peer = twisted_address(source)
+        return self._begun(self._protocol(peer), source, peer)
+
+    def look(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See InProcess: both ends are here, and no relay is between them."""
+        return execute(self._looked, factory)
+
+    def _looked(self, factory: IProtocolFactory) -> IProtocol:
+        if not self._open:
+            raise DialFailed("refused", "the port is closed")
+        visited = self._protocol(PROBE)
+        visiting = factory.buildProtocol(PROBE)
+        assert visiting is not None
+        host, reactor = self._session.public_address(self.name, None), self._session.reactor
+        try:
+            near, far = socket.socketpair()
+        except OSError as failed:
+            raise DialFailed("no_fds", f"no pair of sockets: {failed}") from None
+        one = PairTransport(near, visiting, host, PROBE, reactor, "health")
+        other = PairTransport(far, visited, PROBE, host, reactor, "health")
+        try:
+            visited.makeConnection(other)
+        except Exception:  # noqa: BLE001 - it is the program's
+            self.log.failure("a protocol of a listener in this process, when its connection was made")
+            other.abortConnection()
+            one.abortConnection()
+            raise DialFailed("failed", "the protocol of the listener has failed") from None
+        visiting.makeConnection(one)
+        return visiting
+
+    def _protocol(self, peer: IAddress) -> IProtocol:
         try:
             protocol = self._factory.buildProtocol(peer)
         except Exception:  # noqa: BLE001 - it is the program's
@@ -59,7 +93,7 @@ class FactoryListener:
             raise DialFailed("failed", "the factory of the listener has failed") from None
         if protocol is None:
             raise DialFailed("refused", "the factory of the listener takes nobody now")
-        return self._begun(protocol, source, peer)
+        return protocol
 
     def _begun(self, protocol: IProtocol, source: str, peer: IAddress) -> ILocal:
         session = self._session
@@ -99,6 +133,10 @@ class EndpointListener:
         connected: Deferred[Any] = self._endpoint.connect(OneProtocol(lambda: far_end))
         connected.addTimeout(CONNECT, self._session.reactor, _late)
         return connected.addCallbacks(lambda _: self._joined(far_end, source), _failed)
+
+    def look(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See InProcess."""
+        return self._endpoint.connect(factory)
 
     def _joined(self, far_end: Bridge, source: str) -> ILocal:
         session, peer, visitor = self._session, twisted_address(source), Bridge()

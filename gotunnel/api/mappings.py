@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gotunnel.address import HostPort, InProcess, parse_address
-from gotunnel.api.settings import PROGRAM, refused_option
+from gotunnel.api.settings import PROGRAM, gathered, refused_option
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.config.words import problems
 from gotunnel.errors import ConfigError
@@ -27,13 +27,10 @@ def mapping_section(
     `taken`. Raises ConfigError."""
     section = {key: value for key, value in given.items() if value is not None}
     name = section.pop("mapping", None)
-    if isinstance(local, InProcess):
-        if "health" in section:
-            raise refused_option("health", "is for an address", "remove it; what is in this process is not probed")
-    elif not isinstance(local, (int, str)):
+    if not isinstance(local, (InProcess, int, str)):
         what = f"a {type(local).__name__} can be no target"
         raise refused_option("what", what, "give a port, an address, a protocol factory or a client endpoint")
-    elif remote is None and section.get("public", True):
+    if remote is None and section.get("public", True) and not isinstance(local, InProcess):
         remote = _port_of(local)
     if section.get("public", True):
         section["remote"] = 0 if remote is None else remote
@@ -65,15 +62,23 @@ def _port_of(local: int | str) -> int:
 
 def mapping_config(section: Mapping[str, Any]) -> MappingConfig:
     """Return one mapping. Raises ConfigError in the words of these options."""
-    try:
-        return MappingConfig.model_validate(dict(section))
-    except ValidationError as error:
-        raise ConfigError(problems(error, PROGRAM, MAPPING_WORDS)) from None
+
+    def made() -> MappingConfig:
+        try:
+            return MappingConfig.model_validate(dict(section))
+        except ValidationError as error:
+            raise ConfigError(problems(error, PROGRAM, MAPPING_WORDS)) from None
+
+    return gathered(made)[0]
 
 
 def forward_config(target: str, encrypt: bool) -> ForwardConfig:
     """Return what a forward to this target would be. Raises ConfigError."""
-    try:
-        return ForwardConfig.model_validate({"name": "dial", "listen": 0, "dial": target, "encrypt": encrypt})
-    except ValidationError as error:
-        raise ConfigError(problems(error, PROGRAM, {})) from None
+
+    def made() -> ForwardConfig:
+        try:
+            return ForwardConfig.model_validate({"name": "dial", "listen": 0, "dial": target, "encrypt": encrypt})
+        except ValidationError as error:
+            raise ConfigError(problems(error, PROGRAM, {})) from None
+
+    return gathered(made)[0]

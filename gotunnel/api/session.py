@@ -99,7 +99,8 @@ class Session(SessionState):
         self._noticed()
 
     def end(self, drain: float = 0.0) -> Deferred[None]:
-        """End it, whoever holds it; visitors have `drain` seconds to finish. Fires when all is over."""
+        """End it, whoever holds it: its ports close at once, since the server's time of grace is for a client that is
+        lost; visitors have `drain` seconds to finish. Fires when all is over."""
         if self._kept is not None:
             self._kept.cancel()
             self._kept = None
@@ -113,11 +114,20 @@ class Session(SessionState):
         if self._trigger is not None:
             self.reactor.removeSystemEventTrigger(self._trigger)
             self._trigger = None
-        ending: list[Deferred[Any]] = [service.drain(drain), service.stopService()]
-        over: Deferred[Any] = gatherResults(ending)
+        over: Deferred[Any] = Deferred.fromCoroutine(self._leave(service, drain))
         over.addErrback(lambda failure: self.log.failure("the end of a tunnel", failure))
         over.addCallback(self._over)
         return ended
+
+    @staticmethod
+    async def _leave(service: ClientService, drain: float) -> None:
+        try:
+            if service.config.mappings:
+                # Ahead of the drain on the same connection: when the server agrees to that, the ports are closed.
+                await service.reload(service.config.model_copy(update={"mappings": ()}))
+        finally:
+            both: list[Deferred[Any]] = [service.drain(drain), service.stopService()]
+            await gatherResults(both)
 
     def _ended(self) -> Deferred[None]:
         if self._ending is None:

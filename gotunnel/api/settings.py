@@ -4,11 +4,12 @@ with equal settings are one session."""
 from __future__ import annotations
 
 import itertools
+import math
 import os
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gotunnel.address import parse_host_port
 from gotunnel.config.fields import DEFAULT_PORT
@@ -16,16 +17,20 @@ from gotunnel.config.model import ClientConfig
 from gotunnel.config.source import BROKEN, Document
 from gotunnel.config.token_source import VARIABLE, resolve_token
 from gotunnel.config.words import own_name, tls_section, validated
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, Problem, printable
+from gotunnel.net.certificates import TlsFilesError, load_authorities, load_pair
 
-__all__ = ["PROGRAM", "SERVER_VARIABLE", "Settings", "refused_option"]
+__all__ = ["LONGEST", "PROGRAM", "SERVER_VARIABLE", "Settings", "checked_seconds", "gathered", "refused_option"]
+
+_T = TypeVar("_T")
 
 SERVER_VARIABLE = "GOTUNNEL_SERVER"
 """The variable that names the server where a program does not."""
 PROGRAM = "gotunnel"
 """What an error calls the place where these options stand."""
-LONGEST_DRAIN = 86_400.0
-"""Seconds: who closes a port, or the tunnel, says how long its visitors have, and each can only shorten the time."""
+LONGEST = 86_400.0
+"""Seconds that any of these options may be; and who closes a port, or the tunnel, says how long its visitors have, and
+each can only shorten that time."""
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("server_addr",): "server",
@@ -72,7 +77,8 @@ class Settings:
 
     def config(self, port: int = 0, taken: Container[str] = ()) -> ClientConfig:
         """Return the configuration that a file would have held, without mappings; `port` is the first that will be
-        published, and `taken` are names that a client without one does not get. Raises ConfigError."""
+        published, and `taken` are names that a client without one does not get. Raises ConfigError, also for files that
+        do not hold what they should."""
         tls = tls_section(self.ca, self.pin, plain=not self.tls)
         for name in ("cert", "key"):
             if getattr(self, name) is not None:
@@ -85,12 +91,31 @@ class Settings:
             "token": self._token(),
             "relay": self.relay,
             "profile": self.profile,
-            "drain_timeout": LONGEST_DRAIN,
+            "drain_timeout": LONGEST,
             "tls": tls,
             # A file that publishes nothing is refused; a program may come to it later.
             "mappings": [{"name": "none", "local": 1, "remote": 0}],
         }
-        return validated(section, PROGRAM, WORDS).model_copy(update={"mappings": ()})
+        try:
+            found = validated(section, PROGRAM, WORDS)
+        except ConfigError as error:
+            raise _in_one_line(error.problems) from None
+        self._check_files(found)
+        return found.model_copy(update={"mappings": ()})
+
+    @staticmethod
+    def _check_files(config: ClientConfig) -> None:
+        tls = config.tls
+        checks: list[tuple[str, Path | None, Callable[[Path], object]]] = [("ca", tls.ca, load_authorities)]
+        if tls.key is not None:
+            checks.append(("cert", tls.cert, lambda cert, key=tls.key: load_pair(cert, key)))  # type: ignore[misc]
+        for name, path, load in checks if tls.mode != "off" else ():
+            try:
+                if path is not None:
+                    load(path)
+            except TlsFilesError as failed:
+                cure = "name a file of certificates in PEM" if name == "ca" else "name a certificate and its key in PEM"
+                raise refused_option(name, printable(failed, 400), cure) from None
 
     def _token(self) -> Any:
         section: dict[str, Any] = {}
@@ -106,7 +131,7 @@ class Settings:
                 Problem(PROGRAM, None, ".".join(map(str, flaw.path[1:])) or "token", flaw.wrong, flaw.cure)
                 for flaw in document.flaws
             ]
-            raise ConfigError(found)
+            raise _in_one_line(found)
         token = section.get("token", BROKEN)
         if token is BROKEN:
             raise refused_option("token", "there is none", f"name a token_file, or set the variable {VARIABLE}")
@@ -122,3 +147,33 @@ def _free_name(port: int, taken: Container[str]) -> str:
 def refused_option(name: str, wrong: str, cure: str) -> ConfigError:
     """Return the error for one option."""
     return ConfigError([Problem(PROGRAM, None, name, wrong, cure)])
+
+
+def checked_seconds(name: str, value: Any) -> float:
+    """Return a time that a program has given. Raises ConfigError for what is none."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not 0 <= value <= LONGEST:
+        shown = repr(value) if isinstance(value, (int, float, str)) or value is None else f"a {type(value).__name__}"
+        cure = f"give a number from 0 to {LONGEST:.0f}, like 30; 0 is none"
+        raise refused_option(name, f"{printable(shown, 60)} is no number of seconds", cure)
+    return float(value)
+
+
+def gathered(*makes: Callable[[], _T]) -> list[_T]:
+    """Return what each of these makes. Raises ConfigError with all that is wrong, in one line: an option that is mended
+    is not to uncover the next mistake."""
+    made: list[_T] = []
+    problems: list[Problem] = []
+    for make in makes:
+        try:
+            made.append(make())
+        except ConfigError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise _in_one_line(problems)
+    return made
+
+
+def _in_one_line(problems: Sequence[Problem]) -> ConfigError:
+    # A program shows an exception's text wherever it does: a second line would be taken for something else.
+    return ConfigError(problems, " | ")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+import yaml
 
 from gotunnel.api.endpoints import TunnelClientEndpoint, TunnelServerEndpoint
 from gotunnel.api.mappings import forward_config, mapping_config, mapping_section
-from gotunnel.api.settings import refused_option
+from gotunnel.api.settings import checked_seconds, gathered, refused_option
 from gotunnel.api.tunnel import Tunnel
 from gotunnel.errors import printable
 
 __all__ = ["CLIENT_OPTIONS", "SERVER_OPTIONS", "client_endpoint", "server_endpoint"]
 
-LONGEST = 86_400.0
 _FLAGS = {word: word in ("yes", "on", "true") for word in ("yes", "no", "on", "off", "true", "false")}
 
 
@@ -25,12 +27,10 @@ def _flag(name: str, text: str) -> bool:
 
 def _seconds(name: str, text: str) -> float:
     try:
-        seconds = float(text)
+        given: Any = float(text)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST:
-        raise refused_option(name, f"{text!r} is no number of seconds", "write a number, like 30; 0 is none")
-    return seconds
+        given = text
+    return checked_seconds(name, given)
 
 
 def _text(name: str, text: str) -> str:
@@ -41,6 +41,22 @@ def _text(name: str, text: str) -> str:
 
 def _list(name: str, text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in _text(name, text).split(","))
+
+
+def _health(name: str, text: str) -> dict[str, Any]:
+    """`http,path=/healthz,interval=2`: a word, and options with values as a file would have them."""
+    kind, *options = _text(name, text).split(",")
+    found: dict[str, Any] = {"type": kind.strip()}
+    for option in options:
+        key, equals, value = option.partition("=")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[key.strip()] = value
+        if not equals or not key.strip():
+            cure = "write the kind, and options behind commas, like http,path=/healthz,interval=2"
+            raise refused_option(name, f"{printable(option, 60)!r} is no option and its value", cure)
+    return found
 
 
 def _token(name: str, text: str) -> str:
@@ -74,6 +90,7 @@ SERVER_OPTIONS: _Readers = {
     "clients": _list,
     "group": _text,
     "drain": _seconds,
+    "health": _health,
 }
 CLIENT_OPTIONS: _Readers = {**TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "keep": _seconds}
 
@@ -81,41 +98,65 @@ CLIENT_OPTIONS: _Readers = {**TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "
 def server_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelServerEndpoint:
     """Return the endpoint of `gotunnel:SERVER:remote=…`. Raises ConfigError, also for a configuration that could not be
     used."""
-    tunnel, given = _read(reactor, arguments, options, SERVER_OPTIONS)
-    remote = given.pop("remote", None)
-    if remote is None and given.get("public", True):
-        cure = "add remote=8080, or remote=0 for any free port of the server"
-        raise refused_option("remote", "is missing", cure)
-    # Now, while somebody looks: `listen` could only fail later.
-    of_mapping = {name: value for name, value in given.items() if name != "drain"}
-    mapping_config(mapping_section(1, remote, of_mapping))
-    return TunnelServerEndpoint(tunnel, remote, **given)
+    tunnel, given = _read(reactor, arguments, options, SERVER_OPTIONS, _check_mapping)
+    return TunnelServerEndpoint(tunnel, given.pop("remote", None), **given)
 
 
 def client_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelClientEndpoint:
     """Return the endpoint of `gotunnel:SERVER:dial=…`. Raises ConfigError likewise."""
-    tunnel, given = _read(reactor, arguments, options, CLIENT_OPTIONS)
-    target = given.pop("dial", None)
-    if target is None:
+    tunnel, given = _read(reactor, arguments, options, CLIENT_OPTIONS, _check_dial)
+    return TunnelClientEndpoint(tunnel, given.pop("dial"), **given)
+
+
+def _check_mapping(given: Mapping[str, Any]) -> None:
+    remote = given.get("remote")
+    if remote is None and given.get("public", True):
+        cure = "add remote=8080, or remote=0 for any free port of the server"
+        raise refused_option("remote", "is missing", cure)
+    of_mapping = {name: value for name, value in given.items() if name not in ("drain", "remote")}
+    mapping_config(mapping_section(1, remote, of_mapping))
+
+
+def _check_dial(given: Mapping[str, Any]) -> None:
+    if "dial" not in given:
         raise refused_option("dial", "is missing", r"add dial=10.0.0.7\:5432, or dial=mapping\:CLIENT/NAME")
-    forward_config(target, given.get("encrypt", True))
-    return TunnelClientEndpoint(tunnel, target, **given)
+    forward_config(given["dial"], given.get("encrypt", True))
 
 
 def _read(
-    reactor: Any, arguments: tuple[str, ...], options: Mapping[str, str], readers: _Readers
+    reactor: Any,
+    arguments: tuple[str, ...],
+    options: Mapping[str, str],
+    readers: _Readers,
+    check: Callable[[Mapping[str, Any]], None],
 ) -> tuple[Tunnel, dict[str, Any]]:
-    unknown = [name for name in options if name not in readers]
-    if unknown:
-        known = ", ".join(name for name in readers if name != "token")
-        raise refused_option(printable(unknown[0], 60), "is no option of such an endpoint", f"the options are {known}")
-    if len(arguments) > 2 or (len(arguments) == 2 and not arguments[1].isdecimal()):
-        raise refused_option(
-            printable(":".join(arguments), 120), "is not one address",
-            r"write colons in a value as \:, like server.example\:17000"
-        )
-    given = {name: readers[name](name, text) for name, text in options.items()}
-    of_tunnel = {name: given.pop(name) for name in TUNNEL_OPTIONS if name in given}
-    tunnel = Tunnel(":".join(arguments) or None, reactor=reactor, **of_tunnel)
-    tunnel.check()
-    return tunnel, given
+    """Return the tunnel, and the other options. All of it is checked now, while somebody looks: `listen` could only
+    fail later."""
+    given: dict[str, Any] = {}
+    of_tunnel: dict[str, Any] = {}
+    tunnels: list[Tunnel] = []
+    unread = set(options)
+
+    def take(name: str, text: str) -> None:
+        if name not in readers:
+            known = ", ".join(each for each in readers if each != "token")
+            what = "is no option of such an endpoint"
+            raise refused_option(printable(name, 60), what, f"the options are {known}")
+        (of_tunnel if name in TUNNEL_OPTIONS else given)[name] = readers[name](name, text)
+        unread.discard(name)
+
+    def make() -> None:
+        if len(arguments) > 2 or (len(arguments) == 2 and not arguments[1].isdecimal()):
+            raise refused_option(
+                printable(":".join(arguments), 120), "is not one address",
+                r"write colons in a value as \:, like server.example\:17000"
+            )
+        tunnels.append(Tunnel(":".join(arguments) or None, reactor=reactor, **of_tunnel))
+        tunnels[0].check()
+
+    def look() -> None:
+        if not unread & {"remote", "dial", "public"}:  # else what is missing is there, and was refused for what it is
+            check(given)
+
+    gathered(*[partial(take, name, text) for name, text in options.items()], make, look)
+    return tunnels[0], given

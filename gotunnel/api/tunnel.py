@@ -16,7 +16,7 @@ from gotunnel.api.mappings import forward_config, mapping_config, mapping_sectio
 from gotunnel.api.port import PublicPort, open_port
 from gotunnel.api.reactors import here, reactor_here
 from gotunnel.api.session import Session, shared
-from gotunnel.api.settings import Settings
+from gotunnel.api.settings import Settings, checked_seconds, gathered
 from gotunnel.errors import NotConnected
 
 __all__ = ["Tunnel"]
@@ -52,14 +52,19 @@ class Tunnel:
         drain: float = 0.0,
         reactor: Any = None,
     ) -> None:
-        """Raises ConfigError for a server that is none."""
-        self._settings = Settings.of(
-            server, name=name, token=token, token_file=token_file, pin=pin, ca=ca, cert=cert, key=key,
-            server_name=server_name, tls=tls, relay=relay, profile=profile,
-        )  # fmt: skip
+        """Raises ConfigError for a server that is none, and for times that are none."""
+        given = {
+            "name": name, "token": token, "token_file": token_file, "pin": pin, "ca": ca, "cert": cert, "key": key,
+            "server_name": server_name, "tls": tls, "relay": relay, "profile": profile,
+        }  # fmt: skip
+        made: list[Any] = gathered(
+            lambda: Settings.of(server, **given),
+            lambda: checked_seconds("timeout", timeout),
+            lambda: checked_seconds("drain", drain),
+        )
+        self._settings: Settings = made[0]
+        self._timeout, self._drain = float(made[1]), float(made[2])
         self._reactor = reactor
-        self._timeout = timeout
-        self._drain = drain
         self._ports: list[PublicPort] = []
         self._connected = False
         self._closes = 0
@@ -128,9 +133,7 @@ class Tunnel:
             "mapping": mapping, "encrypt": encrypt, "health": health, "clients": tuple(clients) or None,
             "public": public, "group": group,
         }  # fmt: skip
-        seconds = _seconds(self._timeout if timeout is None else timeout)
-        left = max(0.0, self._drain if drain is None else drain)
-        return Deferred.fromCoroutine(self._expose(what, remote, given, seconds, left))
+        return Deferred.fromCoroutine(self._expose(what, remote, given, timeout, drain))
 
     def dial(
         self,
@@ -144,8 +147,7 @@ class Tunnel:
         """Connect to what stands behind the server: `host:port` or `unix:/path` as the server sees them, or
         `mapping:CLIENT/NAME`. Fires with the protocol when the target has answered; fails with DialFailed, and as
         `connect` does. `keep` is for how many seconds the session outlives its last use."""
-        seconds = _seconds(self._timeout if timeout is None else timeout)
-        return Deferred.fromCoroutine(self._dial(target, factory, encrypt, seconds, keep))
+        return Deferred.fromCoroutine(self._dial(target, factory, encrypt, timeout, keep))
 
     def close(self) -> Deferred[None]:
         """Close what this tunnel has published, and give the session up if nobody else uses it. Fires when that has
@@ -170,7 +172,7 @@ class Tunnel:
         session.hold()
         try:
             await session.run()
-            await session.connection(_seconds(self._timeout))
+            await session.connection(_limit(self._timeout))
         except Exception:
             await session.release()
             raise
@@ -182,20 +184,29 @@ class Tunnel:
         return self
 
     async def _expose(
-        self, what: Any, remote: int | str | None, given: dict[str, Any], seconds: float | None, drain: float
+        self,
+        what: Any,
+        remote: int | str | None,
+        given: dict[str, Any],
+        timeout: float | None,
+        drain: float | None,
     ) -> PublicPort:
+        seconds, left = gathered(
+            lambda: self._patience(timeout),
+            lambda: self._drain if drain is None else checked_seconds("drain", drain),
+        )
         session = self._session
         listener: FactoryListener | EndpointListener | None = None
         if IProtocolFactory.providedBy(what):
             listener = FactoryListener(what, session)
         elif IStreamClientEndpoint.providedBy(what):
             listener = EndpointListener(what, session)
-        local = what if listener is None else InProcess(listener.arrive)
+        local = what if listener is None else InProcess(listener.arrive, listener.look)
         config = mapping_config(mapping_section(local, remote, given, session.mappings))
         if listener is not None:
             listener.name = config.name
         closes = self._closes
-        port = await open_port(session, config, listener, seconds, drain)
+        port = await open_port(session, config, listener, _limit(seconds), left)
         if closes != self._closes:
             await port.stopListening()
             raise NotConnected("the tunnel is closed")
@@ -204,9 +215,13 @@ class Tunnel:
         return port
 
     async def _dial(
-        self, target: str, factory: IProtocolFactory, encrypt: bool, seconds: float | None, keep: float
+        self, target: str, factory: IProtocolFactory, encrypt: bool, timeout: float | None, keep: float
     ) -> IProtocol:
-        return await dial(self._session, factory, forward_config(target, encrypt), seconds, keep)
+        seconds, kept = gathered(lambda: self._patience(timeout), lambda: checked_seconds("keep", keep))
+        return await dial(self._session, factory, forward_config(target, encrypt), _limit(seconds), kept)
+
+    def _patience(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else checked_seconds("timeout", timeout)
 
     async def _close(self) -> None:
         session = self._session
@@ -217,5 +232,5 @@ class Tunnel:
             await session.release()
 
 
-def _seconds(timeout: float) -> float | None:
+def _limit(timeout: float) -> float | None:
     return timeout if timeout > 0 else None

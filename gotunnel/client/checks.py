@@ -1,4 +1,5 @@
-"""What a probe of a target does: connect to it, or ask it by HTTP. When to probe is decided elsewhere."""
+"""What a probe of a target does: connect to it, or ask it by HTTP. When to probe is decided elsewhere. A target that
+expects the PROXY protocol gets the header of a connection that carries no visitor."""
 
 from __future__ import annotations
 
@@ -20,13 +21,17 @@ from gotunnel.config.health import HttpOptions
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IHealthCheck
+from gotunnel.net.beginning import Beginning
 from gotunnel.net.plugged import found
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 __all__ = ["HttpCheck", "TcpCheck", "Unhealthy", "check_for"]
 
+BAD_REQUEST = 400
+"""What an HTTP server says to the header of a protocol that it does not expect."""
 MOST_HEAD = 16 * 1024
 """Bytes that the head of an answer may have, those of interim answers (1xx) included."""
 
@@ -44,6 +49,8 @@ def check_for(reactor: Any, mapping: MappingConfig) -> IHealthCheck:
     assert health is not None
     options = health if health.options is None else health.options
     check: IHealthCheck = found("health", health.type).make(reactor, mapping.local, options, health.timeout)
+    if mapping.proxy_protocol != "off" and isinstance(check, (TcpCheck, HttpCheck)):
+        check.begin_with(proxy_header_of_nobody(mapping.proxy_protocol))
     return check
 
 
@@ -53,7 +60,11 @@ class TcpCheck:
 
     def __init__(self, reactor: Any, target: Address, options: object, timeout: float) -> None:
         self._target = target
-        self._endpoint = target_endpoint(reactor, target, timeout)
+        self._endpoint = Beginning(target_endpoint(reactor, target, timeout))
+
+    def begin_with(self, header: bytes) -> None:
+        """Say this first on each connection."""
+        self._endpoint.begins = header
 
     def probe(self) -> Deferred[None]:
         """See IHealthCheck."""
@@ -73,7 +84,8 @@ class HttpCheck:
     def __init__(self, reactor: Any, target: Address, health: HttpOptions, timeout: float) -> None:
         self._target = target
         self._health = health
-        self._endpoint = target_endpoint(reactor, target, timeout)
+        self._endpoint: Any
+        self._endpoint = self._below_tls = Beginning(target_endpoint(reactor, target, timeout))
         if health.tls is not None:
             name = health.certificate_name("localhost" if isinstance(target, UnixPath) else target.host)
             creator = target_creator(health.tls.ca, name, health.tls.verify)
@@ -82,6 +94,10 @@ class HttpCheck:
             f"GET {health.path} HTTP/1.1\r\nHost: {health.host or _host(target, health.tls is not None)}\r\n"
             f"User-Agent: gotunnel/{__version__}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         ).encode("ascii")
+
+    def begin_with(self, header: bytes) -> None:
+        """Say this first on each connection."""
+        self._below_tls.begins = header
 
     def probe(self) -> Deferred[None]:
         """See IHealthCheck."""
@@ -92,6 +108,8 @@ class HttpCheck:
 
     def _judge(self, status: int) -> None:
         if not self._health.expects(status):
+            if status == BAD_REQUEST and self._below_tls.begins:
+                raise Unhealthy("it answers with status 400: perhaps it does not expect the PROXY protocol")
             raise Unhealthy(f"it answers with status {status} instead of {', '.join(self._health.status)}")
 
 

@@ -17,6 +17,7 @@ from gotunnel.client.tlsprobe import ask_on
 from gotunnel.config.model import ForwardConfig
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import IRelay
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 __all__ = ["ask_through"]
 
@@ -33,6 +34,8 @@ def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: Forward
     except OSError as failed:
         near.close()
         return fail(DialFailed("no_fds", f"no pair of sockets: {failed}"))
+    if config.proxy_protocol != "off":
+        near.send(proxy_header_of_nobody(config.proxy_protocol))
     host = config.dial.host if isinstance(config.dial, HostPort) else None
     met: Deferred[None] = Deferred(lambda _: local.abort())
     # Not before he is there: to be led there may take longer than an answer in TLS.

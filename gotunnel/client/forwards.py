@@ -25,6 +25,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressRequest
 from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor, Waiting
+from gotunnel.wire.proxyheader import encode_proxy_header
 
 __all__ = ["Forwards"]
 
@@ -179,9 +180,11 @@ class Forwards:
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
         plain = not config.encrypt and self.outside
         now = self._clock.seconds()
-        self.let_in(
-            ForwardVisitor(self.next_conn(), config.name, plain, local, now, config.dial, self.openers)
-        )
+        visitor = ForwardVisitor(self.next_conn(), config.name, plain, local, now, config.dial, self.openers)
+        if config.proxy_protocol != "off":
+            where = local.destination()
+            visitor.begins = encode_proxy_header(config.proxy_protocol, local.address, where, visitor.conn)
+        self.let_in(visitor)
         if plain:
             self.changed()
 

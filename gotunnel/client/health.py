@@ -126,7 +126,8 @@ class _Watch:
         return self._health.down_since
 
     def same_as(self, mapping: MappingConfig) -> bool:
-        return (self._mapping.local, self._mapping.health) == (mapping.local, mapping.health)
+        mine = self._mapping
+        return (mine.local, mine.health, mine.proxy_protocol) == (mapping.local, mapping.health, mapping.proxy_protocol)
 
     def start(self, fraction: float) -> None:
         # At once: a target that is down is better known before its port opens. The next ones are spread.

@@ -27,6 +27,7 @@ from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import LegsFailed
+from gotunnel.wire.proxyheader import encode_proxy_header
 
 __all__ = ["ClientLegs"]
 
@@ -94,6 +95,10 @@ class ClientLegs(DiallingEnd):
         if isinstance(mapping.local, InProcess):
             arrive = partial(mapping.local.arrive, opening.src)
             return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
+        if mapping.proxy_protocol != "off":
+            header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
+            dial = partial(self._dial, mapping.local)
+            return Route(str(mapping.local), dial, awaited=mapping.group is not None, header=header)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
             dial = partial(self._dial, mapping.local)

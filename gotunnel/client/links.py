@@ -79,7 +79,7 @@ class Links:
         )
         self._plain = PlainWatch(
             clock, config.mappings, lambda: [link.published for link in self.links],
-            lambda target: ask_for_tls(clock, target),
+            lambda target, begins: ask_for_tls(clock, target, begins),
         )  # fmt: skip
         self._plain_forwards = PlainForwards(
             clock, config.forwards, lambda: self.forwards.outside,

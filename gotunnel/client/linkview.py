@@ -13,6 +13,7 @@ from gotunnel.client.session import ClientSession
 from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
     SWITCHED_OFF,
+    SWITCHED_OFF_AT_SERVER,
     LegsView,
     MappingState,
     MappingView,
@@ -163,6 +164,10 @@ class LinkView:
             state, reason = MappingState.OFF, SWITCHED_OFF
         elif self._link.session is None:
             state, reason = MappingState.PENDING, "not connected"
+        elif status.shut is not None:
+            state, reason = MappingState.FAILED, status.shut
+            if reason == SWITCHED_OFF:
+                state, reason = MappingState.OFF, SWITCHED_OFF_AT_SERVER
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down
         if not config.public:
@@ -174,6 +179,7 @@ class LinkView:
         return MappingView(
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
             status.carried.ended, status.carried.up, status.carried.down, self.server,
+            self._clock.seconds() - status.since if state is MappingState.REFUSED else None,
         )  # fmt: skip
 
 

@@ -12,13 +12,14 @@ from gotunnel.address import Address, InProcess
 from gotunnel.client.published import Published, Standing
 from gotunnel.client.tlswatch import AGAIN, TlsWatch
 from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 __all__ = ["AGAIN", "PlainForwards", "PlainWatch"]
 
 
 class PlainWatch(TlsWatch):
     """Those of the mappings; one per client. `links()` returns how its mappings stand with each of its servers;
-    `ask(target)` returns a Deferred as `tlsprobe.ask_for_tls` does.
+    `ask(target, begins)` returns a Deferred as `tlsprobe.ask_for_tls` does.
 
     Whether the server lets them travel outside of TLS is not known here before the first visitor comes, and a target in
     clear should have no `encrypt: false` in any case.
@@ -29,7 +30,7 @@ class PlainWatch(TlsWatch):
         clock: Any,
         mappings: Iterable[MappingConfig],
         links: Callable[[], Iterable[Published]],
-        ask: Callable[[Address], Deferred[str | None]],
+        ask: Callable[[Address, bytes], Deferred[str | None]],
     ) -> None:
         super().__init__(clock)
         self._links = links
@@ -41,11 +42,13 @@ class PlainWatch(TlsWatch):
         """These are the mappings now."""
         plain = [each for each in mappings if not each.encrypt and not isinstance(each.local, InProcess)]
         self._configs = {config.name: config for config in plain}
-        self.watch({name: config.local for name, config in self._configs.items()})
+        self.watch({name: (config.local, config.proxy_protocol) for name, config in self._configs.items()})
 
     def ask(self, name: str) -> Deferred[str | None]:
         """See TlsWatch."""
-        return self._ask(self._configs[name].local)
+        config = self._configs[name]
+        version = config.proxy_protocol
+        return self._ask(config.local, b"" if version == "off" else proxy_header_of_nobody(version))
 
     def is_open(self, name: str) -> bool:
         """See TlsWatch."""
@@ -96,7 +99,7 @@ class PlainForwards(TlsWatch):
     def change(self, forwards: Iterable[ForwardConfig]) -> None:
         """These are the forwards now."""
         self._configs = {config.name: config for config in forwards if not config.encrypt}
-        self.watch({name: config.dial for name, config in self._configs.items()})
+        self.watch({name: (config.dial, config.proxy_protocol) for name, config in self._configs.items()})
 
     def ask(self, name: str) -> Deferred[str | None]:
         """See TlsWatch."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gotunnel.address import HostPort
+from gotunnel.client.cures import cure_for
 from gotunnel.config.difference import ListChange
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
@@ -15,7 +16,6 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
-from gotunnel.net.listening import cure_of
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 
 __all__ = ["NAMES_PER_FRAME", "MappingStatus", "Published", "Standing"]
@@ -44,6 +44,10 @@ class MappingStatus:
     code: str = ""
     reason: str = ""
     down: str | None = None
+    shut: str | None = None
+    """Why the server lets nobody in, by its own word."""
+    since: float = 0.0
+    """When it was first refused for `reason`, by the clock of its link."""
     carried: Carried = field(default_factory=Carried)
 
     def request(self) -> MappingRequest:
@@ -51,9 +55,11 @@ class MappingStatus:
         config = self.config
         clients = config.clients or None
         public = None if config.public else False
+        destination = None if config.proxy_protocol == "off" else True
         return MappingRequest(
-            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group
-        )
+            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group,
+            destination,
+        )  # fmt: skip
 
 
 class Published:
@@ -115,8 +121,8 @@ class Published:
                 status.down = None if old is None else old.down
                 self._begin(status)
             else:
-                status.standing, status.address, status.reason = old.standing, old.address, old.reason
-                status.down = old.down
+                status.standing, status.address, status.down = old.standing, old.address, old.down
+                status.code, status.reason, status.since, status.shut = old.code, old.reason, old.since, old.shut
             if old is not None:
                 status.carried = old.carried
         self._leaving.update({name: before[name].config for name in change.removed})
@@ -146,7 +152,7 @@ class Published:
             self._leaving.pop(name, None)
 
     def _begin(self, status: MappingStatus) -> None:
-        status.standing = Standing.PENDING
+        status.standing, status.code, status.reason, status.shut = Standing.PENDING, "", "", None
         self._unfit.discard(status.config.name)
         if status.config.group is not None and not self._can_group:
             self.log.warn(
@@ -191,7 +197,17 @@ class Published:
             if reason is not None:
                 yield MappingState(request.name, "down", reason)
 
-    def answered(self, results: Iterable[MappingResult]) -> None:
+    def shut(self, name: str, reason: str | None) -> bool:
+        """The server lets nobody in to a mapping, or with None lets visitors in again; return whether that is news."""
+        status = self.statuses.get(name)
+        said = None if reason is None else printable(reason)
+        if status is None or status.shut == said:
+            return False
+        status.shut = said
+        self.changed()
+        return True
+
+    def answered(self, results: Iterable[MappingResult], now: float = 0.0) -> None:
         """Take the server's word on some of them."""
         refused = False
         for result in results:
@@ -202,7 +218,7 @@ class Published:
                 self._opened(status, result)
             else:
                 refused = True
-                self._refused(status, result)
+                self._refused(status, result, now)
         if refused:
             self._retry()
         elif all(status.standing is not Standing.REFUSED for status in self.statuses.values()):
@@ -245,43 +261,15 @@ class Published:
                 mapping=config.name, clients=", ".join(config.clients), target=str(config.local),
             )  # fmt: skip
 
-    def _refused(self, status: MappingStatus, result: MappingResult) -> None:
-        config = status.config
+    def _refused(self, status: MappingStatus, result: MappingResult, now: float) -> None:
+        config, code, said = status.config, result.code or "", result.reason or ""
+        reason = f"{printable(result.code)}: {printable(said)}"
+        if status.standing is not Standing.REFUSED or status.reason != reason:
+            status.since = now
         status.standing, status.address = Standing.REFUSED, None
-        status.code = printable(result.code or "")
-        status.reason = f"{printable(result.code)}: {printable(result.reason or '')}"
-        hint = self._cure(config, result.code or "", result.reason or "")
+        status.code, status.reason = printable(code), reason
+        hint = cure_for(code, said, grouped=config.group is not None, can_group=self._can_group)
         self.log.warn(
             "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
-            mapping=config.name, server=str(self.server), port=config.remote_port, reason=status.reason, hint=hint,
+            mapping=config.name, server=str(self.server), port=config.remote_port, reason=reason, hint=hint,
         )  # fmt: skip
-
-    def _cure(self, config: MappingConfig, code: str, reason: str) -> str:
-        """What is to be done. One code has several reasons: that of the server's system has cures of its own."""
-        if reason.endswith(STOPPING):
-            return "; it is asked for again by itself"
-        system = cure_of(reason)
-        if system is not None:
-            return system
-        if config.group is not None:
-            cures = _GROUP_CURES if self._can_group else {"port_in_use": _NO_GROUPS}
-            if code in cures:
-                return cures[code]
-        return _CURES.get(code, "")
-
-
-STOPPING = "the server is about to stop"
-"""What a server says, by the code `limit`, to a mapping that is too late."""
-_NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
-_GROUP_CURES = {
-    "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",
-    "acl_denied": "; have the server allow the group, the port and the address (allow_groups, allow_ports, allow_bind)",
-    "group_mismatch": "; give all members the same remote and encrypt, or this one a group of its own",
-}
-_CURES = {
-    "port_in_use": "; choose another one (remote, or remote_port beside local_ports)",
-    "acl_denied": "; choose an allowed one (remote, or remote_port beside local_ports), or have the server allow it "
-    "(allow_ports, allow_bind)",
-    "reserved": "; choose another one (remote, or remote_port beside local_ports)",
-    "limit": "; the server's limits.mappings says how many",
-}

@@ -25,6 +25,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import SessionKey
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import (
@@ -94,6 +95,8 @@ class ClientSession:
             clock, wished if wished < timeout else offered, min(timeout, silence), self._message, self._lost
         )
         self._requests = Requests(self.control.send)
+        self._warn = Warnings(self.log, clock).warn  # a server could say one thing and the other for ever
+        self._told_shut: set[str] = set()
         key = SessionKey(established.sid, established.ks)
         self.bringing = Bringing(clock, relay, path, key, auth_ok.limits.legs, auth_ok.leg_sni, changed, room)
         self.legs = ClientLegs(
@@ -231,6 +234,8 @@ class ClientSession:
                 self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
             self._open_no_more()
             self.control.send(DrainOk())
+        elif isinstance(message, MappingState):
+            self._shut(message.name, message.reason if message.state == "down" else None)
         elif isinstance(message, Error):
             self.retry_after = message.retry_after
         elif isinstance(message, DrainOk) and self._draining:
@@ -254,7 +259,24 @@ class ClientSession:
             results = tuple(
                 MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
             )
-        self._published.answered(results)
+        self._published.answered(results, self._clock.seconds())
+        for result in results:
+            self._shut(result.name, result.shut)
+
+    def _shut(self, mapping: str, reason: str | None) -> None:
+        """The server lets nobody in to a mapping, whatever its target does, or lets visitors in again."""
+        if not self._published.shut(mapping, reason):
+            return
+        if reason is not None:
+            told = self._warn(
+                "shut", "mapping {mapping}: the server lets nobody in: {reason}; gotunnel status there shows it",
+                mapping=mapping, reason=printable(reason),
+            )  # fmt: skip
+            if told:
+                self._told_shut.add(mapping)
+        elif mapping in self._told_shut:
+            self._told_shut.discard(mapping)
+            self.log.info("mapping {mapping}: the server lets visitors in again", mapping=mapping)
 
     def _announced(self, results: tuple[MappingResult, ...]) -> None:
         for result in results:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import Address, HostPort
+from gotunnel.net.beginning import Beginning
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
@@ -29,11 +30,13 @@ _ENCIPHERED = re.compile(rb"\x16\x03...\x02|\x15\x03|SSH-", re.DOTALL)
 _ENOUGH = 6
 
 
-def ask_for_tls(clock: Any, target: Address) -> Deferred[str | None]:
-    """Connect to a target and begin TLS. Fires with None if it speaks TLS, or SSH, which is enciphered as well; else
-    with what it does instead, in words. Fails with DialFailed if it cannot be reached. Cancelling it gives up."""
+def ask_for_tls(clock: Any, target: Address, begins: bytes = b"") -> Deferred[str | None]:
+    """Connect to a target, say `begins`, and begin TLS. Fires with None if it speaks TLS, or SSH, which is enciphered
+    as well; else with what it does instead, in words. Fails with DialFailed if it cannot be reached. Cancelling it
+    gives up."""
     asking = _Asking(clock, target.host if isinstance(target, HostPort) else None)
-    connecting: Deferred[Any] = target_endpoint(clock, target, SECONDS).connect(OneProtocol(lambda: asking.session))
+    endpoint = Beginning(target_endpoint(clock, target, SECONDS), begins)
+    connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: asking.session))
     connecting.addErrback(dial_failed, target)
     return connecting.addCallback(lambda _: asking.answer)
 

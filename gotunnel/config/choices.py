@@ -13,8 +13,9 @@ from gotunnel.config.kinds import Kind, choice, wrong
 from gotunnel.config.plugged import RelayConfig
 
 __all__ = [
-    "FORMAT", "FORMAT_WORDS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "RELAY_WORDS",
-    "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "RelayName", "TlsMode", "belongs_to_cert",
+    "FORMAT", "FORMAT_WORDS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "PROXY_PROTOCOL",
+    "RELAY_WORDS", "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "ProxyProtocol", "RelayName", "TlsMode",
+    "belongs_to_cert",
 ]  # fmt: skip
 
 LEVEL = choice("debug", "info", "warn", "error")
@@ -28,6 +29,9 @@ LogLevel = Literal["debug", "info", "warn", "error"]
 LogLang = Literal["en", "zh"]
 LogFormat = Literal["text", "json"]
 TlsMode = Literal["required", "off"]
+
+ProxyProtocol = Literal["off", "v1", "v2"]
+PROXY_PROTOCOL = choice("off", "v1", "v2")
 
 Profile = Literal["default", "kubernetes"]
 PROFILE = choice("default", "kubernetes")

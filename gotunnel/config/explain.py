@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gotunnel.address import HostPort, is_ip, is_wildcard
+from gotunnel.config.choices import ProxyProtocol
 from gotunnel.config.explain_clients import explain_clients
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import (
@@ -67,9 +68,12 @@ def _server_egress(server: ServerConfig) -> list[str]:
 
 def _server_plugins(server: ServerConfig) -> list[str]:
     lines = []
-    if server.authenticators:
-        names = ", ".join(map(str, server.authenticators))
-        lines.append(f"server: asks about clients that show their token: {names}")
+    shown = ", ".join(str(each) for each in server.authenticators if each.shown)
+    if shown:
+        lines.append(f"server: asks about clients that show their token: {shown}")
+    keys = ", ".join(str(each) for each in server.authenticators if not each.shown)
+    if keys:
+        lines.append(f"server: lets in, beside those of its own clients and token, by their keys: {keys}")
     if server.access is not None:
         lines.append(f"server: asks about ports, dials and visitors: {server.access}")
     if server.port_allocator is not None:
@@ -160,8 +164,9 @@ def _certificate_name(client: ClientConfig) -> str:
 
 def _mapping(mapping: MappingConfig) -> str:
     clients = f", also to the clients {', '.join(mapping.clients)}" if mapping.clients else ""
+    told = _told(mapping.proxy_protocol)
     if not mapping.public:
-        return f"publishes {mapping.local} only to the clients {', '.join(mapping.clients)} as {mapping.name!r}"
+        return f"publishes {mapping.local} only to the clients {', '.join(mapping.clients)} as {mapping.name!r}{told}"
     port = "any free port" if mapping.remote_port == 0 else f"port {mapping.remote_port}"
     if mapping.bind is None:
         where = f"{port} of the server"
@@ -172,12 +177,17 @@ def _mapping(mapping: MappingConfig) -> str:
     probed = "" if mapping.health is None else f", while a probe finds it there ({mapping.health})"
     how = "" if mapping.encrypt else ", without a TLS of gotunnel's around it"
     shared = "" if mapping.group is None else f", together with others of the group {mapping.group}"
-    return f"publishes {mapping.local} on {where} as {mapping.name!r}{shared}{clients}{how}{probed}"
+    return f"publishes {mapping.local} on {where} as {mapping.name!r}{shared}{clients}{how}{told}{probed}"
+
+
+def _told(version: ProxyProtocol) -> str:
+    return "" if version == "off" else f", with the visitor's address ahead (PROXY protocol {version})"
 
 
 def _forward(forward: ForwardConfig) -> str:
     how = "" if forward.encrypt else ", without a TLS of gotunnel's around it"
-    return f"listens on {forward.listen}, and leads from there through the server to {forward.dial}{how}"
+    told = _told(forward.proxy_protocol)
+    return f"listens on {forward.listen}, and leads from there through the server to {forward.dial}{how}{told}"
 
 
 def _node(node: NodeConfig) -> str:

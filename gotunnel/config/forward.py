@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gotunnel.address import HostPort, UnixPath
+from gotunnel.config.choices import PROXY_PROTOCOL, ProxyProtocol
 from gotunnel.config.fields import MappingName
 from gotunnel.config.kinds import FLAG, Part, Section, several
 from gotunnel.config.routes import DialTarget, FileMode, ForwardListen, SocketMode, read_forward_listen
@@ -34,6 +35,11 @@ class ForwardConfig(Section):
     encrypt: Annotated[bool, FLAG] = Field(
         default=True,
         description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
+    )
+    proxy_protocol: Annotated[ProxyProtocol, PROXY_PROTOCOL] = Field(
+        default="off",
+        description="tell what is reached the visitor's address by the PROXY protocol of HAProxy, ahead of his first "
+        "byte; it must expect that",
     )
     socket_mode: SocketMode = Field(
         default=FileMode(0o600), description="who may connect to a unix socket: the mode of its file"

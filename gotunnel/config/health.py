@@ -177,7 +177,7 @@ class HealthConfig(HttpOptions, _Pace):
                 raise several([(("options",), "is no key that is known here", "remove it")])
             return data
         try:
-            plugin = find_plugin("health", kind, "health checks", info.context)
+            _, plugin = find_plugin(("health",), kind, "health checks", info.context)
         except PydanticCustomError as error:
             raise several([(("type",), what, cure) for _, what, cure in parts_of(error)]) from None
         common = {key: value for key, value in data.items() if key in _Pace.model_fields}

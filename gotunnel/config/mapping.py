@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.choices import PROXY_PROTOCOL, ProxyProtocol
 from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
 from gotunnel.config.health import HealthConfig, OptionalHealth
 from gotunnel.config.kinds import FLAG, Part, Section, several
@@ -48,6 +49,12 @@ class MappingConfig(Section):
     encrypt: Annotated[bool, FLAG] = Field(
         default=True,
         description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
+    )
+    proxy_protocol: Annotated[ProxyProtocol, PROXY_PROTOCOL] = Field(
+        default="off",
+        description="tell the service the visitor's address by the PROXY protocol of HAProxy, ahead of his first byte; "
+        "the service must expect it, from this client alone",
+        examples=["v2"],
     )
     health: OptionalHealth = Field(
         default=None,

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from gotunnel.config.kinds import FLAG, Section
-from gotunnel.config.paths import TokenFile
+from gotunnel.config.paths import TokenFile, UsageFile
+from gotunnel.config.spans import UNITS, span
 
-__all__ = ["LogOptions"]
+__all__ = ["LogOptions", "UsageObserverOptions"]
 
 
 class LogOptions(Section):
@@ -20,3 +21,12 @@ class LogOptions(Section):
         "wants it"
     )
     opened: Annotated[bool, FLAG] = Field(default=False, description="a line when a visitor comes, too")
+
+
+class UsageObserverOptions(Section):
+    """Where a history is kept, and for how long."""
+
+    file: UsageFile = Field(description="SQLite file of its own, not that of `usage`, made with mode 0600")
+    keep: Annotated[int, span("1d", "3650d")] = Field(
+        default=400 * UNITS["d"], description="how long it is kept, in days (`90d`) or hours (`48h`)"
+    )

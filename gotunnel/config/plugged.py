@@ -18,15 +18,17 @@ __all__ = [
 
 
 class PluginConfig(Section):
-    """One plugin of `kind`, which `gotunnel plugins` lists under that word; `noun` is what messages call several."""
+    """One plugin of one of `kinds`, which `gotunnel plugins` lists under these words; `noun` is what messages call
+    several. `kind` is the word for the one that it is."""
 
-    kind: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
     noun: ClassVar[str]
 
     plugin: Annotated[str, Kind("name of a plugin", str)] = Field(
         description="which one; its options stand beside this key (`gotunnel plugins`)"
     )
     options: Annotated[Section | None, HIDDEN] = None
+    kind: Annotated[str, HIDDEN] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -48,12 +50,12 @@ class PluginConfig(Section):
         if name is BROKEN:
             return {"plugin": BROKEN}
         try:
-            found = find_plugin(cls.kind, name, cls.noun, context, more)
+            kind, found = find_plugin(cls.kinds, name, cls.noun, context, more)
         except PydanticCustomError as error:
             path = () if isinstance(data, str) else ("plugin",)
             raise several([(path, what, cure) for _, what, cure in parts_of(error)]) from None
         options = read_options(found, {key: value for key, value in keys.items() if key != "plugin"}, context)
-        return {"plugin": found.name, "options": options}
+        return {"plugin": found.name, "options": options, "kind": kind}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -68,49 +70,54 @@ class PluginConfig(Section):
 class ObserverConfig(PluginConfig):
     """Who is told of each visitor."""
 
-    kind = "observer"
+    kinds = ("observer",)
     noun = "observers"
 
 
 class AllocatorConfig(PluginConfig):
     """Who says which port a mapping gets that leaves it to the server."""
 
-    kind = "ports"
+    kinds = ("ports",)
     noun = "port allocators"
 
 
 class TransportConfig(PluginConfig):
     """How a client reaches its servers."""
 
-    kind = "transport"
+    kinds = ("transport",)
     noun = "transports"
 
 
 class ListenerConfig(PluginConfig):
     """Where a server takes clients, beside its own port."""
 
-    kind = "listener"
+    kinds = ("listener",)
     noun = "listeners"
 
 
 class AuthenticatorConfig(PluginConfig):
-    """Who says whether a client that shows its token may come in."""
+    """Who says whether a client may come in: one that shows its token, or one that proves that it holds one."""
 
-    kind = "authenticator"
+    kinds = ("authenticator", "keys")
     noun = "authenticators"
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has to see tokens."""
+        return self.kind == "authenticator"
 
 
 class AccessConfig(PluginConfig):
     """Who has the last word on what clients publish and reach, and on visitors."""
 
-    kind = "access"
+    kinds = ("access",)
     noun = "access policies"
 
 
 class RelayConfig(PluginConfig):
     """What moves bytes."""
 
-    kind = "relay"
+    kinds = ("relay",)
     noun = "relays"
 
 

@@ -35,9 +35,11 @@ def open_schema(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = True
 
 
-def find_plugin(kind: str, value: Any, noun: str, context: Any, more: tuple[str, ...] = ()) -> Any:
-    """Return the plugin of that name, which provides IExtension. Raises the error of `wrong`, which says which ones
-    there are, and which other words would do (`more`)."""
+def find_plugin(
+    kinds: tuple[str, ...], value: Any, noun: str, context: Any, more: tuple[str, ...] = ()
+) -> tuple[str, Any]:
+    """Return the plugin of that name and of one of these kinds, which provides IExtension, behind the word for its
+    kind. Raises the error of `wrong`, which says which ones there are, and which other words would do (`more`)."""
     catalogue = (context or {}).get(PLUGINS)
     if catalogue is None:
         # Loaded where a file names a plugin, and nowhere else: Twisted finds plugins, and this part knows no Twisted.
@@ -45,10 +47,11 @@ def find_plugin(kind: str, value: Any, noun: str, context: Any, more: tuple[str,
 
         catalogue = Catalogue()
     text = value.strip() if isinstance(value, str) else ""
-    found = catalogue.find(kind, text) if text else None
-    if found is not None:
-        return found
-    names = (*more, *catalogue.names(kind))
+    for kind in kinds if text else ():
+        found = catalogue.find(kind, text)
+        if found is not None:
+            return kind, found
+    names = (*more, *(name for kind in kinds for name in catalogue.names(kind)))
     cure = f"write one of these words, or install the plugin that has it; `gotunnel plugins` lists all {noun}"
     broken = catalogue.broken()
     if broken:

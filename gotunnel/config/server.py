@@ -103,8 +103,8 @@ class ServerConfig(Section):
     )
     authenticators: Authenticators = Field(
         default=(),
-        description="plugins that are asked, one after the other, about clients that show their token "
-        "(`client.bearer`); those of the keys above come in without",
+        description="plugins that say who else may come in: one more clients file, one more token, or who is asked, "
+        "one after the other, about clients that show theirs (`client.bearer`)",
     )
     access: Annotated[AccessConfig | None, ONE] = Field(
         default=None,
@@ -189,7 +189,7 @@ class ServerConfig(Section):
     @field_validator("tls")
     @classmethod
     def _shown_inside_tls(cls, tls: TlsServerConfig, info: ValidationInfo) -> TlsServerConfig:
-        if tls.mode == "off" and info.data.get("authenticators"):
+        if tls.mode == "off" and any(each.shown for each in info.data.get("authenticators", ())):
             what = "leaves the tokens that clients show to the authenticators in clear"
             raise several([(("mode",), what, "set mode: required, or remove authenticators")])
         return tls

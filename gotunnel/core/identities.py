@@ -16,7 +16,7 @@ LASTING = 2
 """How many lasting keys of one identity are valid at once: the token that comes and the one that goes."""
 
 KEYS = LASTING + 2
-"""How many keys are valid at once with those of a join."""
+"""How many keys of one identity are valid at once with those of a join."""
 
 @dataclass(frozen=True, slots=True)
 class JoinKey:
@@ -106,7 +106,7 @@ class Identities:
             if len(identity.keys) > LASTING:
                 raise ValueError(f"the identity {identity.name} has more than {LASTING} keys")
             self._own[identity.name] = identity
-        self._nobodys = tuple(secrets.token_bytes(32) for _ in range(KEYS + 1))
+        self._nobodys = tuple(secrets.token_bytes(32) for _ in range(KEYS))
         self.names_with_common_token = frozenset(
             name
             for name, identity in self._own.items()
@@ -126,17 +126,17 @@ class Identities:
     def __repr__(self) -> str:
         return f"<{len(self._own)} identities{'' if self._others is None else ' and a shared token'}>"
 
-    def keys_for(self, client: str, now: float) -> tuple[bytes, ...]:
-        """Return KEYS keys, any of which lets this client name in: the same number for every name, filled up with keys
-        that nobody holds, and by the same steps, so that the time of an answer does not tell which names exist."""
-        # Derived for names with an identity too, though they cannot use it.
-        shared = self._nobodys[-1] if self._others is None else self._others.key_for(client)
+    def keys_of(self, client: str, now: float) -> tuple[bytes, ...]:
+        """Return KEYS keys, any of which lets this client name in by an identity: the same number for every name,
+        filled up with keys that nobody holds, so that the time of an answer does not tell which names exist."""
         identity = self._own.get(client)
-        if identity is None:
-            keys: tuple[bytes, ...] = (shared,)
-        else:
-            keys = identity.valid_keys(now)
+        keys: tuple[bytes, ...] = () if identity is None else identity.valid_keys(now)
         return (*keys, *self._nobodys)[:KEYS]
+
+    @property
+    def shared(self) -> SharedToken | None:
+        """What opens the names that have no identity."""
+        return self._others
 
     def shut_out(self, client: str, key: bytes, now: float) -> str | None:
         """Say why a session of this client, which once proved `key`, may not go on; None if it may."""

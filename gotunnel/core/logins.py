@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from gotunnel.core.ports import PortSet
 
@@ -27,11 +28,13 @@ class Login:
 class Accepted:
     """It may come in under that name. `who` is what the log calls its owner; `allow_ports` are the ports that it may
     publish, of those that the server's own `allow_ports` has, None: all of these; `seconds` is how long it may stay,
-    None: as long as it is connected. Raises ValueError for what is none of that."""
+    None: as long as it is connected. `rights` is a `config.clients.RightsConfig`, what a file would say of a client;
+    None: it has those of a client of which nothing is said. Raises ValueError for what is none of that."""
 
     who: str = ""
     allow_ports: tuple[int | str, ...] | None = None
     seconds: float | None = None
+    rights: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.who, str):

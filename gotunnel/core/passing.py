@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.stream import StreamEnd
+from gotunnel.core.stream import KICKED, StreamEnd
 
 __all__ = ["BLAMED", "may_pass"]
 
@@ -17,4 +17,5 @@ _PASSED = BLAMED | {Outcome.MAPPING_DOWN, Outcome.DENIED, Outcome.STOPPED}
 def may_pass(outcome: Outcome, end: StreamEnd | None) -> bool:
     """Whether a visitor whom no target has answered may go to another one after this. Not if he was cut on purpose:
     then a code says why, and he was reset."""
-    return outcome in _PASSED and (outcome is not Outcome.STOPPED or end is None or end.code is None)
+    code = None if end is None else end.code
+    return outcome in _PASSED and code != KICKED and (outcome is not Outcome.STOPPED or code is None)

@@ -6,10 +6,29 @@ from dataclasses import dataclass
 
 from gotunnel.core.outcome import Outcome
 
-__all__ = ["KICKED", "StreamEnd", "StreamTally"]
+__all__ = ["GOING_AWAY", "KICKED", "LEFT", "StreamEnd", "StreamTally", "outcome_of_cut", "outcome_of_reset"]
 
 KICKED = "kicked"
 """The code of a reset that an operator asked for."""
+GOING_AWAY = "going_away"
+"""The code of a reset when the time to finish is over."""
+LEFT = "visitor_left"
+"""The code of a reset of a visitor who went before his target had answered."""
+_CUTS = {
+    GOING_AWAY: Outcome.DRAINED, KICKED: Outcome.STOPPED, "acl_denied": Outcome.STOPPED, "not_allowed": Outcome.STOPPED,
+    LEFT: Outcome.VISITOR_LEFT,
+}  # fmt: skip
+
+
+def outcome_of_cut(code: str) -> Outcome:
+    """Return what becomes of a visitor whom this end cuts by itself, with this code."""
+    return _CUTS.get(code, Outcome.STOPPED)
+
+
+def outcome_of_reset(code: str, otherwise: Outcome) -> Outcome:
+    """Return the same for whom the other end has reset: the same word at both ends where its code says more than that
+    the visitor, or the target, has reset his connection."""
+    return _CUTS.get(code, otherwise)
 
 
 @dataclass(frozen=True, slots=True)

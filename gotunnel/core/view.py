@@ -13,12 +13,14 @@ from enum import Enum
 from typing import Any
 
 __all__ = [
-    "SWITCHED_OFF", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView", "Finding", "LegsView", "MappingState",
-    "MappingView", "RightsView", "RoleView", "SessionState", "SessionView", "StreamView", "added", "plain",
+    "SWITCHED_OFF", "SWITCHED_OFF_AT_SERVER", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView", "Finding",
+    "LegsView", "MappingState", "MappingView", "RightsView", "RoleView", "SessionState", "SessionView", "StreamView",
+    "added", "plain",
 ]  # fmt: skip
 
 SWITCHED_OFF = "switched off by an operator"
 SWITCHED_OFF_THERE = "switched off by an operator, at its client"
+SWITCHED_OFF_AT_SERVER = "switched off by an operator, at the server"
 """The reasons of a mapping that is OFF."""
 
 
@@ -39,9 +41,9 @@ class MappingState(Enum):
     DOWN = "down"  # its target is
     REFUSED = "refused"  # by the server
     PENDING = "pending"  # not answered yet, or not connected
-    FAILED = "failed"  # what it listens on cannot be had
+    FAILED = "failed"  # what it listens on cannot be had, here or at the server
     AWAY = "away"  # at the server: open, and its client is not there
-    OFF = "off"  # an operator has switched it off, here
+    OFF = "off"  # an operator has switched it off, at either end
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class MappingView:
     """Bytes of visitors that are over, to the target."""
     down: int | None
     server: str | None = None
+    age: float | None = None
+    """Seconds for which it has been refused for this reason; None in other states."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.core.accounts import Account
-from gotunnel.core.stream import KICKED, StreamEnd
+from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
@@ -47,6 +47,8 @@ class Route:
     always."""
     awaited: bool = False
     """The opener reads nothing from its visitor before OPENED: it had better come at once."""
+    header: bytes = b""
+    """What the target is to get ahead of the visitor's first byte."""
 
 
 class DialledStream:
@@ -143,7 +145,7 @@ class DiallingEnd:
         """Cut what still streams, or what came to this mapping; return how many that were."""
         cut = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
         for leg, stream in cut:
-            _cut(leg, stream, "going_away")
+            _cut(leg, stream, GOING_AWAY)
         return len(cut)
 
     def kick(self, conn: str) -> bool:
@@ -162,12 +164,7 @@ class DiallingEnd:
                 continue
             stream.cut = True
             cut.append(stream)
-            dial, stream.dial = stream.dial, None
-            if dial is None:
-                leg.reset(code)
-            else:
-                dial.cancel()
-                leg.refuse(code)
+            _cut(leg, stream, code)
         return cut
 
     # ILegOwner.
@@ -270,7 +267,7 @@ class DiallingEnd:
         key = self.key
         kind, name = ("mapping", opening.mapping) if opening.mapping is not None else ("dial", opening.dial or "")
         expected = open_mac(
-            key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src
+            key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src, opening.dst
         )
         if opening.n != leg.opens or opening.mac is None or not same_mac(opening.mac, expected):
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
@@ -297,6 +294,8 @@ class DiallingEnd:
         self.usage.dial.observe(self._clock.seconds() - stream.started)
         if stream.allowed is not None:
             stream.reached = local.host
+        if route.header:
+            local.begin_with(route.header)
         leg.accept(local, route.awaited)
 
     def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:
@@ -322,7 +321,9 @@ def _name(body: OpenBody) -> str:
 
 
 def _cut(leg: ILeg, stream: DialledStream, code: str) -> None:
-    if stream.dial is not None:
-        leg.close()  # there is nothing to reset yet
-    else:
+    dial, stream.dial = stream.dial, None
+    if dial is None:
         leg.reset(code)
+    else:
+        dial.cancel()
+        leg.refuse(code)

@@ -6,14 +6,15 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, InProcess
 from gotunnel.interfaces import ITransportProvider
 
-__all__ = ["TcpTransport", "tcp_endpoint"]
+__all__ = ["InsideEndpoint", "TcpTransport", "tcp_endpoint"]
 
 
 def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClientEndpoint:
@@ -24,6 +25,19 @@ def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClie
         return HostnameEndpoint(reactor, address.host, address.port, timeout=timeout)
     kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
     return kind(reactor, address.host, address.port, timeout=timeout)
+
+
+@implementer(IStreamClientEndpoint)
+class InsideEndpoint:
+    """What a target in this very process is looked at with."""
+
+    def __init__(self, target: InProcess) -> None:
+        self._target = target
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+        found: Deferred[IProtocol] = self._target.look(protocolFactory)
+        return found
 
 
 @implementer(ITransportProvider)

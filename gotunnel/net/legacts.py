@@ -15,7 +15,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legbytes import LegBytes, LocalT
 from gotunnel.wire.legbodies import OpenedBody, RstBody
-from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, encode_leg_frame
+from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, data_header, encode_leg_frame
 from gotunnel.wire.legstate import TABLES, Act, End, Event, State
 
 __all__ = ["BREACH", "BREACH_WORDS", "LegActs"]
@@ -51,6 +51,7 @@ class LegActs(LegBytes[LocalT]):
         self._body = b""  # of the OPEN to be sent, or last received
         self._rst_code = "reset"
         self._held = False  # the visitor is not read from, and given back unharmed if his target does not answer
+        self._begins = b""  # what travels ahead of the visitor's bytes, and has not left yet
 
     def happen(self, event: Event) -> None:
         """Do what the table says. Raises LocalProtocolError for what our own side cannot do in this state."""
@@ -100,7 +101,15 @@ class LegActs(LegBytes[LocalT]):
         held, self._held = self._held, False
         self._owner.leg_answered(self)
         if held and self._local is not None:
+            if self._begins:
+                self._begin()
             self._read_local(self._local)
+
+    def _begin(self) -> None:
+        begins, self._begins = self._begins, b""
+        if self._tally is not None:
+            self._tally.sent += len(begins)
+        self._write(data_header(len(begins)) + begins)
 
     def _probed(self) -> None:
         self._cancel_timer()
@@ -153,6 +162,7 @@ class LegActs(LegBytes[LocalT]):
         if self._local is not None:
             self._part(abort=False)
         self._held = False
+        self._begins = b""
         self._rst_code = "reset"
         if tally is not None:
             self._owner.leg_ended(self, tally.end(opener=self.end is End.OPENER))

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.stream import StreamTally
+from gotunnel.core.stream import LEFT, StreamTally, outcome_of_cut, outcome_of_reset
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
 from gotunnel.interfaces import ILegOwner
 from gotunnel.net.deadlines import Deadlines
@@ -52,12 +52,16 @@ class LegBase(LegActs[LocalT]):
 
     # What the owner calls (see ILeg).
 
-    def open(self, local: LocalT, body: bytes, held: bool = False) -> None:
+    def open(self, local: LocalT, body: bytes, held: bool = False, begins: bytes = b"") -> None:
         """Serve a visitor."""
         self._body = body
         self.happen(Event.START)
         self._held = held
         self._tally = StreamTally()
+        if begins:
+            self._begins = begins
+            if not held:
+                self._begin()
         self._local = local
         self.opens += 1
         self._start_timer(self._answer_timeout, self._unanswered)
@@ -88,7 +92,7 @@ class LegBase(LegActs[LocalT]):
         """Reset what streams."""
         self._held = False  # who is reset is given to nobody else
         if self._local is not None:
-            self._note(Outcome.DRAINED if code == "going_away" else Outcome.STOPPED, code)
+            self._note(outcome_of_cut(code), code)
             self._rst_code = code
             self._part(abort=True)
             self.happen(Event.LOCAL_LOST)
@@ -129,7 +133,10 @@ class LegBase(LegActs[LocalT]):
         if self.end is End.DIALLER:
             self._note(Outcome.RESET_BY_TARGET)
         else:
-            self._note(Outcome.VISITOR_LEFT if self.state in _UNANSWERED else Outcome.RESET_BY_VISITOR)
+            left = self.state in _UNANSWERED
+            self._note(Outcome.VISITOR_LEFT if left else Outcome.RESET_BY_VISITOR)
+            if left:
+                self._rst_code = LEFT
         self.happen(Event.LOCAL_LOST)
 
     def local_closed(self) -> None:
@@ -153,12 +160,12 @@ class LegBase(LegActs[LocalT]):
 
     def _note_rst(self, code: str) -> None:
         if self.end is End.DIALLER:
-            self._note(Outcome.RESET_BY_VISITOR, code)
+            self._note(outcome_of_reset(code, Outcome.RESET_BY_VISITOR), code)
         elif self.state in _UNANSWERED:
             self._cancel_timer()  # this is the answer
             self._note(Outcome.REFUSED, code)
         else:
-            self._note(Outcome.RESET_BY_TARGET, code)
+            self._note(outcome_of_reset(code, Outcome.RESET_BY_TARGET), code)
 
     def _unanswered(self) -> None:
         self._note(Outcome.DIAL_TIMEOUT)

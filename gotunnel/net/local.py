@@ -37,6 +37,11 @@ def _ignore() -> None:
     return None
 
 
+def _plain(host: str) -> str:
+    """Return the IPv4 address of an IPv4 visitor of a listener on [::]: access rules and readers know him by it."""
+    return str(plain_address(host) or host) if host.startswith("::ffff:") else host
+
+
 @implementer(IHalfCloseableProtocol, ILocal)
 class Local(Protocol):
     """One connection of a visitor or to a target.
@@ -79,9 +84,7 @@ class Local(Protocol):
         self.transport.pauseProducing()
         if not self.address:
             peer = self.transport.getPeer()
-            host = getattr(peer, "host", "")
-            # Access rules and readers know an IPv4 visitor of a listener on [::] by his own address.
-            self.host = str(plain_address(host) or host) if host.startswith("::ffff:") else host
+            self.host = _plain(getattr(peer, "host", ""))
             self.address = str(HostPort(self.host, peer.port)) if self.host else "unix"
         self._on_made(self)
 
@@ -116,6 +119,16 @@ class Local(Protocol):
             else:
                 sink.local_lost()
         self.on_gone()
+
+    def destination(self) -> str:
+        """See ILocal."""
+        here = None if self.gone else self.transport.getHost()
+        host = _plain(getattr(here, "host", ""))
+        return str(HostPort(host, here.port)) if here is not None and host else ""
+
+    def begin_with(self, data: bytes) -> None:
+        """See ILocal: the transport sends nothing before the next turn of the reactor."""
+        self.transport.write(data)
 
     # What the leg that has it calls.
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from gotunnel.core.legpool import LegPool
-from gotunnel.core.stream import KICKED, StreamEnd
+from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILeg, ILegOwner
@@ -113,7 +113,7 @@ class OpeningEnd:
     def reset_streams(self) -> None:
         """Cut what still streams."""
         for leg in tuple(self.streams):
-            leg.reset("going_away")
+            leg.reset(GOING_AWAY)
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if none has a leg."""
@@ -305,12 +305,12 @@ class OpeningEnd:
         body = self.opening(visitor)
         if leg.plain:
             body = self._proved(leg, body)
-        leg.open(visitor.local, body.encode(), visitor.held)
+        leg.open(visitor.local, body.encode(), visitor.held, visitor.begins)
 
     def _proved(self, leg: ILeg, body: OpenBody) -> OpenBody:
         n, key = leg.opens + 1, self.key
         kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src)
+        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src, body.dst)
         body.n, body.mac = n, mac
         return body
 

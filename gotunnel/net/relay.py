@@ -14,7 +14,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.address import Address, UnixPath
+from gotunnel.address import Address, InProcess, UnixPath
 from gotunnel.errors import DialFailed
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.deadlines import Deadlines
@@ -157,8 +157,10 @@ def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamCli
     # Half a MiB that a server with the fast relay has no use for.
     from twisted.internet.endpoints import UNIXClientEndpoint
 
-    from gotunnel.net.endpoint import tcp_endpoint
+    from gotunnel.net.endpoint import InsideEndpoint, tcp_endpoint
 
+    if isinstance(target, InProcess):
+        return InsideEndpoint(target)
     if isinstance(target, UnixPath):
         return UNIXClientEndpoint(reactor, target.path, timeout=timeout)
     return tcp_endpoint(reactor, target, timeout)

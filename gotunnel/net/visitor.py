@@ -31,6 +31,8 @@ class Visitor:
     """What he is counted on, once he is counted."""
     held: bool = field(init=False, default=False)
     """Nothing is read from him until his target has answered, so that another one can serve him if it does not."""
+    begins: bytes = field(init=False, default=b"")
+    """What goes to his target ahead of his own bytes."""
 
     @property
     def came_to(self) -> str:

@@ -25,9 +25,11 @@ class Warnings:
         # A kind may be a name that the peer has chosen, and he can think of many.
         self._lines = LogLimit(rate=1.0, burst=10, max_keys=MOST_KINDS)
 
-    def warn(self, kind: str, words: str, **values: Any) -> None:
-        """Log a warning, unless there were many of its kind lately. `words` is a constant format."""
+    def warn(self, kind: str, words: str, **values: Any) -> bool:
+        """Log a warning, unless there were many of its kind lately; return whether it was. `words` is a constant
+        format."""
         allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
         if allowed:
             more = f" ({suppressed} more like this were not logged)" if suppressed else ""
             self._log.warn(words + "{more}", more=more, **values)
+        return allowed

@@ -1,12 +1,13 @@
-"""Whether clients that show their token may come in."""
+"""Who clients are: those that show their token, and those that prove that they hold one."""
 
 from __future__ import annotations
 
 from gotunnel.config.judgeoptions import HtpasswdOptions, TokenReviewOptions, WebhookOptions
-from gotunnel.interfaces import IAuthenticator
+from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
+from gotunnel.interfaces import IAuthenticator, IKeyAuthenticator
 from gotunnel.plugin import Plugin
 
-__all__ = ["htpasswd", "tokenreview", "webhook"]
+__all__ = ["htpasswd", "identities", "token", "tokenreview", "webhook"]
 
 webhook = Plugin(
     IAuthenticator,
@@ -28,4 +29,18 @@ htpasswd = Plugin(
     "gotunnel.server.judges.htpasswd.Htpasswd",
     options=HtpasswdOptions,
     summary="looks into a file with names and hashes of passwords",
+)
+identities = Plugin(
+    IKeyAuthenticator,
+    "identities",
+    "gotunnel.server.keyauthenticators.FiledIdentities",
+    options=IdentitiesOptions,
+    summary="knows the clients of one more clients file, each by keys of its own",
+)
+token = Plugin(
+    IKeyAuthenticator,
+    "token",
+    "gotunnel.server.keyauthenticators.shared_token",
+    options=SharedTokenOptions,
+    summary="knows whoever holds one more shared token",
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gotunnel.config.observeroptions import LogOptions
+from gotunnel.config.observeroptions import LogOptions, UsageObserverOptions
 from gotunnel.interfaces import IStreamObserver
 from gotunnel.plugin import Plugin
 
-__all__ = ["log", "metrics"]
+__all__ = ["log", "metrics", "usage"]
 
 log = Plugin(
     IStreamObserver,
@@ -20,4 +20,11 @@ metrics = Plugin(
     "metrics",
     "gotunnel.net.observers.MetricsObserver",
     summary="adds histograms of visitors' times and bytes, by outcome, to /metrics",
+)
+usage = Plugin(
+    IStreamObserver,
+    "usage",
+    "gotunnel.history.observer.UsageObserver",
+    options=UsageObserverOptions,
+    summary="keeps one more history of traffic, in an SQLite file of its own",
 )

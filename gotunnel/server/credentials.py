@@ -43,7 +43,7 @@ class Credentials:
     def __init__(self, config: ServerConfig, reserved: frozenset[int]) -> None:
         self._config = config
         self._reserved = reserved
-        self.others = self._rights(None)
+        self.others = self.rights_of(None)
         """What a client may do that has no rights of its own."""
         shared = config.token
         self._others = None if shared is None else SharedToken(shared.get_secret_value(), self.others)
@@ -51,7 +51,7 @@ class Credentials:
             Identity(
                 client.name,
                 tuple(derive_key(token.get_secret_value(), client.name) for token in client.token),
-                self._rights(client),
+                self.rights_of(client),
                 client.disabled,
             )
             for client in config.clients
@@ -80,9 +80,11 @@ class Credentials:
         if join is not None:
             following = None if join.next is None else join.next.get_secret_value()
             joining = JoinKey(join.key.get_secret_value(), join.expires, following)
-        return Identity(client.name, keys, self._rights(client), client.disabled, client.expires, joining, filed=True)
+        rights = self.rights_of(client)
+        return Identity(client.name, keys, rights, client.disabled, client.expires, joining, filed=True)
 
-    def _rights(self, client: RightsConfig | None) -> Rights:
+    def rights_of(self, client: RightsConfig | None) -> Rights:
+        """Return what a client may do of whom a file says this, or nothing."""
         config, limits = self._config, self._config.limits
         own = RightsConfig() if client is None else client
         ports = config.allow_ports if own.allow_ports is None else own.allow_ports

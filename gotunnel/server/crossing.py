@@ -119,9 +119,9 @@ def sharing_peer(hub: Hub, asker: str, mapping: str, allowed: Callable[[str], bo
     ]
     if not peers:
         raise DialFailed(UNKNOWN, f"no client shares a mapping {mapping} with this one (its `clients`)")
-    up = [peer for peer in peers if peer.mappings[mapping].suspended is None]
+    up = [peer for peer in peers if peer.mappings[mapping].shut is None]
     if not up:
-        raise DialFailed("mapping_down", f"the target of mapping {mapping} is down, whoever has one")
+        raise DialFailed("mapping_down", f"mapping {mapping} is down or switched off at each client that shares it")
     return min(up, key=lambda peer: (peer.session is None or peer.session.draining, peer.visitors))
 
 

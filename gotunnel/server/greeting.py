@@ -12,7 +12,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from gotunnel.address import plain_address
-from gotunnel.core.logins import Login
+from gotunnel.config.plugged import AuthenticatorConfig
+from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.penalties import Offence
 from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.sessions import Decision
@@ -182,9 +183,15 @@ class ServerGreeting(Protocol):
             self._judging = Deferred.fromCoroutine(self._judge(handshake, token))
             self._judging.addErrback(self._failed)
             return
+        hub, name = self._hub, handshake.hello.client
+        found = hub.keyring.accept(name, handshake.key, hub.wall_clock())
+        if found is None:
+            raise AuthRejected("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH)
         self._door.proved()
-        joins = self._hub.identities.joins(handshake.hello.client, handshake.key)
-        deciding = self._enrol(handshake) if joins else self._decide(handshake)
+        accepted, by = found
+        guest = None if by is None else self._guest(handshake, accepted, by)
+        joins = hub.identities.joins(name, handshake.key)
+        deciding = self._enrol(handshake) if joins else self._decide(handshake, guest)
         Deferred.fromCoroutine(deciding).addErrback(self._failed)
 
     async def _enrol(self, handshake: ServerHandshake) -> None:
@@ -204,8 +211,8 @@ class ServerGreeting(Protocol):
             self._refuse(error)
 
     async def _judge(self, handshake: ServerHandshake, token: str) -> None:
-        """The client has shown its token: let others say what that is worth. A name with an identity of its own is
-        none of theirs."""
+        """The client has shown its token: let others say what that is worth. A name that is somebody's is none of
+        theirs."""
         hub, name = self._hub, handshake.hello.client
         refusal = Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH)
         found = None
@@ -215,7 +222,7 @@ class ServerGreeting(Protocol):
             self._asking = True
             try:
                 # A name that is none of theirs takes as long, or the time would tell which names there are.
-                found = await hub.logins.judge(login, patience, ask=hub.identities.identity(name) is None)
+                found = await hub.logins.judge(login, patience, ask=not hub.keyring.owned(name))
             except Unanswered:
                 reason = "the server cannot have the token judged now; its log says more"
                 refusal = Error("internal", reason, RETRY_AFTER_AUTH)
@@ -228,9 +235,11 @@ class ServerGreeting(Protocol):
             self._refuse(refusal)
             return
         self._door.proved()
-        accepted, by = found
-        until = None if accepted.seconds is None else hub.wall_clock() + accepted.seconds
-        await self._decide(handshake, Guest(handshake.key, accepted, by, until))
+        await self._decide(handshake, self._guest(handshake, *found))
+
+    def _guest(self, handshake: ServerHandshake, accepted: Accepted, by: AuthenticatorConfig) -> Guest:
+        until = None if accepted.seconds is None else self._hub.wall_clock() + accepted.seconds
+        return Guest(handshake.key, accepted, by, until)
 
     async def _decide(self, handshake: ServerHandshake, guest: Guest | None = None) -> None:
         name, instance = handshake.hello.client, handshake.hello.instance or b""
@@ -256,15 +265,20 @@ class ServerGreeting(Protocol):
         hub = self._hub
         if guest is None:
             return hub.shut_out(name, key)
-        still = hub.logins is not None and guest.by in hub.logins.configs and hub.identities.identity(name) is None
-        return guest.shut(hub.wall_clock()) if still else "it was let in by who is asked no more"
+        now = hub.wall_clock()
+        if guest.by in hub.keyring.configs:
+            found = hub.keyring.accept(name, key, now)
+            still = found is not None and found[1] == guest.by
+        else:
+            still = hub.logins is not None and guest.by in hub.logins.configs and not hub.keyring.owned(name)
+        return guest.shut(now) if still else "it was let in by who is asked no more"
 
     def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
         hub, config = self._hub, self._hub.config
         session = ServerSession(
             hub, hub.peer(name), handshake.sid, handshake.key, handshake.ks, self._door.host, self._door.address
         )
-        session.agent = handshake.hello.agent
+        session.agent, session.caps = handshake.hello.agent, handshake.hello.caps
         if self._tls is not None and self._tls.asks_clients:
             session.shown = chain_shown(self.transport)
         messages = config.limits.messages

@@ -250,12 +250,12 @@ class MemberPort(PublicPort):
         async with self._groups.turn:
             if self._group is not None and not self.off:
                 await self._group.listener.resume()
-            self.suspended = None
+            self.suspended = self.stuck = None
         self.began()
 
     async def suspend(self, reason: str) -> None:
         """See PublicPort: the port stays open while another member is up."""
-        self.suspended = reason
+        self.suspended, self.stuck = reason, None
         await self._withdraw()
 
     async def _withdraw(self) -> None:

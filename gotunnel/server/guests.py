@@ -3,9 +3,10 @@ or of the clients file is none of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from gotunnel.config.clients import RightsConfig
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted
 from gotunnel.core.ports import PortSet
@@ -52,17 +53,30 @@ class Guests:
         self._all.pop(name, None)
         self._rights.pop(name, None)
 
-    def rights(self, name: str, others: Rights) -> Rights:
-        """Return what the guest of that name may do, of what a client without rights of its own may."""
+    def rights(self, name: str, others: Rights, rights_of: Callable[[RightsConfig], Rights]) -> Rights:
+        """Return what the guest of that name may do; `others` is what a client without rights of its own may, and
+        `rights_of` says what a client may of whom a file says something."""
         guest = self._all[name]
-        ports = guest.accepted.allow_ports
-        if ports is None:
+        accepted = guest.accepted
+        if accepted.allow_ports is None and accepted.rights is None:
             return others
         kept = self._rights.get(name)
         if kept is None or kept[0] is not guest or kept[1] is not others:
-            narrowed = replace(others, allow_ports=within(others.allow_ports, PortSet.parse(ports)))
-            kept = self._rights[name] = (guest, others, narrowed)
+            found = others if accepted.rights is None else rights_of(accepted.rights)
+            if accepted.allow_ports is not None:
+                narrowed = within(found.allow_ports, PortSet.parse(accepted.allow_ports))
+                found = replace(found, allow_ports=narrowed)
+            kept = self._rights[name] = (guest, others, found)
         return kept[2]
+
+    def review(self, judged: Callable[[str, Guest], Guest | None]) -> None:
+        """Keep of each what `judged` makes of it; None: he may not stay."""
+        for name, guest in tuple(self._all.items()):
+            now = judged(name, guest)
+            if now is None:
+                self.drop(name)
+            else:
+                self._all[name] = now
 
     def keep(self, configs: Iterable[AuthenticatorConfig]) -> None:
         """Keep those whom one of these has let in."""

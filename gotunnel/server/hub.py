@@ -29,6 +29,7 @@ from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.groups import Groups
 from gotunnel.server.guests import Guest, Guests
+from gotunnel.server.keyring import Keyring
 from gotunnel.server.ledger import Ledger
 from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
@@ -86,6 +87,9 @@ class Hub(Ledger):
         """The server's own ports, which nobody may publish, on none of its addresses."""
         self.credentials = Credentials(config, self.reserved)
         self.identities = self.credentials.table()
+        self.keyring = Keyring()
+        """Who knows the keys of clients; the table of identities and the shared token are the first of them."""
+        self.keyring.use(self.identities)
         self.logins: Logins | None = None
         """Judges clients that show their token, where the configuration names somebody for that."""
         self.guests = Guests()
@@ -146,13 +150,18 @@ class Hub(Ledger):
 
     def keys_for(self, name: str) -> tuple[bytes, ...]:
         """Return the keys that let a client in now, as the handshake wants them."""
-        return self.identities.keys_for(name, self.wall_clock())
+        return self.keyring.keys_for(name, self.wall_clock())
 
     def shut_out(self, name: str, key: bytes) -> str | None:
         """Say why a client that proved this key may not stay, None if it may."""
         guest = self._guest(name, key)
         now = self.wall_clock()
-        return self.identities.shut_out(name, key, now) if guest is None else guest.shut(now)
+        if guest is not None:
+            return guest.shut(now)
+        reason = self.identities.shut_out(name, key, now)
+        if reason is None and self.keyring.of_another(name, None):
+            return "its name has an identity elsewhere"
+        return reason
 
     def knows(self, name: str) -> bool:
         """Whether a client of this name may come in now."""
@@ -166,12 +175,35 @@ class Hub(Ledger):
         guest = self._guest(name)
         if guest is None:
             return self.identities.rights_for(name, self.wall_clock())
-        return None if guest.shut(self.wall_clock()) else self.guests.rights(name, self.credentials.others)
+        if guest.shut(self.wall_clock()):
+            return None
+        return self.guests.rights(name, self.credentials.others, self.credentials.rights_of)
 
     def _guest(self, name: str, key: bytes | None = None) -> Guest | None:
-        """Return who was let in by an authenticator under this name, unless the name has an identity by now."""
+        """Return who was let in by an authenticator under this name, unless the name is somebody else's by now."""
         guest = self.guests.get(name, key)
-        return None if guest is None or self.identities.identity(name) is not None else guest
+        return None if guest is None or self.keyring.of_another(name, guest.by) else guest
+
+    def use_keyring(self, keyring: Keyring) -> None:
+        """Go by this one from now on; `identities_changed` is to follow."""
+        keyring.use(self.identities)
+        self.keyring = keyring
+
+    def _keys_changed(self) -> None:
+        """Others beside the server's own may answer in another way than before."""
+        now = self.wall_clock()
+
+        def judged(name: str, guest: Guest) -> Guest | None:
+            if guest.by not in self.keyring.configs:
+                return guest
+            found = self.keyring.accept(name, guest.key, now)
+            if found is None or found[1] != guest.by:
+                return None
+            accepted = found[0]
+            return Guest(guest.key, accepted, guest.by, None if accepted.seconds is None else now + accepted.seconds)
+
+        self.guests.review(judged)
+        self.identities_changed(self.identities)
 
     def let_in(self, name: str, guest: Guest) -> None:
         """A client was accepted, and its session is about to begin: its older sessions go on with this, too."""
@@ -201,6 +233,7 @@ class Hub(Ledger):
                 client=name,
             )  # fmt: skip
         self.identities = new
+        self.keyring.use(new)
         self._plan_expiry()
         for session in tuple(self._present):
             reason = self.shut_out(session.peer.name, session.proven)
@@ -214,7 +247,9 @@ class Hub(Ledger):
             peer.rights_changed()
 
     def expire(self) -> None:
-        """Cut whose identity has expired. To be called every half second or so."""
+        """Cut whose identity has expired, or is one no more. To be called every half second or so."""
+        if self.keyring.changed():
+            self._keys_changed()
         if self._next_expiry is not None and self.wall_clock() >= self._next_expiry:
             self.identities_changed(self.identities)
 
@@ -248,7 +283,8 @@ class Hub(Ledger):
     def begin(self, session: ServerSession, name: str, instance: bytes, number: int, decision: Decision) -> None:
         """A session is established: it takes the place of an older one, if there is one."""
         peer = session.peer
-        if self.guests.get(name, session.proven) is None:
+        guest = self.guests.get(name, session.proven)
+        if guest is None:
             self.guests.drop(name)  # it came in by a key of the server's own
         old = self.sessions.begin(session.sid, name, instance, number, session)
         self._live.add(session)
@@ -259,7 +295,7 @@ class Hub(Ledger):
             address=session.address,
             how="" if old is None else _BACK if old.lost else ", in place of an older session",
         )  # fmt: skip
-        if self.identities.authenticated(name):
+        if guest is None and self.identities.authenticated(name):
             self.log.warn(
                 "one token serves several clients (now {client} too): whoever holds it can pose as any of them, "
                 "and as the server",

@@ -42,6 +42,9 @@ class PeerSession(Protocol):
     def feed(self) -> None:
         """Look after those who wait; called for each who begins to."""
 
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Tell the client that nobody new is let in to one of its mappings, and why; with None, that all are."""
+
     def close(self, error: Error | None, reason: str) -> None:
         """End it, with `error` as the last word."""
 
@@ -93,6 +96,7 @@ class Peer:
         """The session has ended. Of a session that was replaced this changes nothing."""
         if self.session is session:
             self.session = None
+            self.published.refused.clear()
             self._grace = self._clock.callLater(GRACE, self._grace_over)
             self.settle()
             if not self.mappings and not self.announced.nodes:
@@ -125,6 +129,11 @@ class Peer:
         """Nobody is served any more."""
         self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
         self._turn_away_all(Outcome.STOPPED)
+
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Its client is to know that nobody new is let in to one of its mappings, and why; with None, that all are."""
+        if self.session is not None:
+            self.session.tell_shut(mapping, reason)
 
     # Rights.
 
@@ -168,7 +177,7 @@ class Peer:
         if access is None:
             self.admit(visitor)
             return
-        limit = self._reached(self.visitors + self._asked + 1)
+        limit = self._reached(self.visitors + self._asked + 1, self.rights)
         if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
             self.visitors += 1
             self._deny(visitor, limit)
@@ -191,7 +200,7 @@ class Peer:
         rights = self.rights
         self.lobby.watch(visitor)
         self.visitors += 1
-        limit = self._reached(self.visitors)
+        limit = self._reached(self.visitors, rights)
         if limit:
             self._deny(visitor, limit)
         elif self.session is None or not self.session.serve(visitor):
@@ -229,9 +238,9 @@ class Peer:
         self._hub.visitor_ended(self, visitor, outcome, end)
         visitor.over(outcome, end)
 
-    def _reached(self, visitors: int) -> str:
+    def _reached(self, visitors: int, rights: Rights) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
-        hub, rights = self._hub, self.rights
+        hub = self._hub
         if hub.live > hub.most_visitors:
             return f"server.limits.streams, {hub.most_visitors} in all"
         return f"limits.visitors, {rights.max_visitors} for this client" if visitors > rights.max_visitors else ""

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gotunnel.config.model import ServerConfig
+from gotunnel.errors import GotunnelError
 from gotunnel.net.plugged import Carried, observers_prepared
 from gotunnel.server.allocation import Allocation
+from gotunnel.server.keyring import Keyring
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -24,12 +26,15 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
     elif allocation is None or allocation.config != config.port_allocator:
         allocation = Allocation(reactor, config.port_allocator)
     logins = None
-    if config.authenticators:
+    shown = [each for each in config.authenticators if each.shown]
+    if shown:
         from gotunnel.server.logins import Logins
 
         before = hub.logins
-        same = before is not None and before.configs == list(config.authenticators)
-        logins = before if same else Logins(reactor, config.authenticators, hub.stranger_lines)
+        same = before is not None and before.configs == shown
+        logins = before if same else Logins(reactor, shown, hub.stranger_lines)
+    keyring = Keyring(reactor, [each for each in config.authenticators if not each.shown], hub.keyring)
+    _check_secrets(keyring, config)
     access = hub.access
     if config.access is None:
         access = None
@@ -41,10 +46,19 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
 
     def use() -> None:
         hub.allocation, hub.logins, hub.access = allocation, logins, access
+        hub.use_keyring(keyring)
         hub.guests.keep(config.authenticators)
         observe()
 
     return use
+
+
+def _check_secrets(keyring: Keyring, config: ServerConfig) -> None:
+    overheard = config.v1.token
+    opened = None if overheard is None else keyring.opened_by(overheard.get_secret_value())
+    if opened is not None:
+        what = f"a token of the authenticator {opened.plugin} is that of server.v1 too, and crosses the wire in clear"
+        raise GotunnelError(f"{what}; give one of the two another token")
 
 
 def plugins_stopped(hub: Hub) -> None:

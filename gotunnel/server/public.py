@@ -20,6 +20,7 @@ from gotunnel.errors import PortUnavailable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
+from gotunnel.wire.legbodies import OpenBody
 
 if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
@@ -53,8 +54,12 @@ class PublicPort:
         self.carried = Carried()
         self.clients: tuple[str, ...] = ()
         """Patterns of the names of clients that may reach it through the server."""
+        self.tells_destination = False
+        """Whether its client wants to hear where each visitor came to."""
         self.group_name: str | None = None
         self.suspended: str | None = None
+        self.stuck: str | None = None
+        """Why it cannot listen again although its target is up, as long as that is tried."""
         self.off = False
         """Whether an operator has switched it off, whatever its client says; see `switching`."""
         self.barred = False
@@ -92,7 +97,12 @@ class PublicPort:
     @property
     def shut(self) -> str | None:
         """Why nobody new is let in, None if nothing is said against it."""
-        return SWITCHED_OFF if self.off else self.suspended
+        return self.shut_here or self.suspended
+
+    @property
+    def shut_here(self) -> str | None:
+        """The same, as far as its client cannot know it."""
+        return SWITCHED_OFF if self.off else self.stuck
 
     def check(self, rights: Rights) -> None:
         """Return if these rights cover it. Raises PortUnavailable."""
@@ -139,11 +149,11 @@ class PublicPort:
         between."""
         if self._listening is None and not self.off:
             self._listening = self._relay.listen(self.bind, self.port, self._accepted, 1024)
-        self.suspended = None
+        self.suspended = self.stuck = None
 
     async def suspend(self, reason: str) -> None:
         """Let no new visitor in until `resume`."""
-        self.suspended = reason
+        self.suspended, self.stuck = reason, None
         await self._stop()
 
     async def switch(self, off: bool) -> None:
@@ -209,7 +219,7 @@ class HiddenPort(PublicPort):
 
     async def resume(self) -> None:
         """Other clients may come again."""
-        self.suspended = None
+        self.suspended = self.stuck = None
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -221,6 +231,13 @@ class PublicVisitor(Visitor):
 
     port: PublicPort
     peer: Peer
+
+    def body(self) -> OpenBody:
+        """See Visitor."""
+        body = OpenBody(self.conn, self.local.address, mapping=self.mapping)
+        if self.port.tells_destination:
+            body.dst = self.local.destination() or None
+        return body
 
     def allowed(self) -> bool:
         """See Visitor."""

@@ -4,17 +4,20 @@ when its rights change. Who comes to them is for the peer."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IDelayedCall
 
+from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.refused import Refusal, RefusedMappings
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.logs import Logger
 from gotunnel.server.groups import MemberPort
 from gotunnel.server.public import HiddenPort, PublicPort
+from gotunnel.server.targets import Targets
 from gotunnel.wire.messages import MappingRequest, MappingResult
 
 if TYPE_CHECKING:
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Published"]
 
-REOPEN = 5.0
-"""Seconds between attempts to open the port of a target that is up again, when a program outside has taken it."""
 STRETCH = 16
 """Ports that are opened, closed or refused without a pause: each takes time from the visitors of everybody."""
 PAUSE = 0.005
@@ -39,6 +40,8 @@ class Published:
 
     def __init__(self, hub: Hub, peer: Peer) -> None:
         self.mappings: dict[str, PublicPort] = {}
+        self.refused = RefusedMappings()
+        """What the current session asks for and does not get."""
         self._hub = hub
         self._peer = peer
         self._clock = hub.clock
@@ -46,12 +49,17 @@ class Published:
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._stopped = False
         self._at_a_stretch = 0
-        self._to_reopen: set[str] = set()
-        self._reopening: IDelayedCall | None = None
+        self._targets = Targets(hub, peer, self.mappings, self._turn)
+
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The names of all that its client wants: what it has, and what it was refused."""
+        return frozenset((*self.mappings, *(refusal.name for refusal in self.refused)))
 
     def begin(self) -> None:
         """A session begins: what it does not name is closed when it has named all that it wants."""
         self._named = set()
+        self.refused.clear()
 
     def rested(self) -> None:
         """There was nothing to do for a while."""
@@ -80,10 +88,13 @@ class Published:
                         mapping=request.name, code=refused.code, reason=printable(refused.reason),
                     )  # fmt: skip
                     results.append(MappingResult(request.name, "fail", None, refused.code, refused.reason))
+                    if self._peer.session is session:
+                        self._remember(request, refused)
                 else:
                     results.append(MappingResult(request.name, "ok", mapping.port or None))
                     if self._peer.session is session:
                         self._named.add(request.name)
+                        self.refused.forget((request.name,))
         return results
 
     async def close_unnamed(self, session: PeerSession) -> None:
@@ -94,6 +105,8 @@ class Published:
     async def unregister(self, names: Iterable[str], session: PeerSession) -> None:
         """Close mappings. Visitors that stream go on; those that wait are reset."""
         async with self._turn:
+            if self._peer.session is session:
+                self.refused.forget(names)
             await self._close(names, session)
 
     async def set_state(self, name: str, up: bool, reason: str, session: PeerSession) -> None:
@@ -101,17 +114,29 @@ class Published:
         async with self._turn:
             await self._breathe()
             if self._peer.session is session:
-                await self._set_state(name, up, reason)
+                await self._targets.changed(name, up, reason)
 
     async def switch(self, name: str, off: bool) -> None:
         """An operator wants a mapping off, or on again: who streams goes on. Raises PortUnavailable when it cannot
         be on."""
         async with self._turn:
             mapping = self.mappings.get(name)
-            if mapping is not None and mapping.off != off:
+            if mapping is None:
+                if name in self.refused:
+                    self._peer.tell_shut(name, SWITCHED_OFF if off else None)
+            elif mapping.off != off:
                 await mapping.switch(off)
+                self._peer.tell_shut(name, mapping.shut_here)
                 if off:
                     self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
+
+    def as_it_is(self, result: MappingResult) -> MappingResult:
+        """Return a result with what is to be said of the mapping at the moment when it is sent."""
+        mapping = self.mappings.get(result.name) if result.status == "ok" else None
+        shut = None if mapping is None else mapping.shut_here
+        if (self._peer.name, result.name) in self._hub.switched_off:
+            shut = SWITCHED_OFF
+        return result if shut is None else replace(result, shut=shut)
 
     async def close_denied(self) -> bool:
         """Close what the rights leave out now; where there are too many mappings, those that came last. Say whether
@@ -150,11 +175,17 @@ class Published:
 
     def cancel(self) -> None:
         """Try no more to open what another program has."""
-        reopening, self._reopening = self._reopening, None
-        if reopening is not None:
-            reopening.cancel()
+        self._targets.cancel()
 
     # Parts of the above.
+
+    def _remember(self, request: MappingRequest, refused: PortUnavailable) -> None:
+        if request.public is False:
+            where = ""
+        else:
+            where = str(HostPort(request.bind or self._hub.config.addr.host, request.remote_port))
+        refusal = Refusal(request.name, where, refused.code, printable(refused.reason, 256), self._clock.seconds())
+        self.refused.add(refusal, self._peer.rights.max_mappings)
 
     async def _close(self, names: Iterable[str], session: PeerSession | None) -> None:
         for name in names:
@@ -176,46 +207,6 @@ class Published:
                 mapping=name, address=mapping.where,
             )  # fmt: skip
 
-    async def _set_state(self, name: str, up: bool, reason: str) -> None:
-        self._to_reopen.discard(name)
-        mapping = self.mappings.get(name)
-        if mapping is None or up == (mapping.suspended is None):
-            if mapping is not None and not up:
-                mapping.suspended = reason  # it is down for another one now
-            return
-        if up:
-            try:
-                mapping.check(self._peer.rights)
-                await mapping.resume()
-            except PortUnavailable as refused:
-                self.log.error(
-                    "mapping {mapping} of client {client} cannot open again: {reason}; next try in {seconds:g} s",
-                    mapping=name, client=self._peer.name, reason=refused.reason, seconds=REOPEN,
-                )  # fmt: skip
-                self._to_reopen.add(name)
-                if self._reopening is None:
-                    self._reopening = self._clock.callLater(REOPEN, self._reopen)
-                return
-        else:
-            await mapping.suspend(reason)
-            self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
-        self._hub.tell_of(
-            self._peer.name, "state", "mapping {mapping} of client {client} is {state} at {address}: {reason}",
-            mapping=name, state="up" if up else "down", address=mapping.where, reason=printable(reason),
-        )  # fmt: skip
-
-    def _reopen(self) -> None:
-        self._reopening = None
-
-        async def reopen() -> None:
-            async with self._turn:
-                for name in tuple(self._to_reopen):
-                    await self._set_state(name, True, "its port is free again")
-
-        Deferred.fromCoroutine(reopen()).addErrback(
-            lambda failure: self.log.failure("opening ports of client {client} again", failure, client=self._peer.name)
-        )
-
     async def _opened(self, request: MappingRequest) -> PublicPort:
         if self._stopped:
             raise PortUnavailable("limit", "the server is about to stop")
@@ -228,7 +219,7 @@ class Published:
         wished = self._wished(request, bind, plain)
         if mapping is not None and _terms(mapping) == _terms(wished):
             mapping.check(self._peer.rights)
-            mapping.clients = request.clients or ()
+            mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
             if mapping.suspended is not None and request.name not in self._named:
                 await mapping.resume()  # a session that is new here says anew which targets are down
             return mapping
@@ -236,7 +227,7 @@ class Published:
             await self._close([request.name], self._peer.session)
         self._peer.rights.check_room(len(self.mappings))
         mapping = wished
-        mapping.clients = request.clients or ()
+        mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
         mapping.off = (client, request.name) in hub.switched_off
         await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping

@@ -150,7 +150,7 @@ class ServerService(Reloadable):
                 wanted=wanted, most=most,
             )  # fmt: skip
         config = self.hub.config
-        if config.token is None and not len(self.hub.identities):
+        if config.token is None and not config.authenticators and not len(self.hub.identities):
             self.log.warn(
                 "no client can connect yet: there is no token, and {path} has no clients; add one with gotunnel client",
                 path=str(self._clients_file.path),

@@ -18,6 +18,7 @@ from gotunnel.server.legs import SessionLegs
 from gotunnel.server.origins import LEG_SNI
 from gotunnel.server.peer import Peer
 from gotunnel.wire.frames import LIMIT_AFTER_AUTH
+from gotunnel.wire.greeting import MAPPING_STATE
 from gotunnel.wire.messages import (
     Drain,
     DrainOk,
@@ -66,6 +67,8 @@ class ServerSession(SessionLegs):
         self.agent: str | None = None
         """What the client's program calls itself."""
         self.began = hub.clock.seconds()
+        self.caps: tuple[str, ...] = ()
+        """What its client knows, beyond what all do."""
         self.shown: tuple[x509.Certificate, ...] = ()
         """The certificate of its client and what came behind it, where clients need one."""
         self.host = host
@@ -164,6 +167,11 @@ class ServerSession(SessionLegs):
         super()._forward_changed()
         self._part()
 
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """See PeerSession. A client that does not know the message would take it for a breach."""
+        if MAPPING_STATE in self.caps and not self._lost:
+            self.control.send(MappingState(mapping, "up" if reason is None else "down", reason or ""))
+
     def need_legs(self, plain: bool, count: int) -> None:
         """See SessionLegs."""
         while count:
@@ -209,7 +217,7 @@ class ServerSession(SessionLegs):
         results = await self.peer.published.register(request.mappings, self)
         if self.over:
             return
-        answer = RegisterResp(request.id, "ok", tuple(results))
+        answer = RegisterResp(request.id, "ok", tuple(map(self.peer.published.as_it_is, results)))
         if len(encode(answer)) > LIMIT_AFTER_AUTH:
             # Many names with long reasons. No client of ours asks for so many at once.
             self.close(Error("limit", "too many mappings in one register frame"), "too many mappings in one register")

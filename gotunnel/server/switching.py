@@ -36,14 +36,15 @@ async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) 
             "an operator has switched mapping {mapping} of client {client} {state}",
             mapping=name, client=owner, state="off" if off else "on",
         )  # fmt: skip
-    if not off and peer is not None and peer.mappings[name].suspended == SWITCHED_OFF:
+    mapping = None if peer is None else peer.mappings.get(name)
+    if not off and mapping is not None and mapping.suspended == SWITCHED_OFF:
         raise NotOne(f"mapping {name} stays off: its client {owner} has switched it off; switch it on there")
     return owner
 
 
 def _found(hub: Hub, client: str | None, name: str) -> tuple[str, Peer | None]:
     held: dict[str, Peer | None] = {owner: None for owner, mapping in hub.switched_off if mapping == name}
-    held.update({peer.name: peer for peer in hub.holders if name in peer.mappings})
+    held.update({peer.name: peer for peer in hub.holders if name in peer.published.asked_for})
     if client is not None:
         if client not in held:
             raise NotOne(f"no client {client} has a mapping {name} here; gotunnel status lists those that are")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gotunnel.core.accounts import Running
+from gotunnel.core.refused import Refusal
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
@@ -24,6 +25,7 @@ from gotunnel.core.view import (
 )
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.server.peer import GRACE, Peer
+from gotunnel.server.public import PublicPort
 from gotunnel.server.session import ServerSession
 from gotunnel.server.streams import Streams
 
@@ -98,23 +100,19 @@ class ServerView:
             yield self._session(peer)
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each mapping that the server holds."""
+        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to."""
         here: Counter[tuple[str, str]] = self.streams.here()
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
-                state, reason = MappingState.OPEN, ""
-                if mapping.shut is not None:
-                    state, reason = MappingState.OFF if mapping.off else MappingState.DOWN, mapping.shut
-                    if reason == mapping.suspended == SWITCHED_OFF:
-                        state, reason = MappingState.OFF, SWITCHED_OFF_THERE
-                elif peer.session is None:
-                    state, reason = MappingState.AWAY, "its client is not connected; visitors wait for it"
+                state, reason = _standing(peer, mapping)
                 yield MappingView(
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
                 )  # fmt: skip
-        held = {(peer.name, name) for peer in self._hub.holders for name in peer.mappings}
-        for client, name in sorted(self._hub.switched_off - held):
+            for refusal in peer.published.refused:
+                if refusal.name not in peer.mappings:
+                    yield self._refused(peer, refusal, here[peer.name, refusal.name])
+        for client, name in sorted(self._hub.switched_off - self._asked_for()):
             reason = f"{SWITCHED_OFF}; its client does not ask for it now"
             yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
 
@@ -195,6 +193,19 @@ class ServerView:
     def _now(self) -> float:
         return float(self._hub.clock.seconds())
 
+    def _refused(self, peer: Peer, refusal: Refusal, here: int) -> MappingView:
+        state, reason, age = MappingState.REFUSED, f"{refusal.code}: {refusal.reason}", None
+        if (peer.name, refusal.name) in self._hub.switched_off:
+            state, reason = MappingState.OFF, SWITCHED_OFF
+        else:
+            age = self._now - refusal.since
+        return MappingView(
+            peer.name, refusal.name, "mapping", refusal.address, None, state, reason, here, 0, 0, 0, age=age
+        )
+
+    def _asked_for(self) -> set[tuple[str, str]]:
+        return {(peer.name, name) for peer in self._hub.holders for name in peer.published.asked_for}
+
     def _session(self, peer: Peer) -> SessionView:
         session = peer.session
         if isinstance(session, ServerSession):
@@ -203,7 +214,7 @@ class ServerView:
             state = SessionState.DRAINING if session.draining else SessionState.CONNECTED
             return SessionView(
                 peer.name, session.address, state, self._now - session.began, control.round_trip, control.heard_age,
-                control.timeout, 2, len(peer.mappings), peer.visitors - peer.pending, peer.pending, legs,
+                control.timeout, 2, len(peer.published.asked_for), peer.visitors - peer.pending, peer.pending, legs,
                 agent=session.agent,
             )  # fmt: skip
         if session is None:
@@ -212,7 +223,7 @@ class ServerView:
             age = None if left is None else GRACE - left
             return SessionView(
                 peer.name, "", SessionState.AWAY, age, None, None, None, 2 if peer.name in self._hub.peers else 1,
-                len(peer.mappings), peer.visitors - peer.pending, peer.pending, LegsView(), reason,
+                len(peer.published.asked_for), peer.visitors - peer.pending, peer.pending, LegsView(), reason,
             )  # fmt: skip
         return self._old_session(peer, session)  # type: ignore[arg-type]
 
@@ -221,9 +232,23 @@ class ServerView:
         return SessionView(
             peer.name, session.address, SessionState.CONNECTED, self._now - session.began, None,
             None if control is None else control.heard_age, None if control is None else control.timeout, 1,
-            len(peer.mappings), peer.visitors - peer.pending, peer.pending,
+            len(peer.published.asked_for), peer.visitors - peer.pending, peer.pending,
             LegsView(0, busy, session.legs_expected, session.most_legs),
         )  # fmt: skip
+
+
+def _standing(peer: Peer, mapping: PublicPort) -> tuple[MappingState, str]:
+    if mapping.off:
+        return MappingState.OFF, SWITCHED_OFF
+    if mapping.stuck is not None:
+        return MappingState.FAILED, mapping.stuck
+    if mapping.suspended == SWITCHED_OFF:
+        return MappingState.OFF, SWITCHED_OFF_THERE
+    if mapping.suspended is not None:
+        return MappingState.DOWN, mapping.suspended
+    if peer.session is None:
+        return MappingState.AWAY, "its client is not connected; visitors wait for it"
+    return MappingState.OPEN, ""
 
 
 def _rights(client: str, state: str, connected: bool, source: str, rights: Rights) -> RightsView:

@@ -27,8 +27,8 @@ from gotunnel.wire.fields import (
 )
 
 __all__ = [
-    "BEARER", "ENROL", "FORWARD", "GROUPS", "MEASURE", "NODES", "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Bearer",
-    "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
+    "BEARER", "ENROL", "FORWARD", "GROUPS", "MAPPING_STATE", "MEASURE", "NODES", "PLAIN_LEGS", "VERSION", "Auth",
+    "AuthOk", "Bearer", "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
@@ -48,6 +48,8 @@ BEARER = "bearer"
 """The capability of a server that can take the token itself, and of a client that would show it."""
 ENROL = "enrol"
 """The capability of a client that can take a lasting token, in its hello."""
+MAPPING_STATE = "mapping_state"
+"""The capability of a client that can be told that its server lets nobody in to a mapping, in its hello."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,15 +81,18 @@ def leg_server_mac(ks: bytes, sid: bytes, seq: int, purpose: str, cb: bytes) -> 
 
 
 def open_mac(
-    ks: bytes, sid: bytes, seq: int, purpose: str, n: int, kind: str, name: str, conn: str, src: str
-) -> bytes:
+    ks: bytes, sid: bytes, seq: int, purpose: str, n: int, kind: str, name: str, conn: str, src: str,
+    dst: str | None = None,
+) -> bytes:  # fmt: skip
     """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
-    value."""
+    value. `dst` is part of it where the OPEN has one."""
     named, by, at = name.encode("utf-8"), conn.encode("utf-8"), src.encode("utf-8")
     message = b"%b%b%b%b%b%b%b%b%b" % (
         _open_head(sid, seq, purpose), _u64(n), _open_kind(kind),
         len(named).to_bytes(4, "big"), named, len(by).to_bytes(4, "big"), by, len(at).to_bytes(4, "big"), at,
     )  # fmt: skip
+    if dst is not None:
+        message += _l(dst.encode("utf-8"))
     begun, ended = _hashes(ks)
     inner, outer = begun.copy(), ended.copy()
     inner.update(message)

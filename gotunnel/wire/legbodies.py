@@ -31,7 +31,8 @@ LIMIT = 4096
 _CHARACTER = r"[ !#-\[\]-~]"  # of printable ASCII, what JSON writes as itself
 _USUAL = re.compile(
     rf'\{{"conn":"({_CHARACTER}{{1,64}})","src":"({_CHARACTER}{{1,320}})","mapping":"({_CHARACTER}{{1,128}})"'
-    r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?\}'
+    r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?'
+    rf'(?:,"dst":"({_CHARACTER}{{1,320}})")?\}}'
 )
 """An OPEN as we write it: nearly every one. One pattern reads it and checks every field, where JSON and the schema,
 which take all others, cost ten times as much for each visitor. No text that this takes means anything else to them."""
@@ -42,7 +43,7 @@ class OpenBody:
     """A visitor is here: `conn` is its id in both ends' logs, `src` its address. It goes to a `mapping`, of
     another client if `client` is given, or to the address `dial`. With `measure` the server itself is the
     target: it takes what comes, and after the FIN sends so many bytes back. `n` and `mac` come together, on plain
-    legs."""
+    legs. `dst` is the address that he came to, for a mapping that has asked for it."""
 
     conn: Connection
     src: Address
@@ -52,6 +53,7 @@ class OpenBody:
     n: Ordinal | None = None
     mac: Mac | None = field(default=None, repr=False)
     measure: Volume | None = None
+    dst: Address | None = None
 
     def misfit(self) -> str | None:
         """Say what is wrong between the fields."""
@@ -68,9 +70,10 @@ class OpenBody:
         n, mac = self.n, self.mac
         if self.dial is None and self.client is None and self.measure is None and (type(n), type(mac)) in _PROOFS:
             proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
-            text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}}}'
+            to = "" if self.dst is None else f',"dst":"{self.dst}"'
+            text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}{to}}}'
             usual = _USUAL.fullmatch(text)
-            if usual is not None and usual.group(1, 2, 3) == (self.conn, self.src, self.mapping):
+            if usual is not None and usual.group(1, 2, 3, 6) == (self.conn, self.src, self.mapping, self.dst):
                 return text.encode("ascii")
         return _encode("OPEN", _OPEN, self)
 
@@ -80,10 +83,10 @@ class OpenBody:
         usual = _USUAL.fullmatch(body.decode("latin-1"))
         if usual is None:
             return _decode("OPEN", _OPEN, body)
-        conn, src, mapping, n, mac = usual.groups()
+        conn, src, mapping, n, mac, dst = usual.groups()
         if n is None:
-            return cls(conn, src, mapping)
-        return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac))
+            return cls(conn, src, mapping, dst=dst)
+        return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), dst=dst)
 
 
 @dataclass(frozen=True, slots=True)

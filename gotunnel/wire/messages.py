@@ -84,7 +84,8 @@ class MappingRequest:
     """One port that a client asks for. `bind` is the address to listen on; without it the server takes its
     default. `clients` may reach the mapping through the server, by patterns of their names; one with `public`
     false has no port, and `remote_port` is 0. Both are for servers whose `caps` name FORWARD. Mappings of several
-    clients with the same `group` share one port; for servers whose `caps` name GROUPS."""
+    clients with the same `group` share one port; for servers whose `caps` name GROUPS. With `dst` each OPEN is to say
+    where its visitor came to; a server that does not know of it leaves that out."""
 
     name: MappingName
     remote_port: Port
@@ -94,6 +95,7 @@ class MappingRequest:
     public: bool | None = None
     clients: tuple[ClientPattern, ...] | None = None
     group: GroupName | None = None
+    dst: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,15 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class MappingResult:
-    """What became of one mapping: `remote_port` as bound, or `code` and `reason`."""
+    """What became of one mapping: `remote_port` as bound, or `code` and `reason`. `shut` says why nobody is let in to
+    it, as a MappingState would."""
 
     name: MappingName
     status: Status
     remote_port: Port | None = None
     code: Code | None = None
     reason: Reason | None = None
+    shut: Reason | None = None
 
     def misfit(self) -> str | None:
         """Say what is wrong between the fields."""
@@ -149,7 +153,8 @@ class Unregister:
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """Client: the target of a mapping is there again, or is not."""
+    """Client: the target of a mapping is there again, or is not. Server, to a client whose `caps` name MAPPING_STATE:
+    visitors of a mapping are let in again, or are not, whatever its target does."""
 
     name: MappingName
     state: State

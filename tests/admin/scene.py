@@ -103,12 +103,16 @@ class Scene:
             elif self.trouble and number % 31 == 7:
                 state = MappingState.AWAY
                 reason = "its client is not connected; visitors wait for it"
+            age = None
+            if self.trouble and number % 9 == 6:
+                state, age = MappingState.REFUSED, 200.0 + number
+                reason = "port_in_use: another program on the server listens there"
             if (client, name) in self.off:
-                state, reason = MappingState.OFF, SWITCHED_OFF
+                state, reason, age = MappingState.OFF, SWITCHED_OFF, None
             yield MappingView(
                 client if server else self.name, name, "mapping", f"0.0.0.0:{20000 + number}",
                 None if server else f"10.0.0.{number % 250}:8080", state, reason, number % 4, 17 * number,
-                number * 123_456, number * 7_654_321, None if server else client,
+                number * 123_456, number * 7_654_321, None if server else client, age,
             )  # fmt: skip
 
     @property

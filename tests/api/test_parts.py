@@ -192,7 +192,7 @@ class SmallTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """A mapping is called like its target, or its port; without either, or when that is taken, it is numbered."""
-        inside = InProcess(lambda source: None)
+        inside = InProcess(lambda source: None, lambda factory: None)
         for local, remote, taken, expected in (
             (8000, None, (), ("127.0.0.1:8000", 8000)),
             ("unix:/run/x", None, (), ("unix:/run/x", 0)),

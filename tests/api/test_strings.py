@@ -30,7 +30,8 @@ class ParsingTests(SynchronousTestCase):
         endpoint = serverFromString(
             reactor,
             rf"gotunnel:server.example\:17000:remote=192.0.2.1\:8080:name=web:token_file={path}:tls=off:relay=portable"
-            r":profile=kubernetes:timeout=5:mapping=site:encrypt=no:public=yes:clients=a,b-*:group=g:drain=3",
+            r":profile=kubernetes:timeout=5:mapping=site:encrypt=no:public=yes:clients=a,b-*:group=g:drain=3"
+            r":health=http,path=/well\:0,interval=2",
         )
         self.assertIsInstance(endpoint, TunnelServerEndpoint)
         assert isinstance(endpoint, TunnelServerEndpoint)
@@ -44,7 +45,7 @@ class ParsingTests(SynchronousTestCase):
             endpoint._options,
             {
                 "mapping": "site", "encrypt": False, "public": True, "clients": ("a", "b-*"), "group": "g",
-                "drain": 3.0,
+                "drain": 3.0, "health": {"type": "http", "path": "/well:0", "interval": 2},
             },
         )  # fmt: skip
         self.assertEqual(endpoint.tunnel._timeout, 5.0)
@@ -77,6 +78,15 @@ class ParsingTests(SynchronousTestCase):
             ("gotunnel:s:remote=x", "remote: "),
             ("gotunnel:s:remote=1:tls=maybe", "tls: 'maybe' is neither yes nor no"),
             ("gotunnel:s:remote=1:timeout=soon", "timeout: 'soon' is no number of seconds"),
+            ("gotunnel:s:remote=1:drain=nan", "drain: nan is no number of seconds; give a number from 0 to 86400"),
+            ("gotunnel:s:remote=1:drain=-1", "drain: -1.0 is no number of seconds"),
+            ("gotunnel:s:remote=1:health=ping", "health.type: 'ping' is not one of "),
+            ("gotunnel:s:remote=1:health=http,/x", "health: '/x' is no option and its value; write the kind, and "),
+            ("gotunnel:s:remote=1:health=http,interval=[", "health.interval: "),
+            ("gotunnel:s:remote=1:ca=/nowhere.pem", "ca: '/nowhere.pem' cannot be read: no such file or directory"),
+            (f"gotunnel:s:remote=1:ca={__file__}", f"ca: {__file__}: there is no PEM certificate in it; name a file"),
+            (f"gotunnel:s:remote=1:cert={__file__}:key={__file__}", f"cert: {__file__}: there is no usable certif"),
+            ("gotunnel:s:tls=maybe:remote=x:drain=soon", "tls: 'maybe' is neither yes nor no; write yes or no | gotu"),
             ("gotunnel:s:remote=1:name=", "name: is empty"),
             ("gotunnel:s:remote=1:name=a b", "name: "),
             ("gotunnel:s:remote=1:colour=red", "colour: is no option of such an endpoint; the options are name, "),
@@ -91,6 +101,7 @@ class ParsingTests(SynchronousTestCase):
                 serverFromString(reactor, text)
             self.assertTrue(str(caught.exception).startswith(f"gotunnel: {words}"), str(caught.exception))
             self.assertNotIn(TOKEN, str(caught.exception))
+            self.assertNotIn("\n", str(caught.exception))
         for text, words in (
             ("gotunnel:s", "dial: is missing"),
             ("gotunnel:s:dial=nowhere", "dial: "),
@@ -99,6 +110,19 @@ class ParsingTests(SynchronousTestCase):
             with self.assertRaises(ConfigError) as caught:
                 clientFromString(reactor, text)
             self.assertTrue(str(caught.exception).startswith(f"gotunnel: {words}"), str(caught.exception))
+
+    def test_all_at_once(self) -> None:
+        """All that is wrong is said, once each and in one line, also where it is found by different readers; what was
+        refused is not called missing."""
+        for parse, text, options in (
+            (serverFromString, f"gotunnel:s:remote=x:drain=soon:ca={__file__}:colour=red", "drain colour ca remote"),
+            (serverFromString, "gotunnel:s:remote=:mapping=a b", "remote"),
+            (clientFromString, "gotunnel:s:dial=nowhere:keep=-1:name=a b", "keep name dial"),
+        ):
+            error: Any = self.assertRaises(ConfigError, parse, reactor, text)
+            self.assertEqual([problem.key for problem in error.problems], options.split(), str(error))
+            self.assertEqual(str(error).count("\n"), 0)
+            self.assertEqual(str(error).count(" | "), len(options.split()) - 1)
 
     def test_no_token(self) -> None:
         """There must be one, and the error says how."""

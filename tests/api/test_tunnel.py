@@ -7,6 +7,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
 
 from gotunnel.api import (
     AuthRejected,
@@ -175,7 +178,10 @@ class TargetTests(ApiTestCase):
             (8000, {"remote": "x:1"}, "gotunnel: remote: names a host"),
             (8000, {"remote": 70000}, "gotunnel: remote: 70000 is not a port number"),
             ("nowhere", {}, "gotunnel: what: "),
-            (Service(), {"health": "tcp"}, "gotunnel: health: is for an address"),
+            (Service(), {"health": {"type": "tcp", "path": "/"}}, "gotunnel: health.path: is for type: http"),
+            (1, {"drain": -1}, "gotunnel: drain: -1 is no number of seconds; give a number from 0 to 86400"),
+            (1, {"timeout": float("nan")}, "gotunnel: timeout: nan is no number of seconds"),
+            (1, {"timeout": "30", "drain": [1]}, "gotunnel: timeout: '30' is no number of seconds"),
             (8000, {"remote": 1, "public": False}, "gotunnel: remote: has no meaning with public: false"),
             (8000, {"mapping": "", "remote": 0}, "gotunnel: mapping: "),
         ):
@@ -312,6 +318,44 @@ class EventTests(ApiTestCase):
         self.assertEqual(heard[0], MappingClosed(port.name, "closed by this program"))
         await self.until(lambda: heard[1:] == [Lost(label, "closed by this program")], "the end")
 
+    async def test_site_unwell(self) -> None:
+        """A site of this process that says it is not well has its port closed until it says otherwise; it is asked for
+        the path that was named, and is no visitor."""
+        site = Troubled()
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        heard = self.events(tunnel)
+        health = {"type": "http", "path": "/well", "interval": 0.1, "failures": 1}
+        port = await tunnel.expose(Site(site), "127.0.0.1:0", health=health)
+        await self.until(lambda: site.asked, "it is asked")
+        site.code = 503
+        await self.until(lambda: isinstance(heard[-1], MappingClosed), "it is down")
+        self.assertEqual(heard[-1].reason, "its target is down: it answers with status 503 instead of 200-399")
+        with self.assertRaises(Refused):
+            await self.join(Peer(), port.address.port)
+        site.code = 200
+        await self.until(lambda: isinstance(heard[-1], MappingOpened), "it is open")
+        self.assertEqual(set(site.asked), {(b"/well", None)})
+        self.assertEqual(server.hub.usage.opened, 0)
+
+    async def test_factory_unwell(self) -> None:
+        """A factory that takes nobody is not well, nor one whose protocol fails when it is connected; both are said."""
+        server = await self.server()
+        for make, said in (
+            (lambda: None, "the factory of the listener takes nobody now"),
+            (_Fails, "the protocol of the listener has failed"),
+        ):
+            tunnel = self.tunnel(server)
+            heard = self.events(tunnel)
+            health = {"type": "tcp", "failures": 1}
+            port = await tunnel.expose(Service(make), "127.0.0.1:0", mapping=said[4:11], health=health)
+            status = port._session.link.published.statuses[port.name]
+            await self.until(lambda status=status: status.down is not None, "it is down")
+            self.assertEqual(status.down, said)
+            self.assertEqual([type(each) for each in heard].count(MappingOpened), 0)
+            await port.stopListening()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
     async def test_never_connected(self) -> None:
         """A server that is not there is heard of once, and who listens does not hear himself out."""
         self.quick()
@@ -381,6 +425,45 @@ class DrainTests(ApiTestCase):
             await port.stopListening()
             await self.until(lambda: visitor.ended, "he is cut")
             self.assertTrue(visitor.was_reset)
+
+    async def test_stopped_in_order(self) -> None:
+        """When the process stops, the server closes the port at once, and keeps nothing for a time of grace; a visitor
+        has his time all the same."""
+        server = await self.server()
+        tunnel = self.tunnel(server, drain=5.0)
+        port = await tunnel.expose(Service(), "127.0.0.1:0")
+        visitor = await self.echoes(port.address.port)
+        stopped = tunnel._session._shutdown()
+        await self.until(lambda: not server.hub.ports._ports, "the port is closed")
+        with self.assertRaises(Refused):
+            await self.join(Peer(), port.address.port)
+        visitor.transport.write(b" again")
+        await self.until(lambda: visitor.received == b"hello again", "the echo")
+        self.assertFalse(stopped.called)
+        visitor.transport.loseConnection()
+        await stopped
+        await self.until(lambda: not server.hub.peers, "nothing is kept for it")
+
+
+class _Fails(Peer):
+    def connectionMade(self) -> None:
+        raise RuntimeError("a protocol")
+
+
+class Troubled(Resource):
+    """A site that answers with a code."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code = 200
+        self.asked: list[tuple[bytes, str | None]] = []
+
+    def render_GET(self, request: Request) -> bytes:
+        self.asked.append((request.path, request.getClientIP()))
+        request.setResponseCode(self.code)
+        return b""
 
 
 def _raise(event: object) -> None:

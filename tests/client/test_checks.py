@@ -18,6 +18,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed, GotunnelError
 from gotunnel.interfaces import IHealthCheck
 from gotunnel.net.tls import TlsFilesError
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 
 class Transport(StringTransport):
@@ -38,12 +39,10 @@ class CheckTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
 
-    def check(self, local: Any = "127.0.0.1:8000", **health: Any) -> Any:
+    def check(self, local: Any = "127.0.0.1:8000", proxied: str = "off", **health: Any) -> Any:
         """Return the check of a mapping."""
-        return check_for(
-            self.reactor,
-            MappingConfig.model_validate({"name": "web", "local": local, "remote": 1, "health": health}),
-        )
+        fields = {"name": "web", "local": local, "remote": 1, "proxy_protocol": proxied, "health": health}
+        return check_for(self.reactor, MappingConfig.model_validate(fields))
 
     def probe(self, check: Any) -> tuple[Deferred[None], Any, Transport]:
         """Begin a probe whose connection stands; return it, our protocol and our transport."""
@@ -73,6 +72,14 @@ class TcpTests(CheckTestCase):
         self.assertIsNone(self.successResultOf(probing))
         self.assertEqual((transport.value(), transport.closed), (b"", "closed"))
 
+    def test_proxied(self) -> None:
+        """A target that expects the PROXY protocol gets the header of a connection without a visitor, in its
+        version."""
+        for version, header in (("v1", b"PROXY UNKNOWN\r\n"), ("v2", proxy_header_of_nobody("v2"))):
+            probing, _, transport = self.probe(self.check(proxied=version))
+            self.assertIsNone(self.successResultOf(probing))
+            self.assertEqual((transport.value(), transport.closed), (header, "closed"))
+
     def test_refused(self) -> None:
         """A refusal is one, in our words."""
         probing = self.check().probe()
@@ -92,6 +99,19 @@ class TcpTests(CheckTestCase):
 
 class HttpTests(CheckTestCase):
     """The probe by a GET."""
+
+    def test_proxied(self) -> None:
+        """The header comes ahead of the request, and ahead of TLS; an answer of 400 to it is explained."""
+        for tls, begins in ((False, b"GET / HTTP/1.1\r\n"), ({"verify": False}, b"\x16\x03")):
+            _, _, transport = self.probe(self.check(type="http", proxied="v1", tls=tls))
+            self.assertTrue(transport.value().startswith(b"PROXY UNKNOWN\r\n" + begins), transport.value())
+        for proxied, said in (("v2", "perhaps it does not expect the PROXY protocol"), ("off", "instead of 200-399")):
+            probing, _, transport = self.probe(self.check(type="http", proxied=proxied))
+            transport.protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # type: ignore[attr-defined]
+            self.assertIn(said, str(self.failureResultOf(probing, GotunnelError).value))
+        probing, _, transport = self.probe(self.check(type="http", proxied="v2", status="400"))
+        transport.protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # type: ignore[attr-defined]
+        self.assertIsNone(self.successResultOf(probing))
 
     def answered(
         self, *data: bytes, then: Exception | None = None, **health: Any

@@ -6,8 +6,11 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
 from gotunnel.address import HostPort
+from gotunnel.client.published import Published
+from gotunnel.config.difference import ListChange
 from gotunnel.errors import DialFailed
 from gotunnel.wire.messages import Error, Leg, LegsFailed, NeedLegs
+from gotunnel.wire.proxyheader import encode_proxy_header
 from tests.client.world import ClientTestCase, World, mapping
 from tests.doubles import FakeLocal
 
@@ -132,6 +135,39 @@ class OpenTests(ClientTestCase):
             self.it.relay.dials[-1][1].callback(FakeLocal())
             self.assertEqual((len(leg.accepted), leg.awaited), (1, awaited))
 
+    def test_proxy_protocol(self) -> None:
+        """The target of a mapping that says so hears first where the visitor is from, and where he came to, as far as
+        the server says it; the target of another one hears nothing."""
+        told = mapping("told", 8001, 8081).model_copy(update={"proxy_protocol": "v1"})
+        both = mapping("both", 8002, 8082).model_copy(update={"proxy_protocol": "v2"})
+        self.it = World(mapping("web", 8000, 8080), told, both)
+        self.server = self.it.connected()
+        (asked,) = self.server.grant()
+        wishes = [(each.name, each.dst) for each in asked.mappings]
+        self.assertEqual(wishes, [("web", None), ("told", True), ("both", True)])
+        for name, dst, header in (
+            ("web", "203.0.113.1:8080", b""),
+            ("told", "203.0.113.1:8081", b"PROXY TCP4 198.51.100.7 203.0.113.1 5000 8081\r\n"),
+            ("told", None, b"PROXY TCP4 198.51.100.7 0.0.0.0 5000 0\r\n"),
+            ("both", "203.0.113.1:8081", encode_proxy_header("v2", "198.51.100.7:5000", "203.0.113.1:8081", "c-1")),
+        ):
+            (leg,) = self.server.legs()
+            leg.receive_open(self.server.open_body(leg, name, src="198.51.100.7:5000", dst=dst, conn="c-1"))
+            local = FakeLocal()
+            self.it.relay.dials[-1][1].callback(local)
+            self.assertEqual((leg.accepted, local.begun), ([local], header), (name, dst))
+
+    def test_proxy_protocol_changes(self) -> None:
+        """Another `proxy_protocol` is for the next visitor; the server hears of it, and the port stays open."""
+        web = mapping("web", 8000, 8080)
+        published = Published([web], HostPort("tunnel.example.com", 17000), lambda: None)
+        told = web.model_copy(update={"proxy_protocol": "v2"})
+        leaving, asked = published.change([told], ListChange(changed=("web",)))
+        self.assertEqual((leaving, [each.dst for each in asked]), ((), [True]))
+        again = told.model_copy(update={"proxy_protocol": "v1"})
+        leaving, asked = published.change([again], ListChange(changed=("web",)))
+        self.assertEqual((leaving, asked), ((), ()))
+
     def test_refused(self) -> None:
         """A target that does not answer is told at once, with the code."""
         (leg,) = self.server.legs()
@@ -186,6 +222,7 @@ class OpenTests(ClientTestCase):
             {"n": None, "mac": None},
             {"conn": "c-2"},
             {"src": "203.0.113.1:1"},
+            {"dst": "203.0.113.1:1"},
         ]
         for change in changes:
             (leg,) = self.server.legs(plain=True)
@@ -211,6 +248,18 @@ class OpenTests(ClientTestCase):
         (leg,) = self.server.legs()
         leg.receive_open(self.server.open_body(leg, "tls"))
         self.assertEqual(self.dialled(), [HostPort("127.0.0.1", 6443)])
+
+    def test_cut_while_dialling(self) -> None:
+        """Who is cut before his target has answered is refused, which the server takes it for, too; the leg lives."""
+        session = self.it.link.session
+        assert session is not None
+        for code, cut in (("going_away", session.legs.reset_streams), ("kicked", lambda: session.legs.kick("c-1"))):
+            (leg,) = self.server.legs()
+            leg.receive_open(self.server.open_body(leg))
+            before = self.it.relay.cancelled
+            cut()
+            self.assertEqual((leg.refused, leg.closed, self.it.relay.cancelled), ([code], False, before + 1))
+            leg.finish()
 
     def test_leg_lost_while_dialling(self) -> None:
         """The dial is given up; its end, whichever comes, does no harm."""

@@ -16,6 +16,7 @@ from gotunnel.client.published import Published
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.errors import DialFailed
 from gotunnel.wire.messages import MappingResult
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 
 class PlainTests(SynchronousTestCase):
@@ -30,12 +31,14 @@ class PlainTests(SynchronousTestCase):
             for number, name in enumerate(("tls", "one", "two"))
         ]
         self.asked: list[tuple[int, Deferred[Any]]] = []
+        self.begun: list[bytes] = []
         self.published = Published(mappings, HostPort("server", 17000), lambda: None)
         self.watch = PlainWatch(self.clock, mappings, lambda: [self.published], self.ask)
         self.published.changed = self.watch.look
 
-    def ask(self, target: Any) -> Deferred[Any]:
-        """Note who is asked."""
+    def ask(self, target: Any, begins: bytes) -> Deferred[Any]:
+        """Note who is asked, and what is said to him first."""
+        self.begun.append(begins)
         self.asked.append((target.port, Deferred()))
         return self.asked[-1][1]
 
@@ -109,6 +112,18 @@ class PlainTests(SynchronousTestCase):
         self.assertEqual(self.ports(), [1001, 1001])
         self.asked[1][1].callback("it answers in clear")
         self.assertEqual(len(self.lines("does not speak TLS")), 1)
+
+    def test_proxied(self) -> None:
+        """A target that expects the PROXY protocol is asked behind the header, and anew when that is changed."""
+        one = MappingConfig.model_validate({"name": "one", "local": 1001, "remote": 1, "encrypt": False})
+        self.session("one")
+        self.asked[0][1].callback("it closes the connection when it is greeted in TLS")
+        for version, header in (("v1", b"PROXY UNKNOWN\r\n"), ("v2", proxy_header_of_nobody("v2"))):
+            self.watch.change([one.model_copy(update={"proxy_protocol": version})])
+            self.watch.look()
+            self.assertEqual((self.ports()[-1], self.begun[-1]), (1001, header))
+            self.asked[-1][1].callback(None)
+        self.assertEqual((len(self.begun), self.begun[0]), (3, b""))
 
     def test_change(self) -> None:
         """It speaks TLS now: said as well."""

@@ -27,6 +27,7 @@ from gotunnel.config.identityfile import FileIdentity, JoinConfig
 from gotunnel.config.model import ServerConfig
 from gotunnel.core.identities import Identities
 from gotunnel.server.credentials import Credentials
+from tests.doubles import keys_of
 from tests.wire.strategies import PROPERTY
 
 NOW = 1000.0
@@ -70,7 +71,7 @@ class World:
 
     def opens(self, key: bytes | None) -> bool:
         """Say whether a key lets the client in."""
-        return key is not None and key in self.table().keys_for("edge", NOW)
+        return key is not None and key in keys_of(self.table(), "edge", NOW)
 
     # What may happen.
 

@@ -77,7 +77,7 @@ class ExplainTests(FileTestCase):
             "  - {name: a, local: 22, remote: 20022}\n"
             "  - {name: b, local: 'unix:/x', remote: '127.0.0.1:1', encrypt: false}\n"
             "  - {name: c, local: 'h:3', remote: 0}\n"
-            "  - {name: d, local: 4, remote: '[::1]:0'}\n"
+            "  - {name: d, local: 4, remote: '[::1]:0', proxy_protocol: v2}\n"
         )
         lines = self.lines(CLIENT + mappings)
         self.assertEqual(
@@ -91,7 +91,8 @@ class ExplainTests(FileTestCase):
                 "client edge-07: publishes unix:/x on 127.0.0.1:1 on the server as 'b',"
                 " without a TLS of gotunnel's around it",
                 "client edge-07: publishes h:3 on any free port of the server as 'c'",
-                "client edge-07: publishes 127.0.0.1:4 on any free port of ::1 on the server as 'd'",
+                "client edge-07: publishes 127.0.0.1:4 on any free port of ::1 on the server as 'd', with the visitor's"
+                " address ahead (PROXY protocol v2)",
             ],
         )
         self.write("c", "ca.pem")

@@ -83,7 +83,8 @@ class LookingTests(BrowserTestCase):
         text = page.inner_text("body")
         for words in (
             "gotunnel server 0.0.0.0:17000", "ready", "worker-1", "203.0.113.10:40000", "its ports are closed in 18 s",
-            "no answer within 5 s", "10\n/ 12", "up 2 d 5 h", "cannot open again", "warning",
+            "no answer within 5 s", "9\n/ 12", "listens there (3 min 26 s)", "up 2 d 5 h", "cannot open again",
+            "warning",
         ):  # fmt: skip
             self.assertIn(words, text)
         since = page.locator("#sessions tbody tr:first-child td[data-title=Since] span")
@@ -100,7 +101,7 @@ class LookingTests(BrowserTestCase):
         self.assertEqual(page.locator("p.empty:visible").count(), 3)
         page.fill("#search", "")
         page.click("#mappings button:text-is('Problems')")
-        self.assertEqual(page.locator("#mappings tbody tr").count(), 2)
+        self.assertEqual(page.locator("#mappings tbody tr").count(), 3)
         page.click("#mappings button:text-is('All')")
         page.click("#mappings th button:text-is('Served')")
         page.click("#mappings th button:text-is('Served')")

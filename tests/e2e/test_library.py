@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -135,7 +136,8 @@ class TwistTests(TunnelTestCase):
         self.wait_until(lambda: self.fetched() == "out of this folder", "the page again")
         process.send_signal(signal.SIGTERM)
         self.assertIn(process.wait(20), (0, -signal.SIGTERM))  # Twisted ends by the signal that it was sent
-        self.assertIsNone(self.fetched())
+        with self.assertRaises(ConnectionRefusedError):  # at once, and not when the time of grace is over
+            socket.create_connection((self.host, 8080), 5)
         self.assertNotRegex(web.said, r"Traceback|Unhandled|critical")
 
     def fetched(self) -> str | None:

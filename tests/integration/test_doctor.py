@@ -11,7 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.cli.doctor import login, targets, throughput
+from gotunnel.cli.doctor import login, proxied, targets, throughput
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
 from gotunnel.cli.doctor.wish import Wish
@@ -222,6 +222,24 @@ class DoctorTests(IntegrationTestCase):
         target, _ = await self.target(Echo)
         found = await self.examined(server, self.mapping(target, health={"type": "http"}))
         self.one(found, "mapping web", "problem", "health check fails", "not HTTP/1.1")
+
+    async def test_a_target_that_expects_no_header(self) -> None:
+        """It closes the connection at the header of the PROXY protocol; one that takes it is passed over in silence."""
+
+        class Strict(Echo):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.loseConnection()
+
+        self.patch(proxied, "SECONDS", 0.3)
+        server = await self.server()
+        for kind, said in ((Strict, 1), (Echo, 0)):
+            target, _ = await self.target(kind)
+            found = await self.examined(server, self.mapping(target, proxy_protocol="v1"))
+            self.fine(found)
+            self.one(found, "mapping web", "ok", "accepts connections")
+            warned = [str(each) for each in found if each.check == "mapping web" and each.status == "warning"]
+            self.assertEqual(len(warned), said, warned)
+            self.assertTrue(all("when it gets the header of the PROXY protocol (v1)" in each for each in warned))
 
     async def test_sockets(self) -> None:
         """An egress socket: its folder is missing, nobody serves it, somebody does."""

@@ -14,6 +14,7 @@ from gotunnel.client.service import ClientService
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ClientConfig, LimitsConfig, PenaltiesConfig, ServerConfig
+from gotunnel.core.outcome import Outcome
 from gotunnel.errors import ConfigError, GotunnelError
 from gotunnel.net.certificates import TlsFilesError
 from gotunnel.server import greeting
@@ -116,6 +117,9 @@ class ClientTests(ReloadCase):
         await self.echoes(self.port_of(client, "three"))
         await self.reset(gone)
         await self.said("1 visitors of two, which was removed, were cut")
+        await self.until(lambda: server.hub.live == client.usage.live == 4, "he is counted at both ends")
+        self.assertEqual(server.hub.outcomes[Outcome.DRAINED], 1)
+        self.assertEqual(server.hub.outcomes, client.usage.outcomes)
         for visitor in kept:
             await self.talks(visitor)
         self.assertIs(client.link.session, session)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 import socket
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 from unittest import skipUnless
 
 from twisted.internet.task import Clock
@@ -12,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 LINUX = sys.platform.startswith("linux")
 if LINUX:
-    from gotunnel.net.fast.local import FastLocal
-    from gotunnel.net.fast.poller import Pump
+    from gotunnel.net.fast.local import MOST_PIECES, FastLocal
+    from gotunnel.net.fast.poller import OUT, Pump
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import INTERVAL, LAST_BYTES_LIMIT, PathWatch
 
@@ -64,6 +66,53 @@ class _LocalTestCase(SynchronousTestCase):
         self.addCleanup(self.far.close)
         self.local.read_more(True)
         self.local.read_more(False)
+
+
+class BeginningTests(_LocalTestCase):
+    """What is said ahead of all else."""
+
+    def test_in_one_send(self) -> None:
+        """It leaves together with the first bytes: one call of the system, one packet."""
+        sent: list[bytes] = []
+        sock = self.local.sock
+        self.local.sock = Wire(sock, lambda data: sent.append(bytes(data)) or len(data))  # type: ignore[assignment]
+        self.local.begin_with(b"header ")
+        self.assertFalse(self.local.send(b"first"))
+        self.assertFalse(self.local.send(b"next"))
+        self.assertEqual(sent, [b"header first", b"next"])
+
+    def test_in_pieces(self) -> None:
+        """A kernel that takes only some of it gets the rest, and the end behind it, when it takes more."""
+        room = [3, 0, 4]
+
+        def take(data: Sequence[int]) -> int:
+            taken = min(len(data), room.pop(0) if room else len(data))
+            if not taken:
+                raise BlockingIOError
+            self.local.sock.held.extend(data[:taken])  # type: ignore[attr-defined]
+            return taken
+
+        self.local.sock = Wire(self.local.sock, take)  # type: ignore[assignment]
+        self.local.begin_with(b"header ")
+        self.assertTrue(self.local.begin())
+        self.assertTrue(self.local.send(b"first"))
+        self.local.half_close()
+        for _ in range(5):
+            self.local.handle(OUT)
+        self.assertEqual(bytes(self.local.sock.held), b"header first")  # type: ignore[attr-defined]
+        self.assertEqual(self.far.recv(10), b"")
+
+
+class Wire:
+    """A socket whose `send` is another function."""
+
+    def __init__(self, sock: socket.socket, send: Callable[[Any], int]) -> None:
+        self._sock = sock
+        self.send = send
+        self.held = bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
 
 
 class HangUpTests(_LocalTestCase):
@@ -118,6 +167,38 @@ class HangUpTests(_LocalTestCase):
         for _ in range(5):
             self.pump.run(0, -1)
         self.assertEqual(self.leg.events, ["ended"])
+
+
+class PiecesTests(_LocalTestCase):
+    """Pieces that leave in one call of the system, as far as the kernel takes them."""
+
+    def test_all_at_once(self) -> None:
+        """They arrive one behind the other, few and very many of them."""
+        for count in (2, MOST_PIECES, MOST_PIECES + 1, 2000):
+            pieces = [bytes([value % 251]) * 3 for value in range(count)]
+            self.assertFalse(self.local.send_all(pieces))
+            self.assertEqual(self.far.recv(10_000, socket.MSG_WAITALL | socket.MSG_DONTWAIT), b"".join(pieces))
+
+    def test_cut_anywhere(self) -> None:
+        """What the kernel takes none of, or only some of, follows later, in order, and behind it what came later."""
+        self.local.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        told, rounds = b"", 0
+        while not self.local.blocked:
+            pieces = [bytes([value]) * (1000 + value) for value in range(60)]
+            told += b"".join(pieces)
+            self.local.send_all(pieces)
+            rounds += 1
+            self.assertLess(rounds, 1000)
+        for more in ([b"behind", b" them"], [memoryview(b", in"), b" order"]):
+            self.assertTrue(self.local.send_all(more))
+            told += b"".join(more)
+        heard = b""
+        self.far.settimeout(10)
+        while len(heard) < len(told):
+            heard += self.far.recv(1 << 16)
+            self.pump.run(0, -1)
+        self.assertEqual(heard, told)
+        self.assertFalse(self.local.blocked)
 
 
 class LastBytesTests(_LocalTestCase):

@@ -508,6 +508,12 @@ class OrderTests(LegTestCase):
         self.wire.clear()
         leg.open(self.near, b"{}")
         leg.local_lost()
+        self.assertIn(RstBody("visitor_left").encode(), self.wire.value())
+        leg.dataReceived(RST + DONE_FRAME)
+        self.wire.clear()
+        leg.open(Near(), b"{}")
+        leg.dataReceived(OPENED)
+        leg.local_lost()
         self.assertIn(RstBody("reset").encode(), self.wire.value())
 
 

@@ -15,6 +15,7 @@ from gotunnel.address import HostPort
 from gotunnel.cli.doctor.login import log_in
 from gotunnel.client.published import Standing
 from gotunnel.client.service import make_client
+from gotunnel.config.identityfile import FileIdentity, written
 from gotunnel.config.model import ClientConfig, ServerConfig, TlsClientConfig
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.penalties import Offence
@@ -398,6 +399,21 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         """A name that has an identity is nobody else's business: no token opens it but its own."""
         config = ServerConfig.model_validate({"clients": [{"name": "edge", "token": TOKEN}]})
         server, tls = await self.begun({"token": SHOWN}, clients=config.clients)
+        client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.said("does not let us in: auth_failed")
+        await self.stop(client)
+        self.assertEqual(judges().asked, [])
+
+    async def test_identity_elsewhere(self) -> None:
+        """The same for a name that another file has, whether it has a token of its own or none at all."""
+        filed = self.folder / "more.json"
+        filed.write_bytes(written([FileIdentity(name="edge", keys=())]))
+        filed.chmod(0o600)
+        section = {"token": TOKEN, "authenticators": {"plugin": "identities", "file": str(filed)}}
+        more = ServerConfig.model_validate(section).authenticators
+        server = await self.server(authenticators=(*named({"token": SHOWN}), *more), token=None)
+        line = next(line for line in self.lines() if "pin sha256:" in line)
+        tls = TlsClientConfig.model_validate({"pin": line.partition("pin ")[2].partition(",")[0]})
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
         await self.said("does not let us in: auth_failed")
         await self.stop(client)

@@ -250,7 +250,7 @@ class OwnTests(FileTestCase):
             assert server is not None
             self.assertEqual([str(each) for each in server.observers], ["metrics"], text)
         for text, key, why in (
-            ("[metrics, logg]", "server.observers[1]", "'logg' is not one of log, metrics"),
+            ("[metrics, logg]", "server.observers[1]", "'logg' is not one of log, metrics, usage"),
             ("{plugin: log}", "server.observers[0].file", "is missing"),
             ("{file: x}", "server.observers[0].plugin", "is missing"),
             ("{plugin: metrics, file: x}", "server.observers[0].file", "is no option of the plugin metrics"),

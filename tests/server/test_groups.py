@@ -356,6 +356,13 @@ class ServingTests(GroupTestCase):
             leg.finish(outcome)
             self.assertEqual((len(other.opened), other.state), (before, "idle"))
 
+    def test_kicked(self) -> None:
+        """Whom an operator of the client has cut before the answer goes to no other one."""
+        visitor = self.port.visit()
+        leg, other = self.served()
+        leg.finish(Outcome.REFUSED, "kicked")
+        self.assertEqual((visitor.aborted, other.state, self.outcomes()), (True, "idle", {"refused": 1}))
+
     def test_leg_lost(self) -> None:
         """A leg that breaks before the answer costs nobody; one behind it takes its visitor along."""
         visitor = self.port.visit()

@@ -409,6 +409,7 @@ class RightsTests(ChangeTestCase):
         # Not told to anybody: the very moment before the change is acted upon.
         narrowed = identity("edge", TOKEN, allow_ports=[8081])
         self.it.hub.identities = self.it.hub.credentials.table([self.bystander, narrowed])
+        self.it.hub.keyring.use(self.it.hub.identities)
         leg = self.client.bring_leg()
         self.assertEqual((denied.aborted, served.aborted), (True, False))
         self.assertEqual([opening.mapping for opening in leg.opened], ["kept"])

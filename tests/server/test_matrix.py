@@ -266,7 +266,7 @@ class ClientMatrixTests(SynchronousTestCase):
         expected = {(state, kind): "closed" if state in before else BREACH for state in states for kind in EVERY}
         expected["after hello", "challenge"] = HANDLED
         for state in ("established", "asking", "draining"):
-            expected |= {(state, kind): HANDLED for kind in ("ping", "pong", "need_legs", "drain")}
+            expected |= {(state, kind): HANDLED for kind in ("ping", "pong", "need_legs", "mapping_state", "drain")}
             expected[state, "error"] = "closed"
         expected["asking", "register_resp"] = HANDLED
         expected["draining", "drain_ok"] = HANDLED

@@ -93,6 +93,7 @@ class Cell:
     def now_as(self, table: Identities) -> None:
         """These are the identities, without a word to anybody."""
         self.it.hub.identities = table
+        self.it.hub.keyring.use(table)
 
     @property
     def final(self) -> Identities:

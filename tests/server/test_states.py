@@ -5,8 +5,12 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.server.published import PAUSE, REOPEN
+from gotunnel.core.view import MappingState as Shown
+from gotunnel.server.published import PAUSE
+from gotunnel.server.targets import REOPEN
+from gotunnel.wire.greeting import MAPPING_STATE
 from gotunnel.wire.messages import Drain, Error, MappingRequest, MappingState, Register
+from tests.server.test_view import view_of
 from tests.server.world import Client, ServerTestCase
 
 WEB = MappingRequest("web", 8080)
@@ -97,6 +101,43 @@ class StateTests(ServerTestCase):
         self.it.clock.advance(REOPEN)
         self.assertEqual(self.ports(), [8080])
 
+    def test_taken_is_told(self) -> None:
+        """Meanwhile both ends say that its port cannot be had: once, not at each attempt, and no longer than that."""
+        self.client = self.it.login(caps=(MAPPING_STATE,))
+        self.client.publish(8081)
+        self.say("down")
+        self.it.relay.taken = {8081}
+        self.client.heard()
+        self.say("up")
+        reason = "0.0.0.0:8081: another program on the server listens there"
+        view = view_of(self.it)
+        for _ in range(3):
+            (shown,) = view.mappings()
+            self.assertEqual((shown.state, shown.reason), (Shown.FAILED, reason))
+            self.it.clock.advance(REOPEN)
+        self.assertEqual(self.told(), [MappingState("web", "down", reason)])
+        self.assertEqual(self.client.register(MappingRequest("web", 8081))[0].shut, reason)
+        self.it.relay.taken = set()
+        self.it.clock.advance(REOPEN)
+        self.assertEqual(self.told(), [MappingState("web", "up", "")])
+        self.assertEqual([each.state for each in view.mappings()], [Shown.OPEN])
+
+    def test_down_again_is_told(self) -> None:
+        """When its target goes again the client's own word on it is enough."""
+        self.client = self.it.login(caps=(MAPPING_STATE,))
+        self.client.publish(8081)
+        self.say("down")
+        self.it.relay.taken = {8081}
+        self.say("up")
+        self.client.heard()
+        self.say("down")
+        self.assertEqual(self.told(), [MappingState("web", "up", "")])
+        self.assertEqual([each.state for each in view_of(self.it).mappings()], [Shown.DOWN])
+
+    def told(self) -> list[MappingState]:
+        """Return what the client was told of its mappings."""
+        return [message for message in self.client.heard() if isinstance(message, MappingState)]
+
     def test_down_while_taken(self) -> None:
         """Down again by then, it stays closed."""
         self.client.publish(8080)
@@ -128,9 +169,9 @@ class StateTests(ServerTestCase):
         self.it.relay.taken = {8080}
         self.say("up")
         peer = self.it.hub.peers["edge"]
-        self.assertIn(peer.published._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
+        self.assertIn(peer.published._targets._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
         self.successResultOf(Deferred.fromCoroutine(peer.stop()))
-        self.assertNotIn(peer.published._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
+        self.assertNotIn(peer.published._targets._reopen, [call.func for call in self.it.clock.getDelayedCalls()])
 
     def test_rights(self) -> None:
         """Rights are checked when it opens again."""

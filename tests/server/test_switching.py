@@ -8,12 +8,21 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_THERE
 from gotunnel.core.view import MappingState as Shown
 from gotunnel.errors import DialFailed, PortUnavailable
-from gotunnel.server.crossing import shared_mapping
+from gotunnel.server.crossing import shared_mapping, sharing_peer
 from gotunnel.server.peer import GRACE
+from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.server.switching import NotOne, switch_mapping
-from gotunnel.wire.messages import MappingRequest, MappingState, Unregister
+from gotunnel.wire.greeting import MAPPING_STATE
+from gotunnel.wire.messages import (
+    MappingRequest,
+    MappingResult,
+    MappingState,
+    Register,
+    RegisterResp,
+    Unregister,
+)
 from tests.server.test_groups import GroupTestCase
-from tests.server.world import ServerTestCase, World
+from tests.server.world import Client, ServerTestCase, World
 
 WEB = MappingRequest("web", 8080)
 
@@ -24,6 +33,17 @@ def switch(it: World, name: str = "web", *, off: bool, client: str | None = None
     for _ in range(4):
         it.clock.advance(0)
     return done
+
+
+def flat(client: Client) -> list[MappingResult | MappingState]:
+    """Return what a client was told of mapping m0, one word after the other."""
+    found: list[MappingResult | MappingState] = []
+    for message in client.heard():
+        if isinstance(message, MappingState):
+            found.append(message)
+        elif isinstance(message, RegisterResp):
+            found += message.results
+    return [each for each in found if each.name == "m0"]
 
 
 class SwitchingTests(ServerTestCase):
@@ -65,6 +85,35 @@ class SwitchingTests(ServerTestCase):
         self.assertEqual(self.successResultOf(switch(self.it, off=False)), "edge")
         self.assertEqual(self.ports(), [8080])
         self.assertEqual([state for _, _, state, _ in self.shown()], [Shown.OPEN])
+
+    def test_client_is_told(self) -> None:
+        """A client that knows the word is told, when it happens and with each answer; another one hears nothing that it
+        would take for a breach."""
+        self.client = self.it.login("two", caps=(MAPPING_STATE,))
+        self.client.publish(8080)
+        switch(self.it, off=True)
+        self.assertEqual(self.client.heard(), [MappingState("web", "down", SWITCHED_OFF)])
+        self.assertEqual([result.shut for result in self.client.register(WEB)], [SWITCHED_OFF])
+        switch(self.it, off=False)
+        self.assertEqual(self.client.heard(), [MappingState("web", "up", "")])
+        self.assertEqual([result.shut for result in self.client.register(WEB)], [None])
+        old = self.it.login("old")
+        old.publish(8081)
+        switch(self.it, off=True, client="old")
+        self.assertEqual(old.heard(), [])
+
+    def test_told_as_it_is(self) -> None:
+        """What is switched while the answer to a long request is made up is in that answer: nothing older than the last
+        message is ever the last word."""
+        self.client = self.it.login("two", caps=(MAPPING_STATE,))
+        many = tuple(MappingRequest(f"m{number}", 9000 + number) for number in range(STRETCH + 1))
+        self.client.say(Register(1, many))
+        done = switch(self.it, "m0", off=True)
+        for _ in range(4):
+            self.it.clock.advance(PAUSE)
+        self.successResultOf(done)
+        last = flat(self.client)[-1]
+        self.assertEqual(last.shut if isinstance(last, MappingResult) else last.reason, SWITCHED_OFF)
 
     def test_whatever_the_client_does(self) -> None:
         """It stays off when the client says that its target is up, asks again, comes back, or asks for another port."""
@@ -157,6 +206,24 @@ class SwitchingTests(ServerTestCase):
         self.assertEqual((refused.code, "switched off" in str(refused)), ("mapping_down", True))
         switch(self.it, off=False)
         self.assertEqual(shared_mapping(self.it.hub, "laptop", "edge", "web").name, "edge")
+
+    def test_without_a_port_by_name_alone(self) -> None:
+        """Who names no client is led to one where it is on, and hears it where there is none."""
+        shared = MappingRequest("web", 0, public=False, clients=("laptop",))
+        self.client.register(shared)
+        self.it.login("other").register(shared)
+
+        def led() -> str:
+            return sharing_peer(self.it.hub, "laptop", "web", lambda name: True).name
+
+        for off, other in (("edge", "other"), ("other", "edge")):
+            switch(self.it, off=True, client=off)
+            self.assertEqual(led(), other)
+            switch(self.it, off=False, client=off)
+        for each in ("edge", "other"):
+            switch(self.it, off=True, client=each)
+        refused = self.assertRaises(DialFailed, led)
+        self.assertEqual((refused.code, "switched off" in str(refused)), ("mapping_down", True))
 
 
 class GroupSwitchingTests(GroupTestCase):

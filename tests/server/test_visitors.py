@@ -44,6 +44,17 @@ class LegTests(ServerTestCase):
         self.assertEqual((opening.mapping, opening.src, opening.dial), ("web", "198.51.100.7:5000", None))
         self.assertEqual((opening.n, opening.mac), (None, None))
 
+    def test_destination(self) -> None:
+        """A client that asks for it hears where each visitor came to, and one that asks anew hears it from then on; the
+        port stays open meanwhile."""
+        leg = self.client.bring_leg()
+        for asks, told in ((None, None), (True, "203.0.113.1:10250"), (None, None)):
+            (result,) = self.client.register(MappingRequest("web", 8080, dst=asks))
+            self.assertEqual((result.status, result.remote_port), ("ok", 8080))
+            self.port.visit("198.51.100.7:5000")
+            self.assertEqual(leg.opened[-1].dst, told)
+            leg.finish()
+
     def test_failed_outside_of_tls(self) -> None:
         """A client that speaks of plain legs where there are none sets no timer: one that nobody looks after would
         strike at once, again and again, for ever."""

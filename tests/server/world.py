@@ -72,20 +72,22 @@ class World:
         name: str = "edge",
         instance: bytes = b"one",
         token: str = TOKEN,
+        caps: tuple[str, ...] = (),
     ) -> tuple[ClientHandshake, list[bytes]]:
         """Say hello and auth; return the handshake and what the server answered to auth."""
-        handshake = ClientHandshake(name, token, instance, "test")
+        handshake = ClientHandshake(name, token, instance, "test", caps)
         transport.say_json(handshake.hello())
         (challenge,) = transport.payloads()
         transport.say_json(handshake.receive_challenge(challenge, NO_BINDING))
         return handshake, transport.payloads()
 
     def login(
-        self, name: str = "edge", instance: bytes = b"one", host: str = "192.0.2.1", token: str = TOKEN
-    ) -> Client:
+        self, name: str = "edge", instance: bytes = b"one", host: str = "192.0.2.1", token: str = TOKEN,
+        caps: tuple[str, ...] = (),
+    ) -> Client:  # fmt: skip
         """A client connects and is let in."""
         transport = self.connect(host)
-        handshake, (auth_ok, *behind) = self.prove(transport, name, instance, token)
+        handshake, (auth_ok, *behind) = self.prove(transport, name, instance, token, caps)
         client = Client(self, transport, handshake.receive_auth_ok(auth_ok))
         client.needed += [m for m in map(decode, behind) if isinstance(m, NeedLegs)]
         return client

@@ -197,6 +197,18 @@ class TargetTests(ClientTestCase):
         await self.until(lambda: server.legs and server.legs[0].was_reset, "the reset of the leg")
         await self.said("visitor (unknown) of web did not reach its target")
 
+    async def test_proxy_protocol(self) -> None:
+        """Version 1 does not tell who the visitor is, and so the header does not either; his bytes come behind it."""
+        server = await self.go_server()
+        target, made = await self.target()
+        mapping = self.published(target, proxy_protocol="v1")
+        client = self.v1_client(server.port, mapping)
+        await self.opened(client)
+        visitor = await self.connect(mapping.remote_port)
+        visitor.transport.write(b"hello")
+        await self.until(lambda: made and len(made[0].received) >= 20, "header and bytes")
+        self.assertEqual(made[0].received, b"PROXY UNKNOWN\r\nhello")
+
     async def test_health(self) -> None:
         """A target that goes has its port taken offline; when it is back the mapping is registered anew, and works."""
         self.quick()

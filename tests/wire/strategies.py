@@ -108,7 +108,8 @@ def _open(draw: st.DrawFn) -> legbodies.OpenBody:
     client = draw(_maybe(_client)) if mapping is not None else None
     n = draw(_maybe(st.integers(1, 2**64 - 1)))
     mac = None if n is None else draw(_mac)
-    return legbodies.OpenBody(draw(_ascii(1, 64)), draw(_ascii(1, 320)), mapping, dial, client, n, mac, measure)
+    dst = draw(_maybe(_ascii(1, 320)))
+    return legbodies.OpenBody(draw(_ascii(1, 64)), draw(_ascii(1, 320)), mapping, dial, client, n, mac, measure, dst)
 
 
 OPEN = _open()

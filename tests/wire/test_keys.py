@@ -93,6 +93,15 @@ class MacTests(SynchronousTestCase):
             keys.open_mac(KS, SID, 7, "forward", 3, "dial", "db:5432", "c1", "192.0.2.1:9"), expected
         )
 
+    def test_open_with_destination(self) -> None:
+        """Where the visitor came to is proved where it is said; and it cannot be moved into, or out of, the source."""
+        base = (KS, SID, 7, "reverse", 1, "mapping", "web", "c1")
+        found = [
+            keys.open_mac(*base, "a:1"), keys.open_mac(*base, "a:1", "b:2"), keys.open_mac(*base, "a:1", "b:3"),
+            keys.open_mac(*base, "a:1", ""), keys.open_mac(*base, "a:1\0\0\0\3b:2"),
+        ]  # fmt: skip
+        self.assertEqual(len(set(found)), len(found))
+
     def test_open_depends_on_everything(self) -> None:
         """Another value in any place is another MAC."""
         base = (KS, SID, 7, "reverse", 1, "mapping", "web", "c1", "a:1")

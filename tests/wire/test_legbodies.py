@@ -53,6 +53,7 @@ class OpenTests(SynchronousTestCase):
         for body, fields in (
             (full, FULL),
             (OpenBody("c", "s", mapping="m"), {"conn": "c", "src": "s", "mapping": "m"}),
+            (OpenBody("c", "s", mapping="m", dst="d"), {"conn": "c", "src": "s", "mapping": "m", "dst": "d"}),
             (OpenBody("c", "s", dial="db:1"), {"conn": "c", "src": "s", "dial": "db:1"}),
             (OpenBody("c", "s", measure=0), {"conn": "c", "src": "s", "measure": 0}),
         ):

@@ -15,12 +15,13 @@ function colour(state) {
   return GOOD.includes(state) ? "good" : BAD.includes(state) ? "bad" : "warn";
 }
 
-function state(row) {
-  return { text: sayWord("state", row.state), badge: colour(row.state), below: row.reason || undefined };
+function state(row, age) {
+  const below = age ? `${row.reason} (${lasting(age)})` : row.reason;
+  return { text: sayWord("state", row.state), badge: colour(row.state), below: below || undefined };
 }
 
 function stateColumn() {
-  return { id: "state", title: "columnState", sort: (row) => row.state, cell: state };
+  return { id: "state", title: "columnState", sort: (row) => row.state, cell: (row) => state(row) };
 }
 
 function figure(id, title, value, cell) {
@@ -76,7 +77,7 @@ export function mappingsTable(server, acts) {
       { id: "name", title: "mapping", sort: (row) => row.name,
         cell: (row) => ({ text: row.name, below: row.kind === "mapping" ? undefined : row.kind }) },
       { id: "whose", title: server ? "client" : "server", sort: whose, cell: (row) => ({ text: whose(row) }) },
-      stateColumn(),
+      { ...stateColumn(), cell: (row) => state(row, row.age) },
       { id: "address", title: "columnAddress", sort: (row) => row.address, cell: (row) => ({ text: row.address }) },
       ...(server ? [] : [targets]),
       figure("visitors", "columnVisitors", (row) => row.streams),

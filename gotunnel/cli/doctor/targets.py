@@ -10,6 +10,7 @@ from twisted.internet.defer import TimeoutError
 
 from gotunnel.address import Address, HostPort, UnixPath, is_wildcard
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
+from gotunnel.cli.doctor.proxied import check_header, header_of
 from gotunnel.cli.doctor.serving import APISERVER, KUBELET, check_apiserver, check_kubelet
 from gotunnel.cli.doctor.way import CURES, knock
 from gotunnel.client.checks import check_for
@@ -40,7 +41,10 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
         return [problem(check, f"{target} is reached, and its health check fails: {unwell}", cure)]
     found = [ok(check, f"{target} {'is well' if mapping.health else 'accepts connections'}")]
     if not mapping.encrypt and config.tls.mode != "off":
-        found += await _ask_for_tls(reactor, check, target)
+        found += await _ask_for_tls(reactor, check, mapping)
+    if mapping.proxy_protocol != "off":
+        # What follows speaks TLS to a target, as those do that need no header.
+        return found if mapping.health else [*found, *await check_header(reactor, check, mapping, wish.timeout)]
     ports = {mapping.remote_port, target.port if isinstance(target, HostPort) else 0}
     if APISERVER in ports:
         hosts = (*_hosts(config, mapping), *wish.names)
@@ -122,9 +126,10 @@ async def _check_socket(reactor: Any, check: str, listen: UnixPath, timeout: flo
     return [ok(check, f"{listen} accepts connections of this user, mode {os.stat(listen.path).st_mode & 0o777:04o}")]
 
 
-async def _ask_for_tls(reactor: Any, check: str, target: Address) -> list[Finding]:
+async def _ask_for_tls(reactor: Any, check: str, mapping: MappingConfig) -> list[Finding]:
+    target = mapping.local
     try:
-        words = await ask_for_tls(reactor, target)
+        words = await ask_for_tls(reactor, target, header_of(mapping))
     except DialFailed as failed:
         return [warning(check, str(failed), "run it again")]
     if words is None:

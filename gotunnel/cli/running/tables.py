@@ -105,7 +105,7 @@ def _mappings(status: dict[str, Any]) -> RenderableType:
         rows.append((
             printable(each["name"]) + kind, printable(whose or ""), _state(each["state"]), printable(each["address"]),
             printable(each["target"] or ""), _number(each["streams"]), _number(each["ended"]), bytes_of(each["up"]),
-            bytes_of(each["down"]), Text(printable(each["reason"], 300)),
+            bytes_of(each["down"]), Text(printable(each["reason"], 300) + _for(each["age"])),
         ))  # fmt: skip
     return _Table(titles, rows)
 
@@ -172,6 +172,10 @@ class _Table:
 
 def _state(word: str) -> Text:
     return Text(printable(word), COLOURS.get(word, ""))
+
+
+def _for(age: float | None) -> str:
+    return "" if age is None else f" (for {since(age)})"
 
 
 def _number(value: int | None) -> str:

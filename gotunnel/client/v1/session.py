@@ -27,6 +27,7 @@ from gotunnel.net.v1control import V1Control
 from gotunnel.net.v1greeting import V1Greeting
 from gotunnel.wire import v1
 from gotunnel.wire.legstate import End
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 __all__ = ["V1ClientSession", "registration"]
 
@@ -201,6 +202,8 @@ class V1ClientSession:
                 visitor=NOBODY, mapping=mapping.name, reason=printable(failed, 256), conn=conn,
             )  # fmt: skip
             return None
+        if mapping.proxy_protocol != "off":
+            target.begin_with(proxy_header_of_nobody(mapping.proxy_protocol))
         self.log.debug(
             "visitor {visitor} of {mapping} reached {target} ({conn})",
             visitor=NOBODY, mapping=mapping.name, target=str(mapping.local), conn=conn,

@@ -29,8 +29,8 @@ class FrameLeg(LegBase[FastLocal]):
         self._full = False  # the local socket takes no more
 
     @abstractmethod
-    def _set_reading(self) -> None:
-        """Read the leg or do not, as `_full` and `_dialling` say."""
+    def _local_is_full(self) -> None:
+        """It takes no more for now: do not read the leg."""
 
     @abstractmethod
     def _uncork(self) -> None:
@@ -61,20 +61,29 @@ class FrameLeg(LegBase[FastLocal]):
         else:
             self._parse(buffer[:count])
 
-    def _pass_on(self, data: memoryview | bytes) -> None:
-        """A piece of a DATA frame."""
+    def _pass_on(self, data: memoryview | bytes, *more: memoryview | bytes) -> None:
+        """A piece of a DATA frame; with `more`, pieces of several, which leave in one call of the system."""
         if self.state not in self._delivers:
             if self.state not in self._discards:
                 self.happen(Event.GOT_DATA)
             return
         local, meter = self._local, self._meter or self._first_bytes()
         if meter is not None:
-            meter.received += len(data)
+            meter.received += len(data) + sum(map(len, more)) if more else len(data)
         if local is not None:
             try:
-                if local.send(data):
-                    self._full = True
-                    self._set_reading()
+                if local.send_all((data, *more)) if more else local.send(data):
+                    self._local_is_full()
+            except OSError:
+                local.lost()
+
+    def _begin_local(self) -> None:
+        """The target is to hear something ahead of the visitor's bytes, and none of those are here."""
+        local = self._local
+        if local is not None and not local.gone:
+            try:
+                if local.begin():
+                    self._local_is_full()
             except OSError:
                 local.lost()
 
@@ -83,6 +92,7 @@ class FrameLeg(LegBase[FastLocal]):
         if self._inbuf:
             data, self._inbuf = self._inbuf + data, b""
         position, end = 0, len(data)
+        pieces: list[memoryview | bytes] = []
         self._parsing = True
         try:
             while position < end and not self._dialling:
@@ -90,7 +100,7 @@ class FrameLeg(LegBase[FastLocal]):
                     piece = data[position : position + self._left]
                     position += len(piece)
                     self._left -= len(piece)
-                    self._pass_on(piece)
+                    pieces.append(piece)
                     continue
                 start = position + HEADER_BYTES
                 if start > end:
@@ -104,11 +114,18 @@ class FrameLeg(LegBase[FastLocal]):
                 if start + length > end:
                     break
                 position = start + length
+                if pieces:
+                    self._pass_on(*pieces)
+                    pieces = []
                 if kind is LegFrame.DONE and position < end:
                     raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
                 self.receive(kind, bytes(data[start:position]) if length else b"")
                 if self.state is State.CLOSED:
                     return
+            if pieces:
+                self._pass_on(*pieces)
         finally:
             self._parsing = False
         self._inbuf = bytes(data[position:])
+        if self._local is not None and self._local.begins:
+            self._begin_local()

@@ -3,18 +3,17 @@ happens when is in `net.legacts`; what travels on the wire (plain or TLS) is for
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from zope.interface import implementer
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILeg, ILegOwner
-from gotunnel.net.fast.frames import FrameLeg
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT
-from gotunnel.net.fast.tools import Tools, write_header
+from gotunnel.net.fast.sending import SendingLeg
+from gotunnel.net.fast.tools import Buffers, Tools, write_header
 from gotunnel.net.fast.wire import Held, take_descriptor
 from gotunnel.net.pathwatch import Stall
 from gotunnel.net.sockets import is_gone, path_state
@@ -25,23 +24,16 @@ __all__ = ["FastLeg"]
 
 
 @implementer(ILeg)
-class FastLeg(FrameLeg):
+class FastLeg(SendingLeg):
     """One end of a leg. Made by `FastRelay.leg`; dies with its connection."""
 
     def __init__(self, tools: Tools, transport: Any, end: End, owner: ILegOwner, plain: bool) -> None:
         super().__init__(tools, end, owner, plain)
-        self._tools = tools
         self._buffers = tools.buffers
+        self._landing = self._room(tools.buffers)
         self._stall = Stall(tools.watch.times)
-        self._watched = False  # by the path watch
-        self._up: Pipe | None = None  # a subclass moves what comes from the local socket through it
-        self._out = bytearray()  # frames for the wire, behind what the subclass still holds
-        self._blocked = False  # the wire takes no more
-        self._unhurried = False  # what is in `_out` may wait a little
-        self._mask = IN
         self._fd = -1
         self._holding: Any
-        self._sock: socket.socket
         self._open_wire(transport)
 
     def begin(self, leftover: bytes) -> None:
@@ -49,38 +41,6 @@ class FastLeg(FrameLeg):
         if leftover:
             self._inbuf = leftover
             self._clock.callLater(0, self.handle_pending)
-
-    # What the owner calls, beyond LegBase: several frames leave in one send.
-
-    def open(self, local: FastLocal, body: bytes, held: bool = False) -> None:
-        """Serve a visitor; his first bytes, if they are there, leave together with the OPEN."""
-        self._corked = True
-        try:
-            super().open(local, body, held)
-        finally:
-            self._uncork()
-
-    def accept(self, local: FastLocal, awaited: bool = False) -> None:
-        """The target answered; OPENED leaves with its first bytes, or soon, or at once if it is awaited."""
-        corked, self._corked = self._corked, True
-        try:
-            super().accept(local, awaited)
-        finally:
-            self._corked = corked
-        if not self._out or self._unhurried or self.state is State.CLOSED:
-            return
-        if self.state is State.STREAMING and not self._blocked and not awaited:
-            self._unhurried = True
-            self._tools.flush_soon(self)
-        elif not corked:
-            self._flush()
-
-    def flush_now(self) -> None:
-        """What waited for company goes alone."""
-        if self._unhurried:
-            self._unhurried = False
-            if self._out and self.state is not State.CLOSED:
-                self._flush()
 
     # What the poller says.
 
@@ -112,11 +72,17 @@ class FastLeg(FrameLeg):
             self.give_up("the other end is gone")
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")
+        elif self._quiet() and (path is None or not path.unacknowledged):
+            self._watched = False
+            self._tools.watch.remove(self)  # until something is sent, or the local socket takes no more
         elif self._local is not None:
             self._local.check(now)
-        elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
-            self._watched = False
-            self._tools.watch.remove(self)  # until the next frame
+
+    def _quiet(self) -> bool:
+        """Whether nothing is under way, and the kernel tells by itself whatever happens to either connection."""
+        if self._full or self._dialling or self._unsent():
+            return False
+        return self.state is State.IDLE if self._local is None else self._local.told
 
     # What the local socket says.
 
@@ -125,12 +91,14 @@ class FastLeg(FrameLeg):
         local = self._local
         if local is None:
             return
+        if not self._watched:
+            self._be_watched()
         if self._up is not None:
             self._splice_out(local, self._up)
             return
         buffers = self._buffers
         try:
-            count = local.sock.recv_into(buffers.local_body)
+            count = local.sock.recv_into(self._landing)
         except BlockingIOError:
             return
         except OSError:
@@ -161,17 +129,6 @@ class FastLeg(FrameLeg):
             self._uncork()
 
     # What LegBase asks for.
-
-    def _write(self, data: bytes) -> None:
-        if not self._watched:
-            self._be_watched()
-        self._unhurried = False
-        self._out += data
-        if not self._corked:
-            self._flush()
-
-    def _unsent(self) -> int:
-        return len(self._out)
 
     def _close_connection(self) -> None:
         self._flush()
@@ -245,6 +202,10 @@ class FastLeg(FrameLeg):
     bulk_read = -1
     """A read of so many bytes says that more is behind it."""
 
+    def _room(self, buffers: Buffers) -> memoryview:
+        """Where a read of the local socket goes."""
+        return buffers.local_body
+
     def _bulk_out(self, local: FastLocal) -> None:
         """Much comes from the local socket."""
 
@@ -256,60 +217,11 @@ class FastLeg(FrameLeg):
         """There is more for the pipe `_up`."""
         raise NotImplementedError
 
-    def _send(self, data: memoryview) -> None:
-        """Send a frame of bytes at once if nothing is before it, and stop reading the local socket if it does not all
-        fit."""
-        if not self._out and not self._corked:
-            try:
-                sent = self._sock.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the leg's own event says more
-            if sent == len(data):
-                return
-            data = data[sent:]
-        self._keep(data)
-
-    def _keep(self, data: memoryview) -> None:
-        """Put bytes behind what waits."""
-        self._out += data
-        if self._unhurried:
-            self._unhurried = False
-            if not self._corked:
-                self._flush()
-        elif not self._corked:
-            self._set_blocked(True)
-
-    def _flush(self) -> bool:
-        """Send what waits; False when not all of it left."""
-        if self._up is not None and not self._flush_pipe(self._up):
-            return False
-        out = self._out
-        try:
-            if out:
-                del out[: self._sock.send(out)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            # The descriptor's next event says what happened to it; who writes is not called back.
-            out.clear()
-            return False
-        if out or self._blocked:
-            self._set_blocked(bool(out))
-        return not out
-
-    def _flush_pipe(self, pipe: Pipe) -> bool:
-        """Send what is in the pipe `_up`; False when not all of it left."""
-        raise NotImplementedError
-
-    def _set_blocked(self, blocked: bool) -> None:
-        """The wire takes no more, or takes more again: read the local socket accordingly."""
-        self._blocked = blocked
-        self._watch(self._mask | OUT if blocked else self._mask & ~OUT)
-        local = self._local
-        if local is not None and local.reading == blocked and not self._held:
-            local.read_more(not blocked)
+    def _local_is_full(self) -> None:
+        self._full = True
+        if not self._watched:
+            self._be_watched()
+        self._set_reading()
 
     def _set_reading(self) -> None:
         # To pause is to do nothing until the next event: most dials are over before there is one.
@@ -328,15 +240,6 @@ class FastLeg(FrameLeg):
         finally:
             self._uncork()
         local.rest()
-
-    def _uncork(self) -> None:
-        self._corked = False
-        if self._out and not self._unhurried and self.state is not State.CLOSED:
-            self._flush()
-
-    def _be_watched(self) -> None:
-        self._watched = True
-        self._tools.watch.add(self)
 
     def _watch(self, mask: int) -> None:
         if mask != self._mask and self._fd >= 0:

@@ -24,10 +24,13 @@ class PlainFastLeg(FastLeg):
     """See FastLeg. A pipe towards the leg is borrowed while the local socket has much to say (`_up`), one towards the
     local socket while large frames arrive (it belongs to that socket, which may outlive the stream)."""
 
-    bulk_read = Buffers.SIZE
+    bulk_read = 128 * 1024
     _head = b""  # what is left of the header of the frame in `_up`
 
     # Towards the leg.
+
+    def _room(self, buffers: Buffers) -> memoryview:
+        return buffers.local_body[: self.bulk_read]
 
     def _bulk_out(self, local: FastLocal) -> None:
         if not self._unsent():
@@ -138,8 +141,7 @@ class PlainFastLeg(FastLeg):
                 local.lost()
                 return
             if local.blocked:
-                self._full = True
-                self._set_reading()
+                self._local_is_full()
                 return
 
     def _next_large(self, local: FastLocal) -> bool:

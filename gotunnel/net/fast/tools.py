@@ -23,6 +23,11 @@ awaited nobody waits for it but a timer of 15 s at the other end; by itself it w
 turn of its loop."""
 
 
+RECORD_BYTES = 16384
+"""The most that one TLS record carries (RFC 8446, 5.1)."""
+SEALED_BYTES = 5 + RECORD_BYTES + 1 + 16
+"""The same on the wire: with its header, its content type and the tag of the cipher."""
+
 _HEADER = struct.Struct(">I")
 read_header = _HEADER.unpack_from
 """Reads the header of a frame: `read_header(buffer, offset)[0]`."""
@@ -37,13 +42,15 @@ class Buffers:
     visitor, whose first bytes are read then and there.
     """
 
-    SIZE = 128 * 1024
+    RECORDS = 16
+    """TLS records that a full read fills, and that a full buffer of them has room for."""
 
     def __init__(self) -> None:
-        self.from_leg = _untouched(self.SIZE + 2 * 16384)
-        self.from_local = _untouched(HEADER_BYTES + self.SIZE)
+        self.cipher = _untouched(self.RECORDS * SEALED_BYTES)
+        self.from_leg = _untouched(len(self.cipher) + 2 * RECORD_BYTES)
+        self.from_local = _untouched(self.RECORDS * RECORD_BYTES)
         self.local_body = self.from_local[HEADER_BYTES:]
-        self.cipher = _untouched(self.SIZE)
+        """With the header before it no byte needs a record of its own."""
 
 
 def _untouched(size: int) -> memoryview:

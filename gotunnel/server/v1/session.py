@@ -99,6 +99,9 @@ class V1Session:
         self._peers.session_lost(self)
         self._peers.session_gone(self)
 
+    def tell_shut(self, mapping: str, reason: str | None) -> None:
+        """Version 1 has no word for it."""
+
     def close(self, error: Error | None, reason: str) -> None:
         """End it from our side, with `error` as the last word."""
         if self._control is not None:

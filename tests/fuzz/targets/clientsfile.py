@@ -11,6 +11,7 @@ from gotunnel.config.identityfile import load_clients, written
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError
 from gotunnel.server.credentials import Credentials
+from tests.doubles import keys_of
 
 __all__ = ["attempt"]
 
@@ -41,7 +42,7 @@ def attempt(data: bytes) -> None:
             rights = table.rights_for(client.name, NOW)
             assert rights is None or not client.disabled, "a disabled client with rights"
             assert rights is None or 17000 in rights.reserved, "the server's own port"
-            assert len(table.keys_for(client.name, NOW)) == len(table.keys_for("nobody", NOW)), "names that differ"
+            assert len(keys_of(table, client.name, NOW)) == len(keys_of(table, "nobody", NOW)), "names that differ"
         path.write_bytes(written(clients))
         assert load_clients(path) == clients, "not the same again"
     for line in lines:

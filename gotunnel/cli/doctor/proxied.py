@@ -1,0 +1,68 @@
+"""Whether a target that is to hear the visitor's address by the PROXY protocol takes the header: one that does not
+expect it mostly closes the connection at once. One that waits for more may expect it or not: nothing is said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from gotunnel.cli.doctor.findings import Finding, warning
+from gotunnel.config.model import MappingConfig
+from gotunnel.errors import DialFailed
+from gotunnel.net.beginning import Beginning
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.wire.proxyheader import proxy_header_of_nobody
+
+__all__ = ["check_header", "header_of"]
+
+SECONDS = 1.0
+"""For the target to close the connection. HTTP servers, SSH and TLS do within a moment."""
+
+
+def header_of(mapping: MappingConfig) -> bytes:
+    """Return what a connection of our own to its target begins with."""
+    version = mapping.proxy_protocol
+    return b"" if version == "off" else proxy_header_of_nobody(version)
+
+
+async def check_header(reactor: Any, check: str, mapping: MappingConfig, timeout: float) -> list[Finding]:
+    """Connect to the target of a mapping with `proxy_protocol`, and say nothing but the header."""
+    target, waiting = mapping.local, _Waiting(reactor)
+    endpoint = Beginning(target_endpoint(reactor, target, timeout), header_of(mapping))
+    connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: waiting))
+    try:
+        await connecting.addErrback(dial_failed, target)
+    except DialFailed as failed:
+        return [warning(check, str(failed), "run it again")]
+    if not await waiting.closes:
+        return []
+    said = f"{target} closes the connection when it gets the header of the PROXY protocol ({mapping.proxy_protocol})"
+    cure = "let it expect one from this machine, in this version, or remove proxy_protocol from the mapping"
+    return [warning(check, said, cure)]
+
+
+class _Waiting(Protocol):
+    """Fires `closes` with whether the other end closes by itself."""
+
+    transport: Any
+
+    def __init__(self, reactor: Any) -> None:
+        self.closes: Deferred[bool] = Deferred()
+        self._reactor = reactor
+        self._late: Any = None
+
+    def connectionMade(self) -> None:
+        self._late = self._reactor.callLater(SECONDS, self._stays)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.closes.called:
+            self._late.cancel()
+            self.closes.callback(True)
+
+    def _stays(self) -> None:
+        self.closes.callback(False)
+        self.transport.loseConnection()

@@ -1,0 +1,38 @@
+"""What to do about a mapping that a server refuses. One code has several reasons: that of the server's system has cures
+of its own."""
+
+from __future__ import annotations
+
+from gotunnel.net.listening import cure_of
+
+__all__ = ["cure_for"]
+
+STOPPING = "the server is about to stop"
+"""What a server says, by the code `limit`, to a mapping that is too late."""
+_NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
+_GROUP_CURES = {
+    "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",
+    "acl_denied": "; have the server allow the group, the port and the address (allow_groups, allow_ports, allow_bind)",
+    "group_mismatch": "; give all members the same remote and encrypt, or this one a group of its own",
+}
+_CURES = {
+    "port_in_use": "; choose another one (remote, or remote_port beside local_ports)",
+    "acl_denied": "; choose an allowed one (remote, or remote_port beside local_ports), or have the server allow it "
+    "(allow_ports, allow_bind)",
+    "reserved": "; choose another one (remote, or remote_port beside local_ports)",
+    "limit": "; the server's limits.mappings says how many",
+}
+
+
+def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool) -> str:
+    """Return what is to be done, to go behind the reason, or nothing. `can_group`: whether the server knows groups."""
+    if reason.endswith(STOPPING):
+        return "; it is asked for again by itself"
+    system = cure_of(reason)
+    if system is not None:
+        return system
+    if grouped:
+        cures = _GROUP_CURES if can_group else {"port_in_use": _NO_GROUPS}
+        if code in cures:
+            return cures[code]
+    return _CURES.get(code, "")

@@ -1,0 +1,30 @@
+"""The options of authenticators that know the keys of clients. Nothing here reads a file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gotunnel.config.clients import RightsConfig
+from gotunnel.config.kinds import Section
+from gotunnel.config.paths import ClientsFile, TokenFile
+from gotunnel.config.routes import ClientPatterns
+
+__all__ = ["IdentitiesOptions", "SharedTokenOptions"]
+
+
+class IdentitiesOptions(Section):
+    """Where more identities are."""
+
+    file: ClientsFile = Field(
+        description="clients file, as `gotunnel client` writes them, beside the server's own; read anew when it "
+        "changes, and never written"
+    )
+
+
+class SharedTokenOptions(RightsConfig):
+    """One more token, for whom it is, and what he may do."""
+
+    token_file: TokenFile = Field(
+        description="file that holds the token, read when the configuration is; only its owner may read it"
+    )
+    clients: ClientPatterns = Field(default=("*",), description="names of clients that it opens")
