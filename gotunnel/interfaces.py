@@ -115,6 +115,10 @@ class IStreamObserver(Interface):
     what it raises, and what a Deferred of it fails with, is logged once under its name, and neither the visitor nor
     another observer notices. After that it is called as before.
 
+    `log`, `metrics` and `usage` of gotunnel's own are such, for who names them. What every role does without being told
+    to is none: its counters, its lines in the log, and the history of `usage` in a configuration, which is written of
+    these counters. An observer costs each visitor a dozen calls, and those cost none.
+
     One with a method `collect()` that returns metrics as `prometheus_client` has them is asked at each scrape of
     `/metrics`. No label of theirs may have a value that a stranger can choose.
     """
@@ -305,6 +309,12 @@ class ILocal(Interface):
     def destination() -> str:
         """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
         or none any more."""
+
+    def fileno() -> int:
+        """Return the descriptor of its socket, for who looks at its first bytes before a leg gets it."""
+
+    def stand_for(address: str, host: str, destination: str) -> None:
+        """From now on `address`, `host` and `destination()` are these: whoever connected has said for whom he did."""
 
     def begin_with(data: bytes) -> None:
         """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:

@@ -87,6 +87,7 @@ EFFECTS = {
     "server.egress.socket_mode": _ANEW,
     "server.egress.default": _ANEW,
     "server.allow_plain_legs": _RESTART,
+    "server.proxy_from": _NEXT,
     "server.drain_timeout": _NOW,
     "server.leg_wait": _NOW,
     "server.limits": _NOW,

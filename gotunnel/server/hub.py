@@ -19,7 +19,7 @@ from gotunnel.core.nodes import NodeTable
 from gotunnel.core.ports import PortTable, Wish
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
-from gotunnel.errors import ConfigError, printable
+from gotunnel.errors import ConfigError, Sentence, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
@@ -27,6 +27,7 @@ from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.fronts import Fronts
 from gotunnel.server.groups import Groups
 from gotunnel.server.guests import Guest, Guests
 from gotunnel.server.keyring import Keyring
@@ -106,6 +107,7 @@ class Hub(Ledger):
         """Has the last word on ports, dials and visitors; None: rights alone decide."""
         self.allocation: Allocation | None = None
         """Says which ports to try where a mapping leaves that to the server; None: any."""
+        self.fronts = Fronts(clock, config.proxy_from)
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.switched_off: set[tuple[str, str]] = set()
@@ -124,6 +126,7 @@ class Hub(Ledger):
     def use_config(self, config: ServerConfig, credentials: Credentials) -> None:
         """Go by this from now on; `identities_changed` is to follow."""
         self.config, self.credentials = config, credentials
+        self.fronts.use(config.proxy_from)
         self._set_limits()
         for peer in self.holders:
             peer.lobby.use(config.leg_wait)
@@ -276,7 +279,7 @@ class Hub(Ledger):
         for session in tuple(self._present):
             problem = problem_now(session.shown, tls.authorities)
             if problem is not None:
-                session.expel(f"its certificate {problem}")
+                session.expel(Sentence("its certificate {problem}", problem=problem))
 
     # Sessions.
 

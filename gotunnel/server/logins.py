@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.loglimit import LogLimit
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
@@ -94,7 +94,7 @@ class Logins:
                 # It goes into the log, and the service may have said what it was shown.
                 return replace(verdict, who=verdict.who.replace(login.token, "(the token)")), config
         if unanswered:
-            raise Unanswered(f"the authenticator {unanswered} has no answer")
+            raise Unanswered(Sentence("the authenticator {unanswered} has no answer", unanswered=unanswered))
         return None
 
     def _no_answer(self, login: Login, config: AuthenticatorConfig, error: BaseException) -> None:

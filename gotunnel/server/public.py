@@ -16,13 +16,14 @@ from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Carried
 from gotunnel.core.view import SWITCHED_OFF
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
 from gotunnel.wire.legbodies import OpenBody
 
 if TYPE_CHECKING:
+    from gotunnel.server.fronts import Fronts
     from gotunnel.server.peer import Peer
 
 __all__ = ["HiddenPort", "PublicPort", "PublicVisitor"]
@@ -68,6 +69,8 @@ class PublicPort:
         """Says which ports to try where none is wanted; None: any."""
         self.vet: Callable[[int], Awaitable[None]] | None = None
         """Has the last word on a port; raises PortUnavailable."""
+        self.fronts: Fronts | None = None
+        """Who may come for somebody else; None: nobody."""
         self._permitted_by: Rights | None = None
         self._relay = relay
         self._ports = ports
@@ -191,7 +194,16 @@ class PublicPort:
             await maybeDeferred(listening.stopListening)
 
     def _accepted(self, local: ILocal) -> None:
-        self._on_visitor(self, local)
+        if self.fronts is not None and self.fronts.networks:
+            self.fronts.ask(local, self.name, self._arrived)
+        else:
+            self._on_visitor(self, local)
+
+    def _arrived(self, local: ILocal) -> None:
+        if self._listening is None:
+            local.abort()  # it was closed while his header was awaited
+        else:
+            self._on_visitor(self, local)
 
     async def _candidates(self, rights: Rights) -> Iterable[int]:
         if self.wanted:
@@ -209,7 +221,7 @@ class HiddenPort(PublicPort):
     @property
     def where(self) -> str:
         """See PublicPort."""
-        return f"no port, for the clients {', '.join(self.clients) or '(none)'}"
+        return Sentence("no port, for the clients {clients}", clients=', '.join(self.clients) or '(none)')
 
     def check(self, rights: Rights) -> None:
         """See PublicPort: without a port there is nothing to allow."""
