@@ -487,7 +487,7 @@ class StrangerTests(WebSocketTestCase):
         await self.until(lambda: b" 101 " in peer.received, "the WebSocket is up")
         [door] = server._reception._doors
         assert door._deadline is not None
-        self.assertLess(door._deadline.getTime() - reactor.seconds(), server.hub.config.handshake_timeout - 0.29)
+        self.assertLess(door._deadline.getTime() - reactor.seconds(), server.hub.config.handshake_timeout - 0.2)
 
     async def test_reserved(self) -> None:
         """No client publishes the listener's port."""
