@@ -3,7 +3,7 @@ both languages: `python docs/generate.py`.
 
 The rows of keys come from `gotunnel.config.reference`; their Chinese words from `docs/zh/reference.yaml`, by the
 English ones. Those of errors come from the source, and their Chinese from the catalogue of `gotunnel.i18n`; what to do
-about a line of the log from `docs/cures.yaml`.
+about a line of the log from `docs/cures.yaml`, and from there it is written into `gotunnel/i18n/hints.txt`, too.
 It writes nothing else, and a test fails when what stands in the files is not what this would write.
 """
 
@@ -19,13 +19,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the source is
 
 from gotunnel.config.reference import table
 from gotunnel.i18n.codes import FILE, numbers
+from gotunnel.i18n.hints import BUG, says_it_itself
+from gotunnel.i18n.hints import FILE as HINTS
 from gotunnel.i18n.language import language as language_of
 from gotunnel.i18n.sentences import plain
 from tests.cures import problems
 from tests.texts import log_formats
 
 __all__ = [
-    "BEGIN", "CATALOGUE", "END", "LANGUAGES", "MissingWords", "catalogue", "errors_replaced", "reference", "replaced",
+    "BEGIN", "CATALOGUE", "END", "LANGUAGES", "MissingWords", "catalogue", "errors_replaced", "hints", "reference",
+    "replaced",
 ]  # fmt: skip
 
 DOCS = Path(__file__).resolve().parent
@@ -33,6 +36,7 @@ LANGUAGES = ("en", "zh")
 CATALOGUE = DOCS / "zh" / "reference.yaml"
 CURES = DOCS / "cures.yaml"
 REPORT = ["report it", "请报告"]
+BUG_HINT = ["it is a bug of gotunnel: report it with these lines", "这是 gotunnel 的缺陷：请附上这几行报告"]
 BEGIN = "<!-- reference: made by docs/generate.py, not by hand -->"
 END = "<!-- end of the reference -->"
 LOG_BEGIN = "<!-- log lines: made by docs/generate.py, not by hand -->"
@@ -99,6 +103,28 @@ def log_lines(language: str) -> list[str]:
     return rows
 
 
+def hints() -> str:
+    """Return what belongs into `gotunnel/i18n/hints.txt`: number, English and Chinese, tabs between them, of each line
+    that does not say itself what to do."""
+    cures: dict[int, list[str]] = yaml.safe_load(CURES.read_text("utf-8"))
+    lines = ["# What to do about lines of the log: made by docs/generate.py from docs/cures.yaml, not by hand."]
+    lines.append("\t".join([str(BUG), *BUG_HINT]))
+    themselves = {number for format, number in numbers(FILE.read_text("utf-8")).items() if says_it_itself(format)}
+    lines += (
+        "\t".join([str(number), *(_hint(cures, number, place) for place in range(2))])
+        for number in sorted(cures)
+        if number not in themselves and not cures[number][0].startswith("as it says")
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _hint(cures: dict[int, list[str]], number: int, place: int) -> str:
+    """Return a cure without links of a page, and with the words that it refers to in their place."""
+    words = re.sub(r"(?: \(|（)?\[(?:code|代码)\]\([^)]*\)(?:\)|）)", "", cures[number][place])
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", words)
+    return re.sub(r"(?:as for|同) (\d+)", lambda found: _hint(cures, int(found[1]), place), words)
+
+
 def refusals(language: str) -> list[str]:
     """Return the table of what a configuration or a command line is refused for."""
     say = language_of(language).format
@@ -160,6 +186,7 @@ def main() -> int:
             except (MissingWords, ValueError) as problem:
                 sys.stderr.write(f"{page.name} ({language}): {problem}\n")
                 return 1
+    HINTS.write_text(hints(), "utf-8")
     return 0
 
 

@@ -19,7 +19,7 @@ from twisted.python.modules import PythonModule, getModule
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.interfaces import EXTENSIONS, IExtension
 
 __all__ = ["OWN", "Broken", "Catalogue", "Found"]
@@ -79,7 +79,10 @@ class Catalogue:
             if isinstance(each, Broken):
                 broken.append(each)
             elif (other := names.get((each.kind, each.name))) is not None:
-                reason = f"{other.module} has a plugin {each.name} of this kind already, which is used"
+                reason = Sentence(
+                    "{module} has a plugin {each} of this kind already, which is used",
+                    module=other.module, each=each.name,
+                )
                 broken.append(Broken(each.module, each.file, reason))
             else:
                 names[each.kind, each.name] = each
@@ -126,10 +129,14 @@ def _looked_at(value: Any, module: PythonModule) -> Found | Broken | None:
         return Broken(module.name, module.filePath.path, _reason(error))
     kind = next((word for word, interface in EXTENSIONS.items() if interface is value.kind), None)
     if kind is None:
-        return Broken(module.name, module.filePath.path, f"{value.name} is of a kind that is not known here")
+        return Broken(module.name, module.filePath.path, Sentence(
+            "{value} is of a kind that is not known here", value=value.name
+        ))
     return Found(kind, value, module.name, module.filePath.path)
 
 
 def _reason(error: BaseException) -> str:
     said = " ".join(str(error).split())
-    return printable(f"{type(error).__name__}: {said}" if said else type(error).__name__, LONGEST_REASON)
+    return printable(Sentence(
+        "{name}: {said}", name=type(error).__name__, said=said
+    ) if said else type(error).__name__, LONGEST_REASON)

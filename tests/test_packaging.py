@@ -128,6 +128,7 @@ class PackagingTests(SynchronousTestCase):
         self.assertIn("gotunnel/py.typed", names)
         self.assertIn("gotunnel/i18n/zh.mo", names)
         self.assertIn("gotunnel/i18n/codes.txt", names)
+        self.assertIn("gotunnel/i18n/hints.txt", names)
         page = {f"gotunnel/admin/page/{path.name}" for path in (ROOT / "gotunnel" / "admin" / "page").iterdir()}
         self.assertEqual(page - set(names), set())
         here = {str(path.relative_to(ROOT)) for path in (ROOT / "gotunnel").rglob("*.py")}

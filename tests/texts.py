@@ -8,6 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
+
+from gotunnel.catalogue import OWN, Catalogue
+from gotunnel.config.reference import takes_of
 
 __all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "entries", "log_formats", "of_source"]
 
@@ -35,6 +39,8 @@ PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
 """Where a ValueError is about what somebody wrote; elsewhere it is about a call."""
 
 LOOKS_LIKE_PROSE = re.compile(r"[a-z]{2,} |[a-z]{3,}: | [a-z]{3,}")
+WORDS_OF_TABLES = ("SESSIONS", "MAPPINGS", "STREAMS", "TITLES", "FIGURES", "STATES")
+"""Tuples of words that commands put above columns and into them."""
 HTTP = re.compile(r"\r\n|^(?:Bad|Method|Request|Service|Gateway) [A-Z]")
 
 IGNORED = {
@@ -57,6 +63,7 @@ IGNORED = {
 """Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
 
 WORDS = (
+    "servers", "links", "heartbeat", "drain", "descriptors",
     "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
     "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
     "unchanged", "changed", "opened anew", "removed", "kept", "draining",
@@ -78,7 +85,7 @@ class NotConstant(Exception):
 
 
 def of_source(source: str, relative: str) -> Iterator[Entry]:
-    """Yield what one module says. Raises NotConstant."""
+    """Yield what one module says: log lines, formats of Sentences, and texts that look like one. Raises NotConstant."""
     tree = ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     constants = {**_imported(tree), **_constants(tree)}
@@ -92,13 +99,30 @@ def of_source(source: str, relative: str) -> Iterator[Entry]:
     if relative.startswith(OUTPUT) or relative.startswith(OTHERS):
         return
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sentence" and node.args:
+            where = f"{relative}:{node.lineno}"
+            for found in _constant(node.args[0], constants, where):
+                logged.add(found)
+                if _says_something(found.value):
+                    yield Entry(found.value, "", where)
+    for node in ast.walk(tree):
         if node not in logged and _is_text(node, parents, relative):
             yield Entry(as_format(node), "", f"{relative}:{node.lineno}")  # type: ignore[attr-defined]
+    for name, value in _constants(tree).items():
+        if name in WORDS_OF_TABLES:
+            for each in ast.walk(value):
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    yield Entry(each.value, "", f"{relative}:{each.lineno}")
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == "Outcome":
             for line in node.body:
                 if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
                     yield Entry(str(line.value.value), "", f"{relative}:{line.lineno}")
+
+
+def _says_something(format: str) -> bool:
+    """Say whether a format has words beside its fields: "{target}: {reason}" has none."""
+    return any(character.isalpha() for text, *_ in Formatter().parse(format) for character in text)
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
@@ -243,9 +267,21 @@ def entries(root: Path = ROOT / "gotunnel") -> list[Entry]:
     for path in sorted(root.rglob("*.py")):
         for entry in of_source(path.read_text("utf-8"), path.relative_to(root).as_posix()):
             (found if entry.level else sentences).setdefault(entry.text, entry)
+    for text in _of_plugins():
+        sentences.setdefault(text, Entry(text, "", "plugins"))
     for word in WORDS:
         sentences.setdefault(word, Entry(word, "", "tests/messages.py"))
     return [*found.values(), *(entry for text, entry in sentences.items() if text not in found)]
+
+
+def _of_plugins() -> Iterator[str]:
+    """Yield what `gotunnel plugins` says of the options of our own, as formats."""
+    for found in Catalogue().all()[0]:
+        if found.module.rpartition(".")[2] in OWN:
+            for info in found.extension.options.model_fields.values():
+                for text in (info.description or "", takes_of(info)):
+                    if text:
+                        yield text.replace("{", "{{").replace("}", "}}")
 
 
 def log_formats() -> dict[str, Entry]:

@@ -18,7 +18,7 @@ from gotunnel.admin.face import Acts, Face, Refused
 from gotunnel.admin.lag import Lag
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import CounterView, DescriptorView, Finding, RoleView
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.logs import level
 from gotunnel.net.descriptors import nofile, used
 
@@ -109,7 +109,9 @@ class Api:
     def alive(self) -> list[Finding]:
         """Say whether the process is well: if not, it is to be started anew."""
         late = self.lag.longest
-        loop = Finding("event loop", late < SLOW, f"late by {late:.3f} s at most within half a minute")
+        loop = Finding("event loop", late < SLOW, Sentence(
+            "late by {late:.3f} s at most within half a minute", late=late
+        ))
         return [loop, *self.face.alive()]
 
     def ready(self, client: str | None = None) -> list[Finding]:
@@ -161,7 +163,10 @@ class Api:
         unknown = sorted(set(query) - {*filters, "limit"})
         if unknown:
             said = printable(unknown[0], 60)
-            raise Refused(f"{name} cannot be chosen by {said}, but by {', '.join((*filters, 'limit'))}")
+            raise Refused(Sentence(
+                "{name} cannot be chosen by {said}, but by {value}",
+                name=name, said=said, value=', '.join((*filters, 'limit')),
+            ))
         limit = query.get("limit", "")
         if limit and not (limit.isascii() and limit.isdigit()):
             raise Refused("limit is a whole number")
@@ -172,7 +177,10 @@ class Api:
     def _plain(name: str, query: Query, answer: Callable[[], Answer], known: Sequence[str] = ()) -> Answer:
         if query:
             said = printable(min(query), 60)
-            raise Refused(f"{name} does not know {said}; it takes {' and '.join(known) or 'nothing'}")
+            raise Refused(Sentence(
+                "{name} does not know {said}; it takes {known}",
+                name=name, said=said, known=' and '.join(known) or 'nothing',
+            ))
         return answer()
 
     @staticmethod

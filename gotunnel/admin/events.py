@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
+from gotunnel.i18n.events import said_in
+from gotunnel.i18n.hints import hint_of
 
 __all__ = ["EventView", "Events"]
 
@@ -52,7 +54,7 @@ class Events:
             words.startswith("visitor ") or not event.get("log_namespace", "").startswith("gotunnel")
         ):
             return
-        self._latest.append(EventView(event["log_time"], level.name, printable(formatEvent(event), LONGEST)))
+        self._latest.append(EventView(event["log_time"], level.name, printable(_said(event), LONGEST)))
 
     @property
     def last(self) -> float | None:
@@ -63,3 +65,15 @@ class Events:
     def latest(self) -> list[EventView]:
         """Those that are remembered, the latest first."""
         return list(reversed(self._latest))
+
+
+def _said(event: LogEvent) -> str:
+    """Return its English, which is still a sentence of ours if it was one: who asks may want it in Chinese."""
+    if not event.get("log_namespace", "").startswith("gotunnel"):
+        return formatEvent(event)
+    try:
+        said = said_in(event)
+        hint = "" if event["log_level"] is LogLevel.info else hint_of(event)
+        return Sentence("{said}; what to do: {hint}", said=said, hint=Sentence.word(hint)) if hint else said
+    except (KeyError, ValueError, AttributeError, IndexError, TypeError):
+        return formatEvent(event)  # which says what is wrong with it

@@ -23,7 +23,7 @@ from gotunnel.admin.lag import Lag
 from gotunnel.admin.logins import LINK, Logins
 from gotunnel.admin.tries import Tries
 from gotunnel.config.model import AdminConfig
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, said_behind, system_words
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.unixlisten import UnixListener
@@ -176,8 +176,8 @@ class AdminService(Service):
         try:
             self._listening[key] = listen()
         except (PortUnavailable, CannotListenError) as failed:
-            reason = failed.reason if isinstance(failed, PortUnavailable) else str(failed.socketError)
-            reason = reason.removeprefix(f"{where}: ")
+            reason = failed.reason if isinstance(failed, PortUnavailable) else system_words(failed.socketError)
+            reason = said_behind(f"{where}: ", reason)
             if self._told.get(key) != reason:
                 self._told[key] = reason
                 self.log.warn(

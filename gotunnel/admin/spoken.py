@@ -10,6 +10,7 @@ from typing import Any
 from gotunnel.admin.events import EventView
 from gotunnel.admin.face import Refused
 from gotunnel.core.view import Finding, MappingView, SessionView
+from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, LANGUAGES, Language, language
 
 __all__ = ["asked_for", "known", "load", "spoken"]
@@ -26,7 +27,7 @@ def asked_for(query: dict[str, str]) -> str:
     """Take `lang` out of a query, and return that name; English without. Raises Refused."""
     name = query.pop("lang", ENGLISH.name)
     if name not in LANGUAGES:
-        raise Refused(f"lang is one of {', '.join(LANGUAGES)}")
+        raise Refused(Sentence("lang is one of {languages}", languages=', '.join(LANGUAGES)))
     return name
 
 
@@ -44,7 +45,15 @@ def spoken(content: dict[str, Any], said: Language) -> dict[str, Any]:
     """Return an answer in a language; lists are translated while they are read."""
     if said is ENGLISH:
         return content
-    return {key: said.sentence(value) if key == "error" else _spoken(value, said) for key, value in content.items()}
+    return {key: _of_key(key, value, said) for key, value in content.items()}
+
+
+def _of_key(key: str, value: Any, said: Language) -> Any:
+    if key == "error":
+        return said.sentence(value)
+    if key == "lines":  # of a reload
+        return [said.sentence(line) for line in value]
+    return _spoken(value, said)
 
 
 def _spoken(value: Any, said: Language) -> Any:

@@ -24,7 +24,7 @@ from gotunnel.admin.logins import Logins
 from gotunnel.admin.pieces import Pieces
 from gotunnel.admin.spoken import asked_for, known, load, spoken
 from gotunnel.core.view import plain
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import ENGLISH, Language
 from gotunnel.logs import Logger
 
@@ -65,7 +65,7 @@ class Request(http.Request):
         if length is None:
             self.refused = 411, "a body needs a Content-Length"
         elif length > MOST_BODY:
-            self.refused = 413, f"a body has at most {MOST_BODY} bytes"
+            self.refused = 413, Sentence("a body has at most {most_body} bytes", most_body=MOST_BODY)
         super().gotLength(0 if self.refused else length)
         if self.refused:
             self.channel.refuse(*self.refused)
@@ -96,13 +96,15 @@ class Request(http.Request):
         for raw, values in self.requestHeaders.getAllRawHeaders():
             name = raw.lower().decode("ascii", "replace")
             if len(values) > 1 and name in ONCE:
-                raise Refused(f"the header {name} is there more than once")
+                raise Refused(Sentence("the header {name} is there more than once", name=name))
             headers[name] = values[0]
         all_told = self.channel.guard.admit(method, target, headers, self._source())
         try:
             asked = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
         except ValueError:
-            raise Refused(f"a query has at most {MOST_FIELDS} fields") from None
+            raise Refused(Sentence(
+                "a query has at most {most_fields} fields", most_fields=MOST_FIELDS
+            )) from None
         self.lang = asked_for(asked)
         api = self.channel.api
         if target in OPEN or target.startswith(PAGE):

@@ -19,7 +19,7 @@ from gotunnel.client.forwardvisitors import ForwardVisitor
 from gotunnel.config.model import ForwardConfig
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal
 
 __all__ = ["dial"]
@@ -144,7 +144,7 @@ async def dial(
 
 
 def _late(where: ForwardConfig) -> Any:
-    raise DialFailed("timeout", f"{where.dial}: no answer in time")
+    raise DialFailed("timeout", Sentence("{dial}: no answer in time", dial=where.dial))
 
 
 def _failed(where: ForwardConfig, outcome: Outcome, end: StreamEnd | None) -> DialFailed:

@@ -12,7 +12,7 @@ from twisted.internet import error
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.python.failure import Failure
 
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.pairtransport import PairTransport
 
@@ -34,7 +34,7 @@ def joined(relay: IRelay, address: str, host: str) -> tuple[ILocal, socket.socke
             far.close()
             raise
     except OSError as failed:
-        raise DialFailed("no_fds", f"no pair of sockets: {failed}") from None
+        raise DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)) from None
 
 
 class InsideTransport(PairTransport):

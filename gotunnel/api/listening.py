@@ -15,11 +15,12 @@ from gotunnel.api.addresses import TunnelAddress, twisted_address
 from gotunnel.api.bridge import Bridge
 from gotunnel.api.inside import InsideTransport, joined
 from gotunnel.api.session import Session
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.pairtransport import PairTransport
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.reasons import words_of
 
 __all__ = ["EndpointListener", "FactoryListener"]
 
@@ -72,7 +73,7 @@ class FactoryListener:
         try:
             near, far = socket.socketpair()
         except OSError as failed:
-            raise DialFailed("no_fds", f"no pair of sockets: {failed}") from None
+            raise DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)) from None
         one = PairTransport(near, visiting, host, PROBE, reactor, "health")
         other = PairTransport(far, visited, PROBE, host, reactor, "health")
         try:
@@ -151,7 +152,9 @@ class EndpointListener:
 
 
 def _late(_: object, seconds: float) -> Any:
-    raise DialFailed("timeout", f"the endpoint has not connected within {seconds:g} s")
+    raise DialFailed("timeout", Sentence(
+        "the endpoint has not connected within {seconds:g} s", seconds=seconds
+    ))
 
 
 def _failed(failure: Failure) -> Any:
@@ -160,4 +163,6 @@ def _failed(failure: Failure) -> Any:
     if failure.check(DialFailed):
         return failure
     code = "refused" if failure.check(error.ConnectionRefusedError) else "failed"
-    raise DialFailed(code, f"the endpoint does not connect: {failure.getErrorMessage()}") from None
+    raise DialFailed(code, Sentence(
+        "the endpoint does not connect: {failure}", failure=words_of(failure.value)
+    )) from None

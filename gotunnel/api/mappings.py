@@ -12,7 +12,7 @@ from gotunnel.address import HostPort, InProcess, parse_address
 from gotunnel.api.settings import PROGRAM, gathered, refused_option
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.config.words import problems
-from gotunnel.errors import ConfigError
+from gotunnel.errors import ConfigError, Sentence
 
 __all__ = ["forward_config", "mapping_config", "mapping_section"]
 
@@ -28,7 +28,7 @@ def mapping_section(
     section = {key: value for key, value in given.items() if value is not None}
     name = section.pop("mapping", None)
     if not isinstance(local, (InProcess, int, str)):
-        what = f"a {type(local).__name__} can be no target"
+        what = Sentence("a {name} can be no target", name=type(local).__name__)
         raise refused_option("what", what, "give a port, an address, a protocol factory or a client endpoint")
     if remote is None and section.get("public", True) and not isinstance(local, InProcess):
         remote = _port_of(local)

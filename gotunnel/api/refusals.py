@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gotunnel.client.published import MappingStatus
-from gotunnel.errors import AuthRejected, PortUnavailable
+from gotunnel.errors import AuthRejected, PortUnavailable, Sentence, said_behind
 
 __all__ = ["not_let_in", "port_refused"]
 
@@ -28,7 +28,12 @@ def not_let_in(refused: AuthRejected) -> AuthRejected:
 
 def port_refused(status: MappingStatus) -> PortUnavailable:
     """Return the error for a mapping that was refused."""
-    reason = status.reason.removeprefix(f"{status.code}: ")
-    where = f"port {status.config.remote}" if status.config.public else f"mapping {status.config.name}"
+    reason = said_behind(f"{status.code}: ", status.reason)
+    where = (
+        Sentence("port {remote}", remote=status.config.remote)
+        if status.config.public
+        else Sentence("mapping {config}", config=status.config.name)
+    )
     cure = _PORT.get(status.code, "")
-    return PortUnavailable(status.code, "; ".join(filter(None, (f"{where}: {reason}", cure))))
+    why = Sentence("{where}: {reason}", where=where, reason=reason)
+    return PortUnavailable(status.code, Sentence.joined("; ", (why, cure)))

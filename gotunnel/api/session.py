@@ -21,7 +21,7 @@ from gotunnel.client.memory import VersionMemory
 from gotunnel.client.published import MappingStatus
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import MappingConfig
-from gotunnel.errors import NotConnected
+from gotunnel.errors import NotConnected, Sentence
 from gotunnel.logs import Logger
 
 __all__ = ["Session", "forget", "shared"]
@@ -185,7 +185,7 @@ class Session(SessionState):
     def claim(self, mapping: MappingConfig, drain: float) -> None:
         """It is to be published; when the process stops, its visitors have `drain` seconds. Raises ConfigError."""
         if mapping.name in self._mappings:
-            what = f"this process publishes {mapping.name!r} on that server already"
+            what = Sentence("this process publishes {mapping!r} on that server already", mapping=mapping.name)
             raise refused_option("mapping", what, "give it a name of its own")
         self._mappings[mapping.name] = mapping
         self._drains[mapping.name] = drain

@@ -15,7 +15,7 @@ from gotunnel.client.link import Link
 from gotunnel.client.links import Links
 from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService
-from gotunnel.errors import AuthRejected, NotConnected
+from gotunnel.errors import AuthRejected, NotConnected, Sentence
 from gotunnel.interfaces import IRelay
 
 __all__ = ["SessionState"]
@@ -98,7 +98,9 @@ class SessionState:
 
     def _too_late(self) -> NotConnected:
         trouble = "" if self._service is None else self.link.trouble
-        return NotConnected(trouble or f"{self.settings.server} does not answer in time")
+        return NotConnected(trouble or Sentence(
+            "{server} does not answer in time", server=self.settings.server
+        ))
 
     def _tell(self) -> None:
         link, tell = self.link, self.observers.tell
@@ -109,7 +111,9 @@ class SessionState:
             tell(Lost(link.label, link.trouble))
         self._up = up if up or link.trouble else self._up
         for name, status in link.published.statuses.items():
-            closed = f"its target is down: {status.down}" if status.down is not None else status.reason
+            closed = Sentence(
+                "its target is down: {down}", down=status.down
+            ) if status.down is not None else status.reason
             if status.standing is Standing.OPEN and status.down is None:
                 if name not in self._told or self._told[name] != status.address:
                     self._told[name] = status.address

@@ -20,7 +20,7 @@ from gotunnel.config import tokens
 from gotunnel.config.identitychange import added, at_once, dropped, forgotten, revoked, rotated
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
 from gotunnel.config.words import problems
-from gotunnel.errors import ConfigError, GotunnelError, Problem
+from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.handshake import derive_key
 
@@ -167,7 +167,10 @@ def _tell(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
         _print(site, name, token, wish)
     except OSError as failed:
         cure = f"`gotunnel client rotate {name} --at-once` makes another"
-        raise _NotTold(f"the token of {name} could not be printed: {failed.strerror}; {cure}") from None
+        raise _NotTold(Sentence(
+            "the token of {name} could not be printed: {strerror}; {cure}",
+            name=name, strerror=failed.strerror, cure=cure,
+        )) from None
 
 
 def _print(site: Site, name: str, token: _Token, wish: TokenWish) -> None:

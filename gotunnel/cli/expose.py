@@ -18,7 +18,7 @@ from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import own_name, tls_section, validated
-from gotunnel.errors import ConfigError, GotunnelError, Problem
+from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
@@ -84,7 +84,7 @@ def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
     exposing = _Exposing(wish, config, reactor)
     run(Role(PROGRAM, CLIENT.load, lambda _config, _reactor, _state: exposing).service(prepared, reactor), reactor)
     if exposing.refused:
-        said = of_environment().sentence(f"the server refuses: {exposing.refused}")
+        said = of_environment().sentence(Sentence("the server refuses: {refused}", refused=exposing.refused))
         print(f"{PROGRAM}: {said}", file=sys.stderr)
         raise SystemExit(FAILED)
     if exposing.failed is not None:

@@ -26,7 +26,7 @@ from gotunnel.client.enrolment import Enrolment, NotConfirmed
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import ConfigError, GotunnelError, Problem, printable
+from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence, printable
 from gotunnel.i18n.events import set_log_language
 from gotunnel.i18n.language import of_environment
 from gotunnel.logs import set_level
@@ -142,10 +142,16 @@ def _path(config: ClientConfig, reactor: Any) -> ServerPath:
 
 def _explained(error: GotunnelError, config: ClientConfig) -> str:
     if isinstance(error, Unreachable):
-        return f"{error}; is the server running, and does every firewall on the way let this machine reach it?"
+        return Sentence(
+            "{error}; is the server running, and does every firewall on the way let this machine reach it?",
+            error=error,
+        )
     cure = CURES.get(getattr(error, "code", ""), "")
-    said = f"{config.server_addr} does not let {config.name} in: {printable(error, 256)}"
-    return f"{said}; {cure}" if cure else said
+    said = Sentence(
+        "{server_addr} does not let {config} in: {error}",
+        server_addr=config.server_addr, config=config.name, error=printable(error, 256),
+    )
+    return Sentence("{said}; {cure}", said=said, cure=cure) if cure else said
 
 
 def _problem_of(path: Path) -> bool:

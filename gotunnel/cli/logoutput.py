@@ -21,7 +21,8 @@ from zope.interface import provider
 from gotunnel.cli.logstyle import Style, plain, priorities, style_of
 from gotunnel.errors import printable
 from gotunnel.i18n.codes import code_of, load_codes
-from gotunnel.i18n.events import text_of
+from gotunnel.i18n.events import log_language, text_of
+from gotunnel.i18n.hints import WITH_HINT, hint_of, load_hints
 
 __all__ = ["FORMATS", "begin_logging", "json_lines", "line_of", "text_lines"]
 
@@ -36,7 +37,8 @@ LONGEST_MESSAGE = 4096
 
 def begin_logging(stream: TextIO, log_format: str) -> None:
     """Send this process's events to `stream` in one of FORMATS. Called once, before the reactor runs."""
-    load_codes()  # now: the first warning may be that no file can be opened any more
+    load_codes()
+    load_hints()  # now: the first warning may be that no file can be opened any more
     style = style_of(stream)
     if log_format == "json":
         observer = json_lines(stream, priorities if style is priorities else plain)
@@ -74,6 +76,8 @@ def json_lines(stream: TextIO, style: Style = plain) -> ILogObserver:
             code = code_of(event.get("log_format") or "")
             if code is not None:
                 kept["event"] = code
+                # A line that brings its own has it in this field already.
+                kept.update({"hint": hint} if (hint := _hint(event)) else {})
             line = eventAsJSON({**kept, "message": formatEvent(event)})
             stream.write(style(f"{line}\n", event.get("log_level", LogLevel.info)))
             stream.flush()
@@ -101,6 +105,10 @@ def line_of(event: LogEvent) -> str:
             text = text_of(event)
         except (KeyError, ValueError, AttributeError, IndexError, TypeError):
             text = formatEvent(event)  # which says what is wrong with it
+        said = log_language()
+        hint = _hint(event, said.name)
+        if hint:
+            text = said.format(WITH_HINT).format(said=text, hint=hint)
     else:
         text = formatEvent(event)
     failure = None if ours and "log_failure" not in event else _failure_of(event)
@@ -115,6 +123,12 @@ def line_of(event: LogEvent) -> str:
         *(f"    {printable(part, LONGEST_MESSAGE)}" for part in trace),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _hint(event: LogEvent, language: str = "en") -> str:
+    """Return what to do, of a warning, an error or a bug that does not say it."""
+    level = event.get("log_level", LogLevel.info)
+    return "" if level is LogLevel.info or level is LogLevel.debug else hint_of(event, language)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from cryptography import x509
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.load import load_server
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
 from gotunnel.net.trust import server_name_of
 from gotunnel.server.identity import server_pair
@@ -48,7 +48,7 @@ def _address(text: str) -> HostPort:
     try:
         return parse_host_port(text, default_port=DEFAULT_PORT)
     except ValueError as error:
-        raise click.UsageError(f"{text}: {error}") from None
+        raise click.UsageError(Sentence("{text}: {error}", text=text, error=error)) from None
 
 
 def _configured(config: str, state: str | None) -> tuple[x509.Certificate, str | None]:
@@ -74,9 +74,13 @@ def _shown_by(server: HostPort) -> tuple[x509.Certificate, str]:
         ):
             shown = x509.load_der_x509_certificate(session.getpeercert(True) or b"")
     except ssl.SSLError as error:
-        raise GotunnelError(f"{server}: no TLS 1.3 with it: {error.reason or error}") from None
+        raise GotunnelError(Sentence(
+            "{server}: no TLS 1.3 with it: {reason}", server=server, reason=error.reason or error
+        )) from None
     except OSError as error:
-        raise GotunnelError(f"{server}: {error.strerror or error}") from None
+        raise GotunnelError(Sentence(
+            "{server}: {strerror}", server=server, strerror=error.strerror or error
+        )) from None
     except ValueError:
         raise GotunnelError(f"{server}: its certificate cannot be read") from None
     return shown, (

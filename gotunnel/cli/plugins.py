@@ -10,8 +10,9 @@ import click
 
 from gotunnel import __version__
 from gotunnel.catalogue import OWN, Broken, Catalogue, Found
+from gotunnel.cli.saying import say
 from gotunnel.config.reference import default_of, takes_of
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 
 __all__ = ["list_plugins"]
 
@@ -27,18 +28,24 @@ def list_plugins(*, as_json: bool) -> None:
         for each in found:
             _print(each, owners)
         for one in broken:
-            click.echo(f"broken: {one.name} ({printable(one.file, 400)}): {one.reason}", err=True)
+            say(Sentence(
+                "broken: {name} ({file}): {reason}", name=one.name, file=printable(one.file, 400), reason=one.reason
+            ), err=True)  # fmt: skip
     if broken:
         raise SystemExit(1)
 
 
 def _print(found: Found, owners: dict[str, str]) -> None:
-    click.echo(f"{found.kind} {found.name}: {printable(found.extension.summary, 400)}")
-    click.echo(f"    from {found.module} of {_owner(found, owners)}")
+    kind, summary = Sentence.word(found.kind), Sentence.word(printable(found.extension.summary, 400))
+    say(Sentence("{kind} {name}: {summary}", kind=kind, name=found.name, summary=summary))
+    say(Sentence("    from {module} of {owner}", module=found.module, owner=_owner(found, owners)))
     for option in _options(found):
-        words = f": {option['description']}" if option["description"] else ""
-        default = "required" if option["required"] else f"default {option['default'] or 'none'}"
-        click.echo(f"    {option['name']} ({printable(option['takes'])}; {default}){printable(words, 400)}")
+        default = Sentence("required") if option["required"] else (
+            Sentence("default {value}", value=option["default"] or Sentence("none"))
+        )  # fmt: skip
+        takes = Sentence.word(printable(option["takes"]))
+        what = Sentence("    {name} ({takes}; {default})", name=option["name"], takes=takes, default=default)
+        say(Sentence.joined(": ", (what, Sentence.word(printable(option["description"], 400)))))
 
 
 def _object(found: Found, owners: dict[str, str]) -> dict[str, Any]:

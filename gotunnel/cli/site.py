@@ -11,7 +11,7 @@ from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity, load_clients
 from gotunnel.config.load import load_server
 from gotunnel.config.model import ServerConfig
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, Problem, Sentence
 from gotunnel.net.certificates import spki_pin
 from gotunnel.net.owncert import OWN_FILE
 from gotunnel.server.identity import server_pair
@@ -63,7 +63,7 @@ class Site:
         try:
             edit_clients(self.file, change)
         except ClientRefused as refused:
-            raise ClientRefused(f"{self.file}: {refused}") from None
+            raise ClientRefused(Sentence("{file}: {refused}", file=self.file, refused=refused)) from None
 
     def pin(self) -> str | None:
         """Return the pin of the key that the server shows. None if it has none yet: the server is to make it, as its

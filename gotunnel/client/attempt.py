@@ -11,7 +11,7 @@ from gotunnel.client.shared import Claimant, Shared
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.secretfile import Refused
 from gotunnel.config.token_source import token_in
-from gotunnel.errors import AuthRejected, GotunnelError
+from gotunnel.errors import AuthRejected, GotunnelError, Sentence
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
 from gotunnel.wire.greeting import MAPPING_STATE
@@ -27,8 +27,16 @@ AUTH_HINTS = {
     "auth_failed": "the token or the client name is not the server's; compare `token` on both sides",
     "bad_server_mac": "the server does not hold our token, or somebody sits between it and us",
     "name_in_use": "another running client has this name; give each a name of its own",
+    "version": "bring both ends to releases that speak one version of the protocol",
+    "limit": "raise that limit of the server, or use less",
+    "penalty": "wait, or let the server's penalties exempt this address",
+    "internal": "the server's log says more",
+    "protocol_error": "another program answers there, or one of the two is to be upgraded",
+    "enrol_required": "use it with `gotunnel join`",
 }
-KNOWN_CODES = (*AUTH_HINTS, "tls_required", "stale", "unsupported_version", "protocol_error", "internal", "limit")
+SAY_IT = ("tls_required", "no_bearer", "going_away", "stale")
+"""Codes whose reason says all."""
+KNOWN_CODES = (*AUTH_HINTS, *SAY_IT, "unsupported_version")
 
 
 class SameServer(GotunnelError):
@@ -66,7 +74,7 @@ def _read_anew(path: Path) -> str:
     try:
         return token_in(path)
     except Refused as refused:
-        raise Unreachable(f"the token cannot be read: {refused.line}") from None
+        raise Unreachable(Sentence("the token cannot be read: {line}", line=refused.line)) from None
 
 
 def kept_code(refused: AuthRejected) -> str:
@@ -76,7 +84,6 @@ def kept_code(refused: AuthRejected) -> str:
 
 def hint(refused: AuthRejected) -> str:
     """Return what to look at, in brackets behind the refusal, or nothing."""
-    if "certificate" in refused.reason:
+    if "certificate" in refused.reason or refused.code in SAY_IT:
         return ""  # the reason says it all
-    words = AUTH_HINTS.get(refused.code)
-    return f" ({words})" if words else ""
+    return Sentence(" ({words})", words=AUTH_HINTS.get(refused.code, "compare token, name and tls.mode on both sides"))

@@ -18,6 +18,7 @@ from gotunnel.interfaces import ILeg, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import LegGreeting, SessionKey
+from gotunnel.net.reasons import words_of
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legstate import End
 
@@ -146,7 +147,7 @@ class Bringing:
             return
         if not failure.check(GotunnelError):
             self.log.failure("dialling a leg", failure)
-        reason = printable(failure.getErrorMessage())
+        reason = printable(words_of(failure.value))
         allowed, suppressed = self._lines.allow("leg", self._clock.seconds())
         if allowed:
             self.log.warn(

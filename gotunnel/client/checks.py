@@ -19,11 +19,12 @@ from gotunnel import __version__
 from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.config.health import HttpOptions
 from gotunnel.config.model import MappingConfig
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IHealthCheck
 from gotunnel.net.beginning import Beginning
 from gotunnel.net.plugged import found
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.reasons import words_of
 from gotunnel.net.relay import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
@@ -110,7 +111,10 @@ class HttpCheck:
         if not self._health.expects(status):
             if status == BAD_REQUEST and self._below_tls.begins:
                 raise Unhealthy("it answers with status 400: perhaps it does not expect the PROXY protocol")
-            raise Unhealthy(f"it answers with status {status} instead of {', '.join(self._health.status)}")
+            raise Unhealthy(Sentence(
+                "it answers with status {status} instead of {status2}",
+                status=status, status2=', '.join(self._health.status),
+            ))
 
 
 class _Exchange(Protocol):
@@ -144,7 +148,9 @@ class _Exchange(Protocol):
         if end >= 0 or not self._head.startswith(_BEGIN[: len(self._head)]):
             self._finish(Failure(Unhealthy("its answer is not HTTP/1.1")))
         elif self._read > MOST_HEAD:
-            self._finish(Failure(Unhealthy(f"the head of its answer is longer than {MOST_HEAD} bytes")))
+            self._finish(Failure(Unhealthy(Sentence(
+                "the head of its answer is longer than {most_head} bytes", most_head=MOST_HEAD
+            ))))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self._over:
@@ -174,7 +180,7 @@ def _why(reason: Failure) -> str:
     problem = reason.value
     if isinstance(problem, SSL.Error):
         said = problem.args[0][-1][-1] if problem.args and problem.args[0] else "it broke off"
-        return f"no TLS with it: {said}"
+        return Sentence("no TLS with it: {said}", said=said)
     if isinstance(problem, (ConnectionDone, ConnectionLost)):
         return "it closed the connection ahead of an answer"
-    return reason.getErrorMessage()
+    return words_of(problem)

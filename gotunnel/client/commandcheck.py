@@ -16,7 +16,7 @@ from zope.interface import implementer
 from gotunnel.address import Address, HostPort
 from gotunnel.client.checks import Unhealthy
 from gotunnel.config.health_command import CommandOptions
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.interfaces import IHealthCheck
 
 __all__ = ["CommandCheck"]
@@ -71,7 +71,9 @@ class _Run:
             os.close(reading)
             self._over = True
             why = (failed.strerror or "it failed").lower()
-            self.ended.errback(Unhealthy(f"{printable(command[0])} cannot be run: {why}"))
+            self.ended.errback(Unhealthy(Sentence(
+                "{command} cannot be run: {why}", command=printable(command[0]), why=why
+            )))
             return
         finally:
             os.close(writing)
@@ -100,8 +102,11 @@ class _Run:
         if code == 0:
             self.ended.callback(None)
         else:
-            how = f"ends with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            self.ended.errback(Failure(Unhealthy(f"its command {how}" + (f": {printable(said)}" if said else ""))))
+            how = Sentence("ends with exit code {code}", code=code) if code > 0 else Sentence(
+                "was ended by signal {code}", code=-code
+            )
+            what = Sentence("its command {how}", how=how)
+            self.ended.errback(Failure(Unhealthy(Sentence.joined(": ", (what, printable(said))))))
 
     def _given_up(self, _: object) -> None:
         self._over = True

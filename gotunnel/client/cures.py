@@ -25,7 +25,7 @@ _CURES = {
 
 
 def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool) -> str:
-    """Return what is to be done, to go behind the reason, or nothing. `can_group`: whether the server knows groups."""
+    """Return what is to be done, to go behind the reason. `can_group`: whether the server knows groups."""
     if reason.endswith(STOPPING):
         return "; it is asked for again by itself"
     system = cure_of(reason)
@@ -35,4 +35,4 @@ def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool) -> str:
         cures = _GROUP_CURES if can_group else {"port_in_use": _NO_GROUPS}
         if code in cures:
             return cures[code]
-    return _CURES.get(code, "")
+    return _CURES.get(code, "; the server's log says more")

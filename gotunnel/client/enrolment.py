@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.config import tokens
-from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError, printable
+from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError, Sentence, printable
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import ControlGreeting
@@ -79,7 +79,9 @@ class Enrolment:
         elif isinstance(message, Error):
             self._fail(AuthRejected(message.code, message.reason, message.retry_after))
         elif not isinstance(message, (NeedLegs, Drain)):  # which the end of this connection answers
-            raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
+            raise RemoteProtocolError(Sentence(
+                "a server does not send {name} here", name=type(message).__name__
+            ))
 
     def _take(self, token: str) -> None:
         if not self._path.encrypted:
@@ -101,7 +103,9 @@ class Enrolment:
 
     def _lost(self, reason: str) -> None:
         self._gone.callback(None)
-        self._fail(RemoteProtocolError(f"the connection ended: {printable(reason)}", "closed"))
+        self._fail(RemoteProtocolError(Sentence(
+            "the connection ended: {reason}", reason=printable(reason)
+        ), "closed"))
 
     def _finish(self, enrolled: bool) -> None:
         if not self._over.called:

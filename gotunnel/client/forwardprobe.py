@@ -15,7 +15,7 @@ from gotunnel.client.forwards import Forwards
 from gotunnel.client.forwardvisitors import OwnVisitor
 from gotunnel.client.tlsprobe import ask_on
 from gotunnel.config.model import ForwardConfig
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
@@ -33,7 +33,7 @@ def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: Forward
         local = relay.take(far, OWN, "")
     except OSError as failed:
         near.close()
-        return fail(DialFailed("no_fds", f"no pair of sockets: {failed}"))
+        return fail(DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)))
     if config.proxy_protocol != "off":
         near.send(proxy_header_of_nobody(config.proxy_protocol))
     host = config.dial.host if isinstance(config.dial, HostPort) else None

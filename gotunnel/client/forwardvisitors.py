@@ -11,7 +11,7 @@ from gotunnel.address import HostPort, UnixPath
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import MappingTarget
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.egress import EgressRequest
 from gotunnel.net.visitor import Visitor
 from gotunnel.wire.legbodies import OpenBody
@@ -74,7 +74,9 @@ class OwnVisitor(ForwardVisitor):
         ForwardVisitor.over(self, outcome, end)
         if not self.met.called:
             code = end.code if end is not None and end.code else outcome.value
-            self.met.errback(DialFailed(code, f"not led to {self.target}: {code}"))
+            self.met.errback(DialFailed(code, Sentence(
+                "not led to {target}: {code}", target=self.target, code=code
+            )))
 
 
 @dataclass(slots=True, eq=False)

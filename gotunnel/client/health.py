@@ -14,10 +14,11 @@ from twisted.python.failure import Failure
 from gotunnel.address import Address
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.health import Health
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable, said_behind
 from gotunnel.interfaces import IHealthCheck
 from gotunnel.logs import Logger
 from gotunnel.net.answers import answer
+from gotunnel.net.reasons import words_of
 
 __all__ = ["Monitor"]
 
@@ -171,7 +172,9 @@ class _Watch:
                 "target {target} of mapping {mapping} is up again after {seconds:.1f} s",
                 mapping=self._mapping.name, target=str(self._mapping.local), seconds=down,
             )  # fmt: skip
-            self._changed(self._mapping.name, True, f"its target is up again after {down:.1f} s")
+            self._changed(self._mapping.name, True, Sentence(
+                "its target is up again after {down:.1f} s", down=down
+            ))
 
     def _failed(self, failure: Failure) -> None:
         if self._stopped:
@@ -180,9 +183,11 @@ class _Watch:
             self.log.failure("probing the target of mapping {mapping}", failure, mapping=self._mapping.name)
         if not self._health.failed(self._clock.seconds()):
             return
-        said = f"no answer within {self._config.timeout:g} s" if self._late else failure.getErrorMessage()
+        said = Sentence(
+            "no answer within {timeout:g} s", timeout=self._config.timeout
+        ) if self._late else words_of(failure.value)
         # It goes to the server as well, and where a target is remains the client's own secret.
-        reason = printable(said.removeprefix(f"{self._mapping.local}: "), LONGEST_REASON)
+        reason = printable(said_behind(f"{self._mapping.local}: ", said), LONGEST_REASON)
         self.log.warn(
             "target {target} of mapping {mapping} is down: {reason}",
             mapping=self._mapping.name, target=str(self._mapping.local), reason=reason,

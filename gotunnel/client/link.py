@@ -17,7 +17,7 @@ from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
 from gotunnel.client.shared import Shared
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import AuthRejected, GotunnelError, printable
+from gotunnel.errors import AuthRejected, GotunnelError, Sentence, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath, Unreachable
@@ -121,7 +121,7 @@ class Link(ChangingLink, EndingLink):
             raise
         except SameServer as same:
             other = str(same)
-            self.trouble = f"it is the server of {other}: kept in reserve"
+            self.trouble = Sentence("it is the server of {other}: kept in reserve", other=other)
             if self.reserve != other:
                 self.reserve = other
                 self.log.info(
@@ -130,7 +130,7 @@ class Link(ChangingLink, EndingLink):
             return RESERVE
         except AuthRejected as refused:
             delay = self._pace.refused(refused.retry_after)
-            self.failure, self.trouble = refused, f"{refused}{hint(refused)}"
+            self.failure, self.trouble = refused, Sentence("{why}{hint}", why=refused, hint=hint(refused))
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",

@@ -22,6 +22,7 @@ from gotunnel.core.view import (
     StreamView,
     added,
 )
+from gotunnel.errors import Sentence
 from gotunnel.wire.legstate import State
 
 __all__ = ["LinkView"]
@@ -84,7 +85,8 @@ class LinkView:
             state, reason = SessionState.DRAINING, "drained: it does not connect any more"
         elif link.next_try is not None:
             state = SessionState.WAITING
-            reason += f"; next try in {max(0.0, link.next_try - now):.1f} s"
+            soon = Sentence("next try in {seconds:.1f} s", seconds=max(0.0, link.next_try - now))
+            reason = Sentence.joined("; ", (reason, soon))
         else:
             state = SessionState.CONNECTING
         return SessionView(
@@ -142,20 +144,29 @@ class LinkView:
         """Say what is wrong with what should run by itself, or nothing."""
         session = self._link.session
         if self._link.broken:
-            return f"{self.server}: the link has ended by itself; its log says why"
+            return Sentence("{server}: the link has ended by itself; its log says why", server=self.server)
         if session is not None and session.control.heard_age > 2 * session.control.timeout:
-            return f"{self.server}: no pong for {session.control.heard_age:.0f} s, and it was not given up"
+            return Sentence(
+                "{server}: no pong for {heard_age:.0f} s, and it was not given up",
+                server=self.server, heard_age=session.control.heard_age,
+            )
         return ""
 
     def words(self) -> str:
         """How it stands, in one sentence."""
         session, view = self._link.session, self.session()
         if session is None:
-            return f"{self.server}: not connected: {view.reason or 'the first attempt is under way'}"
+            return Sentence(
+                "{server}: not connected: {reason}",
+                server=self.server, reason=view.reason or 'the first attempt is under way',
+            )
         age, timeout = session.control.heard_age, session.control.timeout
         if age > timeout:
-            return f"{self.server}: no pong for {age:.0f} s (the timeout is {timeout:g})"
-        return f"{self.server}: connected, last pong {age:.1f} s ago"
+            return Sentence(
+                "{server}: no pong for {age:.0f} s (the timeout is {timeout:g})",
+                server=self.server, age=age, timeout=timeout,
+            )
+        return Sentence("{server}: connected, last pong {age:.1f} s ago", server=self.server, age=age)
 
     def _mapping(self, status: MappingStatus, streams: int) -> MappingView:
         config = status.config
@@ -171,7 +182,7 @@ class LinkView:
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down
         if not config.public:
-            address = f"no port, for the clients {', '.join(config.clients)}"
+            address: str = Sentence("no port, for the clients {clients}", clients=", ".join(config.clients))
         elif status.address is not None:
             address = str(status.address)
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gotunnel.address import HostPort
+from gotunnel.errors import system_words
 from gotunnel.logs import Logger
 
 __all__ = ["VersionMemory"]
@@ -49,5 +50,5 @@ class VersionMemory:
             self.log.warn(
                 "it cannot be remembered that {server} speaks version 2: {path}: {reason}; make the state folder "
                 "writable",
-                server=str(server), path=str(marker), reason=failed.strerror or str(failed),
+                server=str(server), path=str(marker), reason=system_words(failed),
             )  # fmt: skip

@@ -9,7 +9,7 @@ from gotunnel.address import HostPort, parse_host_port
 from gotunnel.config.model import NodeConfig
 from gotunnel.core.nodes import node_allowed
 from gotunnel.core.ports import PortSet
-from gotunnel.errors import DialFailed, RemoteProtocolError, printable
+from gotunnel.errors import DialFailed, RemoteProtocolError, Sentence, printable
 
 __all__ = ["OwnNodes"]
 
@@ -38,8 +38,12 @@ class OwnNodes:
             raise RemoteProtocolError("it names no address") from None
         found = [(ports, host) for match, ports, host in self._nodes if node_allowed(match, asked.host)]
         if not found:
-            raise DialFailed("unknown_mapping", f"{printable(dial)} is none of this client's nodes")
+            raise DialFailed("unknown_mapping", Sentence(
+                "{dial} is none of this client's nodes", dial=printable(dial)
+            ))
         for ports, host in found:
             if asked.port in ports:
                 return HostPort(host or asked.host, asked.port)
-        raise DialFailed("not_allowed", f"{asked}: its port is not in allow_ports of this client's nodes")
+        raise DialFailed("not_allowed", Sentence(
+            "{asked}: its port is not in allow_ports of this client's nodes", asked=asked
+        ))

@@ -14,7 +14,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 
@@ -263,7 +263,7 @@ class Published:
 
     def _refused(self, status: MappingStatus, result: MappingResult, now: float) -> None:
         config, code, said = status.config, result.code or "", result.reason or ""
-        reason = f"{printable(result.code)}: {printable(said)}"
+        reason = Sentence("{code}: {said}", code=printable(result.code), said=printable(said))
         if status.standing is not Standing.REFUSED or status.reason != reason:
             status.since = now
         status.standing, status.address = Standing.REFUSED, None

@@ -20,7 +20,7 @@ from gotunnel.config.difference import Difference, difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.accounts import MOST
 from gotunnel.core.usage import Usage
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, Problem, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.choice import choose_relay
@@ -193,7 +193,13 @@ def make_client(config: ClientConfig, reactor: Any, state_dir: Path) -> ClientSe
     versions = VersionMemory(state_dir)
     server = config.all_servers[0]
     if config.v1 and versions.knows(server):
-        what = f"version 2 has worked with {server}, and version 1 would put the token in clear again"
-        cure = f"remove v1, or, if that server really is a Go one again, the file {versions.marker(server)}"
+        what = Sentence(
+            "version 2 has worked with {server}, and version 1 would put the token in clear again",
+            server=server,
+        )
+        cure = Sentence(
+            "remove v1, or, if that server really is a Go one again, the file {server}",
+            server=versions.marker(server),
+        )
         raise ConfigError([Problem("configuration", None, "client.v1", what, cure)])
     return ClientService(config, reactor, versions)

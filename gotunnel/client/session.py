@@ -19,7 +19,7 @@ from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import NAMES_PER_FRAME, Published, Standing
 from gotunnel.client.requests import Requests
 from gotunnel.core.usage import Usage
-from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
@@ -242,7 +242,9 @@ class ClientSession:
             self._agreed = True
             self._changed()
         else:
-            raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
+            raise RemoteProtocolError(Sentence(
+                "a server does not send {name} here", name=type(message).__name__
+            ))
 
     def _registered(self, answer: RegisterResp) -> None:
         asked = self._requests.answered(answer)

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import Address, HostPort
+from gotunnel.errors import Sentence
 from gotunnel.net.beginning import Beginning
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.quiet import OneProtocol
@@ -93,7 +94,9 @@ class _Asking(Protocol):
         self._timer = None
         begins = self.session.begins
         self.session.abortConnection()
-        self._say(None if _ENCIPHERED.match(begins) else f"no answer in TLS within {SECONDS:g} s")
+        self._say(None if _ENCIPHERED.match(begins) else Sentence(
+            "no answer in TLS within {seconds:g} s", seconds=SECONDS
+        ))
 
     def _say(self, words: str | None) -> None:
         timer, self._timer = self._timer, None

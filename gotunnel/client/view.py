@@ -24,6 +24,7 @@ from gotunnel.core.view import (
     StreamView,
     added,
 )
+from gotunnel.errors import Sentence
 from gotunnel.net.descriptors import Descriptors
 
 if TYPE_CHECKING:
@@ -190,26 +191,34 @@ class ClientView:
     def alive(self) -> list[Finding]:
         """Say whether what runs by itself still runs. A server that is away is no reason to start a client anew."""
         wrong = [words for link in self.links if (words := link.alive())]
-        return [Finding("links", not wrong, "; ".join(wrong) or "each link connects, or is connected")]
+        return [Finding("links", not wrong, Sentence.joined("; ", wrong) or "each link connects, or is connected")]
 
     def ready(self, client: str | None = None) -> list[Finding]:
         """Say whether a server is there and has opened what it was asked for."""
         links = self.links
         if self.draining:
             return [Finding("drain", False, "the client drains: it serves nobody new")]
-        words = [link.words() for link in links] + [f"{server}: {why}" for server, why in self._nowhere]
-        found = [Finding("servers", any(link.up for link in links), "; ".join(words))]
+        words = [link.words() for link in links]
+        words += [Sentence("{server}: {why}", server=server, why=why) for server, why in self._nowhere]
+        found = [Finding("servers", any(link.up for link in links), Sentence.joined("; ", words))]
         up = {link.server for link in links if link.up}
         for view in self.mappings():
             if up and view.server and view.server not in up:
                 continue  # this server is away, and `servers` says so; another one is there
             if view.state in (MappingState.REFUSED, MappingState.FAILED):
-                found.append(Finding(f"{view.kind} {view.name}", False, f"{view.state.value}: {view.reason}"))
+                why = (
+                    Sentence("refused: {reason}", reason=view.reason)
+                    if view.state is MappingState.REFUSED
+                    else Sentence("failed: {reason}", reason=view.reason)
+                )
+                found.append(Finding(f"{view.kind} {view.name}", False, why))
             elif view.state is MappingState.PENDING:
                 found.append(Finding(f"{view.kind} {view.name}", False, view.reason or "not answered yet"))
             elif view.state is MappingState.DOWN:
                 # The client does what it can: it says so, and the server's port is closed meanwhile.
-                found.append(Finding(f"{view.kind} {view.name}", True, f"its target is down: {view.reason}"))
+                found.append(Finding(f"{view.kind} {view.name}", True, Sentence(
+                    "its target is down: {reason}", reason=view.reason
+                )))
             elif view.state is MappingState.OFF:
                 found.append(Finding(f"{view.kind} {view.name}", True, view.reason))
         return found

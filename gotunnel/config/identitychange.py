@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretBytes
 
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 
 __all__ = [
     "Change", "ClientRefused", "added", "at_once", "begun", "dropped", "enrolled", "forgotten", "revoked", "rotated",
@@ -32,7 +32,7 @@ def added(new: FileIdentity) -> Change:
         old = _find(clients, new.name)
         if old is not None and (old.keys or old.join is not None):
             cure = "`gotunnel client rotate` gives it another token, `gotunnel client revoke` ends it"
-            raise ClientRefused(f"there is a client {new.name} already: {cure}")
+            raise ClientRefused(Sentence("there is a client {new} already: {cure}", new=new.name, cure=cure))
         return (*(client for client in clients if client.name != new.name), new)
 
     return change
@@ -63,7 +63,9 @@ def rotated(
         client = _settled(_living(client, now, expires))
         if len(client.keys) > 1:
             cure = f"`gotunnel client rotate {name} --drop-old` ends the first, --at-once both"
-            raise ClientRefused(f"the client {name} has two tokens already: {cure}")
+            raise ClientRefused(Sentence(
+                "the client {name} has two tokens already: {cure}", name=name, cure=cure
+            ))
         if join is not None:
             return _with(client, join=join)
         assert key is not None
@@ -145,7 +147,7 @@ def _living(client: FileIdentity, now: float, expires: float | None) -> FileIden
         return _with(client, expires=expires)
     if client.expires is not None and now >= client.expires:
         cure = f"`gotunnel client rotate {name} --lasting --ttl 7d` lets it come again for so long"
-        raise ClientRefused(f"the time of the client {name} is over: {cure}")
+        raise ClientRefused(Sentence("the time of the client {name} is over: {cure}", name=name, cure=cure))
     return client
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gotunnel.config.identityfile import FileIdentity, load_clients, written
-from gotunnel.errors import ConfigError, Problem, printable
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
 
 __all__ = ["edit_clients"]
 
@@ -103,5 +103,6 @@ def _own_as_before(descriptor: int, path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     reason = (error.strerror or "error").lower()
-    what, cure = f"cannot be written: {reason}", "run this as the user that the server runs as"
+    what = Sentence("cannot be written: {reason}", reason=reason)
+    cure = "run this as the user that the server runs as"
     return ConfigError([Problem(printable(path, 400), None, "", what, cure)])

@@ -26,7 +26,7 @@ from gotunnel.config.clients import RightsConfig
 from gotunnel.config.fields import MAX_TOKENS, ClientName
 from gotunnel.config.kinds import Kind, Section, each, seconds, wrong
 from gotunnel.config.secretfile import Refused
-from gotunnel.errors import ConfigError, Problem, printable
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
 
 __all__ = ["CLIENTS_FILE", "FileIdentity", "JoinConfig", "load_clients", "stamp", "written"]
 
@@ -113,7 +113,7 @@ def load_clients(path: Path) -> tuple[FileIdentity, ...]:
     except Refused as refused:
         raise ConfigError([Problem(name, None, "", refused.what, refused.cure)]) from None
     except json.JSONDecodeError as error:
-        what = f"is not JSON: {error.msg}"
+        what: str = Sentence("is not JSON: {msg}", msg=error.msg)
         raise ConfigError([Problem(name, error.lineno, "", what, "put back an older copy")]) from None
     except (RecursionError, ValueError):  # the latter for a number of thousands of digits
         what = "is nested too deeply, or has a number that is too long"
@@ -186,7 +186,9 @@ def _check_owner_and_mode(path: Path, status: os.stat_result) -> None:
 
 def _unreadable(error: OSError) -> Refused:
     reason = (error.strerror or "error").lower()
-    return Refused(f"cannot be read: {reason}", "see to it that it is there and that this user may read it")
+    return Refused(Sentence(
+        "cannot be read: {reason}", reason=reason
+    ), "see to it that it is there and that this user may read it")
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gotunnel.config.problems import NOBODY, flaws_of
 from gotunnel.config.source import Document, Flaw, Unreadable, parse
 from gotunnel.config.token_source import resolve_client_tokens, resolve_token, resolve_token_of
 from gotunnel.config.tree import key_name
-from gotunnel.errors import ConfigError, Problem, printable
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
 
 __all__ = ["load", "load_client", "load_server"]
 
@@ -135,7 +135,9 @@ def _read(path: str | os.PathLike[str]) -> str:
         ) from None
     except (OSError, ValueError) as error:
         reason = printable(getattr(error, "strerror", None) or error).lower()
-        raise Unreadable(None, f"cannot be read: {reason}", "name another file") from None
+        raise Unreadable(None, Sentence(
+            "cannot be read: {reason}", reason=reason
+        ), "name another file") from None
     if len(raw) > MAX_BYTES:
         raise Unreadable(None, f"is longer than {MAX_BYTES} bytes", "name a configuration file")
     try:

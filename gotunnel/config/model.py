@@ -19,6 +19,7 @@ from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.server import ServerConfig, TlsServerConfig
 from gotunnel.config.usage import UsageConfig
 from gotunnel.config.v1 import V1ServerConfig, same_secret
+from gotunnel.errors import Sentence
 
 __all__ = [
     "AdminConfig",
@@ -71,14 +72,17 @@ def _loops(server: ServerConfig, client: ClientConfig) -> list[str]:
     here = [each for each in client.all_servers if each.port == server.addr.port and _is_here(each.host, server)]
     if not here:
         return []
-    found = []
+    found: list[str] = []
     for index, mapping in enumerate(client.mappings):
         local, bind = mapping.local, server.addr.host if mapping.bind is None else mapping.bind
         if not isinstance(local, HostPort) or local.port != mapping.remote_port:
             continue
         if local.host == bind or (is_wildcard(bind) and _is_here(local.host, server)):
-            what = f"{local} would be published on its own port of this machine; choose another remote port"
-            found.append(f"client.mappings[{index}]: {what}")
+            found.append(Sentence(
+                "client.mappings[{index}]: {local} would be published on its own port of this machine; choose another "
+                "remote port",
+                index=index, local=local,
+            ))  # fmt: skip
     return found
 
 

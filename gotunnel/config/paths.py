@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from gotunnel.config.kinds import Kind, text_of, wrong
 from gotunnel.config.scalars import shown
+from gotunnel.errors import Sentence
 
 __all__ = ["BASE", "ClientsFile", "ReadableFile", "TokenFile", "UsageFile", "absolute"]
 
@@ -48,7 +49,7 @@ def _read_file(value: Any, info: core_schema.ValidationInfo) -> Path:
         reason = (getattr(error, "strerror", None) or "not a path").lower()
     if reason:
         raise wrong(
-            f"{shown(value)} cannot be read: {reason}",
+            Sentence("{value} cannot be read: {reason}", value=shown(value), reason=reason),
             "write the path of a file in PEM that this user may read",
         )
     return path

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from gotunnel.config.kinds import Part, Section, several, sort, wrong
 from gotunnel.config.source import BROKEN
+from gotunnel.errors import Sentence
 
 __all__ = ["HIDDEN", "PLUGINS", "RESERVED", "Hidden", "described", "find_plugin", "open_schema", "read_options"]
 
@@ -90,7 +91,8 @@ def _parts(item: ErrorDetails, plugin: Any) -> list[Part]:
         cure = f"did you mean {near[0]}?" if near and len(path) == 1 else f"remove it; known here: {known}"
         return [(path, f"is no option of the plugin {plugin.name}", cure)]
     said = item["msg"].removeprefix("Value error, ")
-    return [(path, f"is not what the plugin {plugin.name} takes: {said}", described(plugin.options, path))]
+    what = Sentence("is not what the plugin {plugin} takes: {said}", plugin=plugin.name, said=said)
+    return [(path, what, described(plugin.options, path))]
 
 
 def described(model: type[BaseModel], path: tuple[Any, ...]) -> str:

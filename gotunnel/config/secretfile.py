@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 
 __all__ = ["Refused", "regular_file", "secret_file"]
 
@@ -29,7 +29,7 @@ class Refused(Exception):
     @property
     def line(self) -> str:
         """Both in one line."""
-        return f"{self.what}; {self.cure}"
+        return Sentence("{what}; {cure}", what=self.what, cure=self.cure)
 
 
 def secret_file(
@@ -53,7 +53,9 @@ def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         reason = (error.strerror or "cannot be opened").lower()
-        raise Refused(f"{name} cannot be read: {reason}", "name a file that this user may read") from None
+        raise Refused(Sentence(
+            "{name} cannot be read: {reason}", name=name, reason=reason
+        ), "name a file that this user may read") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -63,7 +65,9 @@ def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
             return file.read(most + 1), status
     except OSError as error:
         reason = (error.strerror or "error").lower()
-        raise Refused(f"{name} cannot be read: {reason}", "name another file") from None
+        raise Refused(Sentence(
+            "{name} cannot be read: {reason}", name=name, reason=reason
+        ), "name another file") from None
     finally:
         os.close(descriptor)
 

@@ -17,7 +17,7 @@ from gotunnel.config.paths import absolute
 from gotunnel.config.scalars import Text, shown
 from gotunnel.config.secretfile import Refused, secret_file
 from gotunnel.config.source import BROKEN, Document, Flaw, KeyPath
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 
 __all__ = ["VARIABLE", "resolve_client_tokens", "resolve_token", "resolve_token_of", "token_in"]
 
@@ -53,7 +53,9 @@ def resolve_token(
                 section["token"] = read_token(str(env[VARIABLE]))
             except PydanticCustomError as error:
                 (_, what, cure) = parts_of(error)[0]
-                raise Refused(f"{VARIABLE} in the environment: {what}", cure) from None
+                raise Refused(Sentence(
+                    "{variable} in the environment: {what}", variable=VARIABLE, what=what
+                ), cure) from None
     except Refused as refused:
         _add(document, own, refused.what, refused.cure)
         section["token"] = BROKEN
@@ -156,7 +158,7 @@ def _from_file(value: Any, base: Path, env: Mapping[str, str], read: Callable[[s
         raise Refused(f"{name} is not text", "put one token there and nothing else") from None
     except PydanticCustomError as error:
         (_, what, cure) = parts_of(error)[0]
-        raise Refused(f"{name}: {what}", cure) from None
+        raise Refused(Sentence("{name}: {what}", name=name, what=what), cure) from None
 
 
 def _looks_like_a_token(text: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import Sentence
 
 __all__ = ["MOST_IN_ALL", "MOST_LINES", "OTHERS", "WINDOW", "Crowd", "Crowds"]
 
@@ -41,7 +42,10 @@ class Crowd:
     @property
     def words(self) -> str:
         """How they fared, the most frequent first."""
-        return ", ".join(f"{WORDS[outcome]} {count}" for outcome, count in self.outcomes.most_common())
+        return Sentence.joined(", ", (
+            Sentence("{outcome} {count}", outcome=Sentence.word(WORDS[outcome]), count=count)
+            for outcome, count in self.outcomes.most_common()
+        ))  # fmt: skip
 
 
 class Crowds:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from gotunnel.address import MAX_PORT, is_wildcard, parse_port
-from gotunnel.errors import PortUnavailable, printable
+from gotunnel.errors import PortUnavailable, Sentence, printable
 
 __all__ = ["PortSet", "PortTable", "Wish", "canonical_bind"]
 
@@ -60,7 +60,9 @@ def _range(item: int | str) -> tuple[int, int]:
         first, _, last = item.partition("-")
         low, high = parse_port(first.strip()), parse_port(last.strip())
         if low > high:
-            raise ValueError(f"{printable(item, 40)!r} is a range whose end lies before its start")
+            raise ValueError(Sentence(
+                "{item!r} is a range whose end lies before its start", item=printable(item, 40)
+            ))
         return low, high
     port = parse_port(item.strip() if isinstance(item, str) else item)
     return port, port
@@ -82,7 +84,9 @@ def canonical_bind(bind: str) -> str:
             raise ValueError
         address = ipaddress.ip_address(bind)
     except ValueError:
-        raise ValueError(f"{printable(bind, 60)!r} is not an IP address to listen on") from None
+        raise ValueError(Sentence(
+            "{bind!r} is not an IP address to listen on", bind=printable(bind, 60)
+        )) from None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
 
@@ -110,7 +114,9 @@ class PortTable:
             if other == key and holder == owner:
                 return
             if _overlap(other, key):
-                raise PortUnavailable("port_in_use", f"another mapping holds port {port} on {other or '*'}")
+                raise PortUnavailable("port_in_use", Sentence(
+                    "another mapping holds port {port} on {other}", port=port, other=other or '*'
+                ))
         self._ports.setdefault(port, {})[key] = owner
 
     def release(self, bind: str, port: int, owner: Hashable) -> bool:
@@ -137,7 +143,9 @@ class PortTable:
 
 def _checked(bind: str, port: int) -> str:
     if isinstance(port, bool) or not 1 <= port <= MAX_PORT:
-        raise PortUnavailable("bad_request", f"port {port} is not between 1 and {MAX_PORT}")
+        raise PortUnavailable("bad_request", Sentence(
+            "port {port} is not between 1 and {max_port}", port=port, max_port=MAX_PORT
+        ))
     try:
         return canonical_bind(bind)
     except ValueError as error:

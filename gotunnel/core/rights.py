@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from gotunnel.address import MAX_PORT
 from gotunnel.core.ports import PortSet, canonical_bind
 from gotunnel.dialrules import DialRules
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 
 __all__ = ["NO_RIGHTS", "Rights"]
 
@@ -42,31 +42,42 @@ class Rights:
         no address or port at all, reserved for the server's own ports, acl_denied for what its rights leave
         out."""
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= MAX_PORT:
-            raise PortUnavailable("bad_request", f"a remote port must lie between 1 and {MAX_PORT}")
+            raise PortUnavailable("bad_request", Sentence(
+                "a remote port must lie between 1 and {max_port}", max_port=MAX_PORT
+            ))
         try:
             address = canonical_bind(bind)
         except ValueError as error:
             raise PortUnavailable("bad_request", str(error)) from None
         if port in self.reserved:
-            raise PortUnavailable("reserved", f"port {port} is the server's own")
+            raise PortUnavailable("reserved", Sentence("port {port} is the server's own", port=port))
         if port not in self.allow_ports:
-            raise PortUnavailable("acl_denied", f"port {port} is not allowed; allowed: {self.allow_ports}")
+            raise PortUnavailable("acl_denied", Sentence(
+                "port {port} is not allowed; allowed: {allow_ports}", port=port, allow_ports=self.allow_ports
+            ))
         if self.binds is not None and address not in self.binds:
             allowed = ", ".join(sorted(bind or "all addresses" for bind in self.binds)) or "none"
             where = address or "all addresses"
-            raise PortUnavailable("acl_denied", f"listening on {where} is not allowed; allowed: {allowed}")
+            raise PortUnavailable("acl_denied", Sentence(
+                "listening on {where} is not allowed; allowed: {allowed}", where=where, allowed=allowed
+            ))
 
     def check_group(self, name: str) -> None:
         """Return if the client may publish in this group. Raises PortUnavailable, code acl_denied."""
         if not any(fnmatchcase(name, pattern) for pattern in self.allow_groups):
             allowed = ", ".join(self.allow_groups) or "none"
-            raise PortUnavailable("acl_denied", f"the group {name} is not allowed (allow_groups); allowed: {allowed}")
+            raise PortUnavailable("acl_denied", Sentence(
+                "the group {name} is not allowed (allow_groups); allowed: {allowed}",
+                name=name, allowed=allowed,
+            ))
 
     def check_room(self, held: int) -> None:
         """Return if a client that holds `held` mappings may have one more. Raises PortUnavailable, code
         limit."""
         if held >= self.max_mappings:
-            raise PortUnavailable("limit", f"this client may publish {self.max_mappings} mappings")
+            raise PortUnavailable("limit", Sentence(
+                "this client may publish {max_mappings} mappings", max_mappings=self.max_mappings
+            ))
 
 
 NO_RIGHTS = Rights(PortSet(), max_mappings=0, max_legs=0, max_visitors=0, max_pending=0)

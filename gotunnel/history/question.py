@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.config.spans import read_span
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.history import sql
 from gotunnel.history.sample import ALL
 from gotunnel.history.steps import DAY, range_of
@@ -44,14 +44,17 @@ def question(query: Mapping[str, str], now: float) -> Question:
     """Read a query. Raises Misasked."""
     unknown = sorted(set(query) - set(KEYS))
     if unknown:
-        raise Misasked(f"usage cannot be chosen by {printable(unknown[0], 60)}, but by {', '.join(KEYS)}")
+        raise Misasked(Sentence(
+            "usage cannot be chosen by {unknown}, but by {keys}",
+            unknown=printable(unknown[0], 60), keys=', '.join(KEYS),
+        ))
     since = moment(query.get("since", "24h"), now, "since")
     until = moment(query["until"], now, "until") if "until" in query else now
     if since >= until:
         raise Misasked("since is not before until")
     by = query.get("by", "mapping")
     if by not in BY:
-        raise Misasked(f"by is one of {', '.join(BY)}")
+        raise Misasked(Sentence("by is one of {by}", by=', '.join(BY)))
     step, limit = _whole(query, "step", LONGEST_STEP), _whole(query, "limit", MOST_ROWS)
     if step and step % 60:
         raise Misasked("step is seconds that make whole minutes: 300, 3600, 86400; without it there is one sum")
@@ -65,13 +68,15 @@ def moment(text: str, now: float, key: str) -> float:
         return max(0.0, now - span)
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
         return float(text)
-    raise Misasked(f"{key} is a length of time before now like 24h, 7d or 90d, or a time in Unix seconds")
+    raise Misasked(Sentence(
+        "{key} is a length of time before now like 24h, 7d or 90d, or a time in Unix seconds", key=key
+    ))
 
 
 def _whole(query: Mapping[str, str], key: str, most: int) -> int:
     text = query.get(key, "0")
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > most:
-        raise Misasked(f"{key} is a whole number up to {most}")
+        raise Misasked(Sentence("{key} is a whole number up to {most}", key=key, most=most))
     return int(text)
 
 

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.config.usage import UsageConfig
 from gotunnel.core.accounts import Running
 from gotunnel.core.usage import Usage
+from gotunnel.errors import Sentence
 from gotunnel.history.sample import Sample
 from gotunnel.history.steps import MINUTE
 from gotunnel.history.worker import Beside, NotKept, Worker
@@ -114,7 +115,7 @@ class Recorder(Service):
         try:
             told = await worker.do(lambda store: answer(store.connection, asked, self._wall()))
         except NotKept as failed:
-            raise NotKept(f"{worker.path}: {failed}") from None
+            raise NotKept(Sentence("{path}: {failed}", path=worker.path, failed=failed)) from None
         return {"role": role.role, "name": role.name, "file": worker.path, **told}
 
     # Looking.

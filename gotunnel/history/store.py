@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gotunnel.core.accounts import OTHERS
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence, system_words
 from gotunnel.history import sql
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.steps import DAY, LEVELS, kept
@@ -29,11 +29,15 @@ MOST_BYTES = 128 * 1024 * 1024
 """The size that the file never exceeds, whatever happens; the limits on rows keep it far below."""
 PAGE = 4096
 WAL_BYTES = 4 * 1024 * 1024
-BUSY = 5.0
-"""Seconds to wait for another process that writes."""
+BUSY = 0.75
+"""Seconds to wait for another process that writes: what each of them adds takes milliseconds. Who has asked something
+waits twice as long at most, since what is new is written first; what could not be written is added to the next."""
+LOCKED = "another program has locked it; when that is done it works again"
 FUTURE = 2 * DAY
 """Seconds ahead of the clock from which on a row was written by a clock that went wrong."""
 
+_LOCKED = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
+_LOCKED_WORDS = ("database is locked", "database table is locked")
 _BROKEN = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB: Python names them since 3.11
 _BROKEN_WORDS = ("malformed", "not a database")
 
@@ -53,10 +57,12 @@ def told() -> Iterator[None]:
         yield
     except sqlite3.Error as failed:
         code = getattr(failed, "sqlite_errorcode", None)
+        if str(failed) in _LOCKED_WORDS if code is None else code & 0xFF in _LOCKED:
+            raise Unusable(LOCKED) from None
         broken = any(word in str(failed) for word in _BROKEN_WORDS) if code is None else code & 0xFF in _BROKEN
         raise (Damaged if broken else Unusable)(str(failed)) from None
     except OSError as failed:
-        raise Unusable(failed.strerror or str(failed)) from None
+        raise Unusable(system_words(failed)) from None
 
 
 def connect(path: str, *, write: bool) -> sqlite3.Connection:
@@ -87,7 +93,7 @@ def _check(connection: sqlite3.Connection, *, write: bool) -> None:
     if application != APPLICATION and not empty:
         raise Unusable("it is a database of another program")
     if version > FORMAT:
-        raise Unusable(f"a newer gotunnel has written it (format {version})")
+        raise Unusable(Sentence("a newer gotunnel has written it (format {version})", version=version))
     if not write:
         return
     found = _pragma(connection, "quick_check(1)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.logs import Logger
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Worker:
         try:
             self._thread(working)
         except RuntimeError as failed:  # TasksMax of a unit, or ulimit -u
-            raise NotKept(f"no thread can be had: {failed}") from None
+            raise NotKept(Sentence("no thread can be had: {failed}", failed=failed)) from None
         return done
 
     # In the thread.
@@ -80,7 +80,7 @@ class Worker:
             # A process that has no history to write does without its memory.
             from gotunnel.history.store import Damaged, Unusable, told
         except ImportError as failed:
-            raise NotKept(f"this Python has no SQLite: {failed}") from None
+            raise NotKept(Sentence("this Python has no SQLite: {failed}", failed=failed)) from None
         except OSError as failed:  # the code itself cannot be read: out of descriptors
             raise NotKept(f"{failed.strerror}") from None
         try:

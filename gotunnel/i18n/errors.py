@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, lines_of
 from gotunnel.i18n.language import ENGLISH, Language
 
 __all__ = ["error_text"]
@@ -13,13 +13,5 @@ def error_text(error: BaseException, language: Language) -> str:
     if language is ENGLISH:
         return str(error)
     if isinstance(error, ConfigError):
-        return "\n".join(_problem(problem, language) for problem in error.problems)
+        return "\n".join(map(language.sentence, lines_of(error)))
     return language.sentence(str(error))
-
-
-def _problem(problem: Problem, language: Language) -> str:
-    # Its parts are taken one by one: what is wrong is a sentence, and its place is none.
-    place = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
-    key = f" {language.sentence(problem.key)}:" if problem.key else ""
-    cure = f"；{language.sentence(problem.cure)}" if problem.cure else ""
-    return f"{place}:{key} {language.sentence(problem.wrong)}{cure}"

@@ -4,18 +4,15 @@ events (JSON, metrics, tests) sees the constant format and its values."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from string import Formatter
 from typing import Any
 
+from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, language
+from gotunnel.i18n.sentences import PROSE
 
-__all__ = ["PROSE", "log_language", "set_log_language", "text_of"]
-
-PROSE = frozenset({
-    "advice", "cure", "hint", "how", "limit", "line", "more", "outcome", "problem", "purpose", "reason", "said",
-    "state", "tls", "verdict", "visitor", "who", "whose", "why",
-})  # fmt: skip
-"""Fields of log lines that hold words of ours: these are said in the language of the log too. All others are names,
-addresses and numbers."""
+__all__ = ["PROSE", "log_language", "said_in", "set_log_language", "text_of"]
 
 _current = [ENGLISH]
 
@@ -30,6 +27,20 @@ def log_language() -> Language:
     return _current[0]
 
 
+def said_in(event: Mapping[str, Any]) -> Sentence:
+    """Return what an event of ours says as a sentence, for any language to come. Raises as `text_of`."""
+    format = str(event["log_format"])
+    return Sentence(format, **{
+        name: Sentence.word(value) if name in PROSE and type(value) is str else value
+        for name, value in ((name, event[name]) for name in _names(format))
+    })  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _names(format: str) -> tuple[str, ...]:
+    return tuple({name: None for _, name, *_ in Formatter().parse(format) if name})
+
+
 def text_of(event: Mapping[str, Any]) -> str:
     """Return what an event of ours says. Raises KeyError, ValueError, AttributeError, IndexError or TypeError when its
     values do not fit its format.
@@ -42,7 +53,8 @@ def text_of(event: Mapping[str, Any]) -> str:
     if current is ENGLISH:
         return format.format_map(event)
     values = {
-        name: current.sentence(value) if name in PROSE and isinstance(value, str) else value
+        name: current.sentence(value)
+        if isinstance(value, Sentence) or (name in PROSE and isinstance(value, str)) else value
         for name, value in event.items()
-    }
+    }  # fmt: skip
     return current.format(format).format_map(values)

@@ -8,7 +8,9 @@ from functools import lru_cache
 from gettext import GNUTranslations
 from pathlib import Path
 
+from gotunnel.i18n.hints import load_hints
 from gotunnel.i18n.sentences import Sentences
+from gotunnel.i18n.system import of_system
 
 __all__ = ["ENGLISH", "LANGUAGES", "VARIABLE", "Language", "language", "of_environment"]
 
@@ -42,7 +44,8 @@ class _Translated(Language):
             self._translations = GNUTranslations(file)
         # The standard library looks one message up, and has no word for which ones there are.
         messages: dict[str, str] = vars(self._translations)["_catalog"]
-        self._sentences = Sentences(messages)
+        hints = {words["en"]: words[name] for words in load_hints().values()}
+        self._sentences = Sentences(messages, of_system() | hints)
 
     def format(self, english: str) -> str:
         return self._translations.gettext(english)

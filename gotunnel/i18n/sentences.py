@@ -1,6 +1,6 @@
-"""Says a finished English sentence in another language. An error is raised as one text, far from anybody who knows
-which language is wanted, and may travel through other errors: so the catalogue's formats are patterns here, whose
-fields keep what stands in their places."""
+"""Says a sentence in another language. One of ours is a `Sentence`, which still has its format and its values, or a
+constant: it is looked up. One that has come as text, from a peer of another release or out of a file, is found again:
+the catalogue's formats are patterns here, whose fields keep what stands in their places."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from string import Formatter
 
+from gotunnel.errors import Sentence
 from gotunnel.i18n.lists import list_said
 
-__all__ = ["Sentences", "fields_of", "plain"]
+__all__ = ["PROSE", "Sentences", "fields_of", "plain"]
 
 LONGEST = 1024
 """Characters of a text that is looked at. No sentence of ours is longer, and a peer's may be anything."""
@@ -22,7 +23,18 @@ SHORTEST = 4
 STRONG = 8
 """Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
 
+PROSE = frozenset({
+    "advice", "breach", "chain", "cure", "down", "error", "failed", "failure", "gone", "hint", "how", "limit", "line",
+    "more", "msg", "nothing", "outcome", "owner", "problem", "purpose", "reason", "refusal", "refused", "said", "state",
+    "strerror", "switched_off", "tls", "use", "verdict", "visitor", "was", "what", "who", "whose", "why", "words",
+    "wrong",
+})  # fmt: skip
+"""Fields of log lines and of Sentences that hold words of ours where they are no Sentences themselves: constants, and
+what a peer says. All others are names, addresses and numbers, whatever they look like."""
+
 _JOINTS = (("; ", "；"), (": ", "："))
+_MARKS = dict((*_JOINTS, (", ", "，")))
+_BRACKETS = {" (": "（", ")": "）"}
 _WRAPPED = re.compile(r" \((.+)\)", re.DOTALL)
 
 
@@ -70,12 +82,15 @@ class _Pattern:
 class Sentences:
     """All sentences of one language, by their English ones."""
 
-    def __init__(self, messages: Mapping[str, str]) -> None:
-        self._exact: dict[str, str] = {}
+    def __init__(self, messages: Mapping[str, str], others: Mapping[str, str] | None = None) -> None:
+        """`messages` are formats of ours, `others` what somebody else says."""
+        self._exact: dict[str, str] = dict(others or {})
+        self._formats: dict[str, str] = {}
         self._patterns: list[_Pattern] = []
         for english, translated in messages.items():
             if not isinstance(english, str) or not english or not translated:
                 continue
+            self._formats[english] = translated
             if fields_of(english):
                 pattern = _Pattern(english, translated)
                 if pattern.weight >= SHORTEST:
@@ -87,8 +102,43 @@ class Sentences:
         self._patterns.sort(key=lambda pattern: -pattern.weight)
         self._weak = [pattern for pattern in self._patterns if pattern.weight < STRONG]
         self._patterns = self._patterns[: len(self._patterns) - len(self._weak)]
-        self.say = lru_cache(maxsize=1024)(self._said)
+        self._guessed = lru_cache(maxsize=1024)(self._said)
+        self._inside = lru_cache(maxsize=1024)(self._said_inside)
+
+    def say(self, text: str) -> str:
         """Return a text in this language, as it is if it is none of ours."""
+        return self._composed(text) if isinstance(text, Sentence) else self._guessed(text)
+
+    def word(self, text: str) -> str:
+        """Return a whole text that is known to be ours, without looking into it."""
+        return self._exact.get(text, text)
+
+    def _composed(self, sentence: Sentence) -> str:
+        values = {name: self._value(name, value) for name, value in sentence.values.items()}
+        translated = self._formats.get(sentence.english)
+        if translated is not None:
+            return translated.format_map(values)
+        if not values:
+            return self._guessed(str.__str__(sentence))
+        # Nothing but places: "{target}: {reason}". A mark behind our words is ours, one behind a name is not.
+        brackets = {} if all(str(value).isascii() for value in values.values()) else _BRACKETS
+        said = ""
+        for text, name, *_ in Formatter().parse(sentence.english):
+            ours = bool(said) and not said[-1].isascii()
+            said += brackets.get(text) or (_MARKS.get(text, text) if ours else text)
+            said += "" if name is None else str(values[name])
+        return said
+
+    def _value(self, name: str, value: object) -> object:
+        if isinstance(value, Sentence):
+            return self._composed(value)
+        # The parts of joined ones have numbers for names.
+        ours = isinstance(value, str) and (name in PROSE or name.startswith("_"))
+        return self._inside(value) if ours else value
+
+    def _said_inside(self, text: str) -> str:
+        # One word may be somebody's name.
+        return self._find(text, DEEPEST - 1) if len(text) <= LONGEST else text
 
     def _said(self, text: str) -> str:
         if len(text) > LONGEST:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.logs import Logger
 
 __all__ = ["Late", "answer"]
@@ -48,7 +48,7 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
         return _Told() if failed else result
 
     def late() -> None:
-        told.errback(Late(f"no answer within {seconds:g} s"))
+        told.errback(Late(Sentence("no answer within {seconds:g} s", seconds=seconds)))
         give_up()
 
     asked.addBoth(heard)

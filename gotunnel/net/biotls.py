@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence
 
 __all__ = ["BioTls"]
 
@@ -133,9 +133,9 @@ class BioTls(Protocol):
         except ssl.SSLCertVerificationError as bad:
             known = self._chain_problem
             said = bad.verify_message if known is None else known(bad.verify_code)
-            self._break(f"its certificate {said}")
+            self._break(Sentence("its certificate {said}", said=said))
         except ssl.SSLError as bad:
-            self._break(f"TLS: {bad.reason or bad}")
+            self._break(Sentence("TLS: {said}", said=bad.reason or bad))
         except RemoteProtocolError as bad:
             self._broken = bad.reason
             self.transport.abortConnection()

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 
 __all__ = [
     "KeyPair",
@@ -60,7 +60,9 @@ class KeyPair:
         another one."""
         now = load_pair(self.certificate_file, self.key_file)
         if now.chain != self.chain:
-            raise TlsFilesError(f"{self.certificate_file}: it changes while it is read")
+            raise TlsFilesError(Sentence(
+                "{certificate_file}: it changes while it is read", certificate_file=self.certificate_file
+            ))
 
 
 def read_file(path: Path) -> bytes:
@@ -68,10 +70,10 @@ def read_file(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > MOST:
-            raise TlsFilesError(f"{path}: this is no file of certificates or of a key")
+            raise TlsFilesError(Sentence("{path}: this is no file of certificates or of a key", path=path))
         return path.read_bytes()
     except OSError as failed:
-        raise TlsFilesError(f"{path}: {failed.strerror}") from None
+        raise TlsFilesError(Sentence("{path}: {strerror}", path=path, strerror=failed.strerror)) from None
 
 
 def load_pair(certificate: Path, key: Path) -> KeyPair:
@@ -91,10 +93,16 @@ def pair_from(certificate: Path, certificate_pem: bytes, key: Path, key_pem: byt
         fits = _spki(private.public_key()) == _spki(chain[0].public_key())
     except (ValueError, TypeError, UnsupportedAlgorithm):
         files = str(certificate) if certificate == key else f"{certificate}, {key}"
-        raise TlsFilesError(f"{files}: there is no usable certificate and unencrypted key in PEM form") from None
+        raise TlsFilesError(Sentence(
+            "{files}: there is no usable certificate and unencrypted key in PEM form", files=files
+        )) from None
     if not fits:
         raise TlsFilesError(
-            f"{key}: the key does not belong to the certificate {certificate} (to the first one, if it holds several)"
+            Sentence(
+                "{key}: the key does not belong to the certificate {certificate} (to the first one, if it "
+                "holds several)",
+                key=key, certificate=certificate,
+            )
         )
     return KeyPair(certificate, key, private, chain)
 
@@ -104,7 +112,7 @@ def load_authorities(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(read_file(path)))
     except ValueError:
-        raise TlsFilesError(f"{path}: there is no PEM certificate in it") from None
+        raise TlsFilesError(Sentence("{path}: there is no PEM certificate in it", path=path)) from None
 
 
 def spki_pin(certificate: x509.Certificate) -> str:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from gotunnel.config.plugged import RelayConfig
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
@@ -33,7 +33,7 @@ def choose_relay(
         return chosen
     why = _obstacle()
     if wish == "portable" or (wish == "auto" and why is not None):
-        reason = "as configured" if wish == "portable" else f"the fast one {why}"
+        reason = "as configured" if wish == "portable" else Sentence("the fast one {why}", why=why)
         log.info("bytes are moved by the portable relay: {why}", why=reason)
         return portable(reactor, None, dial_timeout, descriptors)
     return fast(reactor, None, dial_timeout, descriptors)
@@ -51,7 +51,7 @@ def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descri
     """The same. Raises RelayUnfit."""
     why = _obstacle()
     if why is not None:
-        raise RelayUnfit(f"relay: fast cannot be had here: it {why}; write relay: auto")
+        raise RelayUnfit(Sentence("relay: fast cannot be had here: it {why}; write relay: auto", why=why))
     from gotunnel.net.fast.relay import FastRelay
 
     relay = FastRelay(reactor, dial_timeout, descriptors)

@@ -10,6 +10,7 @@ from cryptography import x509
 from OpenSSL import crypto
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from gotunnel.errors import Sentence
 from gotunnel.net.tlspeer import peer_certificate
 from gotunnel.net.trust import CLIENT, CLIENT_CA, chain_problem, client_name_problem
 
@@ -47,7 +48,7 @@ def client_problem(transport: Any, client: str, asked: Authorities, now: Authori
     problem = client_name_problem(peer_certificate(transport), client)
     if problem is None and now is not None and now != asked:
         chain = problem_now(chain_shown(transport), now)
-        problem = chain and f"the client certificate {chain}"
+        problem = chain and Sentence("the client certificate {chain}", chain=chain)
     return problem
 
 

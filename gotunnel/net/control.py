@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.framed import FramedConnection
 from gotunnel.wire.messages import Error, Message, Ping, Pong, decode, encode
@@ -94,7 +94,10 @@ class ControlConnection(FramedConnection[Message]):
                 self.asked_for()  # by others who want to be this client, as often as they like
                 self._settle(message.n, True)
         elif isinstance(message, Error):
-            self._reason = f"the other end says {printable(message.code)}: {printable(message.reason)}"
+            self._reason = Sentence(
+                "the other end says {code}: {reason}",
+                code=printable(message.code), reason=printable(message.reason),
+            )
             self._on_message(message)
             self.abort(self._reason)
         else:
@@ -114,7 +117,9 @@ class ControlConnection(FramedConnection[Message]):
         answer.callback(answered)
 
     def _breached(self, breach: RemoteProtocolError) -> None:
-        self.close(Error(breach.code, breach.reason), f"protocol error: {breach.reason}")
+        self.close(Error(breach.code, breach.reason), Sentence(
+            "protocol error: {reason}", reason=breach.reason
+        ))
 
     def _ping(self, number: int) -> None:
         self.send(Ping(number))

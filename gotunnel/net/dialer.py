@@ -10,16 +10,16 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.failure import Failure
 
 from gotunnel.address import HostPort
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Descriptors
 from gotunnel.net.endpoint import TcpTransport
 from gotunnel.net.greeting import Greeted, Greeting
 from gotunnel.net.legtls import LegTls
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import ClientCreator
 from gotunnel.net.trust import server_name_of
 
@@ -114,19 +114,13 @@ class ServerPath:
         except (CancelledError, error.ConnectingCancelledError):
             raise CancelledError from None
         except Exception as failed:  # noqa: BLE001 - whatever it is, there is no connection
-            raise Unreachable(f"cannot reach {self.label}: {_said(failed)}") from None
+            raise Unreachable(Sentence(
+                "cannot reach {label}: {failed}", label=self.label, failed=_said(failed)
+            )) from None
         return await greeting.done
 
 
 def _said(failed: Exception) -> str:
-    if isinstance(failed, error.ConnectionRefusedError):
-        return "connection refused"
     if isinstance(failed, error.ConnectError) and failed.osError in OUT_OF_DESCRIPTORS:
         return "this client is out of file descriptors"
-    if isinstance(failed, (error.TimeoutError, error.TCPTimedOutError)):
-        return "no answer in time"
-    if isinstance(failed, error.DNSLookupError):
-        return "the name does not resolve"
-    if isinstance(failed, error.NoRouteError):
-        return "no route to it"
-    return Failure(failed).getErrorMessage()
+    return words_of(failed)

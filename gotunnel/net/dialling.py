@@ -15,11 +15,12 @@ from zope.interface import implementer
 from gotunnel.core.accounts import Account
 from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
-from gotunnel.errors import DialFailed, RemoteProtocolError, printable
+from gotunnel.errors import DialFailed, RemoteProtocolError, printable, said_behind
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
+from gotunnel.net.reasons import words_of
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac, same_mac
@@ -225,7 +226,7 @@ class DiallingEnd:
             self._left.cancel()
             self._left = None
         if reason.startswith(BREACH):
-            self.warn("breach", BREACH_WORDS, reason=printable(reason.removeprefix(BREACH)))
+            self.warn("breach", BREACH_WORDS, reason=printable(said_behind(BREACH, reason)))
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self._changed()
 
@@ -303,7 +304,7 @@ class DiallingEnd:
             return
         stream.dial = None
         problem = failure.value
-        self._did_not_reach(stream, printable(failure.getErrorMessage(), 256))
+        self._did_not_reach(stream, printable(words_of(failure.value), 256))
         leg.refuse(problem.code if isinstance(problem, DialFailed) else "failed")
 
     def _did_not_reach(self, stream: DialledStream, reason: str) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from gotunnel.address import HostPort
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Gate
@@ -74,7 +74,7 @@ class EgressRequest:
             if self._answer is None:
                 self._answer = self._sock
             status, words = _CODES["no_fds"]
-            self._say(refusal(status, f"{self.target}: {words}"))
+            self._say(refusal(status, Sentence("{target}: {words}", target=self.target, words=words)))
             return None
         return local
 
@@ -87,13 +87,13 @@ class EgressRequest:
         if self._answer is not None:
             code = end.code if end is not None else None
             status, reason = _CODES.get(code or "") or _STATUS.get(outcome) or (502, code or WORDS[outcome])
-            self._say(refusal(status, f"{self.target}: {reason}"))
+            self._say(refusal(status, Sentence("{target}: {reason}", target=self.target, reason=reason)))
 
     def refuse(self, code: str, reason: str = "") -> None:
         """It leads nowhere; without a `reason` the code's own words are said."""
         self._answer = self._sock
         status, words = _CODES.get(code, (502, code))
-        self._say(refusal(status, f"{self.target}: {reason or words}"))
+        self._say(refusal(status, Sentence("{target}: {reason}", target=self.target, reason=reason or words)))
 
     def _say(self, words: bytes) -> None:
         answer, self._answer = self._answer, None
@@ -185,7 +185,7 @@ class _Reader(FileDescriptor):
         take = len(seen) if found < 0 else found + len(_END) - have
         self._header += sock.recv(take)
         if len(self._header) > LIMIT:
-            _refuse(self._leave(), 431, f"the header is longer than {LIMIT} bytes")
+            _refuse(self._leave(), 431, Sentence("the header is longer than {limit} bytes", limit=LIMIT))
         elif found < 0 and b"\n\n" in self._header:
             _refuse(self._leave(), 400, "the lines of the header do not end with CR and LF")
         elif found >= 0:

@@ -10,6 +10,7 @@ from typing import Any
 from cryptography import x509
 from twisted.internet.interfaces import IDelayedCall
 
+from gotunnel.errors import Sentence
 from gotunnel.logs import Logger
 from gotunnel.net.certificates import dates
 
@@ -63,9 +64,13 @@ def problem_with(certificate: x509.Certificate, now: datetime.datetime) -> str |
     """Return what is wrong with its dates at a time, or will be soon, and what to do; None: nothing."""
     first, last = dates(certificate)
     if now > last:
-        return f"expired on {last:%Y-%m-%d %H:%M} UTC: renew it; who checks it refuses it"
+        return Sentence("expired on {last:%Y-%m-%d %H:%M} UTC: renew it; who checks it refuses it", last=last)
     if now < first:
-        return f"is not valid before {first:%Y-%m-%d %H:%M} UTC: check this machine's clock; who checks it refuses it"
+        return Sentence(
+            "is not valid before {first:%Y-%m-%d %H:%M} UTC: check this machine's clock; who checks it "
+            "refuses it",
+            first=first,
+        )
     if last - now < SOON:
-        return f"expires on {last:%Y-%m-%d %H:%M} UTC: renew it by then"
+        return Sentence("expires on {last:%Y-%m-%d %H:%M} UTC: renew it by then", last=last)
     return None

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence
+from gotunnel.net.reasons import words_of
 from gotunnel.net.sockets import set_keepalive, set_nodelay, set_user_timeout
 from gotunnel.net.transports import raw_socket, tcp_transport
 from gotunnel.wire.frames import LIMIT_AFTER_AUTH, FrameDecoder, encode_frame
@@ -126,8 +126,7 @@ class FramedConnection(Protocol, Generic[M]):
         self.lost = True
         self._cancel()
         self._gone(reason)
-        said = "the other end closed it" if reason.check(ConnectionDone) else reason.getErrorMessage()
-        self._on_lost(self._reason or said)
+        self._on_lost(self._reason or words_of(reason.value))
 
     def pauseProducing(self) -> None:
         """Too much is unsent: whoever does not read his answers asks nothing more."""
@@ -184,7 +183,7 @@ class FramedConnection(Protocol, Generic[M]):
         self._timer = None
         due = self._liveness.due(self._clock.seconds())
         if due == "dead":
-            self.abort(f"nothing was heard for {self._timeout:g} s")
+            self.abort(Sentence("nothing was heard for {timeout:g} s", timeout=self._timeout))
             return
         if due == "ping":
             self._ping(self._liveness.ping(self._clock.seconds()))

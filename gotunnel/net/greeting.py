@@ -15,8 +15,9 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
+from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError, Sentence
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import exporter_binding
 from gotunnel.net.tlspeer import leg_binding, tls_words
 from gotunnel.wire import v1
@@ -84,7 +85,9 @@ class Greeting(Protocol):
         elif reason.check(ConnectionDone):
             self._fail(RemoteProtocolError("the server closed the connection during the handshake", "closed"))
         else:
-            self._fail(RemoteProtocolError(f"the connection broke: {reason.getErrorMessage()}", "closed"))
+            self._fail(RemoteProtocolError(Sentence(
+                "the connection broke: {reason}", reason=words_of(reason.value)
+            ), "closed"))
 
     def _first(self) -> bytes:
         raise NotImplementedError
@@ -93,7 +96,9 @@ class Greeting(Protocol):
         raise NotImplementedError
 
     def _arm(self) -> None:
-        late = RemoteProtocolError(f"no answer within {self._timeout:g} s", "timeout")
+        late = RemoteProtocolError(Sentence(
+            "no answer within {timeout:g} s", timeout=self._timeout
+        ), "timeout")
         self._timer = self._clock.callLater(self._timeout, self._fail, late)
 
     def _nothing_ahead(self) -> None:
@@ -206,7 +211,7 @@ class LegGreeting(Greeting):
         if isinstance(answer, Error):
             raise AuthRejected(answer.code, answer.reason, answer.retry_after)
         if not isinstance(answer, LegOk):
-            raise RemoteProtocolError(f"leg_ok was due, and {type(answer).__name__} came")
+            raise RemoteProtocolError(Sentence("leg_ok was due, and {name} came", name=type(answer).__name__))
         key = self._key
         if not same(answer.mac, leg_server_mac(key.ks, key.sid, self._seq, self._purpose, self._binding)):
             raise AuthRejected("bad_server_mac", "the server did not prove itself on a leg; somebody may be in between")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -16,6 +15,7 @@ from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legbase import LegBase
 from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import PathWatch, Stall
+from gotunnel.net.reasons import words_of
 from gotunnel.net.sockets import is_gone, path_state, set_keepalive, set_nodelay
 from gotunnel.net.transports import is_closing, raw_socket, unsent_bytes
 from gotunnel.wire.legs import LegDecoder, LegFrame, data_header
@@ -74,7 +74,7 @@ class PortableLeg(LegBase[Local], Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The leg is gone."""
         self._watch.remove(self)
-        self.lost("the other end closed it" if reason.check(ConnectionDone) else reason.getErrorMessage())
+        self.lost(words_of(reason.value))
 
     # What the local socket says, beyond LegBase.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamTally
-from gotunnel.errors import LocalProtocolError
+from gotunnel.errors import LocalProtocolError, Sentence
 from gotunnel.interfaces import ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.deadlines import Deadlines
@@ -174,7 +174,9 @@ class LegActs(LegBytes[LocalT]):
     # Time and force.
 
     def _broke(self, event: Event, before: State) -> None:
-        self._breached(f"{event.name.removeprefix('GOT_')} in state {before.name}")
+        self._breached(Sentence(
+            "{value} in state {before}", value=event.name.removeprefix('GOT_'), before=before.name
+        ))
         self._stop_stream(event, before)
         self._drop()
 
@@ -183,7 +185,7 @@ class LegActs(LegBytes[LocalT]):
             self.give_up("a reset was not acknowledged")
 
     def _breached(self, reason: str) -> None:
-        self._reason = BREACH + reason
+        self._reason = Sentence("protocol error: {reason}", reason=reason)
         self._note(Outcome.PROTOCOL_ERROR)
 
     def _drop(self) -> None:

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import LEFT, StreamTally, outcome_of_cut, outcome_of_reset
-from gotunnel.errors import LocalProtocolError, RemoteProtocolError
+from gotunnel.errors import LocalProtocolError, RemoteProtocolError, Sentence
 from gotunnel.interfaces import ILegOwner
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.legacts import END_TIMEOUT, LegActs
@@ -152,7 +152,9 @@ class LegBase(LegActs[LocalT]):
             OpenedBody.decode(body)
         elif kind is not LegFrame.FIN and self._unsent() > MOST_UNSENT:
             # OPEN, PROBE and DONE all say: what you sent has arrived.
-            raise RemoteProtocolError(f"{kind.name} while much of what it answers is unsent")
+            raise RemoteProtocolError(Sentence(
+                "{kind} while much of what it answers is unsent", kind=kind.name
+            ))
         self._body = body
         self.happen(FRAME_EVENTS[kind])
         if self._held and kind is LegFrame.RST:

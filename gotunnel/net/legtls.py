@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.net.certificates import KeyPair, TlsFilesError
 from gotunnel.net.trust import CLIENT, CLIENT_CA, chain_problem, load_trust
 
@@ -63,7 +63,7 @@ def client_leg_tls(
         except ValueError:
             problem = "cannot be read"
         if problem is not None:
-            raise RemoteProtocolError(f"its certificate {problem}", "tls")
+            raise RemoteProtocolError(Sentence("its certificate {problem}", problem=problem), "tls")
 
     return LegTls(context, None if trust.anybody else verify, trust.chain_problem, sni)
 
@@ -78,7 +78,9 @@ def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> 
     try:
         context.load_verify_locations(cadata=pem.decode("ascii"))
     except ssl.SSLError as failed:
-        raise TlsFilesError(f"the file of authorities: OpenSSL does not take it: {failed.reason or failed}") from None
+        raise TlsFilesError(Sentence(
+            "the file of authorities: OpenSSL does not take it: {reason}", reason=failed.reason or failed
+        )) from None
 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
@@ -86,7 +88,9 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
         # An empty pass phrase: OpenSSL is never to ask the terminal for one.
         context.load_cert_chain(cert, key, password="")
     except OSError as failed:  # ssl.SSLError is one
-        raise TlsFilesError(f"{cert}: {failed.strerror or failed}") from None
+        raise TlsFilesError(Sentence(
+            "{cert}: {strerror}", cert=cert, strerror=failed.strerror or failed
+        )) from None
 
 
 def _context(protocol: int) -> ssl.SSLContext:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from gotunnel.address import HostPort
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence, system_words
 
 __all__ = ["CannotListen", "cure_of", "listen_failure"]
 
@@ -39,14 +39,15 @@ class CannotListen(PortUnavailable):
     at this machine."""
 
     def __init__(self, code: str, where: str, words: str) -> None:
-        super().__init__(code, f"{where}: {words}")
-        self.here = f"{where}: {_HERE.get(words, words)}"
+        super().__init__(code, Sentence("{where}: {words}", where=where, words=words))
+        self.here = Sentence("{where}: {words}", where=where, words=_HERE.get(words, words))
 
 
 def listen_failure(host: str, port: int, cause: BaseException | None) -> CannotListen:
     """Turn what the system said about listening into the wire's code and one line."""
     number = getattr(cause, "errno", None)
-    code, words = _LISTEN_CODES.get(number or 0, ("bad_request", str(cause)))
+    said = "it failed" if cause is None else system_words(cause)
+    code, words = _LISTEN_CODES.get(number or 0, ("bad_request", said))
     return CannotListen(code, str(HostPort(host or "*", port)), words)
 
 

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 
 from gotunnel.address import HostPort
 from gotunnel.core.turns import Turns
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 
 __all__ = ["MOST_WAITING", "SHARE", "SPARE", "THREADS", "Lookups"]
 
@@ -60,7 +60,10 @@ class Lookups:
         if lookup is None:
             lookup = _Lookup(asker, target.host)
             if not self._turns.wait(asker, lookup):
-                what = f"{target} is not looked up: {MOST_WAITING} other names of this client wait for that"
+                what = Sentence(
+                    "{target} is not looked up: {most_waiting} other names of this client wait for that",
+                    target=target, most_waiting=MOST_WAITING,
+                )
                 return fail(DialFailed("limit", what))
             self._lookups[asker, target.host] = lookup
         waiting: Deferred[list[str]] = Deferred(partial(self._gave_up, lookup))
@@ -76,7 +79,9 @@ class Lookups:
             try:
                 self._thread(partial(self._look, lookup))
             except RuntimeError as failed:  # TasksMax of a unit, or ulimit -u
-                self._answer(lookup, DialFailed("failed", f"{lookup.host} is not looked up: {failed}"))
+                self._answer(lookup, DialFailed("failed", Sentence(
+                    "{host} is not looked up: {failed}", host=lookup.host, failed=failed
+                )))
 
     def _look(self, lookup: _Lookup) -> None:
         """In the thread."""
@@ -122,11 +127,15 @@ def _addresses(host: str) -> list[str]:
 
 def _at_least_one(found: list[str], target: HostPort) -> list[str]:
     if not found:
-        raise DialFailed("unknown_host", f"{target}: the name does not resolve")
+        raise DialFailed("unknown_host", Sentence("{target}: the name does not resolve", target=target))
     return found
 
 
 def _too_late(lookup: _Lookup, target: HostPort) -> Any:
     if lookup.began:
-        raise DialFailed("unknown_host", f"{target}: the name does not resolve in time")
-    raise DialFailed("limit", f"{target}: its name could not be looked up in time, behind others that are slow")
+        raise DialFailed("unknown_host", Sentence(
+            "{target}: the name does not resolve in time", target=target
+        ))
+    raise DialFailed("limit", Sentence(
+        "{target}: its name could not be looked up in time, behind others that are slow", target=target
+    ))

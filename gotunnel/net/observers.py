@@ -13,7 +13,7 @@ from zope.interface import implementer
 from gotunnel.config.observeroptions import LogOptions
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.observed import Ended, Stream
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IStreamObserver
 
 __all__ = ["LogObserver", "MetricsObserver"]
@@ -36,7 +36,9 @@ class LogObserver:
             self._open()
         except OSError as failed:
             why = (failed.strerror or "it failed").lower()
-            raise GotunnelError(f"the observer log cannot write {self._path}: {why}; name another file") from None
+            raise GotunnelError(Sentence(
+                "the observer log cannot write {path}: {why}; name another file", path=self._path, why=why
+            )) from None
 
     def opened(self, stream: Stream) -> None:
         """See IStreamObserver."""

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from gotunnel.core.legpool import LegPool
 from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
-from gotunnel.errors import printable
+from gotunnel.errors import printable, said_behind
 from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
@@ -262,7 +262,7 @@ class OpeningEnd:
         self._probing[leg.plain].discard(leg)
         self._legs.discard(leg)
         if reason.startswith(BREACH):
-            self._warn("breach", BREACH_WORDS, reason=printable(reason.removeprefix(BREACH)))
+            self._warn("breach", BREACH_WORDS, reason=printable(said_behind(BREACH, reason)))
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self.feed()
         if mute:

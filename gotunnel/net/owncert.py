@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gotunnel.errors import Sentence
 from gotunnel.logs import Logger
 from gotunnel.net.certificates import KeyPair, TlsFilesError, dates, pair_from
 
@@ -53,7 +54,9 @@ def own_pair(state: Path, now: datetime.datetime | None = None) -> KeyPair:
             os.replace(_draft(path, _make(pair.key, now)), path)
             pair = _load(path)
     except OSError as failed:
-        raise TlsFilesError(f"{path}: {failed.strerror}; the state folder must be writable") from None
+        raise TlsFilesError(Sentence(
+            "{path}: {strerror}; the state folder must be writable", path=path, strerror=failed.strerror
+        )) from None
     return pair
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal, IRelay
 
 __all__ = ["pair"]
@@ -31,7 +31,7 @@ def pair(relay: IRelay, address: str, host: str) -> tuple[ILocal, ILocal]:
     except (OSError, AttributeError) as failed:
         for end in ends:
             end.abort()
-        raise DialFailed("no_fds", f"no pair of sockets: {failed}") from None
+        raise DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)) from None
     one, other = ends
     # A reset does not travel through unix sockets: to the other end it would be an orderly end of stream.
     one.partner, other.partner = other, one

@@ -7,7 +7,7 @@ from typing import Any
 
 from gotunnel.config.plugged import ObserverConfig, PluginConfig
 from gotunnel.core.usage import Usage
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 
 __all__ = ["Carried", "found", "made", "observers_prepared"]
 
@@ -22,7 +22,9 @@ def found(kind: str, name: str) -> Any:
 
     plugin = Catalogue().find(kind, name)
     if plugin is None:
-        raise GotunnelError(f"the plugin {name}, which was there, is not there any more; install it again")
+        raise GotunnelError(Sentence(
+            "the plugin {name}, which was there, is not there any more; install it again", name=name
+        ))
     return plugin
 
 

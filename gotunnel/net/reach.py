@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.dialrules import DialRules
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.ownaddress import is_own
 
@@ -75,9 +75,15 @@ async def _by_name(
         if is_own(found[0]):
             raise DialFailed(
                 NOT_ALLOWED,
-                f"{target} resolves to {found[0]}, an address of the server itself: that takes a rule by address",
+                Sentence(
+                    "{target} resolves to {found}, an address of the server itself: that takes a rule by "
+                    "address",
+                    target=target, found=found[0],
+                ),
             )
-        raise DialFailed(NOT_ALLOWED, f"{target} resolves to {found[0]}, which no rule allows")
+        raise DialFailed(NOT_ALLOWED, Sentence(
+            "{target} resolves to {found}, which no rule allows", target=target, found=found[0]
+        ))
     failed: DialFailed | None = None
     for position, host in enumerate(allowed):
         # One that does not answer leaves time for the others.
@@ -91,7 +97,7 @@ async def _by_name(
             raise
         except DialFailed as error:
             failed = error
-    raise failed or DialFailed("timeout", f"{target}: no answer in time")
+    raise failed or DialFailed("timeout", Sentence("{target}: no answer in time", target=target))
 
 
 def _dial(relay: IRelay, target: HostPort | UnixPath, timeout: float) -> ILocal | Deferred[ILocal]:
@@ -100,4 +106,6 @@ def _dial(relay: IRelay, target: HostPort | UnixPath, timeout: float) -> ILocal 
 
 
 def _refused(target: HostPort | UnixPath) -> DialFailed:
-    return DialFailed(NOT_ALLOWED, f"{target} is not allowed (allow_dial of this client on the server)")
+    return DialFailed(NOT_ALLOWED, Sentence(
+        "{target} is not allowed (allow_dial of this client on the server)", target=target
+    ))

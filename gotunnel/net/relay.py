@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import Address, InProcess, UnixPath
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILegOwner, IRelay
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.descriptors import Descriptors
@@ -25,6 +25,7 @@ from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import LegTimes, PathWatch
 from gotunnel.net.port import GatedPort
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.reasons import words_of
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.legstate import End
 
@@ -86,7 +87,7 @@ class PortableRelay:
         """Connect to a target; see IRelay."""
         if not self.gate.has_room():
             self.gate.say()
-            return fail(DialFailed("no_fds", f"{target}: out of file descriptors"))
+            return fail(DialFailed("no_fds", Sentence("{target}: out of file descriptors", target=target)))
         dialled: Deferred[Any] = target_endpoint(self._reactor, target, timeout).connect(
             OneProtocol(lambda: Local(self.remember, self.forget))
         )
@@ -167,7 +168,7 @@ def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamCli
 
 
 def _timed_out(target: Address) -> Any:
-    raise DialFailed("timeout", f"{target}: no answer in time")
+    raise DialFailed("timeout", Sentence("{target}: no answer in time", target=target))
 
 
 def dial_failed(failure: Failure, target: Address) -> Any:
@@ -178,9 +179,10 @@ def dial_failed(failure: Failure, target: Address) -> Any:
         raise CancelledError from None
     for kind, code, words in _DIAL_CODES:
         if failure.check(kind):
-            raise DialFailed(code, f"{target}: {words}") from None
+            raise DialFailed(code, Sentence("{target}: {words}", target=target, words=words)) from None
     number = getattr(failure.value, "osError", None) or getattr(failure.value, "errno", None)
     if number in _DIAL_ERRNOS:
         code, words = _DIAL_ERRNOS[number]
-        raise DialFailed(code, f"{target}: {words}") from None
-    raise DialFailed("failed", f"{target}: {failure.getErrorMessage()}") from None
+        raise DialFailed(code, Sentence("{target}: {words}", target=target, words=words)) from None
+    words = words_of(failure.value)
+    raise DialFailed("failed", Sentence("{target}: {words}", target=target, words=words)) from None

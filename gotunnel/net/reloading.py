@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from gotunnel.config.changes import NOTHING
 from gotunnel.config.difference import Difference
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, lines_of, printable
 from gotunnel.logs import Logger, set_level
 
 __all__ = ["Reloadable", "Report"]
@@ -81,7 +81,7 @@ class Reloadable(Service):
         try:
             report = await self._reload(self._read, lambda: self._begun(asked))
         except (GotunnelError, OSError) as refused:
-            report = Report(False, tuple(printable(line, LONGEST_LINE) for line in str(refused).splitlines()))
+            report = Report(False, tuple(printable(line, LONGEST_LINE) for line in lines_of(refused)))
         finally:
             for watcher in self.watchers:
                 watcher(False)

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IResolutionReceiver
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 
 __all__ = ["resolve"]
 
@@ -19,7 +19,9 @@ def resolve(reactor: Any, host: str, port: int, timeout: float) -> Deferred[list
     the latest."""
     receiver = _Receiver(HostPort(host, port))
     reactor.nameResolver.resolveHostName(receiver, host, port)
-    late = DialFailed("unknown_host", f"{HostPort(host, port)}: the name does not resolve in time")
+    late = DialFailed("unknown_host", Sentence(
+        "{host}: the name does not resolve in time", host=HostPort(host, port)
+    ))
     return receiver.done.addTimeout(timeout, reactor, lambda value, seconds: _raise(late))
 
 
@@ -46,7 +48,9 @@ class _Receiver:
         if self._found:
             self.done.callback(self._found)
         else:
-            self.done.errback(DialFailed("unknown_host", f"{self._target}: the name does not resolve"))
+            self.done.errback(DialFailed("unknown_host", Sentence(
+                "{target}: the name does not resolve", target=self._target
+            )))
 
 
 def _raise(error: Exception) -> Any:

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 
 __all__ = ["CONTROL", "ActivationError", "NotifySocket", "handed_over", "watchdog_interval"]
 
@@ -70,14 +70,20 @@ def handed_over(env: Mapping[str, str] = os.environ, first: int = FIRST) -> sock
             os.close(number)
     if len(chosen) != 1:
         raise ActivationError(
-            f"systemd hands over {len(numbers)} sockets, and {len(chosen) or 'none'} of them named {CONTROL}: "
-            f"the control port's one needs FileDescriptorName={CONTROL}"
+            Sentence(
+                "systemd hands over {numbers} sockets, and {chosen} of them named {control}: the control "
+                "port's one needs FileDescriptorName={control}",
+                numbers=len(numbers), chosen=len(chosen) or 'none', control=CONTROL,
+            )
         )
     try:
         return _listening(chosen[0])
     except OSError as error:
         raise ActivationError(
-            f"what systemd hands over is not usable: {printable(error.strerror)}; remove the .socket unit, or repair it"
+            Sentence(
+                "what systemd hands over is not usable: {strerror}; remove the .socket unit, or repair it",
+                strerror=printable(error.strerror),
+            )
         ) from None
 
 
@@ -90,7 +96,7 @@ def _listening(number: int) -> socket.socket:
         wrong = "does not listen: its unit needs ListenStream=ADDRESS:PORT and Accept=no"
     if wrong:
         taken.close()
-        raise ActivationError(f"the socket that systemd hands over {wrong}")
+        raise ActivationError(Sentence("the socket that systemd hands over {wrong}", wrong=wrong))
     taken.set_inheritable(False)
     taken.setblocking(False)
     return taken

@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.net.certificates import KeyPair, TlsFilesError, binding, load_authorities, load_pair
 from gotunnel.net.legtls import server_leg_context
 from gotunnel.net.owncert import OWN_FILE, own_pair
@@ -178,7 +178,9 @@ class ClientCreator:
                 except ValueError:
                     problem = "cannot be read"
             if problem is not None:
-                tlsProtocol.failVerification(Failure(NotTrusted(f"its certificate {problem}")))
+                tlsProtocol.failVerification(Failure(NotTrusted(Sentence(
+                    "its certificate {problem}", problem=problem
+                ))))
             return problem is None
 
         connection = SSL.Connection(self._context, None)
@@ -235,5 +237,7 @@ def _context(
         triples = refused.args[0] if refused.args and isinstance(refused.args[0], list) else []
         said = ", ".join(str(triple[-1]) for triple in triples) or "not a kind that TLS uses"
         where = "the file of authorities" if pair is None else f"{pair.certificate_file}, {pair.key_file}"
-        raise TlsFilesError(f"{where}: OpenSSL does not take it: {said}") from None
+        raise TlsFilesError(Sentence(
+            "{where}: OpenSSL does not take it: {said}", where=where, said=said
+        )) from None
     return context

@@ -12,8 +12,9 @@ from OpenSSL import SSL, crypto
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence, said_behind
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.reasons import openssl_words
 from gotunnel.wire.keys import NO_BINDING
 
 __all__ = ["client_refusal", "leg_binding", "peer_certificate", "tls_words"]
@@ -65,7 +66,7 @@ def tls_words(reason: Failure) -> str | None:
     for words, cure in _ALERTS:
         if words in plain:
             return cure
-    return f"TLS: {said}"
+    return Sentence("TLS: {said}", said=said)
 
 
 def client_refusal(transport: Any, reason: Failure) -> str | None:
@@ -78,7 +79,7 @@ def client_refusal(transport: Any, reason: Failure) -> str | None:
     if isinstance(transport, TLSMemoryBIOProtocol):
         problem = transport.getHandle().get_app_data()
         # Until a certificate was looked at, Twisted keeps an object of its own there.
-        return f"its certificate {problem}" if isinstance(problem, str) else None
+        return Sentence("its certificate {problem}", problem=problem) if isinstance(problem, str) else None
     return said if said.startswith(_OURS) else None
 
 
@@ -95,8 +96,7 @@ def _peer_der(transport: Any) -> bytes | None:
 def _said(problem: BaseException | None) -> str | None:
     """Return TLS's own words: pyOpenSSL's errors are lists of triples, those of `net.biotls` texts."""
     if isinstance(problem, SSL.Error):
-        triples = problem.args[0] if problem.args and isinstance(problem.args[0], list) else []
-        return ", ".join(str(triple[-1]) for triple in triples) or "it broke off"
+        return openssl_words(problem)
     if isinstance(problem, RemoteProtocolError) and problem.code == "tls":
-        return problem.reason.removeprefix("TLS: ")
+        return said_behind("TLS: ", problem.reason)
     return None

@@ -12,7 +12,7 @@ from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
 
 __all__ = [
@@ -58,12 +58,18 @@ def chain_problem(code: int, authorities: str, use: str = "a server", known: boo
     if code == 10:
         return "has expired: renew it"
     if code == 18:
-        return f"is self-signed: an authority of {authorities} must sign it"
+        return Sentence("is self-signed: an authority of {authorities} must sign it", authorities=authorities)
     if code == 26:
-        return f"is not meant for {use}: issue it with the extended key usage for {use}"
+        return Sentence("is not meant for {use}: issue it with the extended key usage for {use}", use=use)
     if not known:
-        return f"was not issued by a trusted authority: name its authority in {authorities}"
-    return f"was not issued by an authority of {authorities}: have it issued there, or add its authority"
+        return Sentence(
+            "was not issued by a trusted authority: name its authority in {authorities}",
+            authorities=authorities,
+        )
+    return Sentence(
+        "was not issued by an authority of {authorities}: have it issued there, or add its authority",
+        authorities=authorities,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +97,25 @@ class Trust:
         """Return what is wrong with the certificate itself, its chain aside; None: nothing."""
         if self.chain and not self._is_for_it(certificate):
             found = ", ".join(printable(name, 64) for name in names(certificate)) or "no name at all"
-            return f"is not for {self.name} but for {found}: see {self.keys}.server_name"
+            return Sentence(
+                "is not for {name} but for {names}: see {keys}.server_name", name=self.name, names=found, keys=self.keys
+            )
         if self.pins:
             try:
                 pin = spki_pin(certificate)
             except Exception:  # noqa: BLE001 - anybody can send anything here, and what cannot be read is not pinned
-                return f"has a key that cannot be read, and {self.keys}.pin asks for another: somebody sits in between"
+                return Sentence(
+                    "has a key that cannot be read, and {keys}.pin asks for another: somebody sits in "
+                    "between",
+                    keys=self.keys,
+                )
             if pin not in self.pins:
                 return (
-                    f"has the pin {pin}, which {self.keys}.pin does not name: add it if the server's key is new, "
-                    "else somebody sits in between"
+                    Sentence(
+                        "has the pin {pin}, which {keys}.pin does not name: add it if the server's key is "
+                        "new, else somebody sits in between",
+                        pin=pin, keys=self.keys,
+                    )
                 )
         return None
 
@@ -124,7 +139,9 @@ def load_trust(ca: Path | None, name: str, pins: Iterable[str] = (), keys: str =
 def check_name(name: str, keys: str) -> None:
     """Raise TlsFilesError if no certificate can be for a name."""
     if not _is_ip(name) and server_name_of(name) is None:
-        raise TlsFilesError(f"{name}: no certificate is for such a name; set {keys}.server_name")
+        raise TlsFilesError(Sentence(
+            "{name}: no certificate is for such a name; set {keys}.server_name", name=name, keys=keys
+        ))
 
 
 def client_name_problem(certificate: x509.Certificate | None, client: str) -> str | None:
@@ -139,7 +156,11 @@ def client_name_problem(certificate: x509.Certificate | None, client: str) -> st
     if client in found:
         return None
     listed = ", ".join(printable(name, 64) for name in found[:MOST_NAMES]) or "no DNS name at all"
-    return f"the client certificate is not for {client} but for {listed}: its subjectAltName must have DNS:{client}"
+    return Sentence(
+        "the client certificate is not for {client} but for {listed}: its subjectAltName must have "
+        "DNS:{client}",
+        client=client, listed=listed,
+    )
 
 
 def names(certificate: x509.Certificate, only_dns: bool = False) -> list[str]:

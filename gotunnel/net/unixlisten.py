@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import UnixPath
-from gotunnel.errors import PortUnavailable, printable
+from gotunnel.errors import PortUnavailable, Sentence, printable, system_words
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 
@@ -109,7 +109,7 @@ class UnixListener(FileDescriptor):
             except OSError as failed:
                 self.log.warn(
                     "the socket {path} stays behind: {reason}; remove it, or whoever starts next does",
-                    path=printable(self._path, 120), reason=failed.strerror or str(failed),
+                    path=printable(self._path, 120), reason=system_words(failed),
                 )  # fmt: skip
         return succeed(None)
 
@@ -208,7 +208,9 @@ def _unavailable(path: str, failed: OSError) -> PortUnavailable:
         errno.EPERM: "acl_denied", errno.EMFILE: "no_fds", errno.ENFILE: "no_fds",
     }.get(failed.errno or 0, "bad_request")  # fmt: skip
     words = {errno.ENOENT: "its folder does not exist", errno.EACCES: "permission denied"}.get(failed.errno or 0)
-    return PortUnavailable(code, f"{UnixPath(path)}: {words or failed.strerror or failed}")
+    return PortUnavailable(code, Sentence(
+        "{path}: {words}", path=UnixPath(path), words=words or system_words(failed)
+    ))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.net.framed import FramedConnection
 from gotunnel.net.sockets import is_gone
 from gotunnel.wire.v1 import SILENCE, Answer, Ping, V1Message, decode, encode
@@ -62,7 +62,7 @@ class V1Control(FramedConnection[V1Message]):
 
     def _breached(self, breach: RemoteProtocolError) -> None:
         last = None if self._pings else Answer("fail", breach.reason)
-        self.close(f"protocol error: {breach.reason}", last)
+        self.close(Sentence("protocol error: {reason}", reason=breach.reason), last)
 
     def _ping(self, number: int) -> None:
         if self._pings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
-from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
+from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError, Sentence
 from gotunnel.net.greeting import Greeting
 from gotunnel.wire import v1
 
@@ -28,7 +28,9 @@ class V1Greeting(Greeting):
         except GotunnelError:
             raise RemoteProtocolError("the server does not speak version 1") from None
         if not isinstance(answer, v1.Answer):
-            raise RemoteProtocolError(f"register_resp was due, and {type(answer).__name__} came")
+            raise RemoteProtocolError(Sentence(
+                "register_resp was due, and {name} came", name=type(answer).__name__
+            ))
         if answer.status != "ok":
             raise AuthRejected("refused", answer.reason or "the server gives no reason")
         self._succeed(None)

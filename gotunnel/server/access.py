@@ -12,7 +12,7 @@ from gotunnel.config.plugged import AccessConfig
 from gotunnel.core.logins import Dial, Entry, Publication
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import Outcome
-from gotunnel.errors import DialFailed, GotunnelError, PortUnavailable, printable
+from gotunnel.errors import DialFailed, GotunnelError, PortUnavailable, Sentence, printable
 from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.answers import answer
@@ -53,7 +53,9 @@ class Access:
         refusal = await self._ask("publish", Publication(client, mapping, bind, port))
         if refusal is not None:
             # Another port is of no use where nobody answers: to ask about 64 would take as many times as long.
-            raise PortUnavailable("acl_denied", f"port {port}: {refusal}", final=refusal == NO_ANSWER)
+            raise PortUnavailable("acl_denied", Sentence(
+                "port {port}: {refusal}", port=port, refusal=refusal
+            ), final=refusal == NO_ANSWER)
 
     def reach(self, client: str, target: str, visitor: str, dial: Callable[[], Reach]) -> Deferred[ILocal]:
         """Dial when the policy has said yes. The Deferred fails with DialFailed, code not_allowed, else; cancelling it
@@ -63,7 +65,9 @@ class Access:
     async def _reach(self, asked: Dial, dial: Callable[[], Reach]) -> ILocal:
         refusal = await self._ask("dial", asked)
         if refusal is not None:
-            raise DialFailed(NOT_ALLOWED, f"{printable(asked.target, 200)}: {refusal}")
+            raise DialFailed(NOT_ALLOWED, Sentence(
+                "{target}: {refusal}", target=printable(asked.target, 200), refusal=refusal
+            ))
         reached = dial()
         return await reached if isinstance(reached, Deferred) else reached
 

@@ -11,7 +11,7 @@ from gotunnel.config.changes import key_lines, list_line
 from gotunnel.config.difference import Difference
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.hub import Hub
 from gotunnel.server.peer import Peer
@@ -62,15 +62,17 @@ class ServerChange:
         ] + key_lines(found)
         gone = sorted(session.peer.name for session in connected.difference(hub.connected))
         if gone:
-            lines.append(f"clients that may not stay: {_names(gone)}")
+            lines.append(Sentence("clients that may not stay: {gone}", gone=_names(gone)))
         closed = [name for name, allowed in mappings if not allowed()]
         if closed:
-            lines.append(f"mappings that are not allowed any more: {_names(closed)}")
+            lines.append(Sentence("mappings that are not allowed any more: {closed}", closed=_names(closed)))
         return lines
 
     def _mappings(self) -> list[tuple[str, Callable[[], bool]]]:
         return [
-            (f"{mapping.name} of {peer.name}", partial(_permitted, mapping, peer))
+            (Sentence(
+                "{mapping} of {peer}", mapping=mapping.name, peer=peer.name
+            ), partial(_permitted, mapping, peer))
             for peer in self._hub.peers.values()
             for mapping in peer.mappings.values()
         ]

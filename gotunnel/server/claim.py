@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gotunnel.core.sessions import Asked, Decision, time_to_answer
+from gotunnel.errors import Sentence
 from gotunnel.wire.messages import Error
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def refusal(decision: Decision, name: str) -> Error | None:
     if decision is Decision.NAME_IN_USE:
         return Error(
             "name_in_use",
-            f"another running client is called {name}; give each client a name of its own (client.name)",
+            Sentence(
+                "another running client is called {name}; give each client a name of its own (client.name)",
+                name=name,
+            ),
             RETRY_AFTER_RIVAL,
         )
     return None

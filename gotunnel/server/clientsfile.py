@@ -15,7 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from gotunnel.config.identitychange import Change, ClientRefused
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
-from gotunnel.errors import ConfigError, printable
+from gotunnel.errors import ConfigError, Sentence, printable
 from gotunnel.logs import Logger
 
 __all__ = ["INTERVAL", "ClientsFile"]
@@ -121,7 +121,7 @@ class ClientsFile:
                 return
             self.log.error(
                 "the clients file has changed and cannot be taken, so that clients stay as they were: {problem}{more}",
-                problem=printable(first, 600), more=f" (and {more} more)" if more else "",
+                problem=printable(first, 600), more=Sentence(" (and {more} more)", more=more) if more else "",
             )  # fmt: skip
         else:
             self._problem = ""

@@ -12,7 +12,7 @@ from gotunnel.core.identities import Identities, Identity, JoinKey, SharedToken
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.dialrules import DialRules
-from gotunnel.errors import ConfigError, Problem, printable
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
 from gotunnel.wire.handshake import derive_key, same
 
 __all__ = ["Credentials", "clients_path", "filed_clients"]
@@ -64,11 +64,17 @@ class Credentials:
         found = list(self._own)
         for client in file:
             if client.name in names:
-                what = f"the client {client.name} stands here and under server.clients too"
+                what = Sentence(
+                    "the client {client} stands here and under server.clients too", client=client.name
+                )
                 raise ConfigError([Problem(printable(path, 400), None, "", what, "remove one of the two")])
             identity = self._identity(client)
             if v1 is not None and _opens(v1.get_secret_value(), identity):
-                what = f"the token of the client {client.name} is that of server.v1 too, and crosses the wire in clear"
+                what = Sentence(
+                    "the token of the client {client} is that of server.v1 too, and crosses the wire in "
+                    "clear",
+                    client=client.name,
+                )
                 cure = "give one of the two another token"
                 raise ConfigError([Problem(printable(path, 400), None, "", what, cure)])
             found.append(identity)

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal
 from gotunnel.net.pair import pair
 from gotunnel.net.visitor import Visitor
@@ -93,7 +93,9 @@ class _Answer:
         """See Heard."""
         if not self.done.called:
             code = end.code if end is not None and end.code else outcome.value
-            self.done.errback(DialFailed(code, f"the other client's target was not reached: {code}"))
+            self.done.errback(DialFailed(code, Sentence(
+                "the other client's target was not reached: {code}", code=code
+            )))
 
 
 def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
@@ -101,11 +103,18 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
     peer = hub.peers.get(client)
     found = None if peer is None else peer.mappings.get(mapping)
     if peer is None or found is None or not found.admits(asker):
-        raise DialFailed(UNKNOWN, f"client {client} has no mapping {mapping}, or does not share it (its `clients`)")
+        raise DialFailed(UNKNOWN, Sentence(
+            "client {client} has no mapping {mapping}, or does not share it (its `clients`)",
+            client=client, mapping=mapping,
+        ))
     if found.off:
-        raise DialFailed("mapping_down", f"mapping {mapping} of client {client} is switched off")
+        raise DialFailed("mapping_down", Sentence(
+            "mapping {mapping} of client {client} is switched off", mapping=mapping, client=client
+        ))
     if found.suspended is not None:
-        raise DialFailed("mapping_down", f"the target of mapping {mapping} of client {client} is down")
+        raise DialFailed("mapping_down", Sentence(
+            "the target of mapping {mapping} of client {client} is down", mapping=mapping, client=client
+        ))
     return peer
 
 
@@ -118,10 +127,14 @@ def sharing_peer(hub: Hub, asker: str, mapping: str, allowed: Callable[[str], bo
         if (found := peer.mappings.get(mapping)) is not None and found.admits(asker) and allowed(peer.name)
     ]
     if not peers:
-        raise DialFailed(UNKNOWN, f"no client shares a mapping {mapping} with this one (its `clients`)")
+        raise DialFailed(UNKNOWN, Sentence(
+            "no client shares a mapping {mapping} with this one (its `clients`)", mapping=mapping
+        ))
     up = [peer for peer in peers if peer.mappings[mapping].shut is None]
     if not up:
-        raise DialFailed("mapping_down", f"mapping {mapping} is down or switched off at each client that shares it")
+        raise DialFailed("mapping_down", Sentence(
+            "mapping {mapping} is down or switched off at each client that shares it", mapping=mapping
+        ))
     return min(up, key=lambda peer: (peer.session is None or peer.session.draining, peer.visitors))
 
 
@@ -153,5 +166,7 @@ def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody, ori
     """Lead to a node that `peer` announces; as above."""
     near, far = pair(hub.relay, origin, "")
     answer = _Answer(near)
-    peer.let_in(NodeVisitor(opening.conn, f"node {target}", False, far, hub.clock.seconds(), answer, target, peer))
+    peer.let_in(NodeVisitor(opening.conn, Sentence(
+        "node {target}", target=target
+    ), False, far, hub.clock.seconds(), answer, target, peer))
     return answer.done

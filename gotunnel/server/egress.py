@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gotunnel.config.model import ServerEgressConfig
 from gotunnel.core.loglimit import LogLimit
+from gotunnel.errors import Sentence
 from gotunnel.logs import Logger
 from gotunnel.net.egress import EgressPort, EgressRequest
 from gotunnel.net.persistent import LISTEN_AGAIN, Persistent
@@ -80,4 +81,6 @@ class Egress:
         if local is None:
             return
         conn, now = hub.next_conn(), hub.clock.seconds()
-        peer.let_in(NodeVisitor(conn, f"node {target}", False, local, now, request, target, peer))
+        peer.let_in(NodeVisitor(conn, Sentence(
+            "node {target}", target=target
+        ), False, local, now, request, target, peer))

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.config import tokens
 from gotunnel.config.identitychange import ClientRefused, begun, enrolled
-from gotunnel.errors import AuthRejected, ConfigError, RemoteProtocolError, printable
+from gotunnel.errors import AuthRejected, ConfigError, RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.transports import hand_over
@@ -84,7 +84,9 @@ class Enrolment:
         if isinstance(message, Error):
             return  # `_lost` will say what it was
         if not isinstance(message, Enrolled) or self._stored:
-            raise RemoteProtocolError(f"a client that joins does not send {type(message).__name__} here")
+            raise RemoteProtocolError(Sentence(
+                "a client that joins does not send {name} here", name=type(message).__name__
+            ))
         self._stored = True
         Deferred.fromCoroutine(self._confirm()).addErrback(self._failed)
 
@@ -119,7 +121,9 @@ class Enrolment:
             self._control.close(None, "joined")
 
     def _too_late(self) -> None:
-        self._control.close(Error("protocol_error", f"no enrolled within {TIME:g} s"), "it was too slow")
+        self._control.close(Error("protocol_error", Sentence(
+            "no enrolled within {time:g} s", time=TIME
+        )), "it was too slow")
 
     def _failed(self, failure: Failure) -> None:
         log.failure("enrolling client {client}", failure, client=self._name)

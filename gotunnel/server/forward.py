@@ -10,7 +10,7 @@ from gotunnel.address import HostPort, parse_address
 from gotunnel.core.outcome import WORDS
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import DialRules, MappingTarget
-from gotunnel.errors import DialFailed, RemoteProtocolError, printable
+from gotunnel.errors import DialFailed, RemoteProtocolError, Sentence, printable
 from gotunnel.interfaces import ILeg
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
@@ -72,7 +72,9 @@ class ForwardLegs(DiallingEnd):
         mapping = opening.mapping
         peer = self._sharing(opening.client, mapping)
         return Route(
-            f"client {peer.name}", lambda: cross_to_mapping(self._hub, self.peer, peer, opening, self._origin),
+            Sentence(
+                "client {peer}", peer=peer.name
+            ), lambda: cross_to_mapping(self._hub, self.peer, peer, opening, self._origin),
             lambda _: self._rules.allows_mapping(peer.name, mapping),
         )  # fmt: skip
 
@@ -127,18 +129,24 @@ class ForwardLegs(DiallingEnd):
                 return shared_mapping(self._hub, self.peer.name, client, mapping)
             return sharing_peer(self._hub, self.peer.name, mapping, lambda name: rules.allows_mapping(name, mapping))
         name = printable(f"{MappingTarget(client, mapping)}", 200)
-        raise DialFailed(NOT_ALLOWED, f"{name} is not allowed (allow_dial of this client on the server)")
+        raise DialFailed(NOT_ALLOWED, Sentence(
+            "{name} is not allowed (allow_dial of this client on the server)", name=name
+        ))
 
     def _address(self, dial: str, opening: OpenBody) -> Route:
         try:
             target = parse_address(dial)
         except ValueError:
-            raise DialFailed("bad_request", f"{printable(dial, 200)} is no address") from None
+            raise DialFailed("bad_request", Sentence(
+                "{dial} is no address", dial=printable(dial, 200)
+            )) from None
         if isinstance(target, HostPort) and self._rules.allows_node(target.port):
             peer = node_peer(self._hub, target)
             if peer is not None:
                 return Route(
-                    f"client {peer.name}", lambda: cross_to_node(self._hub, peer, target, opening, self._origin),
+                    Sentence(
+                        "client {peer}", peer=peer.name
+                    ), lambda: cross_to_node(self._hub, peer, target, opening, self._origin),
                     lambda _: self._rules.allows_node(target.port),
                 )  # fmt: skip
         hub, resolve = self._hub, partial(self._hub.lookups.resolve, self.peer.name)

@@ -13,7 +13,7 @@ from gotunnel.core.ports import canonical_bind
 from gotunnel.core.rights import Rights
 from gotunnel.core.roster import Roster
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.interfaces import ILocal
 from gotunnel.server.groupvisitor import GroupVisitor
 from gotunnel.server.public import PublicPort
@@ -88,10 +88,10 @@ class Group:
             if what == "address":
                 theirs, ours = canonical_bind(str(theirs)), canonical_bind(str(ours))
             if theirs != ours:
-                raise PortUnavailable(
-                    "group_mismatch", f"the other members of the group {self.name} ask for the {what} "
-                    f"{_word(ours)}, and this one for {_word(theirs)}"
-                )  # fmt: skip
+                raise PortUnavailable("group_mismatch", Sentence(
+                    "the other members of the group {group} ask for the {key} {ours}, and this one for {theirs}",
+                    group=self.name, key=what, ours=_word(ours), theirs=_word(theirs),
+                ))  # fmt: skip
 
     async def rest(self) -> None:
         """A member went, is down or is off: stop listening when no other one is up."""
@@ -194,7 +194,10 @@ class MemberPort(PublicPort):
         group = self._group
         if group is None:
             return str(self.address)
-        return f"{self.address} (group {group.name}, {group.members_up} of {len(group.roster)} up)"
+        return Sentence(
+            "{address} (group {group}, {members_up} of {roster} up)",
+            address=self.address, group=group.name, members_up=group.members_up, roster=len(group.roster),
+        )
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import Sentence
 from gotunnel.server.public import PublicVisitor
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class GroupVisitor(PublicVisitor):
     @property
     def came_to(self) -> str:
         """See Visitor: the log is to say which member served him."""
-        return f"{self.mapping} of client {self.peer.name} (group {self.group.name})"
+        return Sentence(
+            "{mapping} of client {peer} (group {group})",
+            mapping=self.mapping, peer=self.peer.name, group=self.group.name,
+        )
 
     def answered(self) -> None:
         """See Visitor."""

@@ -11,6 +11,7 @@ from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
+from gotunnel.errors import Sentence
 from gotunnel.wire.handshake import same
 
 __all__ = ["Guest", "Guests", "within"]
@@ -28,7 +29,9 @@ class Guest:
     def shut(self, now: float) -> str | None:
         """Say why it may not stay at `now` (Unix seconds), or None."""
         over = self.until is not None and now >= self.until
-        return f"the authenticator {self.by.plugin} let it in until now" if over else None
+        return Sentence(
+            "the authenticator {plugin} let it in until now", plugin=self.by.plugin
+        ) if over else None
 
 
 class Guests:

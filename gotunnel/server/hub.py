@@ -19,7 +19,7 @@ from gotunnel.core.nodes import NodeTable
 from gotunnel.core.ports import PortTable, Wish
 from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.sessions import Decision, SessionTable
-from gotunnel.errors import ConfigError, printable
+from gotunnel.errors import ConfigError, Sentence, printable
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
@@ -276,7 +276,7 @@ class Hub(Ledger):
         for session in tuple(self._present):
             problem = problem_now(session.shown, tls.authorities)
             if problem is not None:
-                session.expel(f"its certificate {problem}")
+                session.expel(Sentence("its certificate {problem}", problem=problem))
 
     # Sessions.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gotunnel.config.model import TlsServerConfig
+from gotunnel.errors import Sentence
 from gotunnel.logs import Logger
 from gotunnel.net.certificates import KeyPair, dates, fingerprint, load_pair, spki_pin
 from gotunnel.net.expiry import ExpiryWatch, utc_now
@@ -96,7 +97,9 @@ class Identity:
 
     def _tell(self, whose: str) -> None:
         pair = self.tls.pair
-        how = ", of its own making" if self._own else f", valid until {dates(pair.leaf)[1]:%Y-%m-%d %H:%M} UTC"
+        how = ", of its own making" if self._own else Sentence(
+            ", valid until {leaf:%Y-%m-%d %H:%M} UTC", leaf=dates(pair.leaf)[1]
+        )
         self.log.info(
             "{whose}: pin {pin}, SHA-256 {fingerprint}{how}",
             whose=whose, pin=spki_pin(pair.leaf), fingerprint=fingerprint(pair.leaf), how=how,

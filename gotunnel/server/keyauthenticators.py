@@ -17,7 +17,7 @@ from gotunnel.config.token_source import token_in
 from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
 from gotunnel.core.logins import Accepted
 from gotunnel.core.rights import NO_RIGHTS
-from gotunnel.errors import ConfigError, GotunnelError, printable
+from gotunnel.errors import ConfigError, GotunnelError, Sentence, printable
 from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
@@ -158,6 +158,8 @@ def shared_token(reactor: Any, options: SharedTokenOptions) -> TokenKeys:
     try:
         token = token_in(options.token_file)
     except Refused as refused:
-        raise GotunnelError(f"the authenticator token: {refused.what}; {refused.cure}") from None
+        raise GotunnelError(Sentence(
+            "the authenticator token: {what}; {cure}", what=refused.what, cure=refused.cure
+        )) from None
     accepted = None if options.disabled else Accepted("", rights=options)
     return TokenKeys(SharedToken(token, NO_RIGHTS), options.clients, accepted)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.identities import Identities
 from gotunnel.core.logins import Accepted
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.plugged import made
 from gotunnel.server.keyauthenticators import IdentityKeys, TokenKeys
@@ -33,7 +33,10 @@ class _Ring:
         self.size: Any = getattr(authenticator, "size", None)
         if type(self.size) is not int or not 1 <= self.size <= MOST_KEYS:
             name, most = "" if config is None else config.plugin, MOST_KEYS
-            raise GotunnelError(f"the authenticator {name} has no size from 1 to {most}; its author has to mend it")
+            raise GotunnelError(Sentence(
+                "the authenticator {name} has no size from 1 to {most}; its author has to mend it",
+                name=name, most=most,
+            ))
         self.nobodys = tuple(secrets.token_bytes(32) for _ in range(self.size))
         self._failed: set[str] = set()
         self.seen = self.version()

@@ -9,7 +9,7 @@ from typing import Any
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.loglimit import LogLimit
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
@@ -76,7 +76,7 @@ class Logins:
             if verdict is not None:
                 return verdict, config
         if unanswered:
-            raise Unanswered(f"the authenticator {unanswered} has no answer")
+            raise Unanswered(Sentence("the authenticator {unanswered} has no answer", unanswered=unanswered))
         return None
 
     def _no_answer(self, login: Login, config: AuthenticatorConfig, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
+from gotunnel.errors import Sentence
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.lobby import Lobby
@@ -205,7 +206,9 @@ class Peer:
             self._deny(visitor, limit)
         elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
-                self._deny(visitor, f"limits.pending, {rights.max_pending} for this client")
+                self._deny(visitor, Sentence(
+                    "limits.pending, {max_pending} for this client", max_pending=rights.max_pending
+                ))
                 return
             self.lobby.wait(visitor)
             if self.session is not None:
@@ -242,8 +245,10 @@ class Peer:
         """Return the limit that leaves no room for so many of this client, or nothing."""
         hub = self._hub
         if hub.live > hub.most_visitors:
-            return f"server.limits.streams, {hub.most_visitors} in all"
-        return f"limits.visitors, {rights.max_visitors} for this client" if visitors > rights.max_visitors else ""
+            return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
+        return Sentence(
+            "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors
+        ) if visitors > rights.max_visitors else ""
 
     def _deny(self, visitor: Visitor, limit: str) -> None:
         visitor.local.abort()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gotunnel.config.model import ServerConfig
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.plugged import Carried, observers_prepared
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.keyring import Keyring
@@ -57,8 +57,11 @@ def _check_secrets(keyring: Keyring, config: ServerConfig) -> None:
     overheard = config.v1.token
     opened = None if overheard is None else keyring.opened_by(overheard.get_secret_value())
     if opened is not None:
-        what = f"a token of the authenticator {opened.plugin} is that of server.v1 too, and crosses the wire in clear"
-        raise GotunnelError(f"{what}; give one of the two another token")
+        what = Sentence(
+            "a token of the authenticator {plugin} is that of server.v1 too, and crosses the wire in clear",
+            plugin=opened.plugin,
+        )
+        raise GotunnelError(Sentence("{what}; give one of the two another token", what=what))
 
 
 def plugins_stopped(hub: Hub) -> None:

@@ -16,7 +16,7 @@ from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Carried
 from gotunnel.core.view import SWITCHED_OFF
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
@@ -209,7 +209,7 @@ class HiddenPort(PublicPort):
     @property
     def where(self) -> str:
         """See PublicPort."""
-        return f"no port, for the clients {', '.join(self.clients) or '(none)'}"
+        return Sentence("no port, for the clients {clients}", clients=', '.join(self.clients) or '(none)')
 
     def check(self, rights: Rights) -> None:
         """See PublicPort: without a port there is nothing to allow."""

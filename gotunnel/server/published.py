@@ -13,7 +13,7 @@ from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.refused import Refusal, RefusedMappings
 from gotunnel.core.view import SWITCHED_OFF
-from gotunnel.errors import PortUnavailable, printable
+from gotunnel.errors import PortUnavailable, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.server.groups import MemberPort
 from gotunnel.server.public import HiddenPort, PublicPort
@@ -211,7 +211,9 @@ class Published:
         if self._stopped:
             raise PortUnavailable("limit", "the server is about to stop")
         if request.protocol != "tcp":
-            raise PortUnavailable("bad_request", f"the protocol {printable(request.protocol, 20)} is not supported")
+            raise PortUnavailable("bad_request", Sentence(
+                "the protocol {protocol} is not supported", protocol=printable(request.protocol, 20)
+            ))
         hub, client = self._hub, self._peer.name
         bind = hub.config.addr.host if request.bind is None else request.bind
         plain = not request.encrypt and hub.plain_legs

@@ -17,7 +17,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.core.admission import Admission, Ticket
 from gotunnel.core.penalties import Offence
 from gotunnel.core.sources import source_of
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.legtls import client_refused
@@ -254,7 +254,7 @@ class Door(Protocol):
         self._reception.log.info(
             "client {client} from {address} is let in by the authenticator {authenticator}{who}",
             client=client, address=self.address, authenticator=authenticator,
-            who=f", as {printable(who)}" if who else "",
+            who=Sentence(", as {who}", who=printable(who)) if who else "",
         )  # fmt: skip
 
     def charge(self, offence: Offence) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from twisted.internet.defer import Deferred
 
-from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
 from gotunnel.server.legs import SessionLegs
@@ -93,7 +93,9 @@ class ServerSession(SessionLegs):
         """A message has arrived. Raises RemoteProtocolError for one that a client does not send."""
         act = _MESSAGES.get(type(message))
         if act is None:
-            raise RemoteProtocolError(f"a client does not send {type(message).__name__} here")
+            raise RemoteProtocolError(Sentence(
+                "a client does not send {name} here", name=type(message).__name__
+            ))
         act(self, message)
 
     def lost(self, reason: str) -> None:
@@ -134,7 +136,7 @@ class ServerSession(SessionLegs):
         self._end()
         self.drop_legs()
         self.peer.lost(self)
-        self.control.close(Error("auth_failed", "this client may not stay: " + reason), reason)
+        self.control.close(Error("auth_failed", Sentence("this client may not stay: {reason}", reason=reason)), reason)
 
     def close(self, error: Error | None, reason: str) -> None:
         """End the session from our side."""
@@ -231,7 +233,9 @@ class ServerSession(SessionLegs):
     async def _nodes(self, request: Nodes) -> None:
         """The nodes that this client leads to, in place of what it said before."""
         if len(request.nodes) > MOST_NODES:
-            self.close(Error("limit", f"more than {MOST_NODES} nodes"), "too many nodes in one frame")
+            self.close(Error("limit", Sentence(
+                "more than {most_nodes} nodes", most_nodes=MOST_NODES
+            )), "too many nodes in one frame")
             return
         self._announced = True
         began = self._clock.seconds()

@@ -5,7 +5,7 @@ for good is a matter of the client's rights."""
 from __future__ import annotations
 
 from gotunnel.core.view import SWITCHED_OFF
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.logs import Logger
 from gotunnel.server.hub import Hub
 from gotunnel.server.peer import Peer
@@ -38,7 +38,10 @@ async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) 
         )  # fmt: skip
     mapping = None if peer is None else peer.mappings.get(name)
     if not off and mapping is not None and mapping.suspended == SWITCHED_OFF:
-        raise NotOne(f"mapping {name} stays off: its client {owner} has switched it off; switch it on there")
+        raise NotOne(Sentence(
+            "mapping {name} stays off: its client {owner} has switched it off; switch it on there",
+            name=name, owner=owner,
+        ))
     return owner
 
 
@@ -47,10 +50,18 @@ def _found(hub: Hub, client: str | None, name: str) -> tuple[str, Peer | None]:
     held.update({peer.name: peer for peer in hub.holders if name in peer.published.asked_for})
     if client is not None:
         if client not in held:
-            raise NotOne(f"no client {client} has a mapping {name} here; gotunnel status lists those that are")
+            raise NotOne(Sentence(
+                "no client {client} has a mapping {name} here; gotunnel status lists those that are",
+                client=client, name=name,
+            ))
         return client, held[client]
     if not held:
-        raise NotOne(f"there is no mapping {name} here; gotunnel status lists those that are")
+        raise NotOne(Sentence(
+            "there is no mapping {name} here; gotunnel status lists those that are", name=name
+        ))
     if len(held) > 1:
-        raise NotOne(f"several clients have a mapping {name}, say whose: {', '.join(sorted(held)[:5])}")
+        raise NotOne(Sentence(
+            "several clients have a mapping {name}, say whose: {held}",
+            name=name, held=', '.join(sorted(held)[:5]),
+        ))
     return next(iter(held.items()))

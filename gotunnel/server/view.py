@@ -23,6 +23,7 @@ from gotunnel.core.view import (
     SessionView,
     added,
 )
+from gotunnel.errors import Sentence
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.server.peer import GRACE, Peer
 from gotunnel.server.public import PublicPort
@@ -113,7 +114,7 @@ class ServerView:
                 if refusal.name not in peer.mappings:
                     yield self._refused(peer, refusal, here[peer.name, refusal.name])
         for client, name in sorted(self._hub.switched_off - self._asked_for()):
-            reason = f"{SWITCHED_OFF}; its client does not ask for it now"
+            reason = Sentence("{switched_off}; its client does not ask for it now", switched_off=SWITCHED_OFF)
             yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
 
     def rights(self) -> Iterator[RightsView]:
@@ -156,12 +157,16 @@ class ServerView:
     def alive(self) -> list[Finding]:
         """Say whether what runs by itself still runs."""
         late = [
-            f"client {session.peer.name}: no pong for {session.control.heard_age:.0f} s, and it was not cut"
+            Sentence(
+                "client {peer}: no pong for {heard_age:.0f} s, and it was not cut",
+                peer=session.peer.name, heard_age=session.control.heard_age,
+            )
             for session in self._hub.connected
             if session.control.heard_age > 2 * session.control.timeout
         ]
         count = len(self._hub.connected)
-        return [Finding("heartbeat", not late, "; ".join(late[:3]) or f"{count} sessions, each with a pulse")]
+        well = Sentence("{count} sessions, each with a pulse", count=count)
+        return [Finding("heartbeat", not late, Sentence.joined("; ", late[:3]) or well)]
 
     def ready(self, client: str | None = None) -> list[Finding]:
         """Say whether clients can come in; or whether one client is here."""
@@ -170,7 +175,9 @@ class ServerView:
         if service.draining:
             found.append(Finding("drain", False, "the server drains: nobody new is let in"))
         elif service.accepting:
-            found.append(Finding("control port", True, f"listening on {service.address}"))
+            found.append(Finding("control port", True, Sentence(
+                "listening on {address}", address=service.address
+            )))
         else:
             found.append(Finding("control port", False, "not accepting: see the log (file descriptors?)"))
         if client is not None:
@@ -184,8 +191,12 @@ class ServerView:
             return Finding("client", False, "the client is not connected")
         age, timeout = session.control.heard_age, session.control.timeout
         if age > timeout:
-            return Finding("client", False, f"no pong from it for {age:.0f} s (heartbeat_timeout is {timeout:g})")
-        return Finding("client", True, f"connected from {session.address}, last pong {age:.1f} s ago")
+            return Finding("client", False, Sentence(
+                "no pong from it for {age:.0f} s (heartbeat_timeout is {timeout:g})", age=age, timeout=timeout
+            ))
+        return Finding("client", True, Sentence(
+            "connected from {address}, last pong {age:.1f} s ago", address=session.address, age=age
+        ))
 
     # Parts of the above.
 
@@ -194,10 +205,10 @@ class ServerView:
         return float(self._hub.clock.seconds())
 
     def _refused(self, peer: Peer, refusal: Refusal, here: int) -> MappingView:
-        state, reason, age = MappingState.REFUSED, f"{refusal.code}: {refusal.reason}", None
-        if (peer.name, refusal.name) in self._hub.switched_off:
-            state, reason = MappingState.OFF, SWITCHED_OFF
-        else:
+        state, reason = MappingState.OFF, SWITCHED_OFF
+        age = None
+        if (peer.name, refusal.name) not in self._hub.switched_off:
+            state, reason = MappingState.REFUSED, Sentence("{code}: {why}", code=refusal.code, why=refusal.reason)
             age = self._now - refusal.since
         return MappingView(
             peer.name, refusal.name, "mapping", refusal.address, None, state, reason, here, 0, 0, 0, age=age
@@ -219,7 +230,9 @@ class ServerView:
             )  # fmt: skip
         if session is None:
             left = peer.grace_left
-            reason = "" if left is None else f"its ports are closed in {left:.0f} s unless it comes back"
+            reason = "" if left is None else Sentence(
+                "its ports are closed in {left:.0f} s unless it comes back", left=left
+            )
             age = None if left is None else GRACE - left
             return SessionView(
                 peer.name, "", SessionState.AWAY, age, None, None, None, 2 if peer.name in self._hub.peers else 1,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.admin.face import Acts, Refused
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.tap.admin import only, text
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def server_acts(service: ServerService, view: ServerView) -> Acts:
             return _stream(stream, view.streams.kick(stream))
         cut = kick_client(service.hub, str(client))
         if cut is None:
-            raise Refused(f"no client {client} is connected; gotunnel status lists those that are", 404)
+            raise Refused(Sentence(
+                "no client {client} is connected; gotunnel status lists those that are", client=client
+            ), 404)
         return {"client": client, "cut": cut}
 
     async def switch(name: str, client: str | None, on: bool) -> dict[str, Any]:
@@ -43,7 +45,9 @@ def server_acts(service: ServerService, view: ServerView) -> Acts:
         except NotOne as refused:
             raise Refused(str(refused), 404) from None
         except PortUnavailable as refused:
-            raise Refused(f"mapping {name} stays off: {refused.reason}", 409) from None
+            raise Refused(Sentence(
+                "mapping {name} stays off: {reason}", name=name, reason=refused.reason
+            ), 409) from None
         return {"mapping": name, "client": owner, "on": on}
 
     def mapping(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
@@ -68,15 +72,18 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
             return _stream(stream, kick_stream(view, stream))
         cut = reconnect(view, server)
         if cut is None:
-            raise Refused("it is not connected" if server is None else f"it is not connected to {server}", 404)
+            what = "it is not connected"
+            raise Refused(what if server is None else Sentence("it is not connected to {server}", server=server), 404)
         return {"server": server, "cut": cut}
 
     def mapping(wish: dict[str, Any]) -> dict[str, Any]:
         name, on = _switch(wish)
         if text(wish, "client") not in (None, view.name):
-            raise Refused(f"this is the client {view.name}")
+            raise Refused(Sentence("this is the client {view}", view=view.name))
         if not switch_mapping(service, name, off=not on):
-            raise Refused(f"this client has no mapping {name}; gotunnel status lists those that it has", 404)
+            raise Refused(Sentence(
+                "this client has no mapping {name}; gotunnel status lists those that it has", name=name
+            ), 404)
         return {"mapping": name, "client": view.name, "on": on}
 
     return {"kick": kick, "mapping": mapping}
@@ -92,5 +99,7 @@ def _switch(wish: dict[str, Any]) -> tuple[str, bool]:
 
 def _stream(conn: str, found: bool) -> dict[str, Any]:
     if not found:
-        raise Refused(f"no visitor has the id {conn}; gotunnel status --streams lists those that are here", 404)
+        raise Refused(Sentence(
+            "no visitor has the id {conn}; gotunnel status --streams lists those that are here", conn=conn
+        ), 404)
     return {"stream": conn, "cut": 1}

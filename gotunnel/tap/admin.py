@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 
 from gotunnel.admin.face import Acts, Face, Refused
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.history.recorder import Recorder
 from gotunnel.logs import LEVELS, Logger, level, set_level
 from gotunnel.net.reloading import Reloadable, Report
@@ -111,7 +111,7 @@ def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
     before, name = level(), wish.get("level")
     if name is not None:
         if not isinstance(name, str) or name not in LEVELS:
-            raise Refused(f"level is one of {', '.join(LEVELS)}")
+            raise Refused(Sentence("level is one of {levels}", levels=', '.join(LEVELS)))
         if name != before:
             set_level("info")  # or this line would be lost
             log.info("log level: {level}, by an operator; the configuration's comes back with a restart", level=name)
@@ -138,7 +138,9 @@ class _Drain:
         seconds, joined, now = wish.get("seconds"), self._face.draining, self._clock.seconds()
         if seconds is not None:
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not _fit(seconds):
-                raise Refused(f"seconds is a number from 0 to {LONGEST_DRAIN:g}")
+                raise Refused(Sentence(
+                    "seconds is a number from 0 to {longest_drain:g}", longest_drain=LONGEST_DRAIN
+                ))
             if not joined:
                 log.warn("draining, by an operator: visitors have {seconds:g} s to finish", seconds=seconds)
             ends = now + seconds
@@ -162,7 +164,10 @@ def only(wish: dict[str, Any], *keys: str) -> None:
     """Return if a request has no other keys than these. Raises Refused."""
     unknown = sorted(set(wish) - set(keys))
     if unknown:
-        raise Refused(f"{printable(unknown[0], 60)} is not known here; known: {', '.join(keys) or 'nothing'}")
+        raise Refused(Sentence(
+            "{unknown} is not known here; known: {keys}",
+            unknown=printable(unknown[0], 60), keys=', '.join(keys) or 'nothing',
+        ))
 
 
 def _fit(seconds: float) -> bool:
@@ -173,5 +178,5 @@ def text(wish: dict[str, Any], key: str) -> str | None:
     """Return a text of a request, None if it is not there. Raises Refused."""
     value = wish.get(key)
     if value is not None and (not isinstance(value, str) or not value or len(value) > 300):
-        raise Refused(f"{key} is a text")
+        raise Refused(Sentence("{key} is a text", key=key))
     return None if value is None else printable(value, 300)

@@ -13,6 +13,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from gotunnel import __version__
+from gotunnel.errors import Sentence
 from gotunnel.i18n.events import log_language, set_log_language
 from gotunnel.logs import Logger, set_level
 from gotunnel.net.choice import install_reactor
@@ -56,10 +57,15 @@ def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Pat
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(
-            f"the state folder {path} cannot be made: {error.strerror}; choose another with --state"
+            Sentence(
+                "the state folder {path} cannot be made: {strerror}; choose another with --state",
+                path=path, strerror=error.strerror,
+            )
         ) from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise OSError(f"the state folder {path} is not writable; choose another with --state")
+        raise OSError(Sentence(
+            "the state folder {path} is not writable; choose another with --state", path=path
+        ))
     return path
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from gotunnel.address import HostPort, parse_host_port
-from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.errors import RemoteProtocolError, Sentence, printable
 
 __all__ = ["LIMIT", "OK", "parse", "refusal"]
 
@@ -37,7 +37,9 @@ def parse(header: bytes) -> HostPort:
     try:
         return parse_host_port(target.decode("ascii"))
     except ValueError as error:
-        raise RemoteProtocolError(f"the request target is no host and port: {error}", "400") from None
+        raise RemoteProtocolError(Sentence(
+            "the request target is no host and port: {error}", error=error
+        ), "400") from None
 
 
 def refusal(status: int, reason: str) -> bytes:

@@ -8,7 +8,7 @@ import math
 import re
 from typing import NoReturn
 
-from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
+from gotunnel.errors import LocalProtocolError, RemoteProtocolError, Sentence, printable
 
 __all__ = ["MAX_DEPTH", "dumps", "loads"]
 
@@ -41,7 +41,9 @@ def loads(payload: bytes, max_depth: int = MAX_DEPTH) -> dict[str, object]:
             # Only an escape can make half a surrogate pair: the UTF-8 decoder has refused the raw ones.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        raise _bad(f"the payload is not JSON: {printable(error.msg)} at character {error.pos}") from None
+        raise _bad(Sentence(
+            "the payload is not JSON: {msg} at character {pos}", msg=printable(error.msg), pos=error.pos
+        )) from None
     except UnicodeEncodeError:
         raise _bad("a string holds half a surrogate pair") from None
     except RecursionError:

@@ -251,7 +251,7 @@ class LanguageTests(PageTestCase):
         english = (await self.ask("GET", "/v1/status")).json
         chinese = (await self.ask("GET", "/v1/status?lang=zh")).json
         reasons = [next(each["reason"] for each in found["mappings"] if each["reason"]) for found in (english, chinese)]
-        self.assertEqual(reasons, ["no answer within 5 s", "5 秒内没有回答"])
+        self.assertEqual(reasons, ["no answer within 5 s", "5 秒内没有应答"])
         self.assertEqual(chinese["sessions"][0]["name"], "connection refused")
         self.assertEqual(chinese["role"]["role"], "server")
         (first, *_) = (await self.ask("GET", "/v1/events?lang=zh&limit=1")).json["events"]

@@ -14,6 +14,7 @@ from gotunnel.cli.logstyle import priorities
 from gotunnel.i18n.codes import code_of
 from gotunnel.i18n.events import set_log_language
 
+BROKE = "it broke; what to do: it is a bug of gotunnel: report it with these lines"
 TIME = 1795402800.1234  # 2026-11-23T03:00:00.123Z
 
 
@@ -72,7 +73,7 @@ class TextTests(_LogTestCase):
         except ZeroDivisionError:
             self.logger().failure("it broke")
         lines = self.stream.getvalue().splitlines()
-        self.assertEqual(lines[0], "2026-11-23T03:00:00.123+00:00 [critical] it broke")
+        self.assertEqual(lines[0], "2026-11-23T03:00:00.123+00:00 [critical] " + BROKE)
         self.assertEqual(lines[1], "    Traceback (most recent call last):")
         self.assertIn("    builtins.ZeroDivisionError: planted\\x1b", lines)
         self.assertTrue(all(line.startswith("    ") for line in lines[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,22 @@ class PastTests(SynchronousTestCase):
         self.assertIn("not a database", done.stderr)
         self.assertEqual(path.read_bytes(), b"garbage" * 1000)
 
+    def test_locked(self) -> None:
+        """One that another program has locked is told in one line, and soon: somebody waits for it."""
+        path = self.state / "usage-server.db"
+        other = sqlite3.connect(path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        done = self.run_it()
+        self.assertLess(time.monotonic() - begun, 2)
+        words = f"gotunnel: {path}: another program has locked it; when that is done it works again\n"
+        self.assertEqual((done.exit_code, done.stderr), (1, words))
+        other.execute("COMMIT")
+        other.close()
+        self.assertEqual(self.run_it().exit_code, 0)
+
     def test_one_keeps_none(self) -> None:
         """A process without a history is told of, and those that have one are shown; where none has it fails."""
 
@@ -88,9 +105,9 @@ class PastTests(SynchronousTestCase):
                 return {"role": "server", "name": "here", "since": 0, "until": 1, "step": 0, "by": "total",
                         "more": False, "usage": []}  # fmt: skip
 
-        self.patch(past, "found", lambda where: [Off(), On()])
+        self.patch(past, "found", lambda where, **_: [Off(), On()])
         done = self.run_it()
         self.assertEqual((done.exit_code, done.stderr), (0, "gotunnel: no history of traffic is kept here\n"))
         self.assertIn("gotunnel server here", done.stdout)
-        self.patch(past, "found", lambda where: [Off(), Off()])
+        self.patch(past, "found", lambda where, **_: [Off(), Off()])
         self.assertEqual(self.run_it().exit_code, 1)

@@ -88,6 +88,13 @@ class StatusTests(TunnelTestCase):
         for word in ("gotunnel server", "gotunnel client client", "connected", "web", "open"):
             self.assertIn(word, table.stdout)
         self.assertIn(server["streams"][0]["conn"], table.stdout)
+        with_chinese = {**self.environment(), "GOTUNNEL_LANG": "zh"}
+        self.patch(self, "environment", lambda: with_chinese)
+        table = self.gotunnel("status", "--streams", "--events")
+        for word in ("gotunnel 服务端", "gotunnel 客户端 client", "已连接", "开放", "客户端 client 已从"):
+            self.assertIn(word, table.stdout)
+        self.assertEqual(self.status()[0]["sessions"][0]["state"], "connected")
+        with_chinese["GOTUNNEL_LANG"] = "en"
         self.assertEqual(self.gotunnel("status", "--ready", "--role", "server", "--client", "client").returncode, 0)
         absent = self.gotunnel("status", "--ready", "--role", "server", "--client", "other")
         self.assertEqual((absent.returncode, absent.stderr), (1, "client: the client is not connected\n"))

@@ -33,10 +33,10 @@ const WORDS = {
   drainTitle: ["Drain this process?", "排空此进程？"],
   drainWhyClient: [
     "Its servers let no new visitor in; those who are here have so many seconds to finish, then they are reset. The process goes on and serves nobody until it is started anew.",
-    "它的服务端不再接受新访客；现有访客有这么多秒收尾，之后被重置。进程继续运行，但在重新启动之前不再提供服务。"],
+    "它的服务端不再接受新访客；现有访客在所填的秒数内收尾，之后被重置。进程继续运行，但在重新启动之前不再提供服务。"],
   drainWhyServer: [
     "No new visitor is let in; those who are here have so many seconds to finish, then they are reset. Clients leave, and the process serves nobody until it is started anew.",
-    "不再接受新访客；现有访客有这么多秒收尾，之后被重置。客户端会离开，进程在重新启动之前不再提供服务。"],
+    "不再接受新访客；现有访客在所填的秒数内收尾，之后被重置。客户端会离开，进程在重新启动之前不再提供服务。"],
   draining: ["draining", "正在排空"],
   drainBegun: ["Draining: no visitor is here|Draining: {n} visitor is here|Draining: {n} visitors are here", "正在排空：还有 {n} 位访客"],
   emptyClients: [
@@ -54,7 +54,7 @@ const WORDS = {
   emptyVisitors: ["No visitor is here.", "没有访客。"],
   events: ["Recent events", "最近事件"],
   eventsShown: ["Which events are shown", "显示哪些事件"],
-  figures: ["Figures by the minute", "按分钟的数字"],
+  figures: ["Figures by the minute", "每分钟的数据"],
   foot: [
     "This page asks the process itself every two seconds while it is seen, and loads nothing from elsewhere.",
     "本页可见时每两秒询问一次进程本身，不加载任何外部资源。"],
@@ -139,13 +139,13 @@ const WORDS = {
   state_away: ["away", "不在"],
   state_connected: ["connected", "已连接"],
   state_connecting: ["connecting", "正在连接"],
-  state_dialling: ["dialling", "正在拨通"],
+  state_dialling: ["dialling", "正在拨号"],
   state_down: ["down", "目标不可用"],
   state_draining: ["draining", "正在排空"],
   state_failed: ["failed", "失败"],
   state_off: ["off", "已关闭"],
   state_open: ["open", "开放"],
-  state_pending: ["pending", "待定"],
+  state_pending: ["pending", "尚未打开"],
   state_refused: ["refused", "被拒绝"],
   state_waiting: ["waiting", "等待中"],
   statesShown: ["Which mappings are shown", "显示哪些映射"],

@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 
 from gotunnel.admin.face import socket_name
 from gotunnel.config.load import load
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
+from gotunnel.i18n.language import ENGLISH, of_environment
 from gotunnel.net.unixlisten import reachable
 from gotunnel.tap.role import state_path
 
@@ -56,35 +57,40 @@ class _Connection(http.client.HTTPConnection):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One role that runs, by its socket."""
+    """One role that runs, by its socket; it answers in a language."""
 
     path: str
+    lang: str = ENGLISH.name
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """Ask. Raises Unasked."""
-        return self._exchange("GET", f"{path}?{urlencode(query)}" if query else path, None)
+        return self._exchange("GET", path, query, None)
 
     def post(self, path: str, **wish: Any) -> dict[str, Any]:
         """Tell it to do something. Raises Unasked."""
-        return self._exchange("POST", path, json.dumps(wish).encode())
+        return self._exchange("POST", path, {}, json.dumps(wish).encode())
 
-    def _exchange(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+    def _exchange(self, method: str, target: str, query: dict[str, str], body: bytes | None) -> dict[str, Any]:
         connection = _Connection(self.path)
+        asked = query if self.lang == ENGLISH.name else {**query, "lang": self.lang}
+        path = f"{target}?{urlencode(asked)}" if asked else target
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
             raw = response.read(MOST)
             answer = json.loads(raw)
         except PermissionError:
-            raise Unasked(f"{self.path} belongs to another user: ask as that user, or as root (sudo)") from None
+            raise Unasked(_of_another(self.path)) from None
         except OSError as failed:
-            raise Unasked(f"{self.path}: {failed.strerror or failed}", failed.errno or 0) from None
+            raise Unasked(Sentence("{path}: {reason}", path=self.path, reason=failed), failed.errno or 0) from None
         except (http.client.HTTPException, ValueError):
-            raise Unasked(f"{self.path}: what answers there is no gotunnel, or it ended meanwhile") from None
+            raise Unasked(Sentence(
+                "{path}: what answers there is no gotunnel, or it ended meanwhile", path=self.path
+            )) from None
         finally:
             connection.close()
         if not isinstance(answer, dict):
-            raise Unasked(f"{self.path}: what answers there is no gotunnel")
+            raise Unasked(Sentence("{path}: what answers there is no gotunnel", path=self.path))
         if "error" in answer:
             raise Unasked(printable(answer["error"], 500), response.status)
         return answer
@@ -100,21 +106,28 @@ class Where:
     role: str | None = None
 
 
-def found(where: Where, env: Mapping[str, str] = os.environ) -> list[Process]:
-    """Return the processes that answer, servers first. Raises Unasked if there is none, and ConfigError."""
+def found(where: Where, env: Mapping[str, str] = os.environ, lang: str | None = None) -> list[Process]:
+    """Return the processes that answer, servers first; they are asked in the language of the environment, or in `lang`.
+    Raises Unasked if there is none, and ConfigError."""
+    lang = of_environment(env).name if lang is None else lang
     if where.socket is not None:
-        return [Process(where.socket.removeprefix("unix:"))]
+        return [Process(where.socket.removeprefix("unix:"), lang)]
     paths = _named(where) if where.config is not None else _looked_for(where, env)
-    living, denied = [], ""
+    living: list[Process] = []
+    denied = ""
     for path in dict.fromkeys(paths):
         problem = _problem(path)
         if problem is None:
-            living.append(Process(path))
+            living.append(Process(path, lang))
         elif problem in (errno.EACCES, errno.EPERM):
-            denied = f"{path} belongs to another user: ask as that user, or as root (sudo)"
+            denied = _of_another(path)
     if not living:
         raise Unasked(denied or NOTHING)
     return living
+
+
+def _of_another(path: str) -> Sentence:
+    return Sentence("{path} belongs to another user: ask as that user, or as root (sudo)", path=path)
 
 
 def _named(where: Where) -> list[str]:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.address import HostPort
 from gotunnel.admin.guard import DASHBOARD
-from gotunnel.errors import PortUnavailable
+from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.net.unixlisten import reachable
 
 __all__ = ["Door", "bring"]
@@ -139,7 +139,8 @@ def bring(path: str, port: int, or_another: bool, say: Callable[[HostPort], None
             listening = reactor.listenTCP(port, door, interface=HOST)
         except CannotListenError as taken:
             if not or_another:
-                raise PortUnavailable("port_in_use", f"{HostPort(HOST, port)}: {taken.socketError}") from None
+                what = Sentence("{at}: {reason}", at=HostPort(HOST, port), reason=taken.socketError)
+                raise PortUnavailable("port_in_use", what) from None
             listening = reactor.listenTCP(0, door, interface=HOST)
         reactor.callWhenRunning(say, HostPort(HOST, listening.getHost().port))
         reactor.run()

@@ -11,6 +11,8 @@ import click
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.cli.running.asking import Where
 from gotunnel.cli.running.doing import the_one
+from gotunnel.cli.saying import say
+from gotunnel.errors import Sentence
 from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["link_to", "show_dashboard"]
@@ -46,5 +48,7 @@ def link_to(addr: HostPort, hosts: list[str], code: str) -> str:
 def _say(at: HostPort, answer: dict[str, Any], env: Mapping[str, str] = os.environ) -> None:
     click.echo(link_to(at, [], answer["code"]))
     if env.get("SSH_CONNECTION"):
-        click.echo(f"from where you sit: ssh -L {at.port}:{at} THIS-MACHINE, and then the same link", err=True)
-    click.echo("Ctrl-C closes it; who comes without the link is told nothing", err=True)
+        say(Sentence(
+            "from where you sit: ssh -L {port}:{at} THIS-MACHINE, and then the same link", port=at.port, at=at
+        ), err=True)  # fmt: skip
+    say("Ctrl-C closes it; who comes without the link is told nothing", err=True)

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
-from gotunnel.errors import printable
-from gotunnel.i18n.language import of_environment
+from gotunnel.cli.running.words import visitors_of
+from gotunnel.cli.saying import say
+from gotunnel.errors import Sentence, printable
 from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["drain", "kick", "reload", "set_level", "switch"]
@@ -28,7 +29,9 @@ def the_one(where: Where) -> Process:
     processes = found(where)
     if len(processes) > 1:
         listed = ", ".join(process.path for process in processes)
-        raise click.UsageError(f"several run here; choose one with --role or --socket: {listed}")
+        raise click.UsageError(Sentence(
+            "several run here; choose one with --role or --socket: {listed}", listed=listed
+        ))
     return processes[0]
 
 
@@ -38,18 +41,23 @@ def kick(where: Where, name: str | None, stream: str | None) -> None:
         process = the_one(where)
         if stream is not None:
             process.post("/v1/kick", stream=stream)
-            click.echo(f"stream {printable(stream)} is reset")
+            say(Sentence("stream {stream} is reset", stream=printable(stream)))
             return
         role = process.get("/v1/status")["role"]["role"]
         if role == "server":
             if name is None:
                 raise click.UsageError("name a client, or the --stream of one visitor")
             cut = process.post("/v1/kick", client=name)["cut"]
-            keep = f"gotunnel client revoke {name}"
-            click.echo(f"client {name} is disconnected, with {_visitors(cut)}; to keep it out: {keep}")
+            say(Sentence(
+                "client {name} is disconnected, with {visitors}; to keep it out: gotunnel client revoke {name}",
+                name=name, visitors=visitors_of(cut),
+            ))  # fmt: skip
             return
         cut = process.post("/v1/kick", **({} if name is None else {"server": name}))["cut"]
-        click.echo(f"disconnected from {name or 'the server'}, with {_visitors(cut)}; it comes back by itself")
+        say(Sentence(
+            "disconnected from {name}, with {visitors}; it comes back by itself",
+            name=name or Sentence("the server"), visitors=visitors_of(cut),
+        ))  # fmt: skip
 
 
 def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
@@ -57,8 +65,14 @@ def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
     with one_line_errors(PROGRAM):
         answer = the_one(where).post("/v1/mapping", name=name, on=on, **({} if client is None else {"client": client}))
     mapping, owner = printable(answer["mapping"]), printable(answer["client"])
-    note = "" if on else ": nobody new gets in until `gotunnel mapping on`, or a restart of that process"
-    click.echo(f"mapping {mapping} of client {owner} is {'on' if on else 'off'}{note}")
+    if on:
+        say(Sentence("mapping {mapping} of client {client} is on", mapping=mapping, client=owner))
+    else:
+        say(Sentence(
+            "mapping {mapping} of client {client} is off: nobody new gets in until `gotunnel mapping on`, or a restart "
+            "of that process",
+            mapping=mapping, client=owner,
+        ))  # fmt: skip
 
 
 def set_level(where: Where, level: str | None) -> None:
@@ -66,7 +80,8 @@ def set_level(where: Where, level: str | None) -> None:
     with one_line_errors(PROGRAM):
         for process in found(where):
             answer = process.post("/v1/log-level", **({} if level is None else {"level": level}))
-            click.echo(f"{process.path}: {answer['level']}" + (f" (was {answer['before']})" if level else ""))
+            was = Sentence(" (was {before})", before=answer["before"]) if level else ""
+            say(Sentence("{path}: {level}{was}", path=process.path, level=answer["level"], was=was))
 
 
 def reload(where: Where) -> None:
@@ -74,9 +89,8 @@ def reload(where: Where) -> None:
     the file cannot be used."""
     with one_line_errors(PROGRAM):
         answer = the_one(where).post("/v1/reload")
-        language = of_environment()
         for line in answer["lines"]:
-            click.echo(language.sentence(printable(line, LONGEST_LINE)), err=not answer["applied"])
+            say(printable(line, LONGEST_LINE), err=not answer["applied"])
         if not answer["applied"]:
             raise Unasked("the configuration is not taken, all stays as it was")
 
@@ -87,18 +101,21 @@ def drain(where: Where, seconds: float) -> None:
     with one_line_errors(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)
-        left = min(seconds, answer["left"])
+        left, live = min(seconds, answer["left"]), visitors_of(answer["live"])
         if not answer["joined"]:
-            click.echo(f"draining: {_visitors(answer['live'])} here, with {seconds:g} s to finish", err=True)
+            begun = Sentence("draining: {visitors} here, with {seconds:g} s to finish", visitors=live, seconds=seconds)
         elif answer["over"]:
-            click.echo("this process was drained before; how that ended:", err=True)
+            begun = Sentence("this process was drained before; how that ended:")
         else:
-            here = f"{_visitors(answer['live'])} here, at most {left:.0f} s to finish"
-            click.echo(f"a drain is under way already: {here}; waiting for it", err=True)
+            begun = Sentence(
+                "a drain is under way already: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
+                visitors=live, seconds=left,
+            )  # fmt: skip
+        say(begun, err=True)
         cut = _wait(process, answer, left)
         if cut:
-            raise Unasked(f"visitors were cut, because their time was over: {cut}")
-    click.echo("drained: nobody was cut; the process serves nobody now, and can be stopped")
+            raise Unasked(Sentence("visitors were cut, because their time was over: {cut}", cut=cut))
+    say("drained: nobody was cut; the process serves nobody now, and can be stopped")
 
 
 def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
@@ -110,10 +127,9 @@ def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
         try:
             answer = process.post("/v1/drain")
         except Unasked as gone:
-            what = f"it ended before its drain was over; its log says whether visitors were cut ({gone})"
+            what = Sentence(
+                "it ended before its drain was over; its log says whether visitors were cut ({gone})",
+                gone=gone,
+            )
             raise Unasked(what) from None
     return int(answer["cut"])
-
-
-def _visitors(count: int) -> str:
-    return f"{count} visitor" if count == 1 else f"{count} visitors"

@@ -19,11 +19,12 @@ from typing import Any
 import click
 
 from gotunnel.cli.running.asking import FOLDERS, NOTHING, Unasked, Where, found
+from gotunnel.cli.saying import say
 from gotunnel.config.load import load
 from gotunnel.config.spans import read_span
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.i18n.errors import error_text
-from gotunnel.i18n.language import of_environment
+from gotunnel.i18n.language import ENGLISH, of_environment
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import state_path
 
@@ -69,19 +70,20 @@ def show_usage(where: Where, asked: Asked) -> None:
     else:
         _print(answers)
     if any(answer["more"] for answer in answers):
-        click.echo(f"{PROGRAM}: there is more than this: ask for less time, or for one --client", err=True)
+        say("there is more than this: ask for less time, or for one --client", before=f"{PROGRAM}: ", err=True)
         raise SystemExit(FAILED)
 
 
 def _answers(where: Where, asked: Asked) -> Iterator[dict[str, Any]]:
     try:
-        processes = found(where)
+        # Programs read it in English.
+        processes = found(where, lang=ENGLISH.name if asked.as_json or asked.as_csv else None)
     except Unasked as unasked:
         if str(unasked) != NOTHING or where.socket is not None:
             raise
         files = list(_files(where))
         if not files:
-            raise Unasked(f"{NOTHING}; and no usage-*.db is there") from None
+            raise Unasked(Sentence("{nothing}; and no usage-*.db is there", nothing=NOTHING)) from None
         for file in files:
             yield _from_file(file, asked)
         return
@@ -127,7 +129,7 @@ def _from_file(path: Path, asked: Asked) -> dict[str, Any]:
         with closing(connect(str(path), write=False)) as connection, told():
             return {**head, **answer(connection, question(asked.query, now), now)}
     except GotunnelError as failed:
-        raise Unasked(f"{path}: {failed}") from None
+        raise Unasked(Sentence("{path}: {failed}", path=path, failed=failed)) from None
 
 
 def _print(answers: list[dict[str, Any]]) -> None:
@@ -139,7 +141,7 @@ def _print(answers: list[dict[str, Any]]) -> None:
     for number, each in enumerate(answers):
         if number:
             console.print()
-        console.print(picture(each))
+        console.print(picture(each, of_environment()))
 
 
 def _write_csv(answers: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What `gotunnel usage` shows of one process, as a table of rich's. Asks nobody."""
+"""What `gotunnel usage` shows of one process, as a table of rich's, in a language. Asks nobody."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gotunnel.cli.running.words import bytes_of
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
+from gotunnel.i18n.language import ENGLISH, Language
 
 __all__ = ["BAR", "MOST_ROWS", "picture"]
 
@@ -22,14 +23,18 @@ BAR = 24
 DAY = 86_400
 
 
-def picture(told: dict[str, Any]) -> RenderableType:
+def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
     """Return all of one process."""
-    rows = told["usage"]
+    rows, say = told["usage"], said.sentence
     head = Text()
-    head.append(" ".join(("gotunnel", printable(told["role"]), printable(told["name"]))).rstrip(), "bold")
-    head.append(f"  traffic from {_local(told['since'])} to {_local(told['until'])}\n")
+    role = say(_ROLES.get(told["role"], printable(told["role"])))
+    head.append(f"{role} {printable(told['name'])}".rstrip(), "bold")
+    head.append("  ")
+    span = Sentence("traffic from {since} to {until}", since=_local(told["since"]), until=_local(told["until"]))
+    head.append(say(span))
+    head.append("\n")
     if not rows:
-        return Group(head, Text("nobody has visited", "yellow"))
+        return Group(head, Text(say("nobody has visited"), "yellow"))
     by = told["by"]
     if not told["step"]:
         rows = sorted(rows, key=lambda row: (-row["up"] - row["down"], -row["streams"]))
@@ -39,28 +44,33 @@ def picture(told: dict[str, Any]) -> RenderableType:
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, header_style="bold", footer_style="bold",
                   show_footer=by != "total" and len(rows) > 1)  # fmt: skip
     whole = [sum(row[key] for row in rows) for key in ("streams", "failures")]
+    # By the English titles: they say which column is meant.
     feet = {"VISITORS": str(whole[0]), "FAILED": str(whole[1] or ""), "UP": bytes_of(sum(row["up"] for row in rows)),
             "DOWN": bytes_of(sum(row["down"] for row in rows))}  # fmt: skip
-    for number, title in enumerate([*titles, "VISITORS", "FAILED", "AT ONCE", "UP", "DOWN"]):
+    for number, title in enumerate([*titles, *FIGURES]):
         figure = number >= len(titles)
         table.add_column(
-            title, feet.get(title, "all" if not number else ""), justify="right" if figure else "left",
+            say(title), feet.get(title, say("all") if not number else ""), justify="right" if figure else "left",
             no_wrap=figure or title == "WHEN", overflow="fold",
         )  # fmt: skip
     table.add_column("", no_wrap=True)
     most = max(row["up"] + row["down"] for row in rows)
     for row in rows[:MOST_ROWS]:
-        when = [_when(row["time"], told["step"])] if told["step"] else []
+        when = [say(_when(row["time"], told["step"]))] if told["step"] else []
         names = [printable(row[key], 200) for key in ("mapping", "client") if key in row]
         failed = Text(str(row["failures"] or ""), "red")
         table.add_row(*when, *names, str(row["streams"]), failed, str(row["peak"]), bytes_of(row["up"]),
                       bytes_of(row["down"]), Text(_bar(row["up"] + row["down"], most), "cyan"))  # fmt: skip
     if len(rows) <= MOST_ROWS:
         return Group(head, table)
-    return Group(head, table, Text(f"… and {len(rows) - MOST_ROWS} more; --csv and --json have all of them", "dim"))
+    more = Sentence("… and {rows} more; --csv and --json have all of them", rows=len(rows) - MOST_ROWS)
+    return Group(head, table, Text(say(more), "dim"))
 
 
+_ROLES = {"server": "gotunnel server", "client": "gotunnel client"}
 _TITLES = {"mapping": ["MAPPING", "CLIENT"], "client": ["CLIENT"], "total": []}
+FIGURES = ("VISITORS", "FAILED", "AT ONCE", "UP", "DOWN")
+TITLES = (*FIGURES, "WHEN", "MAPPING", "CLIENT", "all")
 
 
 def _filled(told: dict[str, Any]) -> list[dict[str, Any]]:
@@ -84,5 +94,5 @@ def _local(seconds: float) -> str:
 
 def _when(seconds: int, step: int) -> str:
     if step % DAY == 0:
-        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d (UTC)}"
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d} (UTC)"
     return _local(seconds)

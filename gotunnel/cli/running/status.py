@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
+from gotunnel.i18n.errors import error_text
+from gotunnel.i18n.language import ENGLISH, of_environment
 from gotunnel.tap.exits import FAILED, one_line_errors
 
 __all__ = ["Wish", "show_ready", "show_status"]
@@ -47,6 +49,8 @@ def show_status(where: Where, wish: Wish) -> None:
 
 def show_ready(where: Where, client: str | None) -> None:
     """Print what is wrong, and exit with 1 unless every process is ready. For health checks."""
+    from gotunnel.cli.running.tables import said_of
+
     query = {} if client is None else {"client": client}
     well = True
     with one_line_errors(PROGRAM):
@@ -55,13 +59,14 @@ def show_ready(where: Where, client: str | None) -> None:
             well = well and bool(answer.get("ready"))
             for finding in answer.get("findings", []):
                 if not finding["ok"]:
-                    click.echo(f"{finding['check']}: {finding['reason']}", err=True)
+                    click.echo(said_of(finding, of_environment()), err=True)
     if not well:
         raise SystemExit(FAILED)
 
 
 def _all(where: Where, wish: Wish) -> list[dict[str, Any]]:
-    return [_status(process, wish) for process in found(where)]
+    # Programs read names of states and sentences as they are.
+    return [_status(process, wish) for process in found(where, lang=ENGLISH.name if wish.as_json else None)]
 
 
 def _status(process: Process, wish: Wish) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def _print(statuses: list[dict[str, Any]]) -> None:
     for number, status in enumerate(statuses):
         if number:
             console.print()
-        console.print(picture(status))
+        console.print(picture(status, said=of_environment()))
 
 
 def _watch_json(where: Where, wish: Wish, seconds: float) -> None:
@@ -101,7 +106,7 @@ def _watch(where: Where, wish: Wish, seconds: float) -> None:
 
     from gotunnel.cli.running.tables import picture
 
-    console = Console(highlight=False)
+    console, said = Console(highlight=False), of_environment()
     before: dict[str, tuple[float, int, int]] = {}
 
     def look() -> RenderableType:
@@ -109,14 +114,14 @@ def _watch(where: Where, wish: Wish, seconds: float) -> None:
         try:
             statuses = _all(where, wish)
         except Unasked as unasked:
-            return Text(str(unasked), "red")  # it may come back
+            return Text(error_text(unasked, said), "red")  # it may come back
         for status in statuses:
             counters, now = status["counters"], time.monotonic()
             then, up, down = before.get(status["socket"], (now, counters["up"], counters["down"]))
             before[status["socket"]] = now, counters["up"], counters["down"]
             past = max(now - then, 0.001)
             rates = max(0.0, (counters["up"] - up) / past), max(0.0, (counters["down"] - down) / past)
-            pictures += [picture(status, rates=rates), Text()]
+            pictures += [picture(status, rates=rates, said=said), Text()]
         return Group(*pictures)
 
     found(where)  # who has nothing to watch is told at once

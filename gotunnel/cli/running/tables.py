@@ -1,4 +1,4 @@
-"""What `gotunnel status` shows of one process, as rich's tables. Asks nobody."""
+"""What `gotunnel status` shows of one process, as rich's tables, in a language. Asks nobody."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gotunnel.cli.running.words import COLOURS, bytes_of, seconds_of, since
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
+from gotunnel.i18n.language import ENGLISH, Language
 
 __all__ = ["MOST_ROWS", "picture"]
 
@@ -20,6 +21,11 @@ MOST_ROWS = 200
 """Rows of one table; JSON has no such limit."""
 
 
+SESSIONS = ("STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS", "VISITORS", "WAITING", "LEGS", "WHY")
+MAPPINGS = ("STATE", "AT", "TARGET", "VISITORS", "SERVED", "UP", "DOWN", "WHY")
+STREAMS = ("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN")
+TITLES = (*SESSIONS, *MAPPINGS, *STREAMS, "SERVER")
+"""What stands above columns. In the source they are English: they say which column is meant."""
 RIGHT = ("VISITORS", "SERVED", "WAITING", "UP", "DOWN", "ROUND TRIP", "LAST PONG", "MAPPINGS", "LEGS")
 """Titles above figures."""
 WHOLE = ("STATE", "SINCE", "AT", "STREAM")
@@ -34,120 +40,155 @@ SPARE = (
 """What goes first where there is no room for all. `--json` has all of it."""
 
 
-def picture(status: dict[str, Any], *, rates: tuple[float, float] | None = None) -> RenderableType:
+def picture(
+    status: dict[str, Any], *, rates: tuple[float, float] | None = None, said: Language = ENGLISH
+) -> RenderableType:
     """Return all of one process; `rates` are bytes a second, up and down."""
-    parts: list[RenderableType] = [_head(status, rates), *_complaints(status), _sessions(status)]
-    if status["mappings"]:
-        parts.append(_mappings(status))
-    if "streams" in status:
-        parts.append(_streams(status["streams"]))
-    if "events" in status:
-        parts.append(_events(status["events"]))
-    return Group(*parts)
+    return _Picture(said).whole(status, rates)
 
 
-def _head(status: dict[str, Any], rates: tuple[float, float] | None) -> Text:
-    role, counters, descriptors = status["role"], status["counters"], status["role"]["descriptors"]
-    head = Text()
-    head.append(f"gotunnel {role['role']} {printable(role['name'])}", "bold")
-    word = "draining" if role["draining"] else "ready" if status["ready"] else "not ready"
-    head.append("  ")
-    head.append(word, "green" if word == "ready" else "yellow" if word == "draining" else "red")
-    head.append(f"  up {since(role['age'])}, version {role['version']}, pid {role['pid']}, ")
-    head.append(f"log level {role['log_level']}\n")
-    legs = status["legs"]
-    head.append(
-        f"visitors {counters['live']} of {counters['opened']} since the start, {status['pending']} waiting; "
-        f"legs {legs['idle']} idle, {legs['busy']} busy; "
-        f"bytes {bytes_of(counters['up'])} up, {bytes_of(counters['down'])} down"
-    )
-    if rates is not None:
-        head.append(f" (now {bytes_of(rates[0])}/s, {bytes_of(rates[1])}/s)")
-    used = "" if descriptors["used"] is None else f"; descriptors {descriptors['used']} of {descriptors['limit']}"
-    head.append(f"{used}\n")
-    return head
+class _Picture:
+    """What is shown, in one language."""
+
+    def __init__(self, said: Language) -> None:
+        self._said = said
+
+    def whole(self, status: dict[str, Any], rates: tuple[float, float] | None) -> RenderableType:
+        """Return all of it."""
+        parts: list[RenderableType] = [self._head(status, rates), *self._complaints(status), self._sessions(status)]
+        if status["mappings"]:
+            parts.append(self._mappings(status))
+        if "streams" in status:
+            parts.append(self._streams(status["streams"]))
+        if "events" in status:
+            parts.append(self._events(status["events"]))
+        return Group(*parts)
+
+    def _head(self, status: dict[str, Any], rates: tuple[float, float] | None) -> Text:
+        role, counters, descriptors = status["role"], status["counters"], status["role"]["descriptors"]
+        say = self._said.sentence
+        head = Text()
+        head.append(f"{say(_ROLES[role['role']])} {printable(role['name'])}", "bold")
+        word = "draining" if role["draining"] else "ready" if status["ready"] else "not ready"
+        head.append("  ")
+        head.append(say(word), "green" if word == "ready" else "yellow" if word == "draining" else "red")
+        head.append("  ")
+        head.append(say(Sentence(
+            "up {age}, version {version}, pid {pid}, log level {level}",
+            age=since(role["age"]), version=role["version"], pid=role["pid"], level=role["log_level"],
+        )))
+        head.append("\n")
+        legs = status["legs"]
+        head.append(say(Sentence(
+            "visitors {live} of {opened} since the start, {pending} waiting; legs {idle} idle, {busy} busy; "
+            "bytes {up} up, {down} down",
+            live=counters["live"], opened=counters["opened"], pending=status["pending"], idle=legs["idle"],
+            busy=legs["busy"], up=bytes_of(counters["up"]), down=bytes_of(counters["down"]),
+        )))
+        if rates is not None:
+            head.append(say(Sentence(" (now {up}/s, {down}/s)", up=bytes_of(rates[0]), down=bytes_of(rates[1]))))
+        if descriptors["used"] is not None:
+            head.append(say(Sentence(
+                "; descriptors {used} of {limit}", used=descriptors["used"], limit=descriptors["limit"]
+            )))
+        head.append("\n")
+        return head
+
+    def _complaints(self, status: dict[str, Any]) -> list[Text]:
+        return [Text(said_of(each, self._said), "red") for each in status["findings"] if not each["ok"]]
+
+    def _sessions(self, status: dict[str, Any]) -> RenderableType:
+        server = status["role"]["role"] == "server"
+        if not status["sessions"]:
+            return Text(self._said.sentence("no client is connected" if server else "no server is known yet"), "yellow")
+        rows = []
+        for each in status["sessions"]:
+            legs = each["legs"]
+            rows.append((
+                printable(each["name"]), self._state(each["state"]), printable(each["address"]) if server else "",
+                self._text(since(each["age"])), self._text(seconds_of(each["round_trip"])),
+                self._text(seconds_of(each["pong_age"])), str(each["mappings"]), str(each["streams"]),
+                str(each["pending"] or ""), f"{legs['idle'] + legs['busy']}", self._reason(each),
+            ))  # fmt: skip
+        return _Table(("CLIENT" if server else "SERVER", *SESSIONS), rows, self._said)
+
+    def _mappings(self, status: dict[str, Any]) -> RenderableType:
+        server = status["role"]["role"] == "server"
+        several = len(status["sessions"]) > 1 and not server
+        rows = []
+        for each in status["mappings"]:
+            whose = each["client"] if server else each["server"] if several else ""
+            kind = "" if each["kind"] == "mapping" else f" ({self._said.sentence(each['kind'])})"
+            rows.append((
+                printable(each["name"]) + kind, printable(whose or ""), self._state(each["state"]),
+                printable(each["address"]), printable(each["target"] or ""), _number(each["streams"]),
+                _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), self._reason(each, each["age"]),
+            ))  # fmt: skip
+        return _Table(("MAPPING", "CLIENT" if server else "SERVER", *MAPPINGS), rows, self._said)
+
+    def _streams(self, streams: list[dict[str, Any]]) -> RenderableType:
+        if not streams:
+            return Text(self._said.sentence("no visitor is here"))
+        rows = [
+            (
+                printable(each["conn"]), printable(each["client"]), printable(each["mapping"]),
+                printable(each["visitor"]), self._state(each["state"]), self._text(since(each["age"])),
+                bytes_of(each["up"]), bytes_of(each["down"]),
+            )
+            for each in streams
+        ]  # fmt: skip
+        return _Table(STREAMS, rows, self._said)
+
+    def _events(self, events: list[dict[str, Any]]) -> RenderableType:
+        if not events:
+            return Text(self._said.sentence("nothing has happened"))
+        from datetime import datetime
+
+        text = Text()
+        for each in reversed(events[:20]):
+            when = datetime.fromtimestamp(each["time"]).astimezone()
+            said = self._said.sentence(printable(each["text"], 500))
+            text.append(f"{when:%H:%M:%S} {said}\n", COLOURS.get(each["level"], ""))
+        return text
+
+    def _state(self, word: str) -> Text:
+        # The outcome of a visitor that has the same name says its name, too.
+        said = self._said.sentence(printable(word)).removesuffix(f"（{word}）")
+        return Text(said, COLOURS.get(word, ""))
+
+    def _reason(self, each: dict[str, Any], age: float | None = None) -> Text:
+        said = self._said.sentence(printable(each["reason"], 300))
+        return Text(said if age is None else said + self._said.sentence(Sentence(" (for {age})", age=since(age))))
+
+    def _text(self, figure: str) -> str:
+        return self._said.sentence(figure)
 
 
-def _complaints(status: dict[str, Any]) -> list[Text]:
-    return [
-        Text(f"{printable(each['check'])}: {printable(each['reason'], 400)}", "red")
-        for each in status["findings"] if not each["ok"]
-    ]  # fmt: skip
+_ROLES = {"server": "gotunnel server", "client": "gotunnel client"}
 
 
-def _sessions(status: dict[str, Any]) -> RenderableType:
-    server = status["role"]["role"] == "server"
-    if not status["sessions"]:
-        return Text("no client is connected" if server else "no server is known yet", "yellow")
-    titles = ("CLIENT" if server else "SERVER", "STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS",
-              "VISITORS", "WAITING", "LEGS", "WHY")  # fmt: skip
-    rows = []
-    for each in status["sessions"]:
-        legs = each["legs"]
-        rows.append((
-            printable(each["name"]), _state(each["state"]), printable(each["address"]) if server else "",
-            since(each["age"]), seconds_of(each["round_trip"]), seconds_of(each["pong_age"]), str(each["mappings"]),
-            str(each["streams"]), str(each["pending"] or ""), f"{legs['idle'] + legs['busy']}",
-            Text(printable(each["reason"], 300)),
-        ))  # fmt: skip
-    return _Table(titles, rows)
-
-
-def _mappings(status: dict[str, Any]) -> RenderableType:
-    server = status["role"]["role"] == "server"
-    several = len(status["sessions"]) > 1 and not server
-    titles = ("MAPPING", "CLIENT" if server else "SERVER", "STATE", "AT", "TARGET", "VISITORS", "SERVED", "UP", "DOWN",
-              "WHY")  # fmt: skip
-    rows = []
-    for each in status["mappings"]:
-        whose = each["client"] if server else each["server"] if several else ""
-        kind = "" if each["kind"] == "mapping" else f" ({each['kind']})"
-        rows.append((
-            printable(each["name"]) + kind, printable(whose or ""), _state(each["state"]), printable(each["address"]),
-            printable(each["target"] or ""), _number(each["streams"]), _number(each["ended"]), bytes_of(each["up"]),
-            bytes_of(each["down"]), Text(printable(each["reason"], 300) + _for(each["age"])),
-        ))  # fmt: skip
-    return _Table(titles, rows)
-
-
-def _streams(streams: list[dict[str, Any]]) -> RenderableType:
-    if not streams:
-        return Text("no visitor is here")
-    rows = [
-        (
-            printable(each["conn"]), printable(each["client"]), printable(each["mapping"]), printable(each["visitor"]),
-            _state(each["state"]), since(each["age"]), bytes_of(each["up"]), bytes_of(each["down"]),
-        )
-        for each in streams
-    ]  # fmt: skip
-    return _Table(("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN"), rows)
-
-
-def _events(events: list[dict[str, Any]]) -> RenderableType:
-    if not events:
-        return Text("nothing has happened")
-    from datetime import datetime
-
-    text = Text()
-    for each in reversed(events[:20]):
-        when = datetime.fromtimestamp(each["time"]).astimezone()
-        text.append(f"{when:%H:%M:%S} {printable(each['text'], 500)}\n", COLOURS.get(each["level"], ""))
-    return text
+def said_of(finding: dict[str, Any], said: Language) -> str:
+    """Return one line of what is wrong."""
+    check, reason = (printable(finding[key], 400) for key in ("check", "reason"))
+    return said.sentence(Sentence("{check}: {reason}", check=Sentence.word(check), reason=Sentence.word(reason)))
 
 
 class _Table:
     """A table without the columns that are empty and, where the terminal is narrow, without what is least missed: names
     and reasons are not to become columns of single letters."""
 
-    def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    def __init__(
+        self, titles: Sequence[str], rows: Sequence[Sequence[str | Text]], said: Language = ENGLISH
+    ) -> None:
         self._titles = titles
         self._rows = rows
+        self._said = said
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Called by rich, which knows how wide it may be."""
-        titles = self._titles
-        widest = [max(cell_len(title), *(cell_len(str(row[number])) for row in self._rows)) if self._rows else 0
-                  for number, title in enumerate(titles)]  # fmt: skip
+        titles, heads = self._titles, [self._said.sentence(title) for title in self._titles]
+        widest = [max(cell_len(heads[number]), *(cell_len(str(row[number])) for row in self._rows)) if self._rows else 0
+                  for number in range(len(titles))]  # fmt: skip
         least = [wide if title in RIGHT or title in WHOLE else min(wide, READABLE.get(title, 14))
                  for title, wide in zip(titles, widest, strict=True)]  # fmt: skip
         kept = [number for number in range(len(titles)) if any(row[number] for row in self._rows)]
@@ -160,22 +201,15 @@ class _Table:
         for number in kept:
             right, whole = titles[number] in RIGHT, titles[number] in WHOLE
             table.add_column(
-                titles[number], justify="right" if right else "left", no_wrap=right or whole, overflow="fold",
+                heads[number], justify="right" if right else "left", no_wrap=right or whole, overflow="fold",
                 min_width=least[number] if fits else None,
             )  # fmt: skip
         for row in self._rows[:MOST_ROWS]:
             table.add_row(*(row[number] for number in kept))
         yield table
         if len(self._rows) > MOST_ROWS:
-            yield Text(f"… and {len(self._rows) - MOST_ROWS} more; --json has all of them", "dim")
-
-
-def _state(word: str) -> Text:
-    return Text(printable(word), COLOURS.get(word, ""))
-
-
-def _for(age: float | None) -> str:
-    return "" if age is None else f" (for {since(age)})"
+            more = Sentence("… and {rows} more; --json has all of them", rows=len(self._rows) - MOST_ROWS)
+            yield Text(self._said.sentence(more), "dim")
 
 
 def _number(value: int | None) -> str:

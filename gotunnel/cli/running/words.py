@@ -1,8 +1,13 @@
-"""How figures look to a person: times, bytes, states. Pure text."""
+"""How figures look to a person: times, bytes, states. What has words in it is a Sentence: whoever prints it knows the
+language."""
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "bytes_of", "seconds_of", "since"]
+from collections.abc import Callable
+
+from gotunnel.errors import Sentence
+
+__all__ = ["COLOURS", "STATES", "bytes_of", "seconds_of", "since", "visitors_of"]
 
 COLOURS = {
     "connected": "green", "open": "green", "waiting": "yellow", "connecting": "yellow", "draining": "yellow",
@@ -10,6 +15,18 @@ COLOURS = {
     "error": "red", "critical": "red", "off": "yellow",
 }  # fmt: skip
 """Of the words of the API."""
+STATES = (
+    "connected", "open", "waiting", "connecting", "draining", "pending", "away", "down", "refused", "failed", "off",
+    "dialling", "ready", "not ready",
+)  # fmt: skip
+"""How a session, a mapping, a visitor or a process stands."""
+
+_UNITS: dict[int, Callable[[int], Sentence]] = {
+    86400: lambda count: Sentence("{count} d", count=count),
+    3600: lambda count: Sentence("{count} h", count=count),
+    60: lambda count: Sentence("{count} min", count=count),
+    1: lambda count: Sentence("{count} s", count=count),
+}
 
 
 def since(seconds: float | None) -> str:
@@ -17,18 +34,26 @@ def since(seconds: float | None) -> str:
     if seconds is None:
         return ""
     whole = int(seconds)
-    for size, unit, smaller, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, smaller in ((86400, 3600), (3600, 60), (60, 1)):
         if whole >= size:
             rest = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
-    return f"{whole} s"
+            large = _UNITS[size](whole // size)
+            return Sentence.joined(" ", (large, _UNITS[smaller](rest))) if rest else large
+    return _UNITS[1](whole)
 
 
 def seconds_of(seconds: float | None) -> str:
     """Return a short time, in milliseconds where that reads better."""
     if seconds is None:
         return ""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+    if seconds >= 1:
+        return Sentence("{seconds:.1f} s", seconds=seconds)
+    return Sentence("{milliseconds:.3g} ms", milliseconds=seconds * 1000)
+
+
+def visitors_of(count: int) -> Sentence:
+    """Return how many visitors that are."""
+    return Sentence("{count} visitor", count=count) if count == 1 else Sentence("{count} visitors", count=count)
 
 
 def bytes_of(count: float | None) -> str:

@@ -15,7 +15,7 @@ from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
-from gotunnel.errors import DialFailed, GotunnelError, RemoteProtocolError, printable
+from gotunnel.errors import DialFailed, GotunnelError, RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import Greeted
@@ -136,7 +136,9 @@ class V1ClientSession:
         if isinstance(message, v1.OpenDataChannel):
             self._open(message)
         elif not isinstance(message, v1.Pong):
-            raise RemoteProtocolError(f"a server does not send {type(message).__name__} here")
+            raise RemoteProtocolError(Sentence(
+                "a server does not send {name} here", name=type(message).__name__
+            ))
 
     def _lost(self, reason: str) -> None:
         self.ended.callback(reason)

@@ -21,6 +21,7 @@ from gotunnel.core.view import (
     StreamView,
     added,
 )
+from gotunnel.errors import Sentence
 
 __all__ = ["V1LinksView"]
 
@@ -131,9 +132,15 @@ class V1LinksView:
     def alive(self) -> str:
         """Say what is wrong with what should run by itself, or nothing."""
         broken = [link.mapping.name for link in self._links.links if link.broken]
-        return f"{self.server}: the links of {', '.join(broken[:3])} have ended by themselves" if broken else ""
+        return Sentence(
+            "{server}: the links of {broken} have ended by themselves",
+            server=self.server, broken=', '.join(broken[:3]),
+        ) if broken else ""
 
     def words(self) -> str:
         """How it stands, in one sentence."""
         count = sum(link.current is not None for link in self._links.links)
-        return f"{self.server}: {count} of {len(self._links.links)} mappings are registered (version 1)"
+        return Sentence(
+            "{server}: {count} of {links} mappings are registered (version 1)",
+            server=self.server, count=count, links=len(self._links.links),
+        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.poller import IN
+from gotunnel.net.reasons import words_of
 from gotunnel.net.sockets import is_gone, set_keepalive, set_nodelay
 from gotunnel.net.transports import hand_over, is_closing, raw_socket, unsent_bytes
 from gotunnel.wire.legstate import State
@@ -119,7 +119,7 @@ class _Bridge(Protocol):
         self._leg.wire_data(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._leg.wire_lost("the other end closed it" if reason.check(ConnectionDone) else reason.getErrorMessage())
+        self._leg.wire_lost(words_of(reason.value))
 
 
 class _Flow:

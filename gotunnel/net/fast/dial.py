@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import Address, HostPort, UnixPath
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
@@ -150,7 +150,7 @@ class Dial:
             self._gate.say()
         code, words = _CODES.get(number, ("failed", errno.errorcode.get(number, str(number))))
         assert self._done is not None
-        self._done.errback(DialFailed(code, f"{self._place.text}: {words}"))
+        self._done.errback(DialFailed(code, Sentence("{text}: {words}", text=self._place.text, words=words)))
 
     def _late(self) -> None:
         self._timer = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from gotunnel.errors import RemoteProtocolError
+from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.interfaces import ILegOwner
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.fast.leg import FastLeg
@@ -110,7 +110,7 @@ class TlsFastLeg(FastLeg):
         except ssl.SSLZeroReturnError:
             over = True
         except ssl.SSLError as broken:
-            self.give_up(f"TLS: {broken.reason}")
+            self.give_up(Sentence("TLS: {said}", said=broken.reason))
             return
         if self._outgoing.pending:
             self._answer()

@@ -7,12 +7,12 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.biotls import BioTls
+from gotunnel.net.reasons import words_of
 from gotunnel.net.sockets import set_keepalive, set_nodelay
 from gotunnel.net.transports import hand_over, raw_socket, unsent_bytes
 
@@ -27,7 +27,7 @@ class Held(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Closed, by ourselves: nobody else reads it."""
-        self._on_lost("the other end closed it" if reason.check(ConnectionDone) else reason.getErrorMessage())
+        self._on_lost(words_of(reason.value))
 
 
 def take_descriptor(transport: Any, held: Held, keepalive: tuple[int, int, int] | None) -> socket.socket:

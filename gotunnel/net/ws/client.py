@@ -23,11 +23,12 @@ from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.config.wsoptions import WebSocketOptions
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.interfaces import ITransportProvider
 from gotunnel.net.carried import Carried
 from gotunnel.net.endpoint import tcp_endpoint
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import target_creator
 from gotunnel.net.ws.proxy import ProxiedEndpoint, read_login
 from gotunnel.net.ws.stream import WsStream
@@ -138,7 +139,9 @@ class _Client(WsStream):
         if isinstance(event, AcceptConnection):
             self._accepted()
         elif isinstance(event, RejectConnection):
-            self._fail(f"no WebSocket there: HTTP status {event.status_code}")
+            self._fail(Sentence(
+                "no WebSocket there: HTTP status {status_code}", status_code=event.status_code
+            ))
 
     def _accepted(self) -> None:
         self._decided()
@@ -150,7 +153,7 @@ class _Client(WsStream):
         try:
             carried = Carried(self._reactor, self, peer, host)
         except OSError as failed:
-            self._fail(f"no pair of sockets: {failed.strerror}", failed.errno)
+            self._fail(Sentence("no pair of sockets: {strerror}", strerror=failed.strerror), failed.errno)
             return
         self._carry(carried)
         carried.begin(protocol)
@@ -160,7 +163,9 @@ class _Client(WsStream):
 
     def _breach(self, breach: Exception) -> None:
         if self._carried is None:
-            self._fail(f"what answers there speaks no WebSocket: {printable(str(breach), 128)}")
+            self._fail(Sentence(
+                "what answers there speaks no WebSocket: {breach}", breach=printable(str(breach), 128)
+            ))
         else:
             super()._breach(breach)
 
@@ -181,5 +186,7 @@ class _Client(WsStream):
         if not self._done.called:
             self._done.errback(
                 Failure(CancelledError()) if self._carried is not None
-                else Failure(ConnectError(None, f"closed before the WebSocket was up: {reason.getErrorMessage()}"))
+                else Failure(ConnectError(None, Sentence(
+                    "closed before the WebSocket was up: {reason}", reason=words_of(reason.value)
+                )))
             )  # fmt: skip

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.config.secretfile import Refused, secret_file
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
 
@@ -33,11 +33,13 @@ def read_login(path: Path) -> bytes:
         raw = secret_file(path, MOST_LOGIN)
         text = raw.decode("utf-8").strip()
     except Refused as refused:
-        raise GotunnelError(f"the login of the proxy in {refused.line}") from None
+        raise GotunnelError(Sentence("the login of the proxy in {line}", line=refused.line)) from None
     except UnicodeDecodeError:
         text = ""
     if len(raw) > MOST_LOGIN or not text.isprintable() or ":" not in text:
-        raise GotunnelError(f"the login of the proxy in {printable(path, 400)} is not user:password on one line")
+        raise GotunnelError(Sentence(
+            "the login of the proxy in {path} is not user:password on one line", path=printable(path, 400)
+        ))
     return b"Basic " + base64.b64encode(text.encode())
 
 
@@ -104,14 +106,16 @@ class _Asking(Protocol):
         elif event.status_code == 407:
             self._refuse("it wants a login; name a file with user:password as proxy_login")
         elif not 200 <= event.status_code < 300:
-            self._refuse(f"HTTP status {event.status_code}")
+            self._refuse(Sentence("HTTP status {status_code}", status_code=event.status_code))
         else:
             self._lead_on()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Before it led on."""
         self._decided()
-        self.fail(Failure(ConnectError(None, f"the proxy {self._proxy}: it closed the connection")))
+        self.fail(Failure(ConnectError(None, Sentence(
+            "the proxy {proxy}: it closed the connection", proxy=self._proxy
+        ))))
 
     def fail(self, failure: Failure) -> None:
         """It does not come to that."""
@@ -131,7 +135,9 @@ class _Asking(Protocol):
     def _refuse(self, reason: str) -> None:
         self._decided()
         self.transport.abortConnection()
-        self.fail(Failure(ConnectError(None, f"the proxy {self._proxy}: {reason}")))
+        self.fail(Failure(ConnectError(None, Sentence(
+            "the proxy {proxy}: {reason}", proxy=self._proxy, reason=reason
+        ))))
 
     def _give_up(self) -> None:
         self._decided()

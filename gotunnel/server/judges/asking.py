@@ -17,7 +17,8 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 from zope.interface import implementer
 
 from gotunnel import __version__
-from gotunnel.errors import GotunnelError, RemoteProtocolError
+from gotunnel.errors import GotunnelError, RemoteProtocolError, Sentence
+from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import target_creator
 from gotunnel.wire import strictjson
 
@@ -106,7 +107,7 @@ class Asker:
         except (NoAnswer, CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - of whatever kind: there are a dozen ways not to be answered
-            raise NoAnswer(f"it cannot be asked: {_why(error)}") from None
+            raise NoAnswer(Sentence("it cannot be asked: {error}", error=_why(error))) from None
         try:
             # Strictly: of two answers under one key nobody knows which one was meant.
             found = strictjson.loads(raw, MOST_DEPTH)
@@ -127,7 +128,9 @@ class _Body(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._read += data
         if len(self._read) > MOST_BODY and not self.done.called:
-            self.done.errback(NoAnswer(f"its answer is longer than {MOST_BODY} bytes"))
+            self.done.errback(NoAnswer(Sentence(
+                "its answer is longer than {most_body} bytes", most_body=MOST_BODY
+            )))
             self._give_up(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -145,5 +148,5 @@ class _Body(Protocol):
 def _why(error: Exception) -> str:
     reasons = getattr(error, "reasons", None)  # several that Twisted's HTTP client has collected
     if reasons:
-        return str(reasons[0].getErrorMessage())
-    return str(error) or type(error).__name__
+        return words_of(reasons[0].value)
+    return words_of(error)

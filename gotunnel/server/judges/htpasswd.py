@@ -18,7 +18,7 @@ from zope.interface import implementer
 from gotunnel.config.judgeoptions import HtpasswdOptions
 from gotunnel.config.secretfile import Refused, secret_file
 from gotunnel.core.logins import Accepted, Login
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.interfaces import IAuthenticator
 from gotunnel.logs import Logger
 
@@ -90,7 +90,9 @@ class Htpasswd:
                 "line {line} of the passwords {file} has no hash that is known here, so that nobody comes in by it: "
                 "write NAME:pbkdf2_sha256$ROUNDS$SALT$HEX, as docs/en/plugins.md says{more}",
                 line=unknown[0], file=printable(self._path, 400),
-                more=f" ({len(unknown) - 1} more like this)" if len(unknown) > 1 else "",
+                more=Sentence(
+                    " ({unknown} more like this)", unknown=len(unknown) - 1
+                ) if len(unknown) > 1 else "",
             )  # fmt: skip
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
@@ -120,9 +122,12 @@ class Htpasswd:
         try:
             text = secret_file(self._path, MOST)
         except Refused as refused:
-            raise GotunnelError(f"the passwords {refused.line}") from None
+            raise GotunnelError(Sentence("the passwords {line}", line=refused.line)) from None
         if len(text) > MOST:
-            raise GotunnelError(f"the passwords {printable(self._path, 400)} are longer than {MOST} bytes")
+            raise GotunnelError(Sentence(
+                "the passwords {path} are longer than {most} bytes",
+                path=printable(self._path, 400), most=MOST,
+            ))
         return text
 
     def _compare(self, login: Login) -> Accepted | None:

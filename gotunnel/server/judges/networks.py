@@ -11,6 +11,7 @@ from zope.interface import implementer
 from gotunnel.address import Ip, plain_address
 from gotunnel.config.judgeoptions import NetworksOptions
 from gotunnel.core.logins import Dial, Entry, Publication
+from gotunnel.errors import Sentence
 from gotunnel.interfaces import IAccessPolicy
 
 __all__ = ["Networks"]
@@ -44,11 +45,11 @@ class Networks:
             return None
         address = plain_address(entry.address)
         if address is None:
-            return f"{entry.address} is no address"
+            return Sentence("{address} is no address", address=entry.address)
         if _within(address, self._deny):
-            return f"visitors from {address} are denied (server.access.deny)"
+            return Sentence("visitors from {address} are denied (server.access.deny)", address=address)
         if self._allow and not _within(address, self._allow):
-            return f"visitors from {address} are not allowed (server.access.allow)"
+            return Sentence("visitors from {address} are not allowed (server.access.allow)", address=address)
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gotunnel.config.secretfile import Refused, regular_file
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, Sentence, printable
 
 __all__ = ["secret_in"]
 
@@ -18,9 +18,11 @@ def secret_in(path: Path) -> str:
         raw = regular_file(path, MOST)
         text = raw.decode("ascii").strip()
     except Refused as refused:
-        raise GotunnelError(f"the secret {refused.line}") from None
+        raise GotunnelError(Sentence("the secret {line}", line=refused.line)) from None
     except UnicodeDecodeError:
         text = ""
     if not text or len(raw) > MOST or not text.isprintable():
-        raise GotunnelError(f"the secret {printable(path, 400)} is not one line of text; put the secret there alone")
+        raise GotunnelError(Sentence(
+            "the secret {path} is not one line of text; put the secret there alone", path=printable(path, 400)
+        ))
     return text

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import TokenReviewOptions
 from gotunnel.core.logins import Accepted, Login
+from gotunnel.errors import Sentence
 from gotunnel.interfaces import IAuthenticator
 from gotunnel.server.judges.asking import Asker, NoAnswer
 from gotunnel.server.judges.secret import secret_in
@@ -44,7 +45,9 @@ class TokenReview:
         answer = await self._asker.ask(review, secret_in(options.secret_file))
         if answer.status not in (200, 201):
             hint = "; may its service account create tokenreviews?" if answer.status in (401, 403) else ""
-            raise NoAnswer(f"kube-apiserver answers with status {answer.status}{hint}")
+            raise NoAnswer(Sentence(
+                "kube-apiserver answers with status {status}{hint}", status=answer.status, hint=hint
+            ))
         status = answer.body.get("status")
         if not isinstance(status, dict):
             raise NoAnswer("the answer of kube-apiserver has no status")

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import WebhookOptions
 from gotunnel.core.logins import Accepted, Dial, Entry, Login, Publication
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.interfaces import IAccessPolicy, IAuthenticator
 from gotunnel.server.judges.asking import Answer, Asker, NoAnswer
 from gotunnel.server.judges.secret import secret_in
@@ -34,7 +34,7 @@ class _Webhook:
         secret = None if self._secret_file is None else secret_in(self._secret_file)
         answer = await self._asker.ask(question, secret)
         if answer.status not in (200, 401, 403):
-            raise NoAnswer(f"it answers with status {answer.status}")
+            raise NoAnswer(Sentence("it answers with status {status}", status=answer.status))
         if answer.status == 200 and not isinstance(answer.body.get("allow"), bool):
             raise NoAnswer("its answer has no allow, which would be true or false")
         return answer
@@ -60,7 +60,7 @@ class WebhookAuthenticator(_Webhook):
                 "" if who is None else printable(who), tuple(ports) if isinstance(ports, list) else ports, seconds
             )
         except ValueError as refused:
-            raise NoAnswer(f"its answer is of no use: {refused}") from None
+            raise NoAnswer(Sentence("its answer is of no use: {refused}", refused=refused)) from None
 
 
 @implementer(IAccessPolicy)

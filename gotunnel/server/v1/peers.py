@@ -11,7 +11,7 @@ from gotunnel.config.model import V1ServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
-from gotunnel.errors import GotunnelError, PortUnavailable, printable
+from gotunnel.errors import GotunnelError, PortUnavailable, Sentence, printable
 from gotunnel.server.v1.peer import Identity, V1Peer
 from gotunnel.server.v1.session import V1Leg, V1Session
 from gotunnel.wire.messages import MappingRequest
@@ -97,7 +97,9 @@ class V1Peers:
         """Open the port and return the session, which begins when its caller says so; the token is checked. Raises
         V1Refused."""
         if request.protocol != "tcp":
-            raise V1Refused("bad_request", f"the protocol {printable(request.protocol, 20)} is not supported")
+            raise V1Refused("bad_request", Sentence(
+                "the protocol {protocol} is not supported", protocol=printable(request.protocol, 20)
+            ))
         try:
             self.rights.check_port(self.hub.config.addr.host, request.remote_port)
         except PortUnavailable as refused:
@@ -117,7 +119,9 @@ class V1Peers:
             if not granted:  # by a fault of ours perhaps: a session that never begins must not hold the port for good
                 session.dropped()
         if not granted:
-            raise V1Refused(result.code or "", f"{result.code}: {result.reason}")
+            raise V1Refused(result.code or "", Sentence(
+                "{code}: {reason}", code=result.code, reason=result.reason
+            ))
         return session
 
     def leg(self, request: DataChannel, host: str) -> V1Leg:
@@ -149,7 +153,9 @@ class V1Peers:
                     "was refused; the one that has it is connected from {current}",
                     mapping=old.mapping, address=address, current=old.address,
                 )  # fmt: skip
-                raise V1Refused("port_in_use", f"port_in_use: a running client has port {identity[1]}")
+                raise V1Refused("port_in_use", Sentence(
+                    "port_in_use: a running client has port {identity}", identity=identity[1]
+                ))
             old.give_way()
 
     def _peer(self, identity: Identity) -> V1Peer:
@@ -157,7 +163,9 @@ class V1Peers:
         if peer is None:
             most = self.hub.config.limits.mappings
             if len(self._peers) >= most:
-                raise V1Refused("limit", f"limit: clients of version 1 may publish {most} mappings together")
+                raise V1Refused("limit", Sentence(
+                    "limit: clients of version 1 may publish {most} mappings together", most=most
+                ))
             peer = self._peers[identity] = V1Peer(self, identity)
         return peer
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.ratelimit import RateLimit
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import RemoteProtocolError, printable
+from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.sockets import path_state
 from gotunnel.net.transports import hand_over, unsent_bytes
@@ -147,11 +147,13 @@ class V1Session:
         elif isinstance(message, (OfflinePort, OnlinePort)):
             self._state(message)
         else:
-            raise RemoteProtocolError(f"a client does not send {type(message).__name__} here")
+            raise RemoteProtocolError(Sentence(
+                "a client does not send {name} here", name=type(message).__name__
+            ))
 
     def _state(self, message: OfflinePort | OnlinePort) -> None:
         if message.port != self._port:
-            raise RemoteProtocolError(f"port {message.port} is not this client's")
+            raise RemoteProtocolError(Sentence("port {port} is not this client's", port=message.port))
         self._offline = isinstance(message, OfflinePort)
         self._states.append(not self._offline)
         if len(self._states) > STATES:

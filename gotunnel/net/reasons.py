@@ -1,0 +1,43 @@
+"""What Twisted and the system say of a connection, in words of ours: they are short, and there is Chinese for them."""
+
+from __future__ import annotations
+
+from OpenSSL import SSL
+from twisted.internet import error
+
+from gotunnel.errors import Sentence, system_words
+
+__all__ = ["openssl_words", "words_of"]
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (error.ConnectionDone, "the other end closed it"),
+    (error.ConnectionAborted, "closed by this end"),
+    (error.ConnectionLost, "the connection broke"),
+    (error.ConnectionRefusedError, "connection refused"),
+    (error.TimeoutError, "no answer in time"),
+    (error.TCPTimedOutError, "no answer in time"),
+    (error.DNSLookupError, "the name does not resolve"),
+    (error.UnknownHostError, "the name does not resolve"),
+    (error.NoRouteError, "no route to it"),
+    (error.ConnectingCancelledError, "not wanted any more"),
+)
+"""By the class; subclasses stand first."""
+
+
+def words_of(problem: BaseException | None) -> str:
+    """Return why a connection was not made, or is gone. An error of ours says it itself."""
+    for kind, words in _WORDS:
+        if isinstance(problem, kind):
+            return words
+    if isinstance(problem, error.ConnectError):
+        said = problem.args[0] if problem.args else ""
+        return said if isinstance(said, str) and said else "it cannot be connected to"
+    if isinstance(problem, SSL.Error):
+        return Sentence("TLS: {said}", said=openssl_words(problem))
+    return "it failed" if problem is None else system_words(problem)
+
+
+def openssl_words(problem: SSL.Error) -> str:
+    """Return what OpenSSL says: pyOpenSSL's errors are lists of triples."""
+    triples = problem.args[0] if problem.args and isinstance(problem.args[0], list) else []
+    return ", ".join(str(triple[-1]) for triple in triples) or "it broke off"
