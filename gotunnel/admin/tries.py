@@ -60,9 +60,8 @@ class Tries:
         told, suppressed = self._lines.allow(name, now)
         if told:
             self.log.warn(
-                "somebody at {address} knows a wrong token of the dashboard or the API: compare it with "
-                "admin.token_file, or keep him out with a firewall{more}",
-                address=address, more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+                "somebody at {address} knows a wrong token of the dashboard or the API{more}", address=address,
+                more=f" ({suppressed} more like this were not logged)" if suppressed else "",
             )  # fmt: skip
         return False
 
