@@ -271,6 +271,10 @@ class FakePort:
         self._on_visitor(local)
         return local
 
+    def getHost(self) -> IPv4Address:
+        """See IListeningPort."""
+        return IPv4Address("TCP", self.host, self.port)
+
     def stopListening(self) -> Deferred[None]:
         """Closed a turn of the reactor later, as in Twisted."""
         closed: Deferred[None] = Deferred()
@@ -305,7 +309,7 @@ class FakeRelay:
         """See IRelay."""
         self.times = times
 
-    def listen(self, host: str, port: int, on_visitor: Callable[[Any], None], backlog: int) -> FakePort:
+    def listen(self, host: str, port: int, on_visitor: Callable[[Any], None], backlog: int = 1024) -> FakePort:
         """See IRelay."""
         if port in self.taken or any(p.port == port for p in self.ports):
             raise PortUnavailable("port_in_use", f"{host}:{port}: another program on the server listens there")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gotunnel.admin.face import Refused
+from gotunnel.admin.tries import Tries
 
 __all__ = ["DASHBOARD", "FOR_PROGRAMS", "ONCE", "OPEN", "PAGE", "Guard", "Session", "Sessions"]
 
@@ -23,6 +24,7 @@ FOR_PROGRAMS = "/v1/link"
 DASHBOARD = "gotunnel-dashboard"
 """A header of what comes through the port of `gotunnel dashboard`, which others than the operator can reach."""
 CSRF = "x-csrf-token"
+BEARER = b"Bearer "
 ONCE = frozenset(("host", "origin", "authorization", "content-type", "sec-fetch-site", "cookie", "x-csrf-token"))
 """Headers that are judged here: of two that differ a proxy may have judged the other one."""
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?")
@@ -42,30 +44,35 @@ class Sessions(Protocol):
 
 class Guard:
     """One per listener. A unix socket is `trusted`: the mode of its file says who may open it. Where there is a token,
-    or a browser could be anybody's, nothing is told without it or a session."""
+    which `tries` knows, or a browser could be anybody's, nothing is told without it or a session."""
 
     def __init__(
-        self, sessions: Sessions, *, trusted: bool, token: str | None = None, hosts: tuple[str, ...] = ()
+        self, sessions: Sessions, *, trusted: bool, tries: Tries | None = None, hosts: tuple[str, ...] = ()
     ) -> None:
         self._sessions = sessions
         self._trusted = trusted
-        self._token = None if token is None else token.encode()
+        self._tries = tries
         self._hosts = {"localhost", *hosts}
 
-    def admit(self, method: str, path: str, headers: Mapping[str, bytes]) -> bool:
+    def admit(self, method: str, path: str, headers: Mapping[str, bytes], address: str) -> bool:
         """Return whether he may know all; with False he may know a verdict and no reasons. `headers` has names in lower
-        case. Raises Refused."""
+        case, `address` is where he comes from. Raises Refused."""
         self._check_where(headers)
         if method == "POST" and headers.get("content-type", b"").partition(b";")[0].strip() != b"application/json":
             raise Refused("what is posted here is Content-Type: application/json", 415)
         if path in OPEN or path.startswith(PAGE):
             return True
         given = headers.get("authorization", b"")
-        if self._token is not None and hmac.compare_digest(given, b"Bearer " + self._token):
-            return True
         near = self._trusted and DASHBOARD not in headers
         if near and not _browser(headers):
             return True
+        unheard = None
+        try:
+            if self._tries is not None and given.startswith(BEARER):
+                if self._tries.right(given.removeprefix(BEARER), address):
+                    return True
+        except Refused as limited:
+            unheard = limited  # a browser that is logged in is not kept out by others at its address
         if path == FOR_PROGRAMS:
             raise Refused("a link is made by gotunnel dashboard, on the socket", 403)
         session = self._sessions.find(headers.get("cookie", b""))
@@ -73,9 +80,11 @@ class Guard:
             if method == "POST":
                 check_page(session, headers)
             return True
+        if unheard is not None:
+            raise unheard
         if method == "POST":
-            raise Refused(_LOG_IN if near or self._token is None else _TOKEN, 403 if self._token is None else 401)
-        if near or (self._token is None and DASHBOARD not in headers):
+            raise Refused(_LOG_IN if near or self._tries is None else _TOKEN, 403 if self._tries is None else 401)
+        if near or (self._tries is None and DASHBOARD not in headers):
             return True
         if path in PROBES and not given:
             return False
@@ -83,7 +92,7 @@ class Guard:
 
     def readable(self, headers: Mapping[str, bytes]) -> bool:
         """Whether all can be read here without a token or a session."""
-        return DASHBOARD not in headers and (self._trusted or self._token is None)
+        return DASHBOARD not in headers and (self._trusted or self._tries is None)
 
     def _check_where(self, headers: Mapping[str, bytes]) -> None:
         host = headers.get("host", b"").decode("ascii", "replace").strip().lower()

@@ -21,6 +21,7 @@ from gotunnel.admin.face import Acts, Face, Refused, socket_name
 from gotunnel.admin.guard import Guard
 from gotunnel.admin.lag import Lag
 from gotunnel.admin.logins import LINK, Logins
+from gotunnel.admin.tries import Tries
 from gotunnel.config.model import AdminConfig
 from gotunnel.errors import PortUnavailable, said_behind, system_words
 from gotunnel.logs import Logger
@@ -104,10 +105,11 @@ class AdminService(Service):
         client = face.name if face.role == "client" else None
         self.path = config.socket.path if config.socket is not None else str(folder / socket_name(face.role, client))
         token = None if config.token is None else config.token.get_secret_value()
-        self.logins = Logins(reactor, token, _cookie(face.role, self.path))
+        tries = None if token is None else Tries(reactor, token, face.usage.refused)
+        self.logins = Logins(reactor, tries, _cookie(face.role, self.path))
         acts["link"] = self._link
-        near = Guard(self.logins, trusted=True, token=token, hosts=config.hosts)
-        far = Guard(self.logins, trusted=False, token=token, hosts=config.hosts)
+        near = Guard(self.logins, trusted=True, tries=tries, hosts=config.hosts)
+        far = Guard(self.logins, trusted=False, tries=tries, hosts=config.hosts)
         self._near = _Door(self.api, near, self.logins, reactor)
         self._far = _Door(self.api, far, self.logins, reactor)
         self._gate = Gate(Descriptors(reactor), "requests of operators")

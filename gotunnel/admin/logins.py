@@ -4,15 +4,13 @@ for on the socket. Keeps sessions and links, both few and with an end; sends no 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.admin.face import Refused
-from gotunnel.core.ratelimit import RateLimit
-from gotunnel.core.sources import source_of
+from gotunnel.admin.tries import Tries, digest
 from gotunnel.logs import Logger
 
 __all__ = ["LINK", "LONGEST", "Login", "Logins"]
@@ -26,9 +24,6 @@ MOST = 32
 LINK = 600.0
 """Seconds within which a link must be used, which can be done once."""
 MOST_LINKS = 8
-RATE, BURST = 0.1, 5.0
-"""Wrong tokens a second from one source, and at once; and ten times as many from all together."""
-MOST_SOURCES = 256
 
 
 @dataclass(slots=True)
@@ -45,21 +40,19 @@ class Login:
 
 
 class Logins:
-    """One per role. `clock` tells monotonic seconds. `cookie` is the cookie's name: a browser keeps those of all ports
-    of a host together, so that each process needs one of its own."""
+    """One per role. `clock` tells monotonic seconds, `tries` knows the token if there is one. `cookie` is the cookie's
+    name: a browser keeps those of all ports of a host together, so that each process needs one of its own."""
 
     log = Logger()
 
-    def __init__(self, clock: Any, token: str | None, cookie: str) -> None:
+    def __init__(self, clock: Any, tries: Tries | None, cookie: str) -> None:
         self.cookie = cookie
-        self.by_token = token is not None
+        self.by_token = tries is not None
         """Whether one can log in with the token of the configuration."""
         self._clock = clock
-        self._token = None if token is None else _digest(token)
+        self._tries = tries
         self._sessions: OrderedDict[bytes, Login] = OrderedDict()  # that which was used least lately first
         self._links: OrderedDict[bytes, float] = OrderedDict()
-        self._sources: OrderedDict[str, RateLimit] = OrderedDict()
-        self._all = RateLimit(10 * RATE, 10 * BURST, clock.seconds())
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -69,7 +62,7 @@ class Logins:
         code = secrets.token_urlsafe(24)
         while len(self._links) >= MOST_LINKS:
             self._links.popitem(last=False)
-        self._links[_digest(code)] = self._clock.seconds() + LINK
+        self._links[digest(code)] = self._clock.seconds() + LINK
         return code
 
     def by(self, wish: dict[str, Any], address: str) -> tuple[str, Login]:
@@ -86,7 +79,7 @@ class Logins:
         now, value = self._clock.seconds(), secrets.token_urlsafe(32)
         while len(self._sessions) >= MOST:
             self._sessions.popitem(last=False)
-        login = self._sessions[_digest(value)] = Login(secrets.token_urlsafe(24), now + LONGEST, now)
+        login = self._sessions[digest(value)] = Login(secrets.token_urlsafe(24), now + LONGEST, now)
         return value, login
 
     def find(self, header: bytes) -> Login | None:
@@ -118,36 +111,12 @@ class Logins:
         return None
 
     def _take_link(self, code: str) -> None:
-        ends = self._links.pop(_digest(code), None)
+        ends = self._links.pop(digest(code), None)
         if ends is None or ends <= self._clock.seconds():
             raise Refused("this link has been used, or is too old: ask for another with gotunnel dashboard", 401)
 
     def _check(self, token: str, address: str) -> None:
-        if self._token is None:
+        if self._tries is None:
             raise Refused("there is no token to log in with: set admin.token_file, or use gotunnel dashboard", 401)
-        source, now = self._source(source_of(address)), self._clock.seconds()
-        # Counted before it is compared, or the limit would keep out only those who guess wrong.
-        if not source.take(now):
-            raise Refused("too many wrong tokens came from there: wait a minute, or use gotunnel dashboard", 429)
-        if not self._all.take(now):
-            source.give_back()
-            raise Refused("too many wrong tokens: wait a minute, or use gotunnel dashboard", 429)
-        if not hmac.compare_digest(_digest(token), self._token):
-            self.log.warn("somebody at {address} knows a wrong token of the dashboard", address=address)
+        if not self._tries.right(token, address):
             raise Refused("this is not the token of admin.token_file", 401)
-        source.give_back()
-        self._all.give_back()
-
-    def _source(self, name: str) -> RateLimit:
-        found = self._sources.get(name)
-        if found is None:
-            while len(self._sources) >= MOST_SOURCES:
-                self._sources.popitem(last=False)
-            found = self._sources[name] = RateLimit(RATE, BURST, self._clock.seconds())
-        self._sources.move_to_end(name)
-        return found
-
-
-def _digest(secret: str) -> bytes:
-    # Of equal length whatever was said, so that the time of a comparison tells nothing. JSON may hold lone surrogates.
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -98,7 +98,7 @@ class Request(http.Request):
             if len(values) > 1 and name in ONCE:
                 raise Refused(Sentence("the header {name} is there more than once", name=name))
             headers[name] = values[0]
-        all_told = self.channel.guard.admit(method, target, headers)
+        all_told = self.channel.guard.admit(method, target, headers, self._source())
         try:
             asked = dict(parse_qsl(query, max_num_fields=MOST_FIELDS, keep_blank_values=True))
         except ValueError:

@@ -28,10 +28,15 @@ class ForwardsView:
         there = Counter(served)
         for waiting in self._forwards.waiting.values():
             there.update(visitor.mapping for visitor in waiting)
+        openers = self._forwards.openers
         for port in self._forwards.ports:
             state, reason = MappingState.OPEN, ""
             if not port.listening:
                 state, reason = MappingState.FAILED, port.failure or "it does not listen"
+            elif openers.refusing:
+                state, reason = MappingState.REFUSED, openers.why_not
+            elif not openers.serving:
+                state, reason = MappingState.AWAY, "no server is connected; visitors wait for one"
             yield MappingView(
                 self._client, port.name, port.kind, port.wanted, port.target, state, reason, there[port.name],
                 port.carried.ended, port.carried.up, port.carried.down, "",

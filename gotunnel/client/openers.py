@@ -48,7 +48,7 @@ class Openers:
         self._clock = clock
         self._lobby = lobby
         self._all: list[Opener] = []
-        self._unfit: set[Opener] = set()  # sessions that cannot serve
+        self._unfit: dict[Opener, str] = {}  # sessions that cannot serve, and why
         self._shunned: dict[tuple[Opener, str], float] = {}  # until when: sessions that failed a visitor of a forward
         self._warn = Warnings(self.log, clock).warn
 
@@ -56,6 +56,16 @@ class Openers:
     def refusing(self) -> bool:
         """Whether there are sessions, and none can serve."""
         return bool(self._unfit) and not self._all
+
+    @property
+    def why_not(self) -> str:
+        """Why there are sessions and none can serve; nothing while one can, or there is none."""
+        return next(iter(self._unfit.values())) if self.refusing else ""
+
+    @property
+    def serving(self) -> bool:
+        """Whether there is a session that serves."""
+        return bool(self._all)
 
     @property
     def take_plain(self) -> bool:
@@ -77,14 +87,14 @@ class Openers:
 
     def unserved(self, opener: Opener, why: str) -> None:
         """There is a session, and it cannot serve them."""
-        self._unfit.add(opener)
+        self._unfit[opener] = why
         self.log.warn("forwards do not work: {reason}", reason=why)
         if self.refusing:
             self._lobby.turn_away_all(Outcome.DENIED)
 
     def lost(self, opener: Opener) -> None:
         """A session has ended, or opens no more; those who wait are for the others."""
-        self._unfit.discard(opener)
+        self._unfit.pop(opener, None)
         self._shunned = {key: until for key, until in self._shunned.items() if key[0] is not opener}
         if opener not in self._all:
             return

@@ -9,7 +9,8 @@ from gotunnel.core.backoff import Backoff
 __all__ = ["AUTH_PAUSE", "RESERVE", "SOON", "SUCCESSOR", "Pace"]
 
 SUCCESSOR = 30.0
-"""Seconds, behind the time that a server has said it gives its visitors, within which its successor is expected."""
+"""Seconds within which the successor of a server that stops is expected: at once, or when the time is over that it has
+said it gives its visitors. In between, which may be hours, it is one server that is away like any other."""
 SOON = 2.0
 """Seconds at most between attempts while it is."""
 AUTH_PAUSE = 5.0
@@ -24,7 +25,7 @@ class Pace:
 
     def __init__(self, profile: Profile) -> None:
         self.use(profile)
-        self._soon_until = 0.0  # the server has said that it stops: until then its successor may be there any moment
+        self._lost_at = self._ends = -SUCCESSOR  # of a server that has said that it stops: when it left us, and ends
 
     def use(self, profile: Profile) -> None:
         """The file has another profile now, or the server is another one: begin anew."""
@@ -43,7 +44,7 @@ class Pace:
         delay = self._backoff.failed(retry_after)
         if stops_in is None:
             return delay
-        self._soon_until = now + stops_in + SUCCESSOR
+        self._lost_at, self._ends = now, now + stops_in
         # Failures before that say nothing of a successor.
         return delay if retry_after is not None else min(delay, self._backoff.soon(SOON))
 
@@ -54,9 +55,10 @@ class Pace:
 
     def not_reached(self, now: float) -> float:
         """There was no connection, or nobody who speaks as he should."""
-        if now < self._soon_until:
+        if any(0 <= now - moment < SUCCESSOR for moment in (self._lost_at, self._ends)):
             return self._backoff.soon(SOON)
-        return self._backoff.failed()
+        delay = self._backoff.failed()
+        return min(delay, self._ends - now + self._backoff.soon(SOON)) if now < self._ends else delay
 
     def refused(self, retry_after: float | None = None) -> float:
         """The server does not let us in, or something is broken that does not mend itself."""

@@ -16,7 +16,7 @@ from gotunnel.client.forwardlegs import ForwardLegs
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
 from gotunnel.client.nodes import OwnNodes
-from gotunnel.client.published import NAMES_PER_FRAME, Published
+from gotunnel.client.published import NAMES_PER_FRAME, Published, Standing
 from gotunnel.client.requests import Requests
 from gotunnel.core.usage import Usage
 from gotunnel.errors import RemoteProtocolError, Sentence, printable
@@ -278,6 +278,8 @@ class ClientSession:
                 self._told_shut.add(mapping)
         elif mapping in self._told_shut:
             self._told_shut.discard(mapping)
+            if self._published.statuses[mapping].standing is Standing.REFUSED:
+                return  # what keeps visitors out now has its own line
             self.log.info("mapping {mapping}: the server lets visitors in again", mapping=mapping)
 
     def _announced(self, results: tuple[MappingResult, ...]) -> None:

@@ -42,7 +42,7 @@ class MappingState(Enum):
     REFUSED = "refused"  # by the server
     PENDING = "pending"  # not answered yet, or not connected
     FAILED = "failed"  # what it listens on cannot be had, here or at the server
-    AWAY = "away"  # at the server: open, and its client is not there
+    AWAY = "away"  # open, and the other end is not there
     OFF = "off"  # an operator has switched it off, at either end
 
 

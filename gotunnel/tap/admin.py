@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 
 from gotunnel.admin.face import Acts, Face, Refused
 from gotunnel.errors import Sentence, printable
@@ -89,13 +90,13 @@ def administered(role: Any, face: Face, acts: Acts, config: Any, reactor: Any, s
     # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
     from gotunnel.admin.listener import AdminService
 
-    acts = {**common_acts(role, face), **acts}
+    acts = {**common_acts(role, face, reactor), **acts}
     return Administered(role, history, AdminService(config.admin, face, acts, reactor, admin_folder(state), history))
 
 
-def common_acts(role: Any, face: Face) -> Acts:
+def common_acts(role: Any, face: Face, clock: IReactorTime) -> Acts:
     """Return what can be done to either role."""
-    drain = _Drain(role, face)
+    drain = _Drain(role, face, clock)
 
     def reload(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
         only(wish)
@@ -119,29 +120,36 @@ def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Drain:
-    """Begins a drain, and tells how far it is when it is asked again without a time."""
+    """Begins a drain, and tells how far it is when it is asked again without a time. There is one in the life of a
+    process: who asks for another one joins it, and is told so."""
 
-    def __init__(self, role: Any, face: Face) -> None:
+    def __init__(self, role: Any, face: Face, clock: IReactorTime) -> None:
         self._role = role
         self._face = face
+        self._clock = clock
+        self._ends: float | None = None
+        """When its time is over; None while nobody has asked for it here."""
         self._cut: int | None = None
         self._failed = False
 
     def act(self, wish: dict[str, Any]) -> dict[str, Any]:
         """`seconds` is how long visitors have to finish; it can only be shortened."""
         only(wish, "seconds")
-        seconds = wish.get("seconds")
+        seconds, joined, now = wish.get("seconds"), self._face.draining, self._clock.seconds()
         if seconds is not None:
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not _fit(seconds):
                 raise Refused(Sentence(
                     "seconds is a number from 0 to {longest_drain:g}", longest_drain=LONGEST_DRAIN
                 ))
-            if not self._face.draining:
+            if not joined:
                 log.warn("draining, by an operator: visitors have {seconds:g} s to finish", seconds=seconds)
+            ends = now + seconds
+            self._ends = ends if self._ends is None else min(self._ends, ends)
             self._role.drain(float(seconds)).addCallbacks(self._over, self._broke)
         return {
             "draining": self._face.draining, "live": self._face.usage.live, "cut": self._cut,
-            "over": self._cut is not None, "failed": self._failed,
+            "over": self._cut is not None, "failed": self._failed, "joined": joined,
+            "left": None if self._ends is None else max(0.0, self._ends - now),
         }  # fmt: skip
 
     def _over(self, cut: int) -> None:

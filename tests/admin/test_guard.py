@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from types import SimpleNamespace
+
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.admin.face import Refused
-from gotunnel.admin.guard import Guard, Session
+from gotunnel.admin.guard import DASHBOARD, Guard, Session
+from gotunnel.admin.tries import BURST, Tries
 
 TOKEN = "7f3a9c51e8d24b60af17c3925be8d046"
 JSON = {"content-type": b"application/json"}
@@ -25,7 +30,7 @@ class GuardTests(SynchronousTestCase):
     def refused(self, guard: Guard, method: str = "GET", path: str = "/v1/status", **headers: bytes) -> int:
         """Return the status of the refusal, 0 if there is none."""
         try:
-            guard.admit(method, path, {name.replace("_", "-"): value for name, value in headers.items()})
+            guard.admit(method, path, {name.replace("_", "-"): value for name, value in headers.items()}, "192.0.2.7")
         except Refused as refused:
             return refused.status
         return 0
@@ -74,15 +79,43 @@ class GuardTests(SynchronousTestCase):
 
     def test_token(self) -> None:
         """With one, nothing is told without it; a probe learns yes or no, and one with a wrong token nothing."""
-        guard = Guard(Nobody(), trusted=False, token=TOKEN)
+        clock = Clock()
+        guard = Guard(Nobody(), trusted=False, tries=Tries(clock, TOKEN, Counter()))
         right, host = b"Bearer " + TOKEN.encode(), b"192.0.2.1:17080"
         self.assertEqual(self.refused(guard, host=host, authorization=right), 0)
         self.assertEqual(
             self.refused(guard, "POST", host=host, authorization=right, content_type=b"application/json"), 0
         )
         for wrong in (b"", b"Bearer ", b"Bearer " + TOKEN[:-1].encode(), TOKEN.encode(), b"Basic eDp5", right + b"0"):
+            clock.advance(60)
             self.assertEqual(self.refused(guard, host=host, authorization=wrong), 401, wrong)
         self.assertEqual(self.refused(guard, path="/metrics", host=host), 401)
-        self.assertFalse(guard.admit("GET", "/readyz", {"host": host}))
-        self.assertTrue(guard.admit("GET", "/readyz", {"host": host, "authorization": right}))
+        self.assertFalse(guard.admit("GET", "/readyz", {"host": host}, "192.0.2.7"))
+        self.assertTrue(guard.admit("GET", "/readyz", {"host": host, "authorization": right}, "192.0.2.7"))
         self.assertEqual(self.refused(guard, path="/readyz", host=host, authorization=b"Bearer x"), 401)
+
+    def test_wrong_tokens(self) -> None:
+        """Whoever guesses is told to wait, and then the right one is not looked at either. A browser that has logged
+        in, the socket and what needs no token are no part of that."""
+        logged_in: list[Session] = []
+
+        class Sessions:
+            def find(self, header: bytes) -> Session | None:
+                return logged_in[0] if logged_in else None
+
+        tries = Tries(Clock(), TOKEN, counted := Counter())
+        far, near = Guard(Sessions(), trusted=False, tries=tries), Guard(Sessions(), trusted=True, tries=tries)
+        host, wrong = b"192.0.2.1:17080", b"Bearer " + b"x" * 32
+        for _ in range(2 * int(BURST)):
+            self.assertEqual(self.refused(near, host=host, authorization=wrong), 0)
+        self.assertEqual(counted, {})
+        said = [self.refused(far, path=path, host=host, authorization=wrong) for path in ("/metrics", "/readyz") * 4]
+        self.assertEqual(said, [401] * 5 + [429] * 3)
+        self.assertEqual(self.refused(far, host=host, authorization=b"Bearer " + TOKEN.encode()), 429)
+        self.assertEqual(counted, {"admin_token": 5, "admin_limit": 4})
+        self.assertEqual(self.refused(near, host=host, authorization=wrong), 0)
+        through_a_port = {"authorization": wrong, "host": host, DASHBOARD.replace("-", "_"): b"1"}
+        self.assertEqual(self.refused(near, **through_a_port), 429)
+        self.assertEqual([self.refused(far, path=path, host=host) for path in ("/", "/readyz")], [0, 0])
+        logged_in.append(SimpleNamespace(csrf="x"))
+        self.assertEqual(self.refused(far, host=host, authorization=wrong), 0)

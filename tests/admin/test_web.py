@@ -90,7 +90,7 @@ class AdminTestCase(IntegrationTestCase):
         """Start both."""
         server = await self.server()
         view = ServerView(server)
-        acts = {**common_acts(server, view), **server_acts(server, view)}
+        acts = {**common_acts(server, view, reactor), **server_acts(server, view)}
         admin = AdminService(AdminConfig(**config), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)
@@ -184,7 +184,7 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         view = ClientView(client, reactor)
-        acts = {**common_acts(client, view), **client_acts(client, view)}
+        acts = {**common_acts(client, view, reactor), **client_acts(client, view)}
         admin = AdminService(AdminConfig(), view, acts, reactor, self.folder)
         admin.startService()
         self.addCleanup(admin.stopService)
@@ -215,8 +215,12 @@ class ApiTests(AdminTestCase):
         target, _ = await self.target()
         client = await self.open_client(server, self.mapping(target))
         await self.echoes(self.port_of(client), b"hello")
-        begun = (await self.post(admin, "/v1/drain", seconds=0.05)).json
-        self.assertEqual((begun["draining"], begun["over"]), (True, False))
+        begun = (await self.post(admin, "/v1/drain", seconds=0.5)).json
+        self.assertEqual((begun["draining"], begun["over"], begun["joined"], begun["left"]), (True, False, False, 0.5))
+        longer = (await self.post(admin, "/v1/drain", seconds=600)).json
+        self.assertEqual((longer["joined"], longer["over"], longer["left"] <= 0.5), (True, False, True))
+        shorter = (await self.post(admin, "/v1/drain", seconds=0.05)).json
+        self.assertEqual((shorter["joined"], shorter["left"] <= 0.05), (True, True))
         self.assertEqual((await self.get(admin, "/readyz")).status, 503)
 
         async def look() -> Any:
@@ -227,6 +231,8 @@ class ApiTests(AdminTestCase):
             await self.pause(0.02)
             found = await look()
         self.assertEqual((found["cut"], found["live"]), (1, 0))
+        again = (await self.post(admin, "/v1/drain", seconds=600)).json
+        self.assertEqual((again["over"], again["joined"], again["cut"], again["left"]), (True, True, 1, 0.0))
         server.source = lambda: server.hub.config
         reloaded = (await self.post(admin, "/v1/reload")).json
         self.assertFalse(reloaded["applied"])
@@ -301,6 +307,34 @@ def listener_set_level(name: str) -> None:
     from gotunnel.logs import set_level
 
     set_level(name)
+
+
+class TokenTests(AdminTestCase):
+    """The address, and those who do not know its token."""
+
+    async def test_wrong_tokens(self) -> None:
+        """Five from one address, and then none is looked at for ten seconds; the log and the metrics tell of it. The
+        socket is not concerned."""
+        _, admin = await self.begin(addr=HostPort("127.0.0.1", 0), token=TOKEN)
+        wrong = "Authorization: Bearer " + "x" * 32
+        said = [(await self.get(admin, "/metrics", wrong, tcp=True)).status for _ in range(7)]
+        self.assertEqual(said, [401] * 5 + [429] * 2)
+        await self.said("somebody at 127.0.0.1 knows a wrong token of the dashboard or the API")
+        told = (await self.get(admin, "/metrics")).body.decode()
+        self.assertIn('gotunnel_authentication_failures_total{code="admin_token"} 5.0', told)
+        self.assertIn('gotunnel_authentication_failures_total{code="admin_limit"} 2.0', told)
+
+    async def test_two_hosts(self) -> None:
+        """A request with two Host headers is refused, whatever they say and whatever it asks for: of the two a proxy
+        may have judged the other one."""
+        _, admin = await self.begin(addr=HostPort("127.0.0.1", 0))
+        for tcp in (True, False):
+            for path in ("/", "/session", "/page/main.js", "/healthz", "/metrics", "/v1/status"):
+                for other in ("127.0.0.1", "localhost", "", "evil.example"):
+                    found = await self.get(admin, path, f"HOST: {other}", tcp=tcp)
+                    self.assertEqual((found.status, b"host" in found.body), (400, True), (path, other))
+            body = request("POST", "/login", "Host: localhost", body=b"{}")
+            self.assertEqual((await self.ask(admin, body, tcp=tcp)).status, 400)
 
 
 class HostileTests(AdminTestCase):

@@ -325,7 +325,7 @@ class StopTests(ClientTestCase):
         self.assertEqual(leg.resets, [])
 
     def test_cut(self) -> None:
-        """At the deadline what streams is reset; a dial under way is given up."""
+        """At the deadline what streams is reset, and a dial under way is given up and refused."""
         world = World()
         server = world.connected()
         streaming, dialling = server.legs(2)
@@ -336,10 +336,11 @@ class StopTests(ClientTestCase):
         world.clock.advance(9.9)
         self.assertEqual(streaming.resets, [])
         world.clock.advance(0.2)
-        self.assertEqual((streaming.resets, dialling.closed, world.relay.cancelled), (["going_away"], True, 1))
+        self.assertEqual((streaming.resets, dialling.refused), (["going_away"], ["going_away"]))
+        self.assertEqual(world.relay.cancelled, 1)
         self.assertEqual(done, [])
         world.clock.advance(3)
-        self.assertTrue(streaming.closed)
+        self.assertTrue(streaming.closed and dialling.closed)
         self.assertStopped(world, done, cut=2)
 
     def test_streams_of_a_lost_session(self) -> None:

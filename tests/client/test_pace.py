@@ -31,6 +31,18 @@ class PaceTests(SynchronousTestCase):
         self.assertEqual(made.not_reached(110.9 + SUCCESSOR), SOON)
         self.assertEqual(made.not_reached(111.0 + SUCCESSOR), 15.0)
 
+    def test_a_long_drain(self) -> None:
+        """A server that gives its visitors an hour is sought at once, and when the hour is over: in between it is tried
+        no more often than any other that is away."""
+        made = self.pace()
+        made.connected(100.0)
+        self.assertEqual(made.lost(101.0, 3600.0, None), SOON)
+        self.assertEqual(made.not_reached(100.9 + SUCCESSOR), SOON)
+        self.assertEqual(made.not_reached(101.0 + SUCCESSOR), 15.0)
+        self.assertEqual(made.not_reached(3700.0), 1.0 + SOON)
+        self.assertEqual([made.not_reached(now) for now in (3701.0, 3700.9 + SUCCESSOR)], [SOON, SOON])
+        self.assertEqual(made.not_reached(3701.0 + SUCCESSOR), 15.0)
+
     def test_lost_without_a_word(self) -> None:
         """One that is gone soon after it came is not hammered."""
         made = self.pace()

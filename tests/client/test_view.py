@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 from twisted.internet.defer import Deferred
 
 from gotunnel.client import addresses
+from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.links import Links
 from gotunnel.client.view import ClientView
 from gotunnel.config.difference import difference
+from gotunnel.config.model import ForwardConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.core.view import MappingState
 from gotunnel.errors import DialFailed
-from gotunnel.wire.messages import NeedLegs
+from gotunnel.wire.handshake import ServerHandshake, derive_key
+from gotunnel.wire.messages import Drain, NeedLegs
 from tests.client.test_links import A, B, Many
-from tests.client.world import ClientTestCase, mapping
+from tests.client.world import TOKEN, ClientTestCase, World, mapping
 
 
 class ServersTests(ClientTestCase):
@@ -109,3 +114,34 @@ class ServersTests(ClientTestCase):
         carried = published.statuses["web"].carried
         self.assertEqual((carried.ended, carried.up, carried.down), (1, 3, 4))
         self.assertEqual(published.statuses["ssh"].carried.ended, 0)
+
+
+class ForwardsTests(ClientTestCase):
+    """A forward listens whether or not anybody serves its visitors: that is shown."""
+
+    def shown(self, world: World) -> tuple[MappingState, str]:
+        """Return what the view says of the only one."""
+        (found,) = ForwardsView(world.links.forwards, "edge").mappings(Counter())
+        return found.state, found.reason
+
+    def test_who_serves(self) -> None:
+        """While no server is there its visitors wait; where the server knows no forwards they are refused; else it is
+        open, until that server has said that it stops."""
+        forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
+        away = (MappingState.AWAY, "no server is connected; visitors wait for one")
+        for caps, state, reason in (
+            ((), MappingState.REFUSED, "the server is of a version that knows no forwards; upgrade it"),
+            (("forward",), MappingState.OPEN, ""),
+        ):
+            world = World(forwards=(forward,))
+            world.links.start()
+            self.assertEqual(self.shown(world), away)
+            server = world.server()
+            server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), caps)
+            server.challenge().accept().grant()
+            self.assertEqual(self.shown(world), (state, reason))
+            if caps:
+                server.say(Drain(10_000))
+                self.assertEqual(self.shown(world), away)
+            server.transport.lose()
+            self.assertEqual(self.shown(world), away)

@@ -144,10 +144,15 @@ class StatusTests(TunnelTestCase):
         draining.wait_for("1 visitor here, with 30 s")
         self.assertEqual(self.gotunnel("status", "--ready", "--role", "server").returncode, 1)
         self.assertRaises(ConnectionRefusedError, self.visit, public)
+        second = self.launch("second", [sys.executable, "-m", "gotunnel", *words[:3], "--timeout", "600"])
+        second.wait_for(r"a drain is under way already: 1 visitor here, at most \d\d s to finish")
         visitor.sendall(b"still")
         self.assertEqual(visitor.recv(5), b"still")
         visitor.close()
-        self.assertEqual(draining.process.wait(30), 0)
+        self.assertEqual((draining.process.wait(30), second.process.wait(30)), (0, 0))
+        second.wait_for("drained: nobody was cut")
+        third = self.gotunnel(*words)
+        self.assertEqual((third.returncode, "was drained before" in third.stderr), (0, True))
         (found,) = self.status("--role", "server")
         self.assertEqual((found["role"]["draining"], found["counters"]["live"]), (True, 0))
 
@@ -160,6 +165,10 @@ class StatusTests(TunnelTestCase):
         done = self.gotunnel("drain", "--role", "client", "--timeout", "0.2")
         self.assertEqual(done.returncode, 1)
         self.assertIn("cut, because their time was over: 1", done.stderr)
+        again = self.gotunnel("drain", "--role", "client")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn("was drained before", again.stderr)
+        self.assertIn("cut, because their time was over: 1", again.stderr)
 
     def test_second_process(self) -> None:
         """A second server in one folder starts, says so in one line, and takes the socket over when the first ends."""

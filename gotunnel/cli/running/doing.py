@@ -96,14 +96,23 @@ def reload(where: Where) -> None:
 
 
 def drain(where: Where, seconds: float) -> None:
-    """Drain a role and wait for the end: exit code 0 if nobody was cut, else 1. Raises SystemExit."""
+    """Drain a role and wait for the end: exit code 0 if nobody was cut, else 1. Where a drain is under way already, or
+    over, it is that one. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)
-        live = visitors_of(answer["live"])
-        begun = Sentence("draining: {visitors} here, with {seconds:g} s to finish", visitors=live, seconds=seconds)
-        say(begun, err=True)
-        cut = _wait(process, answer, seconds)
+        left, live = min(seconds, answer["left"]), visitors_of(answer["live"])
+        if not answer["joined"]:
+            begun = Sentence("draining: {visitors} here, with {seconds:g} s to finish", visitors=live, seconds=seconds)
+            say(begun, err=True)
+        elif answer["over"]:
+            say("this process was drained before; how that ended:", err=True)
+        else:
+            say(Sentence(
+                "a drain is under way already: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
+                visitors=live, seconds=left,
+            ), err=True)  # fmt: skip
+        cut = _wait(process, answer, left)
         if cut:
             raise Unasked(Sentence("visitors were cut, because their time was over: {cut}", cut=cut))
     say("drained: nobody was cut; the process serves nobody now, and can be stopped")
