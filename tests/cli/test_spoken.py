@@ -152,7 +152,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_said(self) -> None:
         """What is done is said in Chinese."""
-        over = {"over": True, "failed": False, "cut": 0, "live": 2}
+        over = {"over": True, "failed": False, "cut": 0, "live": 2, "left": 2.0, "joined": False}
         for answers, words, expected in [
             ({"/v1/status": STATUS, "/v1/kick": {"cut": 1}}, "kick worker-1",
              "客户端 worker-1 已断开，连同 1 位访客；要阻止它回来：gotunnel client revoke worker-1"),
