@@ -115,6 +115,10 @@ class IStreamObserver(Interface):
     what it raises, and what a Deferred of it fails with, is logged once under its name, and neither the visitor nor
     another observer notices. After that it is called as before.
 
+    `log`, `metrics` and `usage` of gotunnel's own are such, for who names them. What every role does without being told
+    to is none: its counters, its lines in the log, and the history of `usage` in a configuration, which is written of
+    these counters. An observer costs each visitor a dozen calls, and those cost none.
+
     One with a method `collect()` that returns metrics as `prometheus_client` has them is asked at each scrape of
     `/metrics`. No label of theirs may have a value that a stranger can choose.
     """

@@ -32,6 +32,8 @@ NAMED = {"server.clients", "client.mappings", "client.forwards"}
 FOLLOWERS = {
     "server.tls.mode": ("server.tls",),
     "client.tls.mode": ("client.name", "client.servers", "client.server_addr", "client.tls", "client.token"),
+    "client.transport": ("client.servers", "client.server_addr"),
+    "client.transport.plugin": ("client.servers", "client.server_addr"),
     "client.v1": ("client",),
 }
 """Keys that need a restart, and what is not to be taken up without them: the other half of one wish."""
