@@ -22,7 +22,7 @@ LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
 """Functions that take a kind and a format, and log `format + "{more}"` as a warning (`tell_of`: as information), unless
 there were many."""
 
-OUTPUT = ("cli/doctor/", "cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
+OUTPUT = ("cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
 OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
@@ -39,7 +39,7 @@ PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
 """Where a ValueError is about what somebody wrote; elsewhere it is about a call."""
 
 LOOKS_LIKE_PROSE = re.compile(r"[a-z]{2,} |[a-z]{3,}: | [a-z]{3,}")
-WORDS_OF_TABLES = ("SESSIONS", "MAPPINGS", "STREAMS", "TITLES", "FIGURES", "STATES")
+WORDS_OF_TABLES = ("CHECKS", "SESSIONS", "MAPPINGS", "STREAMS", "TITLES", "FIGURES", "STATES")
 """Tuples of words that commands put above columns and into them."""
 HTTP = re.compile(r"\r\n|^(?:Bad|Method|Request|Service|Gateway) [A-Z]")
 
@@ -56,7 +56,7 @@ IGNORED = {
     "tcp every {interval} s", "{tls} {path} every {interval} s", "what is refused there", "{low} to {high}",
     "say what to publish:    edit {config}, the lines behind mappings", "its certificate ",
     "{program}: {error}\n{cure}",
-    "it keeps the configuration there", "--ports 8000 behind it publishes its port 8000",
+    "gotunnel/{version} doctor", "it keeps the configuration there", "--ports 8000 behind it publishes its port 8000",
     "Paste this line on the other machine; {more}.", " until {expires}", "opens nothing any more",
     "stays valid until the new one is used for the first time",
 }
@@ -65,8 +65,8 @@ IGNORED = {
 WORDS = (
     "servers", "links", "heartbeat", "drain", "descriptors",
     "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
-    "(unknown)", "control", "forward", "mapping", "client", "server", "egress", "mappings", "forwards", "added",
-    "unchanged", "changed", "opened anew", "removed", "kept", "draining",
+    "(unknown)", "control", "forward", "mapping", "node", "nodes", "client", "server", "egress", "mappings", "forwards",
+    "added", "unchanged", "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
 """Words that are values of log lines or of their lists, too short to be found as prose."""
 

@@ -23,6 +23,7 @@ CODE_TOO = [
     "leg: a connection begins with hello or leg",
     "server: certificates in PEM, one of which must have signed the API server's",
     "server: the API server",
+    "server: correct client.server_addr (or servers), or what answers for this name (/etc/hosts, DNS)",
     "client: remove public and clients",
 ]
 """Entries in which such a word is a key or a variable."""
@@ -144,7 +145,7 @@ class ExtractionTests(SynchronousTestCase):
             "raise ValueError('it is called badly')", "if x == 'host bits set': pass", "PROGRAM = 'gotunnel x is it'",
         ):  # fmt: skip
             self.assertEqual(self.found(source), [], source)
-        self.assertEqual(self.found("def f():\n    return 'all is well'", "cli/doctor/way.py"), [])
+        self.assertEqual(self.found("def f():\n    return 'all is well'", "cli/check.py"), [])
 
     def test_prose_fields(self) -> None:
         """A field of a log line or of a sentence that is given a sentence is one of those that are translated."""

@@ -17,7 +17,7 @@ from gotunnel.cli.doctor.way import find_way
 from gotunnel.cli.doctor.wish import Wish
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.net.choice import RelayUnfit, choose_relay
 from gotunnel.net.dialer import ServerPath
@@ -61,7 +61,8 @@ async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, wi
             transport = made("transport", config.transport, reactor)
         except GotunnelError as unfit:
             return [problem("transport", str(unfit), "correct client.transport")]
-        found = [note("connect", f"by the transport {config.transport}, which the login tries")]
+        said = Sentence("by the transport {transport}, which the login tries", transport=config.transport)
+        found = [note("connect", said)]
         reached = [server]
     if config.v1:
         return [*found, note("login", "not tried: client.v1 would send the token in clear; the client's log tells")]

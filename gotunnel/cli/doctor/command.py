@@ -21,7 +21,8 @@ from gotunnel.cli.logoutput import begin_logging
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load
 from gotunnel.config.model import File
-from gotunnel.errors import ConfigError, GotunnelError, Problem, printable
+from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence, printable
+from gotunnel.i18n.language import of_environment
 from gotunnel.logs import set_level
 from gotunnel.net.clock import use_monotonic
 from gotunnel.tap.exits import FAILED, one_line_errors
@@ -45,7 +46,7 @@ def doctor_file(path: str, state: str | None, wish: Wish, *, json: bool) -> None
         click.echo(as_json(findings))
     else:
         for finding in findings:
-            click.echo(str(finding))
+            click.echo(finding.said(of_environment()))
     if failed(findings):
         raise SystemExit(FAILED)
 
@@ -67,8 +68,9 @@ def _check_names(names: tuple[str, ...]) -> None:
         try:
             parse_host_port(f"[{name}]" if ":" in name else name, default_port=APISERVER)
         except ValueError:
+            wrong = Sentence("{name} is neither", name=printable(name))
             cure = "write a host name or an IP address, without a port"
-            raise ConfigError([Problem(PROGRAM, None, "--name", f"{printable(name)} is neither", cure)]) from None
+            raise ConfigError([Problem(PROGRAM, None, "--name", wrong, cure)]) from None
 
 
 def _run(file: File, state: str | None, wish: Wish) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What a check has found, as a line for a person or an object for a program. Examines nothing."""
+"""What a check has found, as a line for a person, in his language, or an object for a program. Examines nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from gotunnel.errors import printable
+from rich.cells import cell_len
 
-__all__ = ["Finding", "Status", "as_json", "failed", "note", "ok", "problem", "warning"]
+from gotunnel.errors import Sentence, printable
+from gotunnel.i18n.language import ENGLISH, Language
+
+__all__ = ["CHECKS", "STATES", "Finding", "Status", "as_json", "failed", "note", "ok", "problem", "subject", "warning"]
 
 Status = Literal["ok", "note", "warning", "problem"]
 """`note` is what was not examined, and why."""
+
+STATES = ("ok", "note", "warning", "problem")
+"""The words of a Status."""
+CHECKS = (
+    "certificate", "clients", "clock", "connect", "leg", "login", "port", "relay", "resolve", "round trip",
+    "throughput", "transport",
+)  # fmt: skip
+"""What is asked, where it is no name of something. `subject` makes the others."""
+_WIDTH = 8
+"""Cells of the column of states."""
 
 LONGEST = 2000
 """Characters of a message."""
@@ -30,8 +43,19 @@ class Finding:
     cure: str = ""
 
     def __str__(self) -> str:
-        said = f"{self.status:<8}{self.check}: {self.message}"
-        return f"{said}; {self.cure}" if self.cure else said
+        return self.said(ENGLISH)
+
+    def said(self, language: Language) -> str:
+        """Return the line."""
+        check = self.check if isinstance(self.check, Sentence) else Sentence.word(self.check)
+        what = Sentence.joined("; ", (self.message, self.cure))
+        state = language.sentence(self.status)
+        return f"{state}{' ' * (_WIDTH - cell_len(state))}{language.sentence(Sentence.joined(': ', (check, what)))}"
+
+
+def subject(what: str, name: object) -> Sentence:
+    """Return what a check is about, which has a name: "mapping web"."""
+    return Sentence("{what} {name}", what=Sentence.word(what), name=printable(name))
 
 
 def ok(check: str, message: str) -> Finding:

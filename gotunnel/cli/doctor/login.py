@@ -24,7 +24,7 @@ from gotunnel.cli.doctor.names import readable
 from gotunnel.cli.doctor.throughput import NotMeasured, Rate, measure
 from gotunnel.client.attempt import token_for
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError
+from gotunnel.errors import AuthRejected, GotunnelError, RemoteProtocolError, Sentence
 from gotunnel.interfaces import ILeg, ILegOwner, IRelay
 from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
@@ -151,12 +151,14 @@ class _Visit:
         try:
             await self._drained.addTimeout(timeout, self._reactor)
         except TimeoutError:
-            raise RemoteProtocolError(f"no answer within {timeout:g} s", "timeout") from None
+            late = Sentence("no answer within {timeout:g} s", timeout=timeout)
+            raise RemoteProtocolError(late, "timeout") from None
         trips = []
         for _ in range(PINGS):
             begun = self._reactor.seconds()
             if not await self._control.answers(timeout):
-                raise self._error or RemoteProtocolError(f"no answer to a ping within {timeout:g} s", "timeout")
+                late = Sentence("no answer to a ping within {timeout:g} s", timeout=timeout)
+                raise self._error or RemoteProtocolError(late, "timeout")
             trips.append(self._reactor.seconds() - begun)
         return tuple(trips)
 
@@ -172,7 +174,7 @@ class _Visit:
             self._settle(AuthRejected(message.code, message.reason, message.retry_after))
 
     def _lost(self, reason: str) -> None:
-        self._settle(RemoteProtocolError(f"the connection ended: {reason}", "closed"))
+        self._settle(RemoteProtocolError(Sentence("the connection ended: {reason}", reason=reason), "closed"))
         self._gone.callback(None)
 
     def _settle(self, error: GotunnelError | None) -> None:

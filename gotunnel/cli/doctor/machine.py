@@ -6,6 +6,7 @@ import sys
 
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
 from gotunnel.core.descriptors import Shares
+from gotunnel.errors import Sentence
 from gotunnel.net.descriptors import ENOUGH, LOW
 
 __all__ = ["client_descriptors", "server_descriptors"]
@@ -37,9 +38,11 @@ def _found(limit: int | None, streams: int | None) -> list[Finding]:
     if limit is None:
         return [note("nofile", "this system has no such limit")]
     most = Shares(limit).streams
-    said = f"{limit} file descriptors for a program of this shell, enough for about {most} visitors at a time"
+    said = Sentence("{limit} file descriptors for a program of this shell, enough for about {most} visitors at a time",
+                    limit=limit, most=most)  # fmt: skip
     if streams is not None and streams > most:
-        return [problem("nofile", f"server.limits.streams is {streams}, and there are {said}", CURE)]
+        too_many = Sentence("server.limits.streams is {streams}, and there are {said}", streams=streams, said=said)
+        return [problem("nofile", too_many, CURE)]
     if limit < LOW:
         return [warning("nofile", said, CURE)]
-    return [ok("nofile", f"{said}; systemd gives a service its own (LimitNOFILE)")]
+    return [ok("nofile", Sentence.joined("; ", (said, "systemd gives a service its own (LimitNOFILE)")))]

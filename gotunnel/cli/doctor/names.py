@@ -12,7 +12,7 @@ from cryptography import x509
 from OpenSSL import crypto
 
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.net.certificates import TlsFilesError, dates, load_authorities, spki_pin
 from gotunnel.net.expiry import problem_with
 from gotunnel.net.trust import Trust
@@ -61,15 +61,17 @@ def judge_apiserver(
     listed = _listed(has)
     found = _dates(check, shown, now, "`kubeadm certs renew apiserver`, then restart kube-apiserver (not run)")
     if not names:
-        said = f"the kube-apiserver's certificate is for {listed}; --name says by which name it is to be reached"
-        return [*found, note(check, said)]
+        said = Sentence("the kube-apiserver's certificate is for {names}", names=listed)
+        hint = "--name says by which name it is to be reached"
+        return [*found, note(check, Sentence.joined("; ", (said, hint)))]
     missing = [name for name in names if not _covers(shown, name)]
     for name in missing:
-        said = f"the kube-apiserver's certificate has no SAN {name}, only {listed}"
+        said = Sentence("the kube-apiserver's certificate has no SAN {name}, only {names}", name=printable(name),
+                        names=listed)  # fmt: skip
         found.append(problem(check, said, kubeadm_cure(missing, has)))
     if len(missing) < len(names):
         good = ", ".join(name for name in names if name not in missing)
-        found.append(ok(check, f"the kube-apiserver's certificate is for {good}"))
+        found.append(ok(check, Sentence("the kube-apiserver's certificate is for {names}", names=good)))
     return found
 
 
@@ -78,10 +80,12 @@ def kubeadm_cure(missing: Sequence[str], has: Sequence[str]) -> str:
     is told and its own; so what was added earlier is named again."""
     earlier = [name for name in has if name not in OWN and _plain(name)]
     added, every = ",".join(missing), ",".join([*missing, *earlier])
-    return (
-        f"a new cluster: kubeadm init --apiserver-cert-extra-sans {shlex.quote(added)}; one that runs: move "
+    return Sentence(
+        "a new cluster: kubeadm init --apiserver-cert-extra-sans {added}; one that runs: move "
         "/etc/kubernetes/pki/apiserver.crt and apiserver.key away, kubeadm init phase certs apiserver "
-        f"--apiserver-cert-extra-sans {shlex.quote(every)}, then restart kube-apiserver (commands not run)"
+        "--apiserver-cert-extra-sans {every}, then restart kube-apiserver (commands not run)",
+        added=shlex.quote(added),
+        every=shlex.quote(every),
     )
 
 
@@ -92,30 +96,37 @@ def judge_kubelet(
     shown = chain[0]
     listed = _listed(alternative_names(shown))
     found = _dates(check, shown, now, ROTATE)
-    itself = shown.issuer == shown.subject or _by_itself(shown)
+    itself, issuer = shown.issuer == shown.subject or _by_itself(shown), printable(shown.issuer.rfc4514_string())
     if ca is None:
-        said = f"the kubelet's certificate is for {listed}, issued by {printable(shown.issuer.rfc4514_string())}"
+        said = Sentence("the kubelet's certificate is for {names}, issued by {issuer}", names=listed, issuer=issuer)
         if itself:
-            said = f"{said}, which is the node itself: kube-apiserver cannot verify it"
+            said = Sentence("{said}, which is the node itself: kube-apiserver cannot verify it", said=said)
             return [*found, warning(check, said, ROTATE)]
-        return [*found, note(check, f"{said}; --kubelet-ca FILE says whether it verifies")]
+        return [*found, note(check, Sentence.joined("; ", (said, "--kubelet-ca FILE says whether it verifies")))]
     try:
         refusal = _chain_problem(chain, load_authorities(ca), now)
     except TlsFilesError as broken:
         return [*found, problem(check, str(broken), "correct --kubelet-ca")]
     if refusal is not None:
-        who = "the node itself has issued it" if itself else f"it was issued by {shown.issuer.rfc4514_string()}"
-        return [*found, problem(check, f"the kubelet's certificate does not verify: {refusal}; {who}", ROTATE)]
+        who = "the node itself has issued it" if itself else Sentence("it was issued by {issuer}", issuer=issuer)
+        said = Sentence("the kubelet's certificate does not verify: {refusal}", refusal=refusal)
+        return [*found, problem(check, Sentence.joined("; ", (said, who)), ROTATE)]
     missing = [name for name in names if not _covers(shown, name)]
     for name in missing:
-        cure = f"give the node that name or address (kubelet --hostname-override, --node-ip), and then: {ROTATE}"
-        found.append(problem(check, f"the kubelet's certificate has no SAN {name}, only {listed}", cure))
-    return found if missing else [*found, ok(check, f"the kubelet's certificate verifies, and is for {listed}")]
+        cure = Sentence("give the node that name or address (kubelet --hostname-override, --node-ip), and then: {cure}",
+                        cure=ROTATE)  # fmt: skip
+        said = Sentence("the kubelet's certificate has no SAN {name}, only {names}", name=printable(name), names=listed)
+        found.append(problem(check, said, cure))
+    if not missing:
+        found.append(ok(check, Sentence("the kubelet's certificate verifies, and is for {names}", names=listed)))
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return (", ".join(printable(name, 64) for name in names[:MOST]) or "no name at all") + more
+    if not names:
+        return Sentence("no name at all")
+    some = ", ".join(printable(name, 64) for name in names[:MOST])
+    return Sentence("{names} and {count} more", names=some, count=len(names) - MOST) if len(names) > MOST else some
 
 
 def _by_itself(shown: x509.Certificate) -> bool:
@@ -135,7 +146,7 @@ def _dates(check: str, shown: x509.Certificate, now: datetime.datetime, cure: st
         return []
     first, last = dates(shown)
     expired = not first <= now <= last
-    return [(problem if expired else warning)(check, f"its certificate {wrong}", cure)]
+    return [(problem if expired else warning)(check, Sentence("its certificate {problem}", problem=wrong), cure)]
 
 
 def _chain_problem(

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.cli.doctor.findings import Finding, warning
 from gotunnel.config.model import MappingConfig
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.beginning import Beginning
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
@@ -40,7 +40,8 @@ async def check_header(reactor: Any, check: str, mapping: MappingConfig, timeout
         return [warning(check, str(failed), "run it again")]
     if not await waiting.closes:
         return []
-    said = f"{target} closes the connection when it gets the header of the PROXY protocol ({mapping.proxy_protocol})"
+    said = Sentence("{target} closes the connection when it gets the header of the PROXY protocol ({version})",
+                    target=target, version=mapping.proxy_protocol)  # fmt: skip
     cure = "let it expect one from this machine, in this version, or remove proxy_protocol from the mapping"
     return [warning(check, said, cure)]
 

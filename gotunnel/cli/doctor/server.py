@@ -14,7 +14,7 @@ from gotunnel.cli.doctor.way import knock
 from gotunnel.cli.doctor.wish import Wish
 from gotunnel.client.checks import Unhealthy
 from gotunnel.config.model import ServerConfig
-from gotunnel.errors import ConfigError, DialFailed, GotunnelError
+from gotunnel.errors import ConfigError, DialFailed, GotunnelError, Sentence, lines_of, system_words
 from gotunnel.net.certificates import KeyPair, TlsFilesError, dates, load_authorities, load_pair, spki_pin
 from gotunnel.net.expiry import problem_with, utc_now
 from gotunnel.net.listening import listen_failure
@@ -50,7 +50,7 @@ async def _beside(reactor: Any, target: HostPort, wish: Wish) -> list[Finding]:
     try:
         await knock(reactor, target, wish.timeout)
     except DialFailed as failed:
-        return [note("kube-apiserver", f"there is none on this machine ({failed})")]
+        return [note("kube-apiserver", Sentence("there is none on this machine ({failed})", failed=failed))]
     return await check_apiserver(reactor, "kube-apiserver", target, wish.names, wish.timeout)
 
 
@@ -65,18 +65,21 @@ def _certificate(config: ServerConfig, state: str | None) -> tuple[KeyPair | Non
             load_authorities(tls.client_ca)
         if tls.cert is None or tls.key is None:
             if not own.exists():
-                return None, [ok(check, f"none yet: the server makes one at its first start ({own})")]
+                none = Sentence("none yet: the server makes one at its first start ({file})", file=own)
+                return None, [ok(check, none)]
             pair = load_pair(own, own)
-            return pair, [ok(check, f"of the server's own making, pin {spki_pin(pair.leaf)} ({own})")]
+            said = Sentence("of the server's own making, pin {pin} ({file})", pin=spki_pin(pair.leaf), file=own)
+            return pair, [ok(check, said)]
         pair = load_pair(tls.cert, tls.key)
     except (TlsFilesError, OSError) as broken:
-        return None, [problem(check, str(broken), "correct server.tls, or the owner and mode of that file")]
+        return None, [problem(check, _unread(broken), "correct server.tls, or the owner and mode of that file")]
     wrong = problem_with(pair.leaf, utc_now())
     if wrong is None:
-        until = f"{dates(pair.leaf)[1]:%Y-%m-%d %H:%M} UTC"
-        return pair, [ok(check, f"valid until {until}, pin {spki_pin(pair.leaf)} ({tls.cert})")]
+        said = Sentence("valid until {until:%Y-%m-%d %H:%M} UTC, pin {pin} ({file})", until=dates(pair.leaf)[1],
+                        pin=spki_pin(pair.leaf), file=tls.cert)  # fmt: skip
+        return pair, [ok(check, said)]
     cure = "put a new one into that file: a server that runs takes it up; until then clients with tls.ca refuse it"
-    return pair, [warning(check, f"{wrong} ({tls.cert})", cure)]
+    return pair, [warning(check, Sentence("{problem} ({file})", problem=wrong, file=tls.cert), cure)]
 
 
 def _clients(config: ServerConfig, state: str | None) -> list[Finding]:
@@ -85,12 +88,22 @@ def _clients(config: ServerConfig, state: str | None) -> list[Finding]:
     try:
         filed = filed_clients(config, folder)
     except (ConfigError, OSError) as broken:
-        return [problem("clients", str(broken).replace("\n", "; "), f"mend {path}: the server does not take it up")]
+        return [problem("clients", _unread(broken), Sentence("mend {path}: the server does not take it up", path=path))]
     if config.token is None and not config.clients and not filed:
         cure = "`gotunnel client add NAME --print-join` makes one"
-        return [problem("clients", f"nobody can connect: there is no token, and no client in {path}", cure)]
-    shared = "" if config.token is None else ", and whoever has the shared server.token"
-    return [ok("clients", f"{len(config.clients)} in this file, {len(filed)} in {path}{shared}")]
+        nobody = Sentence("nobody can connect: there is no token, and no client in {path}", path=path)
+        return [problem("clients", nobody, cure)]
+    said = Sentence("{here} in this file, {filed} in {path}", here=len(config.clients), filed=len(filed), path=path)
+    if config.token is not None:
+        said = Sentence("{said}, and whoever has the shared server.token", said=said)
+    return [ok("clients", said)]
+
+
+def _unread(broken: Exception) -> str:
+    """Return what is wrong with a file, in one line."""
+    if isinstance(broken, OSError):
+        return Sentence.joined(": ", (str(broken.filename or ""), system_words(broken)))
+    return Sentence.joined("; ", lines_of(broken))
 
 
 async def _port(reactor: Any, config: ServerConfig, pair: KeyPair | None, timeout: float) -> list[Finding]:
@@ -103,17 +116,20 @@ async def _port(reactor: Any, config: ServerConfig, pair: KeyPair | None, timeou
     except DialFailed:
         return [_bound(addr)]
     if config.tls.mode == "off":
-        return [ok(check, f"something accepts connections on {near}: a server runs there, or another program")]
+        said = Sentence("something accepts connections on {near}: a server runs there, or another program", near=near)
+        return [ok(check, said)]
     try:
         shown = (await shown_by(reactor, near, timeout))[0]
     except (Unhealthy, GotunnelError) as failed:
-        return [problem(check, f"another program has {addr}: {failed}", PORT_CURES["port_in_use"])]
+        said = Sentence("another program has {address}: {failed}", address=addr, failed=failed)
+        return [problem(check, said, PORT_CURES["port_in_use"])]
     if pair is None:
-        return [warning(check, f"a server with another state folder has {addr}", "name its folder with --state")]
+        said = Sentence("a server with another state folder has {address}", address=addr)
+        return [warning(check, said, "name its folder with --state")]
     if spki_pin(shown) == spki_pin(pair.leaf):
-        return [ok(check, f"a server with this very key answers on {near}")]
-    cure = "name its state folder with --state, or stop it"
-    return [warning(check, f"{addr} is served with another key, pin {spki_pin(shown)}", cure)]
+        return [ok(check, Sentence("a server with this very key answers on {address}", address=near))]
+    said = Sentence("{address} is served with another key, pin {pin}", address=addr, pin=spki_pin(shown))
+    return [warning(check, said, "name its state folder with --state, or stop it")]
 
 
 def _bound(addr: HostPort) -> Finding:
@@ -125,5 +141,8 @@ def _bound(addr: HostPort) -> Finding:
     except OSError as cause:
         refused = listen_failure(addr.host, addr.port, cause)
         return problem("port", refused.reason, PORT_CURES.get(refused.code, "correct server.addr"))
-    said = f"{addr} is free: no server runs there now, and one could"
-    return ok("port", said if not is_wildcard(addr.host) else f"{said}, on all addresses")
+    if is_wildcard(addr.host):
+        everywhere = Sentence("{address} is free: no server runs there now, and one could, on all addresses",
+                              address=addr)  # fmt: skip
+        return ok("port", everywhere)
+    return ok("port", Sentence("{address} is free: no server runs there now, and one could", address=addr))

@@ -20,7 +20,7 @@ from gotunnel.address import Address
 from gotunnel.cli.doctor.findings import Finding, problem
 from gotunnel.cli.doctor.names import judge_apiserver, judge_kubelet, readable
 from gotunnel.client.checks import Unhealthy
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.expiry import utc_now
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.relay import dial_failed, target_endpoint
@@ -39,7 +39,7 @@ async def check_apiserver(
     try:
         chain = await shown_by(reactor, target, timeout)
     except GotunnelError as failed:
-        return [problem(check, str(failed), f"does a kube-apiserver listen on {target}?")]
+        return [problem(check, str(failed), Sentence("does a kube-apiserver listen on {target}?", target=target))]
     return judge_apiserver(check, chain[0], tuple(dict.fromkeys(names)), utc_now())
 
 
@@ -50,7 +50,7 @@ async def check_kubelet(
     try:
         chain = await shown_by(reactor, target, timeout)
     except GotunnelError as failed:
-        return [problem(check, str(failed), f"does a kubelet listen on {target}?")]
+        return [problem(check, str(failed), Sentence("does a kubelet listen on {target}?", target=target))]
     return judge_kubelet(check, chain, tuple(dict.fromkeys(names)), ca, utc_now())
 
 
@@ -65,9 +65,10 @@ async def shown_by(reactor: Any, target: Address, timeout: float) -> tuple[x509.
     try:
         return await asking.shown.addTimeout(timeout, reactor)
     except TimeoutError:
-        raise Unhealthy(f"{target}: no answer in TLS within {timeout:g} s") from None
+        late = Sentence("no answer in TLS within {timeout:g} s", timeout=timeout)
+        raise Unhealthy(Sentence("{target}: {reason}", target=target, reason=late)) from None
     except Unhealthy as failed:
-        raise Unhealthy(f"{target}: {failed}") from None
+        raise Unhealthy(Sentence("{target}: {reason}", target=target, reason=failed)) from None
     finally:
         await asking.gone
 

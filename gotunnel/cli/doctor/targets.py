@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import TimeoutError
 
 from gotunnel.address import Address, HostPort, UnixPath, is_wildcard
-from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
+from gotunnel.cli.doctor.findings import Finding, note, ok, problem, subject, warning
 from gotunnel.cli.doctor.proxied import check_header, header_of
 from gotunnel.cli.doctor.serving import APISERVER, KUBELET, check_apiserver, check_kubelet
 from gotunnel.cli.doctor.way import CURES, knock
@@ -17,7 +17,7 @@ from gotunnel.client.checks import check_for
 from gotunnel.client.tlsprobe import ask_for_tls
 from gotunnel.config.model import ClientConfig, ForwardConfig, HealthConfig, MappingConfig, NodeConfig
 from gotunnel.core.ports import PortSet
-from gotunnel.errors import DialFailed, GotunnelError
+from gotunnel.errors import DialFailed, GotunnelError, Sentence
 
 if TYPE_CHECKING:
     from gotunnel.cli.doctor.wish import Wish
@@ -27,19 +27,21 @@ __all__ = ["check_egress", "check_forward", "check_mapping", "check_node", "lead
 
 async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConfig, wish: Wish) -> list[Finding]:
     """Examine one target: is it there, is it well, is it TLS where that was promised."""
-    check, target = f"mapping {mapping.name}", mapping.local
+    check, target = subject("mapping", mapping.name), mapping.local
     health = mapping.health or HealthConfig(timeout=wish.timeout)
     probing = check_for(reactor, mapping.model_copy(update={"health": health})).probe()
     try:
         await probing.addTimeout(health.timeout, reactor)
     except TimeoutError:
-        return [problem(check, f"{target}: no answer in time", CURES["timeout"])]
+        return [problem(check, Sentence("{target}: no answer in time", target=target), CURES["timeout"])]
     except DialFailed as failed:
         return [problem(check, str(failed), _cure(failed, target))]
     except GotunnelError as unwell:
         cure = "see what is wrong with the service, or correct health: until then its public port is closed"
-        return [problem(check, f"{target} is reached, and its health check fails: {unwell}", cure)]
-    found = [ok(check, f"{target} {'is well' if mapping.health else 'accepts connections'}")]
+        said = Sentence("{target} is reached, and its health check fails: {reason}", target=target, reason=unwell)
+        return [problem(check, said, cure)]
+    found = [ok(check, Sentence("{target} is well", target=target) if mapping.health
+                else Sentence("{target} accepts connections", target=target))]  # fmt: skip
     if not mapping.encrypt and config.tls.mode != "off":
         found += await _ask_for_tls(reactor, check, mapping)
     if mapping.proxy_protocol != "off":
@@ -58,7 +60,7 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
 async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> list[Finding]:
     """Examine whether a client serves the port of a forward; whether the server allows it, only a visitor can find
     out."""
-    check, listen = f"forward {forward.name}", forward.listen
+    check, listen = subject("forward", forward.name), forward.listen
     if isinstance(listen, UnixPath):
         found = await _check_socket(reactor, check, listen, wish.timeout)
         if found[0].status != "ok":
@@ -70,8 +72,11 @@ async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> lis
         try:
             await knock(reactor, listen, wish.timeout)
         except DialFailed as failed:
-            return [warning(check, f"nothing serves {listen}: {failed}", "start the client, or read its log")]
-        found = [ok(check, f"{listen} accepts connections; whether the server allows {forward.dial} shows at a visit")]
+            said = Sentence("nothing serves {listen}: {failed}", listen=listen, failed=failed)
+            return [warning(check, said, "start the client, or read its log")]
+        said = Sentence("{listen} accepts connections; whether the server allows {dial} shows at a visit",
+                        listen=listen, dial=forward.dial)  # fmt: skip
+        found = [ok(check, said)]
     ports = {each.port for each in (forward.dial, listen) if isinstance(each, HostPort)}
     if APISERVER in ports:
         name = () if isinstance(listen, UnixPath) else (listen.host,)
@@ -82,14 +87,14 @@ async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> lis
 async def check_node(reactor: Any, node: NodeConfig, wish: Wish) -> list[Finding]:
     """Examine the kubelets of what a client announces; networks and patterns are no addresses to dial."""
     hosts = [str(match) for match in node.match if not set(str(match)) & set("/*")]
-    check = f"nodes {', '.join(map(str, node.match))}"
+    check = subject("nodes", ", ".join(map(str, node.match)))
     if KUBELET not in PortSet.parse(node.allow_ports):
-        return [note(check, f"not tried: port {KUBELET} is not among its allow_ports")]
+        return [note(check, Sentence("not tried: port {port} is not among its allow_ports", port=KUBELET))]
     found: list[Finding] = []
     for host in hosts:
         target = HostPort(str(node.dial or host), KUBELET)
         found += await check_kubelet(
-            reactor, f"node {host}", target, (host,), wish.kubelet_ca, wish.timeout
+            reactor, subject("node", host), target, (host,), wish.kubelet_ca, wish.timeout
         )
     return found or [note(check, "not tried: networks and patterns name no single node")]
 
@@ -112,18 +117,23 @@ def leads_to_kubernetes(config: ClientConfig) -> bool:
 async def _check_socket(reactor: Any, check: str, listen: UnixPath, timeout: float) -> list[Finding]:
     folder = os.path.dirname(listen.path)
     if not os.path.isdir(folder):
-        return [problem(check, f"the folder {folder} does not exist", f"make it: mkdir -m 0750 {folder}")]
+        said = Sentence("the folder {folder} does not exist", folder=folder)
+        return [problem(check, said, Sentence("make it: mkdir -m 0750 {folder}", folder=folder))]
     if not os.path.exists(listen.path):
         if os.access(folder, os.W_OK | os.X_OK):
-            return [warning(check, f"{listen} is not there", "start the role that opens it, or read its log")]
+            said = Sentence("{listen} is not there", listen=listen)
+            return [warning(check, said, "start the role that opens it, or read its log")]
         cure = "run the role as a user who may, or choose another folder"
-        return [problem(check, f"this user may make no socket in {folder}", cure)]
+        return [problem(check, Sentence("this user may make no socket in {folder}", folder=folder), cure)]
     try:
         await knock(reactor, listen, timeout)
     except DialFailed as failed:
         cure = "start the role, or give this user the right (socket_mode, and the folder's owner and mode)"
-        return [problem(check, f"{listen} is there and cannot be opened: {failed}", cure)]
-    return [ok(check, f"{listen} accepts connections of this user, mode {os.stat(listen.path).st_mode & 0o777:04o}")]
+        said = Sentence("{listen} is there and cannot be opened: {failed}", listen=listen, failed=failed)
+        return [problem(check, said, cure)]
+    said = Sentence("{listen} accepts connections of this user, mode {mode:04o}", listen=listen,
+                    mode=os.stat(listen.path).st_mode & 0o777)  # fmt: skip
+    return [ok(check, said)]
 
 
 async def _ask_for_tls(reactor: Any, check: str, mapping: MappingConfig) -> list[Finding]:
@@ -134,7 +144,7 @@ async def _ask_for_tls(reactor: Any, check: str, mapping: MappingConfig) -> list
         return [warning(check, str(failed), "run it again")]
     if words is None:
         return []
-    said = f"encrypt: false is for what is TLS already, and of {target} {words}"
+    said = Sentence("encrypt: false is for what is TLS already, and of {target} {words}", target=target, words=words)
     return [warning(check, said, "remove encrypt: false, or the visitors' bytes cross the network in clear")]
 
 
@@ -150,5 +160,6 @@ def _cure(failed: DialFailed, target: Address) -> str:
     if isinstance(target, UnixPath):
         return "start the service, and let the client's user open its socket"
     if failed.code == "refused":
-        return f"start the service, or let it listen on {target}, or correct the mapping's local"
+        return Sentence("start the service, or let it listen on {target}, or correct the mapping's local",
+                        target=target)  # fmt: skip
     return CURES.get(failed.code, "see that this machine can reach it, or correct the mapping's local")

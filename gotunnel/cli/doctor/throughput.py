@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.errors import GotunnelError
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import ILeg, ILegOwner, IRelay
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.wire.legbodies import OpenBody
@@ -88,7 +88,8 @@ async def _visit(reactor: Any, relay: IRelay, leg: ILeg, owner: _Owner, end: _En
     await end.gone
     if outcome.outcome is not Outcome.COMPLETED and not end.cut:
         code = f" ({outcome.code})" if outcome.code else ""
-        raise NotMeasured(f"{WORDS[outcome.outcome]}{code} after {end.carried} bytes")
+        word = Sentence.word(WORDS[outcome.outcome])
+        raise NotMeasured(Sentence("{outcome}{code} after {count} bytes", outcome=word, code=code, count=end.carried))
 
 
 @implementer(ILegOwner)

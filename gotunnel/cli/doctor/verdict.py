@@ -10,9 +10,9 @@ from cryptography import x509
 from gotunnel.address import HostPort
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
 from gotunnel.cli.doctor.login import Login
-from gotunnel.cli.doctor.throughput import MOST, NotMeasured
+from gotunnel.cli.doctor.throughput import MOST, NotMeasured, Rate
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import AuthRejected, GotunnelError
+from gotunnel.errors import AuthRejected, GotunnelError, Sentence, printable
 from gotunnel.net.certificates import dates, spki_pin
 from gotunnel.net.expiry import SOON, problem_with, utc_now
 from gotunnel.net.trust import NotTrusted
@@ -31,6 +31,12 @@ LOGIN_CURES = {
     "minutes, or restart it",
     "stale": "run it again",
 }
+AHEAD = "{here}, and the server's clock is {seconds:.3f} s ahead of this one (within {off:.3f} s)"
+BEHIND = "{here}, and the server's clock is {seconds:.3f} s behind this one (within {off:.3f} s)"
+UP = "{mbits:.1f} Mbit/s up ({mib:.1f} MiB in {seconds:.2f} s)"
+DOWN = "{mbits:.1f} Mbit/s down ({mib:.1f} MiB in {seconds:.2f} s)"
+LOST_UP = "of {count} bytes up not all had arrived after {seconds:.1f} s"
+LOST_DOWN = "of {count} bytes down not all had arrived after {seconds:.1f} s"
 LOST_CURE = (
     "if small messages pass and large ones do not, it is the MTU: try `ping -M do -s 1372` to the server, and set a "
     "smaller one on this machine's way to it; else the line is that slow, or blocked"
@@ -44,7 +50,7 @@ def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.dateti
     """Return what a login at one address has shown."""
     refused = login.refused
     if isinstance(refused, NotTrusted) or getattr(refused, "code", "") == "tls":
-        return [problem("tls", f"{at}: {refused}", TLS_CURE)]
+        return [problem("tls", Sentence("{at}: {refused}", at=at, refused=refused), TLS_CURE)]
     now = now or utc_now()
     found = _tls(config, at, login, now)
     found += [_authentication(config, at, login)]
@@ -52,7 +58,8 @@ def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.dateti
         found += [_clock(login.certificate, login.skew, now)]
     if login.round_trips:
         trips = [seconds * 1000 for seconds in login.round_trips]
-        said = f"{median(trips):.1f} ms, the median of {len(trips)} pings (longest {max(trips):.1f} ms)"
+        said = Sentence("{median:.1f} ms, the median of {count} pings (longest {longest:.1f} ms)", count=len(trips),
+                        median=median(trips), longest=max(trips))  # fmt: skip
         found += [ok("round trip", said)]
     found += _leg(login.leg)
     return found + _throughput(login)
@@ -65,37 +72,50 @@ def _tls(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetim
     shown = login.certificate
     if shown is None:
         return []
-    how = "client.tls.ca" if config.tls.ca is not None else ""
-    how += (" and " if how else "") + "client.tls.pin" if config.tls.pin else ""
-    how = f"accepted by {how}" if how else "which nothing checks but the token"
-    until = f"{dates(shown)[1]:%Y-%m-%d %H:%M} UTC"
-    said = f"TLS 1.3 with {at}: {shown.subject.rfc4514_string()}, pin {spki_pin(shown)}, valid until {until}, {how}"
-    soon = dates(shown)[1] - now < SOON
-    if config.tls.ca is not None and soon:
-        return [warning("tls", said, f"renew the server's certificate before {until}: then client.tls.ca refuses it")]
+    until = dates(shown)[1]
+    said = Sentence("TLS 1.3 with {at}: {subject}, pin {pin}, valid until {until:%Y-%m-%d %H:%M} UTC, {how}", at=at,
+                    subject=printable(shown.subject.rfc4514_string()), pin=spki_pin(shown), until=until,
+                    how=_checked_by(config))  # fmt: skip
+    if config.tls.ca is not None and until - now < SOON:
+        cure = Sentence("renew the server's certificate before {until:%Y-%m-%d %H:%M} UTC: then client.tls.ca refuses "
+                        "it", until=until)  # fmt: skip
+        return [warning("tls", said, cure)]
     return [ok("tls", said)]
+
+
+def _checked_by(config: ClientConfig) -> str:
+    """Return what a server's certificate was held against."""
+    keys = ["client.tls.ca"] * (config.tls.ca is not None) + ["client.tls.pin"] * bool(config.tls.pin)
+    if not keys:
+        return "which nothing checks but the token"
+    if len(keys) == 1:
+        return Sentence("accepted by {key}", key=keys[0])
+    return Sentence("accepted by {key} and {other}", key=keys[0], other=keys[1])
 
 
 def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding:
     refused = login.refused
     if refused is None:
-        return ok("login", f"{at} and this client ({config.name}) have proved to each other that they hold the token")
+        said = Sentence("{at} and this client ({name}) have proved to each other that they hold the token", at=at,
+                        name=config.name)  # fmt: skip
+        return ok("login", said)
     code = getattr(refused, "code", "")
     if code == "name_in_use":
-        said = f"{at} takes the token and says that the client {config.name} is connected: all that follows a login is "
-        return ok("login", said + "not measured while it runs")
+        said = Sentence("{at} takes the token and says that the client {name} is connected: all that follows a login "
+                        "is not measured while it runs", at=at, name=config.name)  # fmt: skip
+        return ok("login", said)
     cure = LOGIN_CURES.get(code, "read the server's log of this moment")
     if isinstance(refused, AuthRejected) and "certificate" in refused.reason:
         cure = "set client.tls.cert and client.tls.key to a certificate that the server's client_ca issued"
-    return problem("login", f"{at} does not let {config.name} in: {refused}", cure)
+    said = Sentence("{at} does not let {name} in: {refused}", at=at, name=config.name, refused=refused)
+    return problem("login", said, cure)
 
 
 def _clock(shown: x509.Certificate | None, skew: tuple[float, float] | None, now: datetime.datetime) -> Finding:
-    here = f"{now:%Y-%m-%d %H:%M} UTC here"
+    here = Sentence("{now:%Y-%m-%d %H:%M} UTC here", now=now)
     if skew is not None:
         ahead, off = skew
-        way = "ahead of" if ahead > 0 else "behind"
-        here = f"{here}, and the server's clock is {abs(ahead):.3f} s {way} this one (within {off:.3f} s)"
+        here = Sentence(AHEAD if ahead > 0 else BEHIND, here=here, seconds=abs(ahead), off=off)
         if abs(ahead) - off > MOST_SKEW:
             cure = "set both clocks by NTP: `timedatectl set-ntp true`, and see `timedatectl` on both machines"
             return warning("clock", here, cure)
@@ -103,11 +123,13 @@ def _clock(shown: x509.Certificate | None, skew: tuple[float, float] | None, now
         return ok("clock", here)
     first, last = dates(shown)
     if first <= now <= last:
-        said = f"{here}, within the dates of the server's certificate ({first:%Y-%m-%d} to {last:%Y-%m-%d})"
-        unseen = "" if skew is not None else "; this server does not say its time, so a smaller skew is not seen"
-        return ok("clock", said + unseen)
+        said = Sentence("{here}, within the dates of the server's certificate ({first:%Y-%m-%d} to {last:%Y-%m-%d})",
+                        here=here, first=first, last=last)  # fmt: skip
+        unseen = "" if skew is not None else "this server does not say its time, so a smaller skew is not seen"
+        return ok("clock", Sentence.joined("; ", (said, unseen)))
     cure = "compare `date -u` on both machines; if they agree, renew the server's certificate"
-    return warning("clock", f"{here}, and the server's certificate {problem_with(shown, now)}", cure)
+    said = Sentence("{here}, and the server's certificate {problem}", here=here, problem=problem_with(shown, now))
+    return warning("clock", said, cure)
 
 
 def _throughput(login: Login) -> list[Finding]:
@@ -118,20 +140,21 @@ def _throughput(login: Login) -> list[Finding]:
         if isinstance(login.leg, GotunnelError):
             return [note("throughput", "not measured: there is no leg")]
         why = "not wished" if login.can_measure else "the server is of a version that does not take part in it"
-        return [note("throughput", f"not measured: {why}")]
+        return [note("throughput", Sentence("not measured: {why}", why=why))]
     if isinstance(found, NotMeasured):
-        return [note("throughput", f"not measured: {found}")]
+        return [note("throughput", Sentence("not measured: {why}", why=found))]
     up, down = found
     lost = up if not up.whole else down
     if not up.whole or not down.carried:
-        way = "up" if lost is up else "down"
-        said = f"of {up.carried if lost is up else MOST} bytes {way} not all had arrived after {lost.seconds:.1f} s"
+        said = Sentence(LOST_UP if lost is up else LOST_DOWN, count=up.carried if lost is up else MOST,
+                        seconds=lost.seconds)  # fmt: skip
         return [warning("throughput", said, LOST_CURE)]
-    said = ", ".join(
-        f"{rate.mbits:.1f} Mbit/s {way} ({rate.carried / 2**20:.1f} MiB in {rate.seconds:.2f} s)"
-        for way, rate in (("up", up), ("down", down))
-    )
-    return [ok("throughput", f"{said}, on one leg")]
+    said = Sentence("{up}, {down}, on one leg", up=_rate(True, up), down=_rate(False, down))
+    return [ok("throughput", said)]
+
+
+def _rate(up: bool, rate: Rate) -> Sentence:
+    return Sentence(UP if up else DOWN, mbits=rate.mbits, mib=rate.carried / 2**20, seconds=rate.seconds)
 
 
 def _leg(leg: float | GotunnelError | None) -> list[Finding]:
@@ -139,5 +162,7 @@ def _leg(leg: float | GotunnelError | None) -> list[Finding]:
         return []
     if isinstance(leg, GotunnelError):
         cure = "let every connection of this machine reach the server's port, not the first alone"
-        return [problem("leg", f"a leg could not be brought: {leg}", f"{cure}; see server.limits.legs")]
-    return [ok("leg", f"a second connection was proved as a leg in {leg * 1000:.1f} ms")]
+        said = Sentence("a leg could not be brought: {reason}", reason=leg)
+        return [problem("leg", said, Sentence.joined("; ", (cure, "see server.limits.legs")))]
+    said = Sentence("a second connection was proved as a leg in {milliseconds:.1f} ms", milliseconds=leg * 1000)
+    return [ok("leg", said)]

@@ -8,7 +8,7 @@ from typing import Any
 from gotunnel.address import Address, HostPort, is_ip
 from gotunnel.cli.doctor.findings import Finding, ok, problem, warning
 from gotunnel.client.checks import TcpCheck
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.resolve import resolve
 
 __all__ = ["find_way", "knock"]
@@ -33,7 +33,7 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
         except DialFailed as lost:
             cure = "correct client.server_addr (or servers), or what answers for this name (/etc/hosts, DNS)"
             return [problem("resolve", str(lost), cure)], []
-        found.append(ok("resolve", f"{server.host} is {', '.join(hosts)}"))
+        found.append(ok("resolve", Sentence("{name} is {addresses}", name=server.host, addresses=", ".join(hosts))))
     reached: list[HostPort] = []
     refusals: list[DialFailed] = []
     for host in hosts:
@@ -44,11 +44,14 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
             refusals.append(failed)
         else:
             reached.append(address)
-            found.append(ok("connect", f"{address} accepts connections, {seconds * 1000:.1f} ms"))
+            said = Sentence("{address} accepts connections, {milliseconds:.1f} ms", address=address,
+                            milliseconds=seconds * 1000)  # fmt: skip
+            found.append(ok("connect", said))
     for refusal in refusals:
         cure = CURES.get(refusal.code, "see that this machine can reach it")
         if reached:
-            cure = f"{cure}; or take that address out of the name, or write the other one into client.server_addr"
+            other = "or take that address out of the name, or write the other one into client.server_addr"
+            cure = Sentence.joined("; ", (cure, other))
         found.append((warning if reached else problem)("connect", str(refusal), cure))
     return found, reached
 
