@@ -22,7 +22,7 @@ LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
 """Functions that take a kind and a format, and log `format + "{more}"` as a warning (`tell_of`: as information), unless
 there were many."""
 
-OUTPUT = ("cli/check.py", "cli/demo.py", "cli/clientlist.py", "config/explain", "config/reference.py")
+OUTPUT = ("cli/demo.py", "cli/clientlist.py", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
 OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
@@ -44,7 +44,7 @@ WORDS_OF_TABLES = ("CHECKS", "SESSIONS", "MAPPINGS", "STREAMS", "TITLES", "FIGUR
 HTTP = re.compile(r"\r\n|^(?:Bad|Method|Request|Service|Gateway) [A-Z]")
 
 IGNORED = {
-    "  local_ports: {section}", ", also to the clients", "egress request", "gotunnel pin",
+    "  local_ports: {section}", "egress request", "gotunnel pin",
     "printf %s '{token}' | {words}",
     "Publish ports of clients that cannot be reached themselves.",
     "Publish ports of this machine on a gotunnel server.",
@@ -53,10 +53,11 @@ IGNORED = {
     "start.",
     "alert bad certificate", "alert certificate", "alert protocol version", "alert unknown ca",
     "alert unsupported certificate", "certificate required", "packet length too long", "wrong version number",
-    "tcp every {interval} s", "{tls} {path} every {interval} s", "what is refused there", "{low} to {high}",
+    "what is refused there", "{low} to {high}",
     "say what to publish:    edit {config}, the lines behind mappings", "its certificate ",
     "{program}: {error}\n{cure}",
-    "gotunnel/{version} doctor", "it keeps the configuration there", "--ports 8000 behind it publishes its port 8000",
+    "gotunnel/{version} doctor", "gotunnel check",
+    "it keeps the configuration there", "--ports 8000 behind it publishes its port 8000",
     "Paste this line on the other machine; {more}.", " until {expires}", "opens nothing any more",
     "stays valid until the new one is used for the first time",
 }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-import click
-
+from gotunnel.cli.saying import say
 from gotunnel.config.explain import explain
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load
@@ -18,8 +17,8 @@ __all__ = ["check_file"]
 
 
 def check_file(path: str, state: str | None) -> None:
-    """Print the explanation of the file at `path`, with the clients of its clients file, which is in the folder `state`
-    if it names none; or what is wrong on standard error, and raise SystemExit(2)."""
+    """Say, in the language of the environment, what the file at `path` would do, with the clients of its clients file,
+    which is in the folder `state` if it names none; or what is wrong on standard error, and raise SystemExit(2)."""
     folder = state_path(state)
     with one_line_errors("gotunnel check"):
         file = load(path, clients_elsewhere=os.path.exists(folder / CLIENTS_FILE))
@@ -27,4 +26,4 @@ def check_file(path: str, state: str | None) -> None:
         if file.server is not None:
             check_files(file.server)
     for line in explain(file, filed):
-        click.echo(line)
+        say(line)

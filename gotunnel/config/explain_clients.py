@@ -6,54 +6,74 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 
 from gotunnel.config.clients import ClientLimitsConfig, IdentityConfig, RightsConfig
+from gotunnel.config.explain_words import CLIENT, all_of, listed
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.server import ServerConfig
+from gotunnel.errors import Sentence
 
 __all__ = ["explain_clients"]
 
 
-def explain_clients(server: ServerConfig, filed: Iterable[FileIdentity]) -> list[str]:
-    """Return one line for each, those of the configuration first, then those of the clients file."""
+LIMITS = {
+    "mappings": "{number} mappings", "legs": "{number} legs", "visitors": "{number} visitors",
+    "pending": "{number} waiting visitors",
+}  # fmt: skip
+"""How a limit is said."""
+HELD = ("", "a token of its own", "two tokens of its own")
+
+
+def explain_clients(server: ServerConfig, filed: Iterable[FileIdentity]) -> list[list[str]]:
+    """Return the parts of one line for each, those of the configuration first, then those of the clients file."""
     lines = [_line(server, client, client.name, _tokens(client)) for client in server.clients]
     return lines + [_line(server, client, client.name, _keys(client)) for client in filed]
 
 
-def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> str:
+def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> list[str]:
     if rights.disabled:
-        return f"server: client {name} is kept out: it is disabled"
+        return [Sentence("{what} {name} is kept out: it is disabled", what=CLIENT, name=name)]
     if not held:
-        return f"server: client {name} is kept out: it is revoked"
-    ports = server.allow_ports if rights.allow_ports is None else rights.allow_ports
-    may = [f"may publish the ports {', '.join(map(str, ports))}"]
+        return [Sentence("{what} {name} is kept out: it is revoked", what=CLIENT, name=name)]
+    ports = listed(server.allow_ports if rights.allow_ports is None else rights.allow_ports)
+    may: list[str] = [Sentence("may publish the ports {ports}", ports=ports)]
     if rights.allow_bind is not None:
-        may[0] += f" on {' and '.join(rights.allow_bind)} only"
+        may[0] = Sentence("{may} on {addresses} only", may=may[0], addresses=all_of(rights.allow_bind))
     if rights.allow_dial is not None:
-        reach = ", ".join(map(str, rights.allow_dial)) or "nothing"
-        may.append(f"may reach {reach} by forwards")
+        reach = listed(rights.allow_dial)
+        may.append(Sentence("may reach {targets} by forwards", targets=reach) if reach
+                   else "may reach nothing by forwards")  # fmt: skip
     if rights.allow_groups is not None:
-        may.append(f"may publish in the groups {', '.join(rights.allow_groups) or '(none)'}")
+        groups = listed(rights.allow_groups)
+        may.append(Sentence("may publish in the groups {groups}", groups=groups) if groups
+                   else "may publish in the groups (none)")  # fmt: skip
+    who = Sentence("{what} {name} has {held}", what=CLIENT, name=name, held=held)
     limits = _limits(rights.limits)
-    return f"server: client {name} has {held}; {', '.join(may)}{f'; has at most {limits}' if limits else ''}"
+    most = Sentence("has at most {limits}", limits=limits) if limits else ""
+    return [Sentence.joined("; ", (who, Sentence.joined(", ", may), most))]
 
 
 def _tokens(client: IdentityConfig) -> str:
-    held = "a token of its own" if len(client.token) == 1 else "two tokens of its own"
-    return held if client.token_file is None else f"{held} from {client.token_file}"
+    file = client.token_file
+    if file is None:
+        return Sentence.word(HELD[min(len(client.token), 2)])
+    if len(client.token) == 1:
+        return Sentence("a token of its own from {file}", file=file)
+    return Sentence("two tokens of its own from {file}", file=file)
 
 
 def _keys(client: FileIdentity) -> str:
-    held = [[], ["a token of its own"], ["two tokens of its own"]][len(client.keys)]
+    held: list[str] = [Sentence.word(HELD[len(client.keys)])] if client.keys else []
     if client.join is not None:
-        held = [*held, f"a one-time token{_until(client.join.expires)}"]
-    return " and ".join(held) + _until(client.expires) if held else ""
+        held.append(_until(Sentence("a one-time token"), client.join.expires))
+    return _until(all_of(held), client.expires) if held else ""
 
 
-def _until(expires: float | None) -> str:
+def _until(held: str, expires: float | None) -> str:
     if expires is None:
-        return ""
-    return f", until {datetime.fromtimestamp(expires, timezone.utc):%Y-%m-%d %H:%M} UTC"
+        return held
+    return Sentence("{held}, until {when:%Y-%m-%d %H:%M} UTC", held=held,
+                    when=datetime.fromtimestamp(expires, timezone.utc))  # fmt: skip
 
 
-def _limits(limits: ClientLimitsConfig) -> str:
+def _limits(limits: ClientLimitsConfig) -> Sentence:
     found = limits.model_dump(exclude_none=True)
-    return ", ".join(f"{number} {what if what != 'pending' else 'waiting visitors'}" for what, number in found.items())
+    return Sentence.joined(", ", (Sentence(LIMITS[what], number=number) for what, number in found.items()))

@@ -27,6 +27,7 @@ from gotunnel.config.paths import ReadableFile
 from gotunnel.config.plugins import HIDDEN, find_plugin, open_schema, read_options
 from gotunnel.config.scalars import shown
 from gotunnel.config.source import BROKEN
+from gotunnel.errors import Sentence
 
 __all__ = ["HealthConfig", "HealthTlsConfig", "HttpOptions", "OptionalHealth"]
 
@@ -192,10 +193,15 @@ class HealthConfig(HttpOptions, _Pace):
         return self
 
     def __str__(self) -> str:
-        how = f"{self.type} every {self.interval:g} s"
+        return self.said
+
+    @property
+    def said(self) -> Sentence:
+        """What is asked for, and how often."""
+        how = self.type
         if self.type == "http":
-            how = f"{'https' if self.tls else 'http'} {self.path} every {self.interval:g} s"
-        return how
+            how = f"{'https' if self.tls else 'http'} {self.path}"
+        return Sentence("{probe} every {interval:g} s", probe=how, interval=self.interval)
 
 
 OptionalHealth = Annotated[
