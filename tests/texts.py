@@ -22,7 +22,7 @@ LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
 """Functions that take a kind and a format, and log `format + "{more}"` as a warning (`tell_of`: as information), unless
 there were many."""
 
-OUTPUT = ("cli/demo.py", "cli/clientlist.py", "config/reference.py")
+OUTPUT = ("cli/demo.py", "config/reference.py")
 """What these say is what their commands are for, not an error, and is in English."""
 OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
@@ -54,12 +54,10 @@ IGNORED = {
     "alert bad certificate", "alert certificate", "alert protocol version", "alert unknown ca",
     "alert unsupported certificate", "certificate required", "packet length too long", "wrong version number",
     "what is refused there", "{low} to {high}",
-    "say what to publish:    edit {config}, the lines behind mappings", "its certificate ",
+    "its certificate ",
     "{program}: {error}\n{cure}",
-    "gotunnel/{version} doctor", "gotunnel check",
-    "it keeps the configuration there", "--ports 8000 behind it publishes its port 8000",
-    "Paste this line on the other machine; {more}.", " until {expires}", "opens nothing any more",
-    "stays valid until the new one is used for the first time",
+    "gotunnel/{version} doctor", "gotunnel check", "gotunnel check {config}", "gotunnel-client --config {config}",
+    "unset {variable}",
 }
 """Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
 

@@ -15,6 +15,7 @@ from pydantic import SecretBytes, ValidationError
 
 from gotunnel.cli.clientlist import utc
 from gotunnel.cli.joinline import join_line, place_of
+from gotunnel.cli.saying import say
 from gotunnel.cli.site import PROGRAM, Site
 from gotunnel.config import tokens
 from gotunnel.config.identitychange import added, at_once, dropped, forgotten, revoked, rotated
@@ -109,15 +110,17 @@ def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, n
         where.edit(name, change(name, token.key, token.join, time.time(), expires))
         _tell(where, name, token, wish)
     if not wish.as_json:
-        old = "opens nothing any more" if now else "stays valid until the new one is used for the first time"
-        click.echo(f"The old token {old}.", err=True)
+        kept = Sentence("The old token stays valid until the new one is used for the first time.")
+        say(Sentence("The old token opens nothing any more.") if now else kept, err=True)
 
 
 def drop_old(site: tuple[str, str | None], name: str) -> None:
     """End the older one of two tokens. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         Site.at(*site).edit(name, dropped(name))
-    click.echo(f"The older token of {name} opens nothing any more; a running server knows within a second.", err=True)
+    said = Sentence("The older token of {name} opens nothing any more; a running server knows within a second.",
+                    name=name)  # fmt: skip
+    say(said, err=True)
 
 
 def revoke_client(site: tuple[str, str | None], name: str, *, forget: bool) -> None:
@@ -125,9 +128,10 @@ def revoke_client(site: tuple[str, str | None], name: str, *, forget: bool) -> N
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         where.edit(name, (forgotten if forget else revoked)(name))
-    click.echo(f"The client {name} is shut out; a running server disconnects it within a second.", err=True)
+    said = Sentence("The client {name} is shut out; a running server disconnects it within a second.", name=name)
+    say(said, err=True)
     if forget and where.config.token is not None:
-        click.echo(f"Its name is free: whoever has the shared server.token can be {name} now.", err=True)
+        say(Sentence("Its name is free: whoever has the shared server.token can be {name} now.", name=name), err=True)
 
 
 def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _Token:
@@ -142,7 +146,9 @@ def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _To
     key = derive_key(secret, name)
     line, notes = _line(site, name, secret, wish, renew) if wish.print_join else (None, ())
     if site.fresh:
-        notes = (f"Note: no server has run with the state folder {site.state} yet; --state names another.", *notes)
+        fresh = Sentence("Note: no server has run with the state folder {folder} yet; --state names another.",
+                         folder=site.state)  # fmt: skip
+        notes = (fresh, *notes)
     if one_time:
         join = JoinConfig.model_validate({"key": SecretBytes(key), "expires": expires})
         return _Token(secret, None, join, expires, line, notes)
@@ -151,10 +157,11 @@ def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _To
 
 def _line(site: Site, name: str, secret: str, wish: TokenWish, renew: bool) -> tuple[str, tuple[str, ...]]:
     place = place_of(site.config, wish.server, PROGRAM)
-    notes = [f"Note: {place.note}."] if place.note else []
+    notes = [Sentence("Note: {note}.", note=place.note)] if place.note else []
     pin = site.pin() if wish.pin else None
-    more = "it keeps the configuration there" if renew else "--ports 8000 behind it publishes its port 8000"
-    notes.append(f"Paste this line on the other machine; {more}.")
+    kept = Sentence("Paste this line on the other machine; it keeps the configuration there.")
+    more = Sentence("Paste this line on the other machine; --ports 8000 behind it publishes its port 8000.")
+    notes.append(kept if renew else more)
     return join_line(secret, place.address, name, pin=pin, plain=site.plain, renew=renew), tuple(notes)
 
 
@@ -185,13 +192,23 @@ def _print(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
     # What a pipe or a file is to get goes to standard output, and nothing else does.
     click.echo(token.secret if token.line is None else token.line)
     for note in token.notes:
-        click.echo(note, err=True)
-    until = "" if token.expires is None else f" until {utc(token.expires)}"
+        say(note, err=True)
+    say(_validity(token), err=True)
+    there = Sentence("The client {name} is in {file}, which a running server looks at twice a second.", name=name,
+                     file=site.file)  # fmt: skip
+    say(there, err=True)
+
+
+def _validity(token: _Token) -> Sentence:
+    """Return how long a token is good, and for what."""
+    when = None if token.expires is None else utc(token.expires)
+    if token.join is not None and when is None:
+        return Sentence("Its token serves once, for `gotunnel join`; it is not shown again.")
     if token.join is not None:
-        click.echo(f"Its token serves once{until}, for `gotunnel join`; it is not shown again.", err=True)
-    else:
-        click.echo(f"This token is valid{until or ' until it is revoked'}; it is not shown again.", err=True)
-    click.echo(f"The client {name} is in {site.file}, which a running server looks at twice a second.", err=True)
+        return Sentence("Its token serves once until {when}, for `gotunnel join`; it is not shown again.", when=when)
+    if when is None:
+        return Sentence("This token is valid until it is revoked; it is not shown again.")
+    return Sentence("This token is valid until {when}; it is not shown again.", when=when)
 
 
 def _validated(values: dict[str, Any]) -> FileIdentity:

@@ -11,16 +11,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import click
+from rich.cells import cell_len
 
+from gotunnel.cli.saying import say
 from gotunnel.cli.site import PROGRAM, Site
 from gotunnel.config.clients import IdentityConfig, RightsConfig
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
+from gotunnel.errors import Sentence
+from gotunnel.i18n.language import ENGLISH, Language, of_environment
 from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
 
 TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "NODES", "GROUPS", "TOKENS", "FROM")
+STATES = ("active", "joining", "expired", "revoked", "disabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +49,27 @@ class Row:
     source: str
 
     def words(self) -> tuple[str, ...]:
-        """Return the cells of the table."""
-        state = self.state
-        if self.expires is not None:
-            state += f" ({'since' if state == 'expired' and self.tokens else 'until'} {self.expires})"
-        tokens = str(self.tokens)
-        if self.join_token is not None:
-            until = "" if self.join_expires is None else f" until {self.join_expires}"
-            how = f"one to join with{until}" if self.join_token == "valid" else "an expired one to join with"  # noqa: S105 - a word for a list
-            tokens += f" and {how}"
-        ports = ", ".join(map(str, self.allow_ports))
-        binds, dial = ", ".join(self.allow_bind or ["any"]), ", ".join(self.allow_dial or ["none"])
-        nodes, groups = ", ".join(self.allow_nodes or ["none"]), ", ".join(self.allow_groups or ["none"])
-        return self.name, state, ports, binds, dial, nodes, groups, tokens, self.source
+        """Return the cells of the table; what is no name is a Sentence."""
+        state = Sentence.word(self.state)
+        if self.expires is not None and self.state == "expired" and self.tokens:
+            state = Sentence("{state} (since {when})", state=state, when=self.expires)
+        elif self.expires is not None:
+            state = Sentence("{state} (until {when})", state=state, when=self.expires)
+        any_, none = Sentence("any"), Sentence("none")
+        ports, binds = ", ".join(map(str, self.allow_ports)), ", ".join(self.allow_bind or ()) or any_
+        lists = (", ".join(names) or none for names in (self.allow_dial, self.allow_nodes, self.allow_groups))
+        return self.name, state, ports, binds, *lists, self._held(), self.source
+
+    def _held(self) -> str:
+        """Return how many tokens it has, and whether one is to be used up."""
+        count, when = self.tokens, self.join_expires
+        if self.join_token is None:
+            return str(count)
+        if self.join_token != "valid":  # noqa: S105 - a word for a list
+            return Sentence("{count} and an expired one to join with", count=count)
+        if when is None:
+            return Sentence("{count} and one to join with", count=count)
+        return Sentence("{count} and one to join with until {when}", count=count, when=when)
 
 
 def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
@@ -67,10 +80,11 @@ def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
     if json_wanted:
         click.echo(as_json(found))
     elif found:
-        for line in as_table(found):
+        for line in as_table(found, of_environment()):
             click.echo(line)
     else:
-        click.echo(f"There is no client yet; `gotunnel client add NAME` makes one in {where.file}.", err=True)
+        none = Sentence("There is no client yet; `gotunnel client add NAME` makes one in {file}.", file=where.file)
+        say(none, err=True)
 
 
 def rows(config: ServerConfig, clients: Iterable[FileIdentity], file: Path, now: float) -> list[Row]:
@@ -80,11 +94,16 @@ def rows(config: ServerConfig, clients: Iterable[FileIdentity], file: Path, now:
     return sorted(found, key=lambda row: row.name)
 
 
-def as_table(found: Sequence[Row]) -> list[str]:
-    """Return the lines of a table."""
-    cells = [TITLES, *(row.words() for row in found)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(TITLES))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+def as_table(found: Sequence[Row], said: Language = ENGLISH) -> list[str]:
+    """Return the lines of a table, in a language."""
+    cells = [[said.sentence(title) for title in TITLES]]
+    cells += [[said.sentence(cell) if isinstance(cell, Sentence) else cell for cell in row.words()] for row in found]
+    widths = [max(cell_len(line[column]) for line in cells) for column in range(len(TITLES))]
+    return ["  ".join(map(_padded, line, widths)).rstrip() for line in cells]
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - cell_len(cell))
 
 
 def as_json(found: Iterable[Row]) -> str:
@@ -99,7 +118,8 @@ def utc(when: float) -> str:
 
 def _of_config(config: ServerConfig, client: IdentityConfig) -> Row:
     state = "disabled" if client.disabled else "active"
-    return Row(client.name, state, *_rights(config, client), len(client.token), None, None, None, "the configuration")
+    return Row(client.name, state, *_rights(config, client), len(client.token), None, None, None,
+               Sentence("the configuration"))  # fmt: skip
 
 
 def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) -> Row:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -21,6 +22,7 @@ from gotunnel.cli.clientconfig import PROGRAM, Wish, client_section, config_of, 
 from gotunnel.cli.clientfiles import ClientFiles
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.cli.renewal import Renewal, without_token
+from gotunnel.cli.saying import say
 from gotunnel.cli.tokeninput import VARIABLE, given_token
 from gotunnel.client.enrolment import Enrolment, NotConfirmed
 from gotunnel.client.identity import ClientIdentity
@@ -50,6 +52,8 @@ CURES = {
     "refuses an address for a while",
 }
 """What to do about the wire's codes."""
+LABEL = 24
+"""Cells for what a step is for."""
 
 
 class JoinFailed(GotunnelError):
@@ -175,29 +179,41 @@ def _tell(
         }  # fmt: skip
         click.echo(json.dumps(facts))
         return
-    click.echo(f"This machine is the client {wish.name} of {wish.server}: both have proved themselves.")
+    say(Sentence("This machine is the client {name} of {server}: both have proved themselves.", name=wish.name,
+                 server=wish.server))  # fmt: skip
     if doubt:
-        click.echo(f"The server's last word did not come ({doubt}); the token that was written works all the same.")
+        say(Sentence("The server's last word did not come ({reason}); the token that was written works all the same.",
+                     reason=doubt))  # fmt: skip
     elif enrolled:
-        click.echo("The one-time token is used up; the server gave this client a token of its own.")
+        say(Sentence("The one-time token is used up; the server gave this client a token of its own."))
     if isinstance(files, Renewal):
-        click.echo(f"Written: {token}; {config} is as it was.")
-        click.echo("A client that runs goes on with its former token: restart it.")
+        say(Sentence("Written: {token}; {config} is as it was.", token=token, config=config))
+        say(Sentence("A client that runs goes on with its former token: restart it."))
         return
-    click.echo(f"Written: {config}, and {token}, which only this user may read.")
+    say(Sentence("Written: {config}, and {token}, which only this user may read.", config=config, token=token))
     if files.kept is not None:
-        click.echo(f"The former configuration is {files.kept} now.")
-    steps = [
-        f"see what it would do:   gotunnel check {_word(config)}",
-        f"run it:                 gotunnel-client --config {_word(config)}",
-    ]
-    if load_problem:
-        steps.insert(0, f"say what to publish:    edit {_word(config)}, the lines behind mappings")
+        say(Sentence("The former configuration is {kept} now.", kept=files.kept))
+    click.echo()
+    say(Sentence("Next:"))
+    steps = _steps(_word(config), load_problem=load_problem)
+    said = of_environment()
+    for number, (purpose, step) in enumerate(steps, 1):
+        label = said.sentence(purpose)
+        what = said.sentence(step) if isinstance(step, Sentence) else step
+        click.echo(f"  {number}. {label}{' ' * max(1, LABEL - cell_len(label))}{what}")
+
+
+def _steps(config: str, *, load_problem: bool) -> list[tuple[Sentence, str]]:
+    """Return what is to be done next: what for, and the command."""
+    steps: list[tuple[Sentence, str]] = []
     if os.environ.get(VARIABLE):
-        steps.insert(0, f"two tokens are an error: unset {VARIABLE}")
-    click.echo("\nNext:")
-    for number, step in enumerate(steps, 1):
-        click.echo(f"  {number}. {step}")
+        steps.append((Sentence("two tokens are an error:"), f"unset {VARIABLE}"))
+    if load_problem:
+        edit = Sentence("edit {config}, the lines behind mappings", config=config)
+        steps.append((Sentence("say what to publish:"), edit))
+    steps.append((Sentence("see what it would do:"), f"gotunnel check {config}"))
+    steps.append((Sentence("run it:"), f"gotunnel-client --config {config}"))
+    return steps
 
 
 def _word(path: Path) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gotunnel.address import HostPort, is_wildcard, parse_host_port
 from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.model import ServerConfig
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, Problem, Sentence
 
 __all__ = ["Place", "join_line", "place_of"]
 
@@ -43,16 +43,17 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
         raise ConfigError([Problem(program, None, "server.addr", "names no port", cure)])
     if not is_wildcard(host):
         loopback = host == "::1" or host.startswith("127.")
-        note = f"{host} is this machine's own, and no other reaches it: change server.addr, or say --server HOST:PORT"
+        note = Sentence("{host} is this machine's own, and no other reaches it: change server.addr, or say --server "
+                        "HOST:PORT", host=host)  # fmt: skip
         return Place(HostPort(host, port), note if loopback else "")
     guess = _routed_address(socket.AF_INET) or (_routed_address(socket.AF_INET6) if host == "::" else None)
     if guess is None:
         cure = "say with --server HOST:PORT how clients reach it"
         raise ConfigError([Problem(program, None, "server.addr", f"{host} does not tell where clients connect", cure)])
-    note = (
-        f"server.addr is {host}, so the line names {guess}, the address of this machine's default route; if clients "
-        "reach it by a name or through another address, say so with --server HOST:PORT"
-    )
+    note = Sentence(
+        "server.addr is {host}, so the line names {address}, the address of this machine's default route; if clients "
+        "reach it by a name or through another address, say so with --server HOST:PORT", host=host, address=guess,
+    )  # fmt: skip
     return Place(HostPort(guess, port), note)
 
 

@@ -43,8 +43,8 @@ CLIENT = f"""client:
   egress: {{listen: 'unix:/run/e2'}}
 """
 NAMES = re.compile(
-    r"unix:\S*|'\w+'|server\.v1\.enabled|client\.v1|encrypt: false|为 false|mapping:\S*|a\.example|/\S+\.pem|sha256:\S*|"
-    r"http /healthz|gotunnel(?: status)?|TLS|PROXY|HTTP|UTC|\b(?:api|office|out|edge|node|worker|new|gone)\b"
+    r"unix:\S*|'\w+'|server\.v1\.enabled|client\.v1|encrypt: false|为 false|mapping:\S*|a\.example|/\S+\.pem|"
+    r"sha256:\S*|http /healthz|gotunnel(?: status)?|TLS|PROXY|HTTP|UTC|\b(?:api|office|out|edge|node|worker|new|gone)\b"
 )
 
 
