@@ -22,7 +22,7 @@ LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
 """Functions that take a kind and a format, and log `format + "{more}"` as a warning (`tell_of`: as information), unless
 there were many."""
 
-OUTPUT = ("cli/demo.py", "config/reference.py")
+OUTPUT = ("config/reference.py",)
 """What these say is what their commands are for, not an error, and is in English."""
 OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
@@ -32,7 +32,8 @@ NOT_SAID = {
 """Calls whose texts are for developers, for the documentation, or for machines."""
 TERMS = {"description", "help", "metavar"}
 OUTPUT_NAMES = {
-    "CSP", "KINDS", "PROGRAM", "_NO_PORT", "lines", "note", "notes", "optParameters", "rows", "self._request",
+    "CLIENT_FILE", "CSP", "KINDS", "PAGE", "PROGRAM", "SERVER_FILE",
+    "_NO_PORT", "lines", "note", "notes", "optParameters", "rows", "self._request",
     "spelling", "steps", "synopsis",
 }  # fmt: skip
 PURE_VALUE_ERRORS = ("address.py", "dialrules.py", "config/", "core/ports.py")
@@ -48,16 +49,13 @@ IGNORED = {
     "printf %s '{token}' | {words}",
     "Publish ports of clients that cannot be reached themselves.",
     "Publish ports of this machine on a gotunnel server.",
-    "This is the key in {key_file}: the server must use this state folder (--state).",
-    "This is what {server} shows now, and nothing has checked it: compare it with what the server's log says at its "
-    "start.",
     "alert bad certificate", "alert certificate", "alert protocol version", "alert unknown ca",
     "alert unsupported certificate", "certificate required", "packet length too long", "wrong version number",
     "what is refused there", "{low} to {high}",
     "its certificate ",
     "{program}: {error}\n{cure}",
     "gotunnel/{version} doctor", "gotunnel check", "gotunnel check {config}", "gotunnel-client --config {config}",
-    "unset {variable}",
+    "unset {variable}", "make demo", "from gotunnel.cli.roles import {name}; {name}(prog_name='gotunnel-{name}')",
 }
 """Texts that look like sentences, and are output of a command, patterns for what OpenSSL says, or parts of others."""
 

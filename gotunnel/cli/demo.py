@@ -1,5 +1,5 @@
 """`make demo`: a server, a client and a web service as real processes on loopback, and one page through the tunnel.
-Uses no part of gotunnel but its commands and its configuration files, as an operator would."""
+Uses gotunnel's commands and its configuration files, as an operator would, and nothing else of it but the words."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+
+from gotunnel.cli.saying import say
+from gotunnel.errors import Sentence
 
 __all__ = ["main"]
 
@@ -76,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
                 _stay(_start(folder, stack), once)
             except _DemoFailed as failure:
                 _show_logs(folder)
-                print(f"the demo failed: {failure}", file=sys.stderr)
+                say(Sentence("the demo failed: {reason}", reason=failure), err=True)
                 return 1
     except _Stopped:
         pass
@@ -115,7 +118,7 @@ def _start(folder: Path, stack: ExitStack) -> dict[str, subprocess.Popen[bytes]]
         stack.callback(_end, process)
     url = f"http://127.0.0.1:{public}/"
     _wait_for_page(url, mark, processes)
-    print(f"{url} is the web service of port {web}, seen through the tunnel.", flush=True)
+    say(Sentence("{url} is the web service of port {port}, seen through the tunnel.", url=url, port=web))
     return processes
 
 
@@ -125,7 +128,7 @@ def _role(name: str) -> str:
 
 def _stay(processes: dict[str, subprocess.Popen[bytes]], once: bool) -> None:
     if not once:
-        print("Ctrl-C ends it.", flush=True)
+        say(Sentence("Ctrl-C ends it."))
     while not once:
         _check_alive(processes)
         time.sleep(0.5)
@@ -135,25 +138,26 @@ def _wait_for_page(url: str, mark: str, processes: dict[str, subprocess.Popen[by
     # Without a proxy: the environment may name one, and it would not know this loopback address.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
-    last: object = "nothing answered"
+    last: object = Sentence("nothing answered")
     while time.monotonic() < deadline:
         _check_alive(processes)
         try:
             with opener.open(url, timeout=5) as answer:
                 if mark in answer.read().decode():
                     return
-            last = "another page came"
+            last = Sentence("another page came")
         except OSError as error:
             last = error
         time.sleep(0.1)
-    raise _DemoFailed(f"no page from {url} in {START_SECONDS:.0f} s: {last}")
+    raise _DemoFailed(Sentence("no page from {url} in {seconds:.0f} s: {reason}", url=url, seconds=START_SECONDS,
+                               reason=last))  # fmt: skip
 
 
 def _check_alive(processes: dict[str, subprocess.Popen[bytes]]) -> None:
     for name, process in processes.items():
         code = process.poll()
         if code is not None:
-            raise _DemoFailed(f"the {name} ended with exit code {code}")
+            raise _DemoFailed(Sentence("the {role} ended with exit code {code}", role=Sentence.word(name), code=code))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

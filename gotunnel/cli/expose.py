@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from gotunnel.api import Event, MappingClosed, MappingOpened, NotConnected, PortUnavailable, Tunnel
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
+from gotunnel.cli.saying import say
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import own_name, tls_section, validated
 from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence
@@ -121,7 +122,8 @@ class _Exposing(Service):
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, MappingOpened):
-            click.echo(f"{event.address} reaches {self._mapping.local}. Ctrl-C ends it.")
+            local = self._mapping.local
+            say(Sentence("{address} reaches {local}. Ctrl-C ends it.", address=event.address, local=local))
         elif isinstance(event, MappingClosed) and self.running:
             self._refuse(event.reason)
 
@@ -144,7 +146,7 @@ def token_of_server(program: str) -> str:
     """Return the token from the environment or from whoever sits there; the configuration checks it."""
     token = os.environ.get(VARIABLE, "")
     if not token and sys.stdin.isatty():
-        token = click.prompt("Token of the server", hide_input=True, err=True)
+        token = click.prompt(of_environment().sentence(Sentence("Token of the server")), hide_input=True, err=True)
     if not token:
         cure = f"set the variable {VARIABLE}, or start it at a terminal and be asked"
         raise ConfigError([Problem(program, None, "", "there is no token", cure)])

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-import sys
 from pathlib import Path
 
 import click
 from cryptography import x509
 
 from gotunnel.address import HostPort, parse_host_port
+from gotunnel.cli.saying import say
 from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.load import load_server
 from gotunnel.errors import GotunnelError, Sentence
@@ -41,7 +41,7 @@ def print_pin(server: str | None, config: str | None, cert: str | None, state: s
             leaf, note = _configured(config or DEFAULT_CONFIG, state)
     click.echo(spki_pin(leaf))
     if note is not None:
-        print(note, file=sys.stderr)
+        say(note, err=True)
 
 
 def _address(text: str) -> HostPort:
@@ -59,7 +59,8 @@ def _configured(config: str, state: str | None) -> tuple[x509.Certificate, str |
     if tls.cert is not None:
         return pair.leaf, None
     # Another user has another folder, and a service mostly has one of its own.
-    return pair.leaf, f"This is the key in {pair.key_file}: the server must use this state folder (--state)."
+    note = Sentence("This is the key in {file}: the server must use this state folder (--state).", file=pair.key_file)
+    return pair.leaf, note
 
 
 def _shown_by(server: HostPort) -> tuple[x509.Certificate, str]:
@@ -83,7 +84,7 @@ def _shown_by(server: HostPort) -> tuple[x509.Certificate, str]:
         )) from None
     except ValueError:
         raise GotunnelError(f"{server}: its certificate cannot be read") from None
-    return shown, (
-        f"This is what {server} shows now, and nothing has checked it: compare it with what the server's log says at "
-        "its start."
-    )
+    return shown, Sentence(
+        "This is what {server} shows now, and nothing has checked it: compare it with what the server's log says at "
+        "its start.", server=server,
+    )  # fmt: skip

@@ -10,7 +10,8 @@ from typing import IO
 
 import click
 
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, Problem, Sentence
+from gotunnel.i18n.language import of_environment
 
 __all__ = ["VARIABLE", "given_token", "refuse_on_command_line"]
 
@@ -28,7 +29,8 @@ def given_token(program: str, env: Mapping[str, str] = os.environ, stdin: IO[str
     stdin = sys.stdin if stdin is None else stdin
     named = env.get(VARIABLE, "").strip()
     if stdin.isatty():
-        return named or str(click.prompt("Token", hide_input=True, err=True)).strip()
+        asked = of_environment().sentence(Sentence("Token"))
+        return named or str(click.prompt(asked, hide_input=True, err=True)).strip()
     try:
         piped = stdin.read(MOST + 1).strip()
     except UnicodeDecodeError:

@@ -145,7 +145,7 @@ class ExtractionTests(SynchronousTestCase):
             "raise ValueError('it is called badly')", "if x == 'host bits set': pass", "PROGRAM = 'gotunnel x is it'",
         ):  # fmt: skip
             self.assertEqual(self.found(source), [], source)
-        self.assertEqual(self.found("def f():\n    return 'all is well'", "cli/demo.py"), [])
+        self.assertEqual(self.found("def f():\n    return 'all is well'", "config/reference.py"), [])
 
     def test_prose_fields(self) -> None:
         """A field of a log line or of a sentence that is given a sentence is one of those that are translated."""
