@@ -59,6 +59,7 @@ class Local(Protocol):
         self.address, self.host = said or ("", "")
         self.on_gone: Callable[[], None] = _ignore
         self.partner: Local | None = None
+        self.why: str | None = None
         self.gone = False
         self._on_made = on_made
         self._on_lost = on_lost
