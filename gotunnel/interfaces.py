@@ -115,6 +115,10 @@ class IStreamObserver(Interface):
     what it raises, and what a Deferred of it fails with, is logged once under its name, and neither the visitor nor
     another observer notices. After that it is called as before.
 
+    `log`, `metrics` and `usage` of gotunnel's own are such, for who names them. What every role does without being told
+    to is none: its counters, its lines in the log, and the history of `usage` in a configuration, which is written of
+    these counters. An observer costs each visitor a dozen calls, and those cost none.
+
     One with a method `collect()` that returns metrics as `prometheus_client` has them is asked at each scrape of
     `/metrics`. No label of theirs may have a value that a stranger can choose.
     """
@@ -298,7 +302,7 @@ class ILocal(Interface):
     host = Attribute("the remote IP address as text, or empty")
     gone = Attribute("True once the connection is gone, whoever closed it")
     partner = Attribute("another one with `gone`, `abort` and `lost` that is reset when this one is, or None")
-    why = Attribute("the code by which it is reset with its partner, set on it ahead of that; None if that says nothing")
+    why = Attribute("the code by which it is reset with its partner, set ahead of that; None if that says nothing")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
@@ -306,6 +310,12 @@ class ILocal(Interface):
     def destination() -> str:
         """Return the address of this end, which a visitor came to, as text, `host:port`; empty where there is none,
         or none any more."""
+
+    def fileno() -> int:
+        """Return the descriptor of its socket, for who looks at its first bytes before a leg gets it."""
+
+    def stand_for(address: str, host: str, destination: str) -> None:
+        """From now on `address`, `host` and `destination()` are these: whoever connected has said for whom he did."""
 
     def begin_with(data: bytes) -> None:
         """Send this ahead of everything else. Called once at most, by who has just dialled it, before a leg gets it:

@@ -125,6 +125,14 @@ class FakeLocal:
         self.came_to = "203.0.113.1:10250"
         self.begun = b""
 
+    def fileno(self) -> int:
+        """See ILocal."""
+        return -1
+
+    def stand_for(self, address: str, host: str, destination: str) -> None:
+        """See ILocal."""
+        self.address, self.host, self.came_to = address, host, destination
+
     def destination(self) -> str:
         """See ILocal."""
         return self.came_to

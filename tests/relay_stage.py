@@ -74,7 +74,7 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
                 await case(link)
                 await link.rest()
                 await until(lambda: len(holdings()[0]) == readers, "no connection of a visitor or target is left")
-                self.assertFalse(holdings()[1] - self.base[1])
+                await until(lambda: not holdings()[1] - self.base[1], "nothing is unwritten")
             self.assertEqual(self.warnings, [])
         finally:
             await link.stop()

@@ -26,7 +26,6 @@ from gotunnel import __version__
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import MappingState, SessionState
-from gotunnel.logs import Logger
 from gotunnel.net.descriptors import nofile, used
 
 if TYPE_CHECKING:
@@ -45,29 +44,29 @@ def exposition(api: Api, accept: str) -> tuple[str, bytes]:
     registry.register(RoleCollector(api))
     observers = api.face.usage.observers
     for collector in () if observers is None else observers.collectors:
-        registry.register(_Guarded(collector))
+        told = _Told(collector.collect())
+        try:
+            encode(told)  # one that tells what is no metric is not to spoil what all others tell
+        except Exception:  # noqa: BLE001 - it may have told anything
+            collector.failed()
+        else:
+            registry.register(told)
     return kind, encode(registry)
 
 
-class _Guarded(Collector):
-    """What an observer tells: if it fails, the rest is told all the same."""
+class _Told(Collector):
+    """What an observer has told."""
 
-    log = Logger()
-
-    def __init__(self, collector: Any) -> None:
-        self._collector = collector
+    def __init__(self, metrics: list[Any]) -> None:
+        self._metrics = metrics
 
     def describe(self) -> Iterable[Metric]:
         """Called by the registry when this is registered."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return what it tells."""
-        try:
-            return list(self._collector.collect())
-        except Exception:  # noqa: BLE001 - whatever a plugin raises
-            self.log.failure("an observer has no metrics to tell")
-            return []
+        """Return it."""
+        return self._metrics
 
 
 class RoleCollector(Collector):

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.api.addresses import TunnelAddress
+from gotunnel.api.answers import Answer
 from gotunnel.api.events import Event
 from gotunnel.api.session import Session
 from gotunnel.config.model import MappingConfig
@@ -75,8 +76,10 @@ class PublicPort:
         """Close the port. Fires when the server has done so; with a time to drain when the visitors are gone, too.
         Without one they stay. Where nothing else uses the tunnel, and nobody visits, that is over then."""
         if self._state == "closed":
-            return succeed(None)
-        waiting: Deferred[None] = Deferred(lambda _: None)
+            done: Answer[None] = Answer()
+            done.callback(None)
+            return done
+        waiting: Deferred[None] = Answer(lambda _: None)
         self._stopping.append(waiting)
         if self._state == "open":
             self._state = "closing"

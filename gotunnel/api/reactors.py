@@ -15,6 +15,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
+from gotunnel.api.answers import loop_of_caller
 from gotunnel.api.session import forget
 
 __all__ = ["dispose", "here", "new_reactor", "reactor_here"]
@@ -49,7 +50,7 @@ def reactor_here() -> Any:
 
 async def here(deferred: Deferred[T]) -> T:
     """Wait for a Deferred where `await` is asyncio's, too."""
-    loop = _loop_of_task()
+    loop = loop_of_caller()
     if loop is None:
         return await deferred
     return await deferred.asFuture(loop)
@@ -92,10 +93,3 @@ async def _keeper(reactor: Any) -> AsyncGenerator[None, None]:
         yield
     finally:
         await dispose(reactor)
-
-
-def _loop_of_task() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop() if asyncio.current_task() is not None else None
-    except RuntimeError:
-        return None

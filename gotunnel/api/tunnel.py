@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 
 from gotunnel.address import InProcess
+from gotunnel.api.answers import Answer
 from gotunnel.api.dialling import dial
 from gotunnel.api.events import Event
 from gotunnel.api.listening import EndpointListener, FactoryListener
@@ -29,8 +30,7 @@ class Tunnel:
     `server` is `host:port`, or that of the variable GOTUNNEL_SERVER; `token` and `token_file` that of GOTUNNEL_TOKEN.
     `timeout` is the seconds that a call may take (0: as long as it does, also while the server does not let this client
     in), `drain` those that visitors of a port have to finish when it is closed. Nothing connects before the first call.
-    Methods return Deferreds; below asyncio `async with` does what it does on Twisted, and `asFuture` of a Deferred what
-    `await` cannot.
+    Methods return Deferreds; below asyncio `await` and `async with` do what they do on Twisted.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Tunnel:
     def connect(self) -> Deferred[Tunnel]:
         """Fires when the server has let this client in, which stays then until `close`. Fails with AuthRejected,
         NotConnected or ConfigError, and then has ended."""
-        return Deferred.fromCoroutine(self._connect())
+        return Answer.of(self._connect())
 
     def expose(
         self,
@@ -133,7 +133,7 @@ class Tunnel:
             "mapping": mapping, "encrypt": encrypt, "health": health, "clients": tuple(clients) or None,
             "public": public, "group": group,
         }  # fmt: skip
-        return Deferred.fromCoroutine(self._expose(what, remote, given, timeout, drain))
+        return Answer.of(self._expose(what, remote, given, timeout, drain))
 
     def dial(
         self,
@@ -147,12 +147,12 @@ class Tunnel:
         """Connect to what stands behind the server: `host:port` or `unix:/path` as the server sees them, or
         `mapping:CLIENT/NAME`. Fires with the protocol when the target has answered; fails with DialFailed, and as
         `connect` does. `keep` is for how many seconds the session outlives its last use."""
-        return Deferred.fromCoroutine(self._dial(target, factory, encrypt, timeout, keep))
+        return Answer.of(self._dial(target, factory, encrypt, timeout, keep))
 
     def close(self) -> Deferred[None]:
         """Close what this tunnel has published, and give the session up if nobody else uses it. Fires when that has
         happened, with a time to drain when the visitors are gone."""
-        return Deferred.fromCoroutine(self._close())
+        return Answer.of(self._close())
 
     async def __aenter__(self) -> Tunnel:
         """Connect."""

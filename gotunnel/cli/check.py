@@ -10,6 +10,7 @@ from gotunnel.config.explain import explain
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load
 from gotunnel.server.credentials import filed_clients
+from gotunnel.server.keyauthenticators import check_files
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.role import state_path
 
@@ -23,5 +24,7 @@ def check_file(path: str, state: str | None) -> None:
     with one_line_errors("gotunnel check"):
         file = load(path, clients_elsewhere=os.path.exists(folder / CLIENTS_FILE))
         filed = () if file.server is None else filed_clients(file.server, folder)
+        if file.server is not None:
+            check_files(file.server)
     for line in explain(file, filed):
         click.echo(line)

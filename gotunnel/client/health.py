@@ -115,6 +115,7 @@ class _Watch:
         self._timer: IDelayedCall | None = None
         self._probe: Deferred[None] | None = None
         self._late = False
+        self._broken = False  # it has failed as no check should, and that was told
         self._late_by = 0.0  # seconds that the second probe comes early
         self._stopped = False
 
@@ -166,6 +167,7 @@ class _Watch:
             self._timer = self._clock.callLater(max(0.0, self._config.interval - late - taken), self._begin)
 
     def _passed(self, _: object) -> None:
+        self._broken = False
         down = None if self._stopped else self._health.passed(self._clock.seconds())
         if down is not None:
             self.log.info(
@@ -179,7 +181,8 @@ class _Watch:
     def _failed(self, failure: Failure) -> None:
         if self._stopped:
             return
-        if not self._late and not failure.check(GotunnelError):
+        if not self._late and not failure.check(GotunnelError) and not self._broken:
+            self._broken = True
             self.log.failure("probing the target of mapping {mapping}", failure, mapping=self._mapping.name)
         if not self._health.failed(self._clock.seconds()):
             return

@@ -32,6 +32,8 @@ NAMED = {"server.clients", "client.mappings", "client.forwards"}
 FOLLOWERS = {
     "server.tls.mode": ("server.tls",),
     "client.tls.mode": ("client.name", "client.servers", "client.server_addr", "client.tls", "client.token"),
+    "client.transport": ("client.servers", "client.server_addr"),
+    "client.transport.plugin": ("client.servers", "client.server_addr"),
     "client.v1": ("client",),
 }
 """Keys that need a restart, and what is not to be taken up without them: the other half of one wish."""
@@ -85,6 +87,7 @@ EFFECTS = {
     "server.egress.socket_mode": _ANEW,
     "server.egress.default": _ANEW,
     "server.allow_plain_legs": _RESTART,
+    "server.proxy_from": _NEXT,
     "server.drain_timeout": _NOW,
     "server.leg_wait": _NOW,
     "server.limits": _NOW,

@@ -68,6 +68,13 @@ _STAY = (
 )
 
 
+def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list of nothing that was written down: absent it means any, and somebody may have meant none."""
+    if not value:
+        raise wrong("is a list of nothing", "leave it out for any, or name at least one")
+    return value
+
+
 class WebhookOptions(Section):
     """Where to ask."""
 
@@ -105,6 +112,7 @@ class TokenReviewOptions(Section):
     )
 
     seconds: Stay = Field(default=None, description=_STAY)
+    _some = field_validator("audiences", "namespaces")(_not_empty)
 
     @field_validator("client")
     @classmethod
@@ -130,3 +138,4 @@ class NetworksOptions(Section):
     allow: Networks = Field(default=(), description="visitors from there may come; all but those of `deny` if absent")
     deny: Networks = Field(default=(), description="visitors from there may not, whatever `allow` says")
     mappings: Texts = Field(default=(), description="of these mappings alone, patterns of CLIENT/NAME; all if absent")
+    _some = field_validator("allow", "mappings")(_not_empty)

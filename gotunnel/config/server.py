@@ -32,6 +32,7 @@ from gotunnel.config.egress import ServerEgressConfig
 from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
+from gotunnel.config.networks import Networks
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
 from gotunnel.config.plugged import ONE, AccessConfig, AllocatorConfig, Authenticators, Listeners, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
@@ -160,6 +161,11 @@ class ServerConfig(Section):
     )
     allow_plain_legs: Annotated[bool, FLAG] = Field(
         default=False, description="let mappings with `encrypt: false` travel without TLS"
+    )
+    proxy_from: Networks = Field(
+        default=(),
+        description="networks of balancers in front of public ports, that say whose connection they bring by the PROXY "
+        "protocol of HAProxy; whoever comes from there without its header is closed",
     )
     drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
         default=10.0, description="time visitors have to finish when the server stops"

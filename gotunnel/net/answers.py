@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -32,8 +32,11 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
     """Call `ask(*values)`, and return a Deferred of what that or its own Deferred comes to. After `seconds`, if there
     are any, it fails with Late. Cancelling gives up."""
     asked: Deferred[Any] = maybeDeferred(ask, *values)
+    given_up = False
 
     def give_up(_: object = None) -> None:
+        nonlocal given_up
+        given_up = True
         try:
             asked.cancel()
         except (Exception, SystemExit):  # noqa: BLE001 - of somebody's: whatever it raises, nobody waits for it
@@ -43,8 +46,15 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
 
     def heard(result: Any) -> Any:
         failed = isinstance(result, Failure)
-        if not told.called:
-            (told.errback if failed else told.callback)(result)
+        if told.called:
+            pass
+        elif failed and result.check(CancelledError) and not given_up:
+            # Whoever asks takes this for his own doing, and says nothing any more.
+            told.errback(GotunnelError("it gave its own answer up"))
+        elif failed:
+            told.errback(result)
+        else:
+            told.callback(result)
         return _Told() if failed else result
 
     def late() -> None:

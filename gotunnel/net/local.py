@@ -60,6 +60,7 @@ class Local(Protocol):
         self.on_gone: Callable[[], None] = _ignore
         self.partner: Local | None = None
         self.why: str | None = None
+        self._came_to = ""  # where somebody else is in front, who has said so
         self.gone = False
         self._on_made = on_made
         self._on_lost = on_lost
@@ -121,8 +122,19 @@ class Local(Protocol):
                 sink.local_lost()
         self.on_gone()
 
+    def fileno(self) -> int:
+        """See ILocal."""
+        fd: int = self.transport.fileno()
+        return fd
+
+    def stand_for(self, address: str, host: str, destination: str) -> None:
+        """See ILocal."""
+        self.address, self.host, self._came_to = address, host, destination
+
     def destination(self) -> str:
         """See ILocal."""
+        if self._came_to:
+            return self._came_to
         here = None if self.gone else self.transport.getHost()
         host = _plain(getattr(here, "host", ""))
         return str(HostPort(host, here.port)) if here is not None and host else ""

@@ -80,9 +80,9 @@ class Observers:
         return use
 
     @property
-    def collectors(self) -> list[Any]:
+    def collectors(self) -> list[Telling]:
         """Observers that tell Prometheus something: those with a method `collect`."""
-        return [one.observer for one in self._all if callable(getattr(one.observer, "collect", None))]
+        return [Telling(self, one) for one in self._all if callable(getattr(one.observer, "collect", None))]
 
     def opened(self, key: Hashable, conn: str, client: str, mapping: str, visitor: str) -> None:
         """A visitor is here; `key` is he himself, for whom `closed` follows."""
@@ -137,12 +137,13 @@ class Observers:
         try:
             answer = getattr(one.observer, what)(*values)
         except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises, it costs no visitor anything
-            self._failed(one, what, Failure())
+            self.failed(one, what, Failure())
             return
         if isinstance(answer, Deferred):
-            answer.addErrback(lambda failure: self._failed(one, what, failure))
+            answer.addErrback(lambda failure: self.failed(one, what, failure))
 
-    def _failed(self, one: _One, what: str, failure: Failure) -> None:
+    def failed(self, one: _One, what: str, failure: Failure) -> None:
+        """Name one that has failed, once."""
         if one.failed:
             return
         one.failed = True
@@ -150,3 +151,22 @@ class Observers:
             "the observer {observer} has failed in {method}: {reason}; what follows of this kind is not logged",
             failure, observer=one.config.plugin, method=what, reason=printable(failure.getErrorMessage(), 200),
         )  # fmt: skip
+
+
+class Telling:
+    """An observer that has metrics to tell. What it tells may be of no use: who reads it says so."""
+
+    def __init__(self, observers: Observers, one: _One) -> None:
+        self._observers, self._one = observers, one
+
+    def collect(self) -> list[Any]:
+        """Return what it tells: nothing, if it fails."""
+        try:
+            return list(self._one.observer.collect())
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises, the others are told
+            self.failed()
+            return []
+
+    def failed(self) -> None:
+        """It has failed, by what is being handled now."""
+        self._observers.failed(self._one, "collect", Failure())

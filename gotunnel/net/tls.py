@@ -36,6 +36,7 @@ __all__ = [
     "ClientCreator",
     "NotTrusted",
     "ServerTls",
+    "TargetTls",
     "TlsFilesError",
     "client_creator",
     "exporter_binding",
@@ -128,6 +129,30 @@ def target_creator(
     if verify and ca is None:
         context.set_default_verify_paths()
     return ClientCreator(context, trust, server_name_of(name))
+
+
+class TargetTls:
+    """The same by name, each made once, and anew when the file of authorities is another one."""
+
+    def __init__(self, ca: Path | None, keys: str) -> None:
+        self._ca, self._keys = ca, keys
+        self._made: dict[str, tuple[object, IOpenSSLClientConnectionCreator]] = {}
+
+    def creator(self, name: str) -> IOpenSSLClientConnectionCreator:
+        """Return what makes sessions with the service of that name. Raises TlsFilesError."""
+        stamp, known = None if self._ca is None else _stamp(self._ca), self._made.get(name)
+        if known is None or known[0] != stamp:
+            known = self._made[name] = (stamp, target_creator(self._ca, name, True, self._keys))
+        return known[1]
+
+
+def _stamp(path: Path) -> object:
+    """Return what changes with a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # to read it says why not
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def exporter_binding(transport: Any) -> bytes:

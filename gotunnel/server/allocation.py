@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from gotunnel.config.plugged import AllocatorConfig
 from gotunnel.config.portoptions import StickyOptions
+from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.ports import PortSet, Wish
 from gotunnel.errors import PortUnavailable, printable
 from gotunnel.interfaces import IPortAllocator
@@ -47,6 +48,7 @@ class Allocation:
         self.config = config
         self._reactor = reactor
         self._name = config.plugin
+        self._lines = LogLimit(rate=0.2, burst=5)
         self._allocator: IPortAllocator = made("ports", config, reactor)
 
     async def candidates(self, wish: Wish) -> list[int]:
@@ -55,10 +57,14 @@ class Allocation:
             found = await answer(self._reactor, PATIENCE, self._allocator.candidates, wish)
             return [int(port) for port in islice(found, MOST_CANDIDATES)]
         except (Exception, SystemExit) as error:  # a plugin of somebody's may try to end the process
-            self.log.failure(
-                "the port allocator {allocator} has failed for mapping {mapping} of client {client}",
-                allocator=self._name, mapping=printable(wish.mapping), client=wish.client,
-            )  # fmt: skip
+            # Clients decide how often they ask.
+            allowed, suppressed = self._lines.allow(wish.client, self._reactor.seconds())
+            if allowed:
+                self.log.failure(
+                    "the port allocator {allocator} has failed for mapping {mapping} of client {client}{more}",
+                    allocator=self._name, mapping=printable(wish.mapping), client=wish.client,
+                    more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+                )  # fmt: skip
             raise PortUnavailable("port_in_use", "the server's port allocator has no answer") from error
 
 

@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from gotunnel.address import plain_address
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted, Login
 from gotunnel.core.penalties import Offence
@@ -75,6 +76,8 @@ class ServerGreeting(Protocol):
         self._version = 2
         self._closing: IDelayedCall | None = None
         self._pause: Deferred[None] | None = None
+        self._judging: Deferred[None] | None = None
+        self._asking = False  # whether others judge the token that he has shown
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of the one frame that is due."""
@@ -100,6 +103,10 @@ class ServerGreeting(Protocol):
             if problem is not None:
                 self._door.say("certificate", "{address} was refused: {problem}", problem=printable(problem, 256))
         self._over = True
+        if self._asking and self._judging is not None:
+            # Others are asked on his behalf: to come and go must not be a way to keep them busy.
+            self._door.charge(Offence.NO_AUTH)
+            self._judging.cancel()
         self._door.leave()
         if self._pause is not None:
             self._pause.cancel()
@@ -173,7 +180,8 @@ class ServerGreeting(Protocol):
             raise AuthRejected(refused.code, refused.reason, RETRY_AFTER_AUTH) from None
         self._deciding = True
         if token is not None:
-            Deferred.fromCoroutine(self._judge(handshake, token)).addErrback(self._failed)
+            self._judging = Deferred.fromCoroutine(self._judge(handshake, token))
+            self._judging.addErrback(self._failed)
             return
         hub, name = self._hub, handshake.hello.client
         found = hub.keyring.accept(name, handshake.key, hub.wall_clock())
@@ -208,12 +216,19 @@ class ServerGreeting(Protocol):
         hub, name = self._hub, handshake.hello.client
         refusal = Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH)
         found = None
-        if hub.logins is not None and not hub.keyring.owned(name):
+        if hub.logins is not None:
+            host, patience = self._door.host, hub.config.handshake_timeout
+            login = Login(name, token, str(plain_address(host) or host))
+            self._asking = True
             try:
-                found = await hub.logins.judge(Login(name, token, self._door.host), hub.config.handshake_timeout)
+                # A name that is none of theirs takes as long, or the time would tell which names there are.
+                found = await hub.logins.judge(login, patience, ask=not hub.keyring.owned(name))
             except Unanswered:
                 reason = "the server cannot have the token judged now; its log says more"
                 refusal = Error("internal", reason, RETRY_AFTER_AUTH)
+            except CancelledError:
+                return
+            self._asking = False
         if self._over:
             return
         if found is None:

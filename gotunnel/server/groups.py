@@ -77,6 +77,7 @@ class Group:
             self.name, first.bind, first.wanted, first.plain, hub.relay, hub.ports, self, self._arrived
         )
         self.listener.choose = hub.chooser(first.peer.name, self.name, first.bind)
+        self.listener.fronts = hub.fronts
 
     def check_terms(self, member: MemberPort) -> None:
         """Return if this member asks for what the group has. Raises PortUnavailable, code group_mismatch."""

@@ -1,5 +1,6 @@
 """What all parts of a server share: who is connected, who may be, and who holds which port. It listens on nothing
-itself. The visitors are in `ledger`."""
+itself. The visitors are in `ledger`; who may be
+here, and what he may do, in `standing`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from gotunnel.core.identities import Identities
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.nodes import NodeTable
 from gotunnel.core.ports import PortTable, Wish
-from gotunnel.core.rights import NO_RIGHTS, Rights
+from gotunnel.core.rights import Rights
 from gotunnel.core.sessions import Decision, SessionTable
 from gotunnel.errors import ConfigError, Sentence, printable
 from gotunnel.interfaces import IRelay
@@ -27,20 +28,18 @@ from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.fronts import Fronts
 from gotunnel.server.groups import Groups
-from gotunnel.server.guests import Guest, Guests
-from gotunnel.server.keyring import Keyring
-from gotunnel.server.ledger import Ledger
+from gotunnel.server.guests import Guest
 from gotunnel.server.measuring import Measuring
 from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
+from gotunnel.server.standing import Standing
 from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
-from gotunnel.wire.messages import Limits
 
 if TYPE_CHECKING:
     from gotunnel.server.access import Access
-    from gotunnel.server.logins import Logins
     from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["Hub"]
@@ -56,7 +55,7 @@ async def _no_clients_file(change: Change) -> None:
 _BACK = ", back within its time of grace"
 
 
-class Hub(Ledger):
+class Hub(Standing):
     """The server's shared state. Made once by the service and dies with it."""
 
     log = Logger()
@@ -72,7 +71,11 @@ class Hub(Ledger):
         shares: Shares | None = None,
         other_ports: Iterable[int] = (),
     ) -> None:
-        super().__init__(clock)
+        admin = config.admin.addr if config.admin.enabled else None
+        reserved = frozenset({port, *other_ports} if admin is None else {port, admin.port, *other_ports})
+        super().__init__(clock, wall_clock, Credentials(config, reserved))
+        self.reserved = reserved
+        """The server's own ports, which nobody may publish, on none of its addresses."""
         self.config = config
         self.relay = relay
         self.tls = tls
@@ -80,22 +83,8 @@ class Hub(Ledger):
         self.caps = (FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()))
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
-        self.wall_clock = wall_clock
-        """Unix seconds: the expiry of identities goes by them, and clients are told."""
-        admin = config.admin.addr if config.admin.enabled else None
-        self.reserved = frozenset({port, *other_ports} if admin is None else {port, admin.port, *other_ports})
-        """The server's own ports, which nobody may publish, on none of its addresses."""
-        self.credentials = Credentials(config, self.reserved)
-        self.identities = self.credentials.table()
-        self.keyring = Keyring()
-        """Who knows the keys of clients; the table of identities and the shared token are the first of them."""
-        self.keyring.use(self.identities)
-        self.logins: Logins | None = None
-        """Judges clients that show their token, where the configuration names somebody for that."""
-        self.guests = Guests()
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
         """Changes the clients file, and lets that take effect. Raises ConfigError or ClientRefused."""
-        self._next_expiry: float | None = None
         self._shares = shares or Shares(UNLIMITED)
         self._set_limits()
         self.sparing: Callable[[], bool] = bool
@@ -106,6 +95,7 @@ class Hub(Ledger):
         """Has the last word on ports, dials and visitors; None: rights alone decide."""
         self.allocation: Allocation | None = None
         """Says which ports to try where a mapping leaves that to the server; None: any."""
+        self.fronts = Fronts(clock, config.proxy_from)
         self.groups = Groups(self)
         self.peers: dict[str, Peer] = {}
         self.switched_off: set[tuple[str, str]] = set()
@@ -124,6 +114,7 @@ class Hub(Ledger):
     def use_config(self, config: ServerConfig, credentials: Credentials) -> None:
         """Go by this from now on; `identities_changed` is to follow."""
         self.config, self.credentials = config, credentials
+        self.fronts.use(config.proxy_from)
         self._set_limits()
         for peer in self.holders:
             peer.lobby.use(config.leg_wait)
@@ -148,61 +139,9 @@ class Hub(Ledger):
 
     # Identities.
 
-    def keys_for(self, name: str) -> tuple[bytes, ...]:
-        """Return the keys that let a client in now, as the handshake wants them."""
-        return self.keyring.keys_for(name, self.wall_clock())
-
-    def shut_out(self, name: str, key: bytes) -> str | None:
-        """Say why a client that proved this key may not stay, None if it may."""
-        guest = self._guest(name, key)
-        now = self.wall_clock()
-        if guest is not None:
-            return guest.shut(now)
-        reason = self.identities.shut_out(name, key, now)
-        if reason is None and self.keyring.of_another(name, None):
-            return "its name has an identity elsewhere"
-        return reason
-
-    def knows(self, name: str) -> bool:
-        """Whether a client of this name may come in now."""
-        return self._rights_of(name) is not None
-
-    def rights_of(self, name: str) -> Rights:
-        """Return what a client may do now: nothing, when it may not come in any more."""
-        return self._rights_of(name) or NO_RIGHTS
-
-    def _rights_of(self, name: str) -> Rights | None:
-        guest = self._guest(name)
-        if guest is None:
-            return self.identities.rights_for(name, self.wall_clock())
-        if guest.shut(self.wall_clock()):
-            return None
-        return self.guests.rights(name, self.credentials.others, self.credentials.rights_of)
-
-    def _guest(self, name: str, key: bytes | None = None) -> Guest | None:
-        """Return who was let in by an authenticator under this name, unless the name is somebody else's by now."""
-        guest = self.guests.get(name, key)
-        return None if guest is None or self.keyring.of_another(name, guest.by) else guest
-
-    def use_keyring(self, keyring: Keyring) -> None:
-        """Go by this one from now on; `identities_changed` is to follow."""
-        keyring.use(self.identities)
-        self.keyring = keyring
-
     def _keys_changed(self) -> None:
         """Others beside the server's own may answer in another way than before."""
-        now = self.wall_clock()
-
-        def judged(name: str, guest: Guest) -> Guest | None:
-            if guest.by not in self.keyring.configs:
-                return guest
-            found = self.keyring.accept(name, guest.key, now)
-            if found is None or found[1] != guest.by:
-                return None
-            accepted = found[0]
-            return Guest(guest.key, accepted, guest.by, None if accepted.seconds is None else now + accepted.seconds)
-
-        self.guests.review(judged)
+        self.guests.review(self._judged_anew)
         self.identities_changed(self.identities)
 
     def let_in(self, name: str, guest: Guest) -> None:
@@ -212,16 +151,6 @@ class Hub(Ledger):
                 session.proven = guest.key
         self.guests.add(name, guest)
         self._plan_expiry()
-
-    def _plan_expiry(self) -> None:
-        now = self.wall_clock()
-        times = (self.identities.next_expiry(now), self.guests.next_expiry(now))
-        self._next_expiry = min((each for each in times if each is not None), default=None)
-
-    def limits_for(self, name: str) -> Limits:
-        """What `auth_ok` tells a client."""
-        rights = self.rights_of(name)
-        return Limits(rights.max_mappings, rights.max_legs, rights.max_visitors)
 
     def identities_changed(self, new: Identities) -> None:
         """Let a new table of identities take effect, also for those who are here: who may not stay is cut, and what a

@@ -12,17 +12,18 @@ from zope.interface import implementer
 
 from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
 from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
+from gotunnel.config.model import ServerConfig
 from gotunnel.config.secretfile import Refused
 from gotunnel.config.token_source import token_in
 from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
 from gotunnel.core.logins import Accepted
 from gotunnel.core.rights import NO_RIGHTS
-from gotunnel.errors import ConfigError, GotunnelError, Sentence, printable
+from gotunnel.errors import ConfigError, Problem, printable
 from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
 
-__all__ = ["FiledIdentities", "IdentityKeys", "TokenKeys", "shared_token"]
+__all__ = ["FiledIdentities", "IdentityKeys", "TokenKeys", "check_files", "shared_token"]
 
 ANYBODY = Accepted()
 """Nothing is known of who has come, and nothing is said of what he may do."""
@@ -154,12 +155,21 @@ class TokenKeys:
 
 
 def shared_token(reactor: Any, options: SharedTokenOptions) -> TokenKeys:
-    """Make the plugin `token`. Raises GotunnelError."""
+    """Make the plugin `token`. Raises ConfigError."""
     try:
         token = token_in(options.token_file)
     except Refused as refused:
-        raise GotunnelError(Sentence(
-            "the authenticator token: {what}; {cure}", what=refused.what, cure=refused.cure
-        )) from None
+        found = Problem("configuration", None, "server.authenticators", refused.what, refused.cure)
+        raise ConfigError([found]) from None
     accepted = None if options.disabled else Accepted("", rights=options)
     return TokenKeys(SharedToken(token, NO_RIGHTS), options.clients, accepted)
+
+
+def check_files(config: ServerConfig) -> None:
+    """Raise ConfigError for a file of these that a server with this configuration would refuse. Nothing of anybody
+    else's is made."""
+    for each in config.authenticators:
+        if isinstance(each.options, IdentitiesOptions):
+            FiledIdentities(None, each.options)
+        elif isinstance(each.options, SharedTokenOptions):
+            shared_token(None, each.options)

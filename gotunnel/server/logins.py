@@ -4,7 +4,11 @@ may do is in `guests`."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import deferLater
 
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted, Login
@@ -37,15 +41,19 @@ class Logins:
         self._lines = lines or LogLimit(rate=0.2, burst=5)
         self._all = [(config, made("authenticator", config, reactor)) for config in configs]
         self._judged = 0
+        self._took = 0.0  # seconds, for the last no
 
     @property
     def configs(self) -> list[AuthenticatorConfig]:
         """What they were made of, in the order in which they are asked."""
         return [config for config, _ in self._all]
 
-    async def judge(self, login: Login, patience: float) -> tuple[Accepted, AuthenticatorConfig] | None:
+    async def judge(
+        self, login: Login, patience: float, *, ask: bool = True
+    ) -> tuple[Accepted, AuthenticatorConfig] | None:
         """Return who has accepted it, and how; None: nobody has. `patience` are the seconds that all have together.
-        Raises Unanswered."""
+        Without `ask` nobody is asked, and nobody accepts it, after the time that others have taken for a no. Raises
+        Unanswered; cancelling gives up."""
         if self._judged >= AT_ONCE:
             allowed, more = self._may_say("crowd")
             if allowed:
@@ -55,10 +63,17 @@ class Logins:
                 )  # fmt: skip
             raise Unanswered("too many logins are being judged")
         self._judged += 1
+        begun = self._reactor.seconds()
         try:
-            return await self._judge(login, self._reactor.seconds() + patience * SHARE)
+            if not ask:
+                await deferLater(self._reactor, min(self._took, patience * SHARE))
+                return None
+            found = await self._judge(login, begun + patience * SHARE)
         finally:
             self._judged -= 1
+        if found is None:
+            self._took = self._reactor.seconds() - begun
+        return found
 
     async def _judge(self, login: Login, deadline: float) -> tuple[Accepted, AuthenticatorConfig] | None:
         unanswered = ""
@@ -69,12 +84,15 @@ class Logins:
                 verdict = await answer(self._reactor, patience, authenticator.judge, login)
                 if verdict is not None and not isinstance(verdict, Accepted):
                     raise TypeError(f"it answered with a {type(verdict).__name__}")
+            except CancelledError:
+                raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
                 unanswered = config.plugin
                 self._no_answer(login, config, error)
                 continue
             if verdict is not None:
-                return verdict, config
+                # It goes into the log, and the service may have said what it was shown.
+                return replace(verdict, who=verdict.who.replace(login.token, "(the token)")), config
         if unanswered:
             raise Unanswered(Sentence("the authenticator {unanswered} has no answer", unanswered=unanswered))
         return None

@@ -23,6 +23,7 @@ from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
 from gotunnel.wire.legbodies import OpenBody
 
 if TYPE_CHECKING:
+    from gotunnel.server.fronts import Fronts
     from gotunnel.server.peer import Peer
 
 __all__ = ["HiddenPort", "PublicPort", "PublicVisitor"]
@@ -68,6 +69,8 @@ class PublicPort:
         """Says which ports to try where none is wanted; None: any."""
         self.vet: Callable[[int], Awaitable[None]] | None = None
         """Has the last word on a port; raises PortUnavailable."""
+        self.fronts: Fronts | None = None
+        """Who may come for somebody else; None: nobody."""
         self._permitted_by: Rights | None = None
         self._relay = relay
         self._ports = ports
@@ -191,7 +194,16 @@ class PublicPort:
             await maybeDeferred(listening.stopListening)
 
     def _accepted(self, local: ILocal) -> None:
-        self._on_visitor(self, local)
+        if self.fronts is not None and self.fronts.networks:
+            self.fronts.ask(local, self.name, self._arrived)
+        else:
+            self._on_visitor(self, local)
+
+    def _arrived(self, local: ILocal) -> None:
+        if self._listening is None:
+            local.abort()  # it was closed while his header was awaited
+        else:
+            self._on_visitor(self, local)
 
     async def _candidates(self, rights: Rights) -> Iterable[int]:
         if self.wanted:

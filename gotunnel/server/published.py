@@ -258,6 +258,7 @@ class Published:
         port = (HiddenPort if hidden else PublicPort)(
             name, bind, request.remote_port, plain, peer.relay, hub.ports, (peer.name, name), peer.arrived
         )
+        port.fronts = hub.fronts
         port.choose, port.vet = hub.chooser(peer.name, name, bind), hub.vetter(peer.name, name, bind)
         return port
 

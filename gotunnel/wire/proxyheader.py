@@ -7,7 +7,7 @@ import ipaddress
 from functools import lru_cache
 from typing import Literal
 
-from gotunnel.address import parse_host_port
+from gotunnel.address import parse_host_port, plain_address
 
 __all__ = ["ProxyVersion", "encode_proxy_header", "proxy_header_of_nobody"]
 
@@ -77,13 +77,7 @@ def _place(text: str) -> tuple[_Ip, int] | None:
     return None if ip is None else (ip, found.port)
 
 
-@lru_cache(maxsize=1024)
-def _ip(host: str) -> _Ip | None:
-    try:
-        ip = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return ip if ip.version == 4 else ip.ipv4_mapped or ipaddress.IPv6Address(int(ip))
+_ip = lru_cache(maxsize=1024)(plain_address)
 
 
 def _mapped(ip: _Ip) -> _Ip:

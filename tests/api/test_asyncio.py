@@ -19,6 +19,7 @@ from tests.pages import ROOT
 
 PROGRAM = """
 import asyncio, gc, sys, threading, warnings
+from twisted.internet.defer import Deferred
 from gotunnel.api import AuthRejected, Tunnel, expose
 
 async def serve(reader, writer):
@@ -33,14 +34,31 @@ async def visit(address):
     writer.close()
     return answer.decode().strip()
 
+async def as_task(deferred):
+    return await deferred
+
 async def main(server, relay):
     local = await asyncio.start_server(serve, "127.0.0.1", 0)
     number = local.sockets[0].getsockname()[1]
     async with expose(number, "127.0.0.1:0", server=server, relay=relay) as port:
         print(await asyncio.wait_for(visit(port.address), 20))
     async with Tunnel(server) as tunnel:
-        port = await tunnel.expose(number, "127.0.0.1:0").asFuture(asyncio.get_running_loop())
+        port = await tunnel.expose(number, "127.0.0.1:0")
         print(await asyncio.wait_for(visit(port.address), 20))
+        await port.stopListening()
+        await port.stopListening()
+
+        async def of_twisted():
+            port = await tunnel.expose(number, "127.0.0.1:0")  # by a task, but Twisted drives it
+            async with expose(number, "127.0.0.1:0", server=server) as other:
+                return type(port).__name__, type(other).__name__
+
+        print(*await Deferred.fromCoroutine(of_twisted()).asFuture(asyncio.get_running_loop()))
+        opening = asyncio.ensure_future(as_task(tunnel.expose(number, "127.0.0.1:0")))
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        print(opening.cancelled(), len(tunnel.ports))
     try:
         await expose(number, server=server, token="c41d9f37a5b2408e96e07d1538f2ab64")
     except AuthRejected as refused:
@@ -69,7 +87,7 @@ class AsyncioTests(ApiTestCase):
         environment = {**os.environ, "GOTUNNEL_TOKEN": TOKEN}
         command = [sys.executable, "-W", "error", "-c", PROGRAM, f"localhost:{server.address.port}"]
         done: Any = await run(command, environment)
-        expected = ["from asyncio: hello"] * 2 + ["auth_failed", "cancelled"]
+        expected = ["from asyncio: hello"] * 2 + ["PublicPort PublicPort", "True 1", "auth_failed", "cancelled"]
         self.assertEqual(done.stdout.splitlines(), [*expected, *expected, "1"], done.stderr)
         self.assertEqual((done.stderr, done.returncode), ("", 0))
 

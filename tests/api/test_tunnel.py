@@ -356,6 +356,22 @@ class EventTests(ApiTestCase):
             await port.stopListening()
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
+    async def test_endpoint_unwell(self) -> None:
+        """An endpoint is connected to see whether what stands behind it is well, and its reason is told."""
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        listening = reactor.listenTCP(0, Service(), interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        where = TCP4ClientEndpoint(reactor, "127.0.0.1", listening.getHost().port)
+        port = await tunnel.expose(where, "127.0.0.1:0", health={"type": "tcp", "interval": 0.1, "failures": 1})
+        status = port._session.link.published.statuses[port.name]
+        visitor = await self.echoes(port.address.port)
+        self.assertIsNone(status.down)
+        visitor.transport.loseConnection()
+        await listening.stopListening()
+        await self.until(lambda: status.down is not None, "it is down")
+        self.assertIn("connection refused", str(status.down))
+
     async def test_never_connected(self) -> None:
         """A server that is not there is heard of once, and who listens does not hear himself out."""
         self.quick()

@@ -152,7 +152,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_said(self) -> None:
         """What is done is said in Chinese."""
-        over = {"over": True, "failed": False, "cut": 0, "live": 2}
+        over = {"over": True, "failed": False, "cut": 0, "live": 2, "joined": False, "left": 9}
         for answers, words, expected in [
             ({"/v1/status": STATUS, "/v1/kick": {"cut": 1}}, "kick worker-1",
              "客户端 worker-1 已断开，连同 1 位访客；要阻止它回来：gotunnel client revoke worker-1"),
@@ -165,6 +165,7 @@ class CommandTests(SynchronousTestCase):
             ({"/v1/reload": {"applied": True, "lines": ["nothing has changed"]}}, "reload", "没有变化"),
             ({"/v1/drain": over}, "drain --timeout 2", "正在排空：在场 2 位访客，还有 2 秒收尾"),
             ({"/v1/drain": over}, "drain", "排空完成：没有访客被切断"),
+            ({"/v1/drain": {**over, "joined": True}}, "drain", "这个进程先前已排空过"),
             ({"/v1/drain": {**over, "cut": 3}}, "drain", "访客被切断，因为时间已到：3"),
             ({"/readyz": {"ready": False, "findings": STATUS["findings"]}}, "status --ready",
              "控制端口：没有在接受连接"),

@@ -115,6 +115,18 @@ class MonitorTests(HealthTestCase):
         self.assertEqual([up for _, up, _ in self.changes], [False])
         self.flushLoggedErrors(TypeError)
 
+    def test_broken(self) -> None:
+        """One that is broken is told with its traceback once, and not at each interval; and again when it was well in
+        between."""
+        found = self.odd(lambda: 1 // 0)
+        self.clock.pump([10] * 5)
+        self.assertEqual((found.asked, len(self.flushLoggedErrors(ZeroDivisionError))), (6, 1))
+        found._answer = lambda: None
+        self.clock.advance(10)
+        found._answer = lambda: 1 // 0
+        self.clock.pump([10] * 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_breaks_when_cut(self) -> None:
         """A probe that breaks when its time is over counts as one that was late, and the next one follows."""
         found = self.odd(lambda: Deferred(lambda _: 1 // 0))

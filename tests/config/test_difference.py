@@ -88,6 +88,21 @@ class DifferenceTests(FileTestCase):
         self.assertEqual(set(moved.restart), {"client.tls.mode", "client.token", "client.name"})
         self.assertEqual(moved.config, client(drain_timeout=3))
 
+    def test_restart_with_another_way(self) -> None:
+        """Where a client goes by another transport, the server that it goes to waits for that: by the old one it would
+        knock at a web server's door. Alone it does not wait."""
+        for transport in ("websocket", {"plugin": "websocket", "proxy": "p:3128"}):
+            moved = changed(transport=transport, server_addr="web.example:443", drain_timeout=3)
+            self.assertEqual(set(moved.restart), {"client.transport", "client.server_addr"})
+            self.assertEqual(moved.config, client(drain_timeout=3))
+        before = client(transport="websocket")
+        for transport in ("tcp", {"plugin": "websocket", "path": "/other"}):
+            after = client(transport=transport, server_addr="web.example:443")
+            moved = difference("client", before, after)
+            self.assertEqual(moved.config, before)
+        moved = difference("client", before, client(transport="websocket", server_addr="web.example:443"))
+        self.assertEqual(moved.restart, ())
+
     def test_other_version(self) -> None:
         """Nothing of a file for another version of the protocol is taken up: its rules are others."""
         found = changed(v1=True, mappings=MAPPINGS[:1], drain_timeout=3)

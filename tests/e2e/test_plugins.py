@@ -4,13 +4,65 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
+import time
 
+from gotunnel.config.identityfile import FileIdentity, written
+from gotunnel.wire.handshake import derive_key
 from tests.e2e.harness import TunnelTestCase
 from tests.e2e.peers import Service, echo
 from tests.plugins.acme import installed
 from tests.processes import ROOT
+
+
+class KeysTests(TunnelTestCase):
+    """One more clients file, and one more shared token."""
+
+    def test_let_in(self) -> None:
+        """`gotunnel check` reads their files; clients of both come in with their own tokens, and their visitors are
+        served; who is taken out of the file is cut within a second, and the others stay."""
+        target = Service(self, echo).address
+        tokens = {name: secrets.token_hex(32) for name in ("edge", "ci-1")}
+        self.secrets += tokens.values()
+        self.write("ci.token", tokens["ci-1"]).chmod(0o600)
+        filed = self.folder / "more.json"
+        authenticators = [
+            {"plugin": "identities", "file": str(filed)},
+            {"plugin": "token", "token_file": "ci.token", "clients": "ci-*"},
+        ]
+        self.write("check.yaml", {"server": {"token": self.token, "authenticators": authenticators}})
+
+        def checked() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [sys.executable, "-m", "gotunnel", "check", "check.yaml"],
+                env=self.environment(), cwd=self.folder, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+
+        self.assertIn(f"{filed}: cannot be read: no such file or directory", checked().stderr)
+        own = FileIdentity(name="edge", keys=(derive_key(tokens["edge"], "edge"),))
+        filed.write_bytes(written([own]))
+        filed.chmod(0o600)
+        done = checked()
+        self.assertIn("by their keys: identities, token", done.stdout, done.stderr)
+        server = self.server(authenticators=authenticators)
+        ports = {}
+        for name, token in tokens.items():
+            ports[name] = self.port()
+            self.client({"web": (target, ports[name])}, name=name, token=token)
+            self.assert_echo(ports[name])
+        server.wait_for("client edge from .* is let in by the authenticator identities, as edge")
+        server.wait_for("client ci-1 from .* is let in by the authenticator token")
+        visitor = self.visit(ports["edge"])
+        (self.folder / "new").write_bytes(written([FileIdentity(name="edge", keys=())]))
+        (self.folder / "new").chmod(0o600)
+        os.replace(self.folder / "new", filed)
+        began = time.monotonic()
+        with self.assertRaises(ConnectionResetError):
+            visitor.recv(1)
+        self.assertLess(time.monotonic() - began, 3)
+        self.assert_echo(ports["ci-1"])
 
 
 class PluginPackageTests(TunnelTestCase):

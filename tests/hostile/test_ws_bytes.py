@@ -3,21 +3,26 @@ is carried, nothing behind a breach, and nothing of it is a bug of ours."""
 
 from __future__ import annotations
 
+import gc
 import socket
 import struct
+import weakref
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.protocol import Protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from wsproto import ConnectionType
+from wsproto import Connection, ConnectionType
 from wsproto.events import AcceptConnection, Event, Request
 
-from gotunnel.config.wsoptions import WebSocketListenerOptions
+from gotunnel.config.wsoptions import WebSocketListenerOptions, WebSocketOptions
+from gotunnel.net.ws.client import _Client
 from gotunnel.net.ws.server import _Visitors
 from gotunnel.net.ws.stream import LOOK, UNREAD, WsStream
 
@@ -138,8 +143,20 @@ class FrameTests(SynchronousTestCase):
         for _ in range(64):
             end.dataReceived(bytes(65536))
         self.assertEqual((len(carried.heard), wire.over), (64 * 65536, False))
-        self.assertLess(len(end._socket.connection._proto._frame_decoder.buffer), 16)  # type: ignore[union-attr]
+        self.assertLess(len(end._socket._proto._frame_decoder.buffer), 16)  # type: ignore[union-attr]
         end.connectionLost()
+
+    def test_nothing_stays(self) -> None:
+        """What somebody has said is gone with him, and does not wait until Python looks for rings of objects: a flood
+        of such ends held two hundred megabytes. Of HTTP nothing is kept while he is here."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        end, _, _ = self.up()
+        said = weakref.ref(end._socket)
+        self.assertIsInstance(end._socket, Connection)
+        end.dataReceived(b"\x82\xff" + struct.pack("!Q", 1 << 20) + bytes(4) + b"x" * 1000)
+        end.connectionLost()
+        self.assertIsNone(said())
 
     def test_parts(self) -> None:
         """A message in parts, with pings and empty parts between them, is one stream; pings are answered."""
@@ -268,3 +285,45 @@ class HeadTests(SynchronousTestCase):
         )  # fmt: skip
         wire, _ = self.come(b"\r\n".join([*lines, b"", b""]))
         self.assertRegex(wire.value()[:13], rb"\A(HTTP/1\.1 (101|404) )?\Z")
+
+
+class AnswerTests(SynchronousTestCase):
+    """What a client hears in place of the answer to its request."""
+
+    def answered(self, said: bytes) -> tuple[Wire, Deferred[Any]]:
+        """Let that be the answer; return the connection, and what became of it."""
+        clock = Clock()
+        client = _Client(clock, Factory.forProtocol(Protocol), "x", WebSocketOptions.model_validate({"tls": False}))
+        wire, done = Wire(self), Deferred[Any]()
+        client.begin(done, Deferred(), 5.0)
+        client.makeConnection(wire)
+        client.dataReceived(said)
+        if not done.called:
+            clock.advance(5.0)
+        client.connectionLost()
+        self.assertEqual(clock.getDelayedCalls(), [])
+        return wire, done
+
+    def test_nonsense(self) -> None:
+        """Each is told as a reason why it was not reached, in words that can be printed, within the time."""
+        up = [b"HTTP/1.1 101 Up", b"Upgrade: websocket", b"Connection: Upgrade"]
+        for said in (
+            b"", b"HTTP/1.1 101", b"\x15\x03\x03\x00\x02\x02\x46", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n",
+            b"\r\n".join([*up, b"", b""]),
+            b"\r\n".join([*up, b"Sec-WebSocket-Accept: x", b"", b""]),
+            b"\r\n".join([*up, b"Sec-WebSocket-Protocol: \xff", b"", b""]),
+            b"\r\n".join([*up[:2], b"Connection: \xff", b"", b""]),
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000,
+            b"HTTP/1.1 407 \x1b[31m\r\n\r\n", b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+        ):
+            wire, done = self.answered(said)
+            reason = str(self.failureResultOf(done, ConnectError).value)
+            self.assertTrue(wire.aborted and reason.isprintable() and len(reason) < 300, (said, reason))
+
+    @SOME
+    @given(st.binary(max_size=300), st.integers(0, 6))
+    def test_anything(self, said: bytes, begin: int) -> None:
+        """Any bytes, behind any part of an answer."""
+        head = b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        _, done = self.answered(b"\r\n".join(head.split(b"\r\n")[:begin]) + said)
+        self.failureResultOf(done, ConnectError)

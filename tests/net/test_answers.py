@@ -8,6 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.errors import GotunnelError
 from gotunnel.net.answers import Late, answer
 
 
@@ -36,6 +37,7 @@ class AnswerTests(SynchronousTestCase):
         self.failureResultOf(self.ask(fail(ZeroDivisionError())), ZeroDivisionError)
         self.failureResultOf(answer(self.clock, 5.0, lambda: 1 // 0), ZeroDivisionError)
         self.failureResultOf(answer(self.clock, 5.0, exit, 3), SystemExit)
+        self.failureResultOf(self.ask(fail(CancelledError())), GotunnelError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_the_same_twice(self) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
@@ -22,12 +24,16 @@ from gotunnel.config.judgeoptions import HtpasswdOptions, NetworksOptions, Token
 from gotunnel.core.logins import Accepted, Dial, Entry, Login, Publication
 from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IAccessPolicy, IAuthenticator
+from gotunnel.net.certificates import TlsFilesError, load_pair
+from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.tls import web_creator
 from gotunnel.server.judges import htpasswd
 from gotunnel.server.judges.asking import MOST_BODY
 from gotunnel.server.judges.htpasswd import Htpasswd, hashed
 from gotunnel.server.judges.networks import Networks
 from gotunnel.server.judges.tokenreview import PATH, TokenReview
 from gotunnel.server.judges.webhook import WebhookAccess, WebhookAuthenticator
+from tests.certificates import Authority
 
 reactor: Any = global_reactor
 LOGIN = Login("prod.edge", "a-token-of-somebody-else", "192.0.2.7")
@@ -55,6 +61,28 @@ class Service(Resource):
         if self.silent:
             return NOT_DONE_YET
         return json.dumps(self.answer).encode() if self.raw is None else self.raw
+
+
+class Flood(Protocol):
+    """Answers with `begin`, and then with `more` for as long as somebody takes it."""
+
+    transport: Any
+
+    def __init__(self, begin: bytes, more: bytes) -> None:
+        self.sent = 0
+        self._begin, self._more = begin, more * (65536 // len(more))
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(self._begin)
+        self.transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        """Called by the transport."""
+        self.sent += len(self._more)
+        self.transport.write(self._more)
+
+    def stopProducing(self) -> None:
+        """Called by the transport."""
 
 
 class JudgeTestCase(TestCase):
@@ -152,6 +180,49 @@ class WebhookTests(JudgeTestCase):
         self.assertEqual({uri for uri, _, _ in self.service.asked}, {"/judge"})
         nowhere = self.judge(url="http://127.0.0.1:1/")
         self.assertIn("it cannot be asked: ", await self.why_not(nowhere.judge(LOGIN)))
+
+    async def test_endless(self) -> None:
+        """An answer whose head, whose interim answers or whose chunks do not end is cut, and not kept."""
+        for begin, more in (
+            (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"), (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"e" * 1000 + b"\r\nx\r\n"),
+        ):
+            flood = Flood(begin, more)
+            port = reactor.listenTCP(0, OneProtocol(lambda flood=flood: flood), interface="127.0.0.1")
+            self.addCleanup(port.stopListening)
+            judge = self.judge(url=f"http://127.0.0.1:{port.getHost().port}/")
+            await self.why_not(judge.judge(LOGIN))
+            self.assertLess(flood.sent, 16 * 1024 * 1024)  # what the kernel takes ahead of it
+            await deferLater(reactor, 0.02)
+
+    async def test_tls(self) -> None:
+        """Nothing is said to a service whose certificate is not for its name, or not by `ca`, which is looked at when
+        it changes."""
+        folders = [self.folder / name for name in ("one", "other")]
+        for each in folders:
+            each.mkdir()
+        one, other = map(Authority, folders)
+        trusted = self.folder / "trusted.pem"
+        trusted.write_bytes(other.file.read_bytes())
+        site = Site(self.service)
+        site.noisy = False
+        ports = []
+        for name in ("localhost", "elsewhere.example"):
+            creator = web_creator(load_pair(*one.issue(name)))
+            ports.append(reactor.listenTCP(0, TLSMemoryBIOFactory(creator, False, site), interface="127.0.0.1"))
+            self.addCleanup(ports[-1].stopListening)
+        judge, misnamed = (
+            self.judge(url=f"https://localhost:{port.getHost().port}/judge", ca=str(trusted)) for port in ports
+        )
+        self.service.answer = {"allow": True}
+        why = await self.why_not(judge.judge(LOGIN))
+        self.assertIn("was not issued by an authority of server.authenticators.ca", why)
+        trusted.write_bytes(one.file.read_bytes())
+        self.assertIn("is not for localhost", await self.why_not(misnamed.judge(LOGIN)))
+        self.assertEqual(self.service.asked, [])
+        self.assertIsNotNone(await judge.judge(LOGIN))
+        self.assertRaises(TlsFilesError, self.judge, url="https://localhost/", ca=str(self.write("no.pem", "x")))
 
     async def test_cancelled(self) -> None:
         """Given up, its connection is closed."""
@@ -251,6 +322,8 @@ class TokenReviewTests(JudgeTestCase):
         judge = self.judge()
         for self.service.status, why in ((403, "may its service account create tokenreviews?"), (500, "status 500")):
             self.assertIn(why, await self.why_not(judge.judge(LOGIN)))
+        self.says(error="cannot reach the issuer")
+        self.assertIn("names an error", await self.why_not(judge.judge(LOGIN)))
         self.service.status, self.service.answer = 201, {"status": "Failure"}
         self.assertIn("has no status", await self.why_not(judge.judge(LOGIN)))
 

@@ -230,7 +230,8 @@ class TokenTests(KeysTestCase):
 
     def test_no_token(self) -> None:
         """A file without a token that can be one stops the start, in one line without what is in it."""
-        for text, said in (("short", "the authenticator token: "), (None, "cannot be read: no such file or directory")):
+        gone = "cannot be read: no such file or directory"
+        for text, said in (("short", "configuration: server.authenticators: "), (None, gone)):
             path = str(self.folder / "nowhere") if text is None else self.file("token", text)
             error = self.assertRaises(GotunnelError, self.serving, {"plugin": "token", "token_file": path})
             self.assertIn(said, str(error))

@@ -5,22 +5,25 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.address import HostPort
 from gotunnel.cli.doctor.login import log_in
 from gotunnel.client.published import Standing
 from gotunnel.client.service import make_client
 from gotunnel.config.identityfile import FileIdentity, written
 from gotunnel.config.model import ClientConfig, ServerConfig, TlsClientConfig
 from gotunnel.core.logins import Accepted, Login
+from gotunnel.core.penalties import Offence
 from gotunnel.core.ports import PortSet
 from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolError
 from gotunnel.server.guests import within
 from gotunnel.server.logins import AT_ONCE, SHARE, Logins, Unanswered
+from gotunnel.server.reception import Door
 from gotunnel.wire.greeting import BEARER, Bearer
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, ServerHandshake
 from gotunnel.wire.messages import Auth, Limits, decode, encode
@@ -38,6 +41,7 @@ from gotunnel.core.logins import Accepted
 class O(Options):
     how: str = Field(default="token", description="x")
     token: str = Field(default="", description="x")
+    who: str = Field(default="somebody", description="x")
     ports: list[str] | None = Field(default=None, description="x")
     seconds: float | None = Field(default=None, description="x")
 
@@ -63,7 +67,7 @@ class Judge:
         if login.token != self.options.token:
             return None
         ports = self.options.ports
-        return Accepted("somebody", None if ports is None else tuple(ports), self.options.seconds)
+        return Accepted(self.options.who, None if ports is None else tuple(ports), self.options.seconds)
 
 judge = Plugin(IAuthenticator, "judge", Judge, options=O)
 '''
@@ -153,6 +157,11 @@ class JudgingTests(PlaceTestCase):
         self.assertEqual(self.asked(), ["no", "token"])
         self.assertNotIn(SHOWN, repr(judges().asked[0][1]))
 
+    def test_token_told(self) -> None:
+        """A service that calls a client by its token does not get that into the log."""
+        ((accepted, _),) = [self.successResultOf(self.ask({"token": SHOWN, "who": f"user {SHOWN}"}))]
+        self.assertEqual(accepted.who, "user (the token)")
+
     def test_nobody(self) -> None:
         """All say no."""
         self.assertIsNone(self.successResultOf(self.ask({"how": "no"}, {"how": "no"})))
@@ -180,6 +189,31 @@ class JudgingTests(PlaceTestCase):
         asking = self.ask({"how": "wait"}, {"token": SHOWN})
         self.clock.advance(5.0 * SHARE / 2)
         self.assertIsNotNone(self.successResultOf(asking))
+
+    def test_nobody_asked(self) -> None:
+        """A name that is nobody's business has its no as late as the last one that was asked about, and takes a place
+        meanwhile."""
+        logins = Logins(self.clock, named({"how": "wait"}))
+        asking = self.ask(logins=logins)
+        self.clock.advance(1.25)
+        judges().pending[-1].callback(None)
+        self.assertIsNone(self.successResultOf(asking))
+        before = len(self.asked())
+        other = Deferred.fromCoroutine(logins.judge(Login("own", SHOWN, "192.0.2.7"), 5.0, ask=False))
+        self.clock.advance(1.2)
+        self.assertNoResult(other)
+        self.clock.advance(0.05)
+        self.assertIsNone(self.successResultOf(other))
+        self.assertEqual((len(self.asked()), logins._judged), (before, 0))
+
+    def test_given_up(self) -> None:
+        """Given up, nobody else is asked, and the place is free."""
+        logins = Logins(self.clock, named({"how": "wait"}, {"token": SHOWN}))
+        asking = self.ask(logins=logins)
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertEqual((self.asked()[-1], logins._judged, judges().pending[-1].called), ("wait", 0, True))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_breaks(self) -> None:
         """One that breaks when it is given up holds no place for ever."""
@@ -267,12 +301,17 @@ class ConfiguredTests(FileTestCase):
             ("{plugin: tokenreview, client: '{name}.{name}'}", "client", "has a part twice"),
             ("{plugin: tokenreview, client: 'k8s-{name}'}", "client", "accounts of several namespaces one name"),
             ("{plugin: tokenreview, namespaces: [a, b], client: '{name}'}", "client", "several namespaces one name"),
+            ("{plugin: tokenreview, namespaces: []}", "namespaces", "is a list of nothing"),
+            ("{plugin: tokenreview, audiences: []}", "audiences", "is a list of nothing"),
             ("{plugin: webhook, url: 'https://[::1/'}", "url", "is not a URL"),
             ("{plugin: webhook, url: 'https://a:99999/'}", "url", "is not a URL"),
         ):
             found = self.problem(f"{SERVER}  authenticators: {options}\n")
             self.assertEqual(found.key, f"server.authenticators[0].{key}")
             self.assertTrue(found.wrong.endswith(why), found.wrong)
+        for key in ("allow", "mappings"):
+            found = self.problem(f"{SERVER}  access: {{plugin: networks, {key}: []}}\n")
+            self.assertEqual((found.key, found.wrong), (f"server.access.{key}", "is a list of nothing"))
 
 
 class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
@@ -336,6 +375,25 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
         await self.said("does not let us in: internal: the server cannot have the token judged now", times=2)
         self.assertEqual(server.hub.usage.refused["auth_failed"], 0)
+
+    async def test_comes_and_goes(self) -> None:
+        """Who leaves while others are asked on his behalf keeps them busy no longer, and pays for it."""
+        charged: list[Offence] = []
+        self.patch(Door, "charge", lambda door, offence: charged.append(offence))
+        server, tls = await self.begun({"how": "wait"}, handshake_timeout=10.0)
+        client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.until(lambda: judges().pending, "the question")
+        pending = judges().pending[-1]
+        await self.stop(client)
+        await self.until(lambda: pending.called, "it is given up, ahead of its time", 5.0)
+        self.assertEqual((charged, server.hub.logins._judged), ([Offence.NO_AUTH], 0))
+
+    async def test_address(self) -> None:
+        """Where a client comes from is told as its own address also where the server listens on [::]."""
+        server, tls = await self.begun({"token": SHOWN}, addr=HostPort("::", 0))
+        self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
+        await self.until(lambda: server.hub.connected, "it is in")
+        self.assertEqual(judges().asked[0][1].address, "127.0.0.1")
 
     async def test_own_identity(self) -> None:
         """A name that has an identity is nobody else's business: no token opens it but its own."""

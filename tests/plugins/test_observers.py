@@ -11,6 +11,10 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
 
+from gotunnel.admin.api import Api
+from gotunnel.admin.events import Events
+from gotunnel.admin.lag import Lag
+from gotunnel.admin.metrics import exposition
 from gotunnel.config.model import ServerConfig
 from gotunnel.config.observeroptions import LogOptions
 from gotunnel.core.observed import Ended, Stream
@@ -20,9 +24,34 @@ from gotunnel.errors import ConfigError, GotunnelError
 from gotunnel.interfaces import IStreamObserver
 from gotunnel.net.observers import LogObserver, MetricsObserver
 from gotunnel.net.observing import INTERVAL, Observers
+from gotunnel.server.view import ServerView
 from tests.config.files import SERVER, FileTestCase
 from tests.integration.base import TOKEN, IntegrationTestCase
 from tests.plugins.places import PlaceTestCase, ReactorPlaceTestCase
+
+ODD = '''
+class O(Options):
+    how: int = Field(description="x")
+
+class Odd:
+    """Tells Prometheus nonsense, in one of several ways."""
+
+    def __init__(self, reactor, options, role):
+        self.how = options.how
+
+    def collect(self):
+        from prometheus_client.core import GaugeMetricFamily
+        wrong = GaugeMetricFamily("odd", "x", labels=["a"])
+        wrong.add_metric(["b"], "no number")
+        return [lambda: 1 / 0, lambda: exit(3), lambda: "text", lambda: [None], lambda: 7, lambda: [wrong]][self.how]()
+
+    def opened(self, stream): ...
+    def bytes(self, stream, up, down): ...
+    def closed(self, stream, ended): ...
+    def stop(self): ...
+
+odd = Plugin(IStreamObserver, "odd", Odd, options=O)
+'''
 
 HEARS = '''
 class O(Options):
@@ -260,6 +289,19 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         report = await server.reload(server.hub.config.model_copy(update={"observers": ()}))
         self.assertIn("observers", "".join(report.lines))
         self.assertEqual(made[1].heard[-1], ("stop",))
+
+    async def test_odd_metrics(self) -> None:
+        """One whose metrics cannot be told, or are none, is named once; the rest of the page is as without it."""
+        self.module(self.place(), "odd", ODD)
+        odd = [{"plugin": "odd", "how": how} for how in range(6)]
+        server = await self.server(observers=observers_of(*odd, "metrics"))
+        api = Api(ServerView(server), {}, Lag(Clock()), Events())
+        text = ""
+        for _ in range(3):
+            text = exposition(api, "")[1].decode()
+        self.assertIn("gotunnel_visitor_seconds", text)
+        self.assertIn("gotunnel_build", text)
+        self.assertEqual(len(self.flushLoggedErrors()), 6)
 
     async def test_absent(self) -> None:
         """Where nobody observes, nothing of this is there."""

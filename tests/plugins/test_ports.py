@@ -136,6 +136,14 @@ class AllocationTests(PlaceTestCase):
         self.clock.advance(PATIENCE)
         self.refused(asking)
 
+    def test_lines(self) -> None:
+        """A client that asks again and again of one that fails does not fill the log."""
+        allocation = Allocation(self.clock, allocator(how="raise"))
+        for _ in range(20):
+            asking = Deferred.fromCoroutine(allocation.candidates(self.wish))
+            self.failureResultOf(asking, PortUnavailable)
+        self.assertEqual(len(self.flushLoggedErrors()), 5)
+
     def pending(self) -> Deferred[list[int]]:
         found: Deferred[list[int]] = sys.modules["gotunnel.plugins.asked"].Asked.pending[-1]
         return found

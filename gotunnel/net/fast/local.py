@@ -44,9 +44,9 @@ class FastLocal:
     """One connection. The socket lingers with reset until its orderly close (see net.local)."""
 
     __slots__ = (
-        "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools", "address",
-        "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended", "reading",
-        "sock", "why",
+        "_came_to", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools",
+        "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended",
+        "reading", "sock", "why",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class FastLocal:
         self._mask: int | None = None  # None: not in the poller
         self._out = bytearray()
         self._half_closing = False
+        self._came_to = ""  # where somebody else is in front, who has said so
         self._looked_at = False  # by the path watch
         self._last: LastBytes | None = None
         self._shut = False
@@ -94,8 +95,18 @@ class FastLocal:
         """Whether the poller tells whatever happens to it, so that nobody need look."""
         return self.reading and bool(self._mask) and self._last is None
 
+    def fileno(self) -> int:
+        """See ILocal."""
+        return self.fd
+
+    def stand_for(self, address: str, host: str, destination: str) -> None:
+        """See ILocal."""
+        self.address, self.host, self._came_to = address, host, destination
+
     def destination(self) -> str:
         """See ILocal."""
+        if self._came_to:
+            return self._came_to
         try:
             name = self.sock.getsockname()
         except OSError:

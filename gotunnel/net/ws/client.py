@@ -3,7 +3,6 @@ be."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,7 +28,7 @@ from gotunnel.net.carried import Carried
 from gotunnel.net.endpoint import tcp_endpoint
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.reasons import words_of
-from gotunnel.net.tls import target_creator
+from gotunnel.net.tls import TargetTls
 from gotunnel.net.ws.proxy import ProxiedEndpoint, read_login
 from gotunnel.net.ws.stream import WsStream
 
@@ -43,9 +42,9 @@ class WebSocketTransport:
     def __init__(self, reactor: Any, options: WebSocketOptions) -> None:
         self._reactor = reactor
         self._options = options
-        self._tls: dict[str, tuple[object, IOpenSSLClientConnectionCreator]] = {}
+        self._tls = TargetTls(options.ca, "client.transport")
         if options.tls and options.host is not None:
-            self._creator(options.host)
+            self._tls.creator(options.host)
         self._login = None if options.proxy_login is None else read_login(options.proxy_login)
 
     def endpoint(self, server: HostPort, address: HostPort, timeout: float) -> IStreamClientEndpoint:
@@ -58,25 +57,8 @@ class WebSocketTransport:
                 self._reactor, tcp_endpoint(self._reactor, proxy, timeout), proxy, address, self._login, timeout
             )
         host = options.host or server.host
-        creator = self._creator(host) if options.tls else None
+        creator = self._tls.creator(host) if options.tls else None
         return _WebSocketEndpoint(self._reactor, below, creator, host, server, options, timeout)
-
-    def _creator(self, host: str) -> IOpenSSLClientConnectionCreator:
-        """Return what makes TLS sessions, anew when the file of authorities is another one. Raises TlsFilesError."""
-        ca, known = self._options.ca, self._tls.get(host)
-        stamp = None if ca is None else _stamp(ca)
-        if known is None or known[0] != stamp:
-            known = self._tls[host] = (stamp, target_creator(ca, host, True, "client.transport"))
-        return known[1]
-
-
-def _stamp(path: Path) -> object:
-    """Return what changes with a file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None  # to read it says why not
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @implementer(IStreamClientEndpoint)

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
+from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
@@ -42,7 +42,7 @@ class WsStream(Protocol):
     transport: Any
 
     def __init__(self, kind: ConnectionType, clock: Any, ping: float) -> None:
-        self._socket = WSConnection(kind)
+        self._socket: WSConnection | Connection = WSConnection(kind)
         self._clock = clock
         self._ping = ping
         self._pinging: IDelayedCall | None = None
@@ -76,6 +76,9 @@ class WsStream(Protocol):
             self._lingering = None
         if self._carried is not None:
             self._carried.lost()
+        # All parts of it know each other, and live until Python looks for such rings; what strangers have said does not
+        # have to wait for that.
+        del self._socket
 
     # Called by what is carried.
 
@@ -109,6 +112,9 @@ class WsStream(Protocol):
     def _carry(self, carried: Carried) -> None:
         """It is up; from now on it carries this."""
         self._carried = carried
+        up = self._socket.connection if isinstance(self._socket, WSConnection) else None
+        assert up is not None
+        self._socket = up  # HTTP, and what was said behind it, is needed no more
         self._plan_ping()
 
     def _leave(self) -> None:

@@ -9,23 +9,28 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, ResponseDone
+from twisted.web.client import URI, Agent, ResponseDone
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
 from gotunnel import __version__
 from gotunnel.errors import GotunnelError, RemoteProtocolError, Sentence
+from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.reasons import words_of
-from gotunnel.net.tls import target_creator
+from gotunnel.net.tls import TargetTls
 from gotunnel.wire import strictjson
 
 __all__ = ["Answer", "Asker", "NoAnswer"]
 
 MOST_BODY = 64 * 1024
 """Bytes of an answer."""
+MOST_HEAD = 16 * 1024
+"""Bytes of what comes ahead of it, and between its parts."""
 MOST_DEPTH = 32
 """Of its objects and lists, in each other: those of kube-apiserver have 7."""
 CONNECT_TIMEOUT = 5.0
@@ -66,17 +71,63 @@ class _Whole:
         """Likewise."""
 
 
-@implementer(IPolicyForHTTPS)
-class _Policy:
-    """Checks certificates against a file, or against what the system trusts."""
+class _Bounded(Protocol):
+    """Passes on what comes for one of Twisted's HTTP clients, up to a length: those bound neither the head of an answer
+    nor the number of interim ones."""
 
-    def __init__(self, ca: Path | None, keys: str) -> None:
-        self._ca = ca
-        self._keys = keys
+    transport: Any
 
-    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self._left = MOST_HEAD + MOST_BODY
+        self._over = False
+
+    def connectionMade(self) -> None:
+        self.inner.makeConnection(self.transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._left -= len(data)
+        if self._left < 0:
+            self.transport.abortConnection()
+            self.connectionLost(Failure(NoAnswer(f"its answer is longer than {MOST_BODY} bytes")))
+        else:
+            self.inner.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self._over:
+            self._over = True
+            self.inner.connectionLost(reason)
+
+
+@implementer(IStreamClientEndpoint)
+class _Endpoint:
+    """Connects whatever is to be bounded."""
+
+    def __init__(self, below: IStreamClientEndpoint) -> None:
+        self._below = below
+
+    def connect(self, factory: Any) -> Deferred[Any]:
         """Called by the agent."""
-        return target_creator(self._ca, hostname.decode("ascii"), True, self._keys)
+        connecting: Deferred[Any] = self._below.connect(OneProtocol(lambda: _Bounded(factory.buildProtocol(None))))
+        return connecting.addCallback(lambda bounded: bounded.inner)
+
+
+@implementer(IAgentEndpointFactory)
+class _Endpoints:
+    """Checks certificates against a file, or against what the system trusts. Raises TlsFilesError."""
+
+    def __init__(self, reactor: Any, tls: TargetTls, name: str) -> None:
+        self._reactor, self._tls, self._name = reactor, tls, name
+        tls.creator(name)  # what is wrong with it is told now
+
+    def endpointForURI(self, uri: URI) -> _Endpoint:
+        """Called by the agent."""
+        below: Any = HostnameEndpoint(self._reactor, uri.host, uri.port, CONNECT_TIMEOUT)
+        if uri.scheme == b"https":
+            below = wrapClientTLS(self._tls.creator(self._name), below)
+        return _Endpoint(below)
 
 
 class Asker:
@@ -85,10 +136,9 @@ class Asker:
 
     def __init__(self, reactor: Any, url: str, ca: Path | None, keys: str) -> None:
         """`keys` is the group of the configuration that names the file."""
-        if ca is not None:
-            target_creator(ca, urlsplit(url).hostname or "localhost", True, keys)  # what is wrong with it is told now
         self._url = url.encode("ascii")
-        self._agent = Agent(reactor, _Policy(ca, keys), connectTimeout=CONNECT_TIMEOUT)
+        endpoints = _Endpoints(reactor, TargetTls(ca, keys), urlsplit(url).hostname or "localhost")
+        self._agent = Agent.usingEndpointFactory(reactor, endpoints)
 
     async def ask(self, question: dict[str, Any], secret: str | None = None) -> Answer:
         """Post it, with `secret` as a bearer token. Raises NoAnswer; cancelling gives up."""

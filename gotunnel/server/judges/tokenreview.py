@@ -53,6 +53,8 @@ class TokenReview:
             raise NoAnswer("the answer of kube-apiserver has no status")
         if status.get("authenticated") is not True:
             return None
+        if status.get("error"):
+            raise NoAnswer("kube-apiserver names an error beside its yes")
         # An API server that knows no audiences names none, and has not looked at them.
         meant = status.get("audiences")
         if not isinstance(meant, list) or not any(audience in meant for audience in options.audiences):

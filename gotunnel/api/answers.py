@@ -1,0 +1,61 @@
+"""What the calls of the library return: Deferreds that can be awaited below asyncio, too."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Generator
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+__all__ = ["Answer", "loop_of_caller"]
+
+T = TypeVar("T")
+
+
+class Answer(Deferred[T]):
+    """A Deferred as any other on Twisted; a task of asyncio that awaits it waits for it, and its cancellation cancels
+    it."""
+
+    @classmethod
+    def of(cls, coroutine: Coroutine[Any, Any, T]) -> Answer[T]:
+        """Return what a coroutine of Twisted's will return; it is begun now."""
+        running = Deferred.fromCoroutine(coroutine)
+        answer: Answer[T] = cls(lambda _: running.cancel())
+
+        def over(result: Any) -> Any:
+            if not answer.called:
+                answer.callback(result)
+            elif isinstance(result, Failure) and not result.check(CancelledError):
+                return result  # nobody waits for it any more, but it is not to be lost
+            return None
+
+        running.addBoth(over)
+        return answer
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Called by `await`, whoever drives the coroutine that says so."""
+        loop = loop_of_caller()
+        if loop is None:
+            return (yield from super().__await__())
+        return (yield from self.asFuture(loop).__await__())
+
+
+def loop_of_caller() -> asyncio.AbstractEventLoop | None:
+    """Return the loop of asyncio whose task awaits something just now; None where that is a coroutine of Twisted's, one
+    that a task has begun included."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    if task is None:
+        return None
+    own = getattr(task.get_coro(), "cr_frame", None)
+    frame = sys._getframe(1)
+    while frame is not None and frame is not own:
+        if frame.f_code.co_name == "_inlineCallbacks" and frame.f_globals.get("__name__") == "twisted.internet.defer":
+            return None
+        frame = frame.f_back  # type: ignore[assignment]
+    return task.get_loop()
