@@ -159,7 +159,7 @@ class LookingTests(BrowserTestCase):
         process are translated too."""
         where, _ = self.scene(mappings=12, trouble=True)
         page = self.open(where, locale="zh-CN", color_scheme="dark")
-        self.assertIn("5 秒内没有回答", page.inner_text("#mappings"))
+        self.assertIn("5 秒内没有应答", page.inner_text("#mappings"))
         self.assertIn("无法重新打开", page.inner_text("#events"))
         self.assertEqual(page.get_attribute("html", "lang"), "zh-CN")
         ground = "getComputedStyle(document.body).backgroundColor"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from tests.e2e.harness import RELAY, TunnelTestCase, need, read_all
-from tests.e2e.peers import nginx
+from tests.e2e.peers import haproxy, nginx
 from tests.processes import DEADLINE
 
 GET = b"GET / HTTP/1.0\r\n\r\n"
@@ -28,10 +29,10 @@ class ProxyProtocolTests(TunnelTestCase):
         self.assertIn(b" 200 OK\r\n", head + b"\r\n")
         return f"{self.visitor} {port}", body.decode().split("|")
 
-    def publish(self, *mappings: tuple[str, int, str, str]) -> list[int]:
+    def publish(self, *mappings: tuple[str, int, str, str], **keys: Any) -> list[int]:
         """Start server and client; return the public ports of these (name, target's port, version, health). Those whose
         name begins with `plain` travel outside TLS."""
-        self.served_by = self.server(allow_plain_legs=True)
+        self.served_by = self.server(allow_plain_legs=True, **keys)
         ports = [self.port() for _ in mappings]
         section = [
             {
@@ -67,6 +68,21 @@ class ProxyProtocolTests(TunnelTestCase):
             self.assertEqual(words[:2], [me, f"{self.host} {public}"])
             self.assertNotEqual(words[2], self.visitor)
         self.published_by.wait_for("mapping three is down: it answers with status 400: perhaps it does not expect")
+
+    def test_in_front(self) -> None:
+        """HAProxy in front of the public port says whose connection it brings, and nginx behind the tunnel hears it."""
+        front, target = self.port(), self.port()
+        what = "$proxy_protocol_addr $proxy_protocol_port|$proxy_protocol_server_addr $proxy_protocol_server_port"
+        listen = f"listen {self.host}:{target} proxy_protocol"
+        nginx(self, f'  server {{ {listen}; location / {{ return 200 "{what}"; }} }}')
+        self.wait_until(lambda: not self.refused(target), "nginx")
+        (public,) = self.publish(("one", target, "v1", ""), proxy_from=["127.0.0.0/8"])
+        self.published_by.wait_for("mapping one open")
+        haproxy(self, f"{self.host}:{front}", f"{self.host}:{public} send-proxy-v2")
+        self.wait_until(lambda: not self.refused(front), "HAProxy")
+        me, words = self.ask(front)
+        self.assertEqual(words, [me, f"{self.host} {front}"])
+        self.served_by.wait_for(f"visitor {me.replace(' ', ':')} connected to one of client client")
 
     def test_haproxy(self) -> None:
         """HAProxy takes both versions, and of the second one the id that stands in the logs of both ends."""

@@ -63,8 +63,8 @@ class Heard(FrameLeg):
     def receive(self, kind: LegFrame, body: bytes) -> None:
         self.heard.append((kind, bytes(body)))
 
-    def _pass_on(self, data: memoryview | bytes) -> None:
-        self.heard.append((LegFrame.DATA, bytes(data)))
+    def _pass_on(self, data: memoryview | bytes, *more: memoryview | bytes) -> None:
+        self.heard += [(LegFrame.DATA, bytes(each)) for each in (data, *more)]
 
     def feed(self, piece: bytes) -> str | None:
         """Take what one read brought; return what was wrong with it."""

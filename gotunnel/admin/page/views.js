@@ -16,7 +16,7 @@ function colour(state) {
 }
 
 function state(row, age) {
-  const below = age ? `${row.reason} (${lasting(age)})` : row.reason;
+  const below = age ? say("so", { a: row.reason, b: lasting(age) }) : row.reason;
   return { text: sayWord("state", row.state), badge: colour(row.state), below: below || undefined };
 }
 

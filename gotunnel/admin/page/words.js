@@ -113,6 +113,7 @@ const WORDS = {
   plotWait: ["The plot begins with the next answers…", "图表从下一次应答开始…"],
   problems: ["Problems", "有问题的"],
   ready: ["ready", "就绪"],
+  so: ["{a} ({b})", "{a}（已 {b}）"],
   reset: ["Reset", "重置"],
   resetDone: ["Visitor {name} is reset", "访客 {name} 已重置"],
   resetTitle: ["Reset visitor {name}?", "重置访客 {name}？"],

@@ -104,14 +104,14 @@ def drain(where: Where, seconds: float) -> None:
         left, live = min(seconds, answer["left"]), visitors_of(answer["live"])
         if not answer["joined"]:
             begun = Sentence("draining: {visitors} here, with {seconds:g} s to finish", visitors=live, seconds=seconds)
-            say(begun, err=True)
         elif answer["over"]:
-            say("this process was drained before; how that ended:", err=True)
+            begun = Sentence("this process was drained before; how that ended:")
         else:
-            say(Sentence(
+            begun = Sentence(
                 "a drain is under way already: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
                 visitors=live, seconds=left,
-            ), err=True)  # fmt: skip
+            )  # fmt: skip
+        say(begun, err=True)
         cut = _wait(process, answer, left)
         if cut:
             raise Unasked(Sentence("visitors were cut, because their time was over: {cut}", cut=cut))

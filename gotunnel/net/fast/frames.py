@@ -110,13 +110,13 @@ class FrameLeg(LegBase[FastLocal]):
                     self._left = header
                     position = start
                     continue
+                if pieces:  # ahead of a breach, too
+                    self._pass_on(*pieces)
+                    pieces = []
                 kind, length = checked_header(header)
                 if start + length > end:
                     break
                 position = start + length
-                if pieces:
-                    self._pass_on(*pieces)
-                    pieces = []
                 if kind is LegFrame.DONE and position < end:
                     raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
                 self.receive(kind, bytes(data[start:position]) if length else b"")
