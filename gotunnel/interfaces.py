@@ -302,6 +302,7 @@ class ILocal(Interface):
     host = Attribute("the remote IP address as text, or empty")
     gone = Attribute("True once the connection is gone, whoever closed it")
     partner = Attribute("another one with `gone`, `abort` and `lost` that is reset when this one is, or None")
+    why = Attribute("the code by which it is reset with its partner, set ahead of that; None if that says nothing")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )

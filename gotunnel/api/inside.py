@@ -105,12 +105,13 @@ class DialledTransport(InsideTransport):
 class _Partner:
     """What the relay's end of a pair resets when it is reset itself; see ILocal."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_transport", "why")
 
     gone = False
 
     def __init__(self, transport: InsideTransport) -> None:
         self._transport = transport
+        self.why: str | None = None
 
     def abort(self) -> None:
         self._transport.reset_by_peer()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gotunnel.core.outcome import Outcome
 
-__all__ = ["GOING_AWAY", "KICKED", "LEFT", "StreamEnd", "StreamTally", "outcome_of_cut", "outcome_of_reset"]
+__all__ = ["GOING_AWAY", "KICKED", "LEFT", "LOST", "StreamEnd", "StreamTally", "outcome_of_cut", "outcome_of_reset"]
 
 KICKED = "kicked"
 """The code of a reset that an operator asked for."""
@@ -14,9 +14,11 @@ GOING_AWAY = "going_away"
 """The code of a reset when the time to finish is over."""
 LEFT = "visitor_left"
 """The code of a reset of a visitor who went before his target had answered."""
+LOST = "leg_lost"
+"""The code of a reset of a visitor whose other leg is gone, where a server leads him from one leg to another."""
 _CUTS = {
     GOING_AWAY: Outcome.DRAINED, KICKED: Outcome.STOPPED, "acl_denied": Outcome.STOPPED, "not_allowed": Outcome.STOPPED,
-    LEFT: Outcome.VISITOR_LEFT,
+    LEFT: Outcome.VISITOR_LEFT, LOST: Outcome.LEG_LOST,
 }  # fmt: skip
 
 
@@ -59,6 +61,12 @@ class StreamTally:
         """Something went wrong. Only the first call names the end: what follows is its consequence."""
         if self._outcome is None:
             self._outcome, self._code = outcome, code
+
+    @property
+    def passed_on(self) -> str | None:
+        """The code by which another leg, to which the stream was led, is to say how this one ended; None if there is
+        nothing to say but that it was reset. To be asked when the stream is cut."""
+        return LOST if self._outcome is None else self._code if self._code in _CUTS else None
 
     def carried(self, *, opener: bool) -> tuple[int, int]:
         """Return the bytes so far, to the target and back."""

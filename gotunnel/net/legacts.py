@@ -148,6 +148,8 @@ class LegActs(LegBytes[LocalT]):
     def _part(self, *, abort: bool) -> None:
         local, self._local = self._local, None
         if local is not None:
+            if abort and local.partner is not None and self._tally is not None:
+                local.partner.why = self._tally.passed_on  # ahead of the reset, which the other leg is told at once
             self._detach(local, abort=abort and not self._held)
 
     def _stop_stream(self, event: Event, before: State) -> None:

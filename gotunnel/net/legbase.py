@@ -129,14 +129,15 @@ class LegBase(LegActs[LocalT]):
 
     def local_lost(self) -> None:
         """The local socket was reset."""
-        self._local = None
-        if self.end is End.DIALLER:
-            self._note(Outcome.RESET_BY_TARGET)
-        else:
-            left = self.state in _UNANSWERED
-            self._note(Outcome.VISITOR_LEFT if left else Outcome.RESET_BY_VISITOR)
-            if left:
-                self._rst_code = LEFT
+        local, self._local = self._local, None
+        code = None if local is None else local.why
+        if code is None and self.end is End.OPENER and self.state in _UNANSWERED:
+            code = LEFT
+        default = Outcome.RESET_BY_TARGET if self.end is End.DIALLER else Outcome.RESET_BY_VISITOR
+        outcome = default if code is None else outcome_of_reset(code, default)
+        self._note(outcome, None if outcome in (default, Outcome.VISITOR_LEFT) else code)
+        if code is not None:
+            self._rst_code = code
         self.happen(Event.LOCAL_LOST)
 
     def local_closed(self) -> None:

@@ -4,11 +4,20 @@ that happens is decided in `legacts`."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["LegBytes", "LocalT"]
 
-LocalT = TypeVar("LocalT")
+
+class Paired(Protocol):
+    """What a leg needs of whatever it joins, beyond the verbs below."""
+
+    partner: Any
+    why: str | None
+    """See ILocal."""
+
+
+LocalT = TypeVar("LocalT", bound=Paired)
 
 
 class LegBytes(ABC, Generic[LocalT]):

@@ -59,6 +59,7 @@ class Local(Protocol):
         self.address, self.host = said or ("", "")
         self.on_gone: Callable[[], None] = _ignore
         self.partner: Local | None = None
+        self.why: str | None = None
         self._came_to = ""  # where somebody else is in front, who has said so
         self.gone = False
         self._on_made = on_made

@@ -511,6 +511,32 @@ class CrossingTests(ForwardCase):
         await self.until(lambda: visitor.ended, "the visitor's end")
         self.assertTrue(visitor.was_reset)
 
+    async def test_one_outcome(self) -> None:
+        """What one end says of a visitor whom it cuts is what the server and the other end say of him, too."""
+        for code, outcome in (("going_away", Outcome.DRAINED), ("kicked", Outcome.STOPPED)):
+            edge, _, server = await self.pair()
+            visitor = await self.echoes(self.port(edge))
+            session = self.home.link.session
+            assert session is not None
+            for leg in tuple(session.legs.streams):
+                leg.reset(code)
+            await self.until(lambda v=visitor, e=edge: v.ended and e.usage.outcomes, "it is counted")  # type: ignore[misc]
+            found = self.home.usage.outcomes, server.hub.usage.outcomes, edge.usage.outcomes
+            self.assertEqual(found, ({outcome: 1}, {outcome: 2}, {outcome: 1}))
+            await self.stop(edge)
+            await self.stop(self.home)
+
+    async def test_lost_on_the_other_leg(self) -> None:
+        """A visitor who is lost between the server and the client that he was led to is lost at his own end, too."""
+        edge, _, server = await self.pair()
+        visitor = await self.echoes(self.port(edge))
+        session = self.home.link.session
+        assert session is not None
+        session.drop_legs()
+        await self.until(lambda: visitor.ended and edge.usage.outcomes, "it is counted")
+        self.assertEqual(server.hub.usage.outcomes, {Outcome.LEG_LOST: 2})
+        self.assertEqual(edge.usage.outcomes, {Outcome.LEG_LOST: 1})
+
     async def test_target_refuses(self) -> None:
         """The other client's dial that fails is told at once, with its code."""
         with socket.socket() as probe:

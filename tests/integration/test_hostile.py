@@ -31,7 +31,7 @@ from gotunnel.server import legadmission
 from gotunnel.server import peer as server_peer
 from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
-from gotunnel.wire.handshake import ClientHandshake
+from gotunnel.wire.handshake import ClientHandshake, derive_key
 from gotunnel.wire.messages import Ping, encode
 from tests.certificates import BAD, Authority, bad_server
 from tests.integration.base import TOKEN, IntegrationTestCase, reactor
@@ -459,6 +459,7 @@ def _accept_all(original: Any) -> Any:
             original(handshake, payload, cb)
         finally:
             original.__globals__["same"] = server_greeting_same
+        handshake._key = derive_key(TOKEN, handshake.hello.client)  # of those that all fit now, the client's
 
     return receive_auth
 

@@ -44,6 +44,7 @@ class Near:
     """A visitor or target as the leg sees it."""
 
     gone = False
+    partner = why = None
 
     def __init__(self) -> None:
         self.did: list[str] = []

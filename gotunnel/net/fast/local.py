@@ -46,7 +46,7 @@ class FastLocal:
     __slots__ = (
         "_came_to", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools",
         "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended",
-        "reading", "sock",
+        "reading", "sock", "why",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +63,7 @@ class FastLocal:
         self.host = host
         self.on_gone: Callable[[], None] = _ignore
         self.partner: FastLocal | None = None
+        self.why: str | None = None
         self.leg: LocalLeg | None = None
         self.pipe: Pipe | None = None
         self.read_ended = False
