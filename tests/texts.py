@@ -23,7 +23,7 @@ LIMITED = {"warn", "_warn", "say", "_say", "say_of", "tell_of"}
 there were many."""
 
 OUTPUT = ("config/reference.py",)
-"""What these say is what their commands are for, not an error, and is in English."""
+"""What this says is for the documentation; of plugins it is found with them."""
 OTHERS = ("interfaces.py", "i18n/", "history/sql.py")
 NOT_SAID = {
     "Attribute", "Field", "Kind", "LocalProtocolError", "RuntimeError", "Short", "TypeError", "_PathKind",

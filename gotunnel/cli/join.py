@@ -123,7 +123,7 @@ def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
     reactor.run()
     if interrupted:
         if enrolment.stored:
-            raise NotConfirmed("interrupted")
+            raise NotConfirmed(Sentence("interrupted"))
         raise JoinFailed("interrupted; nothing was written, and the token is as good as before")
     if isinstance(results[0], Failure):
         error = results[0].value

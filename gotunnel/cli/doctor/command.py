@@ -94,7 +94,7 @@ def _run(file: File, state: str | None, wish: Wish) -> list[Finding]:
     reactor.callWhenRunning(begin)
     reactor.run()
     if interrupted or not results:
-        raise GotunnelError("interrupted")
+        raise GotunnelError(Sentence("interrupted"))
     if isinstance(results[0], Failure):
         results[0].raiseException()
     findings: list[Finding] = results[0]
