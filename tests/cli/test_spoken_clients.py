@@ -16,6 +16,7 @@ from gotunnel.cli.clientlist import STATES, TITLES, Row, as_table
 from gotunnel.cli.main import main
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import language
+from gotunnel.logs import level, set_level
 
 ZH = language("zh")
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -29,7 +30,8 @@ class SpokenTestCase(SynchronousTestCase):
     """Runs commands in Chinese."""
 
     def setUp(self) -> None:
-        """Make a folder."""
+        """Make a folder; `join` sets the level of the log, of this whole process."""
+        self.addCleanup(set_level, level())
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
 

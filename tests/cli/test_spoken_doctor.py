@@ -27,6 +27,7 @@ from gotunnel.cli.main import main
 from gotunnel.config.model import ClientConfig, ServerConfig
 from gotunnel.errors import AuthRejected, RemoteProtocolError, Sentence
 from gotunnel.i18n.language import language
+from gotunnel.logs import level, set_level
 from tests.certificates import Authority
 
 ZH = language("zh")
@@ -142,6 +143,10 @@ class FindingTests(SynchronousTestCase):
 
 class CommandTests(SynchronousTestCase):
     """The command."""
+
+    def setUp(self) -> None:
+        """The command sets the level of the log, of this whole process."""
+        self.addCleanup(set_level, level())
 
     def run_it(self, *words: str) -> str:
         """Run it in Chinese, with findings that nobody looked for."""
