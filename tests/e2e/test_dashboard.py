@@ -93,7 +93,10 @@ class LookingTests(BrowserTestCase):
         page.wait_for_function("() => document.querySelector('#traffic-text').textContent.includes('/s')")
         self.assertEqual(page.locator("figure svg[role=img] path.line").count(), 4)
         page.click("#traffic-text ~ details summary")
-        self.assertRegex(page.inner_text("#traffic-text ~ details tbody"), r"\d\d:\d\d\s+[\d.]+ MiB/s")
+        page.wait_for_function(
+            "() => /\\d\\d:\\d\\d\\s+[\\d.]+ MiB\\/s/.test("
+            "document.querySelector('#traffic-text ~ details tbody').innerText)"
+        )  # it is filled when it opens
         page.fill("#search", "WORKER-2 web")
         self.assertEqual(page.locator("#mappings tbody tr").count(), 3)
         self.assertIn("6 of", page.inner_text("#found"))

@@ -143,6 +143,7 @@ class _Local:
     """A visitor or a target that takes everything."""
 
     address = "198.51.100.7:5000"
+    partner = None
 
     def __init__(self) -> None:
         self.leg: Any = None

@@ -34,7 +34,7 @@ def attempt(data: bytes) -> None:
         lines = [str(problem) for problem in refused.problems]
         assert lines, "refused without a reason"
     else:
-        lines = explain_clients(_SERVER, clients)
+        lines = ["  ".join(cells) for cells in explain_clients(_SERVER, clients)]
         assert len(lines) == 1 + len(clients), "a client that is not explained"
         for client in clients:
             identity = table.identity(client.name)
