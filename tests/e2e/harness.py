@@ -186,6 +186,8 @@ class TunnelTestCase(ProcessTestCase):
             socket.create_connection((host or self.host, port), DEADLINE).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            pass  # it stopped to listen just then
         return False
 
     def assert_echo(self, port: int, host: str | None = None, text: bytes = b"round and back") -> None:
