@@ -22,6 +22,7 @@ from gotunnel.wire.messages import (
     MappingState,
     Message,
     NeedLegs,
+    Nodes,
     Register,
     RegisterResp,
     Unregister,
@@ -179,7 +180,7 @@ class ClientOfOursTests(AnyWordsTestCase):
             if isinstance(word, float):
                 world.clock.pump([word / 4] * 4)
                 continue
-            if isinstance(word, Register | Unregister) and not client.transport.gone:
+            if isinstance(word, Register | Unregister | Nodes) and not client.transport.gone:
                 asked.append(word.id)
             client.say(word)
             world.clock.advance(0)
