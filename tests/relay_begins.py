@@ -59,17 +59,7 @@ class RelayBegins(RelayStage):
         """What a visitor said during a dial, and his end, come behind the header. Nobody counts it as his."""
         link.dialler.begins = HEADER
         content = os.urandom(200_000)
-        link.dialler.hold = True
-        visitor = link.visit_alone()
-        sending = deferToThread(visitor.sendall, content)
-        await until(lambda: link.dialler.leg.state is State.DIALLING, "the dialler was asked")
-        await sending
-        visitor.shutdown(socket.SHUT_WR)
-        await until(lambda: link.opener.leg.state is State.DIALLING_FIN, "the opener has sent all")
-        link.dialler.hold = False
-        link.dialler.dial()
-        target, _ = await deferToThread(link.target.accept)
-        target.settimeout(20)
+        _, target = await link.visit_early(content)
         self.assertEqual(await deferToThread(read_all, target), HEADER + content)
         target.close()
         ends = await link.rest()

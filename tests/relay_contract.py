@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal, IRelay
-from gotunnel.wire.legstate import End, State
+from gotunnel.wire.legstate import End
 
 from .relay_begins import RelayBegins
 from .relay_faults import RelayFaults
@@ -239,17 +239,7 @@ class RelayContract(RelayBegins, RelayHeld, RelayFaults):
     async def early_data(self, link: Link) -> None:
         """What a visitor sends, and that he has ended, waits for a dial that takes its time."""
         content = os.urandom(200_000)
-        link.dialler.hold = True
-        visitor = link.visit_alone()
-        sending = deferToThread(visitor.sendall, content)
-        await until(lambda: link.dialler.leg.state is State.DIALLING, "the dialler was asked")
-        await sending
-        visitor.shutdown(socket.SHUT_WR)
-        await until(lambda: link.opener.leg.state is State.DIALLING_FIN, "the opener has sent all")
-        link.dialler.hold = False
-        link.dialler.dial()
-        target, _ = await deferToThread(link.target.accept)
-        target.settimeout(20)
+        visitor, target = await link.visit_early(content)
         self.assertEqual(await deferToThread(read_all, target), content)
         target.sendall(b"thanks")
         target.close()

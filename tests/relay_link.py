@@ -374,6 +374,21 @@ class Link:
         await until(lambda: self.opener.leg.state is not State.DIALLING, "the opener knows that the target answered")
         return Stream(visitor, target)
 
+    async def visit_early(self, content: bytes) -> Stream:
+        """Return a visitor who sent this and ended while his target was being dialled, and that target."""
+        self.dialler.hold = True
+        visitor = self.visit_alone()
+        sending = deferToThread(visitor.sendall, content)
+        await until(lambda: self.dialler.leg.state is State.DIALLING, "the dialler was asked")
+        await sending
+        visitor.shutdown(socket.SHUT_WR)
+        await until(lambda: self.opener.leg.state is State.DIALLING_FIN, "the opener has sent all")
+        self.dialler.hold = False
+        self.dialler.dial()
+        target, _ = await deferToThread(self.target.accept)
+        target.settimeout(DEADLINE)
+        return Stream(visitor, target)
+
     async def rest(self) -> tuple[StreamEnd, StreamEnd]:
         """Wait until the leg is idle at both ends, and return how both saw the last visitor."""
         legs = self.opener.leg, self.dialler.leg

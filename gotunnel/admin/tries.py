@@ -57,11 +57,11 @@ class Tries:
             self._remember(name, now)
             return True
         self._refused[WRONG] += 1
-        told, suppressed = self._lines.allow(name, now)
-        if told:
+        more = self._lines.more(name, now)
+        if more is not None:
             self.log.warn(
                 "somebody at {address} knows a wrong token of the dashboard or the API{more}", address=address,
-                more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+                more=more,
             )  # fmt: skip
         return False
 

@@ -148,11 +148,11 @@ class Bringing:
         if not failure.check(GotunnelError):
             self.log.failure("dialling a leg", failure)
         reason = printable(words_of(failure.value))
-        allowed, suppressed = self._lines.allow("leg", self._clock.seconds())
-        if allowed:
+        more = self._lines.more("leg", self._clock.seconds())
+        if more is not None:
             self.log.warn(
                 "a leg could not be brought to the server: {reason}{more}",
-                reason=reason, more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+                reason=reason, more=more,
             )  # fmt: skip
         receiver.leg_failed(plain, 1, reason)
 

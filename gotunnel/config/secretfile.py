@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gotunnel.errors import Sentence, printable
 
-__all__ = ["Refused", "regular_file", "secret_file"]
+__all__ = ["Refused", "one_line", "regular_file", "secret_file"]
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """systemd's variable. Files there are handed to one user with an ACL, which shows as a group's right to
@@ -45,6 +45,15 @@ def secret_file(
 def regular_file(path: Path, most: int) -> bytes:
     """The same where others may read it, as in what Kubernetes mounts."""
     return _read(path, most, printable(path, 400))[0]
+
+
+def one_line(raw: bytes, most: int, encoding: str = "ascii") -> str:
+    """Return the line of text that these bytes are, stripped; nothing where they are none, or more than `most`."""
+    try:
+        text = raw.decode(encoding).strip()
+    except UnicodeDecodeError:
+        return ""
+    return text if len(raw) <= most and text.isprintable() else ""
 
 
 def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:

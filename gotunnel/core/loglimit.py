@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from gotunnel.errors import Sentence
+
 __all__ = ["LogLimit"]
 
 
@@ -49,6 +51,14 @@ class LogLimit:
         bucket.level -= 1
         suppressed, bucket.suppressed = bucket.suppressed, 0
         return True, suppressed
+
+    def more(self, key: Hashable, now: float) -> str | None:
+        """Ask the same, and return what the line says at its end of those that were suppressed, nothing if none were;
+        None when it may not be written."""
+        allowed, suppressed = self.allow(key, now)
+        if not allowed:
+            return None
+        return Sentence(" ({suppressed} more like this were not logged)", suppressed=suppressed) if suppressed else ""
 
     def _level(self, bucket: _Bucket, now: float) -> float:
         return min(self._burst, bucket.level + max(0.0, now - bucket.filled) * self._rate)

@@ -28,8 +28,7 @@ class Warnings:
     def warn(self, kind: str, words: str, **values: Any) -> bool:
         """Log a warning, unless there were many of its kind lately; return whether it was. `words` is a constant
         format."""
-        allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
-        if allowed:
-            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+        more = self._lines.more(kind, self._clock.seconds())
+        if more is not None:
             self._log.warn(words + "{more}", more=more, **values)
-        return allowed
+        return more is not None

@@ -103,8 +103,8 @@ class Access:
             return
         if outcome is None:
             outcome = Outcome.DENIED
-            allowed, more = self._may_say("visitors")
-            if allowed:
+            more = self._more("visitors")
+            if more is not None:
                 self.log.info(
                     "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn}){more}",
                     visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, reason=str(refusal),
@@ -125,25 +125,23 @@ class Access:
         except CancelledError:
             raise
         except GotunnelError as failed:
-            allowed, more = self._may_say(method)
-            if allowed:
+            more = self._more(method)
+            if more is not None:
                 self.log.error(
                     "the access policy {policy} has no answer to {method}, which means no: {reason}{more}",
                     policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
                 )  # fmt: skip
         except (Exception, SystemExit) as broken:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
-            allowed, more = self._may_say(method)
-            if allowed:
+            more = self._more(method)
+            if more is not None:
                 self.log.failure(
                     "the access policy {policy} has no answer to {method}, which means no: {reason}{more}", Failure(),
                     policy=self._name, method=method, reason=printable(broken, LONGEST_REASON), more=more,
                 )  # fmt: skip
         return NO_ANSWER
 
-    def _may_say(self, kind: str) -> tuple[bool, str]:
-        """Whether a line of this kind may be written, and what it says of those that were not."""
-        allowed, suppressed = self._lines.allow(("access", kind), self._reactor.seconds())
-        return allowed, f" ({suppressed} more like this were not logged)" if suppressed else ""
+    def _more(self, kind: str) -> str | None:
+        return self._lines.more(("access", kind), self._reactor.seconds())
 
 
 def _nothing() -> None:

@@ -58,12 +58,12 @@ class Allocation:
             return [int(port) for port in islice(found, MOST_CANDIDATES)]
         except (Exception, SystemExit) as error:  # a plugin of somebody's may try to end the process
             # Clients decide how often they ask.
-            allowed, suppressed = self._lines.allow(wish.client, self._reactor.seconds())
-            if allowed:
+            more = self._lines.more(wish.client, self._reactor.seconds())
+            if more is not None:
                 self.log.failure(
                     "the port allocator {allocator} has failed for mapping {mapping} of client {client}{more}",
                     allocator=self._name, mapping=printable(wish.mapping), client=wish.client,
-                    more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+                    more=more,
                 )  # fmt: skip
             raise PortUnavailable("port_in_use", "the server's port allocator has no answer") from error
 

@@ -184,16 +184,14 @@ class Hub(Standing):
 
     def say_of(self, client: str, kind: str, words: str, **values: Any) -> None:
         """Warn of what a client did, unless it fills the log already; `words` may use {client}."""
-        allowed, suppressed = self._client_lines.allow((client, kind), self.clock.seconds())
-        if allowed:
-            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+        more = self._client_lines.more((client, kind), self.clock.seconds())
+        if more is not None:
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
     def tell_of(self, client: str, kind: str, words: str, **values: Any) -> None:
         """Tell what a client does, unless it does so more often than its mappings are a reason for; the same words."""
-        allowed, suppressed = self._client_news.allow((client, kind), self.clock.seconds())
-        if allowed:
-            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+        more = self._client_news.more((client, kind), self.clock.seconds())
+        if more is not None:
             self.log.info(words + "{more}", client=client, more=more, **values)
 
     def use_tls(self, tls: ServerTls) -> None:

@@ -93,12 +93,12 @@ class Ledger:
     def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
         """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
         self._over(peer, visitor, Outcome.DENIED, None)
-        allowed, suppressed = self.stranger_lines.allow("denied", self.clock.seconds())
-        if allowed:
+        more = self.stranger_lines.more("denied", self.clock.seconds())
+        if more is not None:
             self.log.warn(
                 "visitor {visitor} of {mapping} of client {client} is reset: one more than {limit}{more}",
                 visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, limit=limit,
-                more=f" ({suppressed} more like this were not logged)" if suppressed else "",
+                more=more,
             )  # fmt: skip
 
     def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:

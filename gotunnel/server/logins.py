@@ -55,8 +55,8 @@ class Logins:
         Without `ask` nobody is asked, and nobody accepts it, after the time that others have taken for a no. Raises
         Unanswered; cancelling gives up."""
         if self._judged >= AT_ONCE:
-            allowed, more = self._may_say("crowd")
-            if allowed:
+            more = self._more("crowd")
+            if more is not None:
                 self.log.warn(
                     "client {client} has to come again: {most} other logins are being judged{more}",
                     client=login.client, most=AT_ONCE, more=more,
@@ -98,8 +98,8 @@ class Logins:
         return None
 
     def _no_answer(self, login: Login, config: AuthenticatorConfig, error: BaseException) -> None:
-        allowed, more = self._may_say(config.plugin)
-        if not allowed:
+        more = self._more(config.plugin)
+        if more is None:
             return
         # Whatever the error says might hold the token.
         reason = printable(str(error).replace(login.token, "(the token)") or type(error).__name__, 200)
@@ -108,7 +108,5 @@ class Logins:
             authenticator=config.plugin, client=login.client, reason=reason, more=more,
         )  # fmt: skip
 
-    def _may_say(self, kind: str) -> tuple[bool, str]:
-        """Whether a line of this kind may be written, and what it says of those that were not."""
-        allowed, suppressed = self._lines.allow(("authenticators", kind), self._reactor.seconds())
-        return allowed, f" ({suppressed} more like this were not logged)" if suppressed else ""
+    def _more(self, kind: str) -> str | None:
+        return self._lines.more(("authenticators", kind), self._reactor.seconds())

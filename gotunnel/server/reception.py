@@ -127,9 +127,8 @@ class Reception(ServerFactory):
 
     def say(self, kind: str, words: str, address: str, **values: Any) -> None:
         """Log what a stranger did, unless strangers fill the log already."""
-        allowed, suppressed = self.hub.stranger_lines.allow(kind, self.hub.clock.seconds())
-        if allowed:
-            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
+        more = self.hub.stranger_lines.more(kind, self.hub.clock.seconds())
+        if more is not None:
             self.log.warn(words + "{more}", address=printable(address), more=more, **values)
 
 

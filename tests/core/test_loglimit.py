@@ -45,6 +45,12 @@ class LogLimitTests(SynchronousTestCase):
         allowed = sum(limit.allow(number, 0)[0] for number in range(100))
         self.assertEqual(allowed, 3 + 2)
 
+    def test_more(self) -> None:
+        """The end of a line says how many were not written; None is no line."""
+        limit = LogLimit(rate=1, burst=1)
+        said = [limit.more("k", now) for now in (0, 0, 0, 1, 2)]
+        self.assertEqual(said, ["", None, None, " (2 more like this were not logged)", ""])
+
     def test_full_buckets_make_room(self) -> None:
         """Keys that have been quiet are forgotten, and what they left out is still told."""
         limit = LogLimit(rate=1, burst=1, max_keys=1)

@@ -11,7 +11,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from gotunnel.address import HostPort
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.accounts import Account
-from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
@@ -25,6 +24,7 @@ from gotunnel.net.raw import RawRelay
 from gotunnel.net.transports import hand_over
 from gotunnel.net.v1control import V1Control
 from gotunnel.net.v1greeting import V1Greeting
+from gotunnel.net.warnings import Warnings
 from gotunnel.wire import v1
 from gotunnel.wire.legstate import End
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
@@ -91,7 +91,7 @@ class V1ClientSession:
         self._streams: dict[Joint, V1Stream] = {}
         self._bringing: set[Deferred[None]] = set()
         self._conns = conns
-        self._lines = LogLimit(rate=1.0, burst=10)
+        self._warn = Warnings(self.log, clock).warn
 
     def begin(self, greeted: Greeted) -> None:
         """Take the control connection over."""
@@ -230,9 +230,3 @@ class V1ClientSession:
                 seconds=now - stream.began, conn=stream.conn,
             )  # fmt: skip
         self._changed()
-
-    def _warn(self, kind: str, words: str, **values: Any) -> None:
-        allowed, suppressed = self._lines.allow(kind, self._clock.seconds())
-        if allowed:
-            more = f" ({suppressed} more like this were not logged)" if suppressed else ""
-            self.log.warn(words + "{more}", more=more, **values)

@@ -9,14 +9,10 @@ from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.interfaces import ILegOwner
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.fast.leg import FastLeg
-from gotunnel.net.fast.tools import Tools
+from gotunnel.net.fast.tools import RECORD_BYTES, Tools
 from gotunnel.wire.legstate import End, State
 
 __all__ = ["TlsFastLeg"]
-
-RECORD = 16384
-"""The most that one TLS record carries, and that one read returns. What one recv completes is never more than what it
-brought and a record that began before; `Buffers.from_leg` has room for that and one read more."""
 
 
 class TlsFastLeg(FastLeg):
@@ -100,7 +96,7 @@ class TlsFastLeg(FastLeg):
         over = False
         try:
             while True:
-                read: Any = self._session.read(RECORD, plain[got:])
+                read: Any = self._session.read(RECORD_BYTES, plain[got:])
                 if not read:
                     over = True
                     break

@@ -24,7 +24,8 @@ turn of its loop."""
 
 
 RECORD_BYTES = 16384
-"""The most that one TLS record carries (RFC 8446, 5.1)."""
+"""The most that one TLS record carries (RFC 8446, 5.1), and that one read returns. What one recv completes is never
+more than what it brought and a record that began before; `Buffers.from_leg` has room for that and one read more."""
 SEALED_BYTES = 5 + RECORD_BYTES + 1 + 16
 """The same on the wire: with its header, its content type and the tag of the cipher."""
 

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
-from gotunnel.config.secretfile import Refused, secret_file
+from gotunnel.config.secretfile import Refused, one_line, secret_file
 from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.transports import hand_over
@@ -30,13 +30,10 @@ def read_login(path: Path) -> bytes:
     """Return what goes into Proxy-Authorization, from a file that holds `user:password` and that nobody else may read.
     Raises GotunnelError."""
     try:
-        raw = secret_file(path, MOST_LOGIN)
-        text = raw.decode("utf-8").strip()
+        text = one_line(secret_file(path, MOST_LOGIN), MOST_LOGIN, "utf-8")
     except Refused as refused:
         raise GotunnelError(Sentence("the login of the proxy in {line}", line=refused.line)) from None
-    except UnicodeDecodeError:
-        text = ""
-    if len(raw) > MOST_LOGIN or not text.isprintable() or ":" not in text:
+    if ":" not in text:
         raise GotunnelError(Sentence(
             "the login of the proxy in {path} is not user:password on one line", path=printable(path, 400)
         ))

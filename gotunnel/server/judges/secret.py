@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gotunnel.config.secretfile import Refused, regular_file
+from gotunnel.config.secretfile import Refused, one_line, regular_file
 from gotunnel.errors import GotunnelError, Sentence, printable
 
 __all__ = ["secret_in"]
@@ -15,13 +15,10 @@ MOST = 16 * 1024
 def secret_in(path: Path) -> str:
     """Return what the file holds, stripped. Raises GotunnelError."""
     try:
-        raw = regular_file(path, MOST)
-        text = raw.decode("ascii").strip()
+        text = one_line(regular_file(path, MOST), MOST)
     except Refused as refused:
         raise GotunnelError(Sentence("the secret {line}", line=refused.line)) from None
-    except UnicodeDecodeError:
-        text = ""
-    if not text or len(raw) > MOST or not text.isprintable():
+    if not text:
         raise GotunnelError(Sentence(
             "the secret {path} is not one line of text; put the secret there alone", path=printable(path, 400)
         ))
