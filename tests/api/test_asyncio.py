@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from gotunnel.api import AuthRejected, Background, PortUnavailable, fixtures
+from gotunnel.api.threads import ReactorThread
 from tests.api.base import ApiTestCase
 from tests.integration.base import TOKEN, reactor
 from tests.pages import ROOT
@@ -129,6 +131,25 @@ class BackgroundTests(ApiTestCase):
         text, code = await working
         self.assertEqual((text, code), (f"127.0.0.1:{opened[0]}", "reserved"))
         self.assertLessEqual(threading.active_count(), before + 1)  # Twisted's own, which served this test
+
+
+    def test_all_of_a_call(self) -> None:
+        """What is called is called in the thread, and not only waited for there: what it begins at once would run in the
+        caller's beside it. A loop that looks (`python -X dev`) refused that, and the caller waited for ever."""
+        thread = ReactorThread()
+        thread.start()
+        self.addCleanup(thread.end)
+
+        async def nothing() -> None:
+            return None
+
+        def make() -> Coroutine[Any, Any, None]:
+            called.append(threading.current_thread().name)
+            return nothing()
+
+        called: list[str] = []
+        thread.call(make)
+        self.assertEqual(called, ["gotunnel"])
 
 
 class PytestTests(ApiTestCase):
