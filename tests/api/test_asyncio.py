@@ -134,8 +134,8 @@ class BackgroundTests(ApiTestCase):
 
 
     def test_all_of_a_call(self) -> None:
-        """What is called is called in the thread, and not only waited for there: what it begins at once would run in the
-        caller's beside it. A loop that looks (`python -X dev`) refused that, and the caller waited for ever."""
+        """What is called is called in the thread, and not only waited for there: what it begins at once would run in
+        the caller's beside it. A loop that looks (`python -X dev`) refused that, and the caller waited for ever."""
         thread = ReactorThread()
         thread.start()
         self.addCleanup(thread.end)
