@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.api import AuthRejected, Background, PortUnavailable, fixtures
+from gotunnel.api.answers import Answer
+from gotunnel.api.reactors import here
 from gotunnel.api.threads import ReactorThread
 from tests.api.base import ApiTestCase
 from tests.integration.base import TOKEN, reactor
@@ -92,6 +96,43 @@ class AsyncioTests(ApiTestCase):
         expected = ["from asyncio: hello"] * 2 + ["PublicPort PublicPort", "True 1", "auth_failed", "cancelled"]
         self.assertEqual(done.stdout.splitlines(), [*expected, *expected, "1"], done.stderr)
         self.assertEqual((done.stderr, done.returncode), ("", 0))
+
+
+class CancelTests(SynchronousTestCase):
+    """A task that is cancelled in the very turn in which what it waits for has come: asyncio tells it of the former
+    alone."""
+
+    def test_too_late(self) -> None:
+        """What the task has missed is undone, whether it awaits by itself or by way of ours: a port stayed open until
+        the end of the process, and nobody had it to close. Who is not cancelled has what has come."""
+        undone: list[str] = []
+
+        async def port(name: str, there: Deferred[None]) -> str:
+            await there
+            return name
+
+        async def plainly(answer: Answer[str]) -> str:
+            return await answer
+
+        async def main() -> list[object]:
+            found: list[object] = []
+            for way, events in ((plainly, "+-"), (plainly, "-+"), (here, "+-"), (here, "-+"), (here, "+")):
+                there: Deferred[None] = Deferred()
+                task = asyncio.ensure_future(way(Answer.of(port(way.__name__ + events, there), undone.append)))
+                await asyncio.sleep(0.01)
+                for event in events:
+                    if event == "+":
+                        there.callback(None)
+                    else:
+                        task.cancel()
+                found += await asyncio.gather(task, return_exceptions=True)
+            return found
+
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        *cancelled, last = loop.run_until_complete(main())
+        self.assertEqual([type(each) for each in cancelled], [asyncio.CancelledError] * 4)
+        self.assertEqual((last, undone), ("here+", ["plainly+-", "plainly-+", "here+-", "here-+"]))
 
 
 class BackgroundTests(ApiTestCase):
