@@ -46,16 +46,11 @@ class LegPool(Generic[L]):
         self.limit = limit
         self.sparing = False
         """Descriptors are scarce: beyond `start`, no legs but for visitors that wait, and idle ones go soon."""
-        self.created = 0
-        """Legs that ever joined the pool."""
-        self.reused = 0
-        """How often a leg was taken that had served before."""
         self._start = start
         self._maximum = maximum
         self._request_ttl = request_ttl
         self._idle: OrderedDict[L, float] = OrderedDict()  # leg -> since when, the most recently used last
         self._busy: set[L] = set()
-        self._served: set[L] = set()
         self._requests: deque[list[float]] = deque()  # [count, when it is forgotten], oldest first
         self._requested = 0
         self._pause = 0.0
@@ -102,10 +97,7 @@ class LegPool(Generic[L]):
         if leg in self._busy:
             self._busy.discard(leg)
             self._demand.over(leg, now)
-        else:
-            self.created += 1
         if self._closed:
-            self._served.discard(leg)
             return False
         self._idle[leg] = now
         return True
@@ -119,9 +111,6 @@ class LegPool(Generic[L]):
         leg, _ = self._idle.popitem()
         self._busy.add(leg)
         self._demand.began(leg, now)
-        if leg in self._served:
-            self.reused += 1
-        self._served.add(leg)
         return leg
 
     def discard(self, leg: L) -> None:
@@ -129,7 +118,6 @@ class LegPool(Generic[L]):
         ours."""
         self._idle.pop(leg, None)
         self._busy.discard(leg)
-        self._served.discard(leg)
         self._demand.forget(leg)
 
     def failed(self, count: int, now: float) -> None:
