@@ -46,7 +46,8 @@ class LegPool(Generic[L]):
         self.limit = limit
         self.sparing = False
         """Descriptors are scarce: beyond `start`, no legs but for visitors that wait, and idle ones go soon."""
-        self._start = start
+        self.start = start
+        """Idle legs that stay when no visitor has come for long. It may be set anew at any time."""
         self._maximum = maximum
         self._request_ttl = request_ttl
         self._idle: OrderedDict[L, float] = OrderedDict()  # leg -> since when, the most recently used last
@@ -175,7 +176,7 @@ class LegPool(Generic[L]):
             times.append(self._requests[0][1])
         if self._paused_until is not None:
             times.append(self._paused_until)
-        if self.idle > self._start:
+        if self.idle > self.start:
             old = next(iter(self._idle.values())) + self._ttl()
             falls = self._demand.falls_at() if self.idle <= self._aim(now) else None
             times.append(old if falls is None else max(old, falls))
@@ -194,7 +195,7 @@ class LegPool(Generic[L]):
         return legs
 
     def _aim(self, now: float) -> int:
-        return self._start if self.sparing else max(self._start, min(self._maximum, self._demand.peak(now)))
+        return self.start if self.sparing else max(self.start, min(self._maximum, self._demand.peak(now)))
 
     def _ttl(self) -> float:
         return min(self._idle_ttl, EXCESS_TTL) if self.sparing or self.idle > self._maximum else self._idle_ttl

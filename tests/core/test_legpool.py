@@ -40,6 +40,18 @@ class AskingTests(SynchronousTestCase):
         pool.sparing = False
         self.assertEqual(pool.wanted(10.0, 5), 18)
 
+    def test_start_anew(self) -> None:
+        """Another number of legs to be kept holds at the next look; those that are too many go when they are old."""
+        pool: LegPool[int] = LegPool(start=2, idle_ttl=60.0)
+        self.assertEqual(pool.wanted(0.0, 0), 2)
+        for leg in range(2):
+            pool.arrived(0.0)
+            pool.put(leg, 0.0)
+        pool.start = 6
+        self.assertEqual(pool.wanted(1.0, 0), 4)
+        pool.start = 1
+        self.assertEqual((pool.surplus(59.0), pool.surplus(60.0)), ([], [0]))
+
     def test_nothing_at_the_start(self) -> None:
         """A start of zero asks for nothing until somebody waits."""
         pool: LegPool[int] = LegPool(start=0)
