@@ -77,7 +77,9 @@ class DoctorTests(IntegrationTestCase):
         self.one(found, "connect", "note", "by the transport websocket")
         self.one(found, "login", "ok", "proved")
         found = await self.examined(server, mapping, server_addr=door, transport={**transport, "path": "/other"})
-        self.one(found, "login", "problem", "no WebSocket there: HTTP status 404")
+        said = "no WebSocket there: HTTP status 404"
+        problem = self.one(found, "login", "problem", said, "client.transport (websocket)")
+        self.assertNotIn("does not let", str(problem))  # the server knows nothing of it, and neither does its log
 
     async def test_all_is_well(self) -> None:
         """Each question has its answer, and the server is left as it was."""
