@@ -189,7 +189,11 @@ class Peer:
     def entered(self, visitor: Visitor) -> None:
         """The access policy lets him in."""
         self._asked -= 1
-        self.admit(visitor)
+        if visitor.shut_out:  # since he was asked about; who waited for a leg was turned away, too
+            self.visitors += 1
+            self.lobby.turn_away([visitor], Outcome.MAPPING_DOWN)
+        else:
+            self.admit(visitor)
 
     def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
         self._asked -= 1

@@ -107,9 +107,11 @@ def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding
         return ok("login", said)
     if isinstance(refused, Unreachable) and config.transport is not None:
         # Whatever stands in between has said no, and the server has heard nothing of it.
-        cure = Sentence("correct client.transport ({plugin}), or what stands between: the server has not been reached",
-                        plugin=config.transport.plugin)  # fmt: skip
-        return problem("login", str(refused), cure)
+        between = Sentence(
+            "correct client.transport ({plugin}), or what stands between: the server has not been reached",
+            plugin=config.transport.plugin,
+        )
+        return problem("login", str(refused), between)
     cure = LOGIN_CURES.get(code, "read the server's log of this moment")
     if isinstance(refused, AuthRejected) and "certificate" in refused.reason:
         cure = "set client.tls.cert and client.tls.key to a certificate that the server's client_ca issued"
