@@ -42,4 +42,6 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist after the options are parsed."""
     from twisted.internet import reactor
 
-    return CLIENT.service(options.prepared, reactor)
+    from gotunnel.tap.runnerlog import speaking  # a role in the foreground has no use for it
+
+    return speaking(CLIENT.service(options.prepared, reactor), options.parent, reactor)

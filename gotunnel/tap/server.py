@@ -78,4 +78,6 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist after the options are parsed."""
     from twisted.internet import reactor
 
-    return SERVER.service(options.prepared, reactor)
+    from gotunnel.tap.runnerlog import speaking  # a role in the foreground has no use for it
+
+    return speaking(SERVER.service(options.prepared, reactor), options.parent, reactor)
