@@ -162,8 +162,8 @@ class ITransportProvider(Interface):
     """How a client's control connections and legs reach a server. TLS and all that gotunnel says go through it: who
     carries the bytes need not be trusted with them.
 
-    Made with `(reactor, options)` by a client, once for the life of the process. A GotunnelError says that it cannot be
-    used like this.
+    Made with `(reactor, options)` by a client, once for the life of the process, and by a reload that names another one
+    to try it, which asks nothing of what it has made. A GotunnelError says that it cannot be used like this.
     """
 
     def endpoint(server: Any, address: Any, timeout: float) -> Any:
@@ -180,8 +180,9 @@ class ITransportProvider(Interface):
 class ITransportListener(Interface):
     """The other end of it: where a server takes clients that do not come to its own port.
 
-    Made with `(reactor, options, descriptors)` by a server, once for the life of the process; `descriptors` is the
-    `net.descriptors.Descriptors` of the process. A GotunnelError says that it cannot be used like this.
+    Made with `(reactor, options, descriptors)` by a server, once for the life of the process, and by a reload that
+    names another one to try it, which never lets it listen; `descriptors` is the `net.descriptors.Descriptors` of the
+    process. A GotunnelError says that it cannot be used like this.
     """
 
     address = Attribute("the HostPort where it listens, or is to: no client may publish its port")

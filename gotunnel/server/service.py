@@ -19,6 +19,7 @@ from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.pathwatch import leg_times
+from gotunnel.net.plugged import tried
 from gotunnel.net.port import GatedPort
 from gotunnel.net.reloading import Reloadable
 from gotunnel.server.changing import ServerChange
@@ -172,6 +173,7 @@ class ServerService(Reloadable):
             hub, self._reception, found, clients_file.read(), clients_file.path,
             None if identity is None else lambda: identity.prepared(found.config.tls),
         )  # fmt: skip
+        tried("listener", hub.config.listeners, config.listeners, self._reactor, self._descriptors)
         use_plugins = plugins_prepared(hub, found.config, self._reactor)
         use_plugins()  # ahead of the rest: who was let in by an authenticator that is gone is to be cut
         lines = change.apply()
