@@ -10,7 +10,7 @@ from zope.interface import Attribute, Interface
 __all__ = [
     "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "IKeyAuthenticator", "ILeg",
     "ILegOwner", "ILocal",
-    "IPortAllocator", "IRelay", "IStreamObserver", "ITransportListener", "ITransportProvider",
+    "IPortAllocator", "IRelay", "ISocketTaker", "IStreamObserver", "ITransportListener", "ITransportProvider",
 ]  # fmt: skip
 
 
@@ -197,6 +197,14 @@ class ITransportListener(Interface):
         `connectionLost`. Who does not say within `patience` seconds what he wants is to be closed. The last transport
         may have `waited`, the seconds since the connection was accepted: the door's own deadline counts them.
         """
+
+
+class ISocketTaker(Interface):
+    """What a transport listener provides beside ITransportListener if it can listen on a socket that systemd holds."""
+
+    def take(listening: Any) -> None:
+        """Listen on this socket of the standard library, which listens already where `address` says, and open none.
+        Called before `listen`, if at all."""
 
 
 class IAuthenticator(Interface):
