@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.application.service import IService
 
+from gotunnel.config.histories import check_histories
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load_server
 from gotunnel.config.model import ServerConfig
@@ -36,6 +37,7 @@ def _make(config: ServerConfig, reactor: Any, state: Path) -> ServerService:
 def _load(path: str, state: Path) -> ServerConfig:
     config = load_server(path, clients_elsewhere=os.path.exists(state / CLIENTS_FILE))
     filed_clients(config, state)  # refuses it now, when somebody looks
+    check_histories(config, state, path)
     return config
 
 
