@@ -33,6 +33,7 @@ from gotunnel.server.logins import Unanswered
 from gotunnel.server.session import ServerSession
 from gotunnel.wire import strictjson, v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
+from gotunnel.wire.greeting import EXAMINES
 from gotunnel.wire.handshake import ServerHandshake
 from gotunnel.wire.messages import Error, Leg, decode_object, encode
 
@@ -243,7 +244,10 @@ class ServerGreeting(Protocol):
 
     async def _decide(self, handshake: ServerHandshake, guest: Guest | None = None) -> None:
         name, instance = handshake.hello.client, handshake.hello.instance or b""
-        decision = await claim(self._hub, self._door, name, instance, self._number, lambda: self._over)
+        examines = (handshake.hello.agent or "").rpartition(" ")[2] == EXAMINES
+        decision = await claim(
+            self._hub, self._door, name, instance, self._number, lambda: self._over, rival=not examines
+        )
         if self._over:
             return
         refused = refusal(decision, name)
@@ -253,6 +257,12 @@ class ServerGreeting(Protocol):
             self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
         elif certificate is not None:
             self._refuse(Error("auth_failed", certificate, RETRY_AFTER_AUTH))
+        elif refused is not None and refused.code == "name_in_use" and examines:
+            self._hub.tell_of(
+                name, "examined", "gotunnel doctor at {address} has seen that the login of client {client} works; that "
+                "client runs, and was not disturbed", address=self._door.address,
+            )  # fmt: skip
+            self._refuse(refused, said=True)
         elif refused is not None:
             self._refuse(refused)
         else:
@@ -349,11 +359,11 @@ class ServerGreeting(Protocol):
         self._over = True
         self._door.turn_out()
 
-    def _refuse(self, error: Error, *, charged: bool = False) -> None:
+    def _refuse(self, error: Error, *, charged: bool = False, said: bool = False) -> None:
         self._hub.usage.refused[error.code] += 1
         if error.code in COSTS and not charged:
             self._door.charge(COSTS[error.code])
-        if error.code != "no_session":
+        if error.code != "no_session" and not said:
             self._door.say(
                 f"refused {error.code}", "{address} was refused: {code}: {reason}",
                 code=printable(error.code), reason=printable(error.reason),

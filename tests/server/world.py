@@ -73,9 +73,10 @@ class World:
         instance: bytes = b"one",
         token: str = TOKEN,
         caps: tuple[str, ...] = (),
+        agent: str = "test",
     ) -> tuple[ClientHandshake, list[bytes]]:
         """Say hello and auth; return the handshake and what the server answered to auth."""
-        handshake = ClientHandshake(name, token, instance, "test", caps)
+        handshake = ClientHandshake(name, token, instance, agent, caps)
         transport.say_json(handshake.hello())
         (challenge,) = transport.payloads()
         transport.say_json(handshake.receive_challenge(challenge, NO_BINDING))
