@@ -126,7 +126,7 @@ class Ledger:
         self.usage.ended(visitor.account, outcome, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(visitor, outcome, end)
-        mapping = peer.mappings.get(visitor.mapping)
+        mapping = peer.published.mappings.get(visitor.mapping)
         if mapping is not None:
             mapping.carried.add(end)
 

@@ -244,7 +244,7 @@ class Peer:
     def _reached(self, visitors: int, rights: Rights) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
         hub = self._hub
-        if hub.live > hub.most_visitors:
+        if hub.usage.live > hub.most_visitors:
             return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
         return Sentence(
             "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors
