@@ -17,7 +17,7 @@ from gotunnel.config.model import ClientConfig, LimitsConfig, PenaltiesConfig, S
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import ConfigError, GotunnelError
 from gotunnel.net.certificates import TlsFilesError
-from gotunnel.server import greeting
+from gotunnel.server import clientlogin
 from gotunnel.server.service import ServerService
 from gotunnel.wire.handshake import derive_key
 from tests.certificates import Authority
@@ -35,7 +35,7 @@ class ReloadCase(ForwardCase):
         super().setUp()
         self.quick()
         self.patch(pace, "AUTH_PAUSE", 0.05)
-        self.patch(greeting, "RETRY_AFTER_AUTH", 0.05)
+        self.patch(clientlogin, "RETRY_AFTER_AUTH", 0.05)
 
     @staticmethod
     async def reload(service: Any, **keys: Any) -> tuple[str, ...]:
