@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gotunnel.cli.transport import OPTION, transport_section
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import validated
 from gotunnel.errors import ConfigError, Problem, Sentence, printable
@@ -18,7 +19,6 @@ from gotunnel.errors import ConfigError, Problem, Sentence, printable
 __all__ = ["PROGRAM", "Wish", "client_section", "config_of", "config_text", "with_paths"]
 
 PROGRAM = "gotunnel join"
-OPTION = "--transport-option"
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("name",): "--name",
@@ -76,10 +76,9 @@ def client_section(wish: Wish) -> dict[str, Any]:
             {"local": _port(local), "remote": _port(remote)}
             for local, remote in zip(wish.local, wish.remote, strict=True)
         ]
-    if wish.transport is not None:
-        section["transport"] = {"plugin": wish.transport, **_options(wish.options)}
-    elif wish.options:
-        raise ConfigError([Problem(PROGRAM, None, OPTION, "stands alone", "say whose it is with --transport NAME")])
+    transport = transport_section(wish.transport, wish.options, PROGRAM)
+    if transport is not None:
+        section["transport"] = transport
     return section
 
 
@@ -146,29 +145,6 @@ def _own_port(text: str) -> int:
         "--local {local} --remote {remote}", local=local, remote=remote,
     )  # fmt: skip
     raise ConfigError([Problem(PROGRAM, None, "--ports", what, cure)])
-
-
-def _options(words: Iterable[str]) -> dict[str, Any]:
-    """Return options of a plugin by their names. Raises ConfigError."""
-    found: dict[str, Any] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", key) or key in ("plugin", "options"):
-            what = Sentence("{word} is not KEY=VALUE", word=repr(printable(word)))
-            raise ConfigError([Problem(PROGRAM, None, OPTION, what, "write it like proxy=proxy.example.com:3128")])
-        if key in found:
-            cure = "say each option once"
-            raise ConfigError([Problem(PROGRAM, None, OPTION, Sentence("{key} stands twice", key=key), cure)])
-        found[key] = _value(value)
-    return found
-
-
-def _value(text: str) -> Any:
-    """Return what a word means: a number, true or false, a list, as JSON has them; else it is text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _port(text: str) -> int | str:

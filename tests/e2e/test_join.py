@@ -138,8 +138,8 @@ class JoinTests(TunnelTestCase):
         (self.place / "login").write_text("me:secret")
         (self.place / "login").chmod(0o600)
         way = {"proxy": proxy, "proxy_login": "login", "ca": "ca.pem"}
-        options = " ".join(f"--transport-option {key}={value}" for key, value in way.items())
-        self.joined(self.add("--server", f"localhost:{there}"), "--transport websocket", options)
+        options = [word for key, value in way.items() for word in ("--transport-option", f"{key}={value}")]
+        self.joined(self.add("--server", f"localhost:{there}", "--transport", "websocket", *options))
         server.wait_for("client edge has joined")
         self.assertEqual(len(asked), 1)
         self.assertIn(b"CONNECT localhost:%d " % there, asked[0])
