@@ -73,16 +73,13 @@ class Usage:
         """A visitor of this mapping is here. Return the account that he is counted on until he has ended."""
         self.opened += 1
         self.live += 1
-        account = self.accounts.of(client, mapping)
-        account.came()
-        return account
+        return self.accounts.came(client, mapping)
 
     def moved(self, account: Account, client: str, mapping: str) -> Account:
         """A visitor who has not been served yet goes to another client: he has come to both. Return his account from
         now on."""
-        other = self.accounts.of(client, mapping)
-        other.came()
-        self._left(account)
+        other = self.accounts.came(client, mapping)
+        self.accounts.left(account)
         return other
 
     def ended(self, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
@@ -95,9 +92,5 @@ class Usage:
         if end is not None:
             account.up += end.up
             account.down += end.down
-        self._left(account)
+        self.accounts.left(account)
 
-    def _left(self, account: Account) -> None:
-        account.left()
-        if not account.here and not self.accounts.kept:
-            self.accounts.drop(account)

@@ -68,6 +68,7 @@ class OpeningEnd:
         self._probing: dict[bool, set[ILeg]] = {False: set(), True: set()}
         self._timer: IDelayedCall | None = None
         self._wakes = 0.0  # when the timer strikes
+        self._soon = False  # it strikes within UNHURRIED
         self._legs: set[ILeg] = set()
         self._warn = Warnings(self.log, clock).warn
 
@@ -202,7 +203,10 @@ class OpeningEnd:
         if leg is None:
             return False
         self._open(leg, visitor)
-        self._feed_soon(urgent=not self._pools[visitor.plain].idle)
+        if not self._pools[visitor.plain].idle:
+            self.feed()
+        elif not self._soon:
+            self._feed_soon()
         return True
 
     def feed(self) -> None:
@@ -266,7 +270,10 @@ class OpeningEnd:
         if self.over or self.draining or not self._pools[leg.plain].put(leg, self._clock.seconds()):
             leg.close()
             return
-        self._feed_soon(urgent=bool(self._waiting[leg.plain]))
+        if self._waiting[leg.plain]:
+            self.feed()
+        elif not self._soon:
+            self._feed_soon()
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
@@ -327,13 +334,11 @@ class OpeningEnd:
         body.n, body.mac = n, mac
         return body
 
-    def _feed_soon(self, *, urgent: bool) -> None:
-        """Feed now, or within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at
-        each coming and going would cost more than to serve a visitor."""
-        if urgent:
-            self.feed()
-        elif self._timer is None or self._wakes > self._clock.seconds() + UNHURRIED:
-            self._wake_in(UNHURRIED)
+    def _feed_soon(self) -> None:
+        """Feed within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at each
+        coming and going would cost more than to serve a visitor."""
+        self._soon = True
+        self._wake_in(UNHURRIED)
 
     def _plan(self, now: float) -> None:
         times = [t for t in (pool.next_check(now) for pool in self._pools.values()) if t is not None]
@@ -351,7 +356,7 @@ class OpeningEnd:
         self._timer = self._clock.callLater(seconds, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._soon = None, False
         self.feed()
 
 

@@ -199,7 +199,6 @@ class Peer:
     def admit(self, visitor: Visitor) -> None:
         """The same for one who has been counted already: he comes from another client."""
         rights = self.rights
-        self.lobby.watch(visitor)
         self.visitors += 1
         limit = self._reached(self.visitors, rights)
         if limit:
