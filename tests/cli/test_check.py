@@ -105,3 +105,6 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(result.exit_code, 2)
         (line,) = result.stderr.splitlines()
         self.assertIn(f"server.observers[0].file: {file} is the file of server.usage already", line)
+        words = ["doctor", "-c", str(self.folder / "server.yaml"), "--state", str(self.state)]
+        result = CliRunner().invoke(main, words, env={"GOTUNNEL_TOKEN": None})
+        self.assertEqual((result.exit_code, result.stdout, result.stderr), (2, "", f"{line}\n"))
