@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
@@ -28,6 +28,9 @@ from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import LegsFailed
 from gotunnel.wire.proxyheader import encode_proxy_header
+
+if TYPE_CHECKING:
+    from gotunnel.client.datagrams import Datagrams
 
 __all__ = ["ClientLegs"]
 
@@ -59,6 +62,7 @@ class ClientLegs(DiallingEnd):
         self.dial_timeout = dial_timeout
         self._failed = failed
         self._routes: dict[str, tuple[MappingConfig, Route]] = {}
+        self._datagrams: Datagrams | None = None
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -101,13 +105,20 @@ class ClientLegs(DiallingEnd):
             return Route(str(mapping.local), dial, awaited=mapping.group is not None, header=header)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
-            dial = partial(self._dial, mapping.local)
+            dial = partial(self._flow, mapping) if mapping.protocol == "udp" else partial(self._dial, mapping.local)
             route = Route(str(mapping.local), dial, awaited=mapping.group is not None)
             known = self._routes[opening.mapping] = mapping, route
         return known[1]
 
     def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
         return self._relay.dial(target, self.dial_timeout)
+
+    def _flow(self, mapping: MappingConfig) -> ILocal | Deferred[ILocal]:
+        if self._datagrams is None:
+            from gotunnel.client.datagrams import Datagrams  # few have any
+
+            self._datagrams = Datagrams(self._clock, self._relay, self._published, self.usage.dropped)
+        return self._datagrams.dial(mapping, self.dial_timeout)
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""

@@ -184,9 +184,10 @@ class LinkView:
         if not config.public:
             address: str = Sentence("no port, for the clients {clients}", clients=", ".join(config.clients))
         elif status.address is not None:
-            address = str(status.address)
+            address = status.where
         else:
             address = f"{config.bind or self._link.path.address.host}:{config.remote_port}"
+            address += "/udp" if config.protocol == "udp" else ""
         return MappingView(
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
             status.carried.ended, status.carried.up, status.carried.down, self.server,
