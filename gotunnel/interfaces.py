@@ -8,9 +8,9 @@ from typing import Any
 from zope.interface import Attribute, Interface
 
 __all__ = [
-    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IDatagramRelay", "IExtension", "IHealthCheck", "IKeyAuthenticator", "ILeg",
-    "ILegOwner", "ILocal",
-    "IPortAllocator", "IRelay", "IStreamObserver", "ITransportListener", "ITransportProvider",
+    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IDatagramRelay", "IExtension", "IHealthCheck",
+    "IKeyAuthenticator", "ILeg", "ILegOwner", "ILocal", "IPortAllocator", "IRelay", "IStreamObserver",
+    "ITransportListener", "ITransportProvider",
 ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Row:
     state: str
     """active, joining, expired, revoked or disabled."""
     allow_ports: list[int | str]
+    allow_udp_ports: list[int | str]
     allow_bind: list[str] | None
     allow_dial: list[str]
     allow_nodes: list[str]
@@ -57,6 +58,8 @@ class Row:
             state = Sentence("{state} (until {when})", state=state, when=self.expires)
         any_, none = Sentence("any"), Sentence("none")
         ports, binds = ", ".join(map(str, self.allow_ports)), ", ".join(self.allow_bind or ()) or any_
+        if self.allow_udp_ports:
+            ports += ", " + ", ".join(f"{port}/udp" for port in self.allow_udp_ports)
         lists = (", ".join(names) or none for names in (self.allow_dial, self.allow_nodes, self.allow_groups))
         return self.name, state, ports, binds, *lists, self._held(), self.source
 
@@ -146,10 +149,11 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
 
 def _rights(
     config: ServerConfig, client: RightsConfig
-) -> tuple[list[int | str], list[str] | None, list[str], list[str], list[str]]:
+) -> tuple[list[int | str], list[int | str], list[str] | None, list[str], list[str], list[str]]:
     ports = config.allow_ports if client.allow_ports is None else client.allow_ports
+    udp = config.allow_udp_ports if client.allow_udp_ports is None else client.allow_udp_ports
     binds = None if client.allow_bind is None else list(client.allow_bind)
     dial = config.allow_dial if client.allow_dial is None else client.allow_dial
     nodes = config.allow_nodes if client.allow_nodes is None else client.allow_nodes
     groups = config.allow_groups if client.allow_groups is None else client.allow_groups
-    return list(ports), binds, list(dial), list(nodes), list(groups)
+    return list(ports), list(udp), binds, list(dial), list(nodes), list(groups)

@@ -38,7 +38,7 @@ class Datagrams:
         """Do as `IRelay.dial` does. Raises DialFailed."""
         assert isinstance(mapping.local, HostPort)
         dropped = partial(self._drop, mapping.name)
-        return dial_flow(self._clock, self._relay, mapping.local, timeout, mapping.idle, dropped)
+        return dial_flow(self._clock, self._relay, mapping.local, timeout, mapping.idle_time, dropped)
 
     def _drop(self, mapping: str, reason: Drop) -> None:
         self._totals[reason] += 1

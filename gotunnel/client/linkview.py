@@ -191,7 +191,8 @@ class LinkView:
         return MappingView(
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
             status.carried.ended, status.carried.up, status.carried.down, self.server,
-            self._clock.seconds() - status.since if state is MappingState.REFUSED else None,
+            self._clock.seconds() - status.since if state is MappingState.REFUSED else None, config.protocol,
+            status.dropped.count if config.protocol == "udp" else None,
         )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from gotunnel.config.kinds import Part, seconds
 if TYPE_CHECKING:
     from gotunnel.config.mapping import MappingConfig
 
-__all__ = ["IDLE", "amiss_with_udp"]
+__all__ = ["DEFAULT_IDLE", "IDLE", "amiss_with_udp"]
+
+DEFAULT_IDLE = 60.0
 
 IDLE = seconds(1, 3600, why="a flow is not to end between two datagrams, nor to hold its leg for ever")
 
@@ -19,7 +21,7 @@ IDLE = seconds(1, 3600, why="a flow is not to end between two datagrams, nor to 
 def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
     """Name what stands beside `protocol: udp` and cannot be, or beside `tcp` and is for `udp`."""
     if mapping.protocol == "tcp":
-        if "idle" in mapping.model_fields_set:
+        if mapping.idle is not None:
             return [(("idle",), "is for protocol: udp", "add protocol: udp, or remove it")]
         return []
     parts: list[Part] = []
@@ -34,7 +36,7 @@ def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
     if mapping.group is not None:
         parts.append((("group",), "is for TCP: clients cannot share a port with protocol: udp", "remove it"))
     if not mapping.encrypt:
-        what = "cannot be false with protocol: udp: what leaves gotunnel's TLS must be TLS by itself, as datagrams are not"
+        what = "cannot be false with protocol: udp: it is for what is TLS already, as datagrams are not"
         parts.append((("encrypt",), what, "remove it"))
     if mapping.proxy_protocol != "off":
         parts.append((("proxy_protocol",), "goes ahead of a stream, which protocol: udp has none of", "remove it"))

@@ -207,8 +207,8 @@ def _mapping(mapping: MappingConfig) -> list[str]:
     where = _place(mapping)
     return [
         Sentence("publishes {local} on {where} as {name}", local=local, where=where, name=name),
-        "" if mapping.protocol == "tcp" else Sentence("for UDP; a flow ends when it was quiet for {idle:g} s",
-                                                      idle=mapping.idle),
+        "" if mapping.protocol == "tcp" else Sentence(
+            "datagrams of UDP, where a flow ends when it was quiet for {idle:g} s", idle=mapping.idle_time),
         "" if mapping.group is None else Sentence("together with others of the group {group}", group=mapping.group),
         Sentence("also to the clients {clients}", clients=clients) if clients else "",
         "" if mapping.encrypt else BARE,

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from gotunnel.address import HostPort, is_wildcard
 from gotunnel.config.choices import PROTOCOL, PROXY_PROTOCOL, Protocol, ProxyProtocol
-from gotunnel.config.datagrams import IDLE, amiss_with_udp
+from gotunnel.config.datagrams import DEFAULT_IDLE, IDLE, amiss_with_udp
 from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
 from gotunnel.config.health import HealthConfig, OptionalHealth
 from gotunnel.config.kinds import FLAG, Part, Section, several
@@ -40,9 +40,10 @@ class MappingConfig(Section):
         description="`udp`: the service takes datagrams; each address that sends some is a flow, and a visitor; the "
         "server must allow the port (`allow_udp_ports`)",
     )
-    idle: Annotated[float, IDLE] = Field(
-        default=60.0,
-        description="for `udp`: a flow ends when nothing came either way for so long; a few seconds are enough for DNS",
+    idle: Annotated[float, IDLE] | None = Field(
+        default=None,
+        description="for `udp`: a flow ends when nothing came either way for so long, 60 seconds if absent; a few are "
+        "enough for DNS",
     )
     public: Annotated[bool, FLAG] = Field(
         default=True, description="`false`: no port on the server; only the `clients` reach it, by their forwards"
@@ -117,6 +118,11 @@ class MappingConfig(Section):
         if self.protocol == "udp":
             return self
         return self if "health" in self.model_fields_set else self.model_copy(update={"health": health})
+
+    @property
+    def idle_time(self) -> float:
+        """Seconds without a datagram after which a flow of `udp` ends."""
+        return DEFAULT_IDLE if self.idle is None else self.idle
 
     @property
     def bind(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Whether a mapping has room for one more flow of datagrams. Their sources can be forged, and then everything that a flow
+"""Whether a mapping has room for one more flow of datagrams. Their sources can be forged, and then all that a flow
 costs is spent on nobody: so there is a most of them, in all, for each source, and of new ones a second."""
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ class Outcome(Enum):
     NO_LEG = "no_leg"  # no leg came in time, or the client is away
     RESET_BY_VISITOR = "reset_by_visitor"
     RESET_BY_TARGET = "reset_by_target"
-    QUIET = "quiet"  # a flow of datagrams, in which nothing came for its idle time
     VISITOR_LEFT = "visitor_left"  # it went away before its target answered
     LEG_LOST = "leg_lost"  # the way between server and client broke
     PROTOCOL_ERROR = "protocol_error"  # the other end broke the wire contract
     DRAINED = "drained"  # it still streamed when the time to drain was over
     STOPPED = "stopped"  # the mapping was closed or the process stopped
+    QUIET = "quiet"  # a flow of datagrams, in which nothing came for its idle time
 
     # Counted once a visitor, and a hash of its identity costs a tenth of Enum's own.
     __hash__ = object.__hash__

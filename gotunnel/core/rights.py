@@ -17,9 +17,9 @@ __all__ = ["NO_RIGHTS", "Rights"]
 class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 
-    `allow_ports` are ports of TCP, `allow_udp_ports` those of UDP, which are others of the same numbers. `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any;
-    `allow_dial` is what its forwards may reach, `allow_nodes` the nodes that it may announce,
-    `allow_groups` the groups that it may publish in.
+    `allow_ports` are ports of TCP, `allow_udp_ports` those of UDP, which are others of the same numbers. `reserved` are
+    the server's own ports. `binds` are the addresses it may listen on, None for any; `allow_dial` is what its forwards
+    may reach, `allow_nodes` the nodes that it may announce, `allow_groups` the groups that it may publish in.
     """
 
     allow_ports: PortSet

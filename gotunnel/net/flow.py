@@ -1,5 +1,5 @@
-"""A flow: the datagrams between one address and a leg, as the leg's local connection. It counts none as received that it
-drops, holds a few until a leg and its target are there, and ends by itself when nothing comes. The sockets are the
+"""A flow: the datagrams between one address and a leg, as the leg's local connection. It holds a few until a leg and
+its target are there, drops what the leg does not take, and ends by itself when nothing comes. The sockets are the
 outlet's; what a leg of either relay calls is in `portableflow` and `fast.flow`."""
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Flow(ABC):
 
     # What legs of both relays call.
 
-    def half_close(self) -> None:
+    def half_close(self) -> None:  # noqa: B027 - there is nothing to do, in any flow
         """The other end says nothing more. Datagrams have no end of stream: its idle time ends the flow."""
 
     def finish(self) -> None:
@@ -147,7 +147,7 @@ class Flow(ABC):
             tell.local_closed()
         self.on_gone()
 
-    def check(self, now: float) -> None:
+    def check(self, now: float) -> None:  # noqa: B027 - the same
         """There is nothing that the kernel would not tell."""
 
     # For the subclasses.

@@ -20,8 +20,8 @@ from gotunnel.net.udp import TargetSocket, can_carry
 __all__ = ["GRACE", "dial_flow"]
 
 GRACE = 5.0
-"""Seconds that this end waits beyond the idle time: it is for the opener to say when a flow is quiet, and this is for one
-who never does."""
+"""Seconds that this end waits beyond the idle time: it is for the opener to say when a flow is quiet, and this is for
+one who never does."""
 
 
 def dial_flow(

@@ -1,10 +1,10 @@
-"""Datagram sockets, on any reactor that waits for descriptors: one that is bound, for whoever sends to it, and one that is
-connected to a target. They pass datagrams on and know no flows.
+"""Datagram sockets, on any reactor that waits for descriptors: one that is bound, for whoever sends to it, and one that
+is connected to a target. They pass datagrams on and know no flows.
 
-An answer leaves from the address that was asked, also where a socket is bound to all of them: the kernel tells with each
-datagram where it came to (IP_PKTINFO of ip(7), IPV6_RECVPKTINFO of ipv6(7)), and is told so with each answer. One socket
-for each address would do as well, but would have to follow the addresses of the machine. Where the system does not tell,
-it chooses."""
+An answer leaves from the address that was asked, also where a socket is bound to all of them: the kernel tells with
+each datagram where it came to (IP_PKTINFO of ip(7), IPV6_RECVPKTINFO of ipv6(7)), and is told so with each answer. One
+socket for each address would do as well, but would have to follow the addresses of the machine. Where the system does
+not tell, it chooses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ANCILLARY = 256
 
 
 def can_carry(relay: object, reactor: object) -> bool:
-    """Whether datagrams can be carried here: with a relay that knows flows, on a reactor that waits for their sockets."""
+    """Whether datagrams can be carried here: by a relay that knows flows, on a reactor that waits for their sockets."""
     return bool(IDatagramRelay.providedBy(relay)) and bool(IReactorFDSet.providedBy(reactor))
 
 

@@ -46,8 +46,8 @@ def check_request(hub: Hub, peer: Peer, request: MappingRequest) -> None:
 
 
 class UdpPort(PublicPort):
-    """See PublicPort. To close it ends its flows: a datagram socket cannot be closed for new sources alone, and the port
-    is to be free. A flow that is cut begins anew with its source's next datagram, wherever that comes to."""
+    """See PublicPort. To close it ends its flows: a datagram socket cannot be closed for new sources alone, and the
+    port is to be free. A flow that is cut begins anew with its source's next datagram, wherever that comes to."""
 
     def __init__(self, hub: Hub, peer: Peer, request: MappingRequest, bind: str, plain: bool) -> None:
         self.flows = Flows(hub, peer.name, request.name, idle_of(request))

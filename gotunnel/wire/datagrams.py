@@ -1,5 +1,5 @@
-"""Datagrams on a leg: one DATA frame is one datagram, and a frame arrives in whatever pieces the connection brings. Here
-they become whole again. Knows no sockets and no header of a frame."""
+"""Datagrams on a leg: one DATA frame is one datagram, and a frame arrives in whatever pieces the connection brings.
+Here they become whole again. Knows no sockets and no header of a frame."""
 
 from __future__ import annotations
 
