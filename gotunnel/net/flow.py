@@ -21,7 +21,8 @@ from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
 __all__ = ["MOST_WAITING", "Flow", "Outlet"]
 
 MOST_WAITING = 16
-"""Datagrams that a flow takes before its target has answered, on the way to it or not."""
+"""Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg that
+is there takes none: a burst fills what the leg has of its own, and there is more room a moment later."""
 MOST_WAITING_BYTES = MOST_DATAGRAM
 """Their bytes: as many as one may have. Who comes first may be forged, and there are many of them."""
 
@@ -83,12 +84,10 @@ class Flow(ABC):
         elif self.reading:
             self._queue.append(datagram)
             self._offer()
-        elif self._joined and self._answered:
-            self._dropped(Drop.BLOCKED)
         elif len(self._queue) < MOST_WAITING:
             self._queue.append(datagram)
         else:
-            self._dropped(Drop.WAITING)
+            self._dropped(Drop.BLOCKED if self._joined and self._answered else Drop.WAITING)
 
     def answered(self) -> None:
         """Its target is there: what comes from now on is bounded by what the leg takes."""

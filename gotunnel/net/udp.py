@@ -27,7 +27,7 @@ from gotunnel.net.listening import listen_failure
 
 __all__ = ["BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
 
-AT_ONCE = 64
+AT_ONCE = 32
 """Datagrams read per event, so that a flood of them does not keep everything else waiting."""
 ROOM = 1 << 20
 """Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
