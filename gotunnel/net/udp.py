@@ -9,6 +9,7 @@ not tell, it chooses."""
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import struct
 import sys
@@ -74,8 +75,14 @@ class _Socket:
         return "gotunnel"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor gives it up: an error that a handler raised, or that it is stopped."""
-        self.close()
+        """The reactor gives it up, mostly since the kernel has an error for it: that is no end of a datagram socket."""
+        number = 0 if self._sock is None else self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not number:
+            self.close()
+            return
+        self._failed(OSError(number, os.strerror(number)))
+        if self._sock is not None:
+            self._reactor.addReader(self)
 
     def close(self) -> None:
         """Take nothing more. Harmless when it is closed."""
