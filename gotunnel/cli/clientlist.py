@@ -36,7 +36,6 @@ class Row:
     state: str
     """active, joining, expired, revoked or disabled."""
     allow_ports: list[int | str]
-    allow_udp_ports: list[int | str]
     allow_bind: list[str] | None
     allow_dial: list[str]
     allow_nodes: list[str]
@@ -48,6 +47,7 @@ class Row:
     join_expires: str | None
     expires: str | None
     source: str
+    allow_udp_ports: tuple[int | str, ...] = ()
 
     def words(self) -> tuple[str, ...]:
         """Return the cells of the table; what is no name is a Sentence."""
@@ -122,7 +122,7 @@ def utc(when: float) -> str:
 def _of_config(config: ServerConfig, client: IdentityConfig) -> Row:
     state = "disabled" if client.disabled else "active"
     return Row(client.name, state, *_rights(config, client), len(client.token), None, None, None,
-               Sentence("the configuration"))  # fmt: skip
+               Sentence("the configuration"), _udp(config, client))  # fmt: skip
 
 
 def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) -> Row:
@@ -143,17 +143,20 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
         None if join is None else "expired" if join_over else "valid",
         None if join is None or join.expires is None else utc(join.expires),
         None if expires is None else utc(expires),
-        file,
+        file, _udp(config, client),
     )  # fmt: skip
 
 
 def _rights(
     config: ServerConfig, client: RightsConfig
-) -> tuple[list[int | str], list[int | str], list[str] | None, list[str], list[str], list[str]]:
+) -> tuple[list[int | str], list[str] | None, list[str], list[str], list[str]]:
     ports = config.allow_ports if client.allow_ports is None else client.allow_ports
-    udp = config.allow_udp_ports if client.allow_udp_ports is None else client.allow_udp_ports
     binds = None if client.allow_bind is None else list(client.allow_bind)
     dial = config.allow_dial if client.allow_dial is None else client.allow_dial
     nodes = config.allow_nodes if client.allow_nodes is None else client.allow_nodes
     groups = config.allow_groups if client.allow_groups is None else client.allow_groups
-    return list(ports), list(udp), binds, list(dial), list(nodes), list(groups)
+    return list(ports), binds, list(dial), list(nodes), list(groups)
+
+
+def _udp(config: ServerConfig, client: RightsConfig) -> tuple[int | str, ...]:
+    return config.allow_udp_ports if client.allow_udp_ports is None else client.allow_udp_ports

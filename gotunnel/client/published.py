@@ -171,8 +171,8 @@ class Published:
             self._unfit.add(status.config.name)
             status.standing, status.reason = Standing.REFUSED, "the server carries no datagrams (protocol udp)"
             self.log.warn(
-                "mapping {mapping} is not registered: the server {server} carries no datagrams (protocol udp); it is "
-                "of an older version, or its relay knows none: upgrade it",
+                "mapping {mapping} is not registered: the server {server} carries no datagrams (protocol udp): it is "
+                "of an older version, or its relay knows none; upgrade it",
                 mapping=status.config.name, server=str(self.server),
             )  # fmt: skip
         if not status.config.public and not self._can_forward:

@@ -264,5 +264,5 @@ PortRules = Annotated[
 ]
 UdpPortRules = Annotated[
     tuple[PortRule, ...],
-    Kind("ports and ranges, like [53, 51820]", lambda value: each(value, _read_rule), list, _PORTS),
+    Kind('ports and ranges, like ["1024-65535", 443]', lambda value: each(value, _read_rule), list, _PORTS),
 ]

@@ -95,7 +95,7 @@ def _mappings_beyond(mappings: Iterable[MappingConfig]) -> list[Part]:
             parts.append(((), f"{wants}: to be reached by other clients", "remove public and clients"))
             continue
         if mapping.protocol != "tcp":
-            parts.append(((), f"{wants}: protocol {mapping.protocol}", "remove protocol, or move to version 2"))
+            parts.append(((), f"{wants}: to carry datagrams", "remove protocol, or move the server to version 2"))
             continue
         if mapping.group is not None:
             parts.append(((), f"{wants}: to share its port in a group", "remove group"))

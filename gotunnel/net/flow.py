@@ -21,8 +21,8 @@ from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
 __all__ = ["MOST_WAITING", "Flow", "Outlet"]
 
 MOST_WAITING = 16
-"""Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg that
-is there takes none: a burst fills what the leg has of its own, and there is more room a moment later."""
+"""Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg
+that is there takes none: a burst fills what the leg has of its own, and there is more room a moment later."""
 MOST_WAITING_BYTES = MOST_DATAGRAM
 """Their bytes: as many as one may have. Who comes first may be forged, and there are many of them."""
 

@@ -119,7 +119,7 @@ class DatagramTests(UdpTestCase):
     async def test_ipv6(self) -> None:
         """A socket on [::] serves both families, each from the address that was asked; a target may be one of IPv6."""
         server = await self.udp_server()
-        target, service = self.service("::1")
+        target, _service = self.service("::1")
         client = await self.open_client(server, self.udp(f"[::1]:{target}", "[::]:0"))
         port = self.port_of(client, "dns")
         six, four = self.asker("::1"), self.asker("0.0.0.0")
@@ -129,9 +129,9 @@ class DatagramTests(UdpTestCase):
         self.assertEqual({view.visitor.rpartition(":")[0] for view in self.view(server).streams}, {"[::1]", HOST})
 
     async def test_before_there_is_a_leg(self) -> None:
-        """What comes before a leg is there waits, as far as it is little, and is delivered; of the rest each is counted,
-        and told once."""
-        server, client, service, port = await self.published()
+        """What comes before a leg is there waits, as far as it is little, and is delivered; of the rest each is
+        counted, and told once."""
+        server, client, _service, port = await self.published()
         (session,) = server.hub.left
         session.most_legs = 0
         session.open_no_more()
@@ -143,7 +143,7 @@ class DatagramTests(UdpTestCase):
         client.link.session.close("for a new one")
         await self.until(lambda: len(asker.got) == MOST_WAITING, "those that waited")
         self.assertEqual(asker.got, [b"%d" % number for number in range(MOST_WAITING)])
-        await self.said("datagrams of mapping dns of client edge are dropped: too many came before the target was reached")
+        await self.said("datagrams of mapping dns of client edge are dropped: too many came before the target was")
 
 
 class PortableDatagramTests(DatagramTests):
@@ -156,8 +156,8 @@ class PortTests(UdpTestCase):
     """The public port: who may have it, when it is open, and when it lets nobody in."""
 
     async def test_rights(self) -> None:
-        """UDP has to be allowed by itself, and the refusal says so; then the same number of TCP is another port. What is
-        not allowed any more closes, and ends its flows."""
+        """UDP has to be allowed by itself, and the refusal says so; then the same number of TCP is another port. What
+        is not allowed any more closes, and ends its flows."""
         self.quick()
         server = await self.server()
         target, _ = self.service()
@@ -195,10 +195,10 @@ class PortTests(UdpTestCase):
         self.assertEqual((view.address, view.protocol, view.dropped), (f"{HOST}:{port}/udp", "udp", 0))
 
     async def test_limits(self) -> None:
-        """What is beyond the limits of flows is dropped, told once and counted; no leg is spent on it, and the next flow
-        has the room that one leaves. A change of the limits holds at once."""
+        """What is beyond the limits of flows is dropped, told once and counted; no leg is spent on it, and the next
+        flow has the room that one leaves. A change of the limits holds at once."""
         limits = {"flows": 2, "new_flows": 1000}
-        server, client, service, port = await self.published(limits=limits)
+        server, _client, service, port = await self.published(limits=limits)
         askers = [self.asker() for _ in range(4)]
         for asker in askers[:2]:
             await self.ask(asker, b"served", port)
@@ -222,7 +222,7 @@ class PortTests(UdpTestCase):
 
     async def test_limit_of_visitors(self) -> None:
         """A flow is a visitor: one that is more than its client may have is turned away as others are."""
-        server, client, service, port = await self.published(limits={"visitors": 1})
+        server, _client, _service, port = await self.published(limits={"visitors": 1})
         await self.ask(self.asker(), b"served", port)
         self.asker().transport.write(b"one too many", (HOST, port))
         await self.until(lambda: server.hub.outcomes[Outcome.DENIED] == 1, "he is turned away")
@@ -231,7 +231,7 @@ class PortTests(UdpTestCase):
     async def test_off_and_on(self) -> None:
         """Switched off, a mapping lets nobody new in, and who is there goes on; with the last one its socket closes, so
         that the system says so; switched on it is as before."""
-        server, client, service, port = await self.published()
+        server, _client, _service, port = await self.published()
         there, late = self.asker(), self.asker()
         await self.ask(there, b"there", port)
         await Deferred.fromCoroutine(switch_mapping(server.hub, None, "dns", off=True))
@@ -250,7 +250,7 @@ class PortTests(UdpTestCase):
     async def test_reload(self) -> None:
         """Another idle time holds for flows from then on, without the port being closed; another protocol is another
         port of the same number."""
-        server, client, service, port = await self.published()
+        server, client, _service, port = await self.published()
         asker = self.asker()
         await self.ask(asker, b"before", port)
         (mapping,) = client._settings.mappings
@@ -269,7 +269,7 @@ class PortTests(UdpTestCase):
     async def test_kicked_client(self) -> None:
         """A client whose session is ended comes back, its port stays, and the flow of a source begins anew."""
         self.quick()
-        server, client, service, port = await self.published()
+        server, _client, _service, port = await self.published()
         asker = self.asker()
         await self.ask(asker, b"before", port)
         before = self.port(server)
@@ -281,7 +281,7 @@ class PortTests(UdpTestCase):
     async def test_stop(self) -> None:
         """A server that stops ends its flows and frees the port at once, though its visitors have time to finish: they
         begin anew with its successor."""
-        server, client, service, port = await self.published(drain_timeout=30.0)
+        server, _client, _service, port = await self.published(drain_timeout=30.0)
         asker = self.asker()
         await self.ask(asker, b"before", port)
         await self.stop(server)
@@ -296,7 +296,7 @@ class PortTests(UdpTestCase):
         target, _ = self.service()
         stream, _ = await self.target(Echo)
         client = self.client(server, self.udp(target), self.mapping(stream))
-        await self.said("carries no datagrams (protocol udp); it is of an older version")
+        await self.said("carries no datagrams (protocol udp): it is of an older version")
         await self.until(lambda: client.link.published.statuses["web"].standing is Standing.OPEN, "the other is open")
         status = client.link.published.statuses["dns"]
         self.assertEqual((status.standing, status.reason), (
@@ -313,10 +313,11 @@ class PortTests(UdpTestCase):
 
     async def test_cannot_be(self) -> None:
         """What a client's file refuses is refused by the server, too, whose client may be another program."""
-        server, client, service, port = await self.published()
+        server, client, _service, _port = await self.published()
         request = client.link.published.statuses["dns"].request()
         for more, words in (
-            ({"group": "all"}, "a group is for TCP"), ({"clients": ("other",)}, "forwards of other clients are for TCP"),
+            ({"group": "all"}, "a group is for TCP"),
+            ({"clients": ("other",)}, "forwards of other clients are for TCP"),
             ({"public": False, "remote_port": 0, "clients": ("other",)}, "forwards of other clients are for TCP"),
         ):
             changed = type(request)(**{
@@ -334,7 +335,7 @@ class HostileTests(UdpTestCase):
         """A flood of sources of which each sends once costs as many legs as the limits say, and no more; whoever was
         there before is served on."""
         limits = {"flows": 20, "new_flows": 100, "flows_per_address": 100}
-        server, client, service, port = await self.published(limits=limits)
+        server, _client, service, port = await self.published(limits=limits)
         asker = self.asker()
         await self.ask(asker, b"before", port)
         service.silent = True

@@ -1,4 +1,4 @@
-"""What the tests of mappings of datagrams stand on: a server that allows UDP, services behind a client, and who asks."""
+"""What the tests of mappings of datagrams stand on: a server that allows UDP, services behind a client, who asks."""
 
 from __future__ import annotations
 
