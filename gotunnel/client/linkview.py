@@ -181,6 +181,9 @@ class LinkView:
                 state, reason = MappingState.OFF, SWITCHED_OFF_AT_SERVER
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down
+        dropped = status.dropped.count if config.protocol == "udp" else None
+        if dropped and not reason:
+            reason = Sentence("{count} datagrams dropped", count=dropped)
         if not config.public:
             address: str = Sentence("no port, for the clients {clients}", clients=", ".join(config.clients))
         elif status.address is not None:
@@ -192,7 +195,7 @@ class LinkView:
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
             status.carried.ended, status.carried.up, status.carried.down, self.server,
             self._clock.seconds() - status.since if state is MappingState.REFUSED else None, config.protocol,
-            status.dropped.count if config.protocol == "udp" else None,
+            dropped,
         )  # fmt: skip
 
 

@@ -75,6 +75,10 @@ class UdpPort(PublicPort):
 
     async def open(self, rights: Rights) -> None:
         """See PublicPort."""
+        if not rights.allow_udp_ports:
+            if self.wanted:
+                rights.of_udp.check_port(self.bind, self.wanted)
+            raise PortUnavailable("acl_denied", "no port of UDP is allowed (allow_udp_ports)")
         await super().open(rights.of_udp)
 
     async def close(self) -> None:

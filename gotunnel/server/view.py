@@ -108,6 +108,8 @@ class ServerView:
             for mapping in tuple(peer.mappings.values()):
                 state, reason = _standing(peer, mapping)
                 dropped = mapping.flows.dropped.count if isinstance(mapping, UdpPort) else None
+                if dropped and not reason:
+                    reason = Sentence("{count} datagrams dropped", count=dropped)
                 yield MappingView(
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,

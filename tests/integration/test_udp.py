@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from gotunnel.client.published import Standing
 from gotunnel.config.model import MappingConfig
+from gotunnel.config.plugged import AccessConfig
 from gotunnel.core.dropped import Drop
 from gotunnel.core.outcome import Outcome
 from gotunnel.net.flow import MOST_WAITING
@@ -161,14 +162,14 @@ class PortTests(UdpTestCase):
         self.quick()
         server = await self.server()
         target, _ = self.service()
-        client = self.client(server, self.udp(target))
-        await self.said("refused by the server", 1)
-        self.assertIn("no allowed port is free", self.lines()[-1] + "".join(self.lines()))
-        await self.reload(server, allow_udp_ports=("1024-65535",))
-        await self.until(lambda: self.is_open(client), "it is open")
-        port = self.port_of(client, "dns")
         stream, _ = await self.target(Echo)
-        await self.reload(client, mappings=(*client._settings.mappings, self.mapping(stream, remote=port)))
+        web = self.mapping(stream)
+        client = self.client(server, web, self.udp(target))
+        await self.said("acl_denied: no port of UDP is allowed (allow_udp_ports); choose an allowed one (remote)")
+        port = self.port_of(client)
+        await self.reload(client, mappings=(web, self.udp(target, port)))
+        await self.said(f"port {port} of UDP is not allowed (allow_udp_ports); allowed: none")
+        await self.reload(server, allow_udp_ports=("1024-65535",))
         await self.until(lambda: self.is_open(client), "both are open")
         asker = self.asker()
         await self.ask(asker, b"by UDP", port)
@@ -217,6 +218,8 @@ class PortTests(UdpTestCase):
         self.port(server).flows.end("closed")  # as if all were over
         self.port(server).flows.listen(HOST, port, self.port(server)._accepted)
         self.assertEqual(await self.ask(askers[3], b"at last", port), b"at last")
+        (shown,) = self.view(server).mappings()
+        self.assertEqual(shown.reason, f"{shown.dropped} datagrams dropped")
         text = "datagrams of mapping dns of client edge are dropped: the limits of flows are reached"
         self.assertEqual(sum(text in line for line in self.lines()), 1)
 
@@ -226,6 +229,16 @@ class PortTests(UdpTestCase):
         await self.ask(self.asker(), b"served", port)
         self.asker().transport.write(b"one too many", (HOST, port))
         await self.until(lambda: server.hub.outcomes[Outcome.DENIED] == 1, "he is turned away")
+        self.assertEqual(len(self.port(server).flows), 1)
+
+    async def test_access_policy(self) -> None:
+        """An access policy is asked about each flow: from an address that it does not let in nothing is carried."""
+        policy = AccessConfig.model_validate({"plugin": "networks", "allow": ["127.0.0.1"]})
+        server, _client, service, port = await self.published(access=policy)
+        self.assertEqual(await self.ask(self.asker(), b"let in", port), b"let in")
+        self.asker("127.0.0.2").transport.write(b"kept out", (HOST, port))
+        await self.until(lambda: server.hub.outcomes[Outcome.DENIED] == 1, "he is kept out")
+        self.assertEqual([datagram for datagram, _ in service.heard], [b"let in"])
         self.assertEqual(len(self.port(server).flows), 1)
 
     async def test_off_and_on(self) -> None:
@@ -248,8 +261,8 @@ class PortTests(UdpTestCase):
         self.assertEqual(await self.ask(late, b"at last", port), b"at last")
 
     async def test_reload(self) -> None:
-        """Another idle time holds for flows from then on, without the port being closed; another protocol is another
-        port of the same number."""
+        """Another idle time holds for flows from then on, without the port being closed; with another protocol it
+        is closed, and a port of that opened."""
         server, client, _service, port = await self.published()
         asker = self.asker()
         await self.ask(asker, b"before", port)
@@ -261,10 +274,10 @@ class PortTests(UdpTestCase):
         self.assertEqual(await self.ask(asker, b"the same flow", port), b"the same flow")
         self.assertEqual(server.hub.visitors_total, 1)
         stream, _ = await self.target(Echo)
-        await self.reload(client, mappings=(self.mapping(stream, "dns", port),))
+        await self.reload(client, mappings=(self.mapping(stream, "dns"),))
         await self.until(lambda: server.hub.outcomes[Outcome.STOPPED] == 1, "the flow ends with its port")
         await self.until(lambda: self.is_open(client), "it is open")
-        await self.echoes(port)
+        await self.echoes(self.port_of(client, "dns"))
 
     async def test_kicked_client(self) -> None:
         """A client whose session is ended comes back, its port stays, and the flow of a source begins anew."""

@@ -11,7 +11,6 @@ const WORDS = {
   clients: ["Clients", "客户端"],
   clientsConnected: ["Clients connected", "已连接的客户端"],
   columnAddress: ["Address", "地址"],
-  dropped: ["datagrams dropped", "丢弃的数据报"],
   columnDown: ["Back", "返回"],
   columnFailed: ["Failed", "失败"],
   columnFrom: ["From", "来自"],

@@ -22,11 +22,11 @@ MOST_ROWS = 200
 
 
 SESSIONS = ("STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS", "VISITORS", "WAITING", "LEGS", "WHY")
-MAPPINGS = ("STATE", "AT", "TARGET", "VISITORS", "SERVED", "UP", "DOWN", "DROPPED", "WHY")
+MAPPINGS = ("STATE", "AT", "TARGET", "VISITORS", "SERVED", "UP", "DOWN", "WHY")
 STREAMS = ("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN")
 TITLES = (*SESSIONS, *MAPPINGS, *STREAMS, "SERVER")
 """What stands above columns. In the source they are English: they say which column is meant."""
-RIGHT = ("VISITORS", "SERVED", "WAITING", "UP", "DOWN", "DROPPED", "ROUND TRIP", "LAST PONG", "MAPPINGS", "LEGS")
+RIGHT = ("VISITORS", "SERVED", "WAITING", "UP", "DOWN", "ROUND TRIP", "LAST PONG", "MAPPINGS", "LEGS")
 """Titles above figures."""
 WHOLE = ("STATE", "SINCE", "AT", "STREAM")
 """Titles above what is not to be broken into lines."""
@@ -35,8 +35,7 @@ READABLE = {"WHY": 24}
 GAP = 3
 """Columns between two of a table."""
 SPARE = (
-    ("SERVED",), ("UP", "DOWN"), ("WAITING", "LEGS"), ("ROUND TRIP", "LAST PONG"), ("DROPPED",), ("FROM", "TARGET"),
-    ("SINCE", "AT"),
+    ("SERVED",), ("UP", "DOWN"), ("WAITING", "LEGS"), ("ROUND TRIP", "LAST PONG"), ("FROM", "TARGET"), ("SINCE", "AT"),
 )  # fmt: skip
 """What goes first where there is no room for all. `--json` has all of it."""
 
@@ -123,8 +122,7 @@ class _Picture:
             rows.append((
                 printable(each["name"]) + kind, printable(whose or ""), self._state(each["state"]),
                 printable(each["address"]), printable(each["target"] or ""), _number(each["streams"]),
-                _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), str(each.get("dropped") or ""),
-                self._reason(each, each["age"]),
+                _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), self._reason(each, each["age"]),
             ))  # fmt: skip
         return _Table(("MAPPING", "CLIENT" if server else "SERVER", *MAPPINGS), rows, self._said)
 
