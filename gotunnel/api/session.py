@@ -171,7 +171,7 @@ class Session(SessionState):
         mappings = tuple(self._mappings.values())
         config = self.settings.config(port, _names_in_use()).model_copy(update={"mappings": mappings})
         self._service = service = ClientService(config, self.reactor, _NoMemory())
-        self.links.noticed = self._noticed
+        self.links.tell(self._noticed)
         self.links.forwards.inside = True
         self.link.cut_nobody()
         service.startService()

@@ -61,6 +61,7 @@ class ChangingLink:
             self.session.announce()
         for session in self._sessions:
             session.legs.dial_timeout = config.dial_timeout
+            session.keep_ready(config.idle_legs)
         if difference.touches("client.profile"):
             self._pace.use(config.profile)
             if self.session is not None:

@@ -106,7 +106,8 @@ class EndingLink:
             if not session.connected:
                 self._sessions = {session for session in self._sessions if not session.gone}
                 break
-        self._patience.look()
+        if self._patience.waits:
+            self._patience.look()
         self.noticed()
         if not self.wanted:
             self._look_for_the_end()

@@ -21,10 +21,6 @@ from gotunnel.wire.legstate import End
 
 __all__ = ["ForwardLegs"]
 
-START = 2
-"""Idle legs that are kept for visitors to come."""
-
-
 class ForwardLegs(OpeningEnd):
     """Owned by a session; outlives it while streams run."""
 
@@ -38,6 +34,7 @@ class ForwardLegs(OpeningEnd):
         key: SessionKey,
         forwards: Forwards,
         limit: int,
+        ready: int,
         changed: Callable[[], None],
         usage: Usage,
         *,
@@ -45,7 +42,7 @@ class ForwardLegs(OpeningEnd):
         plain_legs: bool,
     ) -> None:
         waiting = forwards.openers.queue_of(self)
-        super().__init__(clock, key, waiting, limit, START, usage, plain_legs=plain_legs)
+        super().__init__(clock, key, waiting, limit, ready, usage, plain_legs=plain_legs)
         self.server = server
         self.plain_legs = plain_legs
         self._bringing = bringing

@@ -167,7 +167,6 @@ class Forwards:
         visitor.account = self._usage.began("", visitor.mapping)
         if self._usage.observers is not None:
             self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
-        self._lobby.watch(visitor)
         if self._lobby.pending >= PENDING or self.openers.refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
         else:

@@ -183,7 +183,8 @@ class Link(ChangingLink, EndingLink):
         assert greeted.established is not None
         session = ClientSession(
             self._clock, self._relay, self.path, self.published, self._shared.forwards, self._shared.nodes,
-            greeted.established, config.pace, config.dial_timeout, self._changed, self.usage, self._shared.room,
+            greeted.established, config.pace, config.dial_timeout, config.idle_legs, self._changed, self.usage,
+            self._shared.room,
         )  # fmt: skip
         self.session, self.reserve = session, ""
         self.server_ip = getattr(greeted.transport.getPeer(), "host", "")

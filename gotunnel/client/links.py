@@ -61,8 +61,7 @@ class Links:
         usage: Usage | None = None,
     ) -> None:
         self.links: list[Link] = []
-        self.noticed: Callable[[], None] = _nothing
-        """Called when something may be otherwise with a session, a mapping or a visitor. May not raise."""
+        self._noticed: Callable[[], None] = _nothing
         self.usage = Usage() if usage is None else usage
         self.forwards = Forwards(config.forwards, config.egress, clock, relay, self.usage)
         self._config = config
@@ -100,6 +99,13 @@ class Links:
             link.start()
         for watch in self._watches.values():
             watch.start()
+
+    def tell(self, noticed: Callable[[], None]) -> None:
+        """Call this from now on when something may be otherwise with a session, a mapping or a visitor. It may not
+        raise."""
+        self._noticed = noticed
+        for link in self.links:
+            link.noticed = noticed
 
     @property
     def draining(self) -> bool:
@@ -243,9 +249,9 @@ class Links:
 
         def changed() -> None:
             look()
-            self.noticed()
+            self._noticed()
 
-        link.published.changed, link.noticed = changed, lambda: self.noticed()
+        link.published.changed, link.noticed = changed, self._noticed
         self.links.append(link)
         self._by_address[server, ip] = link
         link.retired = partial(self._forget, server, ip)

@@ -142,7 +142,6 @@ class Openers:
             visitor=visitor.local.address, forward=visitor.mapping, server=opener.server, outcome=WORDS[outcome],
             code=code, conn=visitor.conn,
         )  # fmt: skip
-        self._lobby.watch(visitor)
         self._place(visitor, others)
         return True
 

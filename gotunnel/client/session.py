@@ -66,6 +66,7 @@ class ClientSession:
         established: Established,
         pace: tuple[float | None, float],
         dial_timeout: float,
+        idle_legs: int,
         changed: Callable[[], None],
         usage: Usage,
         room: LegRoom | None = None,
@@ -104,7 +105,7 @@ class ClientSession:
             usage,
         )  # fmt: skip
         self.forward_legs = ForwardLegs(
-            clock, self.bringing, key, forwards, auth_ok.limits.legs, changed, usage,
+            clock, self.bringing, key, forwards, auth_ok.limits.legs, idle_legs, changed, usage,
             server=path.label, plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
         )  # fmt: skip
 
@@ -151,6 +152,12 @@ class ClientSession:
         elif self._forwards:
             why = "the server is of a version that knows no forwards; upgrade it"
             self._forwards.openers.unserved(self.forward_legs, why)
+
+    def keep_ready(self, count: int) -> None:
+        """Keep so many idle forward legs from now on."""
+        self.forward_legs.keep_ready(count)
+        if self._forwards and FORWARD in self._caps:
+            self.forward_legs.feed()
 
     def tell(self, name: str, up: bool, reason: str) -> None:
         """Tell the server that a target is there again, or is not."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from gotunnel.config.kinds import Kind, choice, wrong
+from gotunnel.config.kinds import Kind, choice, count, wrong
 from gotunnel.config.plugged import RelayConfig
 
 __all__ = [
-    "FORMAT", "FORMAT_WORDS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "PROTOCOL",
+    "FORMAT", "FORMAT_WORDS", "IDLE_LEGS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "PROTOCOL",
     "PROXY_PROTOCOL", "RELAY_WORDS", "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "Protocol",
     "ProxyProtocol", "RelayName", "TlsMode", "belongs_to_cert",
 ]  # fmt: skip
@@ -40,6 +40,8 @@ Profile = Literal["default", "kubernetes"]
 PROFILE = choice("default", "kubernetes")
 KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
 """A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
+IDLE_LEGS = count(0, 64)
+"""As many as a pool keeps at most (protocol, section 5)."""
 _RELAYS = ("auto", "portable", "fast")
 """What needs no plugin of others."""
 

@@ -13,6 +13,7 @@ from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
+    IDLE_LEGS,
     KUBERNETES,
     LANG,
     LANG_WORDS,
@@ -114,6 +115,9 @@ class ClientConfig(Section):
     dial_timeout: Annotated[float, DIAL_TIMEOUT] = Field(
         default=10.0,
         description="time a service has to accept a connection; a server gives its visitor up after 15 s",
+    )
+    idle_legs: Annotated[int, IDLE_LEGS] = Field(
+        default=2, description="idle legs kept for visitors of `forwards`, though none has come for a while"
     )
     drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
         default=10.0, description="time visitors have to finish when the client stops"

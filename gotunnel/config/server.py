@@ -12,6 +12,7 @@ from gotunnel.config.admin import Admin, AdminConfig, secret_of_its_own
 from gotunnel.config.choices import (
     FORMAT,
     FORMAT_WORDS,
+    IDLE_LEGS,
     KUBERNETES,
     LANG,
     LANG_WORDS,
@@ -177,6 +178,11 @@ class ServerConfig(Section):
     )
     leg_wait: Annotated[float, seconds(0.1, 300)] = Field(
         default=10.0, description="time a visitor waits for a leg, then is closed"
+    )
+    idle_legs: Annotated[int, IDLE_LEGS] = Field(
+        default=2,
+        description="idle legs kept for each client's visitors, though none has come for a while: so many that come at "
+        "once then need not wait until a leg is made",
     )
     limits: LimitsConfig = Field(default=LimitsConfig(), description="what may be used at most")
     penalties: PenaltiesConfig = Field(

@@ -40,23 +40,6 @@ class Account:
         self.told: tuple[int, ...] | None = None
         """Belongs to who looks."""
 
-    def came(self) -> None:
-        """A visitor is here."""
-        self.streams += 1
-        account: Account | None = self
-        while account is not None:
-            account.here += 1
-            if account.here > account.peak:
-                account.peak = account.here
-            account = account.within
-
-    def left(self) -> None:
-        """He is here no more."""
-        account: Account | None = self
-        while account is not None:
-            account.here -= 1
-            account = account.within
-
 
 Running = tuple[Account | None, tuple[int, int]]
 """One who is served now: what he is counted on, and his bytes so far."""
@@ -86,10 +69,27 @@ class Accounts:
         yield self.all
         yield from self._clients.values()
 
-    def of(self, client: str, mapping: str) -> Account:
-        """Return the account of this mapping, or the one that it is counted on."""
-        account = self._table.get((client, mapping))
-        return self._made(client, mapping) if account is None else account
+    def came(self, client: str, mapping: str) -> Account:
+        """A visitor of this mapping is here. Return the account that he is counted on until he has `left`: that of the
+        mapping, or one for several."""
+        account = self._table.get((client, mapping)) or self._made(client, mapping)
+        account.streams += 1
+        each: Account | None = account
+        while each is not None:
+            each.here += 1
+            if each.here > each.peak:
+                each.peak = each.here
+            each = each.within
+        return account
+
+    def left(self, account: Account) -> None:
+        """He is here no more. An account of which nobody wants to know any more is forgotten with its last visitor."""
+        each: Account | None = account
+        while each is not None:
+            each.here -= 1
+            each = each.within
+        if not account.here and not self.kept:
+            self.drop(account)
 
     def drop(self, account: Account) -> None:
         """Forget an account without visitors, of which nobody wants to know any more."""

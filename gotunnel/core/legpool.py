@@ -46,16 +46,12 @@ class LegPool(Generic[L]):
         self.limit = limit
         self.sparing = False
         """Descriptors are scarce: beyond `start`, no legs but for visitors that wait, and idle ones go soon."""
-        self.created = 0
-        """Legs that ever joined the pool."""
-        self.reused = 0
-        """How often a leg was taken that had served before."""
-        self._start = start
+        self.start = start
+        """Idle legs that stay when no visitor has come for long. It may be set anew at any time."""
         self._maximum = maximum
         self._request_ttl = request_ttl
         self._idle: OrderedDict[L, float] = OrderedDict()  # leg -> since when, the most recently used last
         self._busy: set[L] = set()
-        self._served: set[L] = set()
         self._requests: deque[list[float]] = deque()  # [count, when it is forgotten], oldest first
         self._requested = 0
         self._pause = 0.0
@@ -102,10 +98,7 @@ class LegPool(Generic[L]):
         if leg in self._busy:
             self._busy.discard(leg)
             self._demand.over(leg, now)
-        else:
-            self.created += 1
         if self._closed:
-            self._served.discard(leg)
             return False
         self._idle[leg] = now
         return True
@@ -119,9 +112,6 @@ class LegPool(Generic[L]):
         leg, _ = self._idle.popitem()
         self._busy.add(leg)
         self._demand.began(leg, now)
-        if leg in self._served:
-            self.reused += 1
-        self._served.add(leg)
         return leg
 
     def discard(self, leg: L) -> None:
@@ -129,7 +119,6 @@ class LegPool(Generic[L]):
         ours."""
         self._idle.pop(leg, None)
         self._busy.discard(leg)
-        self._served.discard(leg)
         self._demand.forget(leg)
 
     def failed(self, count: int, now: float) -> None:
@@ -187,7 +176,7 @@ class LegPool(Generic[L]):
             times.append(self._requests[0][1])
         if self._paused_until is not None:
             times.append(self._paused_until)
-        if self.idle > self._start:
+        if self.idle > self.start:
             old = next(iter(self._idle.values())) + self._ttl()
             falls = self._demand.falls_at() if self.idle <= self._aim(now) else None
             times.append(old if falls is None else max(old, falls))
@@ -206,7 +195,7 @@ class LegPool(Generic[L]):
         return legs
 
     def _aim(self, now: float) -> int:
-        return self._start if self.sparing else max(self._start, min(self._maximum, self._demand.peak(now)))
+        return self.start if self.sparing else max(self.start, min(self._maximum, self._demand.peak(now)))
 
     def _ttl(self) -> float:
         return min(self._idle_ttl, EXCESS_TTL) if self.sparing or self.idle > self._maximum else self._idle_ttl

@@ -43,7 +43,8 @@ class Usage:
 
     def __init__(self, most_of_client: int = MOST_OF_CLIENT) -> None:
         self.opened = 0
-        self.closed = 0
+        self.live = 0
+        """Visitors that are here: waiting or served."""
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
         self.crowds = Crowds()
@@ -67,38 +68,32 @@ class Usage:
         """Who is told of each visitor beside this, where the configuration names somebody."""
 
     @property
-    def live(self) -> int:
-        """Visitors that are here: waiting or served."""
-        return self.opened - self.closed
+    def closed(self) -> int:
+        """Visitors that are over."""
+        return self.opened - self.live
 
     def began(self, client: str, mapping: str) -> Account:
         """A visitor of this mapping is here. Return the account that he is counted on until he has ended."""
         self.opened += 1
-        account = self.accounts.of(client, mapping)
-        account.came()
-        return account
+        self.live += 1
+        return self.accounts.came(client, mapping)
 
     def moved(self, account: Account, client: str, mapping: str) -> Account:
         """A visitor who has not been served yet goes to another client: he has come to both. Return his account from
         now on."""
-        other = self.accounts.of(client, mapping)
-        other.came()
-        self._left(account)
+        other = self.accounts.came(client, mapping)
+        self.accounts.left(account)
         return other
 
     def ended(self, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """His time is over."""
         self.outcomes[outcome] += 1
-        self.closed += 1
+        self.live -= 1
         self.carried.add(end)
         if outcome not in HARMLESS:
             account.failures += 1
         if end is not None:
             account.up += end.up
             account.down += end.down
-        self._left(account)
+        self.accounts.left(account)
 
-    def _left(self, account: Account) -> None:
-        account.left()
-        if not account.here and not self.accounts.kept:
-            self.accounts.drop(account)

@@ -39,12 +39,9 @@ class Lobby:
             self._expiry = None
             self._plan()
 
-    def watch(self, visitor: Visitor) -> None:
-        """Notice when he goes away by himself while he waits; on a leg it is the leg that says so."""
-        visitor.local.on_gone = lambda: self._gone(visitor)
-
     def wait(self, visitor: Visitor) -> None:
-        """Let him wait."""
+        """Let him wait, and notice when he goes away by himself; on a leg it is the leg that says so."""
+        visitor.local.on_gone = lambda: self._gone(visitor)
         self.waiting[visitor.plain].add(visitor, self._clock.seconds())
         self._plan()
 

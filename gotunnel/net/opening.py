@@ -41,7 +41,8 @@ class OpeningEnd:
     """Half of a session. It outlives the control connection while streams run.
 
     `waiting` are the visitors that wait for a leg, plain or not; they outlive the session. `most_legs` is for both
-    pools together, `start` for how many idle legs are kept inside TLS. No plain leg is wanted unless `plain_legs`.
+    pools together, `ready` for how many idle legs are kept of either kind. No plain leg is wanted unless `plain_legs`,
+    and until the first visitor has come for one.
     `usage` adds up what becomes of all this.
     """
 
@@ -49,7 +50,7 @@ class OpeningEnd:
     purpose: ClassVar[Purpose]
 
     def __init__(
-        self, clock: Any, key: SessionKey, waiting: Mapping[bool, Queue], most_legs: int, start: int, usage: Usage, *,
+        self, clock: Any, key: SessionKey, waiting: Mapping[bool, Queue], most_legs: int, ready: int, usage: Usage, *,
         plain_legs: bool,
     ) -> None:  # fmt: skip
         self.key = key
@@ -61,10 +62,13 @@ class OpeningEnd:
         self._waiting = waiting
         self.most_legs = most_legs
         self._plain_legs = plain_legs
-        self._pools: dict[bool, LegPool[ILeg]] = {False: LegPool(start=start), True: LegPool(start=0)}
+        self._pools: dict[bool, LegPool[ILeg]] = {False: LegPool(start=ready), True: LegPool(start=0)}
+        self._ready = ready
+        self._used = {False}  # the kinds of which legs are kept
         self._probing: dict[bool, set[ILeg]] = {False: set(), True: set()}
         self._timer: IDelayedCall | None = None
         self._wakes = 0.0  # when the timer strikes
+        self._soon = False  # it strikes within UNHURRIED
         self._legs: set[ILeg] = set()
         self._warn = Warnings(self.log, clock).warn
 
@@ -109,6 +113,12 @@ class OpeningEnd:
             return  # nobody asked, and a pool that is not fed would never end its pause
         self._pools[plain].failed(count, self._clock.seconds())
         self.feed()
+
+    def keep_ready(self, count: int) -> None:
+        """Keep so many idle legs of each kind that is used; `feed` sees to it."""
+        self._ready = count
+        for plain in self._used:
+            self._pools[plain].start = count
 
     def reset_streams(self) -> None:
         """Cut what still streams."""
@@ -174,7 +184,11 @@ class OpeningEnd:
         """A leg has proved itself."""
         self._legs.add(leg)
         self.usage.legs_created += 1
-        self._pools[leg.plain].arrived(self._clock.seconds())
+        pool = self._pools[leg.plain]
+        if leg.plain not in self._used:
+            self._used.add(leg.plain)
+            pool.start = self._ready
+        pool.arrived(self._clock.seconds())
         self.leg_idle(leg)
 
     def serve(self, visitor: Visitor) -> bool:
@@ -189,7 +203,10 @@ class OpeningEnd:
         if leg is None:
             return False
         self._open(leg, visitor)
-        self._feed_soon(urgent=not self._pools[visitor.plain].idle)
+        if not self._pools[visitor.plain].idle:
+            self.feed()
+        elif not self._soon:
+            self._feed_soon()
         return True
 
     def feed(self) -> None:
@@ -253,7 +270,10 @@ class OpeningEnd:
         if self.over or self.draining or not self._pools[leg.plain].put(leg, self._clock.seconds()):
             leg.close()
             return
-        self._feed_soon(urgent=bool(self._waiting[leg.plain]))
+        if self._waiting[leg.plain]:
+            self.feed()
+        elif not self._soon:
+            self._feed_soon()
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
@@ -314,13 +334,11 @@ class OpeningEnd:
         body.n, body.mac = n, mac
         return body
 
-    def _feed_soon(self, *, urgent: bool) -> None:
-        """Feed now, or within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at
-        each coming and going would cost more than to serve a visitor."""
-        if urgent:
-            self.feed()
-        elif self._timer is None or self._wakes > self._clock.seconds() + UNHURRIED:
-            self._wake_in(UNHURRIED)
+    def _feed_soon(self) -> None:
+        """Feed within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at each
+        coming and going would cost more than to serve a visitor."""
+        self._soon = True
+        self._wake_in(UNHURRIED)
 
     def _plan(self, now: float) -> None:
         times = [t for t in (pool.next_check(now) for pool in self._pools.values()) if t is not None]
@@ -338,7 +356,7 @@ class OpeningEnd:
         self._timer = self._clock.callLater(seconds, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._soon = None, False
         self.feed()
 
 

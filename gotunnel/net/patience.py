@@ -21,6 +21,8 @@ class Patience:
     """One wait at a time. Times are seconds."""
 
     def __init__(self, clock: IReactorTime) -> None:
+        self.waits = False
+        """Whether somebody waits; if not, there is no use in `look`."""
         self._clock = clock
         self._deadline = math.inf
         self._condition: Callable[[], bool] = bool
@@ -44,12 +46,12 @@ class Patience:
             left = min(end, self._deadline) - self._clock.seconds()
             if left <= 0:
                 break
-            self._pause = Deferred()
+            self._pause, self.waits = Deferred(), True
             self._timer = self._clock.callLater(min(left, LOOK), self._wake)
             await self._pause
 
     def _wake(self) -> None:
-        pause, self._pause = self._pause, None
+        pause, self._pause, self.waits = self._pause, None, False
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if pause is not None:

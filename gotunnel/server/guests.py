@@ -38,28 +38,28 @@ class Guests:
     """All of one server, by name. Times are Unix seconds."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Guest] = {}
+        self.by_name: dict[str, Guest] = {}
         # Kept: a port looks for each visitor whether they are the same as before.
         self._rights: dict[str, tuple[Guest, Rights, Rights]] = {}
 
     def get(self, name: str, key: bytes | None = None) -> Guest | None:
         """Return the guest of that name, with this key if one is given."""
-        guest = self._all.get(name)
+        guest = self.by_name.get(name)
         return None if guest is None or (key is not None and not same(guest.key, key)) else guest
 
     def add(self, name: str, guest: Guest) -> None:
         """It is in, in place of another one of that name."""
-        self._all[name] = guest
+        self.by_name[name] = guest
 
     def drop(self, name: str) -> None:
         """Nothing is held for it any more. Harmless when there is none."""
-        self._all.pop(name, None)
+        self.by_name.pop(name, None)
         self._rights.pop(name, None)
 
     def rights(self, name: str, others: Rights, rights_of: Callable[[RightsConfig], Rights]) -> Rights:
         """Return what the guest of that name may do; `others` is what a client without rights of its own may, and
         `rights_of` says what a client may of whom a file says something."""
-        guest = self._all[name]
+        guest = self.by_name[name]
         accepted = guest.accepted
         if accepted.allow_ports is None and accepted.rights is None:
             return others
@@ -75,21 +75,21 @@ class Guests:
 
     def review(self, judged: Callable[[str, Guest], Guest | None]) -> None:
         """Keep of each what `judged` makes of it; None: he may not stay."""
-        for name, guest in tuple(self._all.items()):
+        for name, guest in tuple(self.by_name.items()):
             now = judged(name, guest)
             if now is None:
                 self.drop(name)
             else:
-                self._all[name] = now
+                self.by_name[name] = now
 
     def keep(self, configs: Iterable[AuthenticatorConfig]) -> None:
         """Keep those whom one of these has let in."""
         kept = list(configs)
-        self._all = {name: guest for name, guest in self._all.items() if guest.by in kept}
+        self.by_name = {name: guest for name, guest in self.by_name.items() if guest.by in kept}
 
     def next_expiry(self, now: float) -> float | None:
         """Return when the next one has to go, None if none has."""
-        return min((g.until for g in self._all.values() if g.until is not None and g.until > now), default=None)
+        return min((g.until for g in self.by_name.values() if g.until is not None and g.until > now), default=None)
 
 
 def within(allowed: PortSet, wanted: PortSet) -> PortSet:

@@ -123,6 +123,9 @@ class Hub(Standing):
         self._set_limits()
         for peer in self.holders:
             peer.lobby.use(config.leg_wait)
+        for session in self._present:
+            session.keep_ready(config.idle_legs)
+            session.feed()
 
     def _set_limits(self) -> None:
         limits = self.config.limits

@@ -76,7 +76,8 @@ class Ledger:
                 code=f" ({end.code})" if end is not None and end.code else "",
                 up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
             )  # fmt: skip
-        self.changed()
+        if self.patience.waits:
+            self.patience.look()
 
     def forwarded(self, legs: ForwardLegs, target: str) -> Account:
         """A client's visitor was accepted on a forward leg. Return what he is counted on."""
@@ -126,7 +127,7 @@ class Ledger:
         self.usage.ended(visitor.account, outcome, end)
         if self.usage.observers is not None:
             self.usage.observers.closed(visitor, outcome, end)
-        mapping = peer.mappings.get(visitor.mapping)
+        mapping = peer.published.mappings.get(visitor.mapping)
         if mapping is not None:
             mapping.carried.add(end)
 

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionLegs"]
 
-START = 2
-"""Idle legs that are kept for a client of whom nothing is known yet (protocol, section 5)."""
-
-
 class SessionLegs(OpeningEnd):
     """One half of a session. It outlives the other while streams run."""
 
@@ -31,7 +27,7 @@ class SessionLegs(OpeningEnd):
 
     def __init__(self, hub: Hub, peer: Peer, sid: bytes, ks: bytes, address: str) -> None:
         super().__init__(
-            hub.clock, SessionKey(sid, ks), peer.waiting, peer.rights.max_legs, START, hub.usage,
+            hub.clock, SessionKey(sid, ks), peer.waiting, peer.rights.max_legs, hub.config.idle_legs, hub.usage,
             plain_legs=hub.plain_legs,
         )  # fmt: skip
         self.peer = peer

@@ -199,7 +199,6 @@ class Peer:
     def admit(self, visitor: Visitor) -> None:
         """The same for one who has been counted already: he comes from another client."""
         rights = self.rights
-        self.lobby.watch(visitor)
         self.visitors += 1
         limit = self._reached(self.visitors, rights)
         if limit:
@@ -244,7 +243,7 @@ class Peer:
     def _reached(self, visitors: int, rights: Rights) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
         hub = self._hub
-        if hub.live > hub.most_visitors:
+        if hub.usage.live > hub.most_visitors:
             return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
         return Sentence(
             "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors

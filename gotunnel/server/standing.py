@@ -60,6 +60,8 @@ class Standing(Ledger):
 
     def rights_of(self, name: str) -> Rights:
         """Return what a client may do now: nothing, when it may not come in any more."""
+        if not self.guests.by_name:  # nearly always; and it is asked twice for each visitor
+            return self.identities.rights_for(name, self.wall_clock()) or NO_RIGHTS
         return self._rights_of(name) or NO_RIGHTS
 
     def _rights_of(self, name: str) -> Rights | None:

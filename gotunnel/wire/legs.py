@@ -11,6 +11,7 @@ __all__ = [
     "DONE_FRAME",
     "FIN_FRAME",
     "HEADER_BYTES",
+    "KNOWN_HEADERS",
     "MAX_BODY_BYTES",
     "MAX_DATA_BYTES",
     "PROBE_FRAME",
@@ -64,13 +65,13 @@ DONE_FRAME = encode_leg_frame(LegFrame.DONE)
 PROBE_FRAME = encode_leg_frame(LegFrame.PROBE)
 
 
-_WITHOUT_BODY = {kind << 24: (kind, 0) for kind in LegFrame if kind not in _BODIES and kind is not LegFrame.DATA}
+KNOWN_HEADERS = {kind << 24: (kind, 0) for kind in LegFrame if kind not in _BODIES and kind is not LegFrame.DATA}
 """What the headers of these frames announce: they have but one each."""
 
 
 def checked_header(header: int) -> tuple[LegFrame, int]:
     """Return the type and length that a header announces. Raises RemoteProtocolError for what is not allowed."""
-    known = _WITHOUT_BODY.get(header)
+    known = KNOWN_HEADERS.get(header)
     if known is not None:
         return known
     number, length = header >> 24, header & MAX_DATA_BYTES

@@ -73,7 +73,6 @@ class OpenerTests(SynchronousTestCase):
         """One comes."""
         target = HostPort("10.0.0.7", 5432)
         visitor = ForwardVisitor("c-1", "db", False, FakeLocal(), 0.0, target, self.openers)
-        self.lobby.watch(visitor)
         self.openers.place(visitor)
         return visitor
 

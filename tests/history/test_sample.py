@@ -111,12 +111,12 @@ class BoundTests(SynchronousTestCase):
         """One client's names push nobody else out; beyond all bounds everything is counted together."""
         self.patch(accounts, "MOST", 5)
         it = Accounts(most_of_client=2)
-        found = [it.of("c", name) for name in "abcd"]
+        found = [it.came("c", name) for name in "abcd"]
         self.assertEqual([each.mapping for each in found], ["a", "b", OTHERS, OTHERS])
         self.assertIs(found[2], found[3])
-        self.assertEqual([(each.client, each.mapping) for each in (it.of("d", "a"), it.of("d", "b"))],
+        self.assertEqual([(each.client, each.mapping) for each in (it.came("d", "a"), it.came("d", "b"))],
                          [("d", "a"), ("d", "b")])  # fmt: skip
-        beyond = it.of("e", "a")
+        beyond = it.came("e", "a")
         self.assertEqual((beyond.client, beyond.mapping), (OTHERS, OTHERS))
-        self.assertIs(it.of("f", "g"), beyond)
-        self.assertIs(it.of("c", "a"), found[0])
+        self.assertIs(it.came("f", "g"), beyond)
+        self.assertIs(it.came("c", "a"), found[0])

@@ -10,7 +10,7 @@ from gotunnel.interfaces import ILegOwner
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.tools import Tools, read_header
 from gotunnel.net.legbase import LegBase
-from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame, checked_header
+from gotunnel.wire.legs import HEADER_BYTES, KNOWN_HEADERS, MAX_DATA_BYTES, LegFrame, checked_header
 from gotunnel.wire.legstate import End, Event, State
 
 __all__ = ["FrameLeg"]
@@ -119,7 +119,7 @@ class FrameLeg(LegBase[FastLocal]):
                 if pieces:  # ahead of a breach, too
                     self._pass_on(*pieces)
                     pieces = []
-                kind, length = checked_header(header)
+                kind, length = KNOWN_HEADERS.get(header) or checked_header(header)
                 if start + length > end:
                     break
                 position = start + length

@@ -93,7 +93,7 @@ class TlsFastLeg(FastLeg):
 
     def _decrypt(self) -> None:
         plain, got = self._buffers.from_leg, 0
-        over = False
+        incoming, over = self._incoming, False
         try:
             while True:
                 read: Any = self._session.read(RECORD_BYTES, plain[got:])
@@ -101,6 +101,8 @@ class TlsFastLeg(FastLeg):
                     over = True
                     break
                 got += read
+                if not incoming.pending:  # a read takes a whole record: to ask for one more costs an exception
+                    break
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
