@@ -38,6 +38,8 @@ Here = tuple[int, int, bytes] | None
 """Where a datagram came to, as the kernel wants to hear it with the answer; None: it knows by itself."""
 
 _LINUX = sys.platform.startswith("linux")
+_TELLS = hasattr(socket.socket, "recvmsg")
+"""Whether this platform tells more than where a datagram came from; Windows does not."""
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8 if _LINUX else None)
 _RXQ_OVFL = 40 if _LINUX else None
 """SO_RXQ_OVFL: with a datagram comes how many were dropped ahead of it since the socket was made."""
@@ -127,7 +129,7 @@ class BoundSocket(_Socket):
             sock = socket.socket(family, socket.SOCK_DGRAM)
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
-            if is_wildcard(host):
+            if _TELLS and is_wildcard(host):
                 _tell_where(sock)
             if _RXQ_OVFL is not None:
                 sock.setsockopt(socket.SOL_SOCKET, _RXQ_OVFL, 1)
@@ -146,8 +148,12 @@ class BoundSocket(_Socket):
 
     def send(self, datagram: bytes, source: Any, here: Here) -> None:
         """Answer who is at `source`. Raises OSError."""
-        if self._sock is not None:
-            self._sock.sendmsg((datagram,), () if here is None else (here,), 0, source)
+        if self._sock is None:
+            return
+        if here is None:
+            self._sock.sendto(datagram, source)
+        else:
+            self._sock.sendmsg((datagram,), (here,), 0, source)
 
     def came_to(self, here: Here) -> str:
         """Return in text where such a datagram came to."""
@@ -157,6 +163,10 @@ class BoundSocket(_Socket):
         return str(HostPort(plain_host(str(ipaddress.ip_address(packed))), self.address.port))
 
     def _read(self, sock: socket.socket) -> None:
+        if not _TELLS:
+            datagram, source = sock.recvfrom(_BIGGEST)
+            self._arrived(datagram, source, None)
+            return
         datagram, ancillary, _, source = sock.recvmsg(_BIGGEST, _ANCILLARY)
         here: Here = None
         for level, kind, data in ancillary:

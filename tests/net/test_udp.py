@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 from gotunnel.address import HostPort
 from gotunnel.core.dropped import Drop
 from gotunnel.errors import DialFailed, PortUnavailable
+from gotunnel.net import udp
 from gotunnel.net.relay import PortableRelay
 from gotunnel.net.targetflow import GRACE, dial_flow
 from gotunnel.net.udp import BoundSocket, TargetSocket, can_carry
@@ -62,6 +63,18 @@ class BoundSocketTests(TestCase):
         await until(lambda: self.got[-1][0] == b"last", "the last one")
         self.assertGreater(self.lost, 0)
         self.assertEqual(len(self.got) + self.lost, 51)
+
+    async def test_tells_nothing(self) -> None:
+        """On a platform that tells nothing of where a datagram came to, the system chooses whence the answer comes."""
+        self.patch(udp, "_TELLS", False)
+        bound, sender = self.bound("0.0.0.0"), self.sender()
+        sender.sendto(b"question", (HOST, bound.address.port))
+        await until(lambda: self.got, "it comes")
+        datagram, source, here = self.got[0]
+        self.assertEqual((datagram, here, bound.came_to(here)), (b"question", None, str(bound.address)))
+        bound.send(b"answer", source, here)
+        sender.settimeout(10)
+        self.assertEqual(sender.recv(100), b"answer")
 
     async def test_taken(self) -> None:
         """Two cannot have one port, and the second hears so in the words of the wire; closed, it is free at once. One
