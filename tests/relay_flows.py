@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from zope.interface.verify import verifyObject
 
 from gotunnel.core.dropped import Drop
@@ -192,7 +193,7 @@ class RelayFlows(RelayStage):
         lone.owner.hold = False
         lone.send(OPEN + framed(b"a stream"))
         target = await lone.accept()
-        self.assertEqual(target.recv(8), b"a stream")
+        self.assertEqual(await deferToThread(target.recv, 8), b"a stream")
         await self.leave(lone)
 
     async def test_flow_on_a_blocked_leg(self) -> None:

@@ -60,7 +60,7 @@ class ChangingLink:
         if difference.touches("client.nodes") and self.session is not None:
             self.session.announce()
         for session in self._sessions:
-            session.legs.dial_timeout = config.dial_timeout
+            session.legs.dial_within(config.dial_timeout)
             session.keep_ready(config.idle_legs)
         if difference.touches("client.profile"):
             self._pace.use(config.profile)

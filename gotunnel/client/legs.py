@@ -7,9 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
-
-from gotunnel.address import Address, InProcess
+from gotunnel.address import InProcess
 from gotunnel.client.bringing import Bringing
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import Published
@@ -20,7 +18,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
-from gotunnel.interfaces import ILeg, ILocal, IRelay
+from gotunnel.interfaces import ILeg, IRelay
 from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.fields import Purpose
@@ -59,10 +57,15 @@ class ClientLegs(DiallingEnd):
         self._bringing = bringing
         self._published = published
         self._nodes = nodes
-        self.dial_timeout = dial_timeout
+        self._dial_timeout = dial_timeout
         self._failed = failed
         self._routes: dict[str, tuple[MappingConfig, Route]] = {}
         self._datagrams: Datagrams | None = None
+
+    def dial_within(self, seconds: float) -> None:
+        """Targets have so long to accept, from the next one on."""
+        self._dial_timeout = seconds
+        self._routes.clear()
 
     def bring(self, plain: bool, count: int) -> None:
         """The server needs more legs."""
@@ -84,7 +87,7 @@ class ClientLegs(DiallingEnd):
         """See DiallingEnd: the target that our own file names for the mapping."""
         if opening.dial is not None and self._nodes.announced and not leg.plain:
             node = self._nodes.target(opening.dial)
-            return Route(str(node), lambda: self._relay.dial(node, self.dial_timeout))
+            return Route(str(node), partial(self._relay.dial, node, self._dial_timeout))
         if opening.mapping is None or opening.client is not None:
             raise RemoteProtocolError("it names no mapping of this client")
         mapping = self._published.get(opening.mapping)
@@ -101,24 +104,24 @@ class ClientLegs(DiallingEnd):
             return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
-            dial = partial(self._dial, mapping.local)
+            dial = partial(self._relay.dial, mapping.local, self._dial_timeout)
             return Route(str(mapping.local), dial, awaited=mapping.group is not None, header=header)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
-            dial = partial(self._flow, mapping) if mapping.protocol == "udp" else partial(self._dial, mapping.local)
+            dial = self._way(mapping)
             route = Route(str(mapping.local), dial, awaited=mapping.group is not None)
             known = self._routes[opening.mapping] = mapping, route
         return known[1]
 
-    def _dial(self, target: Address) -> ILocal | Deferred[ILocal]:
-        return self._relay.dial(target, self.dial_timeout)
-
-    def _flow(self, mapping: MappingConfig) -> ILocal | Deferred[ILocal]:
+    def _way(self, mapping: MappingConfig) -> partial[Any]:
+        """Return what dials the target of a mapping."""
+        if mapping.protocol == "tcp":
+            return partial(self._relay.dial, mapping.local, self._dial_timeout)
         if self._datagrams is None:
             from gotunnel.client.datagrams import Datagrams  # few have any
 
             self._datagrams = Datagrams(self._clock, self._relay, self._published, self.usage.dropped)
-        return self._datagrams.dial(mapping, self.dial_timeout)
+        return partial(self._datagrams.dial, mapping, self._dial_timeout)
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""

@@ -84,5 +84,5 @@ class StreamTally:
 
     def end(self, *, opener: bool) -> StreamEnd:
         """Return the end; a stream with which nothing went wrong is completed. The opener has the visitor."""
-        up, down = self.carried(opener=opener)
+        up, down = (self.sent, self.received) if opener else (self.received, self.sent)
         return StreamEnd(self._outcome or Outcome.COMPLETED, self._code, up, down)

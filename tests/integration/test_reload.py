@@ -307,7 +307,7 @@ class ClientTests(ReloadCase):
         for _ in range(2):
             lines = await self.reload(client, relay="portable" if self.relay == "auto" else "auto", dial_timeout=3)
             self.assertEqual(lines[-1], "client.relay changed: needs a restart")
-        self.assertEqual(client.link.session.legs.dial_timeout, 3)
+        self.assertEqual(client.link.session.legs._dial_timeout, 3)
         self.assertEqual(client._settings.relay, self.relay)
 
     async def test_stopping(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import sys
 from typing import Any
@@ -96,8 +97,15 @@ class ListenerTests(SynchronousTestCase):
             self.assertEqual(self.visitors, served + 1)
         self.assertEqual(len([event for event in self.log if "out of file descriptors" in str(event)]), 1)
 
+    def test_alone(self) -> None:
+        """Who comes alone is accepted by one call; those who come with others, by one more that finds nobody left."""
+        self.assertEqual((self.come(), self.visitors), (1, 1))
+        self.patch(listener_module, "APART", math.inf)
+        self.assertEqual((self.come(), self.visitors), (2, 2))
+
     def test_left_while_he_waited(self) -> None:
         """One who left before he was accepted does not stop the listener, and those who leave do not keep it busy."""
+        self.patch(listener_module, "APART", math.inf)
         self.assertEqual(self.come(errno.ECONNABORTED), 3)  # he, who came, and nobody more
         self.assertEqual((self.poller.mask, self.visitors), (IN, 1))
         self.assertEqual(self.come(*[errno.ECONNABORTED] * 100), ACCEPTS_AT_ONCE)

@@ -24,14 +24,14 @@ from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import Address, HostPort, UnixPath
 from gotunnel.errors import DialFailed, Sentence
-from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS
+from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
 from gotunnel.net.sockets import LINGER_RESET, set_keepalive
 
-__all__ = ["Candidate", "Dial", "Place", "literal", "resolved"]
+__all__ = ["Candidate", "Dial", "Place", "begin", "literal", "resolved"]
 
 Candidate = tuple[int, Any]
 """An address family and what `connect` takes for it."""
@@ -59,9 +59,41 @@ _CODES = {
 }
 
 
+def begin(candidate: Candidate, gate: Gate) -> tuple[SocketType | None, int]:
+    """Begin to connect. Returns a socket and 0 where the connection stands at once, as on loopback, where the kernel
+    finishes it within the call; a socket and EINPROGRESS where it does not yet; None and the error otherwise. The
+    system calls are not made by way of `net.sockets`: each visitor waits for them."""
+    family, address = candidate
+    try:
+        sock = SocketType(family, SOCK_STREAM | SOCK_NONBLOCK)
+    except OSError as failed:
+        return None, failed.errno or errno.EHOSTUNREACH
+    number = sock.fileno()
+    if number >= gate.ceiling and gate.beyond(number):
+        sock.close()
+        return None, errno.EMFILE
+    try:
+        sock.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_RESET)
+        if family != socket.AF_UNIX:
+            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        error = sock.connect_ex(address)
+    except OSError as failed:
+        error = failed.errno or errno.EHOSTUNREACH
+    if error == errno.EINPROGRESS:
+        try:
+            sock.getpeername()
+        except OSError:
+            return sock, error
+        return sock, 0
+    if error:
+        sock.close()
+        return None, error
+    return sock, 0
+
+
 class Dial:
-    """One dial: the candidates one after the other, within one time limit. Its system calls are not made by way of
-    `net.sockets`: each visitor waits for them."""
+    """A dial that takes its time: the candidates one after the other, within one time limit. `sock` and `error` are
+    what `begin` has returned for the first of them."""
 
     def __init__(
         self,
@@ -69,25 +101,30 @@ class Dial:
         tools: Tools,
         place: Place,
         made: Callable[[SocketType, str, str], FastLocal],
+        sock: SocketType | None,
+        error: int,
     ) -> None:
         self._reactor = reactor
         self._poller = tools.poller
         self._gate = tools.descriptors.visitors
         self._place = place
-        self._candidates = iter(place.candidates)
+        self._candidates = iter(place.candidates[1:])
         self._made = made
-        self._done: Deferred[FastLocal] | None = None
+        self._done: Deferred[FastLocal] = Deferred(lambda _: self._stop())
         self._sock: SocketType | None = None
         self._timer: IDelayedCall | None = None
-        self._last = errno.EHOSTUNREACH
+        self._last = error
+        self._begun = sock
 
     def start(self, timeout: float) -> FastLocal | Deferred[FastLocal]:
-        """Dial. Returns the connection if it stands at once, else a Deferred that fires with it, or fails with
+        """Go on with it. Returns the connection if it stands at once, else a Deferred that fires with it, or fails with
         DialFailed."""
-        sock = self._next()
-        if sock is not None:
-            return self._connected(sock)
-        self._done = Deferred(lambda _: self._stop())
+        if self._begun is not None:
+            self._wait(self._begun)
+        else:
+            sock = self._next()
+            if sock is not None:
+                return self._connected(sock)
         if self._sock is None:
             self._fail(self._last)
         else:
@@ -97,36 +134,25 @@ class Dial:
     def _next(self) -> SocketType | None:
         """Try one candidate after the other. Returns a socket that is connected; None when `_sock` waits for an answer,
         or when none is left."""
-        for family, address in self._candidates:
-            try:
-                sock = SocketType(family, SOCK_STREAM | SOCK_NONBLOCK)
-            except OSError as failed:
-                self._last = failed.errno or errno.EHOSTUNREACH
-                continue
-            if sock.fileno() >= self._gate.ceiling and self._gate.beyond(sock.fileno()):
-                sock.close()
-                self._last = errno.EMFILE
-                break
-            try:
-                sock.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_RESET)
-                if family != socket.AF_UNIX:
-                    sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-                self._last = sock.connect_ex(address)
-            except OSError as failed:
-                self._last = failed.errno or errno.EHOSTUNREACH
-            if self._last == 0 or (self._last == errno.EINPROGRESS and _stands(sock)):
-                return sock
-            if self._last == errno.EINPROGRESS:
-                set_keepalive(sock)  # one on this machine, which answers at once, cannot vanish
-                self._sock = sock
-                self._poller.add(sock.fileno(), OUT, self._answered)
+        for candidate in self._candidates:
+            sock, self._last = begin(candidate, self._gate)
+            if sock is not None:
+                if not self._last:
+                    return sock
+                self._wait(sock)
                 return None
-            sock.close()
+            if self._last == errno.EMFILE:
+                break
         return None
+
+    def _wait(self, sock: SocketType) -> None:
+        set_keepalive(sock)  # one on this machine, which answers at once, cannot vanish
+        self._sock = sock
+        self._poller.add(sock.fileno(), OUT, self._answered)
 
     def _answered(self, events: int) -> None:
         sock, self._sock = self._sock, None
-        if sock is None or self._done is None:
+        if sock is None:
             return
         self._poller.remove(sock.fileno())
         self._last = sock.getsockopt(SOL_SOCKET, socket.SO_ERROR)
@@ -149,7 +175,6 @@ class Dial:
         if number in OUT_OF_DESCRIPTORS:
             self._gate.say()
         code, words = _CODES.get(number, ("failed", errno.errorcode.get(number, str(number))))
-        assert self._done is not None
         self._done.errback(DialFailed(code, Sentence("{text}: {words}", text=self._place.text, words=words)))
 
     def _late(self) -> None:
@@ -168,15 +193,6 @@ class Dial:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-
-
-def _stands(sock: SocketType) -> bool:
-    """Say whether a connect in progress has succeeded already: on loopback the kernel finishes it within the call."""
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=256)

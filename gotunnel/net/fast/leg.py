@@ -18,7 +18,7 @@ from gotunnel.net.fast.wire import Held, take_descriptor
 from gotunnel.net.pathwatch import Stall
 from gotunnel.net.sockets import is_gone, path_state
 from gotunnel.wire.legs import HEADER_BYTES
-from gotunnel.wire.legstate import End, State
+from gotunnel.wire.legstate import End, Event, State
 
 __all__ = ["FastLeg"]
 
@@ -236,7 +236,7 @@ class FastLeg(SendingLeg):
         local.reading = False
         self._corked = True
         try:
-            self.local_eof()
+            self.happen(Event.LOCAL_EOF)
         finally:
             self._uncork()
         local.rest()

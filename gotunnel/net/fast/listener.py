@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from socket import SocketType
+from time import monotonic
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -22,6 +23,9 @@ __all__ = ["Listener"]
 
 ACCEPTS_AT_ONCE = 64
 """Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
+APART = 0.0005
+"""Seconds behind the last event after which a visitor most likely comes alone. He is accepted alone: to find out that
+nobody else waits costs a call of the system and an exception, and who does wait is told of again."""
 
 
 @implementer(IListeningPort)
@@ -57,6 +61,7 @@ class Listener:
             if sock is not None:
                 sock.close()
             raise listen_failure(host, port, failed) from None
+        self._last = 0.0
         self._sock: socket.socket | None = sock
         self._poller.add(sock.fileno(), IN, self._accept)
         self._gate.add(self)
@@ -92,8 +97,10 @@ class Listener:
             self._poller.set(self._sock.fileno(), IN)
 
     def _accept(self, events: int) -> None:
-        gate = self._gate
-        for _ in range(ACCEPTS_AT_ONCE):
+        gate, now = self._gate, monotonic()
+        at_once = 1 if now - self._last > APART else ACCEPTS_AT_ONCE
+        self._last = now
+        for _ in range(at_once):
             if self._sock is None or gate.short:
                 return
             try:

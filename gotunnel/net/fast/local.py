@@ -150,7 +150,8 @@ class FastLocal:
         """It has ended its direction, of which the kernel would tell again and again."""
         mask = self._mask
         if mask is not None and mask & IN:
-            self._watch(mask & ~IN)
+            self._mask = mask = mask & ~IN
+            self._poller.set(self.fd, mask)
 
     def send(self, data: memoryview | bytes) -> bool:
         """Send bytes, now or later; True when some of them wait. Raises OSError when the connection is reset."""

@@ -16,7 +16,7 @@ from gotunnel.interfaces import IDatagramRelay, ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.fast.bridgedleg import BridgedLeg
-from gotunnel.net.fast.dial import Candidate, Dial, Place, literal, resolved
+from gotunnel.net.fast.dial import Candidate, Dial, Place, begin, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
@@ -46,13 +46,14 @@ class FastRelay:
         self.has_loop = isinstance(reactor, PumpReactor)
         poller: Poller = reactor.pump if isinstance(reactor, PumpReactor) else ReactorPoller(reactor)
         self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout, descriptors)
+        self._gate = self._tools.descriptors.visitors
         self._locals: set[FastLocal] = set()
         self._place: Place | None = None  # that was dialled last
 
     @property
     def gate(self) -> Gate:
         """See IRelay."""
-        return self._tools.descriptors.visitors
+        return self._gate
 
     def time_legs(self, times: LegTimes | None) -> None:
         """Give silent legs up by these times; see IRelay."""
@@ -68,9 +69,7 @@ class FastRelay:
         place = self._place
         if place is None or place.target is not target:  # mostly the same as before
             place = self._place = literal(target)
-        if place.candidates:
-            return Dial(self._reactor, self._tools, place, self._made).start(timeout)
-        return self._dial_name(place, timeout)
+        return self._dial_place(place, timeout) if place.candidates else self._dial_name(place, timeout)
 
     def take(self, sock: socket.socket, address: str, host: str) -> FastLocal:
         """Take over a socket; see IRelay."""
@@ -116,10 +115,16 @@ class FastRelay:
         self._locals.add(local)
         return local
 
+    def _dial_place(self, place: Place, timeout: float) -> FastLocal | Deferred[FastLocal]:
+        sock, error = begin(place.candidates[0], self._gate)
+        if sock is not None and not error:
+            return self._made(sock, place.host, place.text)
+        return Dial(self._reactor, self._tools, place, self._made, sock, error).start(timeout)
+
     def _dial_name(self, place: Place, timeout: float) -> Deferred[FastLocal]:
         assert isinstance(place.target, HostPort)
 
         def found(candidates: tuple[Candidate, ...]) -> Any:
-            return Dial(self._reactor, self._tools, place._replace(candidates=candidates), self._made).start(timeout)
+            return self._dial_place(place._replace(candidates=candidates), timeout)
 
         return resolved(self._reactor, place.target, timeout).addCallback(found)
