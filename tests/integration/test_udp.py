@@ -63,7 +63,7 @@ class DatagramTests(UdpTestCase):
         stream, _ = await self.target(Echo)
         await self.reload(client, mappings=(*client._settings.mappings, self.mapping(stream)))
         await self.until(lambda: self.is_open(client), "both are open")
-        self.port(server).flows.idle = 0.1
+        self.port(server).flows.idle = 0.3
         asker = self.asker()
         for turn in range(1, 4):
             await self.ask(asker, b"again", port)
