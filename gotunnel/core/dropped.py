@@ -29,7 +29,7 @@ class Drop(Enum):
 
 
 _WHY = {
-    Drop.BLOCKED: "the leg takes no more: the way to the client is slower than what comes",
+    Drop.BLOCKED: "the leg takes no more: the way between client and server is slower than what comes",
     Drop.WAITING: "too many came before the target was reached",
     Drop.FLOWS: "the limits of flows are reached (server.limits.flows, flows_per_address)",
     Drop.RATE: "too many new flows a second (server.limits.new_flows)",

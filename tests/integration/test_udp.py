@@ -6,7 +6,7 @@ import os
 import socket
 from unittest import skipUnless
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from gotunnel.client.published import Standing
 from gotunnel.config.model import MappingConfig
@@ -289,6 +289,26 @@ class PortTests(UdpTestCase):
         self.assertEqual(kick_client(server.hub, "edge"), 1)
         await self.until(lambda: not server.hub.live, "he is cut")
         self.assertEqual(await self.ask(asker, b"after", port), b"after")
+        self.assertIs(self.port(server), before)
+
+    async def test_client_stops(self) -> None:
+        """A client that stops gives its flows the time that others have; then they end at both ends in the same word,
+        and its successor serves the same source at the same port, whose datagrams waited meanwhile."""
+        server, client, _service, port = await self.published()
+        asker = self.asker()
+        await self.ask(asker, b"before", port)
+        before = self.port(server)
+        await self.reload(client, drain_timeout=0.2)
+        (mapping,) = client._settings.mappings
+        stopping = maybeDeferred(client.stopService)
+        self.assertEqual(await self.ask(asker, b"while it drains", port), b"while it drains")
+        await stopping
+        await self.until(lambda: server.hub.outcomes[Outcome.DRAINED] == 1, "its time was over")
+        self.assertEqual(client.usage.outcomes[Outcome.DRAINED], 1)
+        asker.transport.write(b"after", (HOST, port))
+        await self.until(lambda: self.view(server).pending == 1, "he waits for a leg")
+        await self.open_client(server, mapping)
+        await self.until(lambda: asker.got[-1] == b"after", "the answer")
         self.assertIs(self.port(server), before)
 
     async def test_stop(self) -> None:
