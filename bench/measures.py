@@ -14,6 +14,8 @@ __all__ = ["SIDE_BY_SIDE", "Sample", "connections", "first_byte"]
 
 Sample = dict[str, float]
 """Figures by name."""
+WARM_UP = 12
+"""Connections ahead of a measure of connections, for each that is there at once."""
 
 
 @dataclass
@@ -68,8 +70,9 @@ def _connections_16(tunnel: Tunnel, load: LoadProcess, scale: Scale) -> Sample:
 def connections(
     tunnel: Tunnel, load: LoadProcess, count: int, at_once: int, seconds: float
 ) -> tuple[float, float]:
-    """Make connections of one byte; return the microseconds of CPU and the seconds of time for each."""
-    load.ask("knock", port=tunnel.public, count=2 * at_once, at_once=at_once, seconds=seconds)
+    """Make connections of one byte; return the microseconds of CPU and the seconds of time for each. What a tunnel
+    keeps ready for so many at once is there before: `first-byte` says what one costs that comes without warning."""
+    load.ask("knock", port=tunnel.public, count=WARM_UP * at_once, at_once=at_once, seconds=seconds)
     cost = _Cost(tunnel)
     answer = load.ask("knock", port=tunnel.public, count=count, at_once=at_once, seconds=seconds)
     return cost.ns() / answer["done"] / 1e3, answer["seconds"] / answer["done"]

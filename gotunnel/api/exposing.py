@@ -13,7 +13,7 @@ from gotunnel.api.tunnel import Tunnel
 
 __all__ = ["Expose", "expose"]
 
-_OF_PORT = ("mapping", "encrypt", "health", "clients", "public", "group")
+_OF_PORT = ("mapping", "encrypt", "health", "clients", "public", "group", "proxy_protocol")
 
 
 class Expose:

@@ -144,6 +144,13 @@ def _free_name(port: int, taken: Container[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
+KNOWN_ANYWAY = (
+    "has no meaning for a protocol factory: getPeer() of each connection is the visitor's own address",
+    "leave it out",
+)
+"""Why no header of the PROXY protocol is put ahead of what a protocol of this process reads, and what to do."""
+
+
 def refused_option(name: str, wrong: str, cure: str) -> ConfigError:
     """Return the error for one option."""
     return ConfigError([Problem(PROGRAM, None, name, wrong, cure)])

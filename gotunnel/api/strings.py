@@ -10,11 +10,11 @@ import yaml
 
 from gotunnel.api.endpoints import TunnelClientEndpoint, TunnelServerEndpoint
 from gotunnel.api.mappings import forward_config, mapping_config, mapping_section
-from gotunnel.api.settings import checked_seconds, gathered, refused_option
+from gotunnel.api.settings import KNOWN_ANYWAY, checked_seconds, gathered, refused_option
 from gotunnel.api.tunnel import Tunnel
 from gotunnel.errors import printable
 
-__all__ = ["CLIENT_OPTIONS", "SERVER_OPTIONS", "client_endpoint", "server_endpoint"]
+__all__ = ["CLIENT_OPTIONS", "REFUSED", "SERVER_OPTIONS", "client_endpoint", "server_endpoint"]
 
 _FLAGS = {word: word in ("yes", "on", "true") for word in ("yes", "no", "on", "off", "true", "false")}
 
@@ -64,6 +64,15 @@ def _token(name: str, text: str) -> str:
     raise refused_option(name, "would stand in the list of processes, for everybody on this machine", cure)
 
 
+def _known_anyway(name: str, text: str) -> bool:
+    raise refused_option(name, *KNOWN_ANYWAY)
+
+
+def _nobodys(name: str, text: str) -> bool:
+    what = "has no meaning for a connection of this program itself: there is no visitor whose address could be told"
+    raise refused_option(name, what, "leave it out, and let the protocol write the header if the target wants one")
+
+
 _Readers = Mapping[str, Callable[[str, str], Any]]
 
 TUNNEL_OPTIONS: _Readers = {
@@ -91,8 +100,13 @@ SERVER_OPTIONS: _Readers = {
     "group": _text,
     "drain": _seconds,
     "health": _health,
+    "proxy_protocol": _known_anyway,
 }
-CLIENT_OPTIONS: _Readers = {**TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "keep": _seconds}
+CLIENT_OPTIONS: _Readers = {
+    **TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "keep": _seconds, "proxy_protocol": _nobodys,
+}  # fmt: skip
+REFUSED = ("token", "proxy_protocol")
+"""Those that are named only to say why there is no such option."""
 
 
 def server_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelServerEndpoint:
@@ -139,7 +153,7 @@ def _read(
 
     def take(name: str, text: str) -> None:
         if name not in readers:
-            known = ", ".join(each for each in readers if each != "token")
+            known = ", ".join(each for each in readers if each not in REFUSED)
             what = "is no option of such an endpoint"
             raise refused_option(printable(name, 60), what, f"the options are {known}")
         (of_tunnel if name in TUNNEL_OPTIONS else given)[name] = readers[name](name, text)

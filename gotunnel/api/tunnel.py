@@ -17,7 +17,7 @@ from gotunnel.api.mappings import forward_config, mapping_config, mapping_sectio
 from gotunnel.api.port import PublicPort, open_port
 from gotunnel.api.reactors import here, reactor_here
 from gotunnel.api.session import Session, shared
-from gotunnel.api.settings import Settings, checked_seconds, gathered
+from gotunnel.api.settings import KNOWN_ANYWAY, Settings, checked_seconds, gathered, refused_option
 from gotunnel.errors import NotConnected
 
 __all__ = ["Tunnel"]
@@ -119,6 +119,7 @@ class Tunnel:
         clients: Sequence[str] = (),
         public: bool = True,
         group: str | None = None,
+        proxy_protocol: str = "off",
         timeout: float | None = None,
         drain: float | None = None,
     ) -> Deferred[PublicPort]:
@@ -126,12 +127,13 @@ class Tunnel:
         port is opened here; or an endpoint, which is connected for each visitor.
 
         `remote` is the server's port, or `ip:port` of it; the same as a port that is exposed, else any free one. The
-        rest is what a mapping of a client's file can have. Fires when the port is open; fails with PortUnavailable,
+        rest is what a mapping of a client's file can have; only a factory, whose connections know their visitors, can
+        have no `proxy_protocol`. Fires when the port is open; fails with PortUnavailable,
         AuthRejected, NotConnected or ConfigError, and cancelled it leaves nothing.
         """
         given = {
             "mapping": mapping, "encrypt": encrypt, "health": health, "clients": tuple(clients) or None,
-            "public": public, "group": group,
+            "public": public, "group": group, "proxy_protocol": proxy_protocol,
         }  # fmt: skip
         return Answer.of(self._expose(what, remote, given, timeout, drain))
 
@@ -198,6 +200,8 @@ class Tunnel:
         session = self._session
         listener: FactoryListener | EndpointListener | None = None
         if IProtocolFactory.providedBy(what):
+            if given["proxy_protocol"] != "off":
+                raise refused_option("proxy_protocol", *KNOWN_ANYWAY)
             listener = FactoryListener(what, session)
         elif IStreamClientEndpoint.providedBy(what):
             listener = EndpointListener(what, session)

@@ -6,6 +6,7 @@ import os
 
 from gotunnel.cli.saying import say
 from gotunnel.config.explain import explain
+from gotunnel.config.histories import check_histories
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load
 from gotunnel.server.credentials import filed_clients
@@ -25,5 +26,8 @@ def check_file(path: str, state: str | None) -> None:
         filed = () if file.server is None else filed_clients(file.server, folder)
         if file.server is not None:
             check_files(file.server)
+        for section in (file.server, file.client):
+            if section is not None:
+                check_histories(section, folder, path)
     for line in explain(file, filed):
         say(line)

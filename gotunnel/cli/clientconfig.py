@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from gotunnel.cli.transport import OPTION, transport_section
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import validated
-from gotunnel.errors import ConfigError, Problem
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
 
-__all__ = ["PROGRAM", "Wish", "client_section", "config_of", "config_text"]
+__all__ = ["PROGRAM", "Wish", "client_section", "config_of", "config_text", "with_paths"]
 
 PROGRAM = "gotunnel join"
 
@@ -26,6 +29,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("tls", "key"): "--key",
     ("tls", "pin"): "--pin",
     ("local_ports",): "--ports",
+    ("transport",): "--transport",
     ("mappings", "local"): "--local",
     ("mappings", "remote"): "--remote",
 }
@@ -46,6 +50,9 @@ class Wish:
     ports: str | None = None
     local: tuple[str, ...] = ()
     remote: tuple[str, ...] = ()
+    transport: str | None = None
+    options: tuple[str, ...] = ()
+    """Those of the transport, KEY=VALUE each."""
 
 
 def client_section(wish: Wish) -> dict[str, Any]:
@@ -63,12 +70,15 @@ def client_section(wish: Wish) -> dict[str, Any]:
     if tls:
         section["tls"] = tls
     if wish.ports is not None:
-        section["local_ports"] = [_port(item) for item in wish.ports.split(",")]
+        section["local_ports"] = [_own_port(item) for item in wish.ports.split(",")]
     if wish.local:
         section["mappings"] = [
             {"local": _port(local), "remote": _port(remote)}
             for local, remote in zip(wish.local, wish.remote, strict=True)
         ]
+    transport = transport_section(wish.transport, wish.options, PROGRAM)
+    if transport is not None:
+        section["transport"] = transport
     return section
 
 
@@ -77,7 +87,22 @@ def config_of(section: Mapping[str, Any], token: str) -> ClientConfig:
     whole = {**section, "token": token}
     if "local_ports" not in whole and "mappings" not in whole:
         whole["mappings"] = [{"local": 1, "remote": 1}]  # what is to be published is for later, and for a person
-    return validated(whole, PROGRAM, WORDS)
+    more: dict[tuple[str, ...], str] = {
+        ("transport", key): f"{OPTION} {key}" for key in section.get("transport", ()) if key != "plugin"
+    }  # fmt: skip
+    return validated(whole, PROGRAM, {**WORDS, **more})
+
+
+def with_paths(section: Mapping[str, Any], config: ClientConfig) -> dict[str, Any]:
+    """Return the section with the files of the transport by their whole paths: those of the command line are relative
+    to where it was typed, and not to the folder of the file that is written."""
+    if config.transport is None:
+        return dict(section)
+    paths = {
+        key: str(value) for key in section["transport"]
+        if isinstance(value := getattr(config.transport.options, key, None), Path)
+    }  # fmt: skip
+    return {**section, "transport": {**section["transport"], **paths}}
 
 
 def config_text(section: Mapping[str, Any], token_file: str) -> str:
@@ -91,6 +116,8 @@ def config_text(section: Mapping[str, Any], token_file: str) -> str:
     ]
     if "tls" in section:
         lines += ["  tls:", *(f"    {key}: {_written(value)}" for key, value in section["tls"].items())]
+    if "transport" in section:
+        lines += ["  transport:", *(f"    {key}: {_written(value)}" for key, value in section["transport"].items())]
     if "local_ports" in section:
         lines.append(f"  local_ports: {_written(section['local_ports'])}")
     if "mappings" in section:
@@ -102,6 +129,22 @@ def config_text(section: Mapping[str, Any], token_file: str) -> str:
             "  #   - {name: web, local: 8000, remote: 18000}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _own_port(text: str) -> int:
+    """Return one of --ports. Raises ConfigError."""
+    text = text.strip()
+    number = _port(text)
+    if isinstance(number, int):
+        return number
+    pair = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
+    local, remote = pair.groups() if pair else ("HOST:PORT", "PORT")
+    what = Sentence("{value} is not a port number", value=repr(printable(text)))
+    cure = Sentence(
+        "write numbers from 1 to 65535; what is published under another number, or is on another host, needs "
+        "--local {local} --remote {remote}", local=local, remote=remote,
+    )  # fmt: skip
+    raise ConfigError([Problem(PROGRAM, None, "--ports", what, cure)])
 
 
 def _port(text: str) -> int | str:

@@ -14,9 +14,10 @@ import click
 from pydantic import SecretBytes, ValidationError
 
 from gotunnel.cli.clientlist import utc
-from gotunnel.cli.joinline import join_line, place_of
+from gotunnel.cli.joinline import join_line, place_of, transport_words
 from gotunnel.cli.saying import say
 from gotunnel.cli.site import PROGRAM, Site
+from gotunnel.cli.transport import transport_section
 from gotunnel.config import tokens
 from gotunnel.config.identitychange import added, at_once, dropped, forgotten, revoked, rotated
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
@@ -62,6 +63,9 @@ class TokenWish:
     one_time: bool | None = None
     print_join: bool = False
     server: str | None = None
+    transport: str | None = None
+    options: tuple[str, ...] = ()
+    """Those of the transport, KEY=VALUE each."""
     pin: bool = True
     as_json: bool = False
 
@@ -165,7 +169,10 @@ def _line(site: Site, name: str, secret: str, wish: TokenWish, renew: bool) -> t
     kept = Sentence("Paste this line on the other machine; it keeps the configuration there.")
     more = Sentence("Paste this line on the other machine; --ports 8000 behind it publishes its port 8000.")
     notes.append(kept if renew else more)
-    return join_line(secret, place.address, name, pin=pin, plain=site.plain, renew=renew), tuple(notes)
+    way = transport_section(wish.transport, wish.options, PROGRAM)
+    words = () if way is None else transport_words(way["plugin"], wish.options)
+    line = join_line(secret, place.address, name, pin=pin, plain=site.plain, renew=renew, more=words)
+    return line, tuple(notes)
 
 
 class _NotTold(GotunnelError):

@@ -40,6 +40,10 @@ def _token_options(command: Command) -> Command:
         ),
         click.option("--print-join", is_flag=True, help="Print a line to paste on the other machine."),
         click.option("--server", metavar="HOST:PORT", help="How clients reach this server, for that line."),
+        click.option("--transport", metavar="NAME", help="The plugin by which clients reach it, for that line."),
+        click.option(
+            "--transport-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of that plugin."
+        ),
         click.option("--pin/--no-pin", default=True, help="Whether that line names the server's public key."),
         click.option("--json", "as_json", is_flag=True, help="Say the result as one JSON object."),
     )  # fmt: skip
@@ -120,4 +124,6 @@ def rotate(name: str, config: str, state: str | None, drop_old: bool, at_once: b
 def _checked(wish: dict[str, Any]) -> dict[str, Any]:
     if wish["server"] is not None and not wish["print_join"]:
         raise click.UsageError("--server is for the line of --print-join")
+    if (wish["transport"] is not None or wish["options"]) and not wish["print_join"]:
+        raise click.UsageError("--transport is for the line of --print-join")
     return wish

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from gotunnel import __version__
-from gotunnel.cli.clientconfig import PROGRAM, Wish, client_section, config_of, config_text
+from gotunnel.cli.clientconfig import PROGRAM, Wish, client_section, config_of, config_text, with_paths
 from gotunnel.cli.clientfiles import ClientFiles
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.cli.renewal import Renewal, without_token
@@ -34,6 +34,7 @@ from gotunnel.i18n.language import of_environment
 from gotunnel.logs import set_level
 from gotunnel.net.clock import use_monotonic
 from gotunnel.net.dialer import ServerPath, Unreachable
+from gotunnel.net.plugged import made
 from gotunnel.net.tls import TlsFilesError
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.greeting import ENROL
@@ -69,6 +70,7 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
         files.check()
         token = given_token(PROGRAM)
         config = config_of(section, token)
+        section = with_paths(section, config)
         set_level("warn")
         set_log_language(of_environment().name)
         begin_logging(sys.stderr, "text")
@@ -135,13 +137,16 @@ def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
 
 def _path(config: ClientConfig, reactor: Any) -> ServerPath:
     (server,) = config.all_servers
-    if config.tls.mode == "off":
-        return ServerPath(reactor, server, None)
     try:
-        identity = ClientIdentity(config, reactor, legs=False)
-        return ServerPath(reactor, server, identity.tls.towards[server.host].creator)
+        identity = None if config.tls.mode == "off" else ClientIdentity(config, reactor, legs=False)
     except TlsFilesError as broken:
         raise ConfigError([Problem(PROGRAM, None, "", str(broken), "")]) from None
+    try:
+        transport = None if config.transport is None else made("transport", config.transport, reactor)
+    except GotunnelError as broken:
+        raise ConfigError([Problem(PROGRAM, None, "--transport", str(broken), "")]) from None
+    tls = None if identity is None else identity.tls.towards[server.host].creator
+    return ServerPath(reactor, server, tls, transport=transport)
 
 
 def _explained(error: GotunnelError, config: ClientConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gotunnel.address import HostPort, is_wildcard, parse_host_port
@@ -12,7 +13,7 @@ from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError, Problem, Sentence
 
-__all__ = ["Place", "join_line", "place_of"]
+__all__ = ["Place", "join_line", "place_of", "transport_words"]
 
 NOBODY = "192.0.2.1"
 """An address for documents (RFC 5737), to ask the kernel for a route; nothing is sent there."""
@@ -57,8 +58,15 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
     return Place(HostPort(guess, port), note)
 
 
-def join_line(token: str, place: HostPort, name: str, *, pin: str | None, plain: bool, renew: bool) -> str:
-    """Return the line; `renew` is for a client that may have a configuration already.
+def transport_words(name: str, options: Iterable[str]) -> tuple[str, ...]:
+    """Return what that line says of a transport."""
+    return "--transport", name, *(word for option in options for word in ("--transport-option", option))
+
+
+def join_line(
+    token: str, place: HostPort, name: str, *, pin: str | None, plain: bool, renew: bool, more: Iterable[str] = ()
+) -> str:
+    """Return the line; `renew` is for a client that may have a configuration already, `more` are words behind all.
 
     `printf` is a command of the shell itself, so that the token is in no list of processes.
     """
@@ -69,6 +77,7 @@ def join_line(token: str, place: HostPort, name: str, *, pin: str | None, plain:
         words.append("--plain")
     if renew:
         words.append("--renew")
+    words += more
     return f"printf %s '{token}' | {shlex.join(words)}"
 
 

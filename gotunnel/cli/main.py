@@ -235,6 +235,8 @@ def egress(
 @click.option("--ports", metavar="PORT,...", help="Publish these ports of this machine, under the same numbers.")
 @click.option("--local", multiple=True, metavar="PORT|HOST:PORT|unix:PATH", help="Publish this; --remote says where.")
 @click.option("--remote", multiple=True, metavar="[HOST:]PORT", help="Where the server listens for that --local.")
+@click.option("--transport", metavar="NAME", help="The plugin by which the server is reached, like websocket.")
+@click.option("--transport-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of that plugin.")
 @click.option("-o", "--output", metavar="FILE", default="config.yaml", show_default=True, help="What to write.")
 @click.option("--force", is_flag=True, help="Replace that file, and keep it as FILE.old.")
 @click.option("--renew", is_flag=True, help="If that file is there, keep it, and replace the token in its token_file.")
@@ -252,6 +254,8 @@ def join(
     ports: str | None,
     local: tuple[str, ...],
     remote: tuple[str, ...],
+    transport: str | None,
+    options: tuple[str, ...],
     output: str,
     force: bool,
     renew: bool,
@@ -270,7 +274,7 @@ def join(
         _refuse_token(None, None, more)
     if plain and (ca or pin or cert or key):
         raise click.UsageError("--plain contradicts --pin, --ca, --cert and --key")
-    wish = Wish(server, name, pin, ca, cert, key, plain, ports, local, remote)
+    wish = Wish(server, name, pin, ca, cert, key, plain, ports, local, remote, transport, options)
     if renew and force:
         raise click.UsageError("--renew keeps what --force replaces")
     join_server(wish, output, force=force, renew=renew, as_json=as_json)

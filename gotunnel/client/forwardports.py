@@ -43,6 +43,11 @@ class _Port:
         return None
 
     @property
+    def leads_to(self) -> object:
+        """The same as it is, and not as text."""
+        return None
+
+    @property
     def failure(self) -> str:
         """Why it does not listen, as far as it has tried."""
         return self._port.failure
@@ -97,6 +102,11 @@ class ForwardPort(_Port):
     def target(self) -> str | None:
         """See _Port."""
         return str(self._config.dial)
+
+    @property
+    def leads_to(self) -> object:
+        """See _Port."""
+        return self._config.dial
 
     @property
     def address(self) -> HostPort | UnixPath | None:

@@ -98,6 +98,10 @@ class Forwards:
         """Where a forward listens, None while it cannot."""
         return self._named[name].address
 
+    def leading_to(self, target: object) -> list[str]:
+        """The names of those that lead there."""
+        return [name for name, port in self._named.items() if port.leads_to == target]
+
     def start(self) -> None:
         """Listen, and go on trying where that fails."""
         self._running = True

@@ -37,6 +37,8 @@ class ForwardsView:
                 state, reason = MappingState.REFUSED, openers.why_not
             elif not openers.serving:
                 state, reason = MappingState.AWAY, "no server is connected; visitors wait for one"
+            elif why := openers.why_off(port.leads_to):
+                state, reason = MappingState.OFF, why
             yield MappingView(
                 self._client, port.name, port.kind, port.wanted, port.target, state, reason, there[port.name],
                 port.carried.ended, port.carried.up, port.carried.down, "",

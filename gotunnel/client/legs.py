@@ -99,11 +99,13 @@ class ClientLegs(DiallingEnd):
             raise DialFailed("unknown_mapping", "")
         if opening.mapping in self._published.off:
             raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
-        if isinstance(mapping.local, InProcess):
-            arrive = partial(mapping.local.arrive, opening.src)
-            return Route(str(mapping.local), arrive, awaited=mapping.group is not None)
+        header = b""
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
+        if isinstance(mapping.local, InProcess):
+            arrive = partial(mapping.local.arrive, opening.src)
+            return Route(str(mapping.local), arrive, awaited=mapping.group is not None, header=header)
+        if header:
             dial = partial(self._relay.dial, mapping.local, self._dial_timeout)
             return Route(str(mapping.local), dial, awaited=mapping.group is not None, header=header)
         known = self._routes.get(opening.mapping)

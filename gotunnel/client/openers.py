@@ -10,6 +10,7 @@ from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.passing import BLAMED, may_pass
 from gotunnel.core.roster import SHUN
 from gotunnel.core.stream import StreamEnd
+from gotunnel.dialrules import MappingTarget
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.net.lobby import Lobby
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from gotunnel.client.forwardvisitors import ForwardVisitor
 
 __all__ = ["Opener", "Openers", "OwnQueue"]
+
+
+MOST_OFF = 4096
+"""Mappings of others that one server may call off: it could name them for ever."""
 
 
 class Opener(Protocol):
@@ -50,6 +55,7 @@ class Openers:
         self._all: list[Opener] = []
         self._unfit: dict[Opener, str] = {}  # sessions that cannot serve, and why
         self._shunned: dict[tuple[Opener, str], float] = {}  # until when: sessions that failed a visitor of a forward
+        self._off: dict[Opener, dict[MappingTarget, str]] = {}  # what each server says of mappings of others
         self._warn = Warnings(self.log, clock).warn
 
     @property
@@ -72,6 +78,14 @@ class Openers:
         """Whether every server that may get a visitor takes legs outside TLS."""
         return bool(self._all) and all(opener.plain_legs for opener in self._all)
 
+    def why_off(self, target: object) -> str:
+        """Why every server that may get a visitor leads nobody to a mapping of another client; nothing while one
+        does, as far as they have said."""
+        if not isinstance(target, MappingTarget):
+            return ""
+        reasons = [self._off.get(opener, {}).get(target, "") for opener in self._all]
+        return reasons[0] if reasons and all(reasons) else ""
+
     def queue_of(self, opener: Opener) -> dict[bool, OwnQueue]:
         """Return those who wait for a leg of this session, plain or not."""
         return {plain: OwnQueue(waiting, opener, self.passed) for plain, waiting in self._lobby.waiting.items()}
@@ -92,8 +106,17 @@ class Openers:
         if self.refusing:
             self._lobby.turn_away_all(Outcome.DENIED)
 
+    def told_off(self, opener: Opener, target: MappingTarget, reason: str | None) -> None:
+        """A server says that it leads nobody to a mapping, or, without a reason, that it does again."""
+        off = self._off.setdefault(opener, {})
+        if reason is None:
+            off.pop(target, None)
+        elif len(off) < MOST_OFF or target in off:
+            off[target] = reason
+
     def lost(self, opener: Opener) -> None:
         """A session has ended, or opens no more; those who wait are for the others."""
+        self._off.pop(opener, None)
         self._unfit.pop(opener, None)
         self._shunned = {key: until for key, until in self._shunned.items() if key[0] is not opener}
         if opener not in self._all:

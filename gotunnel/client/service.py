@@ -28,7 +28,7 @@ from gotunnel.net.crowdlines import CrowdLines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.pathwatch import leg_times
-from gotunnel.net.plugged import made, observers_prepared
+from gotunnel.net.plugged import made, observers_prepared, tried
 from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class ClientService(Reloadable):
 
     async def _apply(self, config: ClientConfig) -> tuple[Difference[ClientConfig], list[str]]:
         links = self.links
+        tried("transport", [self._settings.transport], [config.transport], self._reactor)
         if not isinstance(links, Links):
             found = difference("client", self._settings, config, V1_KEYS)
             return found, key_lines(found)

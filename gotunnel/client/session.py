@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.client.bringing import Bringing, LegRoom
 from gotunnel.client.forwardlegs import ForwardLegs
+from gotunnel.client.forwardnews import ForwardNews
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.legs import ClientLegs
 from gotunnel.client.nodes import OwnNodes
@@ -108,6 +109,7 @@ class ClientSession:
             clock, self.bringing, key, forwards, auth_ok.limits.legs, idle_legs, changed, usage,
             server=path.label, plain_legs=path.encrypted and PLAIN_LEGS in self._caps,
         )  # fmt: skip
+        self._forward_news = ForwardNews(forwards, self.forward_legs, clock)
 
     def begin(self) -> None:
         """The control connection is ours: say what is to be published."""
@@ -241,6 +243,8 @@ class ClientSession:
                 self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
             self._open_no_more()
             self.control.send(DrainOk())
+        elif isinstance(message, MappingState) and message.client is not None:
+            self._forward_news.told(message)
         elif isinstance(message, MappingState):
             self._shut(message.name, message.reason if message.state == "down" else None)
         elif isinstance(message, Error):

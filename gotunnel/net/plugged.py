@@ -9,7 +9,7 @@ from gotunnel.config.plugged import ObserverConfig, PluginConfig
 from gotunnel.core.usage import Usage
 from gotunnel.errors import GotunnelError, Sentence
 
-__all__ = ["Carried", "found", "made", "observers_prepared"]
+__all__ = ["Carried", "found", "made", "observers_prepared", "tried"]
 
 Carried = Iterable[tuple[Hashable, tuple[int, int]]]
 """Visitors who are served, and their bytes so far, to the target and back."""
@@ -31,6 +31,15 @@ def found(kind: str, name: str) -> Any:
 def made(kind: str, config: PluginConfig, reactor: Any, *more: Any) -> Any:
     """Return what the plugin makes of its options. Raises GotunnelError."""
     return found(kind, config.plugin).make(reactor, config.options, *more)
+
+
+def tried(kind: str, before: Iterable[PluginConfig | None], after: Iterable[PluginConfig | None], *more: Any) -> None:
+    """Make, and drop, what a restart would make of these configurations, but for those that were there `before`: a file
+    that a start would refuse is to be refused while the process that it replaces still runs. Raises GotunnelError."""
+    there = list(before)
+    for config in after:
+        if config is not None and config not in there:
+            made(kind, config, *more)
 
 
 def observers_prepared(

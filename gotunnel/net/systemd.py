@@ -6,10 +6,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
 
+from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError, Sentence, printable
 
-__all__ = ["CONTROL", "ActivationError", "NotifySocket", "handed_over", "watchdog_interval"]
+__all__ = ["CONTROL", "ActivationError", "Handed", "NotifySocket", "handed_over", "watchdog_interval"]
 
 CONTROL = "control"
 """The name of the server's control port among several sockets: FileDescriptorName= of systemd.socket(5)."""
@@ -51,40 +55,49 @@ def watchdog_interval(env: Mapping[str, str] = os.environ) -> float | None:
     return int(text) / 2e6 if text.isascii() and text.isdigit() and int(text) else None
 
 
-def handed_over(env: Mapping[str, str] = os.environ, first: int = FIRST) -> socket.socket | None:
-    """Return the control port's socket that this process was started with; None if it was started with none.
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A listening socket that this process was started with, and its FileDescriptorName=."""
 
-    If there are several, it is the one that is named `control`. The others are closed here; whoever made them keeps
-    them. Raises ActivationError.
-    """
+    name: str
+    socket: socket.socket
+
+    @property
+    def address(self) -> HostPort:
+        """Where it listens."""
+        host, port = self.socket.getsockname()[:2]
+        return HostPort(host, port)
+
+
+def handed_over(env: Mapping[str, str] = os.environ, first: int = FIRST) -> tuple[Handed, ...]:
+    """Return the sockets that this process was started with. Raises ActivationError for one that is no listening socket
+    of TCP; then all are closed here, and whoever made them keeps them."""
     count = env.get("LISTEN_FDS", "")
     if env.get("LISTEN_PID") != str(os.getpid()) or not (count.isascii() and count.isdigit()) or int(count) == 0:
-        return None
+        return ()
     numbers = range(first, first + int(count))
     names = env.get("LISTEN_FDNAMES", "").split(":")
-    chosen = [number for number, name in zip(numbers, names, strict=False) if name == CONTROL]
-    if not chosen and len(numbers) == 1:
-        chosen = [first]
-    for number in numbers:
-        if number not in chosen:
-            os.close(number)
-    if len(chosen) != 1:
-        raise ActivationError(
-            Sentence(
-                "systemd hands over {numbers} sockets, and {chosen} of them named {control}: the control "
-                "port's one needs FileDescriptorName={control}",
-                numbers=len(numbers), chosen=len(chosen) or 'none', control=CONTROL,
-            )
-        )
+    taken: list[Handed] = []
     try:
-        return _listening(chosen[0])
+        for number, name in zip_longest(numbers, names[: len(numbers)], fillvalue=""):
+            taken.append(Handed(str(name), _listening(int(number))))
     except OSError as error:
-        raise ActivationError(
+        problem: GotunnelError = ActivationError(
             Sentence(
                 "what systemd hands over is not usable: {strerror}; remove the .socket unit, or repair it",
                 strerror=printable(error.strerror),
             )
-        ) from None
+        )
+    except ActivationError as error:
+        problem = error
+    else:
+        return tuple(taken)
+    for each in taken:
+        each.socket.close()
+    for number in numbers[len(taken) :]:
+        with suppress(OSError):
+            os.close(number)
+    raise problem
 
 
 def _listening(number: int) -> socket.socket:

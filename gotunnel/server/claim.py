@@ -21,10 +21,10 @@ RETRY_AFTER_RIVAL = 5.0
 
 
 async def claim(
-    hub: Hub, door: Door, name: str, instance: bytes, number: int, left: Callable[[], bool]
+    hub: Hub, door: Door, name: str, instance: bytes, number: int, left: Callable[[], bool], *, rival: bool = True
 ) -> Decision:
     """Return who has the name: `number` is that of the newcomer's challenge, `left` whether he is gone meanwhile. Only
-    then is it ASK_OLD."""
+    then is it ASK_OLD. `rival` says that he would serve under that name, and is to be warned of if it is in use."""
     sessions = hub.sessions
     decision = sessions.authenticated(name, instance, number)
     while decision is Decision.ASK_OLD and not left():
@@ -34,7 +34,7 @@ async def claim(
         control, login = old.session.control, hub.clock.seconds() - door.since
         answered = await control.answers(time_to_answer(login, control.round_trip, control.owed))
         decision = sessions.authenticated(name, instance, number, Asked(old.sid, answered))
-        if decision is Decision.NAME_IN_USE:
+        if decision is Decision.NAME_IN_USE and rival:
             old.session.rival(door.address)
     return decision
 

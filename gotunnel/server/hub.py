@@ -29,6 +29,7 @@ from gotunnel.net.tls import ServerTls
 from gotunnel.net.udp import can_carry
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.forwardnews import ForwardNews
 from gotunnel.server.fronts import Fronts
 from gotunnel.server.groups import Groups
 from gotunnel.server.guests import Guest
@@ -105,6 +106,7 @@ class Hub(Standing):
         self.peers: dict[str, Peer] = {}
         self.switched_off: set[tuple[str, str]] = set()
         """Mappings that an operator wants closed, by client and name, whether they are here or not; see `switching`."""
+        self.forward_news = ForwardNews(self)
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
         self.measuring = Measuring(clock, relay)
@@ -243,6 +245,7 @@ class Hub(Standing):
         if old is not None and not old.lost:
             old.session.replaced()
         peer.begin(session)
+        self.forward_news.began(session)
         if self.identities.supersedes(name, session.proven):
             Deferred.fromCoroutine(self._end_older_keys(name, session.proven)).addErrback(
                 lambda failure: self.log.failure("ending older keys of client {client}", failure, client=name)

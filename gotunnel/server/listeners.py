@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from gotunnel.address import HostPort
 from gotunnel.config.model import ServerConfig
 from gotunnel.config.plugged import ListenerConfig
+from gotunnel.errors import Sentence
+from gotunnel.interfaces import ISocketTaker
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.persistent import LISTEN_AGAIN, Persistent
 from gotunnel.net.plugged import made
+from gotunnel.net.systemd import ActivationError, Handed
 
 if TYPE_CHECKING:
     from gotunnel.server.reception import Reception
@@ -29,12 +32,26 @@ class Listener:
         self._made = made("listener", named, reactor, descriptors)
         self._clock = reactor
         self._port: Persistent | None = None
+        self.has_socket = False
+        """Whether it was given one of systemd."""
 
     @property
     def address(self) -> HostPort:
         """Where it listens, or is to."""
         found: HostPort = self._made.address
         return found
+
+    def take(self, handed: Handed) -> None:
+        """Listen on this one, and open none. Raises ActivationError."""
+        if not ISocketTaker.providedBy(self._made):
+            raise ActivationError(
+                Sentence(
+                    "the listener {plugin} cannot listen on a socket of systemd ({address}): remove its .socket unit",
+                    plugin=self._name, address=handed.address,
+                )
+            )
+        self._made.take(handed.socket)
+        self.has_socket = True
 
     def start(self, reception: Reception) -> None:
         """Let clients come to the reception."""

@@ -239,6 +239,8 @@ class Published:
         mapping.off = (client, request.name) in hub.switched_off
         await mapping.open(self._peer.rights)
         self.mappings[request.name] = mapping
+        if mapping.off:
+            hub.forward_news.off((client, request.name))
         hub.tell_of(
             client, "open", "mapping {mapping} of client {client} open at {address}{how}",
             mapping=request.name, address=mapping.where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,11 @@ from gotunnel.net.choice import choose_relay
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.pathwatch import leg_times
+from gotunnel.net.plugged import tried
 from gotunnel.net.port import GatedPort
 from gotunnel.net.reloading import Reloadable
+from gotunnel.net.systemd import Handed
+from gotunnel.server.activation import shared_out
 from gotunnel.server.changing import ServerChange
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.credentials import clients_path
@@ -76,6 +80,7 @@ class ServerService(Reloadable):
         listening: socket.socket,
         state_dir: Path,
         descriptors: Descriptors,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         super().__init__(config, reactor)
         self.began = reactor.seconds()
@@ -88,7 +93,7 @@ class ServerService(Reloadable):
         relay.time_legs(leg_times(config.profile))
         self._identity = identity
         tls = None if identity is None else identity.tls
-        self._listeners = [Listener(reactor, config, each, descriptors) for each in config.listeners]
+        self._listeners = listeners
         ports = [each.address.port for each in self._listeners]
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares, other_ports=ports)
         self._descriptors = descriptors
@@ -172,6 +177,7 @@ class ServerService(Reloadable):
             hub, self._reception, found, clients_file.read(), clients_file.path,
             None if identity is None else lambda: identity.prepared(found.config.tls),
         )  # fmt: skip
+        tried("listener", hub.config.listeners, config.listeners, self._reactor, self._descriptors)
         use_plugins = plugins_prepared(hub, found.config, self._reactor)
         use_plugins()  # ahead of the rest: who was let in by an authenticator that is gone is to be cut
         lines = change.apply()
@@ -266,15 +272,20 @@ class ServerService(Reloadable):
 
 
 def make_server(
-    config: ServerConfig, reactor: Any, state_dir: Path, listening: socket.socket | None = None
-) -> ServerService:
-    """Build a server. `listening` is what `bind_control` returned; without it the port is bound here.
+    config: ServerConfig, reactor: Any, state_dir: Path, listening: socket.socket | None = None,
+    handed: Sequence[Handed] = (),
+) -> ServerService:  # fmt: skip
+    """Build a server. `listening` is what `bind_control` returned; without it the port is one of those that systemd has
+    `handed` over, or is bound here.
 
-    Raises ConfigError, TlsFilesError or PortUnavailable.
+    Raises ConfigError, TlsFilesError, PortUnavailable or ActivationError.
     """
     descriptors = Descriptors(reactor)
+    listeners = [Listener(reactor, config, each, descriptors) for each in config.listeners]
+    if handed:
+        listening = shared_out(handed, config.addr, listeners)
     relay = choose_relay(config.relay, reactor, descriptors=descriptors)
     identity = None if config.tls.mode == "off" else Identity(config.tls, state_dir, reactor, legs=relay.own_tls)
     if listening is None:
         listening = bind_control(config)
-    return ServerService(config, reactor, relay, identity, listening, state_dir, descriptors)
+    return ServerService(config, reactor, relay, identity, listening, state_dir, descriptors, listeners)

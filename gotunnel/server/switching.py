@@ -29,8 +29,11 @@ async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) 
         hub.switched_off.add(key)
     if peer is not None:
         await peer.published.switch(name, off)
-    if not off:
+    if off:
+        hub.forward_news.off(key)
+    else:
         hub.switched_off.discard(key)
+        hub.forward_news.on(key)
     if off != was_off:
         log.warn(
             "an operator has switched mapping {mapping} of client {client} {state}",

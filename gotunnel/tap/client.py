@@ -8,6 +8,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from gotunnel.client.service import ClientService, make_client
+from gotunnel.config.histories import check_histories
 from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.tap.role import Role, RoleOptions
@@ -15,9 +16,10 @@ from gotunnel.tap.role import Role, RoleOptions
 __all__ = ["CLIENT", "Options", "makeService"]
 
 
-
-def _load(path: str, _state: Path) -> ClientConfig:
-    return load_client(path)
+def _load(path: str, state: Path) -> ClientConfig:
+    config = load_client(path)
+    check_histories(config, state, path)
+    return config
 
 
 def _watched(service: ClientService, config: ClientConfig, reactor: Any, state: Path) -> IService:
@@ -42,4 +44,6 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist after the options are parsed."""
     from twisted.internet import reactor
 
-    return CLIENT.service(options.prepared, reactor)
+    from gotunnel.tap.runnerlog import speaking  # a role in the foreground has no use for it
+
+    return speaking(CLIENT.service(options.prepared, reactor), options.parent, reactor)

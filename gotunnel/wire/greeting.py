@@ -27,8 +27,9 @@ from gotunnel.wire.fields import (
 )
 
 __all__ = [
-    "BEARER", "ENROL", "FORWARD", "GROUPS", "MAPPING_STATE", "MEASURE", "NODES", "PLAIN_LEGS", "UDP", "VERSION",
-    "Auth", "AuthOk", "Bearer", "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg", "LegOk", "Limits",
+    "BEARER", "ENROL", "EXAMINES", "FORWARD", "FORWARD_STATE", "GROUPS", "MAPPING_STATE", "MEASURE", "NODES",
+    "PLAIN_LEGS", "UDP", "VERSION", "Auth", "AuthOk", "Bearer", "Challenge", "Enrol", "Enrolled", "Error", "Hello",
+    "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
@@ -52,6 +53,11 @@ ENROL = "enrol"
 """The capability of a client that can take a lasting token, in its hello."""
 MAPPING_STATE = "mapping_state"
 """The capability of a client that can be told that its server lets nobody in to a mapping, in its hello."""
+FORWARD_STATE = "forward_state"
+"""That of one that can be told the same of another client's mapping, to which its forwards may lead."""
+
+EXAMINES = "doctor"
+"""The last word of the `agent` in a hello whose sender only looks whether its login works, and serves nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import (
+    ClientName,
     ClientPattern,
     Code,
     Count,
@@ -157,11 +158,13 @@ class Unregister:
 @dataclass(frozen=True, slots=True)
 class MappingState:
     """Client: the target of a mapping is there again, or is not. Server, to a client whose `caps` name MAPPING_STATE:
-    visitors of a mapping are let in again, or are not, whatever its target does."""
+    visitors of a mapping are let in again, or are not, whatever its target does. With `client`, to one whose `caps`
+    name FORWARD_STATE: the same of a mapping of that other client, which this one may reach."""
 
     name: MappingName
     state: State
     reason: Reason = ""
+    client: ClientName | None = None
 
 
 @dataclass(frozen=True, slots=True)

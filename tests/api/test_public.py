@@ -24,7 +24,7 @@ TUNNEL = (
 EXPOSE = (
     "(self, what: 'int | str | IProtocolFactory | IStreamClientEndpoint', remote: 'int | str | None' = None, *, "
     "mapping: 'str | None' = None, encrypt: 'bool' = True, health: 'Any' = None, clients: 'Sequence[str]' = (), "
-    "public: 'bool' = True, group: 'str | None' = None, timeout: 'float | None' = None, "
+    "public: 'bool' = True, group: 'str | None' = None, proxy_protocol: 'str' = 'off', timeout: 'float | None' = None, "
     "drain: 'float | None' = None) -> 'Deferred[PublicPort]'"
 )
 DIAL = (

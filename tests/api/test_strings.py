@@ -90,6 +90,7 @@ class ParsingTests(SynchronousTestCase):
             ("gotunnel:s:remote=1:name=", "name: is empty"),
             ("gotunnel:s:remote=1:name=a b", "name: "),
             ("gotunnel:s:remote=1:colour=red", "colour: is no option of such an endpoint; the options are name, "),
+            ("gotunnel:s:remote=1:proxy_protocol=v2", "proxy_protocol: has no meaning for a protocol factory: getP"),
             (f"gotunnel:s:remote=1:token={TOKEN}", "token: would stand in the list of processes"),
             ("gotunnel:s:remote=1:token_file=/nowhere", "token_file: /nowhere cannot be read"),
             ("gotunnel:s:remote=1:pin=x", "pin: "),
@@ -105,6 +106,7 @@ class ParsingTests(SynchronousTestCase):
         for text, words in (
             ("gotunnel:s", "dial: is missing"),
             ("gotunnel:s:dial=nowhere", "dial: "),
+            ("gotunnel:s:dial=a\\:1:proxy_protocol=v1", "proxy_protocol: has no meaning for a connection of this"),
             ("gotunnel:s:dial=a\\:1:remote=1", "remote: is no option of such an endpoint"),
         ):
             with self.assertRaises(ConfigError) as caught:

@@ -133,6 +133,29 @@ class TargetTests(ApiTestCase):
         self.assertTrue(visitor.ended.check(ConnectionDone))
         await self.until(lambda: server.hub.outcomes == {Outcome.COMPLETED: 1}, "the outcome")
 
+    async def test_visitors_address(self) -> None:
+        """A port, and an endpoint, hear who the visitor is by the header of the PROXY protocol, ahead of his bytes; a
+        factory is told of it by getPeer() and can have none."""
+        target, _ = await self.target()
+        server = await self.server()
+        tunnel = self.tunnel(server)
+        for what in (target, TCP4ClientEndpoint(reactor, "127.0.0.1", target)):
+            port = await tunnel.expose(what, "127.0.0.1:0", proxy_protocol="v1")
+            visitor = await self.visitor(port)
+            near, far = visitor.transport.getHost(), visitor.transport.getPeer()
+            header = f"PROXY TCP4 127.0.0.1 127.0.0.1 {near.port} {far.port}\r\n".encode()
+            visitor.transport.write(b"hello")
+            await self.until(lambda seen=visitor: seen.received.endswith(b"hello"), "the echo")
+            self.assertEqual(visitor.received, header + b"hello")
+            visitor.transport.loseConnection()
+        for what, version, words in (
+            (Service(), "v2", "proxy_protocol: has no meaning for a protocol factory"),
+            (target, "v3", "proxy_protocol: "),
+        ):  # fmt: skip
+            with self.assertRaises(ConfigError) as caught:
+                await tunnel.expose(what, "127.0.0.1:0", proxy_protocol=version)
+            self.assertTrue(str(caught.exception).startswith(f"gotunnel: {words}"), str(caught.exception))
+
     async def test_endpoint_resets(self) -> None:
         """Resets pass it in both directions, and one that does not connect resets its visitor."""
         target, made = await self.target()

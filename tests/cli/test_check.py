@@ -97,3 +97,14 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("client elsewhere", result.output)
         self.assertNotIn("worker-1", result.output)
         self.assertEqual(self.check("server: {clients_file: none.json}\n").exit_code, 0)
+
+    def test_history(self) -> None:
+        """An observer that would write into the history that the server keeps anyway is refused, in one line."""
+        file = self.state / "usage-server.db"
+        result = self.check(f"server:\n  token: {TOKEN}\n  observers: [{{plugin: usage, file: {file}}}]\n")
+        self.assertEqual(result.exit_code, 2)
+        (line,) = result.stderr.splitlines()
+        self.assertIn(f"server.observers[0].file: {file} is the file of server.usage already", line)
+        words = ["doctor", "-c", str(self.folder / "server.yaml"), "--state", str(self.state)]
+        result = CliRunner().invoke(main, words, env={"GOTUNNEL_TOKEN": None})
+        self.assertEqual((result.exit_code, result.stdout, result.stderr), (2, "", f"{line}\n"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -122,6 +123,9 @@ class AddTests(ClientsTestCase):
         self.assertRegex(pin, r"\Asha256:\S{44}\Z")
         self.assertTrue(self.good("add", "b", "--print-join").endswith(f" --name b --pin {pin}\n"))
         self.assertNotIn("--pin", self.good("add", "c", "--print-join", "--no-pin"))
+        way = ("--transport", "websocket", "--transport-option", "path=/a b", "--transport-option", "tls=false")
+        line = self.good("add", "d", "--print-join", "--no-pin", *way)
+        self.assertTrue(line.endswith(f" --name d {shlex.join(way)}\n"), line)
 
     def test_which_state_folder(self) -> None:
         """Whoever writes into a folder that no server has used is told so: it may be the wrong one."""
@@ -197,6 +201,9 @@ class AddTests(ClientsTestCase):
         self.bad(2, "add", "e", "--dial", "127.0.0.1", says="--dial")
         self.bad(2, "add", "e", "--node", "a b", says="--node")
         self.bad(2, "add", "e", "--server", "h:1", says="--print-join")
+        self.bad(2, "add", "e", "--transport", "websocket", says="--print-join")
+        self.bad(2, "add", "e", "--print-join", "--transport-option", "a=b", says="stands alone")
+        self.bad(2, "add", "e", "--print-join", "--transport", "x", "--transport-option", "a", says="is not KEY=VALUE")
         self.bad(2, "add", "e", "--print-join", "--server", "h:x", says="--server")
         self.bad(2, "add", "e", "--print-join", "--server", "0.0.0.0:17000", says="--server")
         self.bad(2, "add")

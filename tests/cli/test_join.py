@@ -4,14 +4,17 @@ written."""
 from __future__ import annotations
 
 import io
+import json
+import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli import tokeninput
-from gotunnel.cli.clientconfig import Wish, client_section, config_of, config_text
+from gotunnel.cli.clientconfig import Wish, client_section, config_of, config_text, with_paths
 from gotunnel.cli.main import main
 from gotunnel.cli.tokeninput import given_token
 from gotunnel.config.load import load_client
@@ -86,6 +89,7 @@ class ConfigTests(ProcessTestCase):
         """Return the configuration as the file will be read, which is what was meant."""
         section = client_section(wish)
         meant = config_of(section, TOKEN)
+        section = with_paths(section, meant)
         (self.folder / "config.token").write_text(TOKEN)
         (self.folder / "config.token").chmod(0o600)
         (self.folder / "config.yaml").write_text(config_text(section, "config.token"))
@@ -124,6 +128,22 @@ class ConfigTests(ProcessTestCase):
     def test_plain(self) -> None:
         """No TLS is said in the file, too."""
         self.assertEqual(self.written(Wish("h", "edge", plain=True, ports="1")).tls.mode, "off")
+
+    def test_transport(self) -> None:
+        """The plugin, and its options as they were meant: text, truth, a number, and a file by its whole path."""
+        (self.folder / "ca.pem").write_text("x")
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        options = ("path=/a: #b", "ca=ca.pem", "tls=true", "ping=5", "host=1.example")
+        self.assertRaises(ConfigError, self.written, Wish("h", "e", ports="1", transport="websocket", options=options))
+        options = ("path=/a$b", *options[1:])
+        read = self.written(Wish("h", "e", ports="1", transport="websocket", options=options))
+        assert read.transport is not None
+        found: Any = read.transport.options
+        self.assertEqual((read.transport.plugin, found.path, found.ca), ("websocket", "/a$b", self.folder / "ca.pem"))
+        self.assertEqual((found.tls, found.ping, found.host), (True, 5.0, "1.example"))
+        self.assertIn(json.dumps(str(self.folder / "ca.pem")), (self.folder / "config.yaml").read_text())
+        self.assertEqual(self.written(Wish("h", "e", ports="1", transport="tcp")).transport.plugin, "tcp")
 
     def test_nothing_to_publish(self) -> None:
         """Then the file has an example, which is whole once the # are gone."""
@@ -169,12 +189,24 @@ class RefusalTests(ProcessTestCase):
 
     def test_words(self) -> None:
         """Each in the words of the command line."""
+        websocket = ["--transport", "websocket", "--transport-option"]
         for words, says in (
             (["h:x", "--name", "edge"], "HOST:PORT"),
             (["h", "--name", "two words"], "--name"),
             (["h"], "--name"),
             (["h", "--name", "e", "--ports", "22-23"], "--ports"),
             (["h", "--name", "e", "--ports", "0"], "--ports"),
+            (["h", "--name", "e", "--ports", "22,1:2"], "'1:2' is not a port number; write numbers from 1 to 65535; "),
+            (["h", "--name", "e", "--ports", "8000:18000"], "needs --local 8000 --remote 18000\n"),
+            (["h", "--name", "e", "--ports", "192.0.2.1:80"], "needs --local HOST:PORT --remote PORT\n"),
+            (["h", "--name", "e", "--transport", "nope"], "--transport: 'nope' is not one of "),
+            (["h", "--name", "e", "--transport-option", "a=b"], "--transport-option: stands alone; "),
+            (["h", "--name", "e", *websocket, "path"], "'path' is not KEY=VALUE"),
+            (["h", "--name", "e", *websocket, "plugin=x"], "'plugin=x' is not KEY=VALUE"),
+            (["h", "--name", "e", *websocket, "ping=1", websocket[-1], "ping=2"], "ping stands twice"),
+            (["h", "--name", "e", *websocket, "path=x"], "--transport-option path: 'x' is no path"),
+            (["h", "--name", "e", *websocket, "xath=/x"], "--transport-option xath: is no option of the plugin"),
+            (["h", "--name", "e", *websocket, f"ca={Path(__file__)}"], "--transport: "),
             (["h", "--name", "e", "--ports", "22,22"], "--ports"),
             (["h", "--name", "e", "--local", "8000"], "--remote"),
             (["h", "--name", "e", "--local", "x:y", "--remote", "1"], "--local"),

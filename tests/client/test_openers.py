@@ -8,11 +8,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
+from gotunnel.client import openers as openers_module
 from gotunnel.client.forwardvisitors import ForwardVisitor
 from gotunnel.client.openers import Openers
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.roster import SHUN
 from gotunnel.core.stream import StreamEnd
+from gotunnel.dialrules import MappingTarget
 from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor
 from tests.doubles import FakeLocal
@@ -45,6 +47,35 @@ class Session:
             visitor = self.queue.next()
             assert visitor is not None
             self.serve(visitor)
+
+
+class OffTests(SynchronousTestCase):
+    """What servers say of mappings of others."""
+
+    def test_each_server(self) -> None:
+        """A mapping is off once each server that may get a visitor says so; one that is gone does not count, and one
+        that names mappings for ever fills nothing."""
+        openers = Openers(Clock(), Lobby(Clock(), 10.0, lambda *_: None))
+        one, two = Session(openers, "one"), Session(openers, "two")
+        openers.begin(one)
+        openers.begin(two)
+        api = MappingTarget("home", "api")
+        openers.told_off(one, api, "so")
+        self.assertEqual(openers.why_off(api), "")
+        openers.told_off(two, api, "too")
+        self.assertEqual(openers.why_off(api), "so")
+        openers.told_off(two, api, None)
+        self.assertEqual(openers.why_off(api), "")
+        openers.lost(two)
+        self.assertEqual(openers.why_off(api), "so")
+        openers.lost(one)
+        self.assertEqual(openers.why_off(api), "")
+        openers.begin(two)
+        self.patch(openers_module, "MOST_OFF", 3)
+        for number in range(9):
+            openers.told_off(two, MappingTarget("home", str(number)), "so")
+        off = [bool(openers.why_off(MappingTarget("home", str(number)))) for number in range(9)]
+        self.assertEqual(off, [True] * 3 + [False] * 6)
 
 
 class OpenerTests(SynchronousTestCase):

@@ -6,6 +6,8 @@ from collections import Counter
 from types import SimpleNamespace
 
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
 
 from gotunnel.client import addresses
 from gotunnel.client.forwardview import ForwardsView
@@ -15,10 +17,11 @@ from gotunnel.config.difference import difference
 from gotunnel.config.model import ForwardConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.core.view import MappingState
+from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_AT_SERVER, MappingState
 from gotunnel.errors import DialFailed
 from gotunnel.wire.handshake import ServerHandshake, derive_key
 from gotunnel.wire.messages import Drain, NeedLegs
+from gotunnel.wire.messages import MappingState as Told
 from tests.client.test_links import A, B, Many
 from tests.client.world import TOKEN, ClientTestCase, World, mapping
 
@@ -145,3 +148,44 @@ class ForwardsTests(ClientTestCase):
                 self.assertEqual(self.shown(world), away)
             server.transport.lose()
             self.assertEqual(self.shown(world), away)
+
+    def test_switched_off(self) -> None:
+        """A forward to a mapping that the server calls off is shown so, and logged once; the word on another mapping,
+        and on whichever client shares one of that name, changes nothing, and the end of the session takes it back."""
+        forwards = [
+            ForwardConfig.model_validate({"name": name, "listen": f"127.0.0.1:{port}", "dial": dial})
+            for port, (name, dial) in enumerate((("one", "mapping:home/api"), ("any", "mapping:api")), 5432)
+        ]
+        world = World(forwards=forwards)
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        world.links.start()
+        server = world.server()
+        server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), ("forward",))
+        server.challenge().accept().grant()
+
+        def shown() -> list[tuple[MappingState, str]]:
+            found = ForwardsView(world.links.forwards, "edge").mappings(Counter())
+            return [(each.state, each.reason) for each in found]
+
+        is_open = (MappingState.OPEN, "")
+        for _ in range(2):
+            server.say(Told("api", "down", SWITCHED_OFF, "home"), Told("web", "down", SWITCHED_OFF, "home"))
+        self.assertEqual(shown(), [(MappingState.OFF, SWITCHED_OFF_AT_SERVER), is_open])
+        server.say(Told("api", "up", "", "home"), Told("api", "up", "", "home"))
+        self.assertEqual(shown(), [is_open, is_open])
+        server.say(Told("api", "down", "so\x1b[2J", "home"))
+        self.assertEqual(shown(), [(MappingState.OFF, "so\\x1b[2J"), is_open])
+        lines = [line for line in map(formatEvent, log) if line.startswith("forward one: ")]
+        self.assertEqual(lines, [
+            f"forward one: the server leads nobody to mapping:home/api: {SWITCHED_OFF_AT_SERVER}; gotunnel status "
+            "there shows it",
+            "forward one: visitors reach mapping:home/api again",
+            "forward one: the server leads nobody to mapping:home/api: so\\x1b[2J; gotunnel status there shows it",
+        ])  # fmt: skip
+        server.transport.lose()
+        before = len(world.path.attempts)
+        world.run_until(lambda: len(world.path.attempts) > before)
+        server = world.server()
+        server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), ("forward",))
+        server.challenge().accept().grant()
+        self.assertEqual(shown(), [is_open, is_open])

@@ -116,12 +116,12 @@ class DaemonTests(_StartCases, TunnelTestCase):
             os.kill(pid, signal.SIGKILL)
 
     def test_both_as_daemons(self) -> None:
-        """Both roles run detached, serve, and end on SIGTERM without leaving a pid file."""
+        """Both roles run detached, serve, and end on SIGTERM without leaving a pid file; their logs follow log_lang."""
         service = Service(self, echo)
         public = self.port()
         address = f"{self.host}:{self.control}"
-        section = {"token": self.token, "drain_timeout": 1}
-        server = self.start_daemon("server", {"addr": address, **section}, "server listening for clients")
+        section = {"token": self.token, "drain_timeout": 1, "log_lang": "zh"}
+        server = self.start_daemon("server", {"addr": address, **section}, f"服务端正在 {address} 上等待客户端")
         client = self.start_daemon(
             "client",
             {
@@ -130,10 +130,11 @@ class DaemonTests(_StartCases, TunnelTestCase):
                 "mappings": [{"name": "web", "local": service.address, "remote": public}],
                 **section,
             },
-            "mapping web open",
+            f"映射 web 已打开：{self.host}:{public} 的访客到达 {service.address}",
         )
         self.assert_echo(public)
         for role, pid in (("client", client), ("server", server)):
             os.kill(pid, signal.SIGTERM)
             self.wait_until(lambda role=role: not (self.folder / f"{role}.pid").exists(), "no pid file")
-            self.assertIn(f"{role} stopped", (self.folder / f"{role}-daemon.log").read_text())
+            said = {"client": "客户端已停止", "server": "服务端已停止"}[role]
+            self.assertIn(said, (self.folder / f"{role}-daemon.log").read_text())

@@ -3,6 +3,7 @@ is."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -15,9 +16,11 @@ import sys
 import termios
 import threading
 import time
+from base64 import b64encode
 from pathlib import Path
 
 from gotunnel.config.identityfile import load_clients
+from tests.certificates import Authority
 from tests.e2e.harness import Program, TunnelTestCase
 from tests.e2e.peers import Service, echo
 from tests.processes import DEADLINE
@@ -120,6 +123,30 @@ class JoinTests(TunnelTestCase):
         client.wait_for("connection to the server .* lost")
         self.wait_until(lambda: self.refused(self.public), "a closed port")
         client.wait_for("does not let us in: auth_failed")
+
+    def test_through_a_proxy(self) -> None:
+        """A client joins through a proxy that wants a login, inside a WebSocket with TLS of an authority of its own, by
+        a name; what it wrote takes it there again, also when it is started elsewhere."""
+        asked: list[bytes] = []
+        proxy = Service(self, lambda connection: _proxy(connection, self.host, asked)).address
+        there = self.port()
+        authority = Authority(self.folder)
+        cert, key = authority.issue("localhost")
+        listener = {"plugin": "websocket", "listen": f"{self.host}:{there}", "cert": str(cert), "key": str(key)}
+        server = self.server(listeners=[listener])
+        (self.place / "ca.pem").write_bytes(authority.file.read_bytes())
+        (self.place / "login").write_text("me:secret")
+        (self.place / "login").chmod(0o600)
+        way = {"proxy": proxy, "proxy_login": "login", "ca": "ca.pem"}
+        options = [word for key, value in way.items() for word in ("--transport-option", f"{key}={value}")]
+        self.joined(self.add("--server", f"localhost:{there}", "--transport", "websocket", *options))
+        server.wait_for("client edge has joined")
+        self.assertEqual(len(asked), 1)
+        self.assertIn(b"CONNECT localhost:%d " % there, asked[0])
+        self.assertIn(b64encode(b"me:secret"), asked[0])
+        self.run_client().wait_for("mapping .* open")
+        self.assert_echo(self.public)
+        self.assertGreater(len(asked), 1)
 
     def test_no_process_shows_the_token(self) -> None:
         """While the line runs, no command line of this machine has its token; and the join was looked at."""
@@ -379,3 +406,29 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
+
+
+def _proxy(connection: socket.socket, host: str, asked: list[bytes]) -> None:
+    """Be an HTTP proxy for one connection: whatever name is asked for, it is `host`."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    asked.append(head)
+    port = int(head.split()[1].rpartition(b":")[2])
+    with socket.create_connection((host, port), DEADLINE) as far:
+        far.settimeout(None)
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        back = threading.Thread(target=_carry, args=(far, connection))
+        back.start()
+        _carry(connection, far)
+        back.join()
+
+
+def _carry(here: socket.socket, there: socket.socket) -> None:
+    """Pass bytes on until one end closes; then both are."""
+    with contextlib.suppress(OSError):
+        while data := here.recv(1 << 16):
+            there.sendall(data)
+    for each in (here, there):
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)

@@ -18,9 +18,12 @@ from tests.processes import DEADLINE, ROOT, ProcessTestCase
 UNITS = ROOT / "etc" / "systemd"
 
 ACTIVATED = (
-    "import os, sys; "
-    "os.dup2(int(sys.argv[1]), 3); "
-    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='control'); "
+    "import fcntl, os, sys; "
+    "given = [each.split(':') for each in sys.argv[1].split()]; "
+    "held = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number, _ in given]; "
+    "[os.dup2(number, 3 + place) for place, number in enumerate(held)]; "
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(given)), "
+    "LISTEN_FDNAMES=':'.join(name for _, name in given)); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 )
 """Does what systemd does before it starts a service that has a socket."""
@@ -103,9 +106,10 @@ class SupervisedTests(ProcessTestCase):
         self.systemd.bind(self.notify)
         self.systemd.settimeout(DEADLINE)
 
-    def config(self, role: str, text: str) -> tuple[str, ...]:
+    def config(self, role: str, *lines: str) -> tuple[str, ...]:
         """Write a configuration; return what starts the role with it."""
-        (self.folder / f"{role}.yaml").write_text(f"{role}:\n  token: {TOKEN}\n  {text}\n")
+        text = "\n  ".join((f"{role}:", f"token: {TOKEN}", *lines))
+        (self.folder / f"{role}.yaml").write_text(f"{text}\n")
         words = [word.format(role=role, name=role) for word in RUNNERS["command"]]
         return (*words, "--config", f"{role}.yaml", "--state", str(self.folder / "state"))
 
@@ -222,14 +226,48 @@ class SupervisedTests(ProcessTestCase):
              "ListenStream=ADDRESS:PORT"],
         )  # fmt: skip
 
-    def activated(self, name: str, listening: socket.socket, *command: str) -> subprocess.Popen[str]:
-        """Start `python *command` with a socket as systemd hands it over."""
-        words = ("-c", ACTIVATED, str(listening.fileno()), *command)
+    def test_listener(self) -> None:
+        """A listener takes up the socket that has its address, beside the control port; who comes there while the
+        server is started anew is served by the next one."""
+        control, web = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+        for each in (control, web):
+            self.addCleanup(each.close)
+        command = self.config(
+            "server", f'addr: "127.0.0.1:{control.getsockname()[1]}"',
+            f'listeners: [{{plugin: websocket, listen: "127.0.0.1:{web.getsockname()[1]}"}}]',
+        )  # fmt: skip
+        for name in ("first", "second"):
+            with socket.create_connection(web.getsockname(), DEADLINE) as waiting:
+                waiting.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                process = self.activated(name, control, *command, web=web)
+                self.assertEqual(self.hear(), "READY=1")
+                self.assertEqual(waiting.recv(12), b"HTTP/1.1 404")
+                self.assertNotRegex((self.folder / f"{name}.err").read_text(), "cannot listen|comes from systemd")
+                self.stop(process)
+
+    def test_stray(self) -> None:
+        """One line and exit code 1 for a socket on which nobody would serve: who comes there would wait for ever."""
+        control, web = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+        for each in (control, web):
+            self.addCleanup(each.close)
+        command = self.config("server", f'addr: "127.0.0.1:{control.getsockname()[1]}"')
+        process = self.activated("server", control, *command, web=web)
+        self.assertEqual(process.wait(DEADLINE), 1)
+        (line,) = (self.folder / "server.err").read_text().splitlines()
+        place = f"127.0.0.1:{web.getsockname()[1]}"
+        self.assertTrue(line.startswith(f"gotunnel-server: systemd hands over a socket for {place} (web), "), line)
+
+    def activated(
+        self, name: str, listening: socket.socket, *command: str, **more: socket.socket
+    ) -> subprocess.Popen[str]:
+        """Start `python *command` with a socket as systemd hands it over, and more of them by their names."""
+        given = {"control": listening, **more}
+        words = ("-c", ACTIVATED, " ".join(f"{each.fileno()}:{key}" for key, each in given.items()), *command)
         with open(self.folder / f"{name}.err", "w") as log:
             process = subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self.folder, env=self.environment(NOTIFY_SOCKET=self.notify), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, text=True, pass_fds=[listening.fileno()],
+                stdout=log, stderr=log, text=True, pass_fds=[each.fileno() for each in given.values()],
             )  # fmt: skip
         self.addCleanup(self._end, process)
         return process

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from gotunnel.config.model import ClientConfig, LimitsConfig, MappingConfig, Ser
 from gotunnel.core import backoff
 from gotunnel.logs import set_level
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.systemd import Handed
 from gotunnel.server.service import ServerService, make_server
 
 __all__ = ["TOKEN", "Echo", "IntegrationTestCase", "Peer", "reactor"]
@@ -112,8 +113,8 @@ class IntegrationTestCase(TestCase):
 
     # Starting.
 
-    async def server(self, **config: Any) -> ServerService:
-        """Start a server on a free port."""
+    async def server(self, handed: Sequence[Handed] = (), **config: Any) -> ServerService:
+        """Start a server on a free port, or with sockets that were handed over."""
         values: dict[str, Any] = {
             "addr": HostPort("127.0.0.1", 0),
             "token": TOKEN,
@@ -126,7 +127,7 @@ class IntegrationTestCase(TestCase):
             values["limits"] = LimitsConfig(**values["limits"])
         state = self.folder / f"state{next(self._numbers)}"
         state.mkdir()
-        service = make_server(ServerConfig(**values), reactor, state)
+        service = make_server(ServerConfig(**values), reactor, state, handed=handed)
         service.startService()
         self.addCleanup(self.stop, service)
         return service

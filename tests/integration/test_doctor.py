@@ -102,6 +102,8 @@ class DoctorTests(IntegrationTestCase):
         found = await self.examined(server, self.mapping(target))
         self.fine(found)
         self.one(found, "login", "ok", "is connected")
+        await self.said("gotunnel doctor at 127.0.0.1")
+        self.assertNotIn("name_in_use", "\n".join(self.lines()))
         self.assertIs(client.link.session, session)
         await self.echoes(self.port_of(client))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from gotunnel.address import HostPort, UnixPath
+from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.view import SWITCHED_OFF_AT_SERVER
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net import persistent, unixlisten
 from gotunnel.net.dialling import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.switching import switch_mapping
 from gotunnel.wire.legbodies import OpenBody
 
 from .base import IntegrationTestCase, Peer, reactor
@@ -536,6 +540,26 @@ class CrossingTests(ForwardCase):
         await self.until(lambda: visitor.ended and edge.usage.outcomes, "it is counted")
         self.assertEqual(server.hub.usage.outcomes, {Outcome.LEG_LOST: 2})
         self.assertEqual(edge.usage.outcomes, {Outcome.LEG_LOST: 1})
+
+    async def test_switched_off(self) -> None:
+        """What an operator switches off at the server is shown at the client whose forward leads there, before anybody
+        comes; so it is when it is on again, and then visitors are served."""
+        edge, _, server = await self.pair()
+
+        def shown() -> tuple[str, str]:
+            (found,) = ForwardsView(edge.links.forwards, "edge").mappings(Counter())
+            return found.state.value, found.reason
+
+        self.assertEqual(shown(), ("open", ""))
+        await switch_mapping(server.hub, "home", "api", off=True)
+        await self.until(lambda: shown() == ("off", SWITCHED_OFF_AT_SERVER), "it is shown")
+        await self.stop(edge)
+        edge = await self.connected(server, self.forward("mapping:home/api"))
+        await self.until(lambda: shown() == ("off", SWITCHED_OFF_AT_SERVER), "it is shown after a new start, too")
+        await self.refused(edge, "mapping_down")
+        await switch_mapping(server.hub, "home", "api", off=False)
+        await self.until(lambda: shown() == ("open", ""), "it is shown")
+        await self.echoes(self.port(edge))
 
     async def test_target_refuses(self) -> None:
         """The other client's dial that fails is told at once, with its code."""

@@ -26,8 +26,8 @@ from gotunnel.net.greeting import ControlGreeting, LegGreeting, SessionKey
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, unsent_bytes
+from gotunnel.server import clientlogin, legadmission
 from gotunnel.server import greeting as server_greeting
-from gotunnel.server import legadmission
 from gotunnel.server import peer as server_peer
 from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
@@ -131,9 +131,9 @@ class MiddleTests(IntegrationTestCase):
     async def test_control_at_the_client(self) -> None:
         """Even if the server's check were not there, the client would refuse: its own is over its own session."""
         self.patch(
-            server_greeting.ServerHandshake,
+            clientlogin.ServerHandshake,
             "receive_auth",
-            _accept_all(server_greeting.ServerHandshake.receive_auth),
+            _accept_all(clientlogin.ServerHandshake.receive_auth),
         )
         server = await self.server()
         middle = await self.middle(server.address.port, tls=True)

@@ -9,7 +9,7 @@ from gotunnel.client import pace
 from gotunnel.client.service import ClientService
 from gotunnel.config.identityedit import edit_clients
 from gotunnel.config.identityfile import FileIdentity
-from gotunnel.server import greeting
+from gotunnel.server import clientlogin
 from gotunnel.server.service import ServerService
 from gotunnel.wire.handshake import derive_key
 
@@ -26,7 +26,7 @@ class IdentityTests(ForwardCase):
         """Start a server and both clients."""
         self.quick()
         self.patch(pace, "AUTH_PAUSE", 0.05)
-        self.patch(greeting, "RETRY_AFTER_AUTH", 0.05)
+        self.patch(clientlogin, "RETRY_AFTER_AUTH", 0.05)
         self.target_port, _ = await self.target()
         self.path = Path(self.mktemp()).absolute()
         self.entry()

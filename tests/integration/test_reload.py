@@ -17,7 +17,7 @@ from gotunnel.config.model import ClientConfig, LimitsConfig, PenaltiesConfig, S
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import ConfigError, GotunnelError
 from gotunnel.net.certificates import TlsFilesError
-from gotunnel.server import greeting
+from gotunnel.server import clientlogin
 from gotunnel.server.service import ServerService
 from gotunnel.wire.handshake import derive_key
 from tests.certificates import Authority
@@ -35,7 +35,7 @@ class ReloadCase(ForwardCase):
         super().setUp()
         self.quick()
         self.patch(pace, "AUTH_PAUSE", 0.05)
-        self.patch(greeting, "RETRY_AFTER_AUTH", 0.05)
+        self.patch(clientlogin, "RETRY_AFTER_AUTH", 0.05)
 
     @staticmethod
     async def reload(service: Any, **keys: Any) -> tuple[str, ...]:
@@ -86,6 +86,47 @@ class ReloadCase(ForwardCase):
                 return
             await self.pause(0.01)
         self.fail(f"port {port} is open")
+
+
+class WayTests(ReloadCase):
+    """What a restart is needed for is tried, with all else, before anything is taken up."""
+
+    async def refuses(self, service: Any, broken: str, **keys: Any) -> None:
+        """A reload with these keys, and another time to drain, is refused for the file `broken` and changes nothing."""
+        before = service._settings
+        config = type(before).model_validate({**self.keys(service), "drain_timeout": 77, **keys})
+        with self.assertRaises(GotunnelError) as caught:
+            await service.reload(config)
+        self.assertIn(broken, str(caught.exception))
+        self.assertIs(service._settings, before)
+
+    def broken_file(self) -> str:
+        path = self.folder / "broken.pem"
+        path.write_text("no certificate")
+        return str(path)
+
+    async def test_listener(self) -> None:
+        """A listener whose certificate cannot be used is refused; one that can be made waits for a restart, and is not
+        listening meanwhile."""
+        server = await self.server()
+        broken, there = self.broken_file(), {"plugin": "websocket", "listen": "127.0.0.1:0"}
+        await self.refuses(server, broken, listeners=[there, {**there, "cert": broken, "key": broken}])
+        cert, key = map(str, Authority(self.folder).issue("localhost"))
+        lines = await self.reload(server, listeners=[{**there, "cert": cert, "key": key}], drain_timeout=78)
+        self.assertEqual(lines, ("changed: server.drain_timeout", "server.listeners changed: needs a restart"))
+        self.assertEqual((server.drain_timeout, server._listeners), (78, []))
+
+    async def test_transport(self) -> None:
+        """The same for a client's way, whose servers wait with it; taken away again it needs nothing."""
+        server = await self.server()
+        target, _ = await self.target()
+        client = await self.open_client(server, self.mapping(target))
+        broken = self.broken_file()
+        await self.refuses(client, broken, transport={"plugin": "websocket", "ca": broken})
+        lines = await self.reload(client, transport={"plugin": "websocket"}, drain_timeout=78)
+        self.assertEqual(lines, ("changed: client.drain_timeout", "client.transport changed: needs a restart"))
+        self.assertEqual((client.drain_timeout, client._settings.transport), (78, None))
+        self.assertTrue(client.link.session)
 
 
 class ClientTests(ReloadCase):

@@ -12,7 +12,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface.verify import verifyObject
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, plain_address
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig, ServerConfig
 from gotunnel.config.wsoptions import WebSocketListenerOptions, WebSocketOptions
@@ -22,6 +22,7 @@ from gotunnel.net import renewal
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.endpoint import TcpTransport
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.systemd import Handed
 from gotunnel.net.transports import unsent_bytes
 from gotunnel.net.ws import listener, stream, websocket
 from gotunnel.net.ws.stream import WsStream
@@ -135,6 +136,27 @@ class CarriedTests(WebSocketTestCase):
         [session] = server.hub.connected
         self.assertEqual(session.control.transport.getPeer().host, "127.0.0.1")
         await self.until(lambda: len(services) == 11, "all of them arrived")
+
+    async def test_socket_of_systemd(self) -> None:
+        """A listener serves clients on a socket that was handed over, whichever of the two any-addresses it has, and
+        has closed its copy when the server has stopped."""
+        held = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        self.addCleanup(held.close)
+        port = held.getsockname()[1]
+        copy = held.dup()
+        copy.setblocking(False)
+        listen = {"plugin": "websocket", "listen": f"0.0.0.0:{port}"}
+        server = await self.server([Handed("web", copy)], listeners=[listen])
+        self.assertEqual(server._listeners[0].address, HostPort("::", port))
+        target, _ = await self.target()
+        client = self.come(server, target)
+        await self.echoes(await self.opened(client))
+        [session] = server.hub.connected
+        self.assertEqual(plain_address(session.control.transport.getPeer().host), plain_address("127.0.0.1"))
+        await self.stop(client)
+        await self.stop(server)
+        self.assertEqual(copy.fileno(), -1)
+        socket.create_connection(("127.0.0.1", port), 5).close()  # it waits in the queue for a successor
 
     async def test_large(self) -> None:
         """Four megabytes come back as they went, through a reader that is slower than the writer."""

@@ -228,6 +228,24 @@ class ScanTests(RefusalTestCase):
             self.assertError(rival, "name_in_use")
         self.assertFalse(self.refused(world, "192.0.2.2"))
 
+    def test_doctor(self) -> None:
+        """`gotunnel doctor` beside a running client is no rival: one line that it was there, and none that warns. What
+        only calls itself something like it is one."""
+        warned = [("warn", "another running client calls itself edge"), ("warn", "192.0.2.2")]
+        seen = [("info", "gotunnel doctor at 192.0.2.2:")]
+        for agent, lines in (("gotunnel/1 doctor", seen), ("gotunnel/1 doctors", warned), ("doctor who", warned)):
+            world = self.world()
+            client = world.login("edge", b"one")
+            log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+            asking = world.connect("192.0.2.2")
+            world.prove(asking, "edge", b"two", agent=agent)
+            client.say(*[Pong(ping.n) for ping in client.transport.heard() if isinstance(ping, Ping)])
+            self.assertError(asking, "name_in_use")
+            said = [(event["log_level"].name, formatEvent(event)) for event in log]
+            self.assertEqual(len(said), len(lines), said)
+            for (level, words), (expected, beginning) in zip(said, lines, strict=True):
+                self.assertEqual((level, words[: len(beginning)]), (expected, beginning))
+
     def test_storm_of_good_clients(self) -> None:
         """Two hundred clients behind one address that come back at once, most of whom the busy server does not serve in
         time, are not refused once one of them got in."""

@@ -12,11 +12,12 @@ from gotunnel.server.crossing import shared_mapping, sharing_peer
 from gotunnel.server.peer import GRACE
 from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.server.switching import NotOne, switch_mapping
-from gotunnel.wire.greeting import MAPPING_STATE
+from gotunnel.wire.greeting import FORWARD_STATE, MAPPING_STATE
 from gotunnel.wire.messages import (
     MappingRequest,
     MappingResult,
     MappingState,
+    Message,
     Register,
     RegisterResp,
     Unregister,
@@ -247,3 +248,65 @@ class GroupSwitchingTests(GroupTestCase):
         switch(self.it, "web", off=False)
         self.it.relay.port(8080).visit()
         self.assertEqual(one.state, "busy")
+
+
+class ForwardNewsTests(ServerTestCase):
+    """Clients whose forwards may lead to a mapping hear that it is off, each once."""
+
+    def setUp(self) -> None:
+        self.it = self.world(allow_dial=("mapping:home/web",))
+        self.home = self.it.login("home")
+        self.one, self.two, self.old = (
+            self.it.login(name, caps=caps)
+            for name, caps in (("one", (FORWARD_STATE,)), ("two", (FORWARD_STATE,)), ("old", (MAPPING_STATE,)))
+        )
+        self.off = MappingState("web", "down", SWITCHED_OFF, "home")
+        self.on = MappingState("web", "up", "", "home")
+        self.home.publish(8080, clients=("one", "old"))
+
+    def heard(self) -> list[list[Message]]:
+        """Return what each has heard since."""
+        return [client.heard() for client in (self.home, self.one, self.two, self.old)]
+
+    def test_told(self) -> None:
+        """When it happens, and no other than who may reach it and knows the word; a second act says nothing."""
+        for _ in range(2):
+            switch(self.it, off=True)
+        self.assertEqual(self.heard(), [[], [self.off], [], []])
+        for _ in range(2):
+            switch(self.it, off=False)
+        self.assertEqual(self.heard(), [[], [self.on], [], []])
+
+    def test_not_allowed(self) -> None:
+        """A mapping that the server's rules do not let one reach is none of his."""
+        self.home.register(MappingRequest("other", 8081, clients=("*",)))
+        switch(self.it, "other", off=True)
+        self.assertEqual(self.heard(), [[], [], [], []])
+
+    def test_who_comes_later(self) -> None:
+        """One that connects is told what is off then; and that it is on again, whatever has changed meanwhile."""
+        self.one.transport.lose()
+        switch(self.it, off=True)
+        later = self.it.login("one", b"another", caps=(FORWARD_STATE,))
+        self.assertEqual([message for message in later.behind if isinstance(message, MappingState)], [self.off])
+        self.home.register(MappingRequest("web", 8080))  # nobody may reach it any more
+        switch(self.it, off=False)
+        self.assertEqual(later.heard(), [self.on])
+
+    def test_brought_while_off(self) -> None:
+        """A mapping that its client brings while it is off is told then; bringing it again and again tells nobody
+        twice."""
+        switch(self.it, off=True)
+        self.assertEqual(self.one.heard(), [self.off])
+        for clients in ((), ("*",), (), ("*",)):
+            self.home.register(MappingRequest("web", 8081, clients=clients))
+            self.home.register(MappingRequest("web", 8080, clients=clients))
+        self.assertEqual([self.one.heard(), self.two.heard()], [[], [self.off]])
+
+    def test_gone(self) -> None:
+        """Nothing is said to a session that has ended, and nothing is kept of it."""
+        switch(self.it, off=True)
+        self.one.transport.lose()
+        self.assertEqual(self.one.heard(), [self.off])
+        switch(self.it, off=False)
+        self.assertEqual(self.one.heard(), [])

@@ -73,9 +73,10 @@ class World:
         instance: bytes = b"one",
         token: str = TOKEN,
         caps: tuple[str, ...] = (),
+        agent: str = "test",
     ) -> tuple[ClientHandshake, list[bytes]]:
         """Say hello and auth; return the handshake and what the server answered to auth."""
-        handshake = ClientHandshake(name, token, instance, "test", caps)
+        handshake = ClientHandshake(name, token, instance, agent, caps)
         transport.say_json(handshake.hello())
         (challenge,) = transport.payloads()
         transport.say_json(handshake.receive_challenge(challenge, NO_BINDING))
@@ -89,7 +90,8 @@ class World:
         transport = self.connect(host)
         handshake, (auth_ok, *behind) = self.prove(transport, name, instance, token, caps)
         client = Client(self, transport, handshake.receive_auth_ok(auth_ok))
-        client.needed += [m for m in map(decode, behind) if isinstance(m, NeedLegs)]
+        client.behind = [decode(each) for each in behind]
+        client.needed += [m for m in client.behind if isinstance(m, NeedLegs)]
         return client
 
     def clients_are(self, *clients: FileIdentity) -> None:
@@ -115,6 +117,8 @@ class Client:
         self._ids = iter(range(1, 10000))
         self._seqs = iter(range(1, 10000))
         self.needed: list[NeedLegs] = []
+        self.behind: list[Message] = []
+        """What came right behind its auth_ok."""
 
     def say(self, *messages: Message) -> None:
         """Send messages."""

@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from gotunnel.errors import ConfigError, PortUnavailable, Problem
 from gotunnel.logs import Logger
 from gotunnel.tap.role import Role, RoleOptions
+from gotunnel.tap.runnerlog import speaking
 
 log = Logger()
 
@@ -93,4 +94,4 @@ class Options(RoleOptions):
 def makeService(options: Options) -> Any:
     from twisted.internet import reactor
 
-    return ROLE.service(options.prepared, reactor)
+    return speaking(ROLE.service(options.prepared, reactor), options.parent, reactor)

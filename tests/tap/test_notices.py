@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import PortUnavailable
-from gotunnel.net.systemd import ActivationError, NotifySocket, handed_over, watchdog_interval
+from gotunnel.net.systemd import ActivationError, Handed, NotifySocket, handed_over, watchdog_interval
 from gotunnel.tap.notices import AGAIN, Notices
 
 
@@ -168,8 +168,8 @@ class HandedOverTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.sockets: list[socket.socket] = []
 
-    def hand_over(self, *names: str, broken: str = "") -> socket.socket | None:
-        """Have listening sockets in a row of descriptors, as systemd leaves them, and take one up."""
+    def hand_over(self, *names: str, broken: str = "") -> tuple[Handed, ...]:
+        """Have listening sockets in a row of descriptors, as systemd leaves them, and take them up."""
         originals = [socket.create_server(("127.0.0.1", 0)) for _ in names]
         if broken == "datagram":
             originals[0].close()
@@ -189,8 +189,8 @@ class HandedOverTests(SynchronousTestCase):
         finally:
             for index in range(len(names)):
                 self.addCleanup(self._close, first + index)
-        if taken is not None:
-            self.addCleanup(taken.close)
+        for each in taken:
+            self.addCleanup(each.socket.close)
         return taken
 
     def _close(self, number: int) -> None:
@@ -199,33 +199,23 @@ class HandedOverTests(SynchronousTestCase):
         except OSError:
             pass
 
-    def test_one(self) -> None:
-        """One socket is the control port, whatever its name; it is not handed on to a child."""
-        taken = self.hand_over("gotunnel-server.socket")
-        assert taken is not None
-        self.assertEqual(taken.getsockname(), self.sockets[0].getsockname())
-        self.assertFalse(taken.get_inheritable())
-        self.assertFalse(taken.getblocking())
-
-    def test_several(self) -> None:
-        """Of several the one that is named control; the others are closed."""
-        taken = self.hand_over("web", "control", "x")
-        assert taken is not None
-        self.assertEqual(taken.getsockname(), self.sockets[1].getsockname())
-        self.assertRaises(OSError, os.fstat, 200)
-        self.assertRaises(OSError, os.fstat, 202)
+    def test_taken_up(self) -> None:
+        """Each with its name and its address; none is handed on to a child, and none blocks."""
+        taken = self.hand_over("web", "control")
+        self.assertEqual([each.name for each in taken], ["web", "control"])
+        for each, original in zip(taken, self.sockets, strict=True):
+            self.assertEqual((each.address.host, each.address.port), original.getsockname())
+            self.assertFalse(each.socket.get_inheritable())
+            self.assertFalse(each.socket.getblocking())
 
     def test_refused(self) -> None:
-        """None, or two, with that name; a datagram socket; one that does not listen: each says what the unit needs."""
-        for names, broken, words in (
-            (("a", "b"), "", "FileDescriptorName=control"),
-            (("control", "control"), "", "FileDescriptorName=control"),
-            (("control",), "datagram", "ListenStream="),
-            (("control",), "silent", "Accept=no"),
-        ):
+        """A datagram socket, and one that does not listen: each says what the unit needs, and none stays open."""
+        for broken, words in (("datagram", "ListenStream="), ("silent", "Accept=no")):
             with self.assertRaises(ActivationError) as caught:
-                self.hand_over(*names, broken=broken)
+                self.hand_over("control", "web", broken=broken)
             self.assertIn(words, str(caught.exception))
+            self.assertRaises(OSError, os.fstat, 200)
+            self.assertRaises(OSError, os.fstat, 201)
 
     def test_not_ours(self) -> None:
         """What is meant for another process, or says nothing, is not touched."""
@@ -234,4 +224,4 @@ class HandedOverTests(SynchronousTestCase):
             {}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid() + 1)},
             {"LISTEN_FDS": "0", "LISTEN_PID": me}, {"LISTEN_FDS": "x", "LISTEN_PID": me},
         ):  # fmt: skip
-            self.assertIsNone(handed_over(env))
+            self.assertEqual(handed_over(env), ())

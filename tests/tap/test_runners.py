@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from typing import ClassVar
 
 from gotunnel.i18n.codes import code_of
 from tests.processes import ROOT, ProcessTestCase
@@ -35,7 +34,7 @@ run(ROLE.service(options.prepared, reactor), reactor)
 class _RunnerTestCase(ProcessTestCase):
     """Starts the role under one runner: `runner` is the command in front of the role's own options."""
 
-    runner: ClassVar[list[str]] = []
+    runner: list[str]
 
     def launch(self, *options: str, **content: object) -> subprocess.Popen[str]:
         (self.folder / "twisted" / "plugins").mkdir(parents=True)
@@ -163,11 +162,41 @@ class TwistdTests(_RunCases, _RunnerTestCase):
         self.finish(process)
         self.assertFalse((self.folder / "twistd.pid").exists())
 
+    def test_language(self) -> None:
+        """log_lang zh is the language of what twistd writes, whose own lines stay as they are."""
+        process = self.launch(log_lang="zh")
+        self.wait_for_mark("started")
+        process.terminate()
+        code, out, err = self.finish(process)
+        self.assertEqual(code, 0, out + err)
+        self.assertRegex(out, r"(?m)^\S+ \[gotunnel\.\S+#info\] SIGTERM：正在停止；再来一个信号则立即结束$")
+        self.assertRegex(out, r"(?m)^\S+ \[\S+#info\] twistd \S+ .* starting up\.$")
+
 
 class TwistTests(_RunCases, _RunnerTestCase):
     """Under `twist`."""
 
     runner = ["-m", "twisted", "gotunnel-sample"]
+
+    def ended(self) -> str:
+        """Return what the role has logged until it was stopped."""
+        process = self.launch(log_lang="zh")
+        self.wait_for_mark("started")
+        process.terminate()
+        code, out, err = self.finish(process)
+        self.assertEqual((code, err), (0, ""), out)
+        return out
+
+    def test_language(self) -> None:
+        """log_lang zh is the language of what twist writes as text."""
+        self.runner = ["-m", "twisted", "--log-format=text", "gotunnel-sample"]
+        self.assertRegex(self.ended(), r"(?m)^\S+ \[gotunnel\.\S+#info\] SIGTERM：正在停止；再来一个信号则立即结束$")
+
+    def test_language_of_json(self) -> None:
+        """What it writes as JSON, as it does into a pipe, is English whatever log_lang says."""
+        events = [json.loads(line) for line in self.ended().replace("\x1e", "").splitlines()]
+        (end,) = [event for event in events if event["log_format"].startswith("{signal}: stopping")]
+        self.assertEqual(end["signal"], "SIGTERM")
 
 
 class ForegroundTests(_RunCases, _RunnerTestCase):
@@ -232,12 +261,28 @@ class DaemonTests(_StartCases, _RunnerTestCase):
         self.assertIn("planted for start", err)
         self.assertIn("cannot start: no_fds: planted for start", (self.folder / "twistd.log").read_text())
 
-    def test_two_signals(self) -> None:
-        """The starter exits with 0; the daemon drains on one signal and ends on another, leaving no pid file."""
-        code, out, err = self.finish(self.launch(stop="when released"))
+    def launch_daemon(self, **content: object) -> int:
+        """Start a daemon and return its process id."""
+        code, out, err = self.finish(self.launch(**content))
         self.assertEqual(code, 0, out + err)
         pid = self.wait_for_mark("started")
         self.addCleanup(_send, pid, signal.SIGKILL)
+        return pid
+
+    def test_language(self) -> None:
+        """log_lang zh is the language of twistd.log, which SIGUSR1 renames and begins anew, as it does without us."""
+        pid = self.launch_daemon(log_lang="zh")
+        log, old = self.folder / "twistd.log", self.folder / "twistd.log.1"
+        os.kill(pid, signal.SIGUSR1)
+        self.wait_until(old.exists, "the old log")
+        os.kill(pid, signal.SIGTERM)
+        self.wait_until(lambda: log.exists() and "Main loop terminated" in log.read_text(), "the end in the log")
+        self.assertIn("#info] SIGTERM：正在停止；再来一个信号则立即结束\n", log.read_text())
+        self.assertIn("#info] sample is up\n", old.read_text())
+
+    def test_two_signals(self) -> None:
+        """The starter exits with 0; the daemon drains on one signal and ends on another, leaving no pid file."""
+        pid = self.launch_daemon(stop="when released")
         os.kill(pid, signal.SIGTERM)
         self.wait_for_mark("stopping")
 

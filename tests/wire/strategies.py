@@ -86,7 +86,9 @@ BY_TYPE: dict[str, st.SearchStrategy[messages.Message]] = {
         messages.RegisterResp, _counter, _status, st.lists(_result, max_size=3).map(tuple), _maybe(_reason)
     ),
     "unregister": st.builds(messages.Unregister, _counter, st.lists(_name, max_size=3).map(tuple)),
-    "mapping_state": st.builds(messages.MappingState, _name, st.sampled_from(["up", "down"]), _reason),
+    "mapping_state": st.builds(
+        messages.MappingState, _name, st.sampled_from(["up", "down"]), _reason, _maybe(_client)
+    ),
     "need_legs": st.builds(messages.NeedLegs, st.booleans(), _count),
     "legs_failed": st.builds(messages.LegsFailed, st.booleans(), _count, _reason),
     "nodes": st.builds(messages.Nodes, _counter, st.lists(_node, max_size=3).map(tuple)),

@@ -18,6 +18,7 @@ from gotunnel.cli.doctor.serving import APISERVER
 from gotunnel.cli.doctor.targets import leads_to_kubernetes
 from gotunnel.cli.doctor.wish import Wish
 from gotunnel.cli.logoutput import begin_logging
+from gotunnel.config.histories import check_histories
 from gotunnel.config.identityfile import CLIENTS_FILE
 from gotunnel.config.load import load
 from gotunnel.config.model import File
@@ -39,6 +40,9 @@ def doctor_file(path: str, state: str | None, wish: Wish, *, json: bool) -> None
     with one_line_errors(PROGRAM):
         _check_names(wish.names)
         file = load(path, clients_elsewhere=os.path.exists(state_path(state) / CLIENTS_FILE))
+        for section in (file.server, file.client):
+            if section is not None:
+                check_histories(section, state_path(state), path)
         set_level("error")
         begin_logging(sys.stderr, "text")
         findings = _run(file, state, wish)

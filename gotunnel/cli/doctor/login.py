@@ -30,7 +30,7 @@ from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import ControlGreeting, Greeted, LegGreeting, SessionKey
 from gotunnel.net.transports import hand_over
-from gotunnel.wire.greeting import MEASURE
+from gotunnel.wire.greeting import EXAMINES, MEASURE
 from gotunnel.wire.handshake import ClientHandshake, Established
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import Drain, DrainOk, Error, Message
@@ -75,7 +75,7 @@ async def log_in(
     except GotunnelError as refused:
         return Login(None, refused)
     handshake = ClientHandshake(
-        config.name, token, secrets.token_bytes(16), f"gotunnel/{__version__} doctor", bearer=config.bearer
+        config.name, token, secrets.token_bytes(16), f"gotunnel/{__version__} {EXAMINES}", bearer=config.bearer
     )
     greeting = _Examining(reactor, timeout, handshake)
     try:

@@ -45,6 +45,8 @@ class WebSocketTransport:
         self._tls = TargetTls(options.ca, "client.transport")
         if options.tls and options.host is not None:
             self._tls.creator(options.host)
+        elif options.tls and options.ca is not None:
+            TargetTls(options.ca, "client.transport").creator("any")  # by which name is known later: the file is tried
         self._login = None if options.proxy_login is None else read_login(options.proxy_login)
 
     def endpoint(self, server: HostPort, address: HostPort, timeout: float) -> IStreamClientEndpoint:

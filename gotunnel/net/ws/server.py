@@ -5,6 +5,7 @@ too."""
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -19,7 +20,7 @@ from zope.interface import implementer
 
 from gotunnel.address import HostPort, host_of, plain_address
 from gotunnel.config.wsoptions import WebSocketListenerOptions
-from gotunnel.interfaces import ITransportListener
+from gotunnel.interfaces import ISocketTaker, ITransportListener
 from gotunnel.net.carried import Carried
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.listening import listen_failure
@@ -36,7 +37,7 @@ PING = 25.0
 NOTHING = b"nothing here\n"
 
 
-@implementer(ITransportListener)
+@implementer(ITransportListener, ISocketTaker)
 class WebSocketListener:
     """See ITransportListener. Raises TlsFilesError."""
 
@@ -48,14 +49,21 @@ class WebSocketListener:
         if options.cert is not None and options.key is not None:
             self._tls = ListenerCertificate(reactor, options.cert, options.key)
         self.address = options.listen
+        self._handed: socket.socket | None = None
+
+    def take(self, listening: socket.socket) -> None:
+        """See ISocketTaker."""
+        self._handed = listening
+        host, port = listening.getsockname()[:2]
+        self.address = HostPort(host, port)
 
     def listen(self, door: IProtocolFactory, patience: float) -> GatedPort:
         """See ITransportListener."""
         factory: Any = _Visitors(self._reactor, self.options, door, patience)
         if self._tls is not None:
             factory = TLSMemoryBIOFactory(self._tls, False, factory, clock=self._reactor)
-        host, port = self.options.listen.host, self.options.listen.port
-        listening = _Port(port, factory, BACKLOG, host, self._reactor, self._gate, ACCEPTS_AT_ONCE)
+        host, port = self.address.host, self.address.port
+        listening = _Port(port, factory, BACKLOG, host, self._reactor, self._gate, ACCEPTS_AT_ONCE, self._handed)
         listening.certificate = self._tls
         try:
             listening.startListening()

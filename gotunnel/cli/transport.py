@@ -1,0 +1,42 @@
+"""A transport as a command line says it: the plugin's name, and options with values as a file would have them. Whether
+there is such a plugin, and what its options may be, is known where its configuration is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
+
+__all__ = ["OPTION", "transport_section"]
+
+OPTION = "--transport-option"
+
+
+def transport_section(name: str | None, options: Iterable[str], program: str) -> dict[str, Any] | None:
+    """Return the keys of `transport`, None without one. Raises ConfigError."""
+    found: dict[str, Any] = {}
+    for word in options:
+        key, equals, value = word.partition("=")
+        if not equals or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", key) or key in ("plugin", "options"):
+            what = Sentence("{word} is not KEY=VALUE", word=repr(printable(word)))
+            raise ConfigError([Problem(program, None, OPTION, what, "write it like proxy=proxy.example.com:3128")])
+        if key in found:
+            cure = "say each option once"
+            raise ConfigError([Problem(program, None, OPTION, Sentence("{key} stands twice", key=key), cure)])
+        found[key] = _value(value)
+    if name is not None:
+        return {"plugin": name, **found}
+    if found:
+        raise ConfigError([Problem(program, None, OPTION, "stands alone", "say whose it is with --transport NAME")])
+    return None
+
+
+def _value(text: str) -> Any:
+    """Return what a word means: a number, true or false, a list, as JSON has them; else it is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

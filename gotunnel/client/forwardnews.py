@@ -1,0 +1,47 @@
+"""What one server says of mappings of other clients, to which forwards of this client lead: it lets nobody in, or does
+so again. Nothing follows from it but what is shown and logged: who comes to the forward is still led to the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gotunnel.client.forwards import Forwards
+from gotunnel.client.openers import Opener
+from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_AT_SERVER
+from gotunnel.dialrules import MappingTarget
+from gotunnel.errors import printable
+from gotunnel.logs import Logger
+from gotunnel.net.warnings import Warnings
+from gotunnel.wire.messages import MappingState
+
+__all__ = ["ForwardNews"]
+
+
+class ForwardNews:
+    """Part of a session; `opener` is what serves visitors of forwards there."""
+
+    log = Logger()
+
+    def __init__(self, forwards: Forwards, opener: Opener, clock: Any) -> None:
+        self._forwards = forwards
+        self._opener = opener
+        self._warn = Warnings(self.log, clock).warn  # a server could say one thing and the other for ever
+
+    def told(self, message: MappingState) -> None:
+        """It has said so. A forward is off once each server that serves it says so."""
+        target, openers = MappingTarget(message.client, message.name), self._forwards.openers
+        reason = None
+        if message.state == "down":
+            said = message.reason
+            reason = SWITCHED_OFF_AT_SERVER if said == SWITCHED_OFF else printable(said) or "it does not say why"
+        before = openers.why_off(target)
+        openers.told_off(self._opener, target, reason)
+        why = openers.why_off(target)
+        for forward in self._forwards.leading_to(target) if bool(before) != bool(why) else ():
+            if why:
+                self._warn(
+                    "off", "forward {forward}: the server leads nobody to {target}: {reason}; gotunnel status there "
+                    "shows it", forward=forward, target=str(target), reason=why,
+                )  # fmt: skip
+            else:
+                self.log.info("forward {forward}: visitors reach {target} again", forward=forward, target=str(target))

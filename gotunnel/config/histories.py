@@ -1,0 +1,43 @@
+"""Histories of traffic that would be written into one file, where each visitor would count twice: the one that a role
+keeps anyway (`usage`), and those of its observers. Looks at no file's content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gotunnel.config.client import ClientConfig
+from gotunnel.config.observeroptions import UsageObserverOptions
+from gotunnel.config.server import ServerConfig
+from gotunnel.errors import ConfigError, Problem, Sentence, printable
+
+__all__ = ["check_histories"]
+
+CURE = "name another file, or remove one of the two"
+
+
+def check_histories(config: ServerConfig | ClientConfig, state: Path, file: str | os.PathLike[str]) -> None:
+    """Compare the files of one section of `file`, with this state folder. Raises ConfigError."""
+    role, client = ("client", config.name) if isinstance(config, ClientConfig) else ("server", None)
+    taken: dict[str, str] = {}
+    if config.usage.enabled:
+        taken[_place(config.usage.path(state, role, client))] = f"{role}.usage"
+    problems = []
+    for number, observer in enumerate(config.observers):
+        if not isinstance(observer.options, UsageObserverOptions):
+            continue
+        key, place = f"{role}.observers[{number}]", _place(observer.options.file)
+        if place in taken:
+            what = Sentence(
+                "{path} is the file of {other} already: each visitor would count twice",
+                path=printable(observer.options.file, 256), other=taken[place],
+            )  # fmt: skip
+            problems.append(Problem(printable(os.fspath(file), 400), None, f"{key}.file", what, CURE))
+        taken.setdefault(place, key)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _place(path: Path) -> str:
+    """Return what two names of one file have in common, whether it is there or not."""
+    return os.path.realpath(path)

@@ -1,0 +1,67 @@
+"""Which of the sockets that systemd hands over is whose: the control port's, or a listener's. Opens none itself."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+from gotunnel.address import HostPort
+from gotunnel.errors import Sentence, printable
+from gotunnel.logs import Logger
+from gotunnel.net.systemd import CONTROL, ActivationError, Handed
+from gotunnel.server.listeners import Listener
+
+__all__ = ["shared_out"]
+
+ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
+
+log = Logger()
+
+
+def shared_out(handed: Sequence[Handed], addr: HostPort, listeners: Sequence[Listener]) -> socket.socket | None:
+    """Give each listener the socket that listens where it would, and return the one of the control port, which is named
+    `control`, or is the only one that is no listener's. None: it is for the server to open. Raises ActivationError."""
+    controls = [each for each in handed if each.name == CONTROL]
+    strays = [each for each in handed if each.name != CONTROL and not _taken(each, listeners)]
+    if not controls and len(strays) == 1:
+        controls, strays = strays, []
+    if len(controls) > 1 or (strays and not controls):
+        raise ActivationError(
+            Sentence(
+                "systemd hands over {numbers} sockets, and {chosen} of them named {control}: the control "
+                "port's one needs FileDescriptorName={control}",
+                numbers=len(handed), chosen=len(controls) or "none", control=CONTROL,
+            )
+        )
+    for each in strays:
+        raise ActivationError(
+            Sentence(
+                "systemd hands over a socket for {address} ({name}), where no listener of the configuration listens: "
+                "make its ListenStream= and a listen of server.listeners the same, or remove its .socket unit",
+                address=each.address, name=printable(each.name),
+            )
+        )
+    if not controls:
+        return None
+    if controls[0].address != addr:
+        log.warn(
+            "the control port comes from systemd: {taken}, and server.addr says {addr}: make them the same "
+            "(mappings without an address of their own listen where server.addr says)",
+            taken=str(controls[0].address), addr=str(addr),
+        )  # fmt: skip
+    return controls[0].socket
+
+
+def _taken(handed: Handed, listeners: Sequence[Listener]) -> bool:
+    """Give it to the listener whose address it has."""
+    for listener in listeners:
+        if not listener.has_socket and _same(handed.address, listener.address):
+            listener.take(handed)
+            return True
+    return False
+
+
+def _same(one: HostPort, other: HostPort) -> bool:
+    """Whether who listens on one listens on the other. systemd's ListenStream=443 is [::]:443, all addresses of either
+    family, and a listener's 443 is 0.0.0.0:443."""
+    return one == other or (one.port == other.port and one.host in ANYWHERE and other.host in ANYWHERE)
