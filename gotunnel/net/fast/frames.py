@@ -113,6 +113,9 @@ class FrameLeg(LegBase[FastLocal]):
                     break
                 header = read_header(data, position)[0]
                 if 0 < header <= MAX_DATA_BYTES:
+                    if pieces and start == end:  # the last of them is whole: see `unfinished`
+                        self._pass_on(*pieces)
+                        pieces = []
                     self._left = header
                     position = start
                     continue
