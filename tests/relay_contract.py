@@ -18,6 +18,7 @@ from gotunnel.wire.legstate import End
 
 from .relay_begins import RelayBegins
 from .relay_faults import RelayFaults
+from .relay_flows import RelayFlows
 from .relay_held import RelayHeld
 from .relay_link import Link, abort, digest_of, echo, push, read_all, until, was_reset
 from .relay_stage import MIB, Case
@@ -25,7 +26,7 @@ from .relay_stage import MIB, Case
 __all__ = ["RelayContract"]
 
 
-class RelayContract(RelayBegins, RelayHeld, RelayFaults):
+class RelayContract(RelayBegins, RelayFlows, RelayHeld, RelayFaults):
     """What a relay does with honest ends; faults and dishonest ones are in RelayFaults."""
 
     async def test_interfaces(self) -> None:

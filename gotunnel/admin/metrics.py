@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 import twisted
 from gotunnel import __version__
+from gotunnel.core.dropped import Drop
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import MappingState, SessionState
@@ -163,6 +164,11 @@ class RoleCollector(Collector):
         for direction, count in zip(("up", "down"), self._face.carried(), strict=True):
             bytes_.add_metric((direction,), count)
         yield bytes_
+        dropped = CounterMetricFamily("gotunnel_datagrams_dropped", "Datagrams that were not carried, by the reason.",
+                                      labels=("reason",))  # fmt: skip
+        for reason in Drop:
+            dropped.add_metric((reason.value,), usage.dropped[reason])
+        yield dropped
         yield _histogram("gotunnel_dial_seconds", "Dials of targets, at this end.", usage.dial)
         yield _histogram(
             "gotunnel_answer_seconds", "From a request on a leg to the target's answer, dialled at the other end.",

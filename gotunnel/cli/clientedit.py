@@ -32,6 +32,7 @@ __all__ = ["RightsWish", "TokenWish", "add_client", "drop_old", "revoke_client",
 WORDS: Mapping[tuple[str, ...], str] = {
     ("name",): "NAME",
     ("allow_ports",): "--ports",
+    ("allow_udp_ports",): "--udp-ports",
     ("allow_bind",): "--bind",
     ("allow_dial",): "--dial",
     ("allow_nodes",): "--node",
@@ -52,6 +53,7 @@ class RightsWish:
     dial: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    udp_ports: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +88,17 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         values: dict[str, Any] = {"name": name, "keys": ()}
-        if rights.ports is not None:
-            values["allow_ports"] = [part.strip() for part in rights.ports.split(",")]
+        for key, ports in (("allow_ports", rights.ports), ("allow_udp_ports", rights.udp_ports)):
+            if ports is not None:
+                values[key] = [part.strip() for part in ports.split(",")]
         lists = {
             "allow_bind": rights.bind, "allow_dial": rights.dial, "allow_nodes": rights.nodes,
             "allow_groups": rights.groups,
         }  # fmt: skip
         values |= {key: list(items) for key, items in lists.items() if items}
         said = _validated(values)  # first of all, so that no key is derived of a name that is none
-        ports = where.config.allow_ports if said.allow_ports is None else said.allow_ports
-        token = _made(where, name, wish, PortSet.parse(ports))
+        allowed = where.config.allow_ports if said.allow_ports is None else said.allow_ports
+        token = _made(where, name, wish, PortSet.parse(allowed))
         if token.key is None:
             values["join"] = token.join
         else:

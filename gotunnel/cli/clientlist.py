@@ -47,6 +47,7 @@ class Row:
     join_expires: str | None
     expires: str | None
     source: str
+    allow_udp_ports: tuple[int | str, ...] = ()
 
     def words(self) -> tuple[str, ...]:
         """Return the cells of the table; what is no name is a Sentence."""
@@ -57,6 +58,8 @@ class Row:
             state = Sentence("{state} (until {when})", state=state, when=self.expires)
         any_, none = Sentence("any"), Sentence("none")
         ports, binds = ", ".join(map(str, self.allow_ports)), ", ".join(self.allow_bind or ()) or any_
+        if self.allow_udp_ports:
+            ports += ", " + ", ".join(f"{port}/udp" for port in self.allow_udp_ports)
         lists = (", ".join(names) or none for names in (self.allow_dial, self.allow_nodes, self.allow_groups))
         return self.name, state, ports, binds, *lists, self._held(), self.source
 
@@ -119,7 +122,7 @@ def utc(when: float) -> str:
 def _of_config(config: ServerConfig, client: IdentityConfig) -> Row:
     state = "disabled" if client.disabled else "active"
     return Row(client.name, state, *_rights(config, client), len(client.token), None, None, None,
-               Sentence("the configuration"))  # fmt: skip
+               Sentence("the configuration"), _udp(config, client))  # fmt: skip
 
 
 def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) -> Row:
@@ -140,7 +143,7 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
         None if join is None else "expired" if join_over else "valid",
         None if join is None or join.expires is None else utc(join.expires),
         None if expires is None else utc(expires),
-        file,
+        file, _udp(config, client),
     )  # fmt: skip
 
 
@@ -153,3 +156,7 @@ def _rights(
     nodes = config.allow_nodes if client.allow_nodes is None else client.allow_nodes
     groups = config.allow_groups if client.allow_groups is None else client.allow_groups
     return list(ports), binds, list(dial), list(nodes), list(groups)
+
+
+def _udp(config: ServerConfig, client: RightsConfig) -> tuple[int | str, ...]:
+    return config.allow_udp_ports if client.allow_udp_ports is None else client.allow_udp_ports

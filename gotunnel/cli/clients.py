@@ -55,6 +55,7 @@ def _token_options(command: Command) -> Command:
 @client.command()
 @click.argument("name")
 @click.option("--ports", metavar="PORT,FROM-TO,...", help="What it may publish (default: server.allow_ports).")
+@click.option("--udp-ports", metavar="PORT,...", help="The same for UDP (default: server.allow_udp_ports).")
 @click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
 @click.option("--dial", multiple=True, metavar="RULE", help="What its forwards may reach; may be repeated.")
 @click.option("--node", multiple=True, metavar="NODE", help="A node that it may announce; may be repeated.")
@@ -64,6 +65,7 @@ def _token_options(command: Command) -> Command:
 def add(
     name: str,
     ports: str | None,
+    udp_ports: str | None,
     bind: tuple[str, ...],
     dial: tuple[str, ...],
     node: tuple[str, ...],
@@ -75,7 +77,8 @@ def add(
     """Make a client and print its token, or with --print-join the line that uses it. Neither is ever shown again."""
     from gotunnel.cli.clientedit import RightsWish, TokenWish, add_client
 
-    add_client((config, state), name, RightsWish(ports, bind, dial, node, group), TokenWish(**_checked(wish)))
+    rights = RightsWish(ports, bind, dial, node, group, udp_ports)
+    add_client((config, state), name, rights, TokenWish(**_checked(wish)))
 
 
 @client.command("list")

@@ -14,7 +14,7 @@ from gotunnel.config.token_source import token_in
 from gotunnel.errors import AuthRejected, GotunnelError, Sentence
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import ControlGreeting, Greeted
-from gotunnel.wire.greeting import FORWARD_STATE, MAPPING_STATE
+from gotunnel.wire.greeting import FORWARD_STATE, MAPPING_STATE, UDP
 from gotunnel.wire.handshake import ClientHandshake
 from gotunnel.wire.messages import Challenge
 
@@ -54,7 +54,7 @@ async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shar
 
     token = token_for(config, path)
     handshake = ClientHandshake(
-        config.name, token, shared.instance, f"gotunnel/{__version__}", (MAPPING_STATE, FORWARD_STATE),
+        config.name, token, shared.instance, f"gotunnel/{__version__}", (MAPPING_STATE, FORWARD_STATE, UDP),
         bearer=config.bearer,
     )  # fmt: skip
     return await path.greet(ControlGreeting(clock, CONNECT_TIMEOUT, handshake, judge), CONNECT_TIMEOUT)

@@ -22,9 +22,10 @@ _CURES = {
     "reserved": "; choose another one (remote, or remote_port beside local_ports)",
     "limit": "; the server's limits.mappings says how many",
 }
+_UDP_CURE = "; choose an allowed one (remote), or have the server allow it (allow_udp_ports, allow_bind)"
 
 
-def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool) -> str:
+def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool, udp: bool = False) -> str:
     """Return what is to be done, to go behind the reason. `can_group`: whether the server knows groups."""
     if reason.endswith(STOPPING):
         return "; it is asked for again by itself"
@@ -35,4 +36,6 @@ def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool) -> str:
         cures = _GROUP_CURES if can_group else {"port_in_use": _NO_GROUPS}
         if code in cures:
             return cures[code]
+    if udp and code == "acl_denied":
+        return _UDP_CURE
     return _CURES.get(code, "; the server's log says more")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gotunnel.address import InProcess
 from gotunnel.client.bringing import Bringing
@@ -26,6 +26,9 @@ from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import LegsFailed
 from gotunnel.wire.proxyheader import encode_proxy_header
+
+if TYPE_CHECKING:
+    from gotunnel.client.datagrams import Datagrams
 
 __all__ = ["ClientLegs"]
 
@@ -57,6 +60,7 @@ class ClientLegs(DiallingEnd):
         self._dial_timeout = dial_timeout
         self._failed = failed
         self._routes: dict[str, tuple[MappingConfig, Route]] = {}
+        self._datagrams: Datagrams | None = None
 
     def dial_within(self, seconds: float) -> None:
         """Targets have so long to accept, from the next one on."""
@@ -106,10 +110,20 @@ class ClientLegs(DiallingEnd):
             return Route(str(mapping.local), dial, awaited=mapping.group is not None, header=header)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
-            dial = partial(self._relay.dial, mapping.local, self._dial_timeout)
+            dial = self._way(mapping)
             route = Route(str(mapping.local), dial, awaited=mapping.group is not None)
             known = self._routes[opening.mapping] = mapping, route
         return known[1]
+
+    def _way(self, mapping: MappingConfig) -> partial[Any]:
+        """Return what dials the target of a mapping."""
+        if mapping.protocol == "tcp":
+            return partial(self._relay.dial, mapping.local, self._dial_timeout)
+        if self._datagrams is None:
+            from gotunnel.client.datagrams import Datagrams  # few have any
+
+            self._datagrams = Datagrams(self._clock, self._relay, self._published, self.usage.dropped)
+        return partial(self._datagrams.dial, mapping, self._dial_timeout)
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""

@@ -181,16 +181,21 @@ class LinkView:
                 state, reason = MappingState.OFF, SWITCHED_OFF_AT_SERVER
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down
+        dropped = status.dropped.count if config.protocol == "udp" else None
+        if dropped and not reason:
+            reason = Sentence("{count} datagrams dropped", count=dropped)
         if not config.public:
             address: str = Sentence("no port, for the clients {clients}", clients=", ".join(config.clients))
         elif status.address is not None:
-            address = str(status.address)
+            address = status.where
         else:
             address = f"{config.bind or self._link.path.address.host}:{config.remote_port}"
+            address += "/udp" if config.protocol == "udp" else ""
         return MappingView(
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
             status.carried.ended, status.carried.up, status.carried.down, self.server,
-            self._clock.seconds() - status.since if state is MappingState.REFUSED else None,
+            self._clock.seconds() - status.since if state is MappingState.REFUSED else None, config.protocol,
+            dropped,
         )  # fmt: skip
 
 

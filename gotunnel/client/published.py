@@ -12,6 +12,7 @@ from gotunnel.client.cures import cure_for
 from gotunnel.config.difference import ListChange
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
+from gotunnel.core.dropped import Drops
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
 from gotunnel.errors import Sentence, printable
@@ -49,6 +50,12 @@ class MappingStatus:
     since: float = 0.0
     """When it was first refused for `reason`, by the clock of its link."""
     carried: Carried = field(default_factory=Carried)
+    dropped: Drops = field(default_factory=Drops)
+
+    @property
+    def where(self) -> str:
+        """Where visitors come to, for logs."""
+        return f"{self.address}/udp" if self.config.protocol == "udp" else str(self.address)
 
     def request(self) -> MappingRequest:
         """Return what is asked of the server."""
@@ -57,8 +64,8 @@ class MappingStatus:
         public = None if config.public else False
         destination = None if config.proxy_protocol == "off" else True
         return MappingRequest(
-            config.name, config.remote_port, config.bind, "tcp", config.encrypt, public, clients, config.group,
-            destination,
+            config.name, config.remote_port, config.bind, config.protocol, config.encrypt, public, clients,
+            config.group, destination, round(config.idle_time * 1000) if config.protocol == "udp" else None,
         )  # fmt: skip
 
 
@@ -75,7 +82,7 @@ class Published:
         self.off: AbstractSet[str] = frozenset()
         """Mappings that an operator has switched off: no visitor of them is served, whatever the server says."""
         self._unfit: set[str] = set()
-        self._can_forward = self._can_group = True
+        self._can_forward = self._can_group = self._can_udp = True
         self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
         self.closing: set[str] = set()
         """Removed while there was a session, which has not said yet that their ports are closed."""
@@ -95,10 +102,10 @@ class Published:
         if status is not None:
             status.carried.add(end)
 
-    def begin(self, *, can_forward: bool = True, can_group: bool = True) -> None:
-        """A new session: nothing is known of its server but whether clients reach each other through it, and whether
-        several may share a port."""
-        self._unfit, self._can_forward, self._can_group = set(), can_forward, can_group
+    def begin(self, *, can_forward: bool = True, can_group: bool = True, can_udp: bool = True) -> None:
+        """A new session: nothing is known of its server but whether clients reach each other through it, whether
+        several may share a port, and whether it carries datagrams."""
+        self._unfit, self._can_forward, self._can_group, self._can_udp = set(), can_forward, can_group, can_udp
         self.closing.clear()
         for status in self.statuses.values():
             self._begin(status)
@@ -124,7 +131,7 @@ class Published:
                 status.standing, status.address, status.down = old.standing, old.address, old.down
                 status.code, status.reason, status.since, status.shut = old.code, old.reason, old.since, old.shut
             if old is not None:
-                status.carried = old.carried
+                status.carried, status.dropped = old.carried, old.dropped
         self._leaving.update({name: before[name].config for name in change.removed})
         self._unfit &= self.statuses.keys()
         asked = [
@@ -159,6 +166,14 @@ class Published:
                 "mapping {mapping} asks for its port alone: the server is of a version that knows no groups, and "
                 "refuses it to the other members of {group}; upgrade it",
                 mapping=status.config.name, group=status.config.group,
+            )  # fmt: skip
+        if status.config.protocol == "udp" and not self._can_udp:
+            self._unfit.add(status.config.name)
+            status.standing, status.reason = Standing.REFUSED, "the server carries no datagrams (protocol udp)"
+            self.log.warn(
+                "mapping {mapping} is not registered: the server {server} carries no datagrams (protocol udp): it is "
+                "of an older version, or its relay knows none; upgrade it",
+                mapping=status.config.name, server=str(self.server),
             )  # fmt: skip
         if not status.config.public and not self._can_forward:
             self._unfit.add(status.config.name)
@@ -249,12 +264,12 @@ class Published:
         if status.down is not None:
             self.log.info(
                 "mapping {mapping} registered: {address} opens when {target} is up again",
-                mapping=config.name, address=str(status.address), target=str(config.local),
+                mapping=config.name, address=status.where, target=str(config.local),
             )  # fmt: skip
             return
         self.log.info(
             "mapping {mapping} open: visitors of {address} reach {target}",
-            mapping=config.name, address=str(status.address), target=str(config.local),
+            mapping=config.name, address=status.where, target=str(config.local),
         )  # fmt: skip
 
     def _shared(self, status: MappingStatus) -> None:
@@ -274,7 +289,9 @@ class Published:
             status.since = now
         status.standing, status.address = Standing.REFUSED, None
         status.code, status.reason = printable(code), reason
-        hint = cure_for(code, said, grouped=config.group is not None, can_group=self._can_group)
+        hint = cure_for(
+            code, said, grouped=config.group is not None, can_group=self._can_group, udp=config.protocol == "udp"
+        )
         self.log.warn(
             "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
             mapping=config.name, server=str(self.server), port=config.remote_port, reason=reason, hint=hint,

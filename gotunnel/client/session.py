@@ -27,7 +27,7 @@ from gotunnel.net.control import ControlConnection
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.warnings import Warnings
-from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, NODES, PLAIN_LEGS, UDP
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import (
     Drain,
@@ -114,7 +114,7 @@ class ClientSession:
     def begin(self) -> None:
         """The control connection is ours: say what is to be published."""
         can_forward = FORWARD in self._caps
-        self._published.begin(can_forward=can_forward, can_group=GROUPS in self._caps)
+        self._published.begin(can_forward=can_forward, can_group=GROUPS in self._caps, can_udp=UDP in self._caps)
         self._announce()
         self.register()
         if self._forwards:

@@ -13,9 +13,9 @@ from gotunnel.config.kinds import Kind, choice, count, wrong
 from gotunnel.config.plugged import RelayConfig
 
 __all__ = [
-    "FORMAT", "FORMAT_WORDS", "IDLE_LEGS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "PROXY_PROTOCOL",
-    "RELAY_WORDS", "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "ProxyProtocol", "RelayName", "TlsMode",
-    "belongs_to_cert",
+    "FORMAT", "FORMAT_WORDS", "IDLE_LEGS", "KUBERNETES", "LANG", "LANG_WORDS", "LEVEL", "PROFILE", "PROTOCOL",
+    "PROXY_PROTOCOL", "RELAY_WORDS", "TLS_MODE", "LogFormat", "LogLang", "LogLevel", "Profile", "Protocol",
+    "ProxyProtocol", "RelayName", "TlsMode", "belongs_to_cert",
 ]  # fmt: skip
 
 LEVEL = choice("debug", "info", "warn", "error")
@@ -32,6 +32,9 @@ TlsMode = Literal["required", "off"]
 
 ProxyProtocol = Literal["off", "v1", "v2"]
 PROXY_PROTOCOL = choice("off", "v1", "v2")
+
+Protocol = Literal["tcp", "udp"]
+PROTOCOL = choice("tcp", "udp")
 
 Profile = Literal["default", "kubernetes"]
 PROFILE = choice("default", "kubernetes")

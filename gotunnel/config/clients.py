@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gotunnel.config import tokens
-from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens
+from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens, UdpPortRules
 from gotunnel.config.kinds import FLAG, Part, Section, count
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
@@ -38,6 +38,9 @@ class RightsConfig(Section):
 
     allow_ports: PortRules | None = Field(
         default=None, description="ports that it may publish, instead of those of `server.allow_ports`"
+    )
+    allow_udp_ports: UdpPortRules | None = Field(
+        default=None, description="ports that it may publish for UDP, instead of those of `server.allow_udp_ports`"
     )
     allow_bind: BindAddresses | None = Field(
         default=None, description="addresses of the server that its mappings may listen on; any if absent"

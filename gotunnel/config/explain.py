@@ -51,6 +51,8 @@ def _server(server: ServerConfig) -> list[str]:
         _server_token(server),
         Sentence("lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
                  ports=ports, where=where),
+        *([Sentence("lets clients publish the ports {ports} for UDP", ports=listed(server.allow_udp_ports))]
+          if server.allow_udp_ports else []),
         Sentence("lets clients reach {targets} by their forwards", targets=listed(server.allow_dial))
         if server.allow_dial
         else "lets clients reach nothing by forwards",
@@ -205,6 +207,8 @@ def _mapping(mapping: MappingConfig) -> list[str]:
     where = _place(mapping)
     return [
         Sentence("publishes {local} on {where} as {name}", local=local, where=where, name=name),
+        "" if mapping.protocol == "tcp" else Sentence(
+            "datagrams of UDP, where a flow ends when it was quiet for {idle:g} s", idle=mapping.idle_time),
         "" if mapping.group is None else Sentence("together with others of the group {group}", group=mapping.group),
         Sentence("also to the clients {clients}", clients=clients) if clients else "",
         "" if mapping.encrypt else BARE,

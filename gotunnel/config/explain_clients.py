@@ -37,6 +37,10 @@ def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> l
     may: list[str] = [Sentence("may publish the ports {ports}", ports=ports)]
     if rights.allow_bind is not None:
         may[0] = Sentence("{may} on {addresses} only", may=may[0], addresses=all_of(rights.allow_bind))
+    if rights.allow_udp_ports is not None:
+        ports = listed(rights.allow_udp_ports)
+        may.append(Sentence("may publish the ports {ports} for UDP", ports=ports) if ports
+                   else "may publish no port for UDP")  # fmt: skip
     if rights.allow_dial is not None:
         reach = listed(rights.allow_dial)
         may.append(Sentence("may reach {targets} by forwards", targets=reach) if reach

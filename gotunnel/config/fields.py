@@ -34,6 +34,7 @@ __all__ = [
     "Target",
     "Token",
     "Tokens",
+    "UdpPortRules",
     "read_target",
     "read_token",
     "read_tokens",
@@ -260,4 +261,8 @@ FreePortList = Annotated[
 ]
 PortRules = Annotated[
     tuple[PortRule, ...], Kind('ports and ranges, like ["1024-65535", 443]', _read_rules, list, _PORTS)
+]
+UdpPortRules = Annotated[
+    tuple[PortRule, ...],
+    Kind('ports and ranges, like ["1024-65535", 443]', lambda value: each(value, _read_rule), list, _PORTS),
 ]

@@ -29,7 +29,7 @@ from gotunnel.config.scalars import shown
 from gotunnel.config.source import BROKEN
 from gotunnel.errors import Sentence
 
-__all__ = ["HealthConfig", "HealthTlsConfig", "HttpOptions", "OptionalHealth"]
+__all__ = ["OWN", "HealthConfig", "HealthTlsConfig", "HttpOptions", "OptionalHealth"]
 
 OWN = ("tcp", "http")
 """What needs no plugin of others: their options are keys of the reference."""

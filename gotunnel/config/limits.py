@@ -35,6 +35,15 @@ class LimitsConfig(Section):
         description="visitors of all clients at a time; if absent what the limit of file descriptors allows, a bit "
         "less than half of it",
     )
+    flows: Annotated[int, count(1, 1_000_000)] = Field(
+        default=1024, description="flows of one mapping with `protocol: udp` at a time; each is a visitor, too"
+    )
+    flows_per_address: Annotated[int, count(1, 1_000_000)] = Field(
+        default=256, description="the same, from one address (IPv6: from one /64)"
+    )
+    new_flows: Annotated[int, count(1, 1_000_000)] = Field(
+        default=100, description="new flows of one such mapping a second; what comes beyond is dropped"
+    )
     messages: Annotated[int, count(1, 1_000_000)] = Field(
         default=100, description="messages of one client a second, pings included; several seconds' worth at once"
     )

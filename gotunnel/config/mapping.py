@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from gotunnel.address import HostPort, is_wildcard
-from gotunnel.config.choices import PROXY_PROTOCOL, ProxyProtocol
+from gotunnel.config.choices import PROTOCOL, PROXY_PROTOCOL, Protocol, ProxyProtocol
+from gotunnel.config.datagrams import DEFAULT_IDLE, IDLE, amiss_with_udp
 from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
 from gotunnel.config.health import HealthConfig, OptionalHealth
 from gotunnel.config.kinds import FLAG, Part, Section, several
@@ -33,6 +34,16 @@ class MappingConfig(Section):
     remote: RemotePort = Field(
         description="where the server listens for it; a port alone is on the address of the server's `addr`",
         examples=[10250],
+    )
+    protocol: Annotated[Protocol, PROTOCOL] = Field(
+        default="tcp",
+        description="`udp`: the service takes datagrams; each address that sends some is a flow, and a visitor; the "
+        "server must allow the port (`allow_udp_ports`)",
+    )
+    idle: Annotated[float, IDLE] | None = Field(
+        default=None,
+        description="for `udp`: a flow ends when nothing came either way for so long, 60 seconds if absent; a few are "
+        "enough for DNS",
     )
     public: Annotated[bool, FLAG] = Field(
         default=True, description="`false`: no port on the server; only the `clients` reach it, by their forwards"
@@ -94,9 +105,24 @@ class MappingConfig(Section):
         except PydanticCustomError:
             return data  # `local` itself says why
 
+    @model_validator(mode="after")
+    def _fits_protocol(self) -> MappingConfig:
+        parts = amiss_with_udp(self)
+        if parts:
+            raise several(parts)
+        return self
+
     def or_probed(self, health: HealthConfig | None) -> MappingConfig:
-        """Return this mapping, with `health` where its own group says nothing of it, not even `false`."""
+        """Return this mapping, with `health` where its own group says nothing of it, not even `false`; one of UDP
+        cannot be probed by connecting."""
+        if self.protocol == "udp":
+            return self
         return self if "health" in self.model_fields_set else self.model_copy(update={"health": health})
+
+    @property
+    def idle_time(self) -> float:
+        """Seconds without a datagram after which a flow of `udp` ends."""
+        return DEFAULT_IDLE if self.idle is None else self.idle
 
     @property
     def bind(self) -> str | None:
@@ -133,7 +159,7 @@ def collisions(first: list[MappingConfig], value: object, context: Any) -> list[
             parts.append(
                 ((index, "name"), f"another mapping is called {mapping.name!r}", "give it a name of its own")
             )
-        if any(_overlap(other.remote, mapping.remote) for other in seen):
+        if any(other.protocol == mapping.protocol and _overlap(other.remote, mapping.remote) for other in seen):
             parts.append(
                 ((index, "remote"), f"another mapping listens on {mapping.remote}", "choose another port")
             )

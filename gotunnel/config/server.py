@@ -30,7 +30,7 @@ from gotunnel.config.choices import (
 )
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.egress import ServerEgressConfig
-from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token
+from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token, UdpPortRules
 from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.networks import Networks
@@ -139,6 +139,11 @@ class ServerConfig(Section):
     )
     allow_ports: PortRules = Field(
         default=("1024-65535",), description="ports that clients may publish, unless an entry of `clients` has its own"
+    )
+    allow_udp_ports: UdpPortRules = Field(
+        default=(),
+        description="ports that clients may publish with `protocol: udp`, unless an entry of `clients` has its own; "
+        "none if absent",
     )
     port_allocator: Annotated[AllocatorConfig | None, ONE] = Field(
         default=None,

@@ -94,6 +94,9 @@ def _mappings_beyond(mappings: Iterable[MappingConfig]) -> list[Part]:
         if not mapping.public or mapping.clients:
             parts.append(((), f"{wants}: to be reached by other clients", "remove public and clients"))
             continue
+        if mapping.protocol != "tcp":
+            parts.append(((), f"{wants}: to carry datagrams", "remove protocol, or move the server to version 2"))
+            continue
         if mapping.group is not None:
             parts.append(((), f"{wants}: to share its port in a group", "remove group"))
         if mapping.bind is not None:

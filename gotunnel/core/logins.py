@@ -27,9 +27,10 @@ class Login:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """It may come in under that name. `who` is what the log calls its owner; `allow_ports` are the ports that it may
-    publish, of those that the server's own `allow_ports` has, None: all of these; `seconds` is how long it may stay,
-    None: as long as it is connected. `rights` is a `config.clients.RightsConfig`, what a file would say of a client;
-    None: it has those of a client of which nothing is said. Raises ValueError for what is none of that."""
+    publish, of those that the server's own `allow_ports` and `allow_udp_ports` have, None: all of these; `seconds` is
+    how long it may stay, None: as long as it is connected. `rights` is a `config.clients.RightsConfig`, what a file
+    would say of a client; None: it has those of a client of which nothing is said. Raises ValueError for what is none
+    of that."""
 
     who: str = ""
     allow_ports: tuple[int | str, ...] | None = None
@@ -62,6 +63,8 @@ class Publication:
     mapping: str
     bind: str
     port: int
+    protocol: str = "tcp"
+    """Or "udp"."""
 
 
 @dataclass(frozen=True, slots=True)

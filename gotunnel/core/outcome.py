@@ -25,6 +25,7 @@ class Outcome(Enum):
     PROTOCOL_ERROR = "protocol_error"  # the other end broke the wire contract
     DRAINED = "drained"  # it still streamed when the time to drain was over
     STOPPED = "stopped"  # the mapping was closed or the process stopped
+    QUIET = "quiet"  # a flow of datagrams, in which nothing came for its idle time
 
     # Counted once a visitor, and a hash of its identity costs a tenth of Enum's own.
     __hash__ = object.__hash__

@@ -15,7 +15,7 @@ __all__ = ["PortSet", "PortTable", "Wish", "canonical_bind"]
 
 @dataclass(frozen=True, slots=True)
 class PortSet:
-    """A set of TCP ports, kept as sorted, disjoint, inclusive ranges."""
+    """A set of ports, kept as sorted, disjoint, inclusive ranges."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 
@@ -53,6 +53,8 @@ class Wish:
     mapping: str
     bind: str
     allowed: PortSet
+    protocol: str = "tcp"
+    """Or "udp": each has ports of its own."""
 
 
 def _range(item: int | str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from gotunnel.address import MAX_PORT
@@ -17,9 +17,9 @@ __all__ = ["NO_RIGHTS", "Rights"]
 class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 
-    `reserved` are the server's own ports. `binds` are the addresses it may listen on, None for any;
-    `allow_dial` is what its forwards may reach, `allow_nodes` the nodes that it may announce,
-    `allow_groups` the groups that it may publish in.
+    `allow_ports` are ports of TCP, `allow_udp_ports` those of UDP, which are others of the same numbers. `reserved` are
+    the server's own ports. `binds` are the addresses it may listen on, None for any; `allow_dial` is what its forwards
+    may reach, `allow_nodes` the nodes that it may announce, `allow_groups` the groups that it may publish in.
     """
 
     allow_ports: PortSet
@@ -32,10 +32,18 @@ class Rights:
     allow_dial: DialRules = field(default_factory=DialRules)
     allow_nodes: tuple[str, ...] = ()
     allow_groups: tuple[str, ...] = ()
+    allow_udp_ports: PortSet = field(default_factory=PortSet)
+    protocol: str = "tcp"
+    """What `allow_ports` is about; see `of_udp`."""
 
     def __post_init__(self) -> None:
         if self.binds is not None:
             object.__setattr__(self, "binds", frozenset(canonical_bind(bind) for bind in self.binds))
+
+    @property
+    def of_udp(self) -> Rights:
+        """These rights for who asks for ports of UDP: none of them is the server's own."""
+        return replace(self, allow_ports=self.allow_udp_ports, reserved=frozenset(), protocol="udp")
 
     def check_port(self, bind: str, port: int) -> None:
         """Return if the client may listen on (bind, port). Raises PortUnavailable: bad_request for what is
@@ -51,6 +59,11 @@ class Rights:
             raise PortUnavailable("bad_request", str(error)) from None
         if port in self.reserved:
             raise PortUnavailable("reserved", Sentence("port {port} is the server's own", port=port))
+        if port not in self.allow_ports and self.protocol == "udp":
+            raise PortUnavailable("acl_denied", Sentence(
+                "port {port} of UDP is not allowed (allow_udp_ports); allowed: {allow_ports}",
+                port=port, allow_ports=self.allow_ports,
+            ))  # fmt: skip
         if port not in self.allow_ports:
             raise PortUnavailable("acl_denied", Sentence(
                 "port {port} is not allowed; allowed: {allow_ports}", port=port, allow_ports=self.allow_ports

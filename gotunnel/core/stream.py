@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from gotunnel.core.outcome import Outcome
 
-__all__ = ["GOING_AWAY", "KICKED", "LEFT", "LOST", "StreamEnd", "StreamTally", "outcome_of_cut", "outcome_of_reset"]
+__all__ = [
+    "CLOSED", "GOING_AWAY", "IDLE", "KICKED", "LEFT", "LOST", "PORT_UNREACHABLE", "StreamEnd", "StreamTally",
+    "outcome_of_cut", "outcome_of_reset",
+]  # fmt: skip
 
 KICKED = "kicked"
 """The code of a reset that an operator asked for."""
@@ -16,9 +19,16 @@ LEFT = "visitor_left"
 """The code of a reset of a visitor who went before his target had answered."""
 LOST = "leg_lost"
 """The code of a reset of a visitor whose other leg is gone, where a server leads him from one leg to another."""
+IDLE = "idle"
+"""The code of the end of a flow of datagrams in which nothing has come for its idle time."""
+CLOSED = "closed"
+"""The code of the end of a flow whose port is closed: a datagram socket cannot be closed for new sources alone."""
+PORT_UNREACHABLE = "port_unreachable"
+"""The code of the end of a flow whose target's system says that nobody listens there."""
 _CUTS = {
     GOING_AWAY: Outcome.DRAINED, KICKED: Outcome.STOPPED, "acl_denied": Outcome.STOPPED, "not_allowed": Outcome.STOPPED,
-    LEFT: Outcome.VISITOR_LEFT, LOST: Outcome.LEG_LOST,
+    LEFT: Outcome.VISITOR_LEFT, LOST: Outcome.LEG_LOST, IDLE: Outcome.QUIET, CLOSED: Outcome.STOPPED,
+    PORT_UNREACHABLE: Outcome.REFUSED,
 }  # fmt: skip
 
 

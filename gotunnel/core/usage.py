@@ -8,13 +8,14 @@ from typing import Any
 
 from gotunnel.core.accounts import MOST_OF_CLIENT, Account, Accounts
 from gotunnel.core.crowds import Crowds
+from gotunnel.core.dropped import Drops
 from gotunnel.core.histogram import Histogram
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 
 __all__ = ["HARMLESS", "Carried", "Usage"]
 
-HARMLESS = frozenset({Outcome.COMPLETED, Outcome.RESET_BY_VISITOR, Outcome.VISITOR_LEFT})
+HARMLESS = frozenset({Outcome.COMPLETED, Outcome.QUIET, Outcome.RESET_BY_VISITOR, Outcome.VISITOR_LEFT})
 """All other outcomes are failures: a visitor was not served, or was cut, and not by himself."""
 
 
@@ -61,6 +62,8 @@ class Usage:
         """How often a leg was given a visitor that had served one before."""
         self.refused: Counter[str] = Counter()
         """Logins that failed, by the code of the refusal, of which there is a handful."""
+        self.dropped = Drops()
+        """Datagrams that were not carried, by the reason."""
         self.observers: Any = None
         """Who is told of each visitor beside this, where the configuration names somebody."""
 

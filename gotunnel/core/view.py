@@ -116,6 +116,10 @@ class MappingView:
     server: str | None = None
     age: float | None = None
     """Seconds for which it has been refused for this reason; None in other states."""
+    protocol: str = "tcp"
+    """Or udp: its visitors are flows of datagrams."""
+    dropped: int | None = None
+    """Datagrams that were not carried, as far as this end knows; None where there are none to carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class RightsView:
     legs: int
     visitors: int
     pending: int
+    allow_udp_ports: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

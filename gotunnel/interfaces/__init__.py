@@ -16,10 +16,10 @@ from gotunnel.interfaces.plugins import (
     ITransportListener,
     ITransportProvider,
 )
-from gotunnel.interfaces.relay import ILeg, ILegOwner, ILocal, IRelay
+from gotunnel.interfaces.relay import IDatagramRelay, ILeg, ILegOwner, ILocal, IRelay
 
 __all__ = [
-    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IExtension", "IHealthCheck", "IKeyAuthenticator", "ILeg",
-    "ILegOwner", "ILocal",
-    "IPortAllocator", "IRelay", "ISocketTaker", "IStreamObserver", "ITransportListener", "ITransportProvider",
+    "EXTENSIONS", "IAccessPolicy", "IAuthenticator", "IDatagramRelay", "IExtension", "IHealthCheck",
+    "IKeyAuthenticator", "ILeg", "ILegOwner", "ILocal", "IPortAllocator", "IRelay", "ISocketTaker",
+    "IStreamObserver", "ITransportListener", "ITransportProvider",
 ]  # fmt: skip

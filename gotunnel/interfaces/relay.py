@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-__all__ = ["ILeg", "ILegOwner", "ILocal", "IRelay"]
+__all__ = ["IDatagramRelay", "ILeg", "ILegOwner", "ILocal", "IRelay"]
 
 
 class IRelay(Interface):
@@ -60,6 +60,17 @@ class IRelay(Interface):
     def stop() -> None:
         """Give up what the relay itself holds: its timers, and visitors and targets that still take their last bytes,
         which are reset. Legs and listeners are for their owners to close, before. Called once, last."""
+
+
+class IDatagramRelay(Interface):
+    """What a relay provides as well that can carry datagrams. One that does not is a relay all the same: a server and a
+    client that use it refuse mappings with `protocol: udp`."""
+
+    def flow(
+        outlet: Any, idle: float, address: str, host: str, here: str, dropped: Any, answered: bool
+    ) -> Any:
+        """Return an `ILocal` for the datagrams of one address, which its legs take as any other: a `net.flow.Flow`,
+        made with the relay's clock and these arguments."""
 
 
 class ILocal(Interface):

@@ -125,6 +125,11 @@ class PortableLeg(LegBase[Local], Protocol):
         elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
             self._watch.remove(self)  # until the next frame
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes of the current DATA frame still to come, for a local connection to which a frame is a datagram."""
+        return self._decoder.left
+
     # What LegBase asks for.
 
     def _write(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from gotunnel.address import Address, InProcess, UnixPath
 from gotunnel.errors import DialFailed, Sentence
-from gotunnel.interfaces import ILegOwner, IRelay
+from gotunnel.interfaces import IDatagramRelay, ILegOwner, IRelay
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.leg import PortableLeg
@@ -48,7 +48,7 @@ _DIAL_ERRNOS = {
 }
 
 
-@implementer(IRelay)
+@implementer(IRelay, IDatagramRelay)
 class PortableRelay:
     """See IRelay. One per process and role."""
 
@@ -103,6 +103,12 @@ class PortableRelay:
         finally:
             sock.close()  # Twisted has a descriptor of its own
         return local
+
+    def flow(self, *arguments: Any) -> Any:
+        """Make a flow; see IDatagramRelay."""
+        from gotunnel.net.portableflow import PortableFlow  # few have any
+
+        return PortableFlow(self._reactor, *arguments)
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> PortableLeg:
         """Take over an authenticated connection; see IRelay."""

@@ -48,9 +48,9 @@ class Access:
         # Visitors, and why they will not be let in. Those who wait for an answer of the one before are among them.
         self._waiting: dict[Deferred[Any], Outcome | None] = {} if before is None else before._waiting
 
-    async def check_port(self, client: str, mapping: str, bind: str, port: int) -> None:
+    async def check_port(self, client: str, mapping: str, bind: str, port: int, protocol: str = "tcp") -> None:
         """Return if the client may listen there. Raises PortUnavailable, code acl_denied."""
-        refusal = await self._ask("publish", Publication(client, mapping, bind, port))
+        refusal = await self._ask("publish", Publication(client, mapping, bind, port, protocol))
         if refusal is not None:
             # Another port is of no use where nobody answers: to ask about 64 would take as many times as long.
             raise PortUnavailable("acl_denied", Sentence(

@@ -105,6 +105,7 @@ class Credentials:
             DialRules.parse(config.allow_dial if own.allow_dial is None else own.allow_dial),
             config.allow_nodes if own.allow_nodes is None else own.allow_nodes,
             config.allow_groups if own.allow_groups is None else own.allow_groups,
+            PortSet.parse(config.allow_udp_ports if own.allow_udp_ports is None else own.allow_udp_ports),
         )
 
 

@@ -67,8 +67,9 @@ class Guests:
         if kept is None or kept[0] is not guest or kept[1] is not others:
             found = others if accepted.rights is None else rights_of(accepted.rights)
             if accepted.allow_ports is not None:
-                narrowed = within(found.allow_ports, PortSet.parse(accepted.allow_ports))
-                found = replace(found, allow_ports=narrowed)
+                asked = PortSet.parse(accepted.allow_ports)
+                narrowed, of_udp = within(found.allow_ports, asked), within(found.allow_udp_ports, asked)
+                found = replace(found, allow_ports=narrowed, allow_udp_ports=of_udp)
             kept = self._rights[name] = (guest, others, found)
         return kept[2]
 

@@ -26,6 +26,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.clientca import problem_now
 from gotunnel.net.lookups import Lookups
 from gotunnel.net.tls import ServerTls
+from gotunnel.net.udp import can_carry
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.forwardnews import ForwardNews
@@ -37,7 +38,7 @@ from gotunnel.server.origins import Origins
 from gotunnel.server.peer import Peer
 from gotunnel.server.session import ServerSession
 from gotunnel.server.standing import Standing
-from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS
+from gotunnel.wire.greeting import FORWARD, GROUPS, MEASURE, NODES, PLAIN_LEGS, UDP
 
 if TYPE_CHECKING:
     from gotunnel.server.access import Access
@@ -81,7 +82,10 @@ class Hub(Standing):
         self.relay = relay
         self.tls = tls
         self.plain_legs = tls is not None and config.allow_plain_legs
-        self.caps = (FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()))
+        self.caps = (
+            FORWARD, NODES, GROUPS, MEASURE, *((PLAIN_LEGS,) if self.plain_legs else ()),
+            *((UDP,) if can_carry(relay, clock) else ()),
+        )  # fmt: skip
         self.instance = secrets.token_bytes(16)
         """Random per process: clients learn from it which of their addresses lead here."""
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
@@ -92,6 +96,7 @@ class Hub(Standing):
         """Whether descriptors are scarce; the service knows."""
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.ports = PortTable()
+        self.udp_ports = PortTable()
         self.access: Access | None = None
         """Has the last word on ports, dials and visitors; None: rights alone decide."""
         self.allocation: Allocation | None = None
@@ -130,17 +135,21 @@ class Hub(Standing):
         """Visitors of all clients together."""
         self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
 
-    def chooser(self, client: str, mapping: str, bind: str) -> Callable[[Rights], Awaitable[list[int]]] | None:
+    def chooser(
+        self, client: str, mapping: str, bind: str, protocol: str = "tcp"
+    ) -> Callable[[Rights], Awaitable[list[int]]] | None:
         """Return what says which ports a mapping is to try that has none of its own wish; None: any."""
         allocation = self.allocation
         if allocation is None:
             return None
-        return lambda rights: allocation.candidates(Wish(client, mapping, bind, rights.allow_ports))
+        return lambda rights: allocation.candidates(Wish(client, mapping, bind, rights.allow_ports, protocol))
 
-    def vetter(self, client: str, mapping: str, bind: str) -> Callable[[int], Awaitable[None]] | None:
+    def vetter(
+        self, client: str, mapping: str, bind: str, protocol: str = "tcp"
+    ) -> Callable[[int], Awaitable[None]] | None:
         """Return what has the last word on a mapping's port, and raises PortUnavailable; None: nobody."""
         access = self.access
-        return None if access is None else lambda port: access.check_port(client, mapping, bind, port)
+        return None if access is None else lambda port: access.check_port(client, mapping, bind, port, protocol)
 
     # Identities.
 

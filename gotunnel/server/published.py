@@ -18,6 +18,7 @@ from gotunnel.logs import Logger
 from gotunnel.server.groups import MemberPort
 from gotunnel.server.public import HiddenPort, PublicPort
 from gotunnel.server.targets import Targets
+from gotunnel.server.udpport import UdpPort, check_request, idle_of
 from gotunnel.wire.messages import MappingRequest, MappingResult
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class Published:
             where = ""
         else:
             where = str(HostPort(request.bind or self._hub.config.addr.host, request.remote_port))
+            where += "/udp" if request.protocol == "udp" else ""
         refusal = Refusal(request.name, where, refused.code, printable(refused.reason, 256), self._clock.seconds())
         self.refused.add(refusal, self._peer.rights.max_mappings)
 
@@ -210,7 +212,9 @@ class Published:
     async def _opened(self, request: MappingRequest) -> PublicPort:
         if self._stopped:
             raise PortUnavailable("limit", "the server is about to stop")
-        if request.protocol != "tcp":
+        if request.protocol == "udp":
+            check_request(self._hub, self._peer, request)
+        elif request.protocol != "tcp":
             raise PortUnavailable("bad_request", Sentence(
                 "the protocol {protocol} is not supported", protocol=printable(request.protocol, 20)
             ))
@@ -221,6 +225,8 @@ class Published:
         wished = self._wished(request, bind, plain)
         if mapping is not None and _terms(mapping) == _terms(wished):
             mapping.check(self._peer.rights)
+            if isinstance(mapping, UdpPort):
+                mapping.flows.idle = idle_of(request)
             mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
             if mapping.suspended is not None and request.name not in self._named:
                 await mapping.resume()  # a session that is new here says anew which targets are down
@@ -253,6 +259,8 @@ class Published:
         """Return the port that is asked for, not open yet. Raises PortUnavailable."""
         hub, peer, name = self._hub, self._peer, request.name
         hidden = request.public is False
+        if request.protocol == "udp":
+            return UdpPort(hub, peer, request, bind, plain)
         if request.group is not None:
             if hidden:
                 raise PortUnavailable("bad_request", "a group is for the visitors of a port, and this mapping has none")

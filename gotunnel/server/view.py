@@ -29,6 +29,7 @@ from gotunnel.server.peer import GRACE, Peer
 from gotunnel.server.public import PublicPort
 from gotunnel.server.session import ServerSession
 from gotunnel.server.streams import Streams
+from gotunnel.server.udpport import UdpPort
 
 if TYPE_CHECKING:
     from gotunnel.server.service import ServerService
@@ -106,9 +107,13 @@ class ServerView:
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
                 state, reason = _standing(peer, mapping)
+                dropped = mapping.flows.dropped.count if isinstance(mapping, UdpPort) else None
+                if dropped and not reason:
+                    reason = Sentence("{count} datagrams dropped", count=dropped)
                 yield MappingView(
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
+                    protocol="tcp" if dropped is None else "udp", dropped=dropped,
                 )  # fmt: skip
             for refusal in peer.published.refused:
                 if refusal.name not in peer.mappings:
@@ -269,4 +274,5 @@ def _rights(client: str, state: str, connected: bool, source: str, rights: Right
     return RightsView(
         client, state, connected, source, str(rights.allow_ports), binds, list(rights.allow_dial.texts),
         list(rights.allow_nodes), rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending,
+        str(rights.allow_udp_ports),
     )  # fmt: skip

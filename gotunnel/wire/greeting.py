@@ -28,8 +28,8 @@ from gotunnel.wire.fields import (
 
 __all__ = [
     "BEARER", "ENROL", "EXAMINES", "FORWARD", "FORWARD_STATE", "GROUPS", "MAPPING_STATE", "MEASURE", "NODES",
-    "PLAIN_LEGS", "VERSION", "Auth", "AuthOk", "Bearer", "Challenge", "Enrol", "Enrolled", "Error", "Hello", "Leg",
-    "LegOk", "Limits",
+    "PLAIN_LEGS", "UDP", "VERSION", "Auth", "AuthOk", "Bearer", "Challenge", "Enrol", "Enrolled", "Error", "Hello",
+    "Leg", "LegOk", "Limits",
 ]  # fmt: skip
 
 VERSION = 2
@@ -45,6 +45,8 @@ MEASURE = "measure"
 PLAIN_LEGS = "plain_legs"
 """What they hold when legs may run outside TLS: a client that opens must know before it dials."""
 
+UDP = "udp"
+"""What those of both ends hold that can carry datagrams: a mapping with `protocol` `udp`."""
 BEARER = "bearer"
 """The capability of a server that can take the token itself, and of a client that would show it."""
 ENROL = "enrol"

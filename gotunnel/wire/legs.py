@@ -108,6 +108,11 @@ class LegDecoder:
         """Bytes that were fed and not yet taken."""
         return len(self._buffer) - self._position
 
+    @property
+    def left(self) -> int:
+        """Bytes of the current DATA frame that have not come out yet."""
+        return self._left
+
     def feed(self, data: bytes) -> None:
         """Add received bytes."""
         self._buffer = self._buffer[self._position :] + data if self.buffered else data

@@ -86,7 +86,9 @@ class MappingRequest:
     default. `clients` may reach the mapping through the server, by patterns of their names; one with `public`
     false has no port, and `remote_port` is 0. Both are for servers whose `caps` name FORWARD. Mappings of several
     clients with the same `group` share one port; for servers whose `caps` name GROUPS. With `dst` each OPEN is to say
-    where its visitor came to; a server that does not know of it leaves that out."""
+    where its visitor came to; a server that does not know of it leaves that out. `protocol` is `tcp` or, where the
+    `caps` of both ends name UDP, `udp`; a flow of datagrams is then over when nothing came for `idle_ms` milliseconds.
+    """
 
     name: MappingName
     remote_port: Port
@@ -97,6 +99,7 @@ class MappingRequest:
     clients: tuple[ClientPattern, ...] | None = None
     group: GroupName | None = None
     dst: bool | None = None
+    idle_ms: Milliseconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ class AddTests(ClientsTestCase):
         self.addCleanup(os.umask, os.umask(0))
         result = self.call("add", "edge", "--ports", "10250, 30000-30100", "--bind", "127.0.0.1", "--bind", "::1",
                            "--dial", "127.0.0.1:6443", "--dial", "mapping:home/apiserver",
-                           "--node", "worker-1", "--node", "10.200.0.11", "--group", "api*")  # fmt: skip
+                           "--node", "worker-1", "--node", "10.200.0.11", "--group", "api*",
+                           "--udp-ports", "53,5000-5010")  # fmt: skip
         self.assertRegex(result.stdout, r"\A[0-9a-f]{64}\n\Z")
         token = result.stdout.strip()
         self.assertEqual(self.keys(), [derive_key(token, "edge")])
@@ -95,6 +96,7 @@ class AddTests(ClientsTestCase):
         self.assertEqual([str(rule) for rule in client.allow_dial or ()], ["127.0.0.1:6443", "mapping:home/apiserver"])
         self.assertEqual([str(node) for node in client.allow_nodes or ()], ["worker-1", "10.200.0.11"])
         self.assertEqual(client.allow_groups, ("api*",))
+        self.assertEqual(client.allow_udp_ports, (53, "5000-5010"))
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
         self.assertNotIn(token, result.stderr)
         for path in self.state.iterdir():

@@ -88,7 +88,7 @@ class AtTheServerTests(ClientTestCase):
     def test_said(self) -> None:
         """That is said in the hello, since an older client would take the message for a breach; off, and on again, is
         shown and logged once each."""
-        self.assertEqual(self.server.handshake.hello.caps, ("mapping_state", "forward_state"))
+        self.assertEqual(self.server.handshake.hello.caps, ("mapping_state", "forward_state", "udp"))
         self.server.grant()
         for _ in range(2):
             self.server.say(MappingState("web", "down", SWITCHED_OFF))

@@ -26,6 +26,7 @@ class OutcomeTests(SynchronousTestCase):
                 "protocol_error",
                 "drained",
                 "stopped",
+                "quiet",
             ],
         )
 

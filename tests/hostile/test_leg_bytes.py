@@ -19,8 +19,9 @@ from gotunnel.interfaces import ILegOwner
 from gotunnel.net.deadlines import Deadlines
 from gotunnel.net.fast.frames import FrameLeg
 from gotunnel.net.leg import PortableLeg
+from gotunnel.wire.datagrams import Assembly
 from gotunnel.wire.legbodies import OpenBody
-from gotunnel.wire.legs import HEADER_BYTES, LegDecoder, LegFrame, encode_leg_frame
+from gotunnel.wire.legs import HEADER_BYTES, LegDecoder, LegFrame, data_header, encode_leg_frame
 from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, State
 from tests.doubles import MemoryTransport
 from tests.relay_breaches import FRAMES as GOOD
@@ -75,9 +76,25 @@ class Heard(FrameLeg):
         return None
 
 
+class Datagrams(Heard):
+    """The same, to whom a frame is a datagram."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.datagrams: list[bytes] = []
+        self._assembly = Assembly()
+
+    def _pass_on(self, data: memoryview | bytes, *more: memoryview | bytes) -> None:
+        pieces = (data, *more)
+        for place, piece in enumerate(pieces):
+            whole = self._assembly.add(piece, place < len(pieces) - 1 or not self.unfinished)
+            if whole is not None:
+                self.datagrams.append(whole)
+
+
 for _name in Heard.__abstractmethods__:
     setattr(Heard, _name, lambda self, *args, **keys: None)
-Heard.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
+Heard.__abstractmethods__ = Datagrams.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
 
 
 def portable(pieces: list[bytes]) -> tuple[list[Any], bool]:
@@ -121,6 +138,18 @@ class ParserTests(SynchronousTestCase):
                 break
         self.assertEqual(joined(leg.heard), joined(expected))
         self.assertEqual(wrong is not None, breach, wrong)
+
+    def test_datagrams(self) -> None:
+        """Wherever two reads part them, frames become the datagrams that they were: the pieces that are passed on at
+        once are each the end of a frame but the last, and `unfinished` says whether that one is."""
+        wanted = [b"one", b"second", b"3"]
+        stream = b"".join(data_header(len(each)) + each for each in wanted)
+        for place in range(len(stream) + 1):
+            leg = Datagrams()
+            for piece in (stream[:place], stream[place:]):
+                if piece:
+                    self.assertIsNone(leg.feed(piece))
+            self.assertEqual(leg.datagrams, wanted, place)
 
     def test_abstract(self) -> None:
         """What is left out here is only what comes behind the parser."""

@@ -92,4 +92,4 @@ class EventTests(SynchronousTestCase):
     def test_unknown_format(self) -> None:
         """A line that the catalogue lacks is English."""
         set_log_language("zh")
-        self.assertEqual(text_of({"log_format": "all {what}", "what": "quiet"}), "all quiet")
+        self.assertEqual(text_of({"log_format": "all {what}", "what": "silent"}), "all silent")

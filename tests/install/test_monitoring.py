@@ -120,5 +120,6 @@ class MonitoringTests(SynchronousTestCase):
     def test_labels_are_bounded(self) -> None:
         """No label's value comes from a client: a client that names itself anew each minute makes no new series."""
         self.assertEqual({label for labels in self.told.values() for label in labels}, {
-            "code", "direction", "kind", "le", "outcome", "python", "relay", "role", "state", "twisted", "version",
+            "code", "direction", "kind", "le", "outcome", "python", "reason", "relay", "role", "state", "twisted",
+            "version",
         })  # fmt: skip

@@ -254,7 +254,10 @@ class WebhookTests(JudgeTestCase):
         self.assertEqual(
             [question for _, question, _ in self.service.asked],
             [
-                {"ask": "publish", "client": "edge", "mapping": "web", "bind": "0.0.0.0", "port": 80},
+                {
+                    "ask": "publish", "client": "edge", "mapping": "web", "bind": "0.0.0.0", "port": 80,
+                    "protocol": "tcp",
+                },
                 {"ask": "dial", "client": "edge", "target": "10.0.0.1:22", "visitor": "192.0.2.7:1"},
                 {"ask": "enter", "client": "edge", "mapping": "web", "address": "192.0.2.7"},
             ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import TimeoutError
 
 from gotunnel.address import Address, HostPort, UnixPath, is_wildcard
+from gotunnel.cli.doctor.datagrams import check_datagrams
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, subject, warning
 from gotunnel.cli.doctor.proxied import check_header, header_of
 from gotunnel.cli.doctor.serving import APISERVER, KUBELET, check_apiserver, check_kubelet
@@ -28,6 +29,8 @@ __all__ = ["check_egress", "check_forward", "check_mapping", "check_node", "lead
 async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConfig, wish: Wish) -> list[Finding]:
     """Examine one target: is it there, is it well, is it TLS where that was promised."""
     check, target = subject("mapping", mapping.name), mapping.local
+    if mapping.protocol == "udp" and mapping.health is None and isinstance(target, HostPort):
+        return await check_datagrams(reactor, check, target, wish.timeout)
     health = mapping.health or HealthConfig(timeout=wish.timeout)
     probing = check_for(reactor, mapping.model_copy(update={"health": health})).probe()
     try:
@@ -42,6 +45,8 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
         return [problem(check, said, cure)]
     found = [ok(check, Sentence("{target} is well", target=target) if mapping.health
                 else Sentence("{target} accepts connections", target=target))]  # fmt: skip
+    if mapping.protocol == "udp":
+        return found  # the rest is about TLS
     if not mapping.encrypt and config.tls.mode != "off":
         found += await _ask_for_tls(reactor, check, mapping)
     if mapping.proxy_protocol != "off":
@@ -106,8 +111,9 @@ async def check_egress(reactor: Any, check: str, listen: UnixPath, timeout: floa
 
 def leads_to_kubernetes(config: ClientConfig) -> bool:
     """Say whether a client names anything whose certificate is examined."""
-    ports = {mapping.remote_port for mapping in config.mappings}
-    places: list[object] = [mapping.local for mapping in config.mappings]
+    mappings = [mapping for mapping in config.mappings if mapping.protocol == "tcp"]
+    ports = {mapping.remote_port for mapping in mappings}
+    places: list[object] = [mapping.local for mapping in mappings]
     places += [place for forward in config.forwards for place in (forward.listen, forward.dial)]
     ports |= {place.port for place in places if isinstance(place, HostPort)}
     announced = any(KUBELET in PortSet.parse(node.allow_ports) for node in config.nodes)

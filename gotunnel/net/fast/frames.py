@@ -28,6 +28,12 @@ class FrameLeg(LegBase[FastLocal]):
         self._dialling = False
         self._full = False  # the local socket takes no more
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes of the current DATA frame still to come, for a local connection to which a frame is a datagram: while
+        it is given pieces, each but the last of them is the end of its frame, and this says whether that one is."""
+        return self._left
+
     @abstractmethod
     def _local_is_full(self) -> None:
         """It takes no more for now: do not read the leg."""
@@ -107,6 +113,9 @@ class FrameLeg(LegBase[FastLocal]):
                     break
                 header = read_header(data, position)[0]
                 if 0 < header <= MAX_DATA_BYTES:
+                    if pieces and start == end:  # the last of them is whole: see `unfinished`
+                        self._pass_on(*pieces)
+                        pieces = []
                     self._left = header
                     position = start
                     continue

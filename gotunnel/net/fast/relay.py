@@ -12,7 +12,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from gotunnel.address import Address, HostPort
-from gotunnel.interfaces import ILegOwner, IRelay
+from gotunnel.interfaces import IDatagramRelay, ILegOwner, IRelay
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.fast.bridgedleg import BridgedLeg
@@ -32,7 +32,7 @@ from gotunnel.wire.legstate import End
 __all__ = ["FastRelay"]
 
 
-@implementer(IRelay)
+@implementer(IRelay, IDatagramRelay)
 class FastRelay:
     """See IRelay. One per process and role."""
 
@@ -80,6 +80,12 @@ class FastRelay:
         local = self._made(sock, host, address)
         local.watch_for_loss()
         return local
+
+    def flow(self, *arguments: Any) -> Any:
+        """Make a flow; see IDatagramRelay."""
+        from gotunnel.net.fast.flow import FastFlow  # few have any
+
+        return FastFlow(self._reactor, *arguments)
 
     def leg(self, transport: Any, leftover: bytes, end: End, owner: ILegOwner, plain: bool) -> FastLeg:
         """Take over an authenticated connection; see IRelay."""

@@ -1,0 +1,53 @@
+"""Dials the targets of a client's mappings with `protocol: udp`, and counts the datagrams that are not carried."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from gotunnel.address import HostPort
+from gotunnel.client.published import Published
+from gotunnel.config.model import MappingConfig
+from gotunnel.core.dropped import Drop, Drops, why
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.interfaces import ILocal, IRelay
+from gotunnel.logs import Logger
+from gotunnel.net.targetflow import dial_flow
+
+__all__ = ["Datagrams"]
+
+LINES_A_SECOND = 1 / 60
+"""Lines about dropped datagrams, for each mapping and reason: the other end decides how many they are."""
+
+
+class Datagrams:
+    """Those of one session. `totals` are counted up for the whole client."""
+
+    log = Logger()
+
+    def __init__(self, clock: Any, relay: IRelay, published: Published, totals: Drops) -> None:
+        self._clock = clock
+        self._relay = relay
+        self._published = published
+        self._totals = totals
+        self._lines = LogLimit(rate=LINES_A_SECOND, burst=1)
+
+    def dial(self, mapping: MappingConfig, timeout: float) -> ILocal | Deferred[ILocal]:
+        """Do as `IRelay.dial` does. Raises DialFailed."""
+        assert isinstance(mapping.local, HostPort)
+        dropped = partial(self._drop, mapping.name)
+        return dial_flow(self._clock, self._relay, mapping.local, timeout, mapping.idle_time, dropped)
+
+    def _drop(self, mapping: str, reason: Drop) -> None:
+        self._totals[reason] += 1
+        status = self._published.statuses.get(mapping)
+        if status is not None:
+            status.dropped[reason] += 1
+        more = self._lines.more((mapping, reason), self._clock.seconds())
+        if more is not None:
+            self.log.warn(
+                "datagrams of mapping {mapping} are dropped: {reason}{more}",
+                mapping=mapping, reason=why(reason), more=more,
+            )  # fmt: skip

@@ -1,0 +1,46 @@
+"""What a mapping with `protocol: udp` cannot be, and how long a flow of it may be quiet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gotunnel.address import HostPort, InProcess
+from gotunnel.config.health import OWN
+from gotunnel.config.kinds import Part, seconds
+
+if TYPE_CHECKING:
+    from gotunnel.config.mapping import MappingConfig
+
+__all__ = ["DEFAULT_IDLE", "IDLE", "amiss_with_udp"]
+
+DEFAULT_IDLE = 60.0
+
+IDLE = seconds(1, 3600, why="a flow is not to end between two datagrams, nor to hold its leg for ever")
+
+
+def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
+    """Name what stands beside `protocol: udp` and cannot be, or beside `tcp` and is for `udp`."""
+    if mapping.protocol == "tcp":
+        if mapping.idle is not None:
+            return [(("idle",), "is for protocol: udp", "add protocol: udp, or remove it")]
+        return []
+    parts: list[Part] = []
+    local, health = mapping.local, mapping.health
+    if not isinstance(local, HostPort):
+        what = "this program" if isinstance(local, InProcess) else str(local)
+        parts.append((("local",), f"{what} takes no datagrams", 'write "host:port" of a service that speaks UDP'))
+    if not mapping.public:
+        parts.append((("public",), "clients reach each other by TCP, and this is protocol: udp", "remove public"))
+    if mapping.clients:
+        parts.append((("clients",), "reach a mapping by forwards, which are TCP; this is protocol: udp", "remove it"))
+    if mapping.group is not None:
+        parts.append((("group",), "is for TCP: clients cannot share a port with protocol: udp", "remove it"))
+    if not mapping.encrypt:
+        what = "cannot be false with protocol: udp: it is for what is TLS already, as datagrams are not"
+        parts.append((("encrypt",), what, "remove it"))
+    if mapping.proxy_protocol != "off":
+        parts.append((("proxy_protocol",), "goes ahead of a stream, which protocol: udp has none of", "remove it"))
+    if health is not None and health.type in OWN:
+        what = f"{health.type} probes a service by connecting to it, and this one takes datagrams"
+        parts.append((("health",), what, "write type: command and what asks the service, or remove it"))
+    return parts

@@ -1,0 +1,207 @@
+"""A flow: the datagrams between one address and a leg, as the leg's local connection. It holds a few until a leg and
+its target are there, drops what the leg does not take, and ends by itself when nothing comes. The sockets are the
+outlet's; what a leg of either relay calls is in `portableflow` and `fast.flow`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+from zope.interface import implementer
+
+from gotunnel.core.dropped import Drop
+from gotunnel.core.stream import IDLE
+from gotunnel.errors import LocalProtocolError
+from gotunnel.interfaces import ILocal
+from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
+
+__all__ = ["MOST_WAITING", "Flow", "Outlet"]
+
+MOST_WAITING = 16
+"""Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg
+that is there takes none: a burst fills what the leg has of its own, and there is more room a moment later."""
+MOST_WAITING_BYTES = MOST_DATAGRAM
+"""Their bytes: as many as one may have. Who comes first may be forged, and there are many of them."""
+
+
+class Outlet(Protocol):
+    """The socket of a flow."""
+
+    def send(self, datagram: bytes) -> None:
+        """Send one. Raises OSError when the other side says that nobody is there: the flow is over then."""
+
+    def close(self) -> None:
+        """The flow is over."""
+
+
+def ignore() -> None:
+    """Nobody wants to hear it."""
+
+
+@implementer(ILocal)
+class Flow(ABC):
+    """`here` is the address of this end as text, `idle` the seconds without a datagram after which it ends;
+    `dropped(drop)` is called for each that is not carried. `answered`: whether its target is there already."""
+
+    def __init__(
+        self, clock: Any, outlet: Outlet, idle: float, address: str, host: str, here: str,
+        dropped: Callable[[Drop], None], answered: bool,
+    ) -> None:  # fmt: skip
+        self.address = address
+        self.host = host
+        self.gone = False
+        self.partner: Any = None
+        self.why: str | None = None
+        self.on_gone: Callable[[], None] = ignore
+        self.reading = False
+        """Whether the leg takes datagrams."""
+        self._here = here
+        self._clock = clock
+        self._outlet = outlet
+        self._dropped = dropped
+        self._idle = idle
+        self._queue: deque[bytes] = deque()
+        self._answered = answered
+        self._begun = self._begun_bytes = 0  # how much came before that
+        self._assembly = Assembly()
+        self._last = clock.seconds()
+        self._timer: IDelayedCall | None = clock.callLater(idle, self._look)
+
+    # The outlet's side.
+
+    def arrived(self, datagram: bytes) -> None:
+        """One has come for the leg."""
+        if self.gone:
+            return
+        self._last = self._clock.seconds()
+        if not datagram:
+            self._dropped(Drop.EMPTY)
+        elif not self._answered and not self._room_for(datagram):
+            self._dropped(Drop.WAITING)
+        elif self.reading:
+            self._queue.append(datagram)
+            self._offer()
+        elif len(self._queue) < MOST_WAITING:
+            self._queue.append(datagram)
+        else:
+            self._dropped(Drop.BLOCKED if self._joined and self._answered else Drop.WAITING)
+
+    def answered(self) -> None:
+        """Its target is there: what comes from now on is bounded by what the leg takes."""
+        self._answered = True
+
+    def end(self, code: str) -> None:
+        """It is over; `code` says why."""
+        if not self.gone:
+            self.why = code
+            self.lost()
+
+    # ILocal.
+
+    def destination(self) -> str:
+        """See ILocal."""
+        return "" if self.gone else self._here
+
+    def fileno(self) -> int:
+        """See ILocal: nobody may look at its first bytes."""
+        return -1
+
+    def stand_for(self, address: str, host: str, destination: str) -> None:
+        """See ILocal: nothing that travels in datagrams says for whom they are."""
+        raise LocalProtocolError("a flow of datagrams stands for nobody else")
+
+    def begin_with(self, data: bytes) -> None:
+        """See ILocal: no header goes ahead of datagrams."""
+        raise LocalProtocolError("a flow of datagrams begins with nothing of ours")
+
+    def abort(self) -> None:
+        """See ILocal."""
+        if not self.gone:
+            self._close()
+            self.on_gone()
+            self._reset_partner()
+
+    def lost(self) -> None:
+        """See ILocal."""
+        tell = self._joined
+        self._close()
+        if tell is not None:
+            tell.local_lost()
+        self.on_gone()
+        self._reset_partner()
+
+    # What legs of both relays call.
+
+    def half_close(self) -> None:  # noqa: B027 - there is nothing to do, in any flow
+        """The other end says nothing more. Datagrams have no end of stream: its idle time ends the flow."""
+
+    def finish(self) -> None:
+        """Close it: all that came has been sent."""
+        tell = self._joined
+        self._close()
+        if tell is not None:
+            tell.local_closed()
+        self.on_gone()
+
+    def check(self, now: float) -> None:  # noqa: B027 - the same
+        """There is nothing that the kernel would not tell."""
+
+    # For the subclasses.
+
+    @property
+    @abstractmethod
+    def _joined(self) -> Any:
+        """The leg that has it, or None."""
+
+    @abstractmethod
+    def _part(self) -> None:
+        """Forget the leg."""
+
+    @abstractmethod
+    def _offer(self) -> None:
+        """The leg takes datagrams, and some are in the queue."""
+
+    def _take(self, piece: memoryview | bytes, ends: bool) -> None:
+        """A piece of a frame has come from the leg. Raises OSError when the flow is over."""
+        datagram = self._assembly.add(piece, ends)
+        if datagram is None:
+            return
+        self._last = self._clock.seconds()
+        if datagram:
+            self._outlet.send(datagram)
+        else:
+            self._dropped(Drop.TOO_LONG)
+
+    def _room_for(self, datagram: bytes) -> bool:
+        if self._begun >= MOST_WAITING or self._begun_bytes + len(datagram) > MOST_WAITING_BYTES:
+            return False
+        self._begun += 1
+        self._begun_bytes += len(datagram)
+        return True
+
+    def _look(self) -> None:
+        left = self._last + self._idle - self._clock.seconds()
+        if left > 0:
+            self._timer = self._clock.callLater(left, self._look)
+        else:
+            self._timer = None
+            self.end(IDLE)
+
+    def _close(self) -> None:
+        if self.gone:
+            return
+        self.gone = True
+        self.reading = False
+        self._part()
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._outlet.close()
+
+    def _reset_partner(self) -> None:
+        if self.partner is not None and not self.partner.gone:
+            self.partner.lost()

@@ -1,0 +1,238 @@
+"""Datagram sockets, on any reactor that waits for descriptors: one that is bound, for whoever sends to it, and one that
+is connected to a target. They pass datagrams on and know no flows.
+
+An answer leaves from the address that was asked, also where a socket is bound to all of them: the kernel tells with
+each datagram where it came to (IP_PKTINFO of ip(7), IPV6_RECVPKTINFO of ipv6(7)), and is told so with each answer. One
+socket for each address would do as well, but would have to follow the addresses of the machine. Where the system does
+not tell, it chooses."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.address import HostPort, is_wildcard
+from gotunnel.errors import DialFailed, Sentence, system_words
+from gotunnel.interfaces import IDatagramRelay
+from gotunnel.logs import Logger
+from gotunnel.net.listening import listen_failure
+
+__all__ = ["BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
+
+AT_ONCE = 32
+"""Datagrams read per event, so that a flood of them does not keep everything else waiting."""
+ROOM = 1 << 20
+"""Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
+_BIGGEST = 65_536
+
+Here = tuple[int, int, bytes] | None
+"""Where a datagram came to, as the kernel wants to hear it with the answer; None: it knows by itself."""
+
+_LINUX = sys.platform.startswith("linux")
+_TELLS = hasattr(socket.socket, "recvmsg")
+"""Whether this platform tells more than where a datagram came from; Windows does not."""
+_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8 if _LINUX else None)
+_RXQ_OVFL = 40 if _LINUX else None
+"""SO_RXQ_OVFL: with a datagram comes how many were dropped ahead of it since the socket was made."""
+_V4, _V6 = struct.Struct("@i4s4s"), struct.Struct("@16sI")  # in_pktinfo, in6_pktinfo
+_ANCILLARY = 256
+
+
+def can_carry(relay: object, reactor: object) -> bool:
+    """Whether datagrams can be carried here: by a relay that knows flows, on a reactor that waits for their sockets."""
+    return bool(IDatagramRelay.providedBy(relay)) and bool(IReactorFDSet.providedBy(reactor))
+
+
+def plain_host(host: str) -> str:
+    """Return the IPv4 address of who comes by IPv4 to a socket for both families."""
+    return host.removeprefix("::ffff:")
+
+
+@implementer(IReadDescriptor)
+class _Socket:
+    """What both kinds share."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, sock: socket.socket) -> None:
+        self._reactor = reactor
+        self._sock: socket.socket | None = sock
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """See IReadDescriptor."""
+        return -1 if self._sock is None else self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        """See IReadDescriptor."""
+        return "gotunnel"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor gives it up, mostly since the kernel has an error for it: that is no end of a datagram socket."""
+        number = 0 if self._sock is None else self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not number:
+            self.close()
+            return
+        self._failed(OSError(number, os.strerror(number)))
+        if self._sock is not None:
+            self._reactor.addReader(self)
+
+    def close(self) -> None:
+        """Take nothing more. Harmless when it is closed."""
+        sock = self._sock
+        if sock is not None:
+            self._reactor.removeReader(self)
+            self._sock = None
+            sock.close()
+
+    def doRead(self) -> None:
+        """See IReadDescriptor."""
+        for _ in range(AT_ONCE):
+            if self._sock is None:
+                return
+            try:
+                self._read(self._sock)
+            except BlockingIOError:
+                return
+            except OSError as failed:
+                self._failed(failed)
+            except Exception:  # noqa: BLE001 - a bug in one flow must not close the socket of all
+                self.log.failure("passing a datagram on: a bug", Failure())
+
+    def _read(self, sock: socket.socket) -> None:
+        raise NotImplementedError
+
+    def _failed(self, failed: OSError) -> None:
+        """An error that the kernel keeps for who reads."""
+
+
+class BoundSocket(_Socket):
+    """Bound to `host` and `port` as soon as it is made. `arrived(datagram, source, here)` is called for each datagram,
+    `lost(count)` for those for which the kernel had no room. Raises PortUnavailable."""
+
+    def __init__(
+        self, reactor: Any, host: str, port: int,
+        arrived: Callable[[bytes, Any, Here], None], lost: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = None
+        try:
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+            if _TELLS and is_wildcard(host):
+                _tell_where(sock)
+            if _RXQ_OVFL is not None:
+                sock.setsockopt(socket.SOL_SOCKET, _RXQ_OVFL, 1)
+            sock.bind((host, port))
+        except OSError as failed:
+            if sock is not None:
+                sock.close()
+            raise listen_failure(host, port, failed) from None
+        self._arrived = arrived
+        self._lost = lost
+        self._lost_so_far = 0
+        name = sock.getsockname()
+        self.address = HostPort(name[0], name[1])
+        """Where it is bound."""
+        super().__init__(reactor, sock)
+
+    def send(self, datagram: bytes, source: Any, here: Here) -> None:
+        """Answer who is at `source`. Raises OSError."""
+        if self._sock is None:
+            return
+        if here is None:
+            self._sock.sendto(datagram, source)
+        else:
+            self._sock.sendmsg((datagram,), (here,), 0, source)
+
+    def came_to(self, here: Here) -> str:
+        """Return in text where such a datagram came to."""
+        if here is None:
+            return str(self.address)
+        packed = here[2][4:8] if here[0] == socket.IPPROTO_IP else here[2][:16]
+        return str(HostPort(plain_host(str(ipaddress.ip_address(packed))), self.address.port))
+
+    def _read(self, sock: socket.socket) -> None:
+        if not _TELLS:
+            datagram, source = sock.recvfrom(_BIGGEST)
+            self._arrived(datagram, source, None)
+            return
+        datagram, ancillary, _, source = sock.recvmsg(_BIGGEST, _ANCILLARY)
+        here: Here = None
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == _RXQ_OVFL:
+                self._count(int.from_bytes(data[:4], sys.byteorder))
+            elif level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+                here = (level, kind, _V4.pack(0, _V4.unpack_from(data)[1], b"\0" * 4))
+            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                address, index = _V6.unpack_from(data)
+                if address[0] == 0xFF:
+                    continue  # nobody answers from a group
+                link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
+                here = (level, kind, _V6.pack(address, index if link_local else 0))
+        self._arrived(datagram, source, here)
+
+    def _count(self, lost: int) -> None:
+        more, self._lost_so_far = (lost - self._lost_so_far) & 0xFFFFFFFF, lost
+        if more:
+            self._lost(more)
+
+
+def _tell_where(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        if hasattr(socket, "IPV6_RECVPKTINFO"):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    elif _IP_PKTINFO is not None:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+class TargetSocket(_Socket):
+    """Connected to one target; `arrived(datagram)` is called for each datagram of it, `refused()` when its system says
+    that nobody listens there. Raises DialFailed."""
+
+    def __init__(
+        self, reactor: Any, host: str, port: int, arrived: Callable[[bytes], None], refused: Callable[[], None]
+    ) -> None:
+        self.host = host
+        place = HostPort(host, port)
+        sock = None
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.connect((host, port))
+        except OSError as failed:
+            if sock is not None:
+                sock.close()
+            words = system_words(failed)
+            raise DialFailed("unreachable", Sentence("{target}: {words}", target=place, words=words)) from None
+        self.here = _text(sock)
+        self._arrived = arrived
+        self._refused = refused
+        super().__init__(reactor, sock)
+
+    def send(self, datagram: bytes) -> None:
+        """Send one. Raises OSError, ConnectionRefusedError for what `refused` would tell."""
+        if self._sock is not None:
+            self._sock.send(datagram)
+
+    def _read(self, sock: socket.socket) -> None:
+        self._arrived(sock.recv(_BIGGEST))
+
+    def _failed(self, failed: OSError) -> None:
+        if isinstance(failed, (ConnectionRefusedError, ConnectionResetError)):
+            self._refused()
+
+
+def _text(sock: socket.socket) -> str:
+    name = sock.getsockname()
+    return str(HostPort(name[0], name[1]))

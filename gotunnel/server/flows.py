@@ -1,0 +1,156 @@
+"""The public socket of one mapping of datagrams, and who sends to it: each address is a flow, and a visitor. The socket
+serves all of them, so that it stays as long as one is there, also when nobody new is let in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from gotunnel.address import HostPort
+from gotunnel.core.dropped import Drop, Drops, why
+from gotunnel.core.flowroom import FlowRoom
+from gotunnel.core.loglimit import LogLimit
+from gotunnel.logs import Logger
+from gotunnel.net.udp import BoundSocket, Here, plain_host
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+
+__all__ = ["Flows"]
+
+LINES_A_SECOND = 1 / 60
+"""Lines about dropped datagrams, for each mapping and reason: whoever sends them decides how many they are."""
+
+
+class Flows:
+    """Those of one mapping. A `PublicPort` has it for a relay: `listen` opens the socket, or lets others in again."""
+
+    log = Logger()
+
+    def __init__(self, hub: Hub, client: str, mapping: str, idle: float) -> None:
+        self.idle = idle
+        """Seconds of the flows that begin from now on."""
+        self.dropped = Drops()
+        self._hub = hub
+        self._client = client
+        self._mapping = mapping
+        self._socket: BoundSocket | None = None
+        self._accepting = False
+        self._accepted: Callable[[Any], None] = lambda flow: None
+        self._room = FlowRoom()
+        self._flows: dict[tuple[Any, Here], _Source] = {}
+        self._lines = LogLimit(rate=LINES_A_SECOND, burst=1)
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    # As a relay, and as what that returns.
+
+    def listen(self, host: str, port: int, on_visitor: Callable[[Any], None], backlog: int = 0) -> Flows:
+        """See IRelay. Raises PortUnavailable."""
+        if self._socket is None:
+            self._socket = BoundSocket(self._hub.clock, host, port, self._arrived, self._lost)
+        self._accepting, self._accepted = True, on_visitor
+        return self
+
+    def stopListening(self) -> Deferred[None]:
+        """Let nobody new in: the socket is closed with the last flow."""
+        self._accepting = False
+        self._let_go()
+        return succeed(None)
+
+    def end(self, code: str) -> None:
+        """End all flows, with this code, and close the socket."""
+        self._accepting = False
+        for source in tuple(self._flows.values()):
+            source.flow.end(code)
+        self._let_go()
+
+    # For the flows.
+
+    def send(self, datagram: bytes, source: Any, here: Here) -> None:
+        """Answer who is at `source`."""
+        try:
+            assert self._socket is not None
+            self._socket.send(datagram, source, here)
+        except OSError:
+            self.drop(Drop.UNSENT)
+
+    def left(self, key: tuple[Any, Here], host: str) -> None:
+        """A flow is over."""
+        if self._flows.pop(key, None) is not None:
+            self._room.left(host)
+            self._let_go()
+
+    def drop(self, reason: Drop, count: int = 1) -> None:
+        """A datagram is not carried. That is told, now and then."""
+        self.dropped[reason] += count
+        self._hub.usage.dropped[reason] += count
+        more = self._lines.more(reason, self._hub.clock.seconds())
+        if more is not None:
+            self.log.warn(
+                "datagrams of mapping {mapping} of client {client} are dropped: {reason}{more}",
+                mapping=self._mapping, client=self._client, reason=why(reason), more=more,
+            )  # fmt: skip
+
+    # Parts of the above.
+
+    def _arrived(self, datagram: bytes, source: Any, here: Here) -> None:
+        known = self._flows.get((source, here))
+        if known is not None:
+            known.flow.arrived(datagram)
+        elif not self._accepting:
+            self.drop(Drop.SHUT)
+        elif not datagram:
+            self.drop(Drop.EMPTY)
+        else:
+            self._begin(datagram, source, here)
+
+    def _begin(self, datagram: bytes, source: Any, here: Here) -> None:
+        hub, host = self._hub, plain_host(source[0])
+        limits = hub.config.limits
+        full = self._room.refuse(
+            host, hub.clock.seconds(), most=limits.flows, of_source=limits.flows_per_address, a_second=limits.new_flows
+        )
+        if full is not None:
+            self.drop(full)
+            return
+        begun = _Source(self, source, here, host)
+        address = str(HostPort(host, source[1]))
+        assert self._socket is not None
+        came_to = self._socket.came_to(here)
+        relay: Any = hub.relay
+        begun.flow = relay.flow(begun, self.idle, address, host, came_to, self.drop, False)
+        self._flows[source, here] = begun
+        begun.flow.arrived(datagram)  # it waits there, and travels right behind the OPEN
+        self._accepted(begun.flow)
+
+    def _lost(self, count: int) -> None:
+        self.drop(Drop.SYSTEM, count)
+
+    def _let_go(self) -> None:
+        if not self._accepting and not self._flows and self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class _Source:
+    """The outlet of one flow: its share of the socket."""
+
+    flow: Any
+
+    def __init__(self, flows: Flows, source: Any, here: Here, host: str) -> None:
+        self._flows = flows
+        self._source = source
+        self._here = here
+        self._host = host
+
+    def send(self, datagram: bytes) -> None:
+        """See Outlet."""
+        self._flows.send(datagram, self._source, self._here)
+
+    def close(self) -> None:
+        """See Outlet."""
+        self._flows.left((self._source, self._here), self._host)

@@ -1,0 +1,103 @@
+"""A mapping of datagrams on the server: what may ask for one, its public port, and the visitors of it. Who they are and
+how long they stay is in `flows`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.rights import Rights
+from gotunnel.core.stream import CLOSED
+from gotunnel.errors import PortUnavailable
+from gotunnel.interfaces import ILocal
+from gotunnel.server.flows import Flows
+from gotunnel.server.public import PublicPort, PublicVisitor
+from gotunnel.wire.greeting import UDP
+from gotunnel.wire.messages import MappingRequest
+
+if TYPE_CHECKING:
+    from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
+
+__all__ = ["UdpPort", "check_request", "idle_of"]
+
+LEAST_IDLE, MOST_IDLE = 1.0, 3600.0
+"""Seconds. Whatever a client asks for, a flow is not to end between two datagrams, nor to stay for ever."""
+DEFAULT_IDLE = 60.0
+
+
+def idle_of(request: MappingRequest) -> float:
+    """Return the idle time that a request asks for, within what is sensible."""
+    wished = DEFAULT_IDLE if request.idle_ms is None else request.idle_ms / 1000
+    return min(max(LEAST_IDLE, wished), MOST_IDLE)
+
+
+def check_request(hub: Hub, peer: Peer, request: MappingRequest) -> None:
+    """Return if this is something that a mapping of datagrams can be. Raises PortUnavailable, code bad_request."""
+    if UDP not in hub.caps:
+        raise PortUnavailable("bad_request", "the relay of this server carries no datagrams (protocol udp)")
+    if UDP not in getattr(peer.session, "caps", ()):
+        raise PortUnavailable("bad_request", "this client does not say that it carries datagrams (its caps lack udp)")
+    if request.group is not None:
+        raise PortUnavailable("bad_request", "a group is for TCP: its members cannot share a port of datagrams")
+    if request.public is False or request.clients:
+        raise PortUnavailable("bad_request", "forwards of other clients are for TCP, and this mapping has protocol udp")
+
+
+class UdpPort(PublicPort):
+    """See PublicPort. To close it ends its flows: a datagram socket cannot be closed for new sources alone, and the
+    port is to be free. A flow that is cut begins anew with its source's next datagram, wherever that comes to."""
+
+    def __init__(self, hub: Hub, peer: Peer, request: MappingRequest, bind: str, plain: bool) -> None:
+        self.flows = Flows(hub, peer.name, request.name, idle_of(request))
+        self._peer = peer
+        super().__init__(
+            request.name, bind, request.remote_port, plain, self.flows,  # type: ignore[arg-type]
+            hub.udp_ports, (peer.name, request.name), self._let_in,
+        )  # fmt: skip
+        self._hub = hub
+        self.choose = hub.chooser(peer.name, request.name, bind, "udp")
+        self.vet = hub.vetter(peer.name, request.name, bind, "udp")
+
+    @property
+    def where(self) -> str:
+        """See PublicPort."""
+        return f"{self.address}/udp"
+
+    def admits(self, client: str) -> bool:
+        """See PublicPort: what comes by forwards is TCP."""
+        return False
+
+    def check(self, rights: Rights) -> None:
+        """See PublicPort."""
+        super().check(rights.of_udp)
+
+    async def open(self, rights: Rights) -> None:
+        """See PublicPort."""
+        if not rights.allow_udp_ports:
+            if self.wanted:
+                rights.of_udp.check_port(self.bind, self.wanted)
+            raise PortUnavailable("acl_denied", "no port of UDP is allowed (allow_udp_ports)")
+        await super().open(rights.of_udp)
+
+    async def close(self) -> None:
+        """See PublicPort."""
+        self._listening = None
+        self._peer.turn_away_from(self.name, Outcome.STOPPED)
+        self.flows.end(CLOSED)
+        await super().close()
+
+    def _let_in(self, port: PublicPort, flow: ILocal) -> None:
+        hub, peer = self._hub, self._peer
+        now = hub.clock.seconds()
+        peer.let_in(FlowVisitor(hub.next_conn(), self.name, self.plain, flow, now, self, peer))
+
+
+@dataclass(slots=True, eq=False)
+class FlowVisitor(PublicVisitor):
+    """A visitor whose connection is a flow."""
+
+    def answered(self) -> None:
+        """See Visitor."""
+        self.local.answered()  # type: ignore[attr-defined]
