@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["Answer", "loop_of_caller"]
+__all__ = ["Answer", "as_task", "loop_of_caller"]
 
 T = TypeVar("T")
 
@@ -19,11 +19,15 @@ class Answer(Deferred[T]):
     """A Deferred as any other on Twisted; a task of asyncio that awaits it waits for it, and its cancellation cancels
     it."""
 
+    undo: Callable[[T], object] | None = None
+
     @classmethod
-    def of(cls, coroutine: Coroutine[Any, Any, T]) -> Answer[T]:
-        """Return what a coroutine of Twisted's will return; it is begun now."""
+    def of(cls, coroutine: Coroutine[Any, Any, T], undo: Callable[[T], object] | None = None) -> Answer[T]:
+        """Return what a coroutine of Twisted's will return; it is begun now. `undo` gets what a task of asyncio has
+        missed, since it was cancelled when that was there and it had not run yet."""
         running = Deferred.fromCoroutine(coroutine)
         answer: Answer[T] = cls(lambda _: running.cancel())
+        answer.undo = undo
 
         def over(result: Any) -> Any:
             if not answer.called:
@@ -40,7 +44,25 @@ class Answer(Deferred[T]):
         loop = loop_of_caller()
         if loop is None:
             return (yield from super().__await__())
-        return (yield from self.asFuture(loop).__await__())
+        return (yield from as_task(self, loop).__await__())
+
+
+async def as_task(deferred: Deferred[T], loop: asyncio.AbstractEventLoop) -> T:
+    """Wait for a Deferred in a task of asyncio, whose cancellation cancels it, or undoes what is there already."""
+    come: list[T] = []
+
+    def keep(result: T) -> T:
+        come.append(result)  # a future that is cancelled tells it to nobody
+        return result
+
+    deferred.addCallback(keep)
+    try:
+        return await deferred.asFuture(loop)
+    except asyncio.CancelledError:
+        undo = getattr(deferred, "undo", None)
+        if undo is not None and come:
+            undo(come[0])
+        raise
 
 
 def loop_of_caller() -> asyncio.AbstractEventLoop | None:

@@ -14,7 +14,7 @@ _LOGIN = {
 }
 _PORT = {
     "port_in_use": "choose another remote port, or 0 for any free one",
-    "acl_denied": "choose an allowed remote port, or have the server allow it (allow_ports, allow_bind)",
+    "acl_denied": "choose an allowed remote port, or have the server allow it (allow_ports, allow_bind, allow_groups)",
     "reserved": "choose another remote port",
     "limit": "the server's limits.mappings says how many",
 }

@@ -36,8 +36,13 @@ class ReactorThread:
         self.call(begin)
 
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine of asyncio in the thread, and return what it returns or raise what it raises."""
-        return asyncio.run_coroutine_threadsafe(make(), self._loop).result()
+        """Run a coroutine of asyncio in the thread, and return what it returns or raise what it raises. It is made
+        there, too: what stands in the call of it may begin to work at once, and nothing here bears a second thread."""
+
+        async def run() -> T:
+            return await make()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     def end(self) -> None:
         """Return when it is over. Harmless when called again."""

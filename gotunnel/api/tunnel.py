@@ -106,7 +106,7 @@ class Tunnel:
     def connect(self) -> Deferred[Tunnel]:
         """Fires when the server has let this client in, which stays then until `close`. Fails with AuthRejected,
         NotConnected or ConfigError, and then has ended."""
-        return Answer.of(self._connect())
+        return Answer.of(self._connect(), None if self._connected else Tunnel.close)
 
     def expose(
         self,
@@ -135,7 +135,7 @@ class Tunnel:
             "mapping": mapping, "encrypt": encrypt, "health": health, "clients": tuple(clients) or None,
             "public": public, "group": group, "proxy_protocol": proxy_protocol,
         }  # fmt: skip
-        return Answer.of(self._expose(what, remote, given, timeout, drain))
+        return Answer.of(self._expose(what, remote, given, timeout, drain), PublicPort.stopListening)
 
     def dial(
         self,
@@ -149,7 +149,7 @@ class Tunnel:
         """Connect to what stands behind the server: `host:port` or `unix:/path` as the server sees them, or
         `mapping:CLIENT/NAME`. Fires with the protocol when the target has answered; fails with DialFailed, and as
         `connect` does. `keep` is for how many seconds the session outlives its last use."""
-        return Answer.of(self._dial(target, factory, encrypt, timeout, keep))
+        return Answer.of(self._dial(target, factory, encrypt, timeout, keep), _hang_up)
 
     def close(self) -> Deferred[None]:
         """Close what this tunnel has published, and give the session up if nobody else uses it. Fires when that has
@@ -234,6 +234,11 @@ class Tunnel:
         if self._connected:
             self._connected = False
             await session.release()
+
+
+def _hang_up(protocol: Any) -> None:
+    if protocol.transport is not None:
+        protocol.transport.abortConnection()
 
 
 def _limit(timeout: float) -> float | None:

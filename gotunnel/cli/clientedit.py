@@ -22,6 +22,7 @@ from gotunnel.config import tokens
 from gotunnel.config.identitychange import added, at_once, dropped, forgotten, revoked, rotated
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
 from gotunnel.config.words import problems
+from gotunnel.core.ports import PortSet
 from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.handshake import derive_key
@@ -95,8 +96,9 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
             "allow_groups": rights.groups,
         }  # fmt: skip
         values |= {key: list(items) for key, items in lists.items() if items}
-        _validated(values)  # first of all, so that no key is derived of a name that is none
-        token = _made(where, name, wish)
+        said = _validated(values)  # first of all, so that no key is derived of a name that is none
+        ports = where.config.allow_ports if said.allow_ports is None else said.allow_ports
+        token = _made(where, name, wish, PortSet.parse(ports))
         if token.key is None:
             values["join"] = token.join
         else:
@@ -111,7 +113,7 @@ def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, n
     """Give a client another token and tell it; `now` ends the old one at once. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
-        token = _made(where, name, wish, renew=True)
+        token = _made(where, name, wish)
         change = at_once if now else rotated
         expires = token.expires if token.join is None else None
         where.edit(name, change(name, token.key, token.join, time.time(), expires))
@@ -141,8 +143,9 @@ def revoke_client(site: tuple[str, str | None], name: str, *, forget: bool) -> N
         say(Sentence("Its name is free: whoever has the shared server.token can be {name} now.", name=name), err=True)
 
 
-def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _Token:
-    """Make a token and all words about it: nothing may fail once the file is changed."""
+def _made(site: Site, name: str, wish: TokenWish, ports: PortSet | None = None) -> _Token:
+    """Make a token and all words about it: nothing may fail once the file is changed. `ports` are those that a new
+    client may publish; None: it is there already, with a configuration of its own."""
     one_time = (wish.print_join and not site.plain) if wish.one_time is None else wish.one_time
     if one_time and site.plain:
         what = "is for TLS alone, inside of which a lasting token is sent, and server.tls.mode is off"
@@ -151,7 +154,7 @@ def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _To
     expires = None if seconds is None else float(int(time.time() + seconds))
     secret = tokens.new_token()
     key = derive_key(secret, name)
-    line, notes = _line(site, name, secret, wish, renew) if wish.print_join else (None, ())
+    line, notes = _line(site, name, secret, wish, ports) if wish.print_join else (None, ())
     if site.fresh:
         fresh = Sentence("Note: no server has run with the state folder {folder} yet; --state names another.",
                          folder=site.state)  # fmt: skip
@@ -162,15 +165,24 @@ def _made(site: Site, name: str, wish: TokenWish, *, renew: bool = False) -> _To
     return _Token(secret, key, None, expires, line, notes)
 
 
-def _line(site: Site, name: str, secret: str, wish: TokenWish, renew: bool) -> tuple[str, tuple[str, ...]]:
+def _line(
+    site: Site, name: str, secret: str, wish: TokenWish, ports: PortSet | None
+) -> tuple[str, tuple[str, ...]]:
     place = place_of(site.config, wish.server, PROGRAM)
     notes = [Sentence("Note: {note}.", note=place.note)] if place.note else []
     pin = site.pin() if wish.pin else None
-    kept = Sentence("Paste this line on the other machine; it keeps the configuration there.")
-    more = Sentence("Paste this line on the other machine; --ports 8000 behind it publishes its port 8000.")
-    notes.append(kept if renew else more)
+    if ports is None:
+        notes.append(Sentence("Paste this line on the other machine; it keeps the configuration there."))
+    elif not ports:
+        notes.append(Sentence("Paste this line on the other machine. This client may publish no port."))
+    else:
+        port = 8000 if 8000 in ports else ports.ranges[0][0]
+        notes.append(Sentence(
+            "Paste this line on the other machine; --ports {port} behind it publishes its port {port}.", port=port
+        ))
     way = transport_section(wish.transport, wish.options, PROGRAM)
     words = () if way is None else transport_words(way["plugin"], wish.options)
+    renew = ports is None
     line = join_line(secret, place.address, name, pin=pin, plain=site.plain, renew=renew, more=words)
     return line, tuple(notes)
 

@@ -28,7 +28,7 @@ from gotunnel.client.enrolment import Enrolment, NotConfirmed
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence, printable
+from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence, printable, system_words
 from gotunnel.i18n.events import set_log_language
 from gotunnel.i18n.language import of_environment
 from gotunnel.logs import set_level
@@ -81,13 +81,19 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
         doubt = ""
         try:
             enrolled = _connect(config, store)
+            if not enrolled:
+                store(token)
         except NotConfirmed as lost:
             enrolled, doubt = True, str(lost)
         except JoinFailed:
             files.undo()  # the server has ended the token that it sent
             raise
-        if not enrolled:
-            store(token)
+        except OSError as failed:
+            raise JoinFailed(Sentence(
+                "{path} cannot be written: {reason}; mend that, or choose another place with --output, and paste the "
+                "line again: its token is as good as before",
+                path=printable(failed.filename or files.config, 256), reason=system_words(failed).lower(),
+            )) from None
         assert files.token is not None
         load_problem = _problem_of(files.config)
     _tell(wish, files, enrolled=enrolled, doubt=doubt, load_problem=load_problem, as_json=as_json)

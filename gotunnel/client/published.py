@@ -255,6 +255,12 @@ class Published:
         status.standing, status.address, status.reason = Standing.OPEN, address, ""
         if known:
             return
+        if config.name in self.off:
+            self.log.info(
+                "mapping {mapping} registered: {address} opens when an operator switches it on again here",
+                mapping=config.name, address=str(status.address),
+            )  # fmt: skip
+            return
         if status.down is not None:
             self.log.info(
                 "mapping {mapping} registered: {address} opens when {target} is up again",

@@ -25,6 +25,6 @@ class SharedTokenOptions(RightsConfig):
     """One more token, for whom it is, and what he may do."""
 
     token_file: TokenFile = Field(
-        description="file that holds the token, read when the configuration is; only its owner may read it"
+        description="file that holds the token, read anew when it changes; only its owner may read it"
     )
     clients: ClientPatterns = Field(default=("*",), description="names of clients that it opens")

@@ -121,9 +121,17 @@ def _validate(
         return None
 
 
+def _opened(path: str, flags: int) -> int:
+    """Open a file, or a pipe of a shell. Of one that nobody writes to the opening itself would wait for ever, in a
+    thread that no signal ends; so it is empty."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def _read(path: str | os.PathLike[str]) -> str:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_opened) as file:
             raw = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise Unreadable(None, "is a directory", "name the file in it") from None

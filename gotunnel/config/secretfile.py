@@ -84,7 +84,10 @@ def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
 def _check_owner_and_mode(path: Path, name: str, status: os.stat_result, env: Mapping[str, str]) -> None:
     if status.st_uid not in (0, os.geteuid()):
         user = os.geteuid()
-        raise Refused(f"{name} belongs to the user {status.st_uid}", f"chown {user} {shlex.quote(name)}")
+        raise Refused(
+            f"{name} belongs to the user {status.st_uid}",
+            f"run this as that user, or, if it is this one's, chown {user} {shlex.quote(name)}",
+        )
     folder = env.get(CREDENTIALS)
     others = 0o037 if folder and path.parent == Path(folder) else 0o077
     if status.st_mode & others:

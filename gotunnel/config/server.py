@@ -35,6 +35,7 @@ from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.networks import Networks
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
+from gotunnel.config.places import OWN_PORT, OWN_PORT_CURE, collide
 from gotunnel.config.plugged import ONE, AccessConfig, AllocatorConfig, Authenticators, Listeners, Observers
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
@@ -198,9 +199,23 @@ class ServerConfig(Section):
         default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
     )
 
+    @field_validator("listeners")
+    @classmethod
+    def _beside_each_other(cls, listeners: Listeners, info: ValidationInfo) -> Listeners:
+        taken = [info.data.get("addr")]
+        for number, listener in enumerate(listeners):
+            place = getattr(listener.options, "listen", None)
+            if collide(place, taken):
+                raise several([((number, "listen"), OWN_PORT, OWN_PORT_CURE)])
+            taken.append(place)
+        return listeners
+
     @field_validator("admin")
     @classmethod
     def _for_operators_alone(cls, admin: AdminConfig, info: ValidationInfo) -> AdminConfig:
+        listeners = info.data.get("listeners", ())
+        if collide(admin.addr, [info.data.get("addr"), *(getattr(each.options, "listen", None) for each in listeners)]):
+            raise several([(("addr",), OWN_PORT, OWN_PORT_CURE)])
         return secret_of_its_own(admin, _tokens_of_clients(info))
 
     @field_validator("tls")

@@ -38,12 +38,13 @@ class Renewal(Generic[_T]):
         self._load = load
         self._use = use
         self._seen: tuple[bytes, ...] = ()
+        self._used: tuple[bytes, ...] = ()
         self._complaint: str | None = None
         self._timer: IDelayedCall | None = None
 
     def first(self) -> _T:
         """Load them for the first time. Raises TlsFilesError."""
-        self._seen = self._content()  # ahead of reading: a change in between is seen as one later
+        self._seen = self._used = self._content()  # ahead of reading: a change in between is seen as one later
         return self._load()
 
     def start(self) -> None:
@@ -63,6 +64,10 @@ class Renewal(Generic[_T]):
         if content == self._seen:
             return
         self._seen = content
+        if content == self._used:
+            self._complaint = None
+            self.log.info("certificate files are again as they were when they were loaded: nothing has changed")
+            return
         try:
             made = self._load()
         except TlsFilesError as problem:
@@ -74,7 +79,7 @@ class Renewal(Generic[_T]):
                     problem=self._complaint,
                 )
             return
-        self._complaint = None
+        self._complaint, self._used = None, content
         self._use(made)
 
     def _content(self) -> tuple[bytes, ...]:

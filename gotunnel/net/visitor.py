@@ -39,6 +39,11 @@ class Visitor:
         """`mapping` for the log."""
         return self.mapping
 
+    @property
+    def shut_out(self) -> bool:
+        """Whether what he came to lets nobody new in any more."""
+        return False
+
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""
         return OpenBody(self.conn, self.local.address, mapping=self.mapping)

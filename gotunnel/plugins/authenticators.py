@@ -40,7 +40,7 @@ identities = Plugin(
 token = Plugin(
     IKeyAuthenticator,
     "token",
-    "gotunnel.server.keyauthenticators.shared_token",
+    "gotunnel.server.keyauthenticators.FiledToken",
     options=SharedTokenOptions,
     summary="knows whoever holds one more shared token",
 )

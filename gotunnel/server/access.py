@@ -74,7 +74,7 @@ class Access:
     def enter(self, peer: Peer, visitor: Visitor, kept_out: Callable[[Visitor, Outcome], None]) -> None:
         """Let `peer` have a visitor when the policy has said yes, at once if it says so at once; else he is reset and
         `kept_out` called, as when he goes away by himself meanwhile, or the server stops."""
-        asking = Deferred.fromCoroutine(self._ask("enter", Entry(peer.name, visitor.came_to, visitor.local.host)))
+        asking = Deferred.fromCoroutine(self._ask("enter", Entry(peer.name, visitor.mapping, visitor.local.host)))
         if not asking.called:
             visitor.local.on_gone = lambda: self._give_up(asking, Outcome.VISITOR_LEFT)
             self._waiting[asking] = None
@@ -107,7 +107,7 @@ class Access:
             if more is not None:
                 self.log.info(
                     "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn}){more}",
-                    visitor=visitor.local.address, mapping=visitor.came_to, client=peer.name, reason=str(refusal),
+                    visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, reason=str(refusal),
                     conn=visitor.conn, more=more,
                 )  # fmt: skip
         visitor.local.abort()

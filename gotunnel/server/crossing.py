@@ -72,6 +72,11 @@ class _MappingVisitor(_Led):
     owner: Peer
     asker: str
 
+    @property
+    def shut_out(self) -> bool:
+        """See Visitor."""
+        return self.port.shut is not None
+
     def allowed(self) -> bool:
         """See Visitor: while the owner of the mapping may have it, and shares it."""
         return self.port.permitted(self.owner.rights) and self.port.admits(self.asker)

@@ -175,7 +175,7 @@ class Group:
         visitor.peer.leaves(visitor)
         self._assign(visitor, member)
         self._hub.visitor_moved(visitor, member.peer)
-        member.peer.admit(visitor)
+        member.peer.take_over(visitor)
 
 
 class MemberPort(PublicPort):

@@ -4,6 +4,7 @@ server's own configuration are made of the same."""
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
 
-__all__ = ["FiledIdentities", "IdentityKeys", "TokenKeys", "check_files", "shared_token"]
+__all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys", "check_files"]
 
 ANYBODY = Accepted()
 """Nothing is known of who has come, and nothing is said of what he may do."""
@@ -68,43 +69,17 @@ class FiledIdentities(IdentityKeys):
     """Those of a clients file that the server does not write: `version` looks whether it has changed, and reads it
     again. One that cannot be read then shuts nobody out, and neither does one that is gone. Raises ConfigError."""
 
-    log = Logger()
-
     def __init__(self, reactor: Any, options: IdentitiesOptions) -> None:
-        self._path: Path = options.file
-        self._seen = stamp(self._path)
-        self._problem = ""
-        self._reads = 0
-        self._take(load_clients(self._path))
+        self._file = _Watched("identities", options.file, lambda: self._take(load_clients(options.file)))
 
     def _take(self, clients: tuple[FileIdentity, ...]) -> None:
-        self._reads += 1
         self._clients = {client.name: client for client in clients}
         super().__init__(Identities(_identity(client) for client in clients))
 
     @property
     def version(self) -> int:
         """See IKeyAuthenticator."""
-        found = stamp(self._path)
-        if found != self._seen or self._problem:
-            self._seen = found
-            self._read_again()
-        return self._reads
-
-    def _read_again(self) -> None:
-        try:
-            self._take(load_clients(self._path))
-        except ConfigError as error:
-            before, self._problem = self._problem, str(error)
-            if before != self._problem:
-                self.log.error(
-                    "the file of the authenticator identities has changed and cannot be used; who was known stays so: "
-                    "{problem}",
-                    problem=printable(error.problems[0], 600),
-                )  # fmt: skip
-        else:
-            self._problem = ""
-            self.log.info("the file of the authenticator identities was read again: {path}", path=str(self._path))
+        return self._file.looked_at()
 
     def _accepted(self, identity: Identity, now: float) -> Accepted:
         left = None if identity.expires is None else identity.expires - now
@@ -115,6 +90,49 @@ def _identity(client: FileIdentity) -> Identity:
     # Who has a one-time token alone is shut: joining writes the file.
     keys = tuple(key.get_secret_value() for key in client.keys)
     return Identity(client.name, keys, NO_RIGHTS, client.disabled, client.expires)
+
+
+class _Watched:
+    """A file of an authenticator, which `read` reads: at once, and whenever it has changed. Raises ConfigError at
+    once, and later keeps what was read before."""
+
+    log = Logger()
+
+    def __init__(self, authenticator: str, path: Path, read: Callable[[], None]) -> None:
+        self._authenticator = authenticator
+        self._path = path
+        self._read = read
+        self._seen = stamp(path)
+        self._problem = ""
+        self._reads = 1
+        read()
+
+    def looked_at(self) -> int:
+        """Look whether it has changed; return how often it was read."""
+        found = stamp(self._path)
+        if found != self._seen or self._problem:
+            self._seen = found
+            self._read_again()
+        return self._reads
+
+    def _read_again(self) -> None:
+        try:
+            self._read()
+        except ConfigError as error:
+            before, self._problem = self._problem, str(error)
+            if before != self._problem:
+                self.log.error(
+                    "the file of the authenticator {authenticator} has changed and cannot be used; who was known stays "
+                    "so: {problem}",
+                    authenticator=self._authenticator, problem=printable(error.problems[0], 600),
+                )  # fmt: skip
+        else:
+            self._reads += 1
+            self._problem = ""
+            self.log.info(
+                "the file of the authenticator {authenticator} was read again: {path}",
+                authenticator=self._authenticator, path=str(self._path),
+            )  # fmt: skip
 
 
 @implementer(IKeyAuthenticator)
@@ -154,15 +172,28 @@ class TokenKeys:
         return same(derive_key(token, ""), self._token.key_for(""))
 
 
-def shared_token(reactor: Any, options: SharedTokenOptions) -> TokenKeys:
-    """Make the plugin `token`. Raises ConfigError."""
-    try:
-        token = token_in(options.token_file)
-    except Refused as refused:
-        found = Problem("configuration", None, "server.authenticators", refused.what, refused.cure)
-        raise ConfigError([found]) from None
-    accepted = None if options.disabled else Accepted("", rights=options)
-    return TokenKeys(SharedToken(token, NO_RIGHTS), options.clients, accepted)
+class FiledToken(TokenKeys):
+    """The plugin `token`: its token stands in a file that the server does not write, and `version` looks whether that
+    has changed. Who has come by the former token is not known any more then. Raises ConfigError."""
+
+    def __init__(self, reactor: Any, options: SharedTokenOptions) -> None:
+        self._options = options
+        self._file = _Watched("token", options.token_file, self._take)
+
+    def _take(self) -> None:
+        options = self._options
+        try:
+            token = token_in(options.token_file)
+        except Refused as refused:
+            found = Problem("configuration", None, "server.authenticators", refused.what, refused.cure)
+            raise ConfigError([found]) from None
+        accepted = None if options.disabled else Accepted("", rights=options)
+        super().__init__(SharedToken(token, NO_RIGHTS), options.clients, accepted)
+
+    @property
+    def version(self) -> int:
+        """See IKeyAuthenticator."""
+        return self._file.looked_at()
 
 
 def check_files(config: ServerConfig) -> None:
@@ -172,4 +203,4 @@ def check_files(config: ServerConfig) -> None:
         if isinstance(each.options, IdentitiesOptions):
             FiledIdentities(None, each.options)
         elif isinstance(each.options, SharedTokenOptions):
-            shared_token(None, each.options)
+            FiledToken(None, each.options)

@@ -22,6 +22,7 @@ from gotunnel.server.published import Published
 from gotunnel.wire.messages import Error
 
 if TYPE_CHECKING:
+    from gotunnel.server.access import Access
     from gotunnel.server.hub import Hub
 
 __all__ = ["Peer", "PeerSession"]
@@ -177,7 +178,19 @@ class Peer:
         hub.visitor_arrived(self, visitor)
         if access is None:
             self.admit(visitor)
-            return
+        else:
+            self._ask(access, visitor)
+
+    def take_over(self, visitor: Visitor) -> None:
+        """The same for one who has been counted already: he comes from another client, whose mapping was another
+        question."""
+        access = self._hub.access
+        if access is None:
+            self.admit(visitor)
+        else:
+            self._ask(access, visitor)
+
+    def _ask(self, access: Access, visitor: Visitor) -> None:
         limit = self._reached(self.visitors + self._asked + 1, self.rights)
         if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
             self.visitors += 1
@@ -189,7 +202,11 @@ class Peer:
     def entered(self, visitor: Visitor) -> None:
         """The access policy lets him in."""
         self._asked -= 1
-        self.admit(visitor)
+        if visitor.shut_out:  # since he was asked about; who waited for a leg was turned away, too
+            self.visitors += 1
+            self.lobby.turn_away([visitor], Outcome.MAPPING_DOWN)
+        else:
+            self.admit(visitor)
 
     def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
         self._asked -= 1
@@ -197,7 +214,7 @@ class Peer:
         visitor.over(outcome, None)
 
     def admit(self, visitor: Visitor) -> None:
-        """The same for one who has been counted already: he comes from another client."""
+        """Serve one whom nothing keeps out."""
         rights = self.rights
         self.visitors += 1
         limit = self._reached(self.visitors, rights)

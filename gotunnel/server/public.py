@@ -244,6 +244,11 @@ class PublicVisitor(Visitor):
     port: PublicPort
     peer: Peer
 
+    @property
+    def shut_out(self) -> bool:
+        """See Visitor."""
+        return self.port.shut is not None
+
     def body(self) -> OpenBody:
         """See Visitor."""
         body = OpenBody(self.conn, self.local.address, mapping=self.mapping)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.admin.face import Acts, Refused
+from gotunnel.core.view import SWITCHED_OFF_AT_SERVER
 from gotunnel.errors import PortUnavailable, Sentence
 from gotunnel.tap.admin import only, text
 
@@ -84,6 +85,12 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
             raise Refused(Sentence(
                 "this client has no mapping {name}; gotunnel status lists those that it has", name=name
             ), 404)
+        there = [each.server for each in view.mappings() if each.name == name and each.reason == SWITCHED_OFF_AT_SERVER]
+        if on and there:
+            raise Refused(Sentence(
+                "mapping {name} stays off: the server {server} has switched it off; switch it on there",
+                name=name, server=", ".join(server or "" for server in there),
+            ), 409)
         return {"mapping": name, "client": view.name, "on": on}
 
     return {"kick": kick, "mapping": mapping}

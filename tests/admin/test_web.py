@@ -19,6 +19,7 @@ from gotunnel.client.view import ClientView
 from gotunnel.config.model import AdminConfig
 from gotunnel.net.unixlisten import reachable
 from gotunnel.server.service import ServerService
+from gotunnel.server.switching import switch_mapping
 from gotunnel.server.view import ServerView
 from gotunnel.tap.acts import client_acts, server_acts
 from gotunnel.tap.admin import common_acts
@@ -198,6 +199,14 @@ class ApiTests(AdminTestCase):
         (stream,) = (await self.get(admin, "/v1/streams")).json["streams"]
         self.assertEqual((stream["state"], stream["down"]), ("open", 5))
         self.assertEqual(sum(client.usage.dial.counts), 1)
+        await switch_mapping(server.hub, None, "web", off=True)
+        await self.until(lambda: next(view.mappings()).state.value == "off", "the client knows")
+        refused = await self.post(admin, "/v1/mapping", name="web", on=True)
+        self.assertEqual(refused.status, 409)  # it stays off, and to say that it is on would be a lie
+        self.assertRegex(refused.json["error"], r"web stays off: the server 127\.0\.0\.1:\d+ has switched it off")
+        await switch_mapping(server.hub, None, "web", off=False)
+        await self.until(lambda: next(view.mappings()).state.value == "open", "it is open again")
+        self.assertEqual((await self.post(admin, "/v1/mapping", name="web", on=True)).status, 200)
         self.assertEqual((await self.get(admin, "/readyz")).status, 200)
         session = client.link.session
         self.assertEqual((await self.post(admin, "/v1/kick")).json, {"server": None, "cut": 1})

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.api import AuthRejected, Background, PortUnavailable, fixtures
+from gotunnel.api.answers import Answer
+from gotunnel.api.reactors import here
+from gotunnel.api.threads import ReactorThread
 from tests.api.base import ApiTestCase
 from tests.integration.base import TOKEN, reactor
 from tests.pages import ROOT
@@ -92,6 +98,43 @@ class AsyncioTests(ApiTestCase):
         self.assertEqual((done.stderr, done.returncode), ("", 0))
 
 
+class CancelTests(SynchronousTestCase):
+    """A task that is cancelled in the very turn in which what it waits for has come: asyncio tells it of the former
+    alone."""
+
+    def test_too_late(self) -> None:
+        """What the task has missed is undone, whether it awaits by itself or by way of ours: a port stayed open until
+        the end of the process, and nobody had it to close. Who is not cancelled has what has come."""
+        undone: list[str] = []
+
+        async def port(name: str, there: Deferred[None]) -> str:
+            await there
+            return name
+
+        async def plainly(answer: Answer[str]) -> str:
+            return await answer
+
+        async def main() -> list[object]:
+            found: list[object] = []
+            for way, events in ((plainly, "+-"), (plainly, "-+"), (here, "+-"), (here, "-+"), (here, "+")):
+                there: Deferred[None] = Deferred()
+                task = asyncio.ensure_future(way(Answer.of(port(way.__name__ + events, there), undone.append)))
+                await asyncio.sleep(0.01)
+                for event in events:
+                    if event == "+":
+                        there.callback(None)
+                    else:
+                        task.cancel()
+                found += await asyncio.gather(task, return_exceptions=True)
+            return found
+
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        *cancelled, last = loop.run_until_complete(main())
+        self.assertEqual([type(each) for each in cancelled], [asyncio.CancelledError] * 4)
+        self.assertEqual((last, undone), ("here+", ["plainly+-", "plainly-+", "here+-", "here-+"]))
+
+
 class BackgroundTests(ApiTestCase):
     """For programs that wait."""
 
@@ -129,6 +172,25 @@ class BackgroundTests(ApiTestCase):
         text, code = await working
         self.assertEqual((text, code), (f"127.0.0.1:{opened[0]}", "reserved"))
         self.assertLessEqual(threading.active_count(), before + 1)  # Twisted's own, which served this test
+
+
+    def test_all_of_a_call(self) -> None:
+        """What is called is called in the thread, and not only waited for there: what it begins at once would run in
+        the caller's beside it. A loop that looks (`python -X dev`) refused that, and the caller waited for ever."""
+        thread = ReactorThread()
+        thread.start()
+        self.addCleanup(thread.end)
+
+        async def nothing() -> None:
+            return None
+
+        def make() -> Coroutine[Any, Any, None]:
+            called.append(threading.current_thread().name)
+            return nothing()
+
+        called: list[str] = []
+        thread.call(make)
+        self.assertEqual(called, ["gotunnel"])
 
 
 class PytestTests(ApiTestCase):

@@ -272,7 +272,7 @@ class FailureTests(ApiTestCase):
         async with tunnel:
             error = await self.failed(tunnel.expose(Service(), 30000), PortUnavailable)
             self.assertEqual(error.code, "acl_denied")
-            self.assertIn("have the server allow it (allow_ports, allow_bind)", str(error))
+            self.assertIn("have the server allow it (allow_ports, allow_bind, allow_groups)", str(error))
             self.assertTrue(tunnel.connected)
             self.assertEqual(tunnel.ports, ())
 

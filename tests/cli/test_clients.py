@@ -114,6 +114,12 @@ class AddTests(ClientsTestCase):
         self.assertEqual(self.keys(), [])
         self.assertTrue(before + 86_399 <= join.expires <= time.time() + 86_400)
 
+    def test_join_line_for_its_ports(self) -> None:
+        """What may stand behind the line is a port that this client may publish: it would be refused another one."""
+        for ports, said in (("10250,30000-30100", "--ports 10250 behind it"), ("1-9000", "--ports 8000 behind it")):
+            result = self.call("add", f"edge-{ports[:2]}", "--ports", ports, "--print-join")
+            self.assertIn(said, result.stderr)
+
     def test_pin(self) -> None:
         """The line has the pin of the server's own key once there is one; it is never made here."""
         self.assertNotIn("--pin", self.good("add", "a", "--print-join"))

@@ -7,13 +7,14 @@ import io
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.cli import tokeninput
+from gotunnel.cli import join, tokeninput
 from gotunnel.cli.clientconfig import Wish, client_section, config_of, config_text, with_paths
 from gotunnel.cli.main import main
 from gotunnel.cli.tokeninput import given_token
@@ -229,6 +230,24 @@ class RefusalTests(ProcessTestCase):
         """A token that can be guessed is not even tried."""
         for token in ("changeme", "", "0123456789abcdef"):
             self.refused("127.0.0.1:1", "--name", "edge", says="token", token=token)
+
+    def test_no_room(self) -> None:
+        """A disk that is full when the token has come is said in a line with the file, and with what to do."""
+
+        def full(config: ClientConfig, store: Callable[[str], None]) -> bool:
+            store(TOKEN)
+            return True
+
+        def fails(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        self.patch(join, "_connect", full)
+        self.patch(os, "fsync", fails)
+        result = self.join("127.0.0.1:1", "--name", "edge")
+        self.assertEqual((result.exit_code, result.stdout), (1, ""))
+        said = f"gotunnel join: {self.folder}/config.yaml cannot be written: no space left on device; mend that, or"
+        self.assertIn(said, result.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_existing(self) -> None:
         """A configuration that is there is not replaced, and nobody is connected to."""

@@ -47,6 +47,11 @@ class SwitchingTests(ClientTestCase):
         register, state = server.heard()
         self.assertIsInstance(register, Register)
         self.assertEqual(state, MappingState("web", "down", SWITCHED_OFF))
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        server.say(RegisterResp(register.id, "ok", (MappingResult("web", "ok", 8080),)))
+        lines = [formatEvent(event) for event in log]
+        said = "registered: tunnel.example.com:8080 opens when an operator switches it on again here"
+        self.assertTrue(any(said in line for line in lines), lines)  # and not when its target is up: it is
         switch_mapping(self.service, "web", off=False)
         self.assertEqual(server.heard(), [MappingState("web", "up", "switched on by an operator")])
         self.assertFalse(switch_mapping(self.service, "none", off=True))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 from gotunnel.address import HostPort
@@ -30,6 +34,29 @@ class UnreadableTests(FileTestCase):
     def test_directory(self) -> None:
         """A folder is called one."""
         self.assertIn("is a directory", self.refused(self.folder))
+
+    def test_pipe(self) -> None:
+        """A pipe that nobody writes to is empty, and nobody waits for it: a reload would never end, nor the process."""
+        path = self.folder / "pipe"
+        os.mkfifo(path)
+        code = "import sys; from gotunnel.config.load import load; load(sys.argv[1])"
+        ran = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20)
+        self.assertIn(f"{path}: is empty", ran.stderr)
+
+    def test_pipe_of_a_shell(self) -> None:
+        """What a shell writes into a pipe (`--config <(…)`) is read to its end, however late it comes."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+
+        def write() -> None:
+            time.sleep(0.05)
+            with open(writing, "wb") as pipe:
+                pipe.write(SERVER.encode())
+
+        late = threading.Thread(target=write)
+        late.start()
+        self.addCleanup(late.join)
+        self.assertIsNotNone(load(f"/dev/fd/{reading}").server)
 
     def test_permission(self) -> None:
         """A file that this user may not read is called so."""

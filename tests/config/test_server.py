@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from gotunnel.address import HostPort
 from gotunnel.config.model import LimitsConfig, PenaltiesConfig, ServerConfig
+from gotunnel.config.places import OWN_PORT
 from tests.config.files import SERVER, TOKEN, FileTestCase
 
 
@@ -226,3 +227,31 @@ class UnknownKeyTests(FileTestCase):
         """A key with a control character cannot reach the terminal."""
         problem = self.problem(f'{SERVER}  "a\\e[31m": 1\n')
         self.assertEqual(problem.key, "server.a\\x1b[31m")
+
+
+class OwnPortsTests(FileTestCase):
+    """A server's own ports: a file that gives one to two things is refused, rather than that the server is told by the
+    system that somebody has it: itself."""
+
+    def test_twice(self) -> None:
+        """By whichever address it would be the same; the line names the second one."""
+        ws = "listeners: [{plugin: websocket, listen: %s}]"
+        for lines, key in (
+            ("addr: 17000\n  admin: {addr: 17000}", "server.admin.addr"),
+            ("addr: 17000\n  " + ws % "17000", "server.listeners[0].listen"),
+            ("addr: '127.0.0.1:17000'\n  " + ws % "'[::]:17000'", "server.listeners[0].listen"),
+            ("addr: 17000\n  admin: {addr: 443}\n  " + ws % "'127.0.0.1:443'", "server.admin.addr"),
+            ("addr: 17000\n  listeners: [{plugin: websocket, listen: 443}, {plugin: websocket, listen: 443}]",
+             "server.listeners[1].listen"),
+        ):
+            found = self.problem(f"{SERVER}  {lines}\n")
+            self.assertEqual((found.key, found.wrong), (key, OWN_PORT), lines)
+
+    def test_different(self) -> None:
+        """Another address is another place, and port 0 is any free one."""
+        for lines in (
+            "addr: '127.0.0.1:17000'\n  admin: {addr: '127.0.0.2:17000'}",
+            "addr: '0.0.0.0:17000'\n  admin: {addr: '[::1]:17000'}",
+            "addr: 17000\n  listeners: [{plugin: websocket, listen: 0}, {plugin: websocket, listen: 0}]",
+        ):
+            self.assertIsNotNone(self.load(f"{SERVER}  {lines}\n").server, lines)

@@ -55,7 +55,7 @@ class CatalogueTests(SynchronousTestCase):
         same = {english for english, chinese in self.chinese.items() if not re.search("[\u4e00-\u9fff]", chinese)}
         self.assertEqual(
             same, {"TLS", "egress", "{advice}", "{whose} {problem} ({file})",
-                   "chown {user} {name}", "chown {user} {quoted}", "chmod 600 {name}",
+                   "chown {user} {quoted}", "chmod 600 {name}",
                    "chmod 600 {quoted}", "default-src 'none'; frame-ancestors 'none'", "TLS: {said}",
                    "true, false"},
         )  # fmt: skip

@@ -77,7 +77,9 @@ class DoctorTests(IntegrationTestCase):
         self.one(found, "connect", "note", "by the transport websocket")
         self.one(found, "login", "ok", "proved")
         found = await self.examined(server, mapping, server_addr=door, transport={**transport, "path": "/other"})
-        self.one(found, "login", "problem", "no WebSocket there: HTTP status 404")
+        said = "no WebSocket there: HTTP status 404"
+        problem = self.one(found, "login", "problem", said, "client.transport (websocket)")
+        self.assertNotIn("does not let", str(problem))  # the server knows nothing of it, and neither does its log
 
     async def test_all_is_well(self) -> None:
         """Each question has its answer, and the server is left as it was."""
@@ -382,6 +384,19 @@ class DoctorTests(IntegrationTestCase):
         found = await examine(reactor, File(server=config), str(state), Wish(timeout=1.0))
         self.one(found, "port", "problem", "another program")
         await self.until(lambda: made and all(each.ended for each in made), "the connections are gone")
+
+    async def test_authenticators(self) -> None:
+        """Who else lets clients in is named: it is not true then that nobody can connect. A file of theirs that a start
+        would refuse is a problem."""
+        state, more = self.folder / "nobody", self.folder / "more.json"
+        authenticators = [{"plugin": "identities", "file": str(more)}]
+        config = ServerConfig.model_validate({"addr": "127.0.0.1:0", "authenticators": authenticators})
+        found = await examine(reactor, File(server=config), str(state), Wish())
+        self.one(found, "clients", "problem", str(more), "no such file", "a start is refused")
+        more.write_text('{"version": 1, "clients": []}')
+        more.chmod(0o600)
+        found = await examine(reactor, File(server=config), str(state), Wish())
+        self.one(found, "clients", "ok", "0 in this file", "more are let in by identities")
 
     async def tls_target(self, *names: str, authority: Authority | None = None) -> int:
         """Listen with a certificate for these names; return the port."""

@@ -303,12 +303,17 @@ class ProxyTests(WebSocketTestCase):
         self.assertTrue(all(each.startswith(b"CONNECT 127.0.0.1:%d " % self.door(server)) for each in place.asked))
 
     async def test_refused(self) -> None:
-        """A proxy that wants a login is named, with what to do."""
+        """A proxy that wants a login is named, with what to do: another thing where a wrong one was sent."""
         _, at = await self.place(b"me:secret")
         server = await self.start()
         target, _ = await self.target()
         self.come(server, target, proxy=f"127.0.0.1:{at}")
         await self.said(f"the proxy 127.0.0.1:{at}: it wants a login; name a file with user:password as proxy_login")
+        login = self.folder / "login"
+        login.write_text("me:another\n")
+        login.chmod(0o600)
+        self.come(server, target, proxy=f"127.0.0.1:{at}", proxy_login=str(login))
+        await self.said(f"the proxy 127.0.0.1:{at}: it does not take the login of proxy_login; correct that file")
 
     async def test_odd_proxies(self) -> None:
         """Whatever a proxy says, the client hears why in one line and comes again: an answer behind others in one

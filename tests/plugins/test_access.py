@@ -12,6 +12,7 @@ from gotunnel.client.published import Standing
 from gotunnel.config.model import ForwardConfig, ServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import access
+from gotunnel.server.switching import switch_mapping
 from tests.integration.base import TOKEN, IntegrationTestCase
 from tests.plugins.places import ReactorPlaceTestCase
 
@@ -197,6 +198,21 @@ class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
         self.assertEqual((len(made), visitor.received), (served, b""))
         self.pending()[-1].callback(None)
         await self.until(lambda: visitor.received == b"early", "the echo")
+
+    async def test_enter_shut(self) -> None:
+        """Who is let in once his mapping was switched off is reset, as who waited for a leg was: nobody new gets in. It
+        is no word of the policy's."""
+        target, made = await self.target()
+        server = await self.server(access=policy(enter="wait"))
+        client = await self.open_client(server, self.mapping(target))
+        visitor = await self.connect(self.port_of(client))
+        await self.until(self.pending, "the question")
+        await switch_mapping(server.hub, None, "web", off=True)
+        self.pending()[-1].callback(None)
+        await self.until(lambda: visitor.ended, "he is reset")
+        self.assertEqual((visitor.was_reset, made), (True, []))
+        self.assertEqual((server.hub.outcomes[Outcome.MAPPING_DOWN], server.hub.live), (1, 0))
+        self.assertEqual(server.hub.peers["edge"].visitors, 0)
 
     async def test_enter_leaves(self) -> None:
         """One who goes away while it is asked is counted as one who left; one who is there when the server stops is

@@ -273,6 +273,13 @@ class TokenReviewTests(JudgeTestCase):
         model = TokenReviewOptions.model_validate(options)
         return TokenReview(reactor, model.model_copy(update={"ca": ca}))
 
+    def test_outside_of_a_cluster(self) -> None:
+        """Where no authorities are, as outside of a pod, the line says which option names them."""
+        options = TokenReviewOptions.model_validate({"audiences": ["gotunnel"], "secret_file": "/nonexistent"})
+        error = self.assertRaises(GotunnelError, TokenReview, reactor, options)
+        said = "serviceaccount/ca.crt: No such file or directory; name their file with ca of tokenreview"
+        self.assertIn(said, str(error))
+
     def says(self, username: Any = "system:serviceaccount:prod:edge", **status: Any) -> None:
         """Let it answer so."""
         status = {"authenticated": True, "user": {"username": username}, "audiences": ["gotunnel"], **status}

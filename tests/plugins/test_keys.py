@@ -19,7 +19,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.core.identities import KEYS
 from gotunnel.errors import AuthRejected, ConfigError, GotunnelError
 from gotunnel.interfaces import IKeyAuthenticator
-from gotunnel.server.keyauthenticators import FiledIdentities, IdentityKeys, TokenKeys
+from gotunnel.server.keyauthenticators import FiledIdentities, FiledToken, IdentityKeys, TokenKeys
 from gotunnel.server.keyring import Keyring
 from gotunnel.server.plugins import plugins_prepared
 from gotunnel.wire.messages import MappingRequest
@@ -133,7 +133,7 @@ class OwnTests(KeysTestCase):
             plugin = catalogue.find("keys", name)
             made.append(plugin.make(None, plugin.options.model_validate(options)))
         own = self.serving().hub.keyring.authenticators
-        self.assertEqual([type(each) for each in made + own], [FiledIdentities, TokenKeys, IdentityKeys, TokenKeys])
+        self.assertEqual([type(each) for each in made + own], [FiledIdentities, FiledToken, IdentityKeys, TokenKeys])
         for each in made + own:
             verifyObject(IKeyAuthenticator, each)
             for name in ("a", "nobody"):
@@ -208,6 +208,24 @@ class TokenTests(KeysTestCase):
         self.assertFalse(client.transport.gone)
         self.now_with(world, "ring")
         self.assertTrue(client.transport.gone)
+
+    def test_replaced(self) -> None:
+        """Another token in its file is the only one from then on, as an operator wants whose token was seen: who came
+        by the former one is cut. A file that holds none changes nothing, and is said once."""
+        path = self.file("token", THIRD)
+        world = self.serving({"plugin": "token", "token_file": path})
+        client, other = world.login("one", token=THIRD), world.login("two")
+        self.file("token", "short")
+        for _ in range(3):
+            world.hub.expire()
+        self.assertFalse(client.transport.gone)
+        self.assertEqual(sum("authenticator token has changed and cannot be used" in line for line in self.lines()), 1)
+        self.file("token", FOURTH)
+        world.hub.expire()
+        self.assertEqual([each.transport.gone for each in (client, other)], [True, False])
+        self.refused(world, "one", THIRD)
+        world.login("one", token=FOURTH)
+        self.assertFalse([line for line in self.lines() if FOURTH in line or THIRD in line])
 
     def test_of_no_warning(self) -> None:
         """Who comes in by it is not counted as one that holds the server's own token."""

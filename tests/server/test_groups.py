@@ -8,12 +8,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
+from gotunnel.config.model import ServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.server.peer import GRACE
+from gotunnel.server.plugins import plugins_prepared
 from gotunnel.wire.messages import Drain, LegsFailed, MappingRequest, MappingState, Unregister
 from tests.doubles import FakeLeg, FakePort
-from tests.server.world import OTHER_TOKEN, Client, ServerTestCase, World, identity
+from tests.server.world import OTHER_TOKEN, TOKEN, Client, ServerTestCase, World, identity
 
 
 class GroupTestCase(ServerTestCase):
@@ -50,6 +52,45 @@ class GroupTestCase(ServerTestCase):
     def visitors(self) -> list[int]:
         """Return how many visitors both clients have."""
         return [self.it.hub.peers[name].visitors for name in ("one", "two")]
+
+
+class PolicyTests(GroupTestCase):
+    """An access policy and groups."""
+
+    def deny(self, mapping: str) -> None:
+        """Nobody of 198.51.100.0/24 may come to that mapping."""
+        access = {"plugin": "networks", "deny": "198.51.100.0/24", "mappings": [mapping]}
+        config = ServerConfig.model_validate({"token": TOKEN, "access": access})
+        changed = self.it.hub.config.model_copy(update={"access": config.access})
+        plugins_prepared(self.it.hub, changed, self.it.clock)()
+
+    def test_next_one(self) -> None:
+        """Whom the first member does not serve comes to another one's mapping, about which the policy is asked anew:
+        that the first one's target is away opens no door."""
+        self.deny("two/other")
+        self.both()
+        leg, other = self.one.bring_leg(), self.two.bring_leg()
+        visitor = self.it.relay.port(8080).visit("198.51.100.7:5000")
+        if leg.state == "idle":  # it was the other one's turn, and he is kept out there
+            self.assertTrue(visitor.aborted)
+            visitor = self.it.relay.port(8080).visit("198.51.100.7:5000")
+        leg.finish(Outcome.REFUSED)
+        self.assertEqual((visitor.aborted, other.state, self.it.hub.live), (True, "idle", 0))
+        self.assertEqual(self.visitors(), [0, 0])
+        allowed = self.it.relay.port(8080).visit("192.0.2.7:5000")
+        self.assertFalse(allowed.aborted)
+
+    def test_by_its_names(self) -> None:
+        """The policy is asked about a visitor of a group by the names of the client and of its mapping, and so one that
+        names the mapping covers it; the log calls him so, too."""
+        self.deny("one/web")
+        self.assertEqual(self.join(self.one), "ok")
+        visitor = self.it.relay.port(8080).visit("198.51.100.7:5000")
+        self.assertEqual((visitor.aborted, self.outcomes()), (True, {"denied": 1}))
+        (line,) = self.lines("is reset: ")
+        said = "of web of client one is reset: visitors from 198.51.100.7 are denied (server.access.deny)"
+        self.assertIn(said, line)
+        self.assertFalse(self.it.relay.port(8080).visit("192.0.2.7:5000").aborted)
 
 
 class JoiningTests(GroupTestCase):

@@ -20,6 +20,7 @@ from gotunnel.net.expiry import problem_with, utc_now
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.owncert import OWN_FILE
 from gotunnel.server.credentials import clients_path, filed_clients
+from gotunnel.server.keyauthenticators import check_files
 from gotunnel.tap.role import state_path
 
 __all__ = ["check_server"]
@@ -89,13 +90,21 @@ def _clients(config: ServerConfig, state: str | None) -> list[Finding]:
         filed = filed_clients(config, folder)
     except (ConfigError, OSError) as broken:
         return [problem("clients", _unread(broken), Sentence("mend {path}: the server does not take it up", path=path))]
-    if config.token is None and not config.clients and not filed:
+    try:
+        check_files(config)
+    except ConfigError as broken:
+        cure = "mend that file, or correct server.authenticators: a start is refused"
+        return [problem("clients", _unread(broken), cure)]
+    if config.token is None and not config.clients and not filed and not config.authenticators:
         cure = "`gotunnel client add NAME --print-join` makes one"
         nobody = Sentence("nobody can connect: there is no token, and no client in {path}", path=path)
         return [problem("clients", nobody, cure)]
     said = Sentence("{here} in this file, {filed} in {path}", here=len(config.clients), filed=len(filed), path=path)
     if config.token is not None:
         said = Sentence("{said}, and whoever has the shared server.token", said=said)
+    if config.authenticators:
+        names = ", ".join(each.plugin for each in config.authenticators)
+        said = Sentence("{said}; more are let in by {plugins}", said=said, plugins=names)
     return [ok("clients", said)]
 
 

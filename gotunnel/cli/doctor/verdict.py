@@ -14,6 +14,7 @@ from gotunnel.cli.doctor.throughput import MOST, NotMeasured, Rate
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, GotunnelError, Sentence, printable
 from gotunnel.net.certificates import dates, spki_pin
+from gotunnel.net.dialer import Unreachable
 from gotunnel.net.expiry import SOON, problem_with, utc_now
 from gotunnel.net.trust import NotTrusted
 
@@ -104,6 +105,13 @@ def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding
         said = Sentence("{at} takes the token and says that the client {name} is connected: all that follows a login "
                         "is not measured while it runs", at=at, name=config.name)  # fmt: skip
         return ok("login", said)
+    if isinstance(refused, Unreachable) and config.transport is not None:
+        # Whatever stands in between has said no, and the server has heard nothing of it.
+        between = Sentence(
+            "correct client.transport ({plugin}), or what stands between: the server has not been reached",
+            plugin=config.transport.plugin,
+        )
+        return problem("login", str(refused), between)
     cure = LOGIN_CURES.get(code, "read the server's log of this moment")
     if isinstance(refused, AuthRejected) and "certificate" in refused.reason:
         cure = "set client.tls.cert and client.tls.key to a certificate that the server's client_ca issued"

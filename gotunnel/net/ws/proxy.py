@@ -101,7 +101,11 @@ class _Asking(Protocol):
         if not isinstance(event, h11.Response):
             self._refuse("it closed the connection")
         elif event.status_code == 407:
-            self._refuse("it wants a login; name a file with user:password as proxy_login")
+            given = any(name == b"proxy-authorization" for name, _ in self._request.headers)
+            self._refuse(
+                "it does not take the login of proxy_login; correct that file" if given
+                else "it wants a login; name a file with user:password as proxy_login"
+            )
         elif not 200 <= event.status_code < 300:
             self._refuse(Sentence("HTTP status {status_code}", status_code=event.status_code))
         else:

@@ -11,8 +11,9 @@ from zope.interface import implementer
 
 from gotunnel.config.judgeoptions import TokenReviewOptions
 from gotunnel.core.logins import Accepted, Login
-from gotunnel.errors import Sentence
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IAuthenticator
+from gotunnel.net.certificates import TlsFilesError
 from gotunnel.server.judges.asking import Asker, NoAnswer
 from gotunnel.server.judges.secret import secret_in
 
@@ -28,7 +29,14 @@ class TokenReview:
 
     def __init__(self, reactor: Any, options: TokenReviewOptions) -> None:
         self._options = options
-        self._asker = Asker(reactor, options.api.rstrip("/") + PATH, options.ca, "server.authenticators")
+        try:
+            self._asker = Asker(reactor, options.api.rstrip("/") + PATH, options.ca, "server.authenticators")
+        except TlsFilesError as broken:
+            raise GotunnelError(Sentence(
+                "the authorities of kube-apiserver cannot be used: {problem}; name their file with ca of tokenreview: "
+                "where it is by default there is one in a pod alone",
+                problem=broken,
+            )) from None
         secret_in(options.secret_file)  # what is wrong with it is told now
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
