@@ -67,7 +67,7 @@ class PumpReactor(epollreactor.EPollReactor):
 
 
 def install() -> None:
-    """Make a PumpReactor the reactor of this process; `twistd --reactor=gotunnel` calls this too."""
+    """Make a PumpReactor the reactor of this process. Raises ReactorAlreadyInstalledError."""
     reactor: Any = PumpReactor()
     installReactor(reactor)
 
