@@ -97,8 +97,8 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
         }  # fmt: skip
         values |= {key: list(items) for key, items in lists.items() if items}
         said = _validated(values)  # first of all, so that no key is derived of a name that is none
-        ports = where.config.allow_ports if said.allow_ports is None else said.allow_ports
-        token = _made(where, name, wish, PortSet.parse(ports))
+        allowed = where.config.allow_ports if said.allow_ports is None else said.allow_ports
+        token = _made(where, name, wish, PortSet.parse(allowed))
         if token.key is None:
             values["join"] = token.join
         else:
