@@ -65,7 +65,8 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     ports = int(found[4]), int(found[5])
     if max(ports) > 65535:
         raise _wrong("its line has a port beyond 65535")
-    return ProxyHeader(end + 2, *(_place(*each) for each in zip(hosts, ports, strict=True)))
+    source, destination = (_place(*each) for each in zip(hosts, ports, strict=True))
+    return ProxyHeader(end + 2, source, destination)
 
 
 def _version_2(data: bytes) -> ProxyHeader | None:
