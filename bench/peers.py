@@ -58,6 +58,16 @@ def _naive(place: Place) -> list[Role]:
     ]
 
 
+def _bare(place: Place) -> list[Role]:
+    start, env = [sys.executable, "-m", "bench.bare"], python_environment()
+    server = [*start, "server", str(place.control), str(place.public)]
+    client = [*start, "client", str(place.control), str(place.target)]
+    return [
+        Role("server", server, place.control, env=env, cwd=ROOT),
+        Role("client", client, place.public, says="connected", env=env, cwd=ROOT),
+    ]
+
+
 def _naive_version() -> str:
     from twisted import __version__ as version
 
@@ -176,6 +186,7 @@ def _go(place: Place) -> list[Role]:
 
 PEERS = [
     Subject("naive", "naive pair, plain", _naive, version=_naive_version),
+    Subject("bare", "bare relay, plain", _bare),
     Subject("openssh", "OpenSSH -R", _openssh, _no_sshd, _version("ssh", "-V")),
     Subject("haproxy", "HAProxy, one hop", _haproxy, _needs("haproxy"), _version("haproxy", "-v")),
     Subject("rathole", "rathole, plain", _rathole, _needs("rathole"), _version("rathole", "--version")),
