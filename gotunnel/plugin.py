@@ -45,9 +45,11 @@ class Plugin:
         *,
         options: type[Section] = Options,
         summary: str = "",
+        check: Callable[[Any], object] | str | None = None,
     ) -> None:
-        """`kind` is the interface of what `make` returns, whose docstring says what `make` is called with. `make` may
-        be written as "package.module.name", and then that module is imported when it is first used."""
+        """`kind` is the interface of what `make` returns, whose docstring says what `make` is called with. `check` is
+        called with the options by `gotunnel check`; see IExtension. Both may be written as "package.module.name", and
+        then that module is imported when it is first used."""
         if kind not in EXTENSIONS.values():
             raise ValueError(f"{getattr(kind, '__name__', kind)} is no interface that a plugin can bring")
         if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
@@ -62,8 +64,18 @@ class Plugin:
         self.options = options
         self.summary = summary
         self._make = make
+        self._check = check
 
     def make(self, *arguments: Any) -> Any:
         """See IExtension."""
-        made = namedAny(self._make) if isinstance(self._make, str) else self._make
-        return made(*arguments)
+        return _named(self._make)(*arguments)
+
+    def check(self, options: Section) -> None:
+        """See IExtension."""
+        if self._check is not None:
+            _named(self._check)(options)
+
+
+def _named(function: Callable[..., Any] | str) -> Callable[..., Any]:
+    found: Callable[..., Any] = namedAny(function) if isinstance(function, str) else function
+    return found

@@ -39,12 +39,49 @@ class Answer(Deferred[T]):
         running.addBoth(over)
         return answer
 
+    def asFuture(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[T]:
+        """As any Deferred's, for asyncio, whose cancellation cancels this; what is there already, or comes in that very
+        moment, is undone then, since nobody will have it."""
+        future = _Future(self.undo, loop)
+
+        def come(result: T) -> None:
+            if not future.cancelled():
+                future.set_result(result)
+            elif self.undo is not None:
+                self.undo(result)
+
+        def failed(failure: Failure) -> None:
+            if not future.cancelled() and failure.value is not None:
+                future.set_exception(failure.value)
+
+        self.addCallbacks(come, failed)
+        future.add_done_callback(lambda done: self.cancel() if done.cancelled() else None)
+        return future
+
     def __await__(self) -> Generator[Any, None, T]:
         """Called by `await`, whoever drives the coroutine that says so."""
         loop = loop_of_caller()
         if loop is None:
             return (yield from super().__await__())
         return (yield from as_task(self, loop).__await__())
+
+
+class _Future(asyncio.Future[T]):
+    """One whose waiting task may be cancelled when the result is there already: then no task has it."""
+
+    def __init__(self, undo: Callable[[T], object] | None, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._undo = undo
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Called by `await`."""
+        try:
+            return (yield from super().__await__())
+        except asyncio.CancelledError:
+            undo, self._undo = self._undo, None
+            if undo is not None and self.done() and not self.cancelled() and self.exception() is None:
+                undo(self.result())
+            raise
 
 
 async def as_task(deferred: Deferred[T], loop: asyncio.AbstractEventLoop) -> T:
@@ -57,7 +94,7 @@ async def as_task(deferred: Deferred[T], loop: asyncio.AbstractEventLoop) -> T:
 
     deferred.addCallback(keep)
     try:
-        return await deferred.asFuture(loop)
+        return await Deferred.asFuture(deferred, loop)
     except asyncio.CancelledError:
         undo = getattr(deferred, "undo", None)
         if undo is not None and come:

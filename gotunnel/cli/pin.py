@@ -14,7 +14,7 @@ from gotunnel.address import HostPort, parse_host_port
 from gotunnel.cli.saying import say
 from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.load import load_server
-from gotunnel.errors import GotunnelError, Sentence
+from gotunnel.errors import GotunnelError, Sentence, system_words
 from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
 from gotunnel.net.trust import server_name_of
 from gotunnel.server.identity import server_pair
@@ -76,11 +76,13 @@ def _shown_by(server: HostPort) -> tuple[x509.Certificate, str]:
             shown = x509.load_der_x509_certificate(session.getpeercert(True) or b"")
     except ssl.SSLError as error:
         raise GotunnelError(Sentence(
-            "{server}: no TLS 1.3 with it: {reason}", server=server, reason=error.reason or error
+            "{server}: no TLS 1.3 with it: {reason}; name the port of server.addr, and see that its "
+            "server.tls.mode is not off", server=server, reason=error.reason or error,
         )) from None
     except OSError as error:
         raise GotunnelError(Sentence(
-            "{server}: {strerror}", server=server, strerror=error.strerror or error
+            "{server}: {why}; name the address and port of server.addr, while the server runs, or ask nobody: "
+            "`gotunnel pin --config FILE` on its machine", server=server, why=system_words(error),
         )) from None
     except ValueError:
         raise GotunnelError(f"{server}: its certificate cannot be read") from None

@@ -13,6 +13,7 @@ from gotunnel.config.difference import ListChange
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.core.dropped import Drops
+from gotunnel.core.loglimit import LogLimit, once_in_a_while
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Carried
 from gotunnel.errors import Sentence, printable
@@ -47,6 +48,8 @@ class MappingStatus:
     down: str | None = None
     shut: str | None = None
     """Why the server lets nobody in, by its own word."""
+    lines: LogLimit | None = None
+    """What was said of its refusals, once there is one."""
     since: float = 0.0
     """When it was first refused for `reason`, by the clock of its link."""
     carried: Carried = field(default_factory=Carried)
@@ -89,6 +92,8 @@ class Published:
         self._retry = retry
         self.changed: Callable[[], None] = lambda: None
         """Called when the server has answered, and when a target goes or comes."""
+        self.news = False
+        """Whether the log has said something of what the last answer refuses."""
         self._backoff = self._ladder()
 
     def get(self, name: str) -> MappingConfig | None:
@@ -130,6 +135,7 @@ class Published:
             else:
                 status.standing, status.address, status.down = old.standing, old.address, old.down
                 status.code, status.reason, status.since, status.shut = old.code, old.reason, old.since, old.shut
+                status.lines = old.lines
             if old is not None:
                 status.carried, status.dropped = old.carried, old.dropped
         self._leaving.update({name: before[name].config for name in change.removed})
@@ -160,6 +166,7 @@ class Published:
 
     def _begin(self, status: MappingStatus) -> None:
         status.standing, status.code, status.reason, status.shut = Standing.PENDING, "", "", None
+        status.lines = None
         self._unfit.discard(status.config.name)
         if status.config.group is not None and not self._can_group:
             self.log.warn(
@@ -224,7 +231,7 @@ class Published:
 
     def answered(self, results: Iterable[MappingResult], now: float = 0.0) -> None:
         """Take the server's word on some of them."""
-        refused = False
+        refused = self.news = False
         for result in results:
             status = self.statuses.get(result.name)
             if status is None:
@@ -245,7 +252,7 @@ class Published:
         return Backoff(first=2.0, cap=60.0)
 
     def _opened(self, status: MappingStatus, result: MappingResult) -> None:
-        config = status.config
+        config, status.lines = status.config, None
         if not config.public:
             self._shared(status)
             return
@@ -289,10 +296,16 @@ class Published:
             status.since = now
         status.standing, status.address = Standing.REFUSED, None
         status.code, status.reason = printable(code), reason
+        if status.lines is None:
+            status.lines = once_in_a_while()
+        more = status.lines.more(reason, now)
+        if more is None:
+            return
+        self.news = True
         hint = cure_for(
             code, said, grouped=config.group is not None, can_group=self._can_group, udp=config.protocol == "udp"
         )
         self.log.warn(
-            "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}",
-            mapping=config.name, server=str(self.server), port=config.remote_port, reason=reason, hint=hint,
+            "mapping {mapping} refused by the server {server}: port {port}: {reason}{hint}{more}",
+            mapping=config.name, server=str(self.server), port=config.remote_port, reason=reason, hint=hint, more=more,
         )  # fmt: skip

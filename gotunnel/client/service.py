@@ -34,7 +34,7 @@ from gotunnel.net.reloading import Reloadable
 if TYPE_CHECKING:
     from gotunnel.client.v1.links import V1Links
 
-__all__ = ["ClientService", "make_client"]
+__all__ = ["ClientService", "check_version", "make_client"]
 
 
 V1_KEYS = ("client.drain_timeout", "client.log_level")
@@ -192,6 +192,12 @@ def make_client(config: ClientConfig, reactor: Any, state_dir: Path) -> ClientSe
     Raises TlsFilesError, and ConfigError for version 1 with a server that is known to speak version 2.
     """
     versions = VersionMemory(state_dir)
+    check_version(config, versions)
+    return ClientService(config, reactor, versions)
+
+
+def check_version(config: ClientConfig, versions: VersionMemory) -> None:
+    """Raise ConfigError for version 1 with a server that is known to speak version 2."""
     server = config.all_servers[0]
     if config.v1 and versions.knows(server):
         what = Sentence(
@@ -203,4 +209,3 @@ def make_client(config: ClientConfig, reactor: Any, state_dir: Path) -> ClientSe
             server=versions.marker(server),
         )
         raise ConfigError([Problem("configuration", None, "client.v1", what, cure)])
-    return ClientService(config, reactor, versions)

@@ -175,7 +175,8 @@ class ClientSession:
         if self._retry is None:
             seconds = self._published.pause()
             self._retry = self._clock.callLater(seconds, again)
-            self.log.info("asking again for refused mappings in {seconds:.1f} s", seconds=seconds)
+            if self._published.news:  # it asks for ever, and the log has said so
+                self.log.info("asking again for refused mappings in {seconds:.1f} s", seconds=seconds)
 
     def drain(self, seconds: float) -> None:
         """Ask the server to open nothing more."""

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from gotunnel.errors import Sentence
 
-__all__ = ["LogLimit"]
+__all__ = ["LogLimit", "once_in_a_while"]
+
+WHILE = 3600.0
+"""Seconds between two lines that say one thing that lasts."""
 
 
 @dataclass(slots=True)
@@ -77,3 +80,9 @@ class LogLimit:
             self._buckets.popitem(last=False)
         bucket = self._buckets[key] = _Bucket(self._burst, now)
         return bucket
+
+
+def once_in_a_while() -> LogLimit:
+    """Return a limit for lines that would be written again and again of something that lasts: once, and then each hour.
+    The key is all that is said."""
+    return LogLimit(rate=1 / WHILE, burst=1, max_keys=256)

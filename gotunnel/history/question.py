@@ -50,8 +50,10 @@ def question(query: Mapping[str, str], now: float) -> Question:
         ))
     since = moment(query.get("since", "24h"), now, "since")
     until = moment(query["until"], now, "until") if "until" in query else now
+    if since >= now:
+        raise Misasked("since is in the future, where nothing can be yet: give a time that is past, like 24h, or none")
     if since >= until:
-        raise Misasked("since is not before until")
+        raise Misasked("since is not before until: give until a later time, or none for all up to now")
     by = query.get("by", "mapping")
     if by not in BY:
         raise Misasked(Sentence("by is one of {by}", by=', '.join(BY)))

@@ -19,6 +19,10 @@ class IExtension(Interface):
     it provides `twisted.plugin.IPlugin` too, and stands in a module of the package `gotunnel.plugins`.
 
     A module that cannot be imported is named to whoever asks for a plugin of others, and harms nothing else.
+
+    A plugin may have a method `check(options)`, too, which raises the GotunnelError that `make` would raise for what
+    the options name, a file say: `gotunnel check` calls it, beside a role that runs perhaps. Nothing is to be written,
+    opened for others, asked or started there, and what cannot be found out without that stays open.
     """
 
     kind = Attribute("the interface of what it makes, one of EXTENSIONS")

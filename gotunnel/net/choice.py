@@ -11,9 +11,9 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
-from gotunnel.net.plugged import made
+from gotunnel.net.plugged import checked, made
 
-__all__ = ["RelayUnfit", "choose_relay", "fast", "install_reactor", "portable"]
+__all__ = ["RelayUnfit", "check_relay", "choose_relay", "fast", "install_reactor", "portable"]
 
 log = Logger(namespace="gotunnel.net.choice")
 
@@ -49,9 +49,7 @@ def portable(reactor: Any, options: object, dial_timeout: float, descriptors: De
 
 def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
     """The same. Raises RelayUnfit."""
-    why = _obstacle()
-    if why is not None:
-        raise RelayUnfit(Sentence("relay: fast cannot be had here: it {why}; write relay: auto", why=why))
+    check_relay("fast")
     from gotunnel.net.fast.relay import FastRelay
 
     relay = FastRelay(reactor, dial_timeout, descriptors)
@@ -60,6 +58,16 @@ def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descri
     )
     found: IRelay = relay
     return found
+
+
+def check_relay(wish: str | RelayConfig) -> None:
+    """Raise what `choose_relay` would, where that can be told without making one. Raises GotunnelError."""
+    if isinstance(wish, RelayConfig):
+        checked("relay", wish)
+        return
+    why = _obstacle() if wish == "fast" else None
+    if why is not None:
+        raise RelayUnfit(Sentence("relay: fast cannot be had here: it {why}; write relay: auto", why=why))
 
 
 def install_reactor() -> None:

@@ -1,5 +1,6 @@
 """Reads the header of the PROXY protocol from a visitor whom nobody else reads yet, and not a byte more: what is behind
-it stays in the kernel, for the leg. What follows from the header is for whoever asked."""
+it stays in the kernel, for the leg. A balancer's own connection is given a moment, in which most of them end. What
+follows is for whoever asked."""
 
 from __future__ import annotations
 
@@ -18,12 +19,16 @@ from gotunnel.wire.proxyread import MOST_HEADER, ProxyHeader, read_proxy_header
 
 __all__ = ["FirstBytes"]
 
+MOMENT = 0.5
+"""Seconds in which a balancer's own connection ends that only looks whether somebody accepts it. One that stays without
+a word may wait for the target to speak first."""
+
 
 @implementer(IReadDescriptor)
 class FirstBytes:
-    """One visitor's. `done(header, reason)` is called once, with a header or with what is wrong instead; not when the
-    visitor is reset meanwhile. It reads by a descriptor of its own, which whatever becomes of the visitor leaves
-    alone."""
+    """One visitor's. `done(header, reason)` is called once, with a header or with what is wrong instead, or without
+    either for a balancer's own connection that has ended without a word; not when the visitor is reset meanwhile. It
+    reads by a descriptor of its own, which whatever becomes of the visitor leaves alone."""
 
     def __init__(
         self, reactor: Any, local: ILocal, seconds: float, done: Callable[[ProxyHeader | None, str], None]
@@ -31,6 +36,7 @@ class FirstBytes:
         self._reactor = reactor
         self._done = done
         self._head = b""
+        self._own: ProxyHeader | None = None
         self._timer: IDelayedCall | None = None
         self._sock: socket.socket | None = None
         self._local = local
@@ -42,7 +48,8 @@ class FirstBytes:
         self.doRead()  # mostly it is there already
         if self._sock is not None:
             local.on_gone = self._close
-            self._timer = reactor.callLater(seconds, self._end, None, f"no header within {seconds:g} s")
+            if self._own is None:
+                self._timer = reactor.callLater(seconds, self._end, None, f"no header within {seconds:g} s")
             reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -57,6 +64,9 @@ class FirstBytes:
         """There is something to read."""
         sock = self._sock
         if sock is None:
+            return
+        if self._own is not None:
+            self._listen(sock, self._own)
             return
         try:
             seen = sock.recv(MOST_HEADER, socket.MSG_PEEK)
@@ -75,12 +85,30 @@ class FirstBytes:
         except RemoteProtocolError as wrong:
             self._end(None, wrong.reason)
         else:
-            if header is not None:
+            if header is not None and header.own:
+                self._give_a_moment(sock, header)
+            elif header is not None:
                 self._end(header, "")
+
+    def _give_a_moment(self, sock: socket.socket, header: ProxyHeader) -> None:
+        self._own = header
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(MOMENT, self._end, header, "")
+        self._listen(sock, header)
+
+    def _listen(self, sock: socket.socket, header: ProxyHeader) -> None:
+        try:
+            speaks = bool(sock.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return
+        except OSError:  # reset, as HAProxy ends its checks
+            speaks = False
+        self._end(header if speaks else None, "")
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor says that nothing can be read."""
-        self._end(None, "it broke off")
+        self._end(None, "it broke off" if self._own is None else "")
 
     def _end(self, header: ProxyHeader | None, reason: str) -> None:
         self._close()

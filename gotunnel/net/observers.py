@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from zope.interface import implementer
@@ -16,7 +18,7 @@ from gotunnel.core.observed import Ended, Stream
 from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IStreamObserver
 
-__all__ = ["LogObserver", "MetricsObserver"]
+__all__ = ["LogObserver", "MetricsObserver", "check_log"]
 
 BOUNDS = (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 86_400.0)
 """Seconds: from a request of the web to a connection of a database."""
@@ -35,10 +37,7 @@ class LogObserver:
         try:
             self._open()
         except OSError as failed:
-            why = (failed.strerror or "it failed").lower()
-            raise GotunnelError(Sentence(
-                "the observer log cannot write {path}: {why}; name another file", path=self._path, why=why
-            )) from None
+            raise _cannot_write(self._path, failed) from None
 
     def opened(self, stream: Stream) -> None:
         """See IStreamObserver."""
@@ -86,6 +85,26 @@ class LogObserver:
         except FileNotFoundError:
             return False
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def check_log(options: LogOptions) -> None:
+    """See IExtension. A file that is not there is not made: it would be of whoever asks, and not of the role's user."""
+    path = options.file
+    try:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)))
+        except FileNotFoundError:
+            folder = os.path.dirname(os.path.realpath(path))
+            os.stat(folder)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+    except OSError as failed:
+        raise _cannot_write(path, failed) from None
+
+
+def _cannot_write(path: Path, failed: OSError) -> GotunnelError:
+    why = (failed.strerror or "it failed").lower()
+    return GotunnelError(Sentence("the observer log cannot write {path}: {why}; name another file", path=path, why=why))
 
 
 @implementer(IStreamObserver)

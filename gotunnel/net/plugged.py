@@ -9,7 +9,7 @@ from gotunnel.config.plugged import ObserverConfig, PluginConfig
 from gotunnel.core.usage import Usage
 from gotunnel.errors import GotunnelError, Sentence
 
-__all__ = ["Carried", "found", "made", "observers_prepared", "tried"]
+__all__ = ["Carried", "checked", "found", "made", "observers_prepared", "tried"]
 
 Carried = Iterable[tuple[Hashable, tuple[int, int]]]
 """Visitors who are served, and their bytes so far, to the target and back."""
@@ -31,6 +31,14 @@ def found(kind: str, name: str) -> Any:
 def made(kind: str, config: PluginConfig, reactor: Any, *more: Any) -> Any:
     """Return what the plugin makes of its options. Raises GotunnelError."""
     return found(kind, config.plugin).make(reactor, config.options, *more)
+
+
+def checked(kind: str, *configs: PluginConfig | None) -> None:
+    """Raise the GotunnelError that making these would raise, as far as their plugins can tell by looking."""
+    for config in configs:
+        check = None if config is None else getattr(found(kind, config.plugin), "check", None)
+        if config is not None and check is not None:
+            check(config.options)
 
 
 def tried(kind: str, before: Iterable[PluginConfig | None], after: Iterable[PluginConfig | None], *more: Any) -> None:

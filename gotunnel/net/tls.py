@@ -44,6 +44,7 @@ __all__ = [
     "load_server_tls",
     "own_server_tls",
     "server_tls",
+    "stamp",
     "target_creator",
     "web_creator",
 ]
@@ -140,13 +141,13 @@ class TargetTls:
 
     def creator(self, name: str) -> IOpenSSLClientConnectionCreator:
         """Return what makes sessions with the service of that name. Raises TlsFilesError."""
-        stamp, known = None if self._ca is None else _stamp(self._ca), self._made.get(name)
-        if known is None or known[0] != stamp:
-            known = self._made[name] = (stamp, target_creator(self._ca, name, True, self._keys))
+        seen, known = None if self._ca is None else stamp(self._ca), self._made.get(name)
+        if known is None or known[0] != seen:
+            known = self._made[name] = (seen, target_creator(self._ca, name, True, self._keys))
         return known[1]
 
 
-def _stamp(path: Path) -> object:
+def stamp(path: Path) -> object:
     """Return what changes with a file."""
     try:
         found = path.stat()

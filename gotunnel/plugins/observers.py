@@ -14,6 +14,7 @@ log = Plugin(
     "gotunnel.net.observers.LogObserver",
     options=LogOptions,
     summary="writes a line of JSON for each visitor into a file of its own",
+    check="gotunnel.net.observers.check_log",
 )
 metrics = Plugin(
     IStreamObserver,

@@ -15,6 +15,7 @@ websocket = Plugin(
     "gotunnel.net.ws.websocket",
     options=WebSocketOptions,
     summary="a WebSocket, with TLS around it, through an HTTP proxy if there must be one",
+    check="gotunnel.net.ws.check_websocket",
 )
 listener = Plugin(
     ITransportListener,
@@ -22,4 +23,5 @@ listener = Plugin(
     "gotunnel.net.ws.listener",
     options=WebSocketListenerOptions,
     summary="takes clients that come through WebSockets",
+    check="gotunnel.net.ws.check_listener",
 )

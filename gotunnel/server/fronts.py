@@ -22,7 +22,8 @@ PATIENCE = 5.0
 
 class Fronts:
     """The networks of `proxy_from`; one per server. Whoever comes from there and brings no header is closed; what
-    anybody else says is for the target."""
+    anybody else says is for the target. A balancer's own connection is a visitor, with the balancer's address, unless
+    it ends without a word: then it was a health check, of which there is one every few seconds."""
 
     log = Logger()
 
@@ -44,6 +45,13 @@ class Fronts:
             return
 
         def read(header: ProxyHeader | None, reason: str) -> None:
+            if header is None and not reason:
+                self.log.debug(
+                    "a balancer at {visitor} looked whether {mapping} is open, and left without a word",
+                    visitor=local.address, mapping=mapping,
+                )  # fmt: skip
+                local.abort()
+                return
             if header is None:
                 self._warn(
                     mapping, "visitor {visitor} of {mapping} is closed: proxy_from names his address, and {reason}",

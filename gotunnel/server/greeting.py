@@ -17,6 +17,7 @@ from gotunnel.net.framed import send_and_close
 from gotunnel.net.tls import ServerTls, is_tls_failure
 from gotunnel.net.tlspeer import client_refusal
 from gotunnel.server.clientlogin import ClientLogin
+from gotunnel.server.cures import refusal_cure
 from gotunnel.server.legadmission import admitted, spend, take
 from gotunnel.wire import strictjson, v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
@@ -168,8 +169,9 @@ class ServerGreeting(ClientLogin):
             self._door.charge(COSTS[error.code])
         if error.code != "no_session" and not said:
             self._door.say(
-                f"refused {error.code}", "{address} was refused: {code}: {reason}",
+                f"refused {error.code}", "{address} was refused: {code}: {reason}{hint}",
                 code=printable(error.code), reason=printable(error.reason),
+                hint=refusal_cure(error.code, error.reason),
             )  # fmt: skip
         self._close(v1.encode(v1.Answer("fail", error.reason)) if self._version == 1 else encode(error))
 

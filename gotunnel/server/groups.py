@@ -228,6 +228,11 @@ class MemberPort(PublicPort):
         if self.port:
             super().check(rights)
 
+    def check_wish(self, rights: Rights) -> None:
+        """See PublicPort."""
+        rights.check_group(self.group_name)
+        super().check_wish(rights)
+
     def began(self) -> None:
         """See PublicPort: what was wrong with the client before is over, and it may serve who waits at others."""
         if self._group is not None:
@@ -241,9 +246,7 @@ class MemberPort(PublicPort):
 
     async def open(self, rights: Rights) -> None:
         """See PublicPort: join the group, or begin one."""
-        rights.check_group(self.group_name)
-        if self.wanted:
-            rights.check_port(self.bind, self.wanted)
+        self.check_wish(rights)
         async with self._groups.turn:
             self._group = await self._groups.join(self, rights)
         self.port = self._group.listener.port

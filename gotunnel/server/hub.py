@@ -217,7 +217,7 @@ class Hub(Standing):
         for session in tuple(self._present):
             problem = problem_now(session.shown, tls.authorities)
             if problem is not None:
-                session.expel(Sentence("its certificate {problem}", problem=problem))
+                session.expel(Sentence("its certificate {problem}", problem=problem), certificate=True)
 
     # Sessions.
 
@@ -227,6 +227,8 @@ class Hub(Standing):
         guest = self.guests.get(name, session.proven)
         if guest is None:
             self.guests.drop(name)  # it came in by a key of the server's own
+        else:
+            session.came_by = guest.by.plugin
         old = self.sessions.begin(session.sid, name, instance, number, session)
         self._live.add(session)
         self.origins.add(session)

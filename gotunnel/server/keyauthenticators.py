@@ -13,7 +13,6 @@ from zope.interface import implementer
 
 from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
 from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
-from gotunnel.config.model import ServerConfig
 from gotunnel.config.secretfile import Refused
 from gotunnel.config.token_source import token_in
 from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
@@ -24,7 +23,7 @@ from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
 
-__all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys", "check_files"]
+__all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys", "check_identities", "check_token"]
 
 ANYBODY = Accepted()
 """Nothing is known of who has come, and nothing is said of what he may do."""
@@ -196,11 +195,11 @@ class FiledToken(TokenKeys):
         return self._file.looked_at()
 
 
-def check_files(config: ServerConfig) -> None:
-    """Raise ConfigError for a file of these that a server with this configuration would refuse. Nothing of anybody
-    else's is made."""
-    for each in config.authenticators:
-        if isinstance(each.options, IdentitiesOptions):
-            FiledIdentities(None, each.options)
-        elif isinstance(each.options, SharedTokenOptions):
-            FiledToken(None, each.options)
+def check_identities(options: IdentitiesOptions) -> None:
+    """See IExtension: making one reads the file and does nothing else."""
+    FiledIdentities(None, options)
+
+
+def check_token(options: SharedTokenOptions) -> None:
+    """Likewise."""
+    FiledToken(None, options)

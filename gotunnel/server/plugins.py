@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import GotunnelError, Sentence
-from gotunnel.net.plugged import Carried, observers_prepared
+from gotunnel.net.plugged import Carried, checked, observers_prepared
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.keyring import Keyring
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
 
-__all__ = ["plugins_prepared", "plugins_stopped"]
+__all__ = ["check_authenticators", "plugins_prepared", "plugins_stopped"]
 
 
 def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[], None]:
@@ -51,6 +52,15 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
         observe()
 
     return use
+
+
+def check_authenticators(config: ServerConfig) -> None:
+    """Raise the GotunnelError that a server with this configuration would for its authenticators. None of anybody
+    else's is made."""
+    for each in config.authenticators:
+        checked(each.kind, each)
+    files = (IdentitiesOptions, SharedTokenOptions)
+    _check_secrets(Keyring(None, [each for each in config.authenticators if isinstance(each.options, files)]), config)
 
 
 def _check_secrets(keyring: Keyring, config: ServerConfig) -> None:

@@ -111,6 +111,12 @@ class PublicPort:
         """Return if these rights cover it. Raises PortUnavailable."""
         rights.check_port(self.bind, self.port)
 
+    def check_wish(self, rights: Rights) -> None:
+        """Return if these rights cover what is asked for, as far as that can be known ahead of `open`. Raises
+        PortUnavailable."""
+        if self.wanted:
+            rights.check_port(self.bind, self.wanted)
+
     def permitted(self, rights: Rights) -> bool:
         """Whether its owner may have it, with these rights. Asked for each visitor, so that an answer is kept."""
         if self._permitted_by is not rights:
@@ -225,6 +231,9 @@ class HiddenPort(PublicPort):
 
     def check(self, rights: Rights) -> None:
         """See PublicPort: without a port there is nothing to allow."""
+
+    def check_wish(self, rights: Rights) -> None:
+        """Likewise."""
 
     async def open(self, rights: Rights) -> None:
         """There is nothing to claim."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, DeferredLock
 
 from gotunnel.address import HostPort
+from gotunnel.core.loglimit import once_in_a_while
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.refused import Refusal, RefusedMappings
 from gotunnel.core.view import SWITCHED_OFF
@@ -43,6 +44,7 @@ class Published:
         self.mappings: dict[str, PublicPort] = {}
         self.refused = RefusedMappings()
         """What the current session asks for and does not get."""
+        self._lines = once_in_a_while()
         self._hub = hub
         self._peer = peer
         self._clock = hub.clock
@@ -61,6 +63,7 @@ class Published:
         """A session begins: what it does not name is closed when it has named all that it wants."""
         self._named = set()
         self.refused.clear()
+        self._lines = once_in_a_while()
 
     def rested(self) -> None:
         """There was nothing to do for a while."""
@@ -84,10 +87,7 @@ class Published:
                 try:
                     mapping = await self._opened(request)
                 except PortUnavailable as refused:
-                    self._hub.say_of(
-                        self._peer.name, "refused", "mapping {mapping} of client {client} is refused: {code}: {reason}",
-                        mapping=request.name, code=refused.code, reason=printable(refused.reason),
-                    )  # fmt: skip
+                    self._refusal(request.name, refused.code, printable(refused.reason))
                     results.append(MappingResult(request.name, "fail", None, refused.code, refused.reason))
                     if self._peer.session is session:
                         self._remember(request, refused)
@@ -180,6 +180,15 @@ class Published:
 
     # Parts of the above.
 
+    def _refusal(self, mapping: str, code: str, reason: str) -> None:
+        # A client asks again for ever.
+        allowed, _ = self._lines.allow((mapping, code, reason), self._clock.seconds())
+        if allowed:
+            self._hub.say_of(
+                self._peer.name, "refused", "mapping {mapping} of client {client} is refused: {code}: {reason}",
+                mapping=mapping, code=code, reason=reason,
+            )  # fmt: skip
+
     def _remember(self, request: MappingRequest, refused: PortUnavailable) -> None:
         if request.public is False:
             where = ""
@@ -233,6 +242,7 @@ class Published:
             return mapping
         if mapping is not None:
             await self._close([request.name], self._peer.session)
+        wished.check_wish(self._peer.rights)  # a limit would hide what no room can mend
         self._peer.rights.check_room(len(self.mappings))
         mapping = wished
         mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)

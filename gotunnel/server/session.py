@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.control import ControlConnection
+from gotunnel.server.cures import cut_cure
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.origins import LEG_SNI
 from gotunnel.server.peer import Peer
@@ -64,6 +65,8 @@ class ServerSession(SessionLegs):
         super().__init__(hub, peer, sid, ks, address)
         self.proven = proven
         """The key that the client has proved: the session lasts as long as this is valid."""
+        self.came_by = ""
+        """The authenticator that let the client in; none: the server itself."""
         self.agent: str | None = None
         """What the client's program calls itself."""
         self.began = hub.clock.seconds()
@@ -125,12 +128,13 @@ class ServerSession(SessionLegs):
         self._end()
         self.control.close(Error("going_away", "another session of this client has taken over"), "replaced")
 
-    def expel(self, reason: str) -> None:
-        """Its client may not stay: cut it, with all its streams. `reason` is for both logs."""
+    def expel(self, reason: str, *, certificate: bool = False) -> None:
+        """Its client may not stay: cut it, with all its streams. `reason` is for both logs; `certificate`: whether it
+        is about that of the client."""
         if not self._lost:
             self.log.warn(
-                "client {client} is cut ({address}): {reason}",
-                client=self.peer.name, address=self.address, reason=reason,
+                "client {client} is cut ({address}): {reason}{hint}",
+                client=self.peer.name, address=self.address, reason=reason, hint=cut_cure(self.came_by, certificate),
             )  # fmt: skip
         self._hub.session_lost(self)
         self._end()

@@ -73,12 +73,15 @@ class UdpPort(PublicPort):
         """See PublicPort."""
         super().check(rights.of_udp)
 
+    def check_wish(self, rights: Rights) -> None:
+        """See PublicPort."""
+        super().check_wish(rights.of_udp)
+        if not rights.allow_udp_ports:
+            raise PortUnavailable("acl_denied", "no port of UDP is allowed (allow_udp_ports)")
+
     async def open(self, rights: Rights) -> None:
         """See PublicPort."""
-        if not rights.allow_udp_ports:
-            if self.wanted:
-                rights.of_udp.check_port(self.bind, self.wanted)
-            raise PortUnavailable("acl_denied", "no port of UDP is allowed (allow_udp_ports)")
+        self.check_wish(rights)
         await super().open(rights.of_udp)
 
     async def close(self) -> None:

@@ -23,12 +23,14 @@ _ADDRESS_BYTES = {_TCP4: 4, _TCP6: 16}
 
 
 class ProxyHeader(NamedTuple):
-    """A header of `length` bytes. Without a `source` the connection speaks for itself: it is a health check, or who is
-    behind it has no IP address."""
+    """A header of `length` bytes. Without a `source` the connection speaks for itself: it is `own`, the balancer's, as
+    a health check is (LOCAL; version 1 has UNKNOWN for that and for what it does not know), or who is behind it has no
+    IP address."""
 
     length: int
     source: HostPort | None = None
     destination: HostPort | None = None
+    own: bool = False
 
 
 def read_proxy_header(data: bytes) -> ProxyHeader | None:
@@ -51,7 +53,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
         return None
     line = data[:end].decode("latin-1")
     if line == "PROXY UNKNOWN" or line.startswith("PROXY UNKNOWN "):
-        return ProxyHeader(end + 2)
+        return ProxyHeader(end + 2, own=True)
     found = _LINE.fullmatch(line)
     if found is None:
         raise _wrong("its line is not one of version 1")
@@ -63,7 +65,8 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     ports = int(found[4]), int(found[5])
     if max(ports) > 65535:
         raise _wrong("its line has a port beyond 65535")
-    return ProxyHeader(end + 2, *(_place(*each) for each in zip(hosts, ports, strict=True)))
+    source, destination = (_place(*each) for each in zip(hosts, ports, strict=True))
+    return ProxyHeader(end + 2, source, destination)
 
 
 def _version_2(data: bytes) -> ProxyHeader | None:
@@ -77,7 +80,9 @@ def _version_2(data: bytes) -> ProxyHeader | None:
         raise _wrong(f"it is longer than {MOST_HEADER} bytes")
     if len(data) < length:
         return None
-    if version_and_command == 0x20 or family in (_UNSPECIFIED, _UNIX):
+    if version_and_command == 0x20:
+        return ProxyHeader(length, own=True)
+    if family in (_UNSPECIFIED, _UNIX):
         return ProxyHeader(length)
     size = _ADDRESS_BYTES.get(family)
     if size is None:

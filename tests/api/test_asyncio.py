@@ -114,9 +114,14 @@ class CancelTests(SynchronousTestCase):
         async def plainly(answer: Answer[str]) -> str:
             return await answer
 
+        async def as_future(answer: Answer[str]) -> str:
+            return await answer.asFuture(asyncio.get_running_loop())
+
+        ways = [(way, events) for way in (plainly, here, as_future) for events in ("+-", "-+")]
+
         async def main() -> list[object]:
             found: list[object] = []
-            for way, events in ((plainly, "+-"), (plainly, "-+"), (here, "+-"), (here, "-+"), (here, "+")):
+            for way, events in (*ways, (here, "+"), (as_future, "+")):
                 there: Deferred[None] = Deferred()
                 task = asyncio.ensure_future(way(Answer.of(port(way.__name__ + events, there), undone.append)))
                 await asyncio.sleep(0.01)
@@ -130,9 +135,35 @@ class CancelTests(SynchronousTestCase):
 
         loop = asyncio.new_event_loop()
         self.addCleanup(loop.close)
-        *cancelled, last = loop.run_until_complete(main())
-        self.assertEqual([type(each) for each in cancelled], [asyncio.CancelledError] * 4)
-        self.assertEqual((last, undone), ("here+", ["plainly+-", "plainly-+", "here+-", "here-+"]))
+        *cancelled, one, other = loop.run_until_complete(main())
+        self.assertEqual([type(each) for each in cancelled], [asyncio.CancelledError] * 6)
+        self.assertEqual((one, other, undone), ("here+", "as_future+", [way.__name__ + events for way, events in ways]))
+
+    def test_future_alone(self) -> None:
+        """A future that nobody awaits yet: cancelled as the result comes, the result is undone; not if it was there
+        first, since whoever has the future has it."""
+        undone: list[str] = []
+
+        async def main() -> None:
+            for events in ("-+", "+-"):
+                there: Deferred[str] = Deferred()
+
+                async def result(there: Deferred[str] = there) -> str:
+                    return await there
+
+                future = Answer.of(result(), undone.append).asFuture(asyncio.get_running_loop())
+                for event in events:
+                    if event == "+":
+                        there.callback(events)
+                    else:
+                        future.cancel()
+                await asyncio.sleep(0)
+                self.assertEqual(future.cancelled(), events == "-+")
+
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        loop.run_until_complete(main())
+        self.assertEqual(undone, ["-+"])
 
 
 class BackgroundTests(ApiTestCase):

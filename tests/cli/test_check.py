@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
+from gotunnel.client.service import make_client
 from gotunnel.config.identityfile import FileIdentity, JoinConfig, written
+from gotunnel.config.load import load
+from gotunnel.errors import GotunnelError, lines_of
+from gotunnel.server.service import bind_control, make_server
 
 TOKEN = "c94e01b7d6f85a2338e07b1f6ad95c42"
 KEY = bytes(range(32))
@@ -108,3 +113,77 @@ class CheckTests(SynchronousTestCase):
         words = ["doctor", "-c", str(self.folder / "server.yaml"), "--state", str(self.state)]
         result = CliRunner().invoke(main, words, env={"GOTUNNEL_TOKEN": None})
         self.assertEqual((result.exit_code, result.stdout, result.stderr), (2, "", f"{line}\n"))
+
+
+WEB = '"https://auth.example.com/gotunnel"'
+SERVER = f"server: {{addr: '127.0.0.1:0', relay: portable, token: {TOKEN}, %s}}\n"
+CLIENT = (
+    f"client: {{name: a, server_addr: '127.0.0.1:9', relay: portable, token: {TOKEN}, local_ports: [8000], %s}}\n"
+)
+
+
+class StartTests(SynchronousTestCase):
+    """Files that a configuration names and that cannot be used: `check` says what a start would."""
+
+    def setUp(self) -> None:
+        """Make a file that is of no use to anybody, and one that is locked."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        (self.folder / "junk").write_text("junk")
+        (self.folder / "open").write_text("visitor:secret")
+        (self.folder / "open").chmod(0o644)
+
+    def started(self, path: Path) -> str:
+        """Return what a start says."""
+        file, state = load(path), Path(self.mktemp())
+        state.mkdir()
+        with self.assertRaises(GotunnelError) as caught:
+            if file.client is not None:
+                make_client(file.client, Clock(), state)
+            elif file.server is not None:
+                with bind_control(file.server) as listening:
+                    make_server(file.server, Clock(), state, listening)
+        (line,) = lines_of(caught.exception)
+        return line
+
+    def check(self, text: str) -> Result:
+        """Run the command."""
+        path = self.folder / "config.yaml"
+        path.write_text(text)
+        return CliRunner().invoke(main, ["check", str(path), "--state", str(self.folder)])
+
+    def test_refused(self) -> None:
+        """Each of them is one line, word for word that of a start, and the exit code is that of a start; no file is
+        made."""
+        for role, keys in (
+            (SERVER, "authenticators: {plugin: htpasswd, file: none}"),
+            (SERVER, "authenticators: {plugin: htpasswd, file: open}"),
+            (SERVER, f"authenticators: {{plugin: webhook, url: {WEB}, secret_file: none}}"),
+            (SERVER, f"authenticators: {{plugin: webhook, url: {WEB}, ca: junk}}"),
+            (SERVER, "authenticators: {plugin: tokenreview, namespaces: [a], ca: junk}"),
+            (SERVER, f"access: {{plugin: webhook, url: {WEB}, secret_file: none}}"),
+            (SERVER, "observers: {plugin: log, file: none/visitors.jsonl}"),
+            (SERVER, "observers: {plugin: log, file: ..}"),
+            (SERVER, "listeners: {plugin: websocket, listen: '127.0.0.1:1', cert: junk, key: junk}"),
+            (SERVER, "tls: {cert: junk, key: junk}"),
+            (SERVER, "tls: {client_ca: junk}"),
+            (CLIENT, "observers: {plugin: log, file: none/visitors.jsonl}"),
+            (CLIENT, "transport: {plugin: websocket, proxy: 'proxy:1', proxy_login: none}"),
+            (CLIENT, "transport: {plugin: websocket, ca: junk}"),
+            (CLIENT, "tls: {ca: junk}"),
+            (CLIENT, "mappings: [{name: w, local: 1, remote: 2000, health: {type: http, tls: {ca: junk}}}]"),
+        ):
+            result = self.check(role % keys)
+            expected = f"gotunnel check: {self.started(self.folder / 'config.yaml')}\n"
+            self.assertEqual((result.exit_code, result.stdout, result.stderr), (1, "", expected), keys)
+        self.assertEqual(sorted(each.name for each in self.folder.iterdir()), ["config.yaml", "junk", "open"])
+
+    def test_log_there_and_not(self) -> None:
+        """A file that can be written is left as it is, and one that is not there yet is not made."""
+        kept = self.folder / "visitors.jsonl"
+        for text in (None, "{}\n"):
+            if text is not None:
+                kept.write_text(text)
+            result = self.check(SERVER % "observers: {plugin: log, file: visitors.jsonl}")
+            self.assertEqual(result.exit_code, 0, result.output)
+            self.assertEqual(kept.read_text() if kept.exists() else None, text)

@@ -65,8 +65,12 @@ class PastTests(SynchronousTestCase):
         for wrong in (("--since", "soon"), ("--by", "hour", "--by", "day"), ("--json", "--csv"), ("--by", "port")):
             self.assertEqual(self.run_it(*wrong).exit_code, 2, wrong)
         refused = self.run_it("--since", "1h", "--until", "2h")
-        words = f"gotunnel: {self.state}/usage-server.db: since is not before until\n"
-        self.assertEqual((refused.exit_code, refused.stderr), (1, words))
+        words = "since is not before until: give until a later time, or none for all up to now"
+        self.assertEqual((refused.exit_code, refused.stderr), (1, f"gotunnel: {self.state}/usage-server.db: {words}\n"))
+        for until in ((), ("--until", "2100-01-01")):
+            refused = self.run_it("--since", "2099-01-01", *until)
+            self.assertEqual((refused.exit_code, refused.stderr.count("\n")), (1, 1))
+            self.assertIn("since is in the future, where nothing can be yet: give a time that is past", refused.stderr)
 
     def test_no_good(self) -> None:
         """A file that is none is told in one line, and left as it is."""

@@ -81,7 +81,7 @@ class PinTests(SynchronousTestCase):
         off = self.folder / "off.yaml"
         off.write_text(f'server:\n  token: "{TOKEN}"\n  tls: {{mode: off}}\n')
         for words, code, said in (
-            ((f"127.0.0.1:{port}",), 1, "refused"),
+            ((f"127.0.0.1:{port}",), 1, "refused; name the address and port of server.addr, while the server runs"),
             (("--cert", str(self.folder / "missing")), 1, "No such file"),
             (("--cert", str(self.config)), 1, "no PEM certificate"),
             (("-c", str(off), "--state", str(self.state)), 1, "server.tls.mode is off"),

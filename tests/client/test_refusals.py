@@ -40,3 +40,28 @@ class RefusalTests(SynchronousTestCase):
                 line = self.said(code, reason, **group)
                 self.assertIn(has, line, line)
                 self.assertNotIn(has_not, line, line)
+
+    def test_told_once(self) -> None:
+        """A mapping that stays refused is told once, and then each hour with how often it was not; another reason at
+        once, and the first one again after the port was open."""
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        config = MappingConfig.model_validate({"name": "web", "local": 1, "remote": 80})
+        rounds: list[bool] = []
+        published = Published([config], HostPort("server", 17000), lambda: rounds.append(published.news))
+        denied = MappingResult("web", "fail", None, "acl_denied", "port 80 is not allowed")
+        limit = MappingResult("web", "fail", None, "limit", "this client may publish 2 mappings")
+        opened = MappingResult("web", "ok", 80)
+        for now in range(0, 3631, 30):
+            published.answered((denied,), now)
+        for now in range(3640, 3700, 30):
+            published.answered((limit,), now)
+            published.answered((denied,), now)
+        published.answered((opened,), 3700)
+        published.answered((denied,), 3701)
+        lines = [formatEvent(event) for event in log if event["log_level"].name == "warn"]
+        self.assertEqual([line.split(": ")[2] for line in lines], ["acl_denied", "acl_denied", "limit", "acl_denied"])
+        self.assertIn("(120 more like this were not logged)", lines[1])
+        self.assertEqual(rounds.count(True), 4)
+        published.begin()
+        published.answered((denied,), 3702)
+        self.assertTrue(published.news)

@@ -70,7 +70,8 @@ class ProxyProtocolTests(TunnelTestCase):
         self.published_by.wait_for("mapping three is down: it answers with status 400: perhaps it does not expect")
 
     def test_in_front(self) -> None:
-        """HAProxy in front of the public port says whose connection it brings, and nginx behind the tunnel hears it."""
+        """HAProxy in front of the public port says whose connection it brings, and nginx behind the tunnel hears it.
+        Its own health checks are nobody's."""
         front, target = self.port(), self.port()
         what = "$proxy_protocol_addr $proxy_protocol_port|$proxy_protocol_server_addr $proxy_protocol_server_port"
         listen = f"listen {self.host}:{target} proxy_protocol"
@@ -78,11 +79,14 @@ class ProxyProtocolTests(TunnelTestCase):
         self.wait_until(lambda: not self.refused(target), "nginx")
         (public,) = self.publish(("one", target, "v1", ""), proxy_from=["127.0.0.0/8"])
         self.published_by.wait_for("mapping one open")
-        haproxy(self, f"{self.host}:{front}", f"{self.host}:{public} send-proxy-v2")
+        haproxy(self, f"{self.host}:{front}", f"{self.host}:{public} send-proxy-v2 check inter 100ms")
         self.wait_until(lambda: not self.refused(front), "HAProxy")
+        self.served_by.wait_for("a balancer at 127.0.0.1:[0-9]+ looked whether one is open", 10)
         me, words = self.ask(front)
         self.assertEqual(words, [me, f"{self.host} {front}"])
         self.served_by.wait_for(f"visitor {me.replace(' ', ':')} connected to one of client client")
+        self.assertNotIn("is closed: proxy_from names", self.served_by.said)
+        self.assertEqual(self.served_by.count("visitor .* connected to one"), 2)  # this one, and who looked for HAProxy
 
     def test_haproxy(self) -> None:
         """HAProxy takes both versions, and of the second one the id that stands in the logs of both ends."""

@@ -7,6 +7,7 @@ from gotunnel.wire.proxyheader import encode_proxy_header
 from tests.integration.base import IntegrationTestCase, Peer
 
 SOURCE, CAME_TO = "203.0.113.7:50000", "198.51.100.1:443"
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 ONE, TWO = (encode_proxy_header(version, SOURCE, CAME_TO) for version in ("v1", "v2"))
 
 
@@ -46,6 +47,28 @@ class FrontTests(IntegrationTestCase):
         visitor = await self.said_by(self.port_of(client), b"PROXY UNKNOWN\r\nhello")
         await self.until(lambda: visitor.received == b"hello", "the echo")
         await self.said(f"visitor 127.0.0.1:{visitor.transport.getHost().port} connected to web")
+
+    async def test_look(self) -> None:
+        """A balancer's own connection that ends without a word is nobody: no visitor, no line, no dial, whether it is
+        closed or reset; one that stays gets what its target says first."""
+        server = await self.server(proxy_from=("127.0.0.1/32",))
+        target, made = await self.target()
+        client = await self.open_client(server, self.mapping(target))
+        port, before = self.port_of(client), len(self.lines())
+        for header in (b"PROXY UNKNOWN\r\n", LOCAL):
+            for orderly in (True, False):
+                visitor = await self.said_by(port, header)
+                if orderly:
+                    visitor.transport.loseConnection()
+                else:
+                    visitor.transport.abortConnection()
+                await self.until(lambda: visitor.ended, "the end")  # noqa: B023 - at once
+        self.assertEqual((self.lines()[before:], made), ([], []))
+        self.assertEqual(server.hub.usage.opened, 0)
+        visitor = await self.said_by(port, LOCAL)
+        await self.until(lambda: made, "the target")
+        made[0].transport.write(b"220 here\r\n")
+        await self.until(lambda: visitor.received == b"220 here\r\n", "what the target says")
 
     async def test_refused(self) -> None:
         """From such a network nobody gets in without a header, or with none in time; elsewhere a header is what the

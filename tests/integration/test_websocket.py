@@ -315,6 +315,29 @@ class ProxyTests(WebSocketTestCase):
         self.come(server, target, proxy=f"127.0.0.1:{at}", proxy_login=str(login))
         await self.said(f"the proxy 127.0.0.1:{at}: it does not take the login of proxy_login; correct that file")
 
+    async def test_login_changes(self) -> None:
+        """A login that is replaced is taken up by the next connection, without a reload; one that is of no use is told
+        once, and the former one stays."""
+        place, at = await self.place(b"me:second")
+        login = self.folder / "login"
+        login.write_text("me:first\n")
+        login.chmod(0o600)
+        server = await self.start()
+        target, _ = await self.target()
+        client = self.come(server, target, proxy=f"127.0.0.1:{at}", proxy_login=str(login))
+        await self.said(f"the proxy 127.0.0.1:{at}: it does not take the login of proxy_login; correct that file")
+        login.write_text("me:second\n")
+        port = await self.opened(client)
+        await self.said(f"the login of the proxy was read again: {login}")
+        login.write_text("nonsense")
+        for _ in range(2):
+            asked = len(place.asked)
+            await self.until(lambda: client.link.session is not None, "it is connected")
+            client.link.session.close("a test")
+            await self.until(lambda: len(place.asked) > asked, "it comes again")  # noqa: B023 - at once
+        await self.echoes(port)
+        self.assertEqual(sum("is not user:password on one line" in line for line in self.lines()), 1)
+
     async def test_odd_proxies(self) -> None:
         """Whatever a proxy says, the client hears why in one line and comes again: an answer behind others in one
         piece, a head without end, nonsense, nothing, an end in the middle."""

@@ -65,7 +65,8 @@ class ChangeTestCase(ServerTestCase):
         error = next(message for message in client.heard() if isinstance(message, Error))
         self.assertEqual((error.code, error.reason), ("auth_failed", f"this client may not stay: {why}"))
         self.assertTrue(client.transport.gone)
-        self.assertTrue(any(line.startswith("client edge is cut (192.0.2.1:") and why in line for line in self.lines()))
+        (line,) = [line for line in self.lines() if line.startswith("client edge is cut (192.0.2.1:") and why in line]
+        self.assertIn("gotunnel client list", line)
 
 
 class CutTests(ChangeTestCase):

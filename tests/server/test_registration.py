@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import formatEvent, globalLogPublisher
+
 from gotunnel.errors import PortUnavailable
 from gotunnel.server.published import PAUSE
 from gotunnel.wire.messages import (
@@ -168,6 +171,37 @@ class ChangeTests(ServerTestCase):
         self.client.register(b)
         self.it.clock.advance(0)
         self.assertEqual(self.open_ports(), [8001, 8002])
+
+    def test_reason_behind_a_limit(self) -> None:
+        """What no room can mend is said before the limit: else the retry of a client whose other mappings are open by
+        then would hide it."""
+        rights = self.it.hub.peers["edge"].rights
+        object.__setattr__(rights, "max_mappings", 1)
+        a, b = MappingRequest("a", 22), MappingRequest("b", 8001)
+        group, udp = MappingRequest("c", 8002, group="g"), MappingRequest("d", 8003, protocol="udp")
+        for _ in range(2):
+            results = self.client.register(a, b, group)
+            self.assertEqual([result.code for result in results], ["acl_denied", None, "acl_denied"])
+        self.assertNotEqual(self.client.register(b, udp)[1].code, "limit")
+        self.assertEqual(self.client.register(b, MappingRequest("e", 8004))[1].code, "limit")
+
+    def test_refusal_told_once(self) -> None:
+        """A client that asks again for ever fills no log: one line, and another one an hour later or when it comes
+        anew."""
+        log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+        def lines() -> int:
+            return sum("is refused" in formatEvent(event) for event in log)
+
+        for _ in range(10):
+            self.client.register(MappingRequest("a", 22))
+        self.assertEqual(lines(), 1)
+        self.client.register(MappingRequest("a", 23))
+        self.assertEqual(lines(), 2)
+        self.client.transport.lose()
+        self.client = self.it.login()
+        self.client.register(MappingRequest("a", 22))
+        self.assertEqual(lines(), 3)
 
     def test_refused_is_not_named(self) -> None:
         """A mapping that its owner may not have any more is closed at the end of the set, although it was asked for."""

@@ -104,7 +104,7 @@ class RegisterTests(ClientTestCase):
         self.quick()
         server = await self.go_server(token="another")
         client = self.v1_client(server.port, self.published(8080))
-        await self.said("mapping web refused by the server", 2)
+        await self.said("mapping web refused by the server")
         await self.said("authentication failed")
         self.assertIs(client.link.published.statuses["web"].standing, Standing.REFUSED)
         server.token = V1_TOKEN

@@ -20,7 +20,7 @@ from gotunnel.net.expiry import problem_with, utc_now
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.owncert import OWN_FILE
 from gotunnel.server.credentials import clients_path, filed_clients
-from gotunnel.server.keyauthenticators import check_files
+from gotunnel.server.plugins import check_authenticators
 from gotunnel.tap.role import state_path
 
 __all__ = ["check_server"]
@@ -91,8 +91,8 @@ def _clients(config: ServerConfig, state: str | None) -> list[Finding]:
     except (ConfigError, OSError) as broken:
         return [problem("clients", _unread(broken), Sentence("mend {path}: the server does not take it up", path=path))]
     try:
-        check_files(config)
-    except ConfigError as broken:
+        check_authenticators(config)
+    except GotunnelError as broken:
         cure = "mend that file, or correct server.authenticators: a start is refused"
         return [problem("clients", _unread(broken), cure)]
     if config.token is None and not config.clients and not filed and not config.authenticators:

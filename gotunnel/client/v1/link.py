@@ -157,9 +157,10 @@ class V1Link:
                 mapping.name, "fail", None, code if known else "refused", reason if known else refused.reason
             ))  # fmt: skip
             delay = self._backoff.slow(REFUSED_PAUSE)
-            self.log.info(
-                "asking again for mapping {mapping} in {seconds:.1f} s", mapping=mapping.name, seconds=delay
-            )
+            if self._published.news:
+                self.log.info(
+                    "asking again for mapping {mapping} in {seconds:.1f} s", mapping=mapping.name, seconds=delay
+                )
         except GotunnelError as failed:
             if self._stopping:  # Twisted tells a cancelled look-up of a name as one that failed
                 raise CancelledError from None
@@ -214,7 +215,7 @@ class V1Link:
         session.close("its target is down")
 
     def _say(self, result: MappingResult) -> None:
-        self._published.answered((result,))
+        self._published.answered((result,), self._clock.seconds())
 
     async def _until_up(self) -> None:
         self._woken = Deferred()

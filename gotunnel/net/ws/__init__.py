@@ -6,7 +6,7 @@ from typing import Any
 
 from gotunnel.errors import GotunnelError
 
-__all__ = ["listener", "websocket"]
+__all__ = ["check_listener", "check_websocket", "listener", "websocket"]
 
 
 def websocket(*arguments: Any) -> Any:
@@ -23,6 +23,20 @@ def listener(*arguments: Any) -> Any:
     from gotunnel.net.ws.server import WebSocketListener
 
     return WebSocketListener(*arguments)
+
+
+def check_websocket(options: Any) -> None:
+    """See IExtension: making one reads its files and connects to nothing."""
+    websocket(None, options)
+
+
+def check_listener(options: Any) -> None:
+    """Likewise: it would listen later."""
+    _check()
+    from gotunnel.net.ws.certificate import ListenerCertificate
+
+    if options.cert is not None and options.key is not None:
+        ListenerCertificate(None, options.cert, options.key)
 
 
 def _check() -> None:

@@ -29,7 +29,7 @@ from gotunnel.net.endpoint import tcp_endpoint
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import TargetTls
-from gotunnel.net.ws.proxy import ProxiedEndpoint, read_login
+from gotunnel.net.ws.proxy import Login, ProxiedEndpoint
 from gotunnel.net.ws.stream import WsStream
 
 __all__ = ["WebSocketTransport"]
@@ -37,7 +37,8 @@ __all__ = ["WebSocketTransport"]
 
 @implementer(ITransportProvider)
 class WebSocketTransport:
-    """See ITransportProvider. What is loaded from files is loaded when it is made. Raises GotunnelError."""
+    """See ITransportProvider. What is loaded from files is loaded when it is made, and again when a file has
+    changed. Raises GotunnelError."""
 
     def __init__(self, reactor: Any, options: WebSocketOptions) -> None:
         self._reactor = reactor
@@ -47,7 +48,7 @@ class WebSocketTransport:
             self._tls.creator(options.host)
         elif options.tls and options.ca is not None:
             TargetTls(options.ca, "client.transport").creator("any")  # by which name is known later: the file is tried
-        self._login = None if options.proxy_login is None else read_login(options.proxy_login)
+        self._login = None if options.proxy_login is None else Login(options.proxy_login)
 
     def endpoint(self, server: HostPort, address: HostPort, timeout: float) -> IStreamClientEndpoint:
         """See ITransportProvider."""
@@ -55,8 +56,9 @@ class WebSocketTransport:
         if proxy is None:
             below: IStreamClientEndpoint = tcp_endpoint(self._reactor, address, timeout)
         else:
+            login = None if self._login is None else self._login.now()
             below = ProxiedEndpoint(
-                self._reactor, tcp_endpoint(self._reactor, proxy, timeout), proxy, address, self._login, timeout
+                self._reactor, tcp_endpoint(self._reactor, proxy, timeout), proxy, address, login, timeout
             )
         host = options.host or server.host
         creator = self._tls.creator(host) if options.tls else None

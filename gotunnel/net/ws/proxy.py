@@ -17,10 +17,12 @@ from zope.interface import implementer
 from gotunnel.address import HostPort
 from gotunnel.config.secretfile import Refused, one_line, secret_file
 from gotunnel.errors import GotunnelError, Sentence, printable
+from gotunnel.logs import Logger
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.tls import stamp
 from gotunnel.net.transports import hand_over
 
-__all__ = ["ProxiedEndpoint", "read_login"]
+__all__ = ["Login", "ProxiedEndpoint", "read_login"]
 
 MOST_LOGIN = 4096
 """Bytes of a file with a login."""
@@ -38,6 +40,34 @@ def read_login(path: Path) -> bytes:
             "the login of the proxy in {path} is not user:password on one line", path=printable(path, 400)
         ))
     return b"Basic " + base64.b64encode(text.encode())
+
+
+class Login:
+    """What the file of `proxy_login` holds: it is read again when it has changed. Raises GotunnelError at once,
+    and later keeps what was read before."""
+
+    log = Logger()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = stamp(path)
+        self._header = read_login(path)
+
+    def now(self) -> bytes:
+        """Return what goes into Proxy-Authorization."""
+        found = stamp(self._path)
+        if found != self._seen:
+            self._seen = found
+            try:
+                self._header = read_login(self._path)
+            except GotunnelError as refused:
+                self.log.warn(
+                    "{problem}; connections go on with the login that was there before",
+                    problem=str(refused),
+                )  # fmt: skip
+            else:
+                self.log.info("the login of the proxy was read again: {path}", path=printable(self._path, 400))
+        return self._header
 
 
 @implementer(IStreamClientEndpoint)

@@ -1,0 +1,43 @@
+"""What to do about a client that a server refuses or cuts, to go behind the reason in its log: what happened decides,
+not the line alone."""
+
+from __future__ import annotations
+
+from gotunnel.errors import Sentence
+
+__all__ = ["cut_cure", "refusal_cure"]
+
+_STRANGER = "; nothing, if it is a stranger; if it is yours, bring both ends to one release"
+_CURES = {
+    "auth_failed": "; nothing, if it is a stranger: penalties see to it; if it is yours, compare its name and its "
+    "token with the server's",
+    "tls_required": "; if it is yours, give both ends the same tls.mode",
+    "internal": "; the lines of this log ahead of this one say why, and the client tries again by itself",
+    "enrol_required": "; use that token with gotunnel join",
+    "name_in_use": "",
+    "stale": "; nothing: that connection came too late",
+    "limit": "; nothing, if visitors are served; else raise that limit",
+}
+_CERTIFICATE = (
+    "; nothing, if it is a stranger; if it is yours, give it a certificate that server.tls.client_ca vouches for"
+)
+
+
+def refusal_cure(code: str, reason: str) -> str:
+    """Return it for who is not let in."""
+    if code == "auth_failed" and "certificate" in reason:
+        return _CERTIFICATE
+    return _CURES.get(code, _STRANGER)
+
+
+def cut_cure(authenticator: str, certificate: bool) -> str:
+    """Return it for a client that was there. `authenticator` is who had let it in, "" for the server itself;
+    `certificate`: whether it is that it is cut for."""
+    if certificate:
+        return "; nothing, if it was meant to go; else look at server.tls.client_ca"
+    if authenticator:
+        return Sentence(
+            "; nothing, if it was meant to go; else ask the authenticator {plugin}, who had let it in",
+            plugin=authenticator,
+        )
+    return "; nothing, if it was meant to go; else look at its identity with `gotunnel client list`"
