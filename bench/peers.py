@@ -48,14 +48,19 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _naive(place: Place) -> list[Role]:
-    start, env = [sys.executable, "-m", "bench.naive"], python_environment()
-    server = [*start, "server", str(place.control), str(place.public)]
-    client = [*start, "client", str(place.control), str(place.target)]
-    return [
-        Role("server", server, place.control, env=env, cwd=ROOT),
-        Role("client", client, place.public, says="connected", env=env, cwd=ROOT),
-    ]
+def _pair(module: str) -> Callable[[Place], list[Role]]:
+    """Return the roles of a pair of our own, to be compared with."""
+
+    def roles(place: Place) -> list[Role]:
+        start, env = [sys.executable, "-m", module], python_environment()
+        server = [*start, "server", str(place.control), str(place.public)]
+        client = [*start, "client", str(place.control), str(place.target)]
+        return [
+            Role("server", server, place.control, env=env, cwd=ROOT),
+            Role("client", client, place.public, says="connected", env=env, cwd=ROOT),
+        ]
+
+    return roles
 
 
 def _naive_version() -> str:
@@ -175,7 +180,8 @@ def _go(place: Place) -> list[Role]:
 
 
 PEERS = [
-    Subject("naive", "naive pair, plain", _naive, version=_naive_version),
+    Subject("naive", "naive pair, plain", _pair("bench.naive"), version=_naive_version),
+    Subject("bare", "bare relay, plain", _pair("bench.bare")),
     Subject("openssh", "OpenSSH -R", _openssh, _no_sshd, _version("ssh", "-V")),
     Subject("haproxy", "HAProxy, one hop", _haproxy, _needs("haproxy"), _version("haproxy", "-v")),
     Subject("rathole", "rathole, plain", _rathole, _needs("rathole"), _version("rathole", "--version")),
