@@ -130,7 +130,8 @@ class RelayContract(RelayBegins, RelayFlows, RelayHeld, RelayFaults):
         for way in (0, 1):
             near, far = (await link.visit()).ways()[way]
             sent = await deferToThread(push, near, 256 * MIB)
-            self.assertLess(sent, 64 * MIB)
+            # Three receive buffers of the kernel, of up to 32 MiB each, its send buffers, and little of ours.
+            self.assertLess(sent, 128 * MIB)
             near.shutdown(socket.SHUT_WR)
             self.assertEqual(await deferToThread(lambda far=far: len(read_all(far))), sent)
             far.close()
