@@ -115,7 +115,8 @@ class ObjectsTestCase(FileTestCase):
         for each in service["ports"]:
             target = ports.get(each["targetPort"], each["targetPort"])
             if target != server.addr.port:
-                self.assertIn(target, server.allow_ports)
+                allowed = server.allow_udp_ports if each.get("protocol") == "UDP" else server.allow_ports
+                self.assertIn(target, allowed)
         budget = of_kind(objects, "PodDisruptionBudget")["spec"]
         self.assertEqual(budget, {"maxUnavailable": 1, "selector": {"matchLabels": labels}})
         # Two servers with one state, or clients that meet another server at each connection: not with this release.
@@ -267,6 +268,16 @@ class ChartTests(ObjectsTestCase):
         """Another port, with the configuration that goes with it, is one everywhere."""
         more = {"server": {"port": 17443, "config": {"server": {"addr": "0.0.0.0:17443"}}}}
         self.check_server(render(CHART / "templates" / "server.yaml", more))
+
+    def test_udp(self) -> None:
+        """The notes on UDP are right: without their signs of a comment they are a port that leads somewhere."""
+        text = (CHART / "values.yaml").read_text("utf-8")
+        for note in ("- {name: dns,", "allow_udp_ports:"):
+            self.assertEqual(text.count(f"# {note}"), 1)
+            text = text.replace(f"# {note}", note)
+        objects = render(CHART / "templates" / "server.yaml", yaml.safe_load(text))
+        self.check_server(objects)
+        self.assertIn("UDP", [port.get("protocol") for port in of_kind(objects, "Service")["spec"]["ports"]])
 
     def test_versions(self) -> None:
         """The chart and its images have the version of the program."""

@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import subprocess
+from pathlib import Path
 
 from tests.config.files import TOKEN
 from tests.e2e.program import RUNNERS, need
@@ -111,10 +112,27 @@ class FirewallTests(ProcessTestCase):
         self.assertIsNotNone(match)
         self.assertIn('allow_ports: [6443, 10250, "20000-29999"]', (ROOT / "etc" / "server.yaml").read_text("utf-8"))
 
+    def test_udp(self) -> None:
+        """UDP has ports of its own, none as long as the samples let clients publish none; those that the comment gives
+        for an example are taken by nft, too."""
+        text = self.FILE.read_text("utf-8")
+        self.assertIn("udp dport @published_udp accept", text)
+        self.assertIn("# allow_udp_ports: []", (ROOT / "etc" / "server.yaml").read_text("utf-8"))
+        (example,) = re.findall(r"#   (elements = \{ 53, 51820-51829 \})", text)
+        empty = "set published_udp {\n        type inet_service\n        flags interval\n"
+        self.assertIn(empty + "    }", text)
+        filled = Path(self.mktemp())
+        filled.write_text(text.replace(empty, f"{empty}        {example}\n"), "utf-8")
+        self.check(filled)
+
     def test_check(self) -> None:
         """nft takes the file, without putting it into effect."""
+        self.check(self.FILE)
+
+    def check(self, file: Path) -> None:
+        """Have nft look at a file."""
         nft = need("nft", "nftables")
-        done = subprocess.run([nft, "-c", "-f", str(self.FILE)], capture_output=True, text=True, timeout=DEADLINE)
+        done = subprocess.run([nft, "-c", "-f", str(file)], capture_output=True, text=True, timeout=DEADLINE)
         if "Operation not permitted" in done.stderr:
             self.skipTest("nft needs root even to check a file")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
