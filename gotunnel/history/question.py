@@ -53,7 +53,9 @@ def question(query: Mapping[str, str], now: float) -> Question:
     if since >= now:
         raise Misasked("since is in the future, where nothing can be yet: give a time that is past, like 24h, or none")
     if since >= until:
-        raise Misasked("since is not before until: give until a later time, or none for all up to now")
+        raise Misasked(
+            "since (24h, unless it is given) is not before until: give it an earlier time, or until a later one"
+        )
     by = query.get("by", "mapping")
     if by not in BY:
         raise Misasked(Sentence("by is one of {by}", by=', '.join(BY)))

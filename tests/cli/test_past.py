@@ -65,7 +65,7 @@ class PastTests(SynchronousTestCase):
         for wrong in (("--since", "soon"), ("--by", "hour", "--by", "day"), ("--json", "--csv"), ("--by", "port")):
             self.assertEqual(self.run_it(*wrong).exit_code, 2, wrong)
         refused = self.run_it("--since", "1h", "--until", "2h")
-        words = "since is not before until: give until a later time, or none for all up to now"
+        words = "since (24h, unless it is given) is not before until: give it an earlier time, or until a later one"
         self.assertEqual((refused.exit_code, refused.stderr), (1, f"gotunnel: {self.state}/usage-server.db: {words}\n"))
         for until in ((), ("--until", "2100-01-01")):
             refused = self.run_it("--since", "2099-01-01", *until)
