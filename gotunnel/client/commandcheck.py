@@ -152,7 +152,9 @@ class _Said:
         if self._fd >= 0:
             self._read()
             self._reactor.removeReader(self)
-            os.close(self._fd)
+            # Not before the next turn: that its other end is closed may be told behind the end of the process, which
+            # called this, and would reach whoever had its number by then.
+            self._reactor.callLater(0, os.close, self._fd)
             self._fd = -1
         lines = self._kept.decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -10,12 +10,13 @@ from typing import Any
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client.checks import Unhealthy
-from gotunnel.client.commandcheck import CommandCheck
+from gotunnel.client.commandcheck import CommandCheck, _Run
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.health_command import CommandOptions
 from gotunnel.interfaces import IHealthCheck
@@ -58,6 +59,27 @@ class CommandTests(TestCase):
             "its command ends with exit code 2: no \\x1b[1mdatabase",
         )
         self.assertEqual(await self.says("sh", "-c", "kill -9 $$"), "its command was ended by signal 9")
+
+    async def test_number_stays(self) -> None:
+        """The pipe of its words is not closed in the turn in which it has ended: what the reactor has heard of it
+        already would be told to whoever gets its number."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        run = _Run(reactor, ("sh", "-c", 'read line < "$0"; exit 2', path), dict(os.environ))
+        number = run._said.fileno()
+        Path(path).write_text("go\n")  # until then it waits
+        found: list[object] = []
+
+        def ended(failure: Failure) -> None:
+            failure.trap(Unhealthy)
+            found.append(os.fstat(number))
+            reactor.callLater(0, over.callback, None)
+
+        over: Deferred[None] = Deferred()
+        run.ended.addErrback(ended)
+        await over
+        self.assertEqual(len(found), 1)
+        self.assertRaises(OSError, os.fstat, number)
 
     async def test_no_program(self) -> None:
         """A program that is not there, or may not be run, is a target that is down, and says so."""
