@@ -48,9 +48,10 @@ class BioTests(IntegrationTestCase):
         server = await self.server()
         client = await self.open_client(server, self.mapping(target))
         (session,) = server.hub._present
-        await self.until(lambda: len(session._legs) == 2 and client.link.session is not None, "two legs")
         assert client.link.session is not None
-        legs: list[Any] = [*session._legs, *client.link.session.legs.legs]
+        brought = client.link.session.legs.legs
+        await self.until(lambda: len(session._legs) == len(brought) == 2, "two legs, with both ends")
+        legs: list[Any] = [*session._legs, *brought]
         for leg in legs:
             leg._incoming, leg._session = _Counting(leg._incoming), _Counting(leg._session)
         visitor = await self.connect(self.port_of(client))

@@ -9,14 +9,13 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client.checks import Unhealthy
-from gotunnel.client.commandcheck import CommandCheck, _Run
+from gotunnel.client.commandcheck import CommandCheck, _Said
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.health_command import CommandOptions
 from gotunnel.interfaces import IHealthCheck
@@ -31,6 +30,20 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+class _Turns(Clock):
+    """A reactor whose turns are ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: set[Any] = set()
+
+    def addReader(self, reader: Any) -> None:
+        self.readers.add(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers.discard(reader)
 
 
 class CommandTests(TestCase):
@@ -60,26 +73,19 @@ class CommandTests(TestCase):
         )
         self.assertEqual(await self.says("sh", "-c", "kill -9 $$"), "its command was ended by signal 9")
 
-    async def test_number_stays(self) -> None:
+    def test_number_stays(self) -> None:
         """The pipe of its words is not closed in the turn in which it has ended: what the reactor has heard of it
         already would be told to whoever gets its number."""
-        path = self.mktemp()
-        os.mkfifo(path)
-        run = _Run(reactor, ("sh", "-c", 'read line < "$0"; exit 2', path), dict(os.environ))
-        number = run._said.fileno()
-        Path(path).write_text("go\n")  # until then it waits
-        found: list[object] = []
-
-        def ended(failure: Failure) -> None:
-            failure.trap(Unhealthy)
-            found.append(os.fstat(number))
-            reactor.callLater(0, over.callback, None)
-
-        over: Deferred[None] = Deferred()
-        run.ended.addErrback(ended)
-        await over
-        self.assertEqual(len(found), 1)
-        self.assertRaises(OSError, os.fstat, number)
+        turns = _Turns()
+        reading, writing = os.pipe()
+        said = _Said(turns, reading)
+        os.write(writing, b"first\nlast\n")
+        os.close(writing)
+        self.assertEqual((said.close(), turns.readers), ("last", set()))
+        os.fstat(reading)
+        turns.advance(0)
+        self.assertRaises(OSError, os.fstat, reading)
+        self.assertEqual(said.close(), "last")
 
     async def test_no_program(self) -> None:
         """A program that is not there, or may not be run, is a target that is down, and says so."""
