@@ -45,11 +45,12 @@ class Plugin:
         *,
         options: type[Section] = Options,
         summary: str = "",
-        check: Callable[[Any], object] | str | None = None,
+        check: Callable[[Any], object] | str | bool = False,
     ) -> None:
         """`kind` is the interface of what `make` returns, whose docstring says what `make` is called with. `check` is
         called with the options by `gotunnel check`; see IExtension. Both may be written as "package.module.name", and
-        then that module is imported when it is first used."""
+        then that module is imported when it is first used. With `check=True` one is made for that, without a reactor:
+        where to make it reads its files, and does nothing else."""
         if kind not in EXTENSIONS.values():
             raise ValueError(f"{getattr(kind, '__name__', kind)} is no interface that a plugin can bring")
         if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
@@ -72,7 +73,9 @@ class Plugin:
 
     def check(self, options: Section) -> None:
         """See IExtension."""
-        if self._check is not None:
+        if self._check is True:
+            self.make(None, options)
+        elif self._check is not False:
             _named(self._check)(options)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["Answer", "as_task", "loop_of_caller"]
+__all__ = ["Answer", "loop_of_caller"]
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Answer(Deferred[T]):
         loop = loop_of_caller()
         if loop is None:
             return (yield from super().__await__())
-        return (yield from as_task(self, loop).__await__())
+        return (yield from self.asFuture(loop).__await__())
 
 
 class _Future(asyncio.Future[T]):
@@ -82,24 +82,6 @@ class _Future(asyncio.Future[T]):
             if undo is not None and self.done() and not self.cancelled() and self.exception() is None:
                 undo(self.result())
             raise
-
-
-async def as_task(deferred: Deferred[T], loop: asyncio.AbstractEventLoop) -> T:
-    """Wait for a Deferred in a task of asyncio, whose cancellation cancels it, or undoes what is there already."""
-    come: list[T] = []
-
-    def keep(result: T) -> T:
-        come.append(result)  # a future that is cancelled tells it to nobody
-        return result
-
-    deferred.addCallback(keep)
-    try:
-        return await Deferred.asFuture(deferred, loop)
-    except asyncio.CancelledError:
-        undo = getattr(deferred, "undo", None)
-        if undo is not None and come:
-            undo(come[0])
-        raise
 
 
 def loop_of_caller() -> asyncio.AbstractEventLoop | None:

@@ -15,7 +15,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
-from gotunnel.api.answers import as_task, loop_of_caller
+from gotunnel.api.answers import loop_of_caller
 from gotunnel.api.session import forget
 
 __all__ = ["dispose", "here", "new_reactor", "reactor_here"]
@@ -53,7 +53,7 @@ async def here(deferred: Deferred[T]) -> T:
     loop = loop_of_caller()
     if loop is None:
         return await deferred
-    return await as_task(deferred, loop)
+    return await deferred.asFuture(loop)
 
 
 def new_reactor(loop: asyncio.AbstractEventLoop) -> Any:

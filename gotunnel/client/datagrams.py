@@ -10,17 +10,12 @@ from twisted.internet.defer import Deferred
 from gotunnel.address import HostPort
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
-from gotunnel.core.dropped import Drop, Drops, why
-from gotunnel.core.loglimit import LogLimit
+from gotunnel.core.dropped import Drop, Drops, drop_lines, why
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.targetflow import dial_flow
 
 __all__ = ["Datagrams"]
-
-LINES_A_SECOND = 1 / 60
-"""Lines about dropped datagrams, for each mapping and reason: the other end decides how many they are."""
-
 
 class Datagrams:
     """Those of one session. `totals` are counted up for the whole client."""
@@ -32,7 +27,7 @@ class Datagrams:
         self._relay = relay
         self._published = published
         self._totals = totals
-        self._lines = LogLimit(rate=LINES_A_SECOND, burst=1)
+        self._lines = drop_lines()
 
     def dial(self, mapping: MappingConfig, timeout: float) -> ILocal | Deferred[ILocal]:
         """Do as `IRelay.dial` does. Raises DialFailed."""

@@ -21,6 +21,7 @@ from gotunnel.wire.legstate import End
 
 __all__ = ["ForwardLegs"]
 
+
 class ForwardLegs(OpeningEnd):
     """Owned by a session; outlives it while streams run."""
 

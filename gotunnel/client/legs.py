@@ -102,21 +102,19 @@ class ClientLegs(DiallingEnd):
         header = b""
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
-        if isinstance(mapping.local, InProcess):
-            arrive = partial(mapping.local.arrive, opening.src)
-            return Route(str(mapping.local), arrive, awaited=mapping.group is not None, header=header)
-        if header:
-            dial = partial(self._relay.dial, mapping.local, self._dial_timeout)
-            return Route(str(mapping.local), dial, awaited=mapping.group is not None, header=header)
+        if header or isinstance(mapping.local, InProcess):  # another one for each visitor
+            way = self._way(mapping, opening)
+            return Route(str(mapping.local), way, awaited=mapping.group is not None, header=header)
         known = self._routes.get(opening.mapping)
         if known is None or known[0] is not mapping:
-            dial = self._way(mapping)
-            route = Route(str(mapping.local), dial, awaited=mapping.group is not None)
+            route = Route(str(mapping.local), self._way(mapping, opening), awaited=mapping.group is not None)
             known = self._routes[opening.mapping] = mapping, route
         return known[1]
 
-    def _way(self, mapping: MappingConfig) -> partial[Any]:
+    def _way(self, mapping: MappingConfig, opening: OpenBody) -> partial[Any]:
         """Return what dials the target of a mapping."""
+        if isinstance(mapping.local, InProcess):
+            return partial(mapping.local.arrive, opening.src)
         if mapping.protocol == "tcp":
             return partial(self._relay.dial, mapping.local, self._dial_timeout)
         if self._datagrams is None:

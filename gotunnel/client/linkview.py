@@ -181,7 +181,7 @@ class LinkView:
                 state, reason = MappingState.OFF, SWITCHED_OFF_AT_SERVER
         elif state is MappingState.OPEN and status.down is not None:
             state, reason = MappingState.DOWN, status.down
-        dropped = status.dropped.count if config.protocol == "udp" else None
+        dropped = status.dropped.total() if config.protocol == "udp" else None
         if dropped and not reason:
             reason = Sentence("{count} datagrams dropped", count=dropped)
         if not config.public:

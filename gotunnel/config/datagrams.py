@@ -11,11 +11,12 @@ from gotunnel.config.kinds import Part, seconds
 if TYPE_CHECKING:
     from gotunnel.config.mapping import MappingConfig
 
-__all__ = ["DEFAULT_IDLE", "IDLE", "amiss_with_udp"]
+__all__ = ["DEFAULT_IDLE", "IDLE", "LEAST_IDLE", "MOST_IDLE", "amiss_with_udp"]
 
 DEFAULT_IDLE = 60.0
-
-IDLE = seconds(1, 3600, why="a flow is not to end between two datagrams, nor to hold its leg for ever")
+LEAST_IDLE, MOST_IDLE = 1, 3600
+"""Seconds, which a server holds clients to as well."""
+IDLE = seconds(LEAST_IDLE, MOST_IDLE, why="a flow is not to end between two datagrams, nor to hold its leg for ever")
 
 
 def amiss_with_udp(mapping: MappingConfig) -> list[Part]:

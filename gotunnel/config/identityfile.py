@@ -28,7 +28,7 @@ from gotunnel.config.kinds import Kind, Section, each, seconds, wrong
 from gotunnel.config.secretfile import Refused
 from gotunnel.errors import ConfigError, Problem, Sentence, printable
 
-__all__ = ["CLIENTS_FILE", "FileIdentity", "JoinConfig", "load_clients", "stamp", "written"]
+__all__ = ["CLIENTS_FILE", "FileIdentity", "JoinConfig", "load_clients", "written"]
 
 CLIENTS_FILE = "clients.json"
 """Its name in the state folder, unless a configuration names another file."""
@@ -88,19 +88,6 @@ class FileIdentity(RightsConfig):
     keys: Keys
     expires: Expiry | None = None
     join: JoinConfig | None = None
-
-
-def stamp(path: Path) -> tuple[int, ...] | None:
-    """Return what changes whenever the file does, and None while there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return (error.errno or 0,)  # it may be there: whoever reads it will say what is wrong
-    return (
-        found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode, found.st_uid
-    )  # fmt: skip
 
 
 def load_clients(path: Path) -> tuple[FileIdentity, ...]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections import Counter
 from enum import Enum
 
+from gotunnel.core.loglimit import LogLimit
 from gotunnel.errors import Sentence
 
-__all__ = ["Drop", "Drops", "why"]
+__all__ = ["Drop", "Drops", "drop_lines", "why"]
 
 
 class Drop(Enum):
@@ -49,7 +50,7 @@ def why(drop: Drop) -> str:
 class Drops(Counter[Drop]):
     """Those of a role, or of a mapping, since it began."""
 
-    @property
-    def count(self) -> int:
-        """How many there are of all kinds."""
-        return self.total()
+
+def drop_lines() -> LogLimit:
+    """Return the limit of lines about them, one a minute for each key: whoever sends decides how many are dropped."""
+    return LogLimit(rate=1 / 60, burst=1)

@@ -96,4 +96,3 @@ class Usage:
             account.up += end.up
             account.down += end.down
         self.accounts.left(account)
-

@@ -3,13 +3,12 @@ target's system can say that nobody listens. Datagrams know no connection: that 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, is_ip
 from gotunnel.core.dropped import Drop
 from gotunnel.core.stream import PORT_UNREACHABLE
 from gotunnel.errors import DialFailed, Sentence
@@ -42,11 +41,9 @@ def dial_flow(
                 continue  # no way to this one, as there is no IPv6 on many machines
         return _Target(reactor, relay, hosts[-1], target, idle, dropped).flow
 
-    try:
-        ipaddress.ip_address(target.host.partition("%")[0])
-    except ValueError:
-        return resolve(reactor, target.host, target.port, timeout).addCallback(connect)
-    return connect((target.host,))
+    if is_ip(target.host):
+        return connect((target.host,))
+    return resolve(reactor, target.host, target.port, timeout).addCallback(connect)
 
 
 class _Target:

@@ -15,6 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gotunnel.config.stamps import stamp
 from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.net.certificates import KeyPair, TlsFilesError, binding, load_authorities, load_pair
 from gotunnel.net.legtls import server_leg_context
@@ -44,7 +45,6 @@ __all__ = [
     "load_server_tls",
     "own_server_tls",
     "server_tls",
-    "stamp",
     "target_creator",
     "web_creator",
 ]
@@ -145,15 +145,6 @@ class TargetTls:
         if known is None or known[0] != seen:
             known = self._made[name] = (seen, target_creator(self._ca, name, True, self._keys))
         return known[1]
-
-
-def stamp(path: Path) -> object:
-    """Return what changes with a file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None  # to read it says why not
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def exporter_binding(transport: Any) -> bytes:

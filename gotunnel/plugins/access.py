@@ -21,5 +21,5 @@ webhook = Plugin(
     "gotunnel.server.judges.webhook.WebhookAccess",
     options=WebhookOptions,
     summary="asks a service of yours by HTTP",
-    check="gotunnel.server.judges.webhook.check_access",
+    check=True,
 )

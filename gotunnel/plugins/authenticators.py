@@ -15,7 +15,7 @@ webhook = Plugin(
     "gotunnel.server.judges.webhook.WebhookAuthenticator",
     options=WebhookOptions,
     summary="asks a service of yours by HTTP",
-    check="gotunnel.server.judges.webhook.check_authenticator",
+    check=True,
 )
 tokenreview = Plugin(
     IAuthenticator,
@@ -23,7 +23,7 @@ tokenreview = Plugin(
     "gotunnel.server.judges.tokenreview.TokenReview",
     options=TokenReviewOptions,
     summary="asks kube-apiserver whose service account it is",
-    check="gotunnel.server.judges.tokenreview.check",
+    check=True,
 )
 htpasswd = Plugin(
     IAuthenticator,
@@ -31,7 +31,7 @@ htpasswd = Plugin(
     "gotunnel.server.judges.htpasswd.Htpasswd",
     options=HtpasswdOptions,
     summary="looks into a file with names and hashes of passwords",
-    check="gotunnel.server.judges.htpasswd.check",
+    check=True,
 )
 identities = Plugin(
     IKeyAuthenticator,
@@ -39,7 +39,7 @@ identities = Plugin(
     "gotunnel.server.keyauthenticators.FiledIdentities",
     options=IdentitiesOptions,
     summary="knows the clients of one more clients file, each by keys of its own",
-    check="gotunnel.server.keyauthenticators.check_identities",
+    check=True,
 )
 token = Plugin(
     IKeyAuthenticator,
@@ -47,5 +47,5 @@ token = Plugin(
     "gotunnel.server.keyauthenticators.FiledToken",
     options=SharedTokenOptions,
     summary="knows whoever holds one more shared token",
-    check="gotunnel.server.keyauthenticators.check_token",
+    check=True,
 )

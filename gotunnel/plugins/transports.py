@@ -15,7 +15,7 @@ websocket = Plugin(
     "gotunnel.net.ws.websocket",
     options=WebSocketOptions,
     summary="a WebSocket, with TLS around it, through an HTTP proxy if there must be one",
-    check="gotunnel.net.ws.check_websocket",
+    check=True,
 )
 listener = Plugin(
     ITransportListener,

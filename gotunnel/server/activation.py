@@ -5,15 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, is_wildcard
 from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.systemd import CONTROL, ActivationError, Handed
 from gotunnel.server.listeners import Listener
 
 __all__ = ["shared_out"]
-
-ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 log = Logger()
 
@@ -64,4 +62,4 @@ def _taken(handed: Handed, listeners: Sequence[Listener]) -> bool:
 def _same(one: HostPort, other: HostPort) -> bool:
     """Whether who listens on one listens on the other. systemd's ListenStream=443 is [::]:443, all addresses of either
     family, and a listener's 443 is 0.0.0.0:443."""
-    return one == other or (one.port == other.port and one.host in ANYWHERE and other.host in ANYWHERE)
+    return one == other or (one.port == other.port and is_wildcard(one.host) and is_wildcard(other.host))

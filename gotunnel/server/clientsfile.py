@@ -14,7 +14,8 @@ from twisted.python.threadpool import ThreadPool
 
 from gotunnel.config.identitychange import Change, ClientRefused
 from gotunnel.config.identityedit import edit_clients
-from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
+from gotunnel.config.identityfile import FileIdentity, load_clients
+from gotunnel.config.stamps import stamp
 from gotunnel.errors import ConfigError, Sentence, printable
 from gotunnel.logs import Logger
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gotunnel.config.clients import RightsConfig
-from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity, load_clients, stamp
+from gotunnel.config.identityfile import CLIENTS_FILE, FileIdentity, load_clients
 from gotunnel.config.model import ServerConfig
+from gotunnel.config.stamps import stamp
 from gotunnel.core.identities import Identities, Identity, JoinKey, SharedToken
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 
 from gotunnel.address import HostPort
-from gotunnel.core.dropped import Drop, Drops, why
+from gotunnel.core.dropped import Drop, Drops, drop_lines, why
 from gotunnel.core.flowroom import FlowRoom
-from gotunnel.core.loglimit import LogLimit
 from gotunnel.logs import Logger
 from gotunnel.net.udp import BoundSocket, Here, plain_host
 
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
 
 __all__ = ["Flows"]
-
-LINES_A_SECOND = 1 / 60
-"""Lines about dropped datagrams, for each mapping and reason: whoever sends them decides how many they are."""
-
 
 class Flows:
     """Those of one mapping. A `PublicPort` has it for a relay: `listen` opens the socket, or lets others in again."""
@@ -41,7 +36,7 @@ class Flows:
         self._accepted: Callable[[Any], None] = lambda flow: None
         self._room = FlowRoom()
         self._flows: dict[tuple[Any, Here], _Source] = {}
-        self._lines = LogLimit(rate=LINES_A_SECOND, burst=1)
+        self._lines = drop_lines()
 
     def __len__(self) -> int:
         return len(self._flows)

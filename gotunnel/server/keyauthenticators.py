@@ -11,9 +11,10 @@ from typing import Any
 
 from zope.interface import implementer
 
-from gotunnel.config.identityfile import FileIdentity, load_clients, stamp
+from gotunnel.config.identityfile import FileIdentity, load_clients
 from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
 from gotunnel.config.secretfile import Refused
+from gotunnel.config.stamps import stamp
 from gotunnel.config.token_source import token_in
 from gotunnel.core.identities import KEYS, Identities, Identity, SharedToken
 from gotunnel.core.logins import Accepted
@@ -23,7 +24,7 @@ from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
 
-__all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys", "check_identities", "check_token"]
+__all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys"]
 
 ANYBODY = Accepted()
 """Nothing is known of who has come, and nothing is said of what he may do."""
@@ -193,13 +194,3 @@ class FiledToken(TokenKeys):
     def version(self) -> int:
         """See IKeyAuthenticator."""
         return self._file.looked_at()
-
-
-def check_identities(options: IdentitiesOptions) -> None:
-    """See IExtension: making one reads the file and does nothing else."""
-    FiledIdentities(None, options)
-
-
-def check_token(options: SharedTokenOptions) -> None:
-    """Likewise."""
-    FiledToken(None, options)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionLegs"]
 
+
 class SessionLegs(OpeningEnd):
     """One half of a session. It outlives the other while streams run."""
 

@@ -22,7 +22,6 @@ from gotunnel.server.published import Published
 from gotunnel.wire.messages import Error
 
 if TYPE_CHECKING:
-    from gotunnel.server.access import Access
     from gotunnel.server.hub import Hub
 
 __all__ = ["Peer", "PeerSession"]
@@ -174,12 +173,8 @@ class Peer:
 
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
-        hub, access = self._hub, self._hub.access
-        hub.visitor_arrived(self, visitor)
-        if access is None:
-            self.admit(visitor)
-        else:
-            self._ask(access, visitor)
+        self._hub.visitor_arrived(self, visitor)
+        self.take_over(visitor)
 
     def take_over(self, visitor: Visitor) -> None:
         """The same for one who has been counted already: he comes from another client, whose mapping was another
@@ -187,10 +182,7 @@ class Peer:
         access = self._hub.access
         if access is None:
             self.admit(visitor)
-        else:
-            self._ask(access, visitor)
-
-    def _ask(self, access: Access, visitor: Visitor) -> None:
+            return
         limit = self._reached(self.visitors + self._asked + 1, self.rights)
         if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
             self.visitors += 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gotunnel.config.datagrams import DEFAULT_IDLE, LEAST_IDLE, MOST_IDLE
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.rights import Rights
 from gotunnel.core.stream import CLOSED
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
 
 __all__ = ["UdpPort", "check_request", "idle_of"]
-
-LEAST_IDLE, MOST_IDLE = 1.0, 3600.0
-"""Seconds. Whatever a client asks for, a flow is not to end between two datagrams, nor to stay for ever."""
-DEFAULT_IDLE = 60.0
 
 
 def idle_of(request: MappingRequest) -> float:

@@ -107,7 +107,7 @@ class ServerView:
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
                 state, reason = _standing(peer, mapping)
-                dropped = mapping.flows.dropped.count if isinstance(mapping, UdpPort) else None
+                dropped = mapping.flows.dropped.total() if isinstance(mapping, UdpPort) else None
                 if dropped and not reason:
                     reason = Sentence("{count} datagrams dropped", count=dropped)
                 yield MappingView(

@@ -25,9 +25,9 @@ from gotunnel.config.identityfile import (
     FileIdentity,
     JoinConfig,
     load_clients,
-    stamp,
     written,
 )
+from gotunnel.config.stamps import stamp
 from gotunnel.errors import ConfigError
 from tests.wire.strategies import PROPERTY
 

@@ -65,4 +65,4 @@ class DropTests(SynchronousTestCase):
         drops = Drops()
         drops[Drop.EMPTY] += 2
         drops[Drop.RATE] += 3
-        self.assertEqual((drops.count, drops[Drop.SHUT]), (5, 0))
+        self.assertEqual((drops.total(), drops[Drop.SHUT]), (5, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from typing import Any
 
 from gotunnel.errors import RemoteProtocolError, Sentence
@@ -45,17 +46,7 @@ class TlsFastLeg(FastLeg):
         for start in range(0, len(view), PLAIN_AT_ONCE):
             self._session.write(view[start : start + PLAIN_AT_ONCE])
             records.append(self._outgoing.read())
-        try:
-            sent = self._sock.sendmsg(records)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            sent = sum(map(len, records))  # the leg's own event says more
-        for piece in records:
-            if sent < len(piece):
-                self._records += piece[sent:]
-            sent = max(0, sent - len(piece))
-        return not self._records
+        return self._send_records(*records)
 
     def _flush(self) -> bool:
         if self._records and not self._send_records(self._records):
@@ -68,15 +59,19 @@ class TlsFastLeg(FastLeg):
             self._set_blocked(bool(self._records))
         return not self._records
 
-    def _send_records(self, records: bytes) -> bool:
-        """Send, and keep what the kernel does not take; False when it did not take all."""
+    def _send_records(self, records: bytes, *more: bytes) -> bool:
+        """Send, in one call of the system, and keep what the kernel does not take; False when it did not take all."""
         try:
-            sent = self._sock.send(records)
+            sent = self._sock.sendmsg((records, *more)) if more else self._sock.send(records)
         except BlockingIOError:
             sent = 0
         except OSError:
-            sent = len(records)  # the leg's own event says more
-        self._records = records[sent:]
+            sent = sys.maxsize  # the leg's own event says more
+        if more:
+            whole = sum(map(len, (records, *more)))
+            self._records = b"".join((records, *more))[sent:] if sent < whole else b""
+        else:
+            self._records = records[sent:]
         return not self._records
 
     def _unsent(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gotunnel.errors import GotunnelError
 
-__all__ = ["check_listener", "check_websocket", "listener", "websocket"]
+__all__ = ["check_listener", "listener", "websocket"]
 
 
 def websocket(*arguments: Any) -> Any:
@@ -25,13 +25,8 @@ def listener(*arguments: Any) -> Any:
     return WebSocketListener(*arguments)
 
 
-def check_websocket(options: Any) -> None:
-    """See IExtension: making one reads its files and connects to nothing."""
-    websocket(None, options)
-
-
 def check_listener(options: Any) -> None:
-    """Likewise: it would listen later."""
+    """See IExtension: where it listens is tried later."""
     _check()
     from gotunnel.net.ws.certificate import ListenerCertificate
 

@@ -16,10 +16,10 @@ from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.config.secretfile import Refused, one_line, secret_file
+from gotunnel.config.stamps import stamp
 from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.net.tls import stamp
 from gotunnel.net.transports import hand_over
 
 __all__ = ["Login", "ProxiedEndpoint", "read_login"]

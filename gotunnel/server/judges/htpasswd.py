@@ -22,7 +22,7 @@ from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.interfaces import IAuthenticator
 from gotunnel.logs import Logger
 
-__all__ = ["Htpasswd", "check", "hashed"]
+__all__ = ["Htpasswd", "hashed"]
 
 _FORMAT = re.compile(rb"pbkdf2_sha256\$([1-9][0-9]{3,6})\$([\x21-\x23\x25-\x39\x3b-\x7e]{8,64})\$([0-9a-f]{64})")
 _NOBODYS = b"pbkdf2_sha256$%d$nobody-has-this$" + b"0" * 64
@@ -146,8 +146,3 @@ class Htpasswd:
             outcome[0].trap(UnauthorizedLogin)
             return None
         return Accepted(login.client, seconds=self._stay)
-
-
-def check(options: HtpasswdOptions) -> None:
-    """See IExtension: making one reads the file and does nothing else."""
-    Htpasswd(None, options)

@@ -17,7 +17,7 @@ from gotunnel.net.certificates import TlsFilesError
 from gotunnel.server.judges.asking import Asker, NoAnswer
 from gotunnel.server.judges.secret import secret_in
 
-__all__ = ["TokenReview", "check"]
+__all__ = ["TokenReview"]
 
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 _ACCOUNT = re.compile(r"system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})")
@@ -74,8 +74,3 @@ class TokenReview:
             return None
         client = options.client.replace("{namespace}", account[1]).replace("{name}", account[2])
         return Accepted(account[0], seconds=options.seconds) if client == login.client else None
-
-
-def check(options: TokenReviewOptions) -> None:
-    """See IExtension: making one reads its files and asks nobody."""
-    TokenReview(None, options)

@@ -16,7 +16,7 @@ from gotunnel.interfaces import IAccessPolicy, IAuthenticator
 from gotunnel.server.judges.asking import Answer, Asker, NoAnswer
 from gotunnel.server.judges.secret import secret_in
 
-__all__ = ["WebhookAccess", "WebhookAuthenticator", "check_access", "check_authenticator"]
+__all__ = ["WebhookAccess", "WebhookAuthenticator"]
 
 
 class _Webhook:
@@ -87,13 +87,3 @@ class WebhookAccess(_Webhook):
             return None
         reason = answer.body.get("reason")
         return printable(reason, 200) if isinstance(reason, str) and reason else "the webhook says no"
-
-
-def check_authenticator(options: WebhookOptions) -> None:
-    """See IExtension: making one reads its files and asks nobody."""
-    WebhookAuthenticator(None, options)
-
-
-def check_access(options: WebhookOptions) -> None:
-    """Likewise."""
-    WebhookAccess(None, options)
