@@ -73,9 +73,10 @@ class FrameLeg(LegBase[FastLocal]):
             if self.state not in self._discards:
                 self.happen(Event.GOT_DATA)
             return
-        local, meter = self._local, self._meter or self._first_bytes()
+        meter = self._meter or self._first_bytes()
         if meter is not None:
             meter.received += len(data) + sum(map(len, more)) if more else len(data)
+        local = self._local  # behind the owner, who was told of the first ones and may have closed the leg
         if local is not None:
             try:
                 if local.send_all((data, *more)) if more else local.send(data):

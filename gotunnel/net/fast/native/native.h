@@ -18,6 +18,8 @@
 #define STATES 16
 #define EVENTS 20
 #define ACTS 6
+#define HEADER_BYTES 4
+#define MAX_BODY_BYTES 4096
 #define MOST_PIECES 64 /* of several frames in one call of the system; see local.MOST_PIECES */
 
 /* Who is told of a descriptor's events. */
@@ -120,19 +122,21 @@ typedef struct {
         *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
         *pipes, *give_back, *close, *later, *flush_local, *rest_on_end, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
-        *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *seconds;
+        *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *seconds;
 } Names;
 
 extern Names names;
 
 double now(void);
+int missing(PyObject *object); /* whether it is NULL, with an exception set then */
 int call(PyObject *object, PyObject *name);
 int call1(PyObject *object, PyObject *name, PyObject *argument);
+int int_of(PyObject *number, int *value);
 int truth(PyObject *object, PyObject *name); /* an attribute: 0 or 1 */
 int add_to(PyObject *object, PyObject *name, Py_ssize_t count);
 void hold(PyObject **field, PyObject *value);
 int append(PyObject **bytearray, const char *data, Py_ssize_t size);
-void drop_front(PyObject *bytearray, Py_ssize_t count);
+int drop_front(PyObject *bytearray, Py_ssize_t count); /* it fails while somebody has a view of it */
 Py_ssize_t waiting(PyObject *bytearray);
 
 /* pump.c */
@@ -180,6 +184,7 @@ int leg_open(Leg *self, PyObject *local, PyObject *body, int held); /* opening.c
 int leg_accept(Leg *self, PyObject *local, int awaited);
 int leg_cancel_timer(Leg *self);
 int leg_new_tally(Leg *self);
+int leg_tell_owner(Leg *self, PyObject *method, PyObject *more);
 
 int leg_take(Leg *self, PyObject *view, const char *data, Py_ssize_t count);
 int leg_parse(Leg *self, PyObject *base, const char *data, Py_ssize_t count);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define MOST_EVENTS 128 /* see poller.MOST_EVENTS */
+#define LONGEST_WAIT 86400000 /* milliseconds; who wants to wait longer asks again */
 
 static int failed_system(void)
 {
@@ -51,8 +52,12 @@ static int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
         errno = EBADF;
         return failed_system();
     }
-    if (make_room(self, fd) < 0 || control(self, EPOLL_CTL_ADD, fd, mask) < 0)
+    if (control(self, EPOLL_CTL_ADD, fd, mask) < 0) /* ahead of the room: no number that is none takes any */
         return -1;
+    if (make_room(self, fd) < 0) {
+        epoll_ctl(self->epfd, EPOLL_CTL_DEL, fd, NULL);
+        return -1;
+    }
     PyObject *old = self->slots[fd].handler;
     Py_INCREF(handler);
     self->slots[fd] = (Slot){handler, self->round, kind};
@@ -69,14 +74,17 @@ static int pump_remove(Pump *self, int fd, int closing)
     }
     PyObject *handler = slot->handler;
     *slot = (Slot){NULL, 0, NOBODY};
-    Py_DECREF(handler);
-    return closing ? 0 : control(self, EPOLL_CTL_DEL, fd, 0);
+    int done = closing ? 0 : control(self, EPOLL_CTL_DEL, fd, 0);
+    Py_DECREF(handler); /* at the end: it may close the descriptor */
+    return done;
 }
 
 /* For legs and local connections, which may be on another poller. */
 
 int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind)
 {
+    if (missing(poller))
+        return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
         return pump_add((Pump *)poller, fd, mask, handler, kind);
     PyObject *method = PyObject_GetAttrString(handler, "handle");
@@ -89,6 +97,8 @@ int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind)
 
 int poller_set(PyObject *poller, int fd, int mask)
 {
+    if (missing(poller))
+        return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
         return control((Pump *)poller, EPOLL_CTL_MOD, fd, mask);
     PyObject *done = PyObject_CallMethod(poller, "set", "ii", fd, mask);
@@ -98,6 +108,8 @@ int poller_set(PyObject *poller, int fd, int mask)
 
 int poller_remove(PyObject *poller, int fd, int closing)
 {
+    if (missing(poller))
+        return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
         return pump_remove((Pump *)poller, fd, closing);
     /* On a reactor's poller it makes no difference whether the descriptor is closed now. */
@@ -152,11 +164,17 @@ static PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize
         return NULL;
     }
     double timeout = PyFloat_AsDouble(arguments[0]);
-    int foreign = (int)PyLong_AsLong(arguments[1]);
-    if (PyErr_Occurred())
+    if (timeout == -1 && PyErr_Occurred())
         return NULL;
+    int foreign, got, found = 0;
+    if (int_of(arguments[1], &foreign) < 0)
+        return NULL;
+    if (isnan(timeout)) {
+        PyErr_SetString(PyExc_ValueError, "not a number of seconds");
+        return NULL;
+    }
     double milliseconds = ceil(timeout * 1000);
-    int wait = timeout < 0 ? -1 : milliseconds > 86400000 ? 86400000 : (int)milliseconds, got, found = 0;
+    int wait = timeout < 0 ? -1 : milliseconds > LONGEST_WAIT ? LONGEST_WAIT : (int)milliseconds;
     Py_BEGIN_ALLOW_THREADS
     got = epoll_wait(self->epfd, events, MOST_EVENTS, wait);
     Py_END_ALLOW_THREADS
@@ -231,8 +249,8 @@ static PyObject *pump_remove_py(PyObject *self, PyObject *arguments, PyObject *k
 
 static PyObject *pump_add_foreign(PyObject *self, PyObject *number)
 {
-    int fd = (int)PyLong_AsLong(number);
-    if ((fd == -1 && PyErr_Occurred()) || control((Pump *)self, EPOLL_CTL_ADD, fd, EPOLLIN) < 0)
+    int fd;
+    if (int_of(number, &fd) < 0 || control((Pump *)self, EPOLL_CTL_ADD, fd, EPOLLIN) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -240,8 +258,8 @@ static PyObject *pump_add_foreign(PyObject *self, PyObject *number)
 /* Returns who is told of a descriptor's events, None if nobody is: for `_failed`. */
 static PyObject *pump_handler_of(PyObject *self, PyObject *number)
 {
-    int fd = (int)PyLong_AsLong(number);
-    if (fd == -1 && PyErr_Occurred())
+    int fd;
+    if (int_of(number, &fd) < 0)
         return NULL;
     Slot *slot = slot_of((Pump *)self, fd);
     PyObject *handler = slot == NULL ? Py_None : slot->handler;
