@@ -12,6 +12,7 @@ from gotunnel.wire.legstate import End
 
 try:
     from gotunnel.net.deadlines import Deadlines
+    from gotunnel.net.fast import _native
     from gotunnel.net.fast.local import SlottedLocal
     from gotunnel.net.fast.nativeleg import (
         NativeDeadlines,
@@ -27,7 +28,7 @@ try:
     from gotunnel.net.tls import OWN_FILE, own_server_tls
     from tests.net.twins import Kind, Play, Tls
 
-    BUILT = True
+    BUILT = bool(_native)
 except ImportError:
     BUILT = False
 

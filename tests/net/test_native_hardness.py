@@ -24,7 +24,13 @@ if LINUX:
     from gotunnel.net.pathwatch import PathWatch
 try:
     from gotunnel.net.fast import _native
-    from gotunnel.net.fast.nativeleg import NativeDeadlines, NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
+    from gotunnel.net.fast.nativeleg import (
+        NativeDeadlines,
+        NativeLocal,
+        NativePlainLeg,
+        NativePump,
+        NativeTlsLeg,
+    )
 
     BUILT = True
 except ImportError:
