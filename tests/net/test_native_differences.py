@@ -26,7 +26,7 @@ try:
     from gotunnel.net.fast.tlsleg import TlsFastLeg
     from gotunnel.net.legtls import client_leg_tls, server_leg_context
     from gotunnel.net.tls import OWN_FILE, own_server_tls
-    from tests.net.twins import Kind, Play, Tls
+    from tests.net.twins import SPINNING, Kind, Play, Tls
 
     BUILT = bool(_native)
 except ImportError:
@@ -57,6 +57,7 @@ class SameTests(SynchronousTestCase):
         for seed in range(PLAYS):
             for end in End:
                 expected = Play(seed, reference, contexts, end).run(STEPS)
+                self.assertNotIn(SPINNING, expected, f"seed {seed}, {end.value}")
                 for kind in (compiled, mixed[seed % 2]) if seed % 5 == 0 else (compiled,):
                     got = Play(seed, kind, contexts, end).run(STEPS)
                     self.same(expected, got, f"seed {seed}, {end.value}, {kind}")

@@ -24,8 +24,9 @@ from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legstate import End, State
 from tests.net.twinscript import frames
 
-__all__ = ["Kind", "Play", "Tls"]
+__all__ = ["SPINNING", "Kind", "Play", "Tls"]
 
+SPINNING = "it is told again and again"
 SMALL = 4608
 """Bytes that the kernel has at least for a socket."""
 CALLBACKS = (
@@ -297,7 +298,7 @@ class Play:
                 break
             self.pump.run(0, -1)
         else:
-            self.say("it is told again and again")
+            self.say(SPINNING)
         if look:
             self._look()
 

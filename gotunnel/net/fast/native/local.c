@@ -219,7 +219,7 @@ int local_handle(Local *self, int events)
     } else if (events & RESET) {
         done = call((PyObject *)self, names.lost);
     } else if (events & ERR && !self->reading) {
-        done = call((PyObject *)self, names.rest_on_end);
+        done = call((PyObject *)self, names.forget);
     } else if (events & EPOLLIN && self->mask >= 0) {
         done = local_watch(self, self->mask & ~EPOLLIN);
     }
