@@ -92,6 +92,8 @@ class Play:
         self.seen: list[str] = []
         self.faulty = self.chance.random() < 0.3  # an owner with bugs
         self.small = self.chance.random() < 0.4
+        self.held = self.chance.choice((0.0, 0.2, 0.9))  # how often a visitor is
+        self.reads = self.chance.choice((0.3, 5.0))  # how often the other end of the leg does
         self.clock = Clock()
         self.clock.rightNow = time.time()
         self.pump = kind.pump()
@@ -184,7 +186,8 @@ class Play:
             local, self.far = self.queue.pop(0)
             self.local = local
             begins = self.chance.choice((b"", b"", b"", b"who it is"))
-            self.leg.open(local, b'{"visitor":%d}' % self.visitors, self.chance.random() < 0.3, begins)
+            body = b'{"visitor":%d}' % self.visitors + b" " * self.chance.choice((0, 3_000))
+            self.leg.open(local, body, self.chance.random() < self.held, begins)
 
     # Connections.
 
@@ -249,8 +252,8 @@ class Play:
     def run(self, steps: int) -> list[str]:
         """Play it."""
         acts = (
-            (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4), (self._wire_reads, 5),
-            (self._far_ends, 3), (self._far_resets, 1), (self._wait, 2), (self._dialled, 2), (self._probe, 1),
+            (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4),
+            (self._wire_reads, self.reads), (self._far_ends, 3), (self._far_resets, 1.5), (self._wait, 2), (self._dialled, 2), (self._probe, 1),
             (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1), (self._wire_ends, 0.07),
         )  # fmt: skip
         try:
