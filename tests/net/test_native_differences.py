@@ -32,7 +32,7 @@ try:
 except ImportError:
     BUILT = False
 
-PLAYS, STEPS = 60, 70
+PLAYS, STEPS = 130, 70
 
 
 @skipUnless(BUILT, "the extension is not built")

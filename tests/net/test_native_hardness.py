@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,26 @@ class RefusalTests(SynchronousTestCase):
         leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
         leg._deadlines, leg._answer_timeout, leg._watched, leg._corked = deadlines, "soon", True, True
         self.assertRaises(TypeError, leg.open, None, b"{}")
+
+    def test_deadlines_after_quiet_times(self) -> None:
+        """A deadline of a known length is waited for, also where the timer has run out for want of any, or would
+        strike too late."""
+        clock = Clock()
+        clock.rightNow = time.time()
+        deadlines: Any = NativeDeadlines(clock)
+        for strikes in (None, clock.seconds() + 60):
+            deadlines._by_length = {5.0: {}}
+            if strikes is not None:
+                deadlines._wake(strikes)
+            leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+            leg._deadlines, leg._answer_timeout, leg._watched, leg._corked = deadlines, 5.0, True, True
+            self.assertRaises(AttributeError, leg.open, None, b"{}")  # there is nobody: he is attached last
+            (timer,) = clock.getDelayedCalls()
+            self.assertLess(abs(timer.getTime() - time.time() - 5.0), 4.0)
+            self.assertEqual(list(deadlines._by_length[5.0]), [leg])
+            deadlines.stop(leg)
+            self.assertEqual(len(deadlines), 0)
+            deadlines.stop_all()
 
     def test_another_interpreter(self) -> None:
         """What is there once in a process is for its main interpreter."""

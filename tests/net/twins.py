@@ -253,8 +253,9 @@ class Play:
         """Play it."""
         acts = (
             (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4),
-            (self._wire_reads, self.reads), (self._far_ends, 3), (self._far_resets, 1.5), (self._wait, 2), (self._dialled, 2), (self._probe, 1),
-            (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1), (self._wire_ends, 0.07),
+            (self._wire_reads, self.reads), (self._far_ends, 3), (self._far_resets, 1.5), (self._wait, 2),
+            (self._dialled, 2), (self._probe, 1), (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1),
+            (self._wire_ends, 0.15),
         )  # fmt: skip
         try:
             for _ in range(steps):
@@ -280,9 +281,11 @@ class Play:
 
     def _end(self) -> None:
         """Everybody takes what is left for him, and time passes."""
-        for _ in range(30):
-            self._do(lambda: self._wire_reads(1 << 20), look=False)
-            self._do(lambda: self._far_reads(1 << 20), look=False)
+        taken = -1
+        while taken < len(self.plain) + len(self.heard):
+            taken = len(self.plain) + len(self.heard)
+            for reads in (self._wire_reads, self._far_reads) * 2:
+                self._do(lambda reads=reads: reads(1 << 20), look=False)
         for seconds in (2.0, 16.0, 16.0):
             self._do(lambda seconds=seconds: self.clock.advance(seconds))
 
@@ -292,7 +295,7 @@ class Play:
         except Exception as problem:  # noqa: BLE001 - what is raised is compared like everything else
             self.say("raised", repr(problem))
         for _ in range(1000):
-            if self.clock.getDelayedCalls() and self.clock.getDelayedCalls()[0].getTime() <= self.clock.seconds():
+            if any(delayed.getTime() <= self.clock.seconds() for delayed in self.clock.getDelayedCalls()):
                 try:
                     self.clock.advance(0)
                 except Exception as problem:  # noqa: BLE001 - the same
@@ -410,4 +413,10 @@ class Play:
         self.leg.close()
 
     def _wire_ends(self) -> None:
-        self.wire.shutdown(socket.SHUT_WR)
+        if self.peer is not None and not self.unsealed and self.chance.random() < 0.7:
+            try:
+                self.peer[0].unwrap()  # TLS says so
+            except ssl.SSLError:
+                self.unsealed = self.peer[2].read()
+        else:
+            self.wire.shutdown(socket.SHUT_WR)
