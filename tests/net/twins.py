@@ -22,7 +22,7 @@ from gotunnel.net.fast.flow import FastFlow
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legstate import End, State
-from tests.net.twinscript import frames
+from tests.net.twinscript import frames, worst
 
 __all__ = ["SPINNING", "Kind", "Play", "Tls"]
 
@@ -91,6 +91,7 @@ class Play:
         self.chance = random.Random(seed)
         self.seen: list[str] = []
         self.faulty = self.chance.random() < 0.3  # an owner with bugs
+        self.hostile = self.chance.choice((0, 0, 0, 0.1))  # how often the other end is
         self.small = self.chance.random() < 0.4
         self.held = self.chance.choice((0.0, 0.2, 0.9))  # how often a visitor is
         self.reads = self.chance.choice((0.3, 5.0))  # how often the other end of the leg does
@@ -311,7 +312,8 @@ class Play:
     def _push(self) -> None:
         """The other end of the leg sends something, cut anywhere."""
         if not self.unsent and not self.unsealed:
-            self.unsent = frames(self.chance, self.end, self.leg.state)
+            hostile = self.chance.random() < self.hostile
+            self.unsent = worst(self.chance) if hostile else frames(self.chance, self.end, self.leg.state)
         for _ in range(self.chance.randrange(1, 5)):
             if self.peer is not None and not self.unsealed:
                 record = self.unsent[: self.chance.choice((3, 100, 20_000, 100_000))]
@@ -385,8 +387,11 @@ class Play:
                 pass
 
     def _far_resets(self) -> None:
+        # A socket pair is reset where something is unread; a partner in this process says so.
         if self.far is not None:
             self.far.close()
+        if self.local is not None and self.chance.random() < 0.5:
+            self.local.lost()
 
     def _wait(self) -> None:
         self.clock.advance(self.chance.choice((0.001, 0.004, 0.01, 0.3)))

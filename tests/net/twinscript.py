@@ -5,10 +5,18 @@ from __future__ import annotations
 from random import Random
 
 from gotunnel.wire.legbodies import OpenedBody, RstBody
-from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, data_header, encode_leg_frame
+from gotunnel.wire.legs import (
+    DONE_FRAME,
+    FIN_FRAME,
+    MAX_DATA_BYTES,
+    PROBE_FRAME,
+    LegFrame,
+    data_header,
+    encode_leg_frame,
+)
 from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, State
 
-__all__ = ["frames"]
+__all__ = ["frames", "worst"]
 
 FIXED = {
     LegFrame.FIN: FIN_FRAME, LegFrame.DONE: DONE_FRAME, LegFrame.PROBE: PROBE_FRAME,
@@ -47,6 +55,24 @@ def frames(chance: Random, end: End, state: State) -> bytes:
             return sent + (PROBE_FRAME if chance.random() < 0.05 else b"")
         if chance.random() > 0.6:
             return sent
+
+
+def worst(chance: Random) -> bytes:
+    """Return frames and what is none, from somebody who only wants to break something."""
+    sent = []
+    for _ in range(chance.choice((1, 3, 10, 200))):
+        kind = chance.choice(tuple(LegFrame))
+        sent.append(
+            chance.choice((
+                _frame(chance, kind)[:5_000],
+                data_header(chance.choice((1, 2, 5))) + bytes(chance.choice((0, 1, 2, 5))),
+                (kind << 24 | chance.choice((0, 1, 4_096, 4_097, MAX_DATA_BYTES))).to_bytes(4, "big"),
+                (data_header(1) + b"x") * chance.choice((1, 63, 64, 65, 200)),
+                chance.choice(BAD),
+                chance.randbytes(3),
+            ))
+        )
+    return b"".join(sent)
 
 
 def _expected(end: End, state: State, event: Event) -> bool:

@@ -141,6 +141,8 @@ class FrameLeg(LegBase[FastLocal]):
                     return
             if pieces:
                 self._pass_on(*pieces)
+                if self.state is State.CLOSED:
+                    return
         finally:
             self._parsing = False
         self._inbuf = bytes(data[position:])
