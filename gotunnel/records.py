@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 def record(cls: type[_T]) -> type[_T]:
     """Return the class as what `dataclass(frozen=True, slots=True)` makes of it, but for fields that are no attributes
     (InitVar) or that a call must name (kw_only). `fields`, `replace` and `asdict` know it."""
+    if not cls.__doc__:
+        cls.__doc__ = cls.__name__  # or it would be made of a signature, and what finds that stays in memory
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     known = fields(made)
     compared = tuple(each.name for each in known if each.compare)

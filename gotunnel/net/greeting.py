@@ -155,13 +155,16 @@ class ControlGreeting(Greeting):
             return
         self._challenged, self._unheard = True, False
         self._nothing_ahead()
-        if _is_version_1(payload):
+        try:
+            auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
+        except RemoteProtocolError:
+            if not _is_version_1(payload):
+                raise
             raise RemoteProtocolError(
                 "the server speaks version 1 of the protocol, the Go gotunnel; move it to version 2, or set client.v1: "
                 "true, and a token of its own for it",
                 "version_1",
-            )
-        auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
+            ) from None
         self._judge(self._handshake.challenge)
         self.transport.write(encode_frame(auth))
 
