@@ -66,6 +66,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(name, name=name)
     found = globals()[name] = getattr(import_module(f"gotunnel.config.{_HOMES[name]}"), name)
     return found
