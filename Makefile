@@ -76,13 +76,17 @@ messages: $(INSTALLED)
 	@$(BIN)/python -m tests.messages
 
 # setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
-# nothing new.
-$(INSTALLED): setup.cfg pyproject.toml
+# nothing new. GOTUNNEL_NATIVE=0 leaves the compiled part of the relay out (setup.py).
+NATIVE := $(wildcard gotunnel/net/fast/native/*.[ch])
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "gotunnel needs Python 3.10 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(CLEAR) $(VENV) || { echo "on Debian: apt-get install python3-venv"; exit 1; }
 	$(PIP) 'setuptools>=77'
 	$(PIP) --no-build-isolation -e '.[test]'
+	@[ "$$GOTUNNEL_NATIVE" = 0 ] || $(BIN)/python -c 'import gotunnel.net.fast._native' 2>/dev/null \
+		|| echo "the relay runs in Python alone; with a part of it compiled it costs less: on Debian," \
+			"apt-get install gcc libc6-dev python3-dev, and then make -B $@"
 	@echo "$(CURDIR)" > $@
 
 $(DEVELOPER): $(INSTALLED)
