@@ -22,7 +22,7 @@ CLEAR := --clear
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz kubernetes audit messages clean
+.PHONY: help demo test check bench fuzz sanitize kubernetes audit messages clean
 
 help:
 	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
@@ -31,6 +31,7 @@ help:
 	@echo "make check         lint, types, every test with branch coverage"
 	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
 	@echo "make fuzz          hostile input for every parser, for SECONDS=60; better with atheris in $(VENV)"
+	@echo "make sanitize      the relay's tests with its compiled part under gcc's sanitizers, in two minutes"
 	@echo "make kubernetes    a real cluster across networks: builds Kubernetes with Go first; takes root, and half an hour"
 	@echo "make audit         known holes in the packages that this runs with, by pip-audit; needs a network"
 	@echo "make messages      finds what lacks Chinese, after a change to a log line or an error"
@@ -57,6 +58,10 @@ bench: $(INSTALLED)
 # Guided by coverage where atheris is installed, else by a seeded mutator. FUZZ="--only config" is handed on.
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
+
+# Exit code 3 where the compiler has no sanitizers.
+sanitize: $(INSTALLED)
+	@$(BIN)/python -m tests.sanitize $(filter-out tests,$(TESTS))
 
 # Not part of `test`: docs/en/kubernetes.md says what it takes, and what came of it. KUBERNETES_BIN=folder is where the
 # programs are, or are built.
