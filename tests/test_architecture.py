@@ -133,15 +133,15 @@ class ArchitectureTests(SynchronousTestCase):
         self.assertEqual(violations(ROOT), [])
 
     def test_compiled(self) -> None:
-        """C is in one folder of the fast relay, in files of about 300 lines, and includes nothing of ours from
-        elsewhere; the module that it makes is the fast relay's, and `net.choice` asks whether it is there."""
+        """C is in one folder of the fast relay, in files of about 300 lines and never half as much again, and includes
+        nothing of ours from elsewhere; the module is the fast relay's, and `net.choice` asks whether it is there."""
         native = ROOT / "gotunnel" / "net" / "fast" / "native"
         compiled = list((ROOT / "gotunnel").rglob("*.[ch]"))
         self.assertIn(native / "module.c", compiled)
         for path in compiled:
             self.assertEqual(path.parent, native)
             lines = path.read_text("utf-8").splitlines()
-            self.assertLessEqual(len(lines), 330, path.name)
+            self.assertLessEqual(len(lines), 450, path.name)
             for name in re.findall(r'#\s*include\s+"([^"]+)"', "\n".join(lines)):
                 self.assertIn(native / name, compiled, f"{path.name} includes {name}")
         named = {path for path in (ROOT / "gotunnel").rglob("*.py") if "fast._native" in path.read_text("utf-8")}
