@@ -288,10 +288,11 @@ class DiallingEnd:
         self._join(local, leg, stream, route)
 
     def _join(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
-        self.log.debug(
-            "visitor {visitor} of {mapping} reached {target} ({conn})",
-            visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
-        )  # fmt: skip
+        if self.log.debugs:
+            self.log.debug(
+                "visitor {visitor} of {mapping} reached {target} ({conn})",
+                visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
+            )  # fmt: skip
         self.usage.dial.observe(self._clock.seconds() - stream.started)
         if stream.allowed is not None:
             stream.reached = local.host
