@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import Outcome
+from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
 from gotunnel.wire.legbodies import OpenBody
@@ -34,6 +35,14 @@ class Visitor:
     begins: bytes = field(init=False, default=b"")
     """What goes to his target ahead of his own bytes."""
 
+    followed: ClassVar[bool] = False
+    """Whether anybody wants to hear how he fares: what of `answered`, `elsewhere` and `over` a subclass does not have
+    for itself does nothing, and most visitors have none of it."""
+
+    def __init_subclass__(cls) -> None:
+        own = ((getattr(cls, name), getattr(Visitor, name)) for name in ("answered", "elsewhere", "over"))
+        cls.followed = any(mine is not common for mine, common in own)
+
     @property
     def came_to(self) -> str:
         """`mapping` for the log."""
@@ -48,8 +57,9 @@ class Visitor:
         """What his OPEN says, without a proof."""
         return OpenBody(self.conn, self.local.address, mapping=self.mapping)
 
-    def allowed(self) -> bool:
-        """Whether he may (still) be served. For those whose rights can change."""
+    def allowed(self, rights: Rights | None = None) -> bool:
+        """Whether he may (still) be served. For those whose rights can change; `rights` are those of the client that he
+        came to, where somebody has just asked for them."""
         return True
 
     def answered(self) -> None:

@@ -37,8 +37,8 @@ class PeerSession(Protocol):
     draining: bool
     """It brings no more legs."""
 
-    def serve(self, visitor: Visitor) -> bool:
-        """Give a visitor a leg at once, or say that he is to wait."""
+    def serve(self, visitor: Visitor, rights: Rights | None = None) -> bool:
+        """Give a visitor a leg at once, or say that he is to wait. `rights` are what the peer's are now."""
 
     def feed(self) -> None:
         """Look after those who wait; called for each who begins to."""
@@ -165,11 +165,15 @@ class Peer:
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
         """A visitor of a public port is there."""
-        self.let_in(
-            PublicVisitor(
-                self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
-            )
+        hub = self._hub
+        visitor = PublicVisitor(
+            hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
         )
+        hub.visitor_arrived(self, visitor)
+        if hub.access is None:
+            self.admit(visitor)
+        else:
+            self.take_over(visitor)
 
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
@@ -207,12 +211,11 @@ class Peer:
 
     def admit(self, visitor: Visitor) -> None:
         """Serve one whom nothing keeps out."""
-        rights = self.rights
+        rights, hub = self.rights, self._hub
         self.visitors += 1
-        limit = self._reached(self.visitors, rights)
-        if limit:
-            self._deny(visitor, limit)
-        elif self.session is None or not self.session.serve(visitor):
+        if self.visitors > rights.max_visitors or hub.everybody.here > hub.most_visitors:
+            self._deny(visitor, self._reached(self.visitors, rights))
+        elif self.session is None or not self.session.serve(visitor, rights):
             if self.pending >= rights.max_pending:
                 self._deny(visitor, Sentence(
                     "limits.pending, {max_pending} for this client", max_pending=rights.max_pending
@@ -247,12 +250,13 @@ class Peer:
         """A visitor is over, served (then `end` tells more) or not."""
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
-        visitor.over(outcome, end)
+        if visitor.followed:
+            visitor.over(outcome, end)
 
     def _reached(self, visitors: int, rights: Rights) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
         hub = self._hub
-        if hub.usage.live > hub.most_visitors:
+        if hub.everybody.here > hub.most_visitors:
             return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
         return Sentence(
             "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors

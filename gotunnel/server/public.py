@@ -265,6 +265,6 @@ class PublicVisitor(Visitor):
             body.dst = self.local.destination() or None
         return body
 
-    def allowed(self) -> bool:
+    def allowed(self, rights: Rights | None = None) -> bool:
         """See Visitor."""
-        return self.port.permitted(self.peer.rights)
+        return self.port.permitted(self.peer.rights if rights is None else rights)
