@@ -125,8 +125,9 @@ class ClientLegs(DiallingEnd):
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        # A hostile server may say names that this client does not have.
-        unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
+        # A hostile server may say names that this client does not have; what was dialled is one that it has.
+        name = stream.mapping
+        unknown = stream.refused and name is not None and self._published.get(name) is None
         stream.account = self.usage.began("", OTHERS if unknown else stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
