@@ -135,10 +135,10 @@ class ClientLegs(DiallingEnd):
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         assert stream.account is not None
-        self.usage.ended(stream.account, end.outcome, end)
+        status = self._published.statuses.get(stream.name)
+        self.usage.ended(stream.account, end.outcome, end, None if status is None else status.carried)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
-        self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
         now = self._clock.seconds()

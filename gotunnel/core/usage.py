@@ -83,8 +83,10 @@ class Usage:
         """Visitors that are over."""
         return self.opened - self.live
 
-    def ended(self, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        """His time is over."""
+    def ended(
+        self, account: Account, outcome: Outcome, end: StreamEnd | None = None, mapping: Carried | None = None
+    ) -> None:
+        """His time is over. `mapping` adds up for what he came to alone, where that is there still."""
         self.outcomes[outcome] += 1
         if outcome not in HARMLESS:
             account.failures += 1
@@ -96,4 +98,9 @@ class Usage:
             carried.down += down
             account.up += up
             account.down += down
+            if mapping is not None:
+                mapping.up += up
+                mapping.down += down
+        if mapping is not None:
+            mapping.ended += 1
         self.accounts.left(account)

@@ -131,7 +131,7 @@ class OpeningEnd(LegSupply):
         if visitor is not None:
             if visitor.opened is not None:
                 self.usage.answer.observe(self._clock.seconds() - visitor.opened)
-            if visitor.followed:
+            if visitor.special:
                 visitor.answered()
 
     def leg_first_byte(self, leg: ILeg) -> None:

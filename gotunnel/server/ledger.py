@@ -72,15 +72,13 @@ class Ledger:
     ) -> None:
         """A visitor's time is over. Where the log was `told`, in other words, he has no line here."""
         assert visitor.account is not None
-        self.usage.ended(visitor.account, outcome, end)
+        port = peer.published.mappings.get(visitor.mapping)
+        self.usage.ended(visitor.account, outcome, end, None if port is None else port.carried)
         if self.usage.observers is not None:
             self.usage.observers.closed(visitor, outcome, end)
-        port = peer.published.mappings.get(visitor.mapping)
-        if port is not None:
-            port.carried.add(end)
         if told:
             return
-        now, mapping = self.clock.seconds(), visitor.came_to
+        now, mapping = self.clock.seconds(), visitor.came_to if visitor.special else visitor.mapping
         if self.usage.crowds.has_line(now, mapping, outcome, end, peer.name):
             self.log.info(
                 "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "

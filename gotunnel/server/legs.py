@@ -95,7 +95,7 @@ class SessionLegs(OpeningEnd):
         visitor = self.streams.pop(leg)
         if not self.streams:
             self._hub.streaming.discard(self)
-        if not (visitor.followed and visitor.elsewhere(end.outcome, end)):
+        if not (visitor.special and visitor.elsewhere(end.outcome, end)):
             self.peer.ended(visitor, end.outcome, end)
 
     def leg_mute(self) -> None:

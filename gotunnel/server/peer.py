@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from gotunnel.core.identities import Identities
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.rights import Rights
+from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import Sentence
 from gotunnel.interfaces import ILocal, IRelay
@@ -64,13 +65,22 @@ class Peer:
         self._hub = hub
         self._clock = hub.clock
         self._grace: IDelayedCall | None = None
+        self._lasting = NO_RIGHTS
+        self._lasts_in: Identities | None = None
         self.published = Published(hub, self)
         self.announced = Announced(hub, self)
 
     @property
     def rights(self) -> Rights:
-        """What this client may do now: to be asked anew whenever something is done."""
-        return self._hub.rights_of(self.name)
+        """What this client may do now: to be asked anew whenever something is done. Asked for each visitor, so that an
+        answer is kept which no time changes."""
+        hub = self._hub
+        if self._lasts_in is hub.identities and not hub.guests.by_name:
+            return self._lasting
+        rights = hub.rights_of(self.name)
+        if not hub.guests.by_name and hub.identities.lasts(self.name):
+            self._lasting, self._lasts_in = rights, hub.identities
+        return rights
 
     @property
     def relay(self) -> IRelay:
@@ -250,7 +260,7 @@ class Peer:
         """A visitor is over, served (then `end` tells more) or not."""
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
-        if visitor.followed:
+        if visitor.special:
             visitor.over(outcome, end)
 
     def _reached(self, visitors: int, rights: Rights) -> str:
