@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from zope.interface import implementer
 
-from gotunnel.core.rights import Rights
 from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import printable, said_behind
@@ -98,12 +97,12 @@ class OpeningEnd(LegSupply):
         self._joined(leg)
         self.leg_idle(leg)
 
-    def serve(self, visitor: Visitor, rights: Rights | None = None) -> bool:
+    def serve(self, visitor: Visitor) -> bool:
         """Give a visitor a leg; False when there is none that is known to live, and then he waits. One who may not be
-        served is turned away; of `rights` see Visitor.allowed."""
+        served is turned away."""
         if self.draining or self.over:
             return False
-        if not visitor.allowed(rights):
+        if not visitor.allowed():
             self.visitor_denied(visitor)
             return True
         now, plain = self._clock.seconds(), visitor.plain

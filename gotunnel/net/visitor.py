@@ -8,7 +8,6 @@ from typing import ClassVar, Protocol
 
 from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
 from gotunnel.wire.legbodies import OpenBody
@@ -57,9 +56,8 @@ class Visitor:
         """What his OPEN says, without a proof."""
         return OpenBody(self.conn, self.local.address, mapping=self.mapping)
 
-    def allowed(self, rights: Rights | None = None) -> bool:
-        """Whether he may (still) be served. For those whose rights can change; `rights` are those of the client that he
-        came to, where somebody has just asked for them."""
+    def allowed(self) -> bool:
+        """Whether he may (still) be served. For those whose rights can change."""
         return True
 
     def answered(self) -> None:

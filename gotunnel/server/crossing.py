@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 
 from gotunnel.address import HostPort
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal
@@ -58,7 +57,7 @@ class NodeVisitor(_Led):
     target: HostPort
     owner: Peer
 
-    def allowed(self, rights: Rights | None = None) -> bool:
+    def allowed(self) -> bool:
         """See Visitor: while the client leads there, and may."""
         return self.owner.announced.leads_to(self.target.host)
 
@@ -78,9 +77,9 @@ class _MappingVisitor(_Led):
         """See Visitor."""
         return self.port.shut is not None
 
-    def allowed(self, rights: Rights | None = None) -> bool:
+    def allowed(self) -> bool:
         """See Visitor: while the owner of the mapping may have it, and shares it."""
-        return self.port.permitted(self.owner.rights if rights is None else rights) and self.port.admits(self.asker)
+        return self.port.permitted(self.owner.rights) and self.port.admits(self.asker)
 
 
 class _Answer:

@@ -38,8 +38,8 @@ class PeerSession(Protocol):
     draining: bool
     """It brings no more legs."""
 
-    def serve(self, visitor: Visitor, rights: Rights | None = None) -> bool:
-        """Give a visitor a leg at once, or say that he is to wait. `rights` are what the peer's are now."""
+    def serve(self, visitor: Visitor) -> bool:
+        """Give a visitor a leg at once, or say that he is to wait."""
 
     def feed(self) -> None:
         """Look after those who wait; called for each who begins to."""
@@ -225,7 +225,7 @@ class Peer:
         self.visitors += 1
         if self.visitors > rights.max_visitors or hub.everybody.here > hub.most_visitors:
             self._deny(visitor, self._reached(self.visitors, rights))
-        elif self.session is None or not self.session.serve(visitor, rights):
+        elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
                 self._deny(visitor, Sentence(
                     "limits.pending, {max_pending} for this client", max_pending=rights.max_pending

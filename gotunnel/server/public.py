@@ -266,9 +266,7 @@ class PublicVisitor(Visitor):
             body.dst = self.local.destination() or None
         return body
 
-    def allowed(self, rights: Rights | None = None) -> bool:
+    def allowed(self) -> bool:
         """See Visitor."""
-        port = self.port
-        if rights is None:
-            rights = self.peer.rights
+        port, rights = self.port, self.peer.rights
         return (port.permitted_by is rights and not port.barred) or port.permitted(rights)

@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.ratelimit import RateLimit
-from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
@@ -207,7 +206,7 @@ class V1Session:
 
     # Visitors and legs.
 
-    def serve(self, visitor: Visitor, rights: Rights | None = None) -> bool:
+    def serve(self, visitor: Visitor) -> bool:
         """No leg waits here for anybody, so he has to."""
         return False
 
