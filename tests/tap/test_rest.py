@@ -38,6 +38,7 @@ UNUSED = {
         "gotunnel.client.checks", "gotunnel.client.datagrams", "gotunnel.client.forwardports",
         "gotunnel.client.forwardprobe", "gotunnel.client.tlsprobe", "gotunnel.config.clients",
         "gotunnel.config.identityfile", "gotunnel.config.limits", "gotunnel.config.server", "gotunnel.wire.v1",
+        "twisted.internet.endpoints",
     },
 }  # fmt: skip
 
