@@ -23,6 +23,7 @@ __all__ = [
     "LINGER_RESET",
     "PathState",
     "accept",
+    "control_at",
     "held_by_kernel",
     "is_gone",
     "linger_off",
@@ -163,8 +164,13 @@ def spare_pacing_at(sock: SocketType, host: str) -> None:
     connection stands: once BBR has begun, the timers stay, if fewer. A listening socket passes its choice on to what it
     accepts. What leaves the machine is sent as its administrator has chosen.
     """
-    if _paces() and _is_loopback(host):
+    if control_at(host):
         _set_unpaced(sock)
+
+
+def control_at(host: str) -> str:
+    """Return the congestion control of a connection from or to an address, "" for that of the system."""
+    return _UNPACED.decode() if _paces() and _is_loopback(host) else ""
 
 
 def spare_pacing(sock: SocketType) -> None:
