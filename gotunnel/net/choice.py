@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Any
 
 from gotunnel.config.plugged import RelayConfig
@@ -13,14 +12,12 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.fast.compiled import lacking
 from gotunnel.net.plugged import checked, made
 
 __all__ = ["RelayUnfit", "check_relay", "choose_relay", "fast", "install_reactor", "native", "portable"]
 
 log = Logger(namespace="gotunnel.net.choice")
-
-NATIVE = "gotunnel.net.fast._native"
-"""What setup.py compiles where it can."""
 
 
 class RelayUnfit(GotunnelError):
@@ -85,7 +82,7 @@ def check_relay(wish: str | RelayConfig) -> None:
         return
     why = _obstacle() if wish in ("fast", "native") else None
     if wish == "native":
-        why = why or _not_built()
+        why = why or lacking()
     if why is not None:
         raise RelayUnfit(
             Sentence("relay: {relay} cannot be had here: it {why}; write relay: auto", relay=wish, why=why)
@@ -107,7 +104,7 @@ def _best(reactor: Any) -> tuple[str, str | Sentence]:
     if why is not None:
         return "portable", Sentence("the fast one {why}", why=why)
     # What is compiled is worth it inside the loop: elsewhere each event takes its way through Twisted anyway.
-    lacks = _not_built() or (None if _has_loop(reactor) else "needs gotunnel's own reactor")
+    lacks = lacking() or (None if _has_loop(reactor) else "needs gotunnel's own reactor")
     if lacks is not None:
         return "fast", Sentence("the native one {why}", why=lacks)
     return "native", ""
@@ -117,16 +114,6 @@ def _has_loop(reactor: Any) -> bool:
     from gotunnel.net.fast.reactor import PumpReactor
 
     return isinstance(reactor, PumpReactor)
-
-
-def _not_built() -> str | Sentence | None:
-    try:
-        import_module(NATIVE)
-    except ModuleNotFoundError:
-        return "was not built when gotunnel was installed, which takes a C compiler and Python's headers"
-    except ImportError as error:
-        return Sentence("cannot be loaded ({error}); install gotunnel anew", error=str(error))
-    return None
 
 
 def _obstacle() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,7 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.logs import set_level
 from gotunnel.net import choice
-from gotunnel.net.choice import NATIVE, RelayUnfit, check_relay, choose_relay
+from gotunnel.net.choice import RelayUnfit, check_relay, choose_relay
+from gotunnel.net.fast import compiled
+from gotunnel.net.fast.compiled import NATIVE
+from gotunnel.net.fast.poller import Pump, make_pump
 from tests.processes import DEADLINE, ROOT
 
 LINUX = sys.platform.startswith("linux")
@@ -62,7 +66,7 @@ class ChoiceTests(SynchronousTestCase):
     @skipUnless(LINUX, "the fast relay needs Linux")
     def test_fast(self) -> None:
         """It is what auto takes where nothing is compiled, and says why; without its loop it says that, too."""
-        self.patch(choice, "NATIVE", "gotunnel.net.fast._absent")
+        self.patch(compiled, "NATIVE", "gotunnel.net.fast._absent")
         for wish in ("auto", "fast"):
             self.assertEqual(choose_relay(wish, Clock()).name, "fast")
         begins = "bytes are moved by the fast relay on the reactor's own descriptors: "
@@ -71,11 +75,19 @@ class ChoiceTests(SynchronousTestCase):
     @skipUnless(LINUX, "the fast relay needs Linux")
     def test_not_built(self) -> None:
         """Who names the native one where it was not built hears that, and what to write; so does who only checks."""
-        self.patch(choice, "NATIVE", "gotunnel.net.fast._absent")
+        self.patch(compiled, "NATIVE", "gotunnel.net.fast._absent")
         for ask in (lambda: choose_relay("native", Clock()), lambda: check_relay("native")):
             refused = self.assertRaises(RelayUnfit, ask)
             self.assertEqual(str(refused), f"relay: native cannot be had here: it {NOT_BUILT}; write relay: auto")
         check_relay("auto")
+
+    @skipUnless(LINUX, "the fast relay needs Linux")
+    def test_switched_off(self) -> None:
+        """Who does not trust what is compiled need not install anew: neither the relay nor the loop is it then."""
+        self.patch(os, "environ", {**os.environ, "GOTUNNEL_NATIVE": "0"})
+        self.assertEqual(choose_relay("auto", Clock()).name, "fast")
+        self.assertTrue(self.said[0].endswith(": the native one is switched off by GOTUNNEL_NATIVE=0"), self.said)
+        self.assertIs(type(make_pump()), Pump)
 
     @skipUnless(LINUX, "the fast relay needs Linux")
     def test_broken(self) -> None:
@@ -84,7 +96,7 @@ class ChoiceTests(SynchronousTestCase):
         folder.mkdir(parents=True)
         (folder / "gotunnel_broken.py").write_text("raise ImportError('undefined symbol: _Py_Gone')\n")
         self.patch(sys, "path", [str(folder), *sys.path])
-        self.patch(choice, "NATIVE", "gotunnel_broken")
+        self.patch(compiled, "NATIVE", "gotunnel_broken")
         self.assertEqual(choose_relay("auto", Clock()).name, "fast")
         why = "cannot be loaded (undefined symbol: _Py_Gone); install gotunnel anew"
         self.assertTrue(self.said[0].endswith(f": the native one {why}"), self.said)

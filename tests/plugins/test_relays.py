@@ -15,6 +15,7 @@ from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IRelay
 from gotunnel.net import choice
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.fast.compiled import NATIVE
 from tests.config.files import CLIENT, SERVER, FileTestCase
 from tests.integration.base import TOKEN, IntegrationTestCase
 from tests.plugins.places import PlaceTestCase, ReactorPlaceTestCase
@@ -42,7 +43,7 @@ class OwnTests(SynchronousTestCase):
 
     def test_contract(self) -> None:
         """Each is a relay, under its own name; the native one where it was built."""
-        for name in ("portable", "fast", "native") if find_spec(choice.NATIVE) else ("portable", "fast"):
+        for name in ("portable", "fast", "native") if find_spec(NATIVE) else ("portable", "fast"):
             reactor = MemoryReactorClock()
             relay = Catalogue().find("relay", name).make(reactor, None, 10.0, Descriptors(reactor))
             self.addCleanup(relay.stop)
