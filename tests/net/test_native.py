@@ -223,7 +223,7 @@ class SocketTests(SynchronousTestCase):
 
     def dialled(self, host: str, port: int, ceiling: int = 10_000) -> Any:
         """Dial."""
-        return _native.dial(host, port, "a target", NativeLocal, self.tools, self.others, ceiling)
+        return _native.dial(host, port, "a target", NativeLocal, self.tools, self.others, ceiling, "reno")
 
     def test_dialled(self) -> None:
         """A target on this machine stands at once, by both families; another one is waited for, or says why not;
@@ -232,6 +232,8 @@ class SocketTests(SynchronousTestCase):
         local = self.dialled("127.0.0.1", port)
         self.assertEqual((local.address, local.sock.getpeername()), ("a target", ("127.0.0.1", port)))
         self.assertEqual(local.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+        control = local.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 5)
+        self.assertEqual(control, b"reno\0")
         linger = local.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
         self.assertEqual(linger, LINGER_RESET)
         local.abort()

@@ -49,5 +49,6 @@ def welcome(
     /,
 ) -> None: ...
 def dial(
-    host: str, port: int, address: str, kind: type[L], tools: Tools, others: set[FastLocal], ceiling: float
+    host: str, port: int, address: str, kind: type[L], tools: Tools, others: set[FastLocal], ceiling: float,
+    control: str,
 ) -> L | tuple[SocketType | None, int] | None: ...

@@ -19,6 +19,7 @@ from gotunnel.net.fast.nativeleg import NativeDeadlines, NativeLocal, NativePlai
 from gotunnel.net.fast.poller import Handler
 from gotunnel.net.fast.relay import FastRelay
 from gotunnel.net.fast.tools import Tools
+from gotunnel.net.sockets import control_at
 
 __all__ = ["NativeListener", "NativeRelay"]
 
@@ -59,6 +60,7 @@ class NativeRelay(FastRelay):
     ) -> None:
         super().__init__(reactor, dial_timeout, descriptors)
         self._tools.deadlines = NativeDeadlines(reactor)
+        self._control = ""  # of the place that was dialled last
 
     def listen(
         self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024
@@ -71,10 +73,11 @@ class NativeRelay(FastRelay):
         place = self._place
         if place is None or place.target is not target:
             place = self._place = literal(target)
+            self._control = control_at(place.host)
         if place.candidates and place.host:
             begun = _native.dial(
                 place.host, place.candidates[0][1][1], place.text, NativeLocal, self._tools, self._locals,
-                self._gate.ceiling,
+                self._gate.ceiling, self._control,
             )  # fmt: skip
             if type(begun) is NativeLocal:
                 return begun

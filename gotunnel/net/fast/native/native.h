@@ -55,7 +55,7 @@ typedef struct {
     PyObject *poller, *tools, *others, *last, *came_to;
     int fd, family;
     int mask; /* -1: not in the poller */
-    char read_ended, reading, begins, finishing, gone, half_closing, looked_at, shut;
+    char read_ended, reading, begins, finishing, gone, gets_much, half_closing, looked_at, shut;
     char owns; /* the descriptor, as long as `sock` is NULL */
 } Local;
 

@@ -143,17 +143,18 @@ static PyObject *socket_and(int fd, int family, int error)
     return Py_BuildValue("(Ni)", sock, error);
 }
 
-/* dial(host, port, address, type, tools, others, ceiling): begin to connect to an IP address, as dial.begin does. Returns
+/* dial(host, port, address, type, tools, others, ceiling, control): begin to connect to an IP address, as dial.begin does;
+ * `control` is the congestion control that it is to have, "" for the system's (see sockets.spare_pacing_at). Returns
  * the connection where it stands at once; None when its descriptor would be `ceiling` or more; else what `begin` returns. */
 PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     static const struct linger reset = {1, 0};
     static const int yes = 1;
-    const char *host, *address;
+    const char *host, *address, *control;
     int port;
     long long ceiling;
     PyObject *type, *tools, *others;
-    if (!PyArg_ParseTuple(arguments, "sisOOOL", &host, &port, &address, &type, &tools, &others, &ceiling) ||
+    if (!PyArg_ParseTuple(arguments, "sisOOOLs", &host, &port, &address, &type, &tools, &others, &ceiling, &control) ||
         check_type(type, others) < 0)
         return NULL;
     Address to;
@@ -176,6 +177,8 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
         close(fd);
         Py_RETURN_NONE;
     }
+    if (*control) /* a sandbox that forbids it costs CPU, no more */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, (socklen_t)strlen(control));
     int error = 0;
     if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) < 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) < 0 || connect(fd, &to.any, size) < 0)
