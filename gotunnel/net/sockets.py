@@ -30,6 +30,7 @@ __all__ = [
     "set_keepalive",
     "set_nodelay",
     "set_user_timeout",
+    "spare_pacing",
 ]
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
@@ -38,6 +39,9 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 LINGER_RESET, LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """Values of SO_LINGER."""
 _TCP_INFO_BYTES = 256
+_PACED, _UNPACED = b"bbr", b"reno"
+"""How the names of all versions of BBR begin; a congestion control without timers, which every Linux has."""
+_NAME_BYTES = 16  # TCP_CA_NAME_MAX of linux/tcp.h
 _RESET = select.POLLERR | select.POLLNVAL
 _RDHUP = getattr(select, "POLLRDHUP", 0)
 
@@ -138,3 +142,24 @@ def set_user_timeout(sock: SocketType, seconds: float) -> None:
     ends a peer that has stopped reading (Linux). A unix socket has no path and is left as it is."""
     if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def spare_pacing(sock: SocketType) -> None:
+    """Send without BBR between two programs of one machine, where the system's default is that.
+
+    BBR sets a timer for every segment. Where no network is to be spared, that costs several times what moving the bytes
+    does. What leaves the machine is sent as its administrator has chosen. May be called at any time of a connection.
+    """
+    if not _LINUX or sock.family == socket.AF_UNIX:
+        return
+    try:
+        name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _NAME_BYTES)
+        if name.startswith(_PACED) and _stays_here(sock.getsockname()[0], sock.getpeername()[0]):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+    except OSError:
+        pass  # it was reset, which its reader is told; or a sandbox forbids it, which costs no more than CPU
+
+
+def _stays_here(own: str, peer: str) -> bool:
+    """Whether bytes between two addresses, the first of this machine, never leave it."""
+    return own == peer or peer.removeprefix("::ffff:").startswith("127.")

@@ -7,10 +7,20 @@ import socket
 import struct
 import sys
 import time
+from typing import Any
+from unittest import SkipTest, skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.net.sockets import is_gone, linger_off, linger_reset, path_state, set_keepalive, set_nodelay
+from gotunnel.net.sockets import (
+    is_gone,
+    linger_off,
+    linger_reset,
+    path_state,
+    set_keepalive,
+    set_nodelay,
+    spare_pacing,
+)
 
 
 class SocketTestCase(SynchronousTestCase):
@@ -196,3 +206,78 @@ class PathStateTests(SocketTestCase):
     def test_unix(self) -> None:
         """A unix socket has no path."""
         self.assertIsNone(path_state(self.unix_pair()[0]))
+
+
+class _Between:
+    """A TCP socket between two addresses, with a congestion control."""
+
+    family = socket.AF_INET6
+
+    def __init__(self, own: str, peer: str, control: bytes, refuses: bool = False) -> None:
+        self._ends = own, peer
+        self.control = control.ljust(16, b"\0")
+        self._refuses = refuses
+
+    def getsockname(self) -> tuple[str, int, int, int]:
+        return self._ends[0], 1, 0, 0
+
+    def getpeername(self) -> tuple[str, int, int, int]:
+        return self._ends[1], 2, 0, 0
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option, size) == (socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+        return self.control
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
+        if self._refuses:
+            raise PermissionError(1, "Operation not permitted")
+        self.control = value
+
+
+@skipUnless(sys.platform.startswith("linux"), "congestion controls have names on Linux")
+class PacingTests(SocketTestCase):
+    """spare_pacing: BBR's timers are for networks."""
+
+    def after(self, own: str, peer: str, control: bytes, refuses: bool = False) -> bytes:
+        """Return the congestion control of a connection after it was to be spared."""
+        sock: Any = _Between(own, peer, control, refuses)
+        spare_pacing(sock)
+        found: bytes = sock.control.rstrip(b"\0")
+        return found
+
+    def test_within_this_machine(self) -> None:
+        """Without BBR, whichever its version, at all addresses of the machine itself."""
+        for own, peer in (
+            ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("::1", "::1"), ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.9"),
+        ):  # fmt: skip
+            for control in (b"bbr", b"bbr3"):
+                self.assertEqual(self.after(own, peer, control), b"reno", (own, peer))
+
+    def test_beyond_it(self) -> None:
+        """What leaves the machine is sent as its administrator wants it."""
+        for own, peer in (("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2"), ("10.127.0.1", "10.127.0.2")):
+            self.assertEqual(self.after(own, peer, b"bbr"), b"bbr", (own, peer))
+
+    def test_other_choices(self) -> None:
+        """Any other control is left alone, and where none may be chosen all goes on as before."""
+        for control in (b"cubic", b"dctcp", b"reno"):
+            self.assertEqual(self.after("127.0.0.1", "127.0.0.1", control), control)
+        self.assertEqual(self.after("127.0.0.1", "127.0.0.1", b"bbr", refuses=True), b"bbr")
+
+    def test_real(self) -> None:
+        """Of the kernel's own sockets, where there is BBR: one over TCP, one that is closed, one of another family."""
+        one, other = self.pair()
+        try:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+        except OSError:
+            raise SkipTest("this kernel has no BBR for us") from None
+        spare_pacing(one)
+        found = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+        self.assertEqual(found, b"reno")
+        one.sendall(b"x")
+        self.assertEqual(other.recv(1), b"x")
+        one.close()
+        spare_pacing(one)
+        spare_pacing(self.unix_pair()[0])

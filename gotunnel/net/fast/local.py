@@ -17,7 +17,7 @@ from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT, RESET
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LastBytes
-from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone
+from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone, spare_pacing
 
 __all__ = ["FastLocal", "LocalLeg"]
 
@@ -44,9 +44,9 @@ class FastLocal:
     """One connection. The socket lingers with reset until its orderly close (see net.local)."""
 
     __slots__ = (
-        "_came_to", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools",
-        "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended",
-        "reading", "sock", "why",
+        "_came_to", "_gets_much", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller",
+        "_shut", "_tools", "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner",
+        "pipe", "read_ended", "reading", "sock", "why",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class FastLocal:
         self._mask: int | None = None  # None: not in the poller
         self._out = bytearray()
         self._half_closing = False
+        self._gets_much = False
         self._came_to = ""  # where somebody else is in front, who has said so
         self._looked_at = False  # by the path watch
         self._last: LastBytes | None = None
@@ -197,6 +198,12 @@ class FastLocal:
                 pipe.held -= os.splice(pipe.reader, self.fd, pipe.held, flags=_SPLICE_FLAGS)
         except BlockingIOError:
             self._watch((self._mask or 0) | OUT)
+
+    def expect_much(self) -> None:
+        """Much is coming for it."""
+        if not self._gets_much:
+            self._gets_much = True
+            spare_pacing(self.sock)
 
     def half_close(self) -> None:
         """Send end of stream behind what waits."""
