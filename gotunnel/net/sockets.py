@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from socket import SocketType
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = [
     "set_nodelay",
     "set_user_timeout",
     "spare_pacing",
+    "spare_pacing_at",
 ]
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
@@ -39,9 +41,9 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 LINGER_RESET, LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """Values of SO_LINGER."""
 _TCP_INFO_BYTES = 256
+_DEFAULT_CONTROL = "/proc/sys/net/ipv4/tcp_congestion_control"  # of this network namespace; IPv6 has it too
 _PACED, _UNPACED = b"bbr", b"reno"
 """How the names of all versions of BBR begin; a congestion control without timers, which every Linux has."""
-_NAME_BYTES = 16  # TCP_CA_NAME_MAX of linux/tcp.h
 _RESET = select.POLLERR | select.POLLNVAL
 _RDHUP = getattr(select, "POLLRDHUP", 0)
 
@@ -144,22 +146,47 @@ def set_user_timeout(sock: SocketType, seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-def spare_pacing(sock: SocketType) -> None:
-    """Send without BBR between two programs of one machine, where the system's default is that.
+@lru_cache(maxsize=1)
+def _paces() -> bool:
+    """Whether the system's congestion control is BBR, which sets a timer for every segment that leaves."""
+    try:
+        with open(_DEFAULT_CONTROL, "rb") as named:
+            return named.read().startswith(_PACED)
+    except OSError:
+        return False
 
-    BBR sets a timer for every segment. Where no network is to be spared, that costs several times what moving the bytes
-    does. What leaves the machine is sent as its administrator has chosen. May be called at any time of a connection.
+
+def spare_pacing_at(sock: SocketType, host: str) -> None:
+    """Send without BBR on a connection from or to an address of loopback, where the system's default is that.
+
+    Where no network is to be spared, its timers cost several times what moving the bytes does. To be called before the
+    connection stands: once BBR has begun, the timers stay, if fewer. A listening socket passes its choice on to what it
+    accepts. What leaves the machine is sent as its administrator has chosen.
     """
-    if not _LINUX or sock.family == socket.AF_UNIX:
+    if _paces() and _is_loopback(host):
+        _set_unpaced(sock)
+
+
+def spare_pacing(sock: SocketType) -> None:
+    """The same for a connection that stands already, whatever it has come by, if both of its ends are on this
+    machine."""
+    if not _paces() or sock.family == socket.AF_UNIX:
         return
     try:
-        name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _NAME_BYTES)
-        if name.startswith(_PACED) and _stays_here(sock.getsockname()[0], sock.getpeername()[0]):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+        peer = sock.getpeername()[0]
+        here = _is_loopback(peer) or sock.getsockname()[0] == peer
     except OSError:
-        pass  # it was reset, which its reader is told; or a sandbox forbids it, which costs no more than CPU
+        return  # it was reset, which its reader is told
+    if here:
+        _set_unpaced(sock)
 
 
-def _stays_here(own: str, peer: str) -> bool:
-    """Whether bytes between two addresses, the first of this machine, never leave it."""
-    return own == peer or peer.removeprefix("::ffff:").startswith("127.")
+def _is_loopback(host: str) -> bool:
+    return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
+
+
+def _set_unpaced(sock: SocketType) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+    except OSError:
+        pass  # a sandbox forbids it: that costs no more than CPU

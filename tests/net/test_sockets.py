@@ -7,11 +7,13 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
-from unittest import SkipTest, skipUnless
+from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gotunnel.net import sockets
 from gotunnel.net.sockets import (
     is_gone,
     linger_off,
@@ -20,6 +22,7 @@ from gotunnel.net.sockets import (
     set_keepalive,
     set_nodelay,
     spare_pacing,
+    spare_pacing_at,
 )
 
 
@@ -209,14 +212,13 @@ class PathStateTests(SocketTestCase):
 
 
 class _Between:
-    """A TCP socket between two addresses, with a congestion control."""
+    """A TCP socket between two addresses, which refuses to be set."""
 
     family = socket.AF_INET6
 
-    def __init__(self, own: str, peer: str, control: bytes, refuses: bool = False) -> None:
+    def __init__(self, own: str, peer: str) -> None:
         self._ends = own, peer
-        self.control = control.ljust(16, b"\0")
-        self._refuses = refuses
+        self.asked: list[bytes] = []
 
     def getsockname(self) -> tuple[str, int, int, int]:
         return self._ends[0], 1, 0, 0
@@ -224,60 +226,87 @@ class _Between:
     def getpeername(self) -> tuple[str, int, int, int]:
         return self._ends[1], 2, 0, 0
 
-    def getsockopt(self, level: int, option: int, size: int) -> bytes:
-        assert (level, option, size) == (socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
-        return self.control
-
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
-        if self._refuses:
-            raise PermissionError(1, "Operation not permitted")
-        self.control = value
+        self.asked.append(value)
+        raise PermissionError(1, "Operation not permitted")
 
 
 @skipUnless(sys.platform.startswith("linux"), "congestion controls have names on Linux")
 class PacingTests(SocketTestCase):
-    """spare_pacing: BBR's timers are for networks."""
+    """spare_pacing and spare_pacing_at: BBR's timers are for networks. Where the socket may not be set all goes on."""
 
-    def after(self, own: str, peer: str, control: bytes, refuses: bool = False) -> bytes:
-        """Return the congestion control of a connection after it was to be spared."""
-        sock: Any = _Between(own, peer, control, refuses)
+    def system(self, control: bytes) -> None:
+        """Let this be the system's congestion control."""
+        path = self.mktemp()
+        Path(path).write_bytes(control + b"\n")
+        self.patch(sockets, "_DEFAULT_CONTROL", path)
+        sockets._paces.cache_clear()
+        self.addCleanup(sockets._paces.cache_clear)
+
+    def asked(self, own: str, peer: str) -> list[bytes]:
+        """Return what a connection that stands is asked for."""
+        sock: Any = _Between(own, peer)
         spare_pacing(sock)
-        found: bytes = sock.control.rstrip(b"\0")
+        found: list[bytes] = sock.asked
+        return found
+
+    def asked_at(self, host: str) -> list[bytes]:
+        """Return what a socket of an address is asked for."""
+        sock: Any = _Between("", "")
+        spare_pacing_at(sock, host)
+        found: list[bytes] = sock.asked
         return found
 
     def test_within_this_machine(self) -> None:
-        """Without BBR, whichever its version, at all addresses of the machine itself."""
-        for own, peer in (
-            ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("::1", "::1"), ("192.0.2.1", "192.0.2.1"),
-            ("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.9"),
-        ):  # fmt: skip
-            for control in (b"bbr", b"bbr3"):
-                self.assertEqual(self.after(own, peer, control), b"reno", (own, peer))
+        """Without BBR, whichever its version; one that stands also at all addresses that are the machine's own."""
+        for control in (b"bbr", b"bbr3"):
+            self.system(control)
+            for own, peer in (
+                ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("::1", "::1"),
+                ("192.0.2.1", "192.0.2.1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.9"),
+            ):  # fmt: skip
+                self.assertEqual(self.asked(own, peer), [b"reno"], (own, peer))
+            for host in ("127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1"):
+                self.assertEqual(self.asked_at(host), [b"reno"], host)
 
     def test_beyond_it(self) -> None:
-        """What leaves the machine is sent as its administrator wants it."""
+        """What leaves the machine, or may come from elsewhere, is sent as its administrator wants it."""
+        self.system(b"bbr")
         for own, peer in (("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2"), ("10.127.0.1", "10.127.0.2")):
-            self.assertEqual(self.after(own, peer, b"bbr"), b"bbr", (own, peer))
+            self.assertEqual(self.asked(own, peer), [], (own, peer))
+        for host in ("", "0.0.0.0", "::", "192.0.2.1", "1.127.0.0", "localhost"):
+            self.assertEqual(self.asked_at(host), [], host)
 
-    def test_other_choices(self) -> None:
-        """Any other control is left alone, and where none may be chosen all goes on as before."""
-        for control in (b"cubic", b"dctcp", b"reno"):
-            self.assertEqual(self.after("127.0.0.1", "127.0.0.1", control), control)
-        self.assertEqual(self.after("127.0.0.1", "127.0.0.1", b"bbr", refuses=True), b"bbr")
+    def test_another_control(self) -> None:
+        """Where the system has any other control, or does not say, nothing is asked for."""
+        for control in (b"cubic", b"dctcp", b"reno", b""):
+            self.system(control)
+            self.assertEqual((self.asked("::1", "::1"), self.asked_at("::1")), ([], []), control)
+        self.patch(sockets, "_DEFAULT_CONTROL", "/nowhere")
+        sockets._paces.cache_clear()
+        self.assertEqual(self.asked_at("::1"), [])
 
     def test_real(self) -> None:
-        """Of the kernel's own sockets, where there is BBR: one over TCP, one that is closed, one of another family."""
+        """The kernel's own sockets take it at any time; one that is closed, or of another family, is left alone."""
+        self.system(b"bbr")
         one, other = self.pair()
-        try:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
-        except OSError:
-            raise SkipTest("this kernel has no BBR for us") from None
         spare_pacing(one)
-        found = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
-        self.assertEqual(found, b"reno")
+        self.assertEqual(control_of(one), b"reno")
         one.sendall(b"x")
         self.assertEqual(other.recv(1), b"x")
         one.close()
         spare_pacing(one)
         spare_pacing(self.unix_pair()[0])
+        with socket.socket() as fresh, socket.create_server(("127.0.0.1", 0)) as server:
+            for sock in (fresh, server):
+                spare_pacing_at(sock, "127.0.0.1")
+            fresh.connect(server.getsockname())
+            accepted, _ = server.accept()
+            with accepted:
+                self.assertEqual([control_of(sock) for sock in (fresh, accepted)], [b"reno", b"reno"])
+
+
+def control_of(sock: socket.socket) -> bytes:
+    """Return the name of a socket's congestion control."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")

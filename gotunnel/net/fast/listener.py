@@ -17,7 +17,7 @@ from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import IN, Poller
 from gotunnel.net.listening import listen_failure
-from gotunnel.net.sockets import accept, linger_reset, set_keepalive, set_nodelay
+from gotunnel.net.sockets import accept, linger_reset, set_keepalive, set_nodelay, spare_pacing_at
 
 __all__ = ["Listener"]
 
@@ -55,6 +55,7 @@ class Listener:
             linger_reset(sock)
             set_nodelay(sock)
             set_keepalive(sock)
+            spare_pacing_at(sock, host)
             sock.bind((host, port))
             sock.listen(backlog)
         except OSError as failed:
