@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,6 +131,21 @@ class ArchitectureTests(SynchronousTestCase):
     def test_rings(self) -> None:
         """No import breaks a rule."""
         self.assertEqual(violations(ROOT), [])
+
+    def test_compiled(self) -> None:
+        """C is in one folder of the fast relay, in files of about 300 lines and never half as much again, and includes
+        nothing of ours from elsewhere; the module is the fast relay's own."""
+        native = ROOT / "gotunnel" / "net" / "fast" / "native"
+        compiled = list((ROOT / "gotunnel").rglob("*.[ch]"))
+        self.assertIn(native / "module.c", compiled)
+        for path in compiled:
+            self.assertEqual(path.parent, native)
+            lines = path.read_text("utf-8").splitlines()
+            self.assertLessEqual(len(lines), 450, path.name)
+            for name in re.findall(r'#\s*include\s+"([^"]+)"', "\n".join(lines)):
+                self.assertIn(native / name, compiled, f"{path.name} includes {name}")
+        named = {path for path in (ROOT / "gotunnel").rglob("*.py") if "fast._native" in path.read_text("utf-8")}
+        self.assertEqual({path.parent for path in named}, {native.parent})
 
     def test_looks_at_all(self) -> None:
         """The walk sees every part that there is."""

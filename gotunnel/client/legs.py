@@ -125,8 +125,9 @@ class ClientLegs(DiallingEnd):
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        # A hostile server may say names that this client does not have.
-        unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
+        # A hostile server may say names that this client does not have; what was dialled is one that it has.
+        name = stream.mapping
+        unknown = stream.refused and name is not None and self._published.get(name) is None
         stream.account = self.usage.began("", OTHERS if unknown else stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
@@ -134,10 +135,10 @@ class ClientLegs(DiallingEnd):
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         assert stream.account is not None
-        self.usage.ended(stream.account, end.outcome, end)
+        status = self._published.statuses.get(stream.name)
+        self.usage.ended(stream.account, end.outcome, end, None if status is None else status.carried)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
-        self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
         now = self._clock.seconds()

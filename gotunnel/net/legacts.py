@@ -18,7 +18,7 @@ from gotunnel.wire.legbodies import OpenedBody, RstBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame, data_header, encode_leg_frame
 from gotunnel.wire.legstate import TABLES, Act, End, Event, State
 
-__all__ = ["BREACH", "BREACH_WORDS", "LegActs"]
+__all__ = ["ACTS", "BREACH", "BREACH_WORDS", "DATA_STATES", "OPENED", "REACTIONS", "LegActs"]
 
 BREACH = "protocol error: "
 """How the reason begins that an owner hears of a leg whose other end broke the protocol."""
@@ -27,7 +27,7 @@ BREACH_WORDS = "leg closed: the other end broke the protocol: {reason}"
 END_TIMEOUT = 5.0
 """Seconds that an RST may stay unflushed (dialler) or without DONE (opener), and that an idle leg may take to close."""
 
-_OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
+OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
 
 
 class LegActs(LegBytes[LocalT]):
@@ -39,11 +39,11 @@ class LegActs(LegBytes[LocalT]):
         self.end = end
         self.state = State.IDLE
         self.opens = 0
-        self._reactions = _REACTIONS[end]
+        self._reactions = REACTIONS[end]
         self._owner = owner
         self._deadlines = deadlines
         self._limited = False  # never more than one deadline runs
-        self._delivers, self._discards = _DATA[end]
+        self._delivers, self._discards = DATA_STATES[end]
         self._reason = "closed by this end"
         self._local: LocalT | None = None
         self._tally: StreamTally | None = None  # there while a visitor is served
@@ -152,6 +152,9 @@ class LegActs(LegBytes[LocalT]):
                 local.partner.why = self._tally.passed_on  # ahead of the reset, which the other leg is told at once
             self._detach(local, abort=abort and not self._held)
 
+    def _leave_local(self) -> None:
+        self._part(abort=False)
+
     def _stop_stream(self, event: Event, before: State) -> None:
         if self._tally is not None:
             self._note(Outcome.LEG_LOST)
@@ -162,7 +165,7 @@ class LegActs(LegBytes[LocalT]):
     def _ended(self) -> None:
         tally, self._tally, self._meter = self._tally, None, None
         if self._local is not None:
-            self._part(abort=False)
+            self._leave_local()
         self._held = False
         self._begins = b""
         self._rst_code = "reset"
@@ -211,9 +214,9 @@ class LegActs(LegBytes[LocalT]):
             self._deadlines.stop(self)
 
 
-_ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
+ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
     Act.SEND_OPEN: LegActs._send_open,
-    Act.SEND_OPENED: methodcaller("_write", _OPENED),
+    Act.SEND_OPENED: methodcaller("_write", OPENED),
     Act.SEND_FIN: methodcaller("_write", FIN_FRAME),
     Act.SEND_RST: LegActs._send_rst,
     Act.SEND_DONE: methodcaller("_write", DONE_FRAME),
@@ -239,16 +242,16 @@ class _Reaction(NamedTuple):
 
 def _reaction(event: Event, after: State, acts: tuple[Act, ...]) -> _Reaction:
     last = LegActs._broke if Act.BREACH in acts else LegActs._stop_stream if event is Event.LEG_LOST else None
-    return _Reaction(after, tuple(_ACTS[act] for act in acts if act in _ACTS), last)
+    return _Reaction(after, tuple(ACTS[act] for act in acts if act in ACTS), last)
 
 
 def _states(end: End, act: Act) -> frozenset[State]:
     return frozenset(state for (state, event), (_, acts) in TABLES[end].items() if acts == (act,))
 
 
-_REACTIONS = {
+REACTIONS = {
     end: {(state, event): _reaction(event, after, acts) for (state, event), (after, acts) in table.items()}
     for end, table in TABLES.items()
 }
-_DATA = {end: (_states(end, Act.DELIVER), _states(end, Act.DISCARD)) for end in End}
+DATA_STATES = {end: (_states(end, Act.DELIVER), _states(end, Act.DISCARD)) for end in End}
 """The states in which DATA is passed on, and those in which it is thrown away. In all others it is an event."""

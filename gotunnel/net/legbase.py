@@ -170,6 +170,10 @@ class LegBase(LegActs[LocalT]):
         else:
             self._note(outcome_of_reset(code, Outcome.RESET_BY_TARGET), code)
 
+    def _late(self) -> None:
+        self._limited = False
+        self._unanswered()
+
     def _unanswered(self) -> None:
         self._note(Outcome.DIAL_TIMEOUT)
         self.give_up("no answer to an OPEN")

@@ -138,7 +138,7 @@ class LegSupply:
         for plain, pool in self._pools.items():
             waiting = self._waiting[plain]
             while len(waiting) > len(self._probing[plain]):
-                leg = self._fresh_leg(plain)
+                leg = self._fresh_leg(plain, now)
                 if leg is None:
                     break
                 self._open_next(leg)
@@ -154,9 +154,9 @@ class LegSupply:
                 leg.close()
         self._plan(now)
 
-    def _fresh_leg(self, plain: bool) -> ILeg | None:
+    def _fresh_leg(self, plain: bool, now: float) -> ILeg | None:
         """Take an idle leg that was heard of lately. An older one is tried first, and serves when it has answered."""
-        pool, now = self._pools[plain], self._clock.seconds()
+        pool = self._pools[plain]
         leg = pool.take(now)
         while leg is not None and leg.state is State.CLOSED:
             pool.discard(leg)  # its connection has broken, and `leg_lost` is on its way

@@ -88,11 +88,10 @@ class PacingTests(RelayStage, TestCase):
     async def test_much(self) -> None:
         """What leaves in mouthfuls is not paced, on the leg and on the connection behind it: each is looked at once
         and for the way that the bytes take. Words are no reason to look."""
-        from gotunnel.net.fast import local, sending
+        from gotunnel.net.fast import sending
 
         looked_at: list[socket.socket] = []
-        for module in (sending, local):
-            self.patch(module, "spare_pacing", looked_at.append)
+        self.patch(sending, "spare_pacing", looked_at.append)
         link = await self.link()
         stream = await link.visit()
         legs = [owner.leg._sock for owner in (link.opener, link.dialler)]

@@ -43,6 +43,7 @@ class Local:
     """A visitor as the relay makes one."""
 
     leg = None
+    fd = 100
 
     def watch_for_loss(self) -> None: ...
 
@@ -55,34 +56,29 @@ class ListenerTests(SynchronousTestCase):
         self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
         self.clock, self.poller, self.visitors = Clock(), Poller(), 0
         self.descriptors = Descriptors(self.clock)
-        made: Any = self.made
+        self.left: list[int] = []  # what accept(2) says before it does what it is asked
+        self.calls = 0
+        accept: Any = self.accept
         self.listener = Listener(
-            self.poller, self.descriptors.visitors, "127.0.0.1", 0, 16, made, lambda visitor: None
+            self.poller, self.descriptors.visitors, "127.0.0.1", 0, 16, accept, lambda visitor: None
         )
         self.addCleanup(self.listener.stopListening)
 
-    def made(self, sock: socket.socket, host: str, address: str) -> Local:
-        """A visitor has been accepted."""
-        sock.close()
+    def accept(self, listening: socket.socket, family: int) -> Local:
+        """Accept a visitor, unless there is something to be said before."""
+        self.calls += 1
+        if self.left:
+            raise OSError(self.left.pop(0), "none")
+        listening.accept()[0].close()
         self.visitors += 1
         return Local()
 
     def come(self, *failures: int) -> int:
         """A visitor comes, to whom accept(2) says no so often; return how often it was called."""
-        left, calls, accept = list(failures), 0, listener_module.accept
-
-        def accepts(*more: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if left:
-                raise OSError(left.pop(0), "none")
-            return accept(*more)
-
-        self.patch(listener_module, "accept", accepts)
+        self.left, self.calls = list(failures), 0
         with socket.create_connection(("127.0.0.1", self.listener.getHost().port)):
             self.poller.handler(IN)
-        self.patch(listener_module, "accept", accept)
-        return calls
+        return self.calls
 
     def test_out_of_descriptors(self) -> None:
         """Each of the four ways to say it stops the listener after one call, with one line for all of them; it goes on

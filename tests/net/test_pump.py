@@ -7,7 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -23,8 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 class PumpTests(SynchronousTestCase):
     """Events and handlers."""
 
+    if LINUX:
+        make_pump: Callable[[], Any] = Pump
+
     def setUp(self) -> None:
-        self.pump = Pump()
+        self.pump = self.make_pump()
         self.addCleanup(self.pump.close)
         self.told: list[tuple[str, int]] = []
 

@@ -122,6 +122,8 @@ class FrameLeg(LegBase[FastLocal]):
                 if pieces:  # ahead of a breach, too
                     self._pass_on(*pieces)
                     pieces = []
+                    if self.state is State.CLOSED:  # they were not expected
+                        return
                 kind, length = KNOWN_HEADERS.get(header) or checked_header(header)
                 if start + length > end:
                     break

@@ -17,7 +17,7 @@ from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import IN, Poller
 from gotunnel.net.listening import listen_failure
-from gotunnel.net.sockets import accept, linger_reset, set_keepalive, set_nodelay, spare_pacing_at
+from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay, spare_pacing_at
 
 __all__ = ["Listener"]
 
@@ -39,12 +39,12 @@ class Listener:
         host: str,
         port: int,
         backlog: int,
-        made: Callable[[SocketType, str, str], FastLocal],
+        accept: Callable[[SocketType, int], FastLocal],
         on_visitor: Callable[[FastLocal], None],
     ) -> None:
         self._poller = poller
         self._gate = gate
-        self._made = made
+        self._accept_one = accept
         self._on_visitor = on_visitor
         self._family = family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = None
@@ -105,7 +105,7 @@ class Listener:
             if self._sock is None or gate.short:
                 return
             try:
-                sock, peer = accept(self._sock, self._family)
+                local = self._accept_one(self._sock, self._family)
             except BlockingIOError:
                 return
             except OSError as failed:
@@ -113,10 +113,7 @@ class Listener:
                     gate.stop()
                     return
                 continue  # he left while he waited in the queue
-            fd = sock.fileno()
-            sock.setblocking(False)
-            host = peer[0].removeprefix("::ffff:")  # an IPv4 visitor of a socket for both families
-            local = self._made(sock, host, f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}")
+            fd = local.fd
             self._on_visitor(local)
             if local.leg is None:
                 local.watch_for_loss()

@@ -14,16 +14,19 @@ from zope.interface import implementer
 from gotunnel.address import HostPort
 from gotunnel.interfaces import ILocal
 from gotunnel.net.fast.pipes import Pipe
-from gotunnel.net.fast.poller import ERR, IN, OUT, RESET
+from gotunnel.net.fast.poller import ERR, IN, OUT, RESET, Poller
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LastBytes
-from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone, spare_pacing
+from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone
 
-__all__ = ["FastLocal", "LocalLeg"]
+__all__ = ["FastLocal", "LocalLeg", "SlottedLocal"]
 
 MOST_PIECES = 64
 """Pieces in one send. The kernel takes 1,024; beyond a few it is cheaper to join them."""
 _SPLICE_FLAGS = 3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+
+
+_ELSEWHERE: tuple[str, ...] = ()
 
 
 class LocalLeg(Protocol):
@@ -35,56 +38,44 @@ class LocalLeg(Protocol):
     def local_closed(self) -> None: ...
 
 
-def _ignore() -> None:
+def ignore() -> None:
     return None
 
 
 @implementer(ILocal)
 class FastLocal:
-    """One connection. The socket lingers with reset until its orderly close (see net.local)."""
+    """One connection. The socket lingers with reset until its orderly close (see net.local). Where its attributes are
+    kept is for the subclass: this one's or the compiled one."""
 
-    __slots__ = (
-        "_came_to", "_gets_much", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller",
-        "_shut", "_tools", "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner",
-        "pipe", "read_ended", "reading", "sock", "why",
-    )  # fmt: skip
+    __slots__ = _ELSEWHERE
 
-    def __init__(
-        self,
-        sock: SocketType,
-        address: str,
-        host: str,
-        tools: Tools,
-        others: set[FastLocal],
-    ) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.address = address
-        self.host = host
-        self.on_gone: Callable[[], None] = _ignore
-        self.partner: FastLocal | None = None
-        self.why: str | None = None
-        self.leg: LocalLeg | None = None
-        self.pipe: Pipe | None = None
-        self.read_ended = False
-        self.reading = False
-        """Whether the leg is told when there is something to read. The poller is told so only when it matters: what is
-        paused is mostly read on, or closed, before its next event."""
-        self.begins = False
-        """Whether `begin_with` has said something that nobody has tried to send yet."""
-        self.finishing = False
-        self.gone = False
-        self._tools = tools
-        self._poller = tools.poller
-        self._others = others
-        self._mask: int | None = None  # None: not in the poller
-        self._out = bytearray()
-        self._half_closing = False
-        self._gets_much = False
-        self._came_to = ""  # where somebody else is in front, who has said so
-        self._looked_at = False  # by the path watch
-        self._last: LastBytes | None = None
-        self._shut = False
+    fd: int
+    address: str
+    host: str
+    sock: SocketType
+    on_gone: Callable[[], None]
+    partner: FastLocal | None
+    why: str | None
+    leg: LocalLeg | None
+    pipe: Pipe | None
+    read_ended: bool
+    reading: bool
+    """Whether the leg is told when there is something to read. The poller is told so only when it matters: what is
+    paused is mostly read on, or closed, before its next event."""
+    begins: bool
+    """Whether `begin_with` has said something that nobody has tried to send yet."""
+    finishing: bool
+    gone: bool
+    _tools: Tools
+    _poller: Poller
+    _others: set[FastLocal]
+    _mask: int | None  # None: not in the poller
+    _out: bytearray
+    _half_closing: bool
+    _came_to: str  # where somebody else is in front, who has said so
+    _looked_at: bool  # by the path watch
+    _last: LastBytes | None
+    _shut: bool
 
     @property
     def blocked(self) -> bool:
@@ -199,12 +190,6 @@ class FastLocal:
         except BlockingIOError:
             self._watch((self._mask or 0) | OUT)
 
-    def expect_much(self) -> None:
-        """Much is coming for it."""
-        if not self._gets_much:
-            self._gets_much = True
-            spare_pacing(self.sock)
-
     def half_close(self) -> None:
         """Send end of stream behind what waits."""
         self._half_closing = True
@@ -215,8 +200,7 @@ class FastLocal:
         """Close in order behind what waits; then `local_closed`."""
         self.finishing = self._half_closing = True
         if self.blocked:
-            self._last = LastBytes()
-            self._look_at()
+            self._finish_later()
         else:
             self._shut_down()
 
@@ -259,13 +243,20 @@ class FastLocal:
         elif events & RESET:
             self.lost()
         elif events & ERR and not self.reading:  # else it was read on after this event was taken: the next one tells
-            # Both directions have ended in order, with bytes still to be read. That would be told again and again: the
-            # poller forgets the descriptor until it is read on.
-            self._poller.remove(self.fd)
-            self._mask = None
-            self._look_at()
+            self._forget()
         elif events & IN and self._mask is not None:
             self._watch(self._mask & ~IN)
+
+    def _forget(self) -> None:
+        # Both directions have ended in order, with bytes still to be read. That would be told again and again: the
+        # poller forgets the descriptor until it is read on.
+        self._poller.remove(self.fd)
+        self._mask = None
+        self._look_at()
+
+    def _finish_later(self) -> None:
+        self._last = LastBytes()
+        self._look_at()
 
     def _flush(self) -> None:
         try:
@@ -345,3 +336,46 @@ class FastLocal:
         else:
             self._poller.set(self.fd, mask)
         self._mask = mask
+
+
+class SlottedLocal(FastLocal):
+    """The one in Python."""
+
+    __slots__ = (
+        "_came_to", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools",
+        "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended",
+        "reading", "sock", "why",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sock: SocketType,
+        address: str,
+        host: str,
+        tools: Tools,
+        others: set[FastLocal],
+    ) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.address = address
+        self.host = host
+        self.on_gone = ignore
+        self.partner = None
+        self.why = None
+        self.leg = None
+        self.pipe = None
+        self.read_ended = False
+        self.reading = False
+        self.begins = False
+        self.finishing = False
+        self.gone = False
+        self._tools = tools
+        self._poller = tools.poller
+        self._others = others
+        self._mask = None
+        self._out = bytearray()
+        self._half_closing = False
+        self._came_to = ""
+        self._looked_at = False
+        self._last = None
+        self._shut = False

@@ -4,6 +4,7 @@ reactor there is. Reads and writes nothing."""
 from __future__ import annotations
 
 import select
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.logs import Logger
+from gotunnel.net.fast.compiled import lacking
 
-__all__ = ["ERR", "IN", "OUT", "RESET", "Handler", "Poller", "Pump", "ReactorPoller"]
+__all__ = ["ERR", "IN", "OUT", "RESET", "Handler", "Mishaps", "Poller", "Pump", "ReactorPoller"]
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 ERR = select.EPOLLERR | select.EPOLLHUP
@@ -42,10 +44,34 @@ class Poller(Protocol):
     def remove(self, fd: int, *, closing: bool = False) -> None: ...
 
 
-class Pump:
-    """Our own epoll set, which `fast.reactor` runs inside the reactor's."""
+class Mishaps:
+    """What a pump does about a handler that raises."""
 
     log = Logger()
+
+    @abstractmethod
+    def handler_of(self, fd: int) -> Any:
+        """Return who is told of a descriptor's events, None if nobody is."""
+
+    @abstractmethod
+    def remove(self, fd: int, *, closing: bool = False) -> None:
+        """Tell nothing more."""
+
+    def _failed(self, fd: int, handler: Any, problem: Exception) -> None:
+        self.log.failure("moving bytes: a bug", Failure(problem))
+        if self.handler_of(fd) is handler:
+            tell = handler if callable(handler) else handler.handle
+            try:
+                tell(ERR)
+            except Exception:  # noqa: BLE001 - a bug in one connection must not end the others
+                self.log.failure("moving bytes: a bug while giving up", Failure())
+                if self.handler_of(fd) is not None:
+                    self.remove(fd)
+
+
+class Pump(Mishaps):
+    """Our own epoll set, which `fast.reactor` runs inside the reactor's."""
+
     tells_errors = True
 
     def __init__(self) -> None:
@@ -93,8 +119,8 @@ class Pump:
             if handler is not None:
                 try:
                     handler(events)
-                except Exception:  # noqa: BLE001 - a bug in one connection must not end the others
-                    self._failed(fd, handler)
+                except Exception as problem:  # noqa: BLE001 - a bug in one connection must not end the others
+                    self._failed(fd, handler, problem)
             elif fd == foreign:
                 found = True
         return found
@@ -103,15 +129,26 @@ class Pump:
         """Wait for a descriptor that has no handler here."""
         self._epoll.register(fd, IN)
 
-    def _failed(self, fd: int, handler: Handler) -> None:
-        self.log.failure("moving bytes: a bug", Failure())
-        if self._handlers.get(fd) is handler:
-            try:
-                handler(ERR)
-            except Exception:  # noqa: BLE001 - the same
-                self.log.failure("moving bytes: a bug while giving up", Failure())
-                if fd in self._handlers:
-                    self.remove(fd)
+    def handler_of(self, fd: int) -> Handler | None:
+        """See Mishaps."""
+        return self._handlers.get(fd)
+
+
+class OwnPoller(Poller, Protocol):
+    """A pump, compiled or not, as `fast.reactor` runs it."""
+
+    def run(self, timeout: float, foreign: int) -> bool: ...
+    def add_foreign(self, fd: int) -> None: ...
+    def close(self) -> None: ...
+
+
+def make_pump() -> OwnPoller:
+    """Return the compiled pump where it can be had, else the one in Python."""
+    if lacking() is not None:
+        return Pump()
+    from gotunnel.net.fast.nativeleg import NativePump
+
+    return NativePump()
 
 
 class ReactorPoller:

@@ -11,7 +11,7 @@ from twisted.internet import epollreactor
 from twisted.internet.base import DelayedCall
 from twisted.internet.main import installReactor
 
-from gotunnel.net.fast.poller import Pump
+from gotunnel.net.fast.poller import make_pump
 
 __all__ = ["PumpReactor", "install", "install_if_free"]
 
@@ -21,7 +21,7 @@ class PumpReactor(epollreactor.EPollReactor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pump = Pump()
+        self.pump = make_pump()
         self._asked_to_stop = False
         self._timers_changed = False
         # What is private of Twisted here, this and `_moveCallLaterSooner`, is watched over by tests.

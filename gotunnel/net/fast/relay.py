@@ -19,14 +19,14 @@ from gotunnel.net.fast.bridgedleg import BridgedLeg
 from gotunnel.net.fast.dial import Candidate, Dial, Place, begin, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.listener import Listener
-from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.local import FastLocal, SlottedLocal
 from gotunnel.net.fast.plainleg import PlainFastLeg
 from gotunnel.net.fast.poller import Poller, ReactorPoller
 from gotunnel.net.fast.reactor import PumpReactor
 from gotunnel.net.fast.tlsleg import TlsFastLeg
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LegTimes, PathWatch
-from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay
+from gotunnel.net.sockets import accept, linger_reset, set_keepalive, set_nodelay
 from gotunnel.wire.legstate import End
 
 __all__ = ["FastRelay"]
@@ -38,6 +38,10 @@ class FastRelay:
 
     name = "fast"
     own_tls = True
+
+    make_local: Callable[[SocketType, str, str, Tools, set[FastLocal]], FastLocal] = SlottedLocal
+    plain_leg: type[PlainFastLeg] = PlainFastLeg
+    tls_leg: type[TlsFastLeg] = TlsFastLeg
 
     def __init__(
         self, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
@@ -62,7 +66,7 @@ class FastRelay:
     def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
         """Listen for visitors; see IRelay."""
         tools = self._tools
-        return Listener(tools.poller, tools.descriptors.visitors, host, port, backlog, self._made, on_visitor)
+        return Listener(tools.poller, tools.descriptors.visitors, host, port, backlog, self._accept, on_visitor)
 
     def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """Connect to a target; see IRelay."""
@@ -91,11 +95,11 @@ class FastRelay:
         """Take over an authenticated connection; see IRelay."""
         leg: FastLeg
         if isinstance(transport, BioTls):
-            leg = TlsFastLeg(self._tools, transport, end, owner, plain)
+            leg = self.tls_leg(self._tools, transport, end, owner, plain)
         elif isinstance(transport, TLSMemoryBIOProtocol):
             leg = BridgedLeg(self._tools, transport, end, owner, plain)
         else:
-            leg = PlainFastLeg(self._tools, transport, end, owner, plain)
+            leg = self.plain_leg(self._tools, transport, end, owner, plain)
         leg.begin(leftover)
         return leg
 
@@ -110,8 +114,15 @@ class FastRelay:
             local.abort()
         self._tools.stop()
 
+    def _accept(self, listening: SocketType, family: int) -> FastLocal:
+        """Accept a visitor. Raises OSError."""
+        sock, peer = accept(listening, family)
+        sock.setblocking(False)
+        host = peer[0].removeprefix("::ffff:")  # an IPv4 visitor of a socket for both families
+        return self._made(sock, host, f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}")
+
     def _made(self, sock: SocketType, host: str, address: str) -> FastLocal:
-        local = FastLocal(sock, address, host, self._tools, self._locals)
+        local = self.make_local(sock, address, host, self._tools, self._locals)
         self._locals.add(local)
         return local
 

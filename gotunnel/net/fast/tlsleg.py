@@ -132,7 +132,7 @@ class TlsFastLeg(FastLeg):
             except ssl.SSLZeroReturnError:
                 over = True
             except ssl.SSLError as broken:
-                self.give_up(Sentence("TLS: {said}", said=broken.reason))
+                self._tls_broke(broken)
                 return
             if over or start >= count:
                 break
@@ -140,10 +140,13 @@ class TlsFastLeg(FastLeg):
             self._answer()
         if got:
             if got > PLAIN_AT_ONCE and self._local is not None:
-                self._local.expect_much()
+                self._pass_much_on(self._local)
             self._take(plain, got)
         if over:
             self._lost_on_read()
+
+    def _tls_broke(self, broken: ssl.SSLError) -> None:
+        self.give_up(Sentence("TLS: {said}", said=broken.reason))
 
     def _answer(self) -> None:
         """TLS has something to say by itself: a key update's answer, the end."""

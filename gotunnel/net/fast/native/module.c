@@ -1,0 +1,214 @@
+/* The module: what is known of Python's side, and the smallest common steps. */
+
+#include "native.h"
+
+#include <time.h>
+
+Rules rules;
+Names names;
+
+double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time); /* what the reactor's seconds() are */
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+int call(PyObject *object, PyObject *name)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(object, name);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+int call1(PyObject *object, PyObject *name, PyObject *argument)
+{
+    PyObject *done = PyObject_CallMethodOneArg(object, name, argument);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+int truth(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    int is = value == NULL ? -1 : PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return is;
+}
+
+/* Put an object into a field. */
+void hold(PyObject **field, PyObject *value)
+{
+    Py_XINCREF(value);
+    Py_XSETREF(*field, value);
+}
+
+/* Add to an attribute that is an int. */
+int add_to(PyObject *object, PyObject *name, Py_ssize_t count)
+{
+    PyObject *before = PyObject_GetAttr(object, name), *more = PyLong_FromSsize_t(count), *sum = NULL;
+    if (before != NULL && more != NULL)
+        sum = PyNumber_Add(before, more);
+    Py_XDECREF(before);
+    Py_XDECREF(more);
+    int done = sum == NULL ? -1 : PyObject_SetAttr(object, name, sum);
+    Py_XDECREF(sum);
+    return done;
+}
+
+/* A bytearray that may not be there yet. */
+
+Py_ssize_t waiting(PyObject *bytearray)
+{
+    return bytearray == NULL ? 0 : PyByteArray_GET_SIZE(bytearray);
+}
+
+int append(PyObject **bytearray, const char *data, Py_ssize_t size)
+{
+    if (*bytearray == NULL) {
+        *bytearray = PyByteArray_FromStringAndSize(data, size);
+        return *bytearray == NULL ? -1 : 0;
+    }
+    Py_ssize_t before = PyByteArray_GET_SIZE(*bytearray);
+    if (PyByteArray_Resize(*bytearray, before + size) < 0)
+        return -1;
+    memcpy(PyByteArray_AS_STRING(*bytearray) + before, data, (size_t)size);
+    return 0;
+}
+
+void drop_front(PyObject *bytearray, Py_ssize_t count)
+{
+    Py_ssize_t size = PyByteArray_GET_SIZE(bytearray);
+    char *data = PyByteArray_AS_STRING(bytearray);
+    if (count < size)
+        memmove(data, data + count, (size_t)(size - count));
+    PyByteArray_Resize(bytearray, size - count); /* smaller: it cannot fail */
+}
+
+/* learn(rules): see nativerules, which puts the dictionary together. */
+
+static PyObject *known(PyObject *from, const char *name)
+{
+    PyObject *value = PyDict_GetItemString(from, name);
+    if (value == NULL)
+        PyErr_Format(PyExc_KeyError, "%s", name);
+    Py_XINCREF(value);
+    return value;
+}
+
+static int learn_row(PyObject *entry)
+{
+    int end, state, event, after;
+    PyObject *acts, *last;
+    if (!PyArg_ParseTuple(entry, "iiiiO!O", &end, &state, &event, &after, &PyTuple_Type, &acts, &last))
+        return -1;
+    if (end < 0 || end > 1 || state < 0 || state >= STATES || event < 0 || event >= EVENTS || after < 0 ||
+        after >= STATES || PyTuple_GET_SIZE(acts) > ACTS) {
+        PyErr_SetString(PyExc_ValueError, "a row beyond what the extension has room for");
+        return -1;
+    }
+    Row *row = &rules.rows[end][state][event];
+    row->known = 1;
+    row->after = (char)after;
+    row->acts = (char)PyTuple_GET_SIZE(acts);
+    for (int i = 0; i < row->acts; i++) {
+        int kind;
+        PyObject *what;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(acts, i), "iO", &kind, &what))
+            return -1;
+        Py_INCREF(what);
+        row->act[i] = (Act){(ActKind)kind, what};
+    }
+    row->last = last == Py_None ? NULL : last;
+    Py_XINCREF(row->last);
+    return 0;
+}
+
+static PyObject *learn(PyObject *Py_UNUSED(module), PyObject *from)
+{
+    if (rules.equipped || !PyDict_Check(from)) {
+        PyErr_SetString(PyExc_RuntimeError, "to be called once, with a dict");
+        return NULL;
+    }
+    struct { const char *name; PyObject **place; } objects[] = {
+        {"states", &rules.states}, {"events", &rules.events}, {"ends", &rules.ends}, {"frames", &rules.frames},
+        {"breach", &rules.breach}, {"opened", &rules.opened}, {"tally", &rules.tally}, {"happen", &rules.happen},
+        {"local_readable", &rules.local_readable}, {"answered", &rules.answered}, {"ignore", &rules.ignore},
+        {"open", &rules.open}, {"attach", &rules.attach}, {"socket_type", &rules.socket_type},
+        {"ssl_want_read", &rules.ssl_want_read}, {"ssl_zero", &rules.ssl_zero}, {"ssl_error", &rules.ssl_error},
+    };
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        if ((*objects[i].place = known(from, objects[i].name)) == NULL)
+            return NULL;
+    PyObject *rows = PyDict_GetItemString(from, "rows"), *numbers = PyDict_GetItemString(from, "numbers");
+    if (rows == NULL || numbers == NULL ||
+        !PyArg_ParseTuple(numbers, "iiiiiiiiIIIIiiiiiii", &rules.closed, &rules.idle, &rules.streaming, &rules.local_eof,
+                          &rules.local_closed, &rules.got_data, &rules.start, &rules.dialled, &rules.delivers[0], &rules.delivers[1], &rules.discards[0],
+                          &rules.discards[1], &rules.event_of_frame[0], &rules.event_of_frame[1],
+                          &rules.event_of_frame[2], &rules.event_of_frame[3], &rules.event_of_frame[4],
+                          &rules.event_of_frame[5], &rules.event_of_frame[6]))
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(rows); i++)
+        if (learn_row(PyList_GET_ITEM(rows, i)) < 0)
+            return NULL;
+    rules.equipped = 1;
+    Py_RETURN_NONE;
+}
+
+static int learn_names(void)
+{
+    struct { const char *name; PyObject **place; } all[] = {
+        {"held", &names.held}, {"sent", &names.sent}, {"received", &names.received}, {"begin", &names.begin},
+        {"begins", &names.begins}, {"lost", &names.lost}, {"local_closed", &names.local_closed},
+        {"local_readable", &names.local_readable}, {"reason", &names.reason}, {"breach", &names.breach},
+        {"give_up", &names.give_up}, {"_lost_on_read", &names.lost_on_read}, {"_bulk_in", &names.bulk_in},
+        {"_bulk_out", &names.bulk_out}, {"_splice_out", &names.splice_out}, {"_readable", &names.readable},
+        {"_flush_pipe", &names.flush_pipe}, {"_unsent", &names.unsent}, {"receive", &names.receive},
+        {"_half_close", &names.half_close}, {"_finish", &names.finish}, {"leg_idle", &names.leg_idle},
+        {"leg_ended", &names.leg_ended}, {"leg_answered", &names.leg_answered},
+        {"leg_first_byte", &names.leg_first_byte}, {"leg_open", &names.leg_open}, {"end", &names.end},
+        {"_leave_local", &names.part}, {"stop", &names.stop}, {"add", &names.add}, {"remove", &names.remove},
+        {"watch", &names.watch}, {"pipes", &names.pipes}, {"give_back", &names.give_back}, {"close", &names.close},
+        {"_finish_later", &names.later}, {"_flush", &names.flush_local}, {"_forget", &names.rest_on_end},
+        {"send", &names.send}, {"send_all", &names.send_all}, {"_begin_local", &names.begin_local},
+        {"read_more", &names.read_more}, {"reading", &names.reading}, {"write", &names.write}, {"read", &names.read},
+        {"pending", &names.pending}, {"_decrypt", &names.decrypt}, {"_seal", &names.seal}, {"_answer", &names.answer},
+        {"_tls_broke", &names.tls_broke}, {"watch_for_loss", &names.watch_for_loss},
+        {"handle_pending", &names.handle_pending}, {"flush_soon", &names.flush_soon}, {"_late", &names.late},
+        {"start", &names.start}, {"_wake", &names.wake},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if ((*all[i].place = PyUnicode_InternFromString(all[i].name)) == NULL)
+            return -1;
+    names.opener = Py_BuildValue("(s)", "opener");
+    return names.opener == NULL ? -1 : 0;
+}
+
+static PyMethodDef methods[] = {
+    {"learn", learn, METH_O, "Be told the table of states and what else is Python's; once, see nativerules."},
+    {"accept", accept_one, METH_VARARGS, "See nativerelay."},
+    {"dial", dial, METH_VARARGS, "See nativerelay."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "gotunnel.net.fast._native",
+    .m_doc = "The inner part of the fast relay, compiled; see nativerelay.",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit__native(void);
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType};
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL || learn_names() < 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyModule_AddType(module, types[i]) < 0)
+            return NULL;
+    return module;
+}

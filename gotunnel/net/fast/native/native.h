@@ -1,0 +1,200 @@
+/* The inner part of the fast relay, compiled: what happens to every event of a leg or a local connection. Each function
+ * here does what the method of the same name does in Python, in net/fast or net/legacts, which stays the reference; what
+ * is rare (resets, breaches, pipes, timers) is left to the Python methods, which are called from here by name.
+ *
+ * Conventions: a function that returns int gives -1 with an exception set, else what its comment says. All run under the
+ * interpreter's lock. Whoever calls into Python holds references to what it uses behind the call. */
+
+#ifndef GOTUNNEL_NATIVE_H
+#define GOTUNNEL_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <structmember.h>
+#include <sys/uio.h>
+
+#define STATES 16
+#define EVENTS 20
+#define ACTS 6
+#define MOST_PIECES 64 /* of several frames in one call of the system; see local.MOST_PIECES */
+
+/* Who is told of a descriptor's events. */
+typedef enum { NOBODY, CALLABLE, LOCAL, LEG } Kind;
+
+typedef struct {
+    PyObject *handler; /* a callable, or the Local or Leg itself */
+    unsigned round;    /* the one in which it was added */
+    Kind kind;
+} Slot;
+
+typedef struct {
+    PyObject_HEAD
+    int epfd;
+    int room; /* slots there are, one for each descriptor's number */
+    Slot *slots;
+    unsigned round;
+} Pump;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *sock; /* as Python knows it, or NULL as long as nobody asked for it */
+    PyObject *address, *host, *on_gone, *partner, *why, *leg, *pipe;
+    PyObject *out; /* a bytearray, or NULL as long as nothing waits */
+    PyObject *poller, *tools, *others, *last, *came_to;
+    int fd, family;
+    int mask; /* -1: not in the poller */
+    char read_ended, reading, begins, finishing, gone, half_closing, looked_at, shut;
+    char owns; /* the descriptor, as long as `sock` is NULL */
+} Local;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *local, *tally, *meter, *body, *inbuf, *out, *up, *owner, *deadlines, *tools, *poller, *begins, *rst_code;
+    PyObject *from_leg, *from_local, *cipher; /* the relay's buffers, as memoryviews */
+    PyObject *session, *incoming, *outgoing, *records; /* TLS; session is NULL on a plain leg */
+    char *in, *to_send, *sealed; /* where these buffers are */
+    Py_ssize_t in_size, landing, sealed_size;
+    Py_ssize_t bulk_read, bulk;
+    long long left;
+    double last_received;
+    PyObject *answer_timeout; /* a float */
+    int fd, mask, state, end, opens;
+    char parsing, corked, dialling, full, watched, blocked, unhurried, held, limited;
+} Leg;
+
+/* See net/deadlines. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *by_length, *timer;
+    double strikes;
+} Deadlines;
+
+extern PyTypeObject PumpType, LocalType, LegType, DeadlinesType;
+
+#define IS_NONE(object) ((object) == NULL || (object) == Py_None)
+#define IS_LOCAL(object) PyObject_TypeCheck(object, &LocalType)
+#define IS_LEG(object) PyObject_TypeCheck(object, &LegType)
+
+/* module.c: what `equip` has told, and names. */
+
+typedef enum {
+    ACT_PYTHON, ACT_WRITE, ACT_OPEN, ACT_DIAL, ACT_ANSWERED, ACT_HALF_CLOSE, ACT_FINISH, ACT_IDLE
+} ActKind;
+
+typedef struct {
+    ActKind kind;
+    PyObject *what; /* a callable that takes the leg, or the bytes to write */
+} Act;
+
+typedef struct {
+    char known, after, acts;
+    Act act[ACTS];
+    PyObject *last; /* a callable (leg, event, state before), or NULL */
+} Row;
+
+typedef struct {
+    Row rows[2][STATES][EVENTS];
+    unsigned delivers[2], discards[2]; /* sets of states */
+    PyObject *states, *events, *ends, *frames; /* tuples of the members */
+    int closed, idle, streaming;                          /* states */
+    int local_eof, local_closed, got_data, start, dialled; /* events */
+    int event_of_frame[8];
+    PyObject *breach;  /* RemoteProtocolError */
+    PyObject *opened;  /* the body of the usual OPENED */
+    PyObject *tally;   /* StreamTally */
+    PyObject *happen, *local_readable, *answered; /* the methods in Python, for what is not common */
+    PyObject *open, *attach;
+    PyObject *socket_type; /* of the module _socket */
+    PyObject *ssl_want_read, *ssl_zero, *ssl_error;
+    PyObject *ignore;
+    int equipped;
+} Rules;
+
+extern Rules rules;
+
+typedef struct {
+    PyObject *held, *sent, *received, *begin, *begins, *lost, *local_closed, *local_readable, *reason, *breach, *give_up,
+        *lost_on_read, *bulk_in, *bulk_out, *splice_out, *readable, *flush_pipe, *unsent, *receive, *half_close, *finish,
+        *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
+        *pipes, *give_back, *close, *later, *flush_local, *rest_on_end, *send, *send_all, *begin_local, *read_more, *reading,
+        *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
+        *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *seconds;
+} Names;
+
+extern Names names;
+
+double now(void);
+int call(PyObject *object, PyObject *name);
+int call1(PyObject *object, PyObject *name, PyObject *argument);
+int truth(PyObject *object, PyObject *name); /* an attribute: 0 or 1 */
+int add_to(PyObject *object, PyObject *name, Py_ssize_t count);
+void hold(PyObject **field, PyObject *value);
+int append(PyObject **bytearray, const char *data, Py_ssize_t size);
+void drop_front(PyObject *bytearray, Py_ssize_t count);
+Py_ssize_t waiting(PyObject *bytearray);
+
+/* pump.c */
+
+int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind);
+int poller_set(PyObject *poller, int fd, int mask);
+int poller_remove(PyObject *poller, int fd, int closing);
+
+/* local.c, localtype.c, sockets.c */
+
+int local_blocked(Local *self);                              /* 0 or 1 */
+int local_send(Local *self, struct iovec *pieces, int count); /* 0: all left; 1: some waits; 2: it is reset */
+int local_read_more(Local *self, int on);
+int local_rest(Local *self);
+int local_half_close(Local *self);
+int local_finish(Local *self);
+int local_handle(Local *self, int events);
+int local_watch(Local *self, int mask);
+int local_shut_down(Local *self);
+int local_close(Local *self);
+PyObject *local_handle_py(PyObject *self, PyObject *events);
+
+PyObject *local_made(PyTypeObject *type, int fd, int family, const char *address, const char *host, PyObject *tools,
+                     PyObject *others); /* takes the descriptor, also when it fails */
+PyObject *accept_one(PyObject *module, PyObject *arguments);
+PyObject *dial(PyObject *module, PyObject *arguments);
+
+/* deadlines.c */
+
+int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject *act);
+int deadlines_stop(PyObject *object, PyObject *key);
+
+/* leg.c, legtype.c, opening.c, frames.c, sending.c, tls.c */
+
+int leg_handle(Leg *self, int events);
+PyObject *leg_handle_py(PyObject *self, PyObject *events);
+int leg_happen(Leg *self, int event);
+int leg_local_readable(Leg *self);
+int leg_local_closed(Leg *self);
+int leg_local_drained(Leg *self);
+int leg_local_is_full(Leg *self);
+int leg_set_reading(Leg *self);
+
+int leg_open(Leg *self, PyObject *local, PyObject *body, int held); /* opening.c */
+int leg_accept(Leg *self, PyObject *local, int awaited);
+int leg_cancel_timer(Leg *self);
+int leg_new_tally(Leg *self);
+
+int leg_take(Leg *self, PyObject *view, const char *data, Py_ssize_t count);
+int leg_parse(Leg *self, PyObject *base, const char *data, Py_ssize_t count);
+
+int leg_write(Leg *self, const char *data, Py_ssize_t size);
+int leg_send(Leg *self, const char *data, Py_ssize_t size);
+int leg_flush(Leg *self); /* 1: all left */
+int leg_uncork(Leg *self);
+int leg_set_blocked(Leg *self, int blocked);
+int leg_watch(Leg *self, int mask);
+int leg_be_watched(Leg *self);
+Py_ssize_t leg_unsent(Leg *self); /* -1 with an exception */
+
+int tls_send(Leg *self, const char *data, Py_ssize_t size);
+int tls_flush(Leg *self); /* 1: all left */
+int tls_readable(Leg *self);
+
+#endif

@@ -1,0 +1,78 @@
+"""Tells the compiled part of the fast relay what it takes from Python: the table of a leg's life, whose one source is
+`wire.legstate`, and the methods that it leaves what is rare to."""
+
+from __future__ import annotations
+
+import ssl
+from socket import SocketType
+from typing import Any
+
+from gotunnel.core.stream import StreamTally
+from gotunnel.errors import RemoteProtocolError
+from gotunnel.net.fast import _native
+from gotunnel.net.fast.leg import FastLeg
+from gotunnel.net.fast.local import ignore
+from gotunnel.net.fast.sending import SendingLeg
+from gotunnel.net.legacts import ACTS, DATA_STATES, OPENED, REACTIONS, LegActs
+from gotunnel.wire.legbodies import OpenedBody
+from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame
+from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, State
+
+__all__ = ["learn"]
+
+PYTHON, WRITE, OPEN, DIAL, ANSWERED, HALF_CLOSE, FINISH, IDLE = range(8)
+"""How an act is done: ActKind of native.h."""
+_COMPILED: dict[Act, tuple[int, Any]] = {
+    Act.SEND_OPEN: (OPEN, None),
+    Act.SEND_OPENED: (WRITE, OPENED),
+    Act.SEND_FIN: (WRITE, FIN_FRAME),
+    Act.SEND_DONE: (WRITE, DONE_FRAME),
+    Act.SEND_PROBE: (WRITE, PROBE_FRAME),
+    Act.DIAL: (DIAL, None),
+    Act.ANSWERED: (ANSWERED, None),
+    Act.HALF_CLOSE: (HALF_CLOSE, None),
+    Act.FINISH_LOCAL: (FINISH, None),
+    Act.IDLE: (IDLE, None),
+}
+"""All others are done as Python does them."""
+_ENDS, _STATES, _EVENTS, _FRAMES = tuple(End), tuple(State), tuple(Event), tuple(LegFrame)
+
+
+def _rows() -> list[Any]:
+    rows = []
+    for end, table in TABLES.items():
+        for (state, event), (after, acts) in table.items():
+            done = tuple(_COMPILED.get(act, (PYTHON, ACTS.get(act))) for act in acts if act in ACTS)
+            last = REACTIONS[end][state, event].last
+            rows.append(
+                (_ENDS.index(end), _STATES.index(state), _EVENTS.index(event), _STATES.index(after), done, last)
+            )
+    return rows
+
+
+def _set(states: frozenset[State]) -> int:
+    return sum(1 << _STATES.index(state) for state in states)
+
+
+def learn() -> None:
+    """Tell it; once in a process."""
+    numbers = (
+        _STATES.index(State.CLOSED),
+        _STATES.index(State.IDLE),
+        _STATES.index(State.STREAMING),
+        _EVENTS.index(Event.LOCAL_EOF),
+        _EVENTS.index(Event.LOCAL_CLOSED),
+        _EVENTS.index(Event.GOT_DATA),
+        _EVENTS.index(Event.START),
+        _EVENTS.index(Event.DIALLED),
+        *(_set(DATA_STATES[end][kind]) for kind in (0, 1) for end in _ENDS),
+        *(_EVENTS.index(FRAME_EVENTS[frame]) for frame in _FRAMES),
+    )
+    _native.learn({
+        "rows": _rows(), "numbers": numbers,
+        "states": _STATES, "events": _EVENTS, "ends": _ENDS, "frames": _FRAMES,
+        "breach": RemoteProtocolError, "opened": OpenedBody().encode(), "tally": StreamTally,
+        "happen": LegActs.happen, "answered": LegActs._answered, "local_readable": FastLeg.local_readable,
+        "ssl_want_read": ssl.SSLWantReadError, "ssl_zero": ssl.SSLZeroReturnError, "ssl_error": ssl.SSLError,
+        "open": SendingLeg.open, "attach": FastLeg._attach, "ignore": ignore, "socket_type": SocketType,
+    })  # fmt: skip

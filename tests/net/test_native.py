@@ -1,0 +1,243 @@
+"""The compiled inner part of the fast relay: whatever holds for the one in Python holds for it, on the same reactor and
+by the same tests."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import skipUnless
+
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from gotunnel.interfaces import IRelay
+from gotunnel.net import pathwatch
+from gotunnel.net.legbase import MOST_UNSENT
+from gotunnel.net.sockets import LINGER_RESET
+from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES
+from tests.net import test_fast, test_fast_local, test_pump
+
+try:
+    from gotunnel.net.fast import _native, nativerules
+    from gotunnel.net.fast.local import MOST_PIECES, FastLocal
+    from gotunnel.net.fast.nativeleg import NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
+    from gotunnel.net.fast.nativerelay import NativeRelay
+    from gotunnel.net.fast.poller import MOST_EVENTS
+    from gotunnel.net.fast.tlsleg import PLAIN_AT_ONCE, SEALED_AT_ONCE
+    from gotunnel.net.fast.tools import RECORD_BYTES, Tools
+
+    BUILT = True
+except ImportError:
+    BUILT = False
+
+NATIVE = Path(__file__).resolve().parents[2] / "gotunnel" / "net" / "fast" / "native"
+built = skipUnless(BUILT, "the extension is not built")
+
+
+@built
+class NativeRelayTests(test_fast.FastRelayTests):
+    """Plain legs."""
+
+    def make_relay(self) -> IRelay:
+        self.patch(pathwatch, "INTERVAL", 0.1)
+        return NativeRelay(reactor)
+
+    async def test_it_is_compiled(self) -> None:
+        """What these tests are about is what serves, and nothing of it is left when the visitors are gone."""
+        link = await self.link()
+        left = []
+        for _ in range(12):
+            stream = await link.visit()
+            held = [kind for relay in link.relays for kind in map(type, relay._locals)]  # type: ignore[attr-defined]
+            self.assertEqual(held, [NativeLocal, NativeLocal])
+            stream.visitor.close()
+            stream.target.close()
+            await link.rest()
+            gc.collect()
+            left.append(len([each for each in gc.get_objects() if type(each) is NativeLocal]))
+        self.assertEqual(left[1:], left[:1] * 11)
+        legs = {type(owner.leg) for owner in (link.opener, link.dialler)}
+        self.assertEqual(legs, {NativeTlsLeg if self.own_tls else NativePlainLeg})
+        await link.stop()
+        await self.at_base()
+
+
+@built
+class NativeRelayOverOwnTlsTests(NativeRelayTests):
+    """Legs on the standard library's TLS."""
+
+    tls = own_tls = True
+
+
+@built
+class NativeRelayOverTwistedTlsTests(test_fast.FastRelayOverTwistedTlsTests):
+    """Legs in Python that carry compiled local connections."""
+
+    make_relay = NativeRelayTests.make_relay
+
+
+@built
+class NativePacingTests(test_fast.PacingTests):
+    """What it dials and accepts, and what Python does for it when much comes."""
+
+    make_relay = NativeRelayTests.make_relay
+
+
+@built
+class NativePacingOverOwnTlsTests(test_fast.PacingOverOwnTlsTests):
+    """The same inside TLS."""
+
+    make_relay = NativeRelayTests.make_relay
+
+
+@built
+class OwnLoopTests(test_pump.PumpReactorTests):
+    """The same on the compiled loop."""
+
+    def test_contract_plain(self) -> None:
+        """Over plain legs."""
+        self.run_python(test_pump.CONTRACT, "tests.net.test_native.NativeRelayTests")
+
+    def test_contract_tls(self) -> None:
+        """Over TLS of its own."""
+        self.run_python(test_pump.CONTRACT, "tests.net.test_native.NativeRelayOverOwnTlsTests")
+
+
+@built
+class NativePumpTests(test_pump.PumpTests):
+    """The loop alone."""
+
+    if BUILT:
+        make_pump = NativePump
+
+
+class _NativeLocal(TestCase if TYPE_CHECKING else object):
+    if BUILT:
+        make_local, make_pump = NativeLocal, NativePump
+
+
+@built
+class NativeBeginningTests(_NativeLocal, test_fast_local.BeginningTests):
+    """See there."""
+
+
+@built
+class NativeHangUpTests(_NativeLocal, test_fast_local.HangUpTests):
+    """See there."""
+
+
+@built
+class NativePiecesTests(_NativeLocal, test_fast_local.PiecesTests):
+    """See there."""
+
+
+@built
+class NativeLastBytesTests(_NativeLocal, test_fast_local.LastBytesTests):
+    """See there."""
+
+
+@built
+class SocketTests(SynchronousTestCase):
+    """The kernel's socket of a local connection, of which Python hears only when it asks."""
+
+    def setUp(self) -> None:
+        self.pump = NativePump()
+        self.addCleanup(self.pump.close)
+        clock = Clock()
+        self.tools = Tools(clock, self.pump, pathwatch.PathWatch(clock), 10.0)
+        self.others: set[FastLocal] = set()
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listening.close)
+
+    def accepted(self) -> tuple[NativeLocal, socket.socket]:
+        """Return a visitor and his own end."""
+        far = socket.create_connection(self.listening.getsockname())
+        self.addCleanup(far.close)
+        return _native.accept(self.listening.fileno(), NativeLocal, self.tools, self.others), far
+
+    def test_accepted(self) -> None:
+        """A visitor's address is known; his socket closes with him, whether Python has it or not."""
+        for asked in (False, True):
+            local, far = self.accepted()
+            host, port = far.getsockname()
+            self.assertEqual((local.address, local.host, self.others), (f"{host}:{port}", host, {local}))
+            self.assertFalse(os.get_blocking(local.fd))
+            if asked:
+                self.assertEqual(local.sock.getpeername(), (host, port))
+            local.abort()
+            self.assertRaises(OSError, os.fstat, local.fd)
+            self.assertEqual(self.others, set())
+
+    def test_nobody(self) -> None:
+        """Nobody to accept is said as the kernel says it."""
+        self.listening.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            _native.accept(self.listening.fileno(), NativeLocal, self.tools, self.others)
+
+    def test_forgotten(self) -> None:
+        """One whom nobody has any more is closed."""
+        local, _ = self.accepted()
+        number = local.fd
+        self.others.clear()
+        del local
+        self.assertRaises(OSError, os.fstat, number)
+
+    def dialled(self, host: str, port: int, ceiling: int = 10_000) -> Any:
+        """Dial."""
+        return _native.dial(host, port, "a target", NativeLocal, self.tools, self.others, ceiling, None)
+
+    def test_dialled(self) -> None:
+        """A target on this machine stands at once, by both families; another one is waited for, or says why not;
+        what Python has to resolve, or has no descriptor for, is left to it."""
+        port = self.listening.getsockname()[1]
+        local = self.dialled("127.0.0.1", port)
+        self.assertEqual((local.address, local.sock.getpeername()), ("a target", ("127.0.0.1", port)))
+        self.assertEqual(local.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+        linger = local.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        self.assertEqual(linger, LINGER_RESET)
+        local.abort()
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as six:
+            local = self.dialled("::1", six.getsockname()[1])
+            self.assertEqual(local.sock.family, socket.AF_INET6)
+            local.abort()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            sock, error = self.dialled("127.0.0.1", free.getsockname()[1])
+            self.assertEqual(error, errno.EINPROGRESS)  # nobody has looked for the answer yet
+            self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), errno.ECONNREFUSED)
+            sock.close()
+        self.assertEqual(self.dialled("255.255.255.255", port), (None, errno.ENETUNREACH))
+        self.assertIsNone(self.dialled("localhost", port))
+        self.assertIsNone(self.dialled("127.0.0.1", port, 3))
+
+
+@built
+class DifferenceTests(SynchronousTestCase):
+    """Where it could come apart from what is in Python."""
+
+    def test_numbers(self) -> None:
+        """Numbers that stand in both are the same."""
+        text = "".join(path.read_text() for path in sorted(NATIVE.glob("*.[ch]")))
+        for name, value in {
+            "MOST_PIECES": MOST_PIECES, "MOST_EVENTS": MOST_EVENTS, "MOST_UNSENT": MOST_UNSENT,
+            "MAX_BODY_BYTES": MAX_BODY_BYTES, "HEADER_BYTES": HEADER_BYTES, "RECORD_BYTES": RECORD_BYTES,
+        }.items():  # fmt: skip
+            found = re.findall(rf"#define {name} (\w+)", text)
+            self.assertTrue(found, name)
+            self.assertEqual({int(each, 0) for each in found}, {value}, name)
+        self.assertIn("#define MAX_DATA_BYTES 0xFFFFFF", text)
+        self.assertEqual((MAX_DATA_BYTES, PLAIN_AT_ONCE, SEALED_AT_ONCE), (0xFFFFFF, 2 * 16384, 2 * (5 + 16384 + 17)))
+        kinds = re.search(r"typedef enum \{\s*(ACT_[^}]*?)\s*\}", text)
+        assert kinds is not None
+        names = [name.strip().removeprefix("ACT_") for name in kinds[1].split(",")]
+        self.assertEqual([getattr(nativerules, name) for name in names], list(range(len(names))))
+
+    def test_unknown_rules(self) -> None:
+        """What the extension has no room for, or hears twice, it refuses."""
+        self.assertRaises(RuntimeError, _native.learn, {})
