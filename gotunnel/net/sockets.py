@@ -157,25 +157,25 @@ def _paces() -> bool:
         return False
 
 
-def control_at(host: str) -> bytes | None:
-    """Return the congestion control to ask for on a connection from or to this address, None for the system's: without
-    BBR, where the system has that and the address is one of loopback.
-
-    Where no network is to be spared, its timers cost several times what moving the bytes does. It has to be asked for
-    before the connection stands: once BBR has begun, the timers stay, if fewer. What leaves the machine is sent as its
-    administrator has chosen.
-    """
-    return _UNPACED if _paces() and _is_loopback(host) else None
-
-
 def spare_pacing_at(sock: SocketType, host: str) -> None:
-    """Ask for that on a socket. A listening one passes it on to what it accepts."""
-    if control_at(host) is not None:
+    """Send without BBR on a connection from or to an address of loopback, where the system's default is that.
+
+    Where no network is to be spared, its timers cost several times what moving the bytes does. To be called before the
+    connection stands: once BBR has begun, the timers stay, if fewer. A listening socket passes its choice on to what it
+    accepts. What leaves the machine is sent as its administrator has chosen.
+    """
+    if control_at(host):
         _set_unpaced(sock)
 
 
+def control_at(host: str) -> str:
+    """Return the congestion control of a connection from or to an address, "" for that of the system."""
+    return _UNPACED.decode() if _paces() and _is_loopback(host) else ""
+
+
 def spare_pacing(sock: SocketType) -> None:
-    """Ask for that on a connection that stands already, however it came, if both of its ends are on this machine."""
+    """The same for a connection that stands already, whatever it has come by, if both of its ends are on this
+    machine."""
     if not _paces() or sock.family == socket.AF_UNIX:
         return
     try:

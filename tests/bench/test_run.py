@@ -14,7 +14,7 @@ from twisted.trial.unittest import SkipTest
 
 from bench.cpu import parents
 from bench.ours import ours
-from gotunnel.net.choice import NATIVE
+from gotunnel.net.fast.compiled import NATIVE
 from tests.processes import DEADLINE, ROOT, ProcessTestCase
 
 CPU = ("round-trip", "round-trip-64", "connection", "connection-16", "download", "upload", "growth-10")

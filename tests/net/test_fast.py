@@ -88,10 +88,11 @@ class PacingTests(RelayStage, TestCase):
     async def test_much(self) -> None:
         """What leaves in mouthfuls is not paced, on the leg and on the connection behind it: each is looked at once
         and for the way that the bytes take. Words are no reason to look."""
-        from gotunnel.net.fast import sending
+        from gotunnel.net.fast import local, sending
 
         looked_at: list[socket.socket] = []
-        self.patch(sending, "spare_pacing", looked_at.append)
+        for module in (sending, local):
+            self.patch(module, "spare_pacing", looked_at.append)
         link = await self.link()
         stream = await link.visit()
         legs = [owner.leg._sock for owner in (link.opener, link.dialler)]

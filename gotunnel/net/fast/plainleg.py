@@ -116,7 +116,7 @@ class PlainFastLeg(FastLeg):
         local = self._local
         if local is not None and local.pipe is None and not local.blocked and self.state in self._delivers:
             local.pipe = self._tools.pipes.borrow()
-            self._pass_much_on(local)
+            local.expect_much()
 
     def _splice_in(self, local: FastLocal, pipe: Pipe) -> None:
         self.last_received = self._clock.seconds()

@@ -33,7 +33,6 @@ class SendingLeg(FrameLeg):
         self._unhurried = False  # what is in `_out` may wait a little
         self._mask = IN
         self._says_much = False
-        self._much_for = 0  # the last visitor for whose connection here much came, as `opens` counts them
 
     @abstractmethod
     def check(self, now: float) -> None:
@@ -140,12 +139,6 @@ class SendingLeg(FrameLeg):
         if not self._says_much:
             self._says_much = True
             spare_pacing(self._sock)
-
-    def _pass_much_on(self, local: FastLocal) -> None:
-        """The same of what comes for the local connection; a flow, which has no descriptor, sends datagrams."""
-        if self._much_for != self.opens and local.fd >= 0:
-            self._much_for = self.opens
-            spare_pacing(local.sock)
 
     def _flush_pipe(self, pipe: Pipe) -> bool:
         """Send what is in the pipe `_up`; False when not all of it left."""

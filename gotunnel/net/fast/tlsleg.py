@@ -140,7 +140,7 @@ class TlsFastLeg(FastLeg):
             self._answer()
         if got:
             if got > PLAIN_AT_ONCE and self._local is not None:
-                self._pass_much_on(self._local)
+                self._local.expect_much()
             self._take(plain, got)
         if over:
             self._lost_on_read()

@@ -14,6 +14,13 @@ double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+double monotonic(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
 int call(PyObject *object, PyObject *name)
 {
     PyObject *done = PyObject_CallMethodNoArgs(object, name);
@@ -134,6 +141,7 @@ static PyObject *learn(PyObject *Py_UNUSED(module), PyObject *from)
         {"states", &rules.states}, {"events", &rules.events}, {"ends", &rules.ends}, {"frames", &rules.frames},
         {"breach", &rules.breach}, {"opened", &rules.opened}, {"tally", &rules.tally}, {"happen", &rules.happen},
         {"local_readable", &rules.local_readable}, {"answered", &rules.answered}, {"ignore", &rules.ignore},
+        {"stream_end", &rules.stream_end}, {"completed", &rules.completed},
         {"open", &rules.open}, {"attach", &rules.attach}, {"socket_type", &rules.socket_type},
         {"ssl_want_read", &rules.ssl_want_read}, {"ssl_zero", &rules.ssl_zero}, {"ssl_error", &rules.ssl_error},
     };
@@ -175,7 +183,8 @@ static int learn_names(void)
         {"pending", &names.pending}, {"_decrypt", &names.decrypt}, {"_seal", &names.seal}, {"_answer", &names.answer},
         {"_tls_broke", &names.tls_broke}, {"watch_for_loss", &names.watch_for_loss},
         {"handle_pending", &names.handle_pending}, {"flush_soon", &names.flush_soon}, {"_late", &names.late},
-        {"start", &names.start}, {"_wake", &names.wake},
+        {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
+        {"ceiling", &names.ceiling}, {"_last", &names.last}, {"_sock", &names.sock},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if ((*all[i].place = PyUnicode_InternFromString(all[i].name)) == NULL)
@@ -186,7 +195,7 @@ static int learn_names(void)
 
 static PyMethodDef methods[] = {
     {"learn", learn, METH_O, "Be told the table of states and what else is Python's; once, see nativerules."},
-    {"accept", accept_one, METH_VARARGS, "See nativerelay."},
+    {"welcome", (PyCFunction)(void (*)(void))welcome, METH_FASTCALL, "See nativerelay."},
     {"dial", dial, METH_VARARGS, "See nativerelay."},
     {NULL, NULL, 0, NULL},
 };
@@ -203,7 +212,7 @@ PyMODINIT_FUNC PyInit__native(void);
 
 PyMODINIT_FUNC PyInit__native(void)
 {
-    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType};
+    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType, &TallyType};
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL || learn_names() < 0)
         return NULL;
