@@ -31,7 +31,7 @@ help:
 	@echo "make check         lint, types, every test with branch coverage"
 	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
 	@echo "make fuzz          hostile input for every parser, for SECONDS=60; better with atheris in $(VENV)"
-	@echo "make sanitize      the relay's tests with its compiled part under gcc's sanitizers, in two minutes"
+	@echo "make sanitize      the relay's tests with its compiled part under gcc's sanitizers, in a few minutes"
 	@echo "make kubernetes    a real cluster across networks: builds Kubernetes with Go first; takes root, and half an hour"
 	@echo "make audit         known holes in the packages that this runs with, by pip-audit; needs a network"
 	@echo "make messages      finds what lacks Chinese, after a change to a log line or an error"

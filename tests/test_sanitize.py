@@ -1,5 +1,5 @@
-"""That `make sanitize` would find something: a bug that is planted into the compiled part ends the process that meets
-it."""
+"""What takes seconds of `make sanitize`: the compiled part as it is, by a few of its tests, and that something would be
+found: a bug that is planted into it ends the process that meets it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.processes import DEADLINE
 from tests.sanitize import MODULE, NoSanitizers, built, copied, environment
+
+LEGS = ("NativeRelayTests", "NativeRelayOverOwnTlsTests")
+WAYS = ("all_on_one_leg", "wrong_frames", "one_byte_at_a_time", "reset", "refused", "leg_lost_during_dial")
+QUICK = (
+    "NativePumpTests", "NativePiecesTests", "NativeBeginningTests", "NativeHangUpTests", "NativeLastBytesTests",
+    "DifferenceTests", "SocketTests", *(f"{legs}.test_{way}" for legs in LEGS for way in WAYS),
+)  # fmt: skip
+"""Of tests.net.test_native."""
 
 PLANTED = """
 #define PY_SSIZE_T_CLEAN
@@ -58,21 +66,40 @@ PyInit__native(void)
 """
 
 
-class PlantedTests(SynchronousTestCase):
-    """Bugs of the kinds that C has."""
+class SanitizeTests(SynchronousTestCase):
+    """What is, and bugs of the kinds that C has."""
 
-    def test_found(self) -> None:
-        """A byte behind the end, a number that does not fit and an object that is gone are found; what is right is
-        not."""
-        folder = copied(Path(self.mktemp()).absolute())
-        for source in (folder / "gotunnel/net/fast/native").iterdir():
-            source.unlink()
-        (folder / "gotunnel/net/fast/native/planted.c").write_text(PLANTED)
+    def tree(self) -> Path:
+        """Return a copy of the tree."""
+        return copied(Path(self.mktemp()).absolute())
+
+    def build(self, folder: Path) -> dict[str, str]:
+        """Build in a copy; return the environment for it."""
         try:
             env = environment(folder)
             built(folder)
         except NoSanitizers as missing:
             raise SkipTest(f"no sanitizers here: {missing}") from None
+        return env
+
+    def test_quick(self) -> None:
+        """The tests about the pump, local connections and sockets, and a few of each kind of legs, all of them run."""
+        folder = self.tree()
+        env = self.build(folder)
+        tests = [f"tests.net.test_native.{name}" for name in QUICK]
+        command = [sys.executable, "-m", "tests.run", *tests]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=4 * DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr[-3000:])
+        self.assertRegex(done.stdout.splitlines()[-1], "^[1-9][0-9]+ passed, 0 failed, 0 skipped$")
+
+    def test_found(self) -> None:
+        """A byte behind the end, a number that does not fit and an object that is gone are found; what is right is
+        not."""
+        folder = self.tree()
+        for source in (folder / "gotunnel/net/fast/native").iterdir():
+            source.unlink()
+        (folder / "gotunnel/net/fast/native/planted.c").write_text(PLANTED)
+        env = self.build(folder)
         over = "AddressSanitizer: heap-buffer-overflow|runtime error: load of address .* with insufficient space"
         for call, found in (
             ("over(0), m.much(7), m.gone([m])", ""),

@@ -99,17 +99,18 @@ class ClientLegs(DiallingEnd):
             raise DialFailed("unknown_mapping", "")
         if opening.mapping in self._published.off:
             raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
+        known = self._routes.get(opening.mapping)
+        if known is not None and known[0] is mapping:
+            return known[1]
         header = b""
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
         if header or isinstance(mapping.local, InProcess):  # another one for each visitor
             way = self._way(mapping, opening)
             return Route(str(mapping.local), way, awaited=mapping.group is not None, header=header)
-        known = self._routes.get(opening.mapping)
-        if known is None or known[0] is not mapping:
-            route = Route(str(mapping.local), self._way(mapping, opening), awaited=mapping.group is not None)
-            known = self._routes[opening.mapping] = mapping, route
-        return known[1]
+        route = Route(str(mapping.local), self._way(mapping, opening), awaited=mapping.group is not None)
+        self._routes[opening.mapping] = mapping, route
+        return route
 
     def _way(self, mapping: MappingConfig, opening: OpenBody) -> partial[Any]:
         """Return what dials the target of a mapping."""

@@ -23,6 +23,8 @@ PROBE_AFTER = 10.0
 UNHURRIED = 0.05
 """Seconds until the pools are looked at when nobody waits."""
 
+_CLOSED = State.CLOSED  # to ask an Enum for a member takes as long as a call, in older versions of Python
+
 
 class LegSupply:
     """One half of an opening end. `waiting` are the visitors that wait for a leg, plain or not. `most_legs` is for both
@@ -158,7 +160,7 @@ class LegSupply:
         """Take an idle leg that was heard of lately. An older one is tried first, and serves when it has answered."""
         pool = self._pools[plain]
         leg = pool.take(now)
-        while leg is not None and leg.state is State.CLOSED:
+        while leg is not None and leg.state is _CLOSED:
             pool.discard(leg)  # its connection has broken, and `leg_lost` is on its way
             leg = pool.take(now)
         if leg is None or now - leg.last_received < PROBE_AFTER:

@@ -54,7 +54,7 @@ class Visitor:
 
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""
-        return OpenBody(self.conn, self.local.address, mapping=self.mapping)
+        return OpenBody(self.conn, self.local.address, self.mapping)
 
     def allowed(self) -> bool:
         """Whether he may (still) be served. For those whose rights can change."""

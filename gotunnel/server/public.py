@@ -261,7 +261,7 @@ class PublicVisitor(Visitor):
 
     def body(self) -> OpenBody:
         """See Visitor."""
-        body = OpenBody(self.conn, self.local.address, mapping=self.mapping)
+        body = OpenBody(self.conn, self.local.address, self.mapping)
         if self.port.tells_destination:
             body.dst = self.local.destination() or None
         return body

@@ -15,8 +15,8 @@ from gotunnel.address import HostPort
 from gotunnel.catalogue import Catalogue
 from gotunnel.config.identityfile import FileIdentity, written
 from gotunnel.interfaces import EXTENSIONS
-from gotunnel.net.choice import NATIVE
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.fast.compiled import NATIVE
 from tests.certificates import Authority
 from tests.config.files import TOKEN, FileTestCase
 
