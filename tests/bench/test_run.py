@@ -62,6 +62,19 @@ class RunTests(ProcessTestCase):
         self.assertIn("Limits: ", out)
         self.assertEqual(list(self.folder.glob("gotunnel-bench.*")), [])
 
+    def test_floors(self) -> None:
+        """The relays that do nothing but relay carry bulk too; the run says by which congestion control."""
+        json_path, floors = self.folder / "run.json", ("bare", "spliced", "spliced-reno")
+        code, out, err = self.bench(
+            "--tiny", "--only", "bulk", *floors, "--json", str(json_path), "--svg", str(self.folder / "run.svg")
+        )
+        self.assertEqual(code, 0, out + err)
+        samples = json.loads(json_path.read_text())["samples"]
+        for figure in ("download", "download-8", "upload", "upload-8"):
+            self.assertEqual(set(samples[figure]), {"naive", *floors}, figure)
+        control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+        self.assertIn(f", TCP {control}, ", out)
+
     def test_interrupted(self) -> None:
         """Ctrl-C ends the tunnels too, and removes their folder."""
         process = self.begin("--quick", "--only", "naive", "--json", str(self.folder / "no.json"))

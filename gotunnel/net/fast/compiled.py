@@ -7,7 +7,7 @@ from importlib import import_module
 
 from gotunnel.errors import Sentence
 
-__all__ = ["lacking"]
+__all__ = ["NATIVE", "lacking"]
 
 NATIVE = "gotunnel.net.fast._native"
 """What setup.py compiles where it can."""
