@@ -4,7 +4,8 @@ Imports nothing of gotunnel."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from gotunnel.records import record
 
 __all__ = [
     "AuthRejected",
@@ -153,7 +154,7 @@ class PortUnavailable(GotunnelError):
         self.final = final
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One thing that is wrong with a configuration: where it stands, what it is, and what would be right."""
 

@@ -126,6 +126,15 @@ class RelayBreaches(RelayStage):
         await self.breach(End.OPENER, State.FINISHED, DONE_FRAME + b"\x00")
         await self.breach(End.DIALLER, State.FIN_RECEIVED, FRAMES[LegFrame.DATA])
 
+    async def test_frames_behind_a_breach(self) -> None:
+        """Behind a breach nothing is looked at that came with it: neither frames that fit no state any more, nor more
+        DATA than is passed on at a time."""
+        data = FRAMES[LegFrame.DATA]
+        for end, state in ((End.OPENER, State.IDLE), (End.DIALLER, State.FIN_RECEIVED)):
+            for behind in (PROBE_FRAME, RST, data * 100, data * 64 + FIN_FRAME):
+                await self.breach(end, state, data + behind)
+        await self.breach(End.OPENER, State.STREAMING, data + OPENED + FIN_FRAME + PROBE_FRAME)
+
     async def test_breach_while_dialling(self) -> None:
         """What stands behind an OPEN is read when the target has answered, and then resets it."""
         lone = await self.lone(End.DIALLER)

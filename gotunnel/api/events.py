@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gotunnel.address import HostPort
 from gotunnel.logs import Logger
+from gotunnel.records import record
 
 __all__ = ["Connected", "Event", "Lost", "MappingClosed", "MappingOpened", "Observers"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connected:
     """There is a session with the server."""
 
     server: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lost:
     """There is none any more, or none could be had; it is tried again, and a Connected will follow. `reason` is one
     line."""
@@ -27,7 +27,7 @@ class Lost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MappingOpened:
     """Visitors can come in: at `address`, or, where it is None, by the forwards of other clients."""
 
@@ -35,7 +35,7 @@ class MappingOpened:
     address: HostPort | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MappingClosed:
     """They cannot any more. Unless this program has closed it, it is asked for again."""
 

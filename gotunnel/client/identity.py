@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.config.model import ClientConfig, TlsClientConfig
@@ -16,11 +15,12 @@ from gotunnel.net.legtls import LegTls, client_leg_tls
 from gotunnel.net.renewal import Renewal
 from gotunnel.net.tls import ClientCreator, client_creator
 from gotunnel.net.trust import server_name_of
+from gotunnel.records import record
 
 __all__ = ["ClientIdentity", "ClientTls", "Towards"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Towards:
     """What connections to one server are made with; `legs` is there when legs run on a TLS of their own."""
 
@@ -28,7 +28,7 @@ class Towards:
     legs: LegTls | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientTls:
     """What a client's connections are made with, by the host of the server as the file names it."""
 

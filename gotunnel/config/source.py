@@ -12,6 +12,7 @@ import yaml
 
 from gotunnel.config.scalars import read_plain
 from gotunnel.errors import printable
+from gotunnel.records import record
 
 __all__ = ["BROKEN", "Broken", "Document", "Flaw", "KeyPath", "Unreadable", "parse"]
 
@@ -35,7 +36,7 @@ class Broken:
 BROKEN = Broken()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flaw:
     """One mistake in a file, before the file's name is known. See `gotunnel.errors.Problem`."""
 

@@ -3,14 +3,14 @@ strangers may take. Opens and counts none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gotunnel.records import record
 
 __all__ = ["Shares"]
 
 LEAST_RESERVE, MOST_RESERVE = 16, 1024
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shares:
     """The shares of a process that may have `limit` descriptors (RLIMIT_NOFILE)."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gotunnel.core.sources import source_of
+from gotunnel.records import record
 
 __all__ = ["Offence", "Pardon", "Penalties"]
 
@@ -29,7 +30,7 @@ class Offence(Enum):
     """No proof within the time, or what is not our protocol: somebody scans, or holds places."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pardon:
     """The end of one refusal: the source, and how many connections were refused."""
 

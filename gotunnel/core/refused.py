@@ -4,12 +4,13 @@ much that is. Refuses nothing itself."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from gotunnel.records import record
 
 __all__ = ["Refusal", "RefusedMappings"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refusal:
     """One mapping that was asked for in vain. `address` is what was asked for; `since` is the monotonic time at which
     it was first refused for this reason."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 
 from gotunnel.address import MAX_PORT
 from gotunnel.core.ports import PortSet, canonical_bind
 from gotunnel.dialrules import DialRules
 from gotunnel.errors import PortUnavailable, Sentence
+from gotunnel.records import record
 
 __all__ = ["NO_RIGHTS", "Rights"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 

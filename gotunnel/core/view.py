@@ -8,9 +8,11 @@ scripts read them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
+
+from gotunnel.records import record
 
 __all__ = [
     "SWITCHED_OFF", "SWITCHED_OFF_AT_SERVER", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView", "Finding",
@@ -46,7 +48,7 @@ class MappingState(Enum):
     OFF = "off"  # an operator has switched it off, at either end
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegsView:
     """The legs of one session. `requested` were asked for and are not there yet."""
 
@@ -69,7 +71,7 @@ class LegsView:
         return cls(idle, busy, requested, limit)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionView:
     """One client at the server, or one server at the client. `name` is the other end's."""
 
@@ -96,7 +98,7 @@ class SessionView:
     """What the other end's program calls itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MappingView:
     """One mapping, forward (`kind`) or egress socket. `address` is where visitors come to."""
 
@@ -122,7 +124,7 @@ class MappingView:
     """Datagrams that were not carried, as far as this end knows; None where there are none to carry."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StreamView:
     """One visitor. `state` is waiting (for a leg), dialling or open; bytes are those so far."""
 
@@ -136,7 +138,7 @@ class StreamView:
     down: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RightsView:
     """What one client may do. `source` is where that is written."""
 
@@ -156,7 +158,7 @@ class RightsView:
     allow_udp_ports: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CounterView:
     """What was counted since the start; `opened` less all `outcomes` is `live`, always."""
 
@@ -171,7 +173,7 @@ class CounterView:
     refused_logins: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DescriptorView:
     """File descriptors of the process. `used` is None where the system does not tell."""
 
@@ -181,7 +183,7 @@ class DescriptorView:
     scarce: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RoleView:
     """The process itself."""
 
@@ -199,7 +201,7 @@ class RoleView:
     """The longest that the event loop was late within the last half minute, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """One thing that was looked at to say whether a role is well: `reason` says what is wrong, or what was seen."""
 

@@ -4,17 +4,18 @@ lines that say what came of it. What a change does they know themselves."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 
-from gotunnel.config.changes import NOTHING
-from gotunnel.config.difference import Difference
 from gotunnel.errors import GotunnelError, lines_of, printable
 from gotunnel.logs import Logger, set_level
+from gotunnel.records import record
+
+if TYPE_CHECKING:
+    from gotunnel.config.difference import Difference
 
 __all__ = ["Reloadable", "Report"]
 
@@ -22,7 +23,7 @@ LONGEST_LINE = 2000
 """Characters of one line; what a file quotes in it was cut to less."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """What came of it. Not `applied`: nothing has changed, and the lines are those that a start would have printed."""
 
@@ -120,6 +121,8 @@ class Reloadable(Service):
             for warning in config.warnings:
                 if warning not in before.warnings:
                     self.log.warn("{advice}", advice=warning)
+            from gotunnel.config.changes import NOTHING  # loaded by now, and not before
+
             return Report(True, tuple(lines) or (NOTHING,))
 
     async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:

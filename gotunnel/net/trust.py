@@ -4,7 +4,6 @@ lacks, the name and the pins of a server, the name of a client. It holds no conn
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -14,6 +13,7 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 
 from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
+from gotunnel.records import record
 
 __all__ = [
     "CLIENT",
@@ -41,8 +41,11 @@ def server_name_of(name: str) -> str | None:
     """Return a name as TLS sends it (RFC 6066, section 3), or None for an address and for what is no name there."""
     if _is_ip(name):
         return None
+    name = name.removesuffix(".")
+    if name.isascii():  # nearly all are, and the codec for the others takes memory at rest
+        return name if all(0 < len(part) < 64 for part in name.split(".")) else None
     try:
-        return name.removesuffix(".").encode("idna").decode("ascii") or None
+        return name.encode("idna").decode("ascii") or None
     except UnicodeError:  # an empty part, or one that is too long
         return None
 
@@ -72,7 +75,7 @@ def chain_problem(code: int, authorities: str, use: str = "a server", known: boo
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trust:
     """What a server's certificate must be. Without `chain` its name, its dates and who issued it do not matter, without
     pins its key does not; with both, both hold. `keys` is the group of the configuration that says so."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,11 @@ from gotunnel.net.clock import use_monotonic
 from gotunnel.net.descriptors import raise_limit
 from gotunnel.net.reloading import Reloadable
 from gotunnel.net.systemd import NotifySocket
+from gotunnel.records import record
 from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
+from gotunnel.tap.heap import give_back
 from gotunnel.tap.shutdown import TwoStepStop
 
 __all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]
@@ -69,7 +70,7 @@ def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Pat
     return path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prepared:
     """A role that is fit to start: its section of the file, validated, its state folder, and what reads the file again
     if there is one."""
@@ -79,7 +80,7 @@ class Prepared:
     read: Callable[[], Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Role:
     """One of the two roles. `load` and `make` raise GotunnelError for whatever is the operator's to mend.
 
@@ -125,6 +126,7 @@ class Role:
             if role is not None:
                 notices.drain = lambda: role.drain_timeout
                 role.watchers.append(notices.reloading)
+        give_back()
         stop = TwoStepStop(made, reactor, self.program)
         if role is None:
             return stop

@@ -12,6 +12,8 @@ import types
 from collections.abc import Callable
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from gotunnel.records import record
+
 __all__ = [
     "Address",
     "Agent",
@@ -66,7 +68,7 @@ class Misfit(Exception):
     the field's own name goes in front of it; it never quotes the value."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """How one kind of value travels. `read` takes a JSON value and raises Misfit; `write` returns a JSON
     value."""

@@ -3,8 +3,9 @@ How they become payloads is in `gotunnel.wire.messages`; what is in the MACs, in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from gotunnel.records import record
 from gotunnel.wire.fields import (
     Agent,
     BearerToken,
@@ -60,7 +61,7 @@ EXAMINES = "doctor"
 """The last word of the `agent` in a hello whose sender only looks whether its login works, and serves nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hello:
     """Client, first: the newest and the oldest version it speaks, its name, 32 random bytes. `instance` is
     random per process."""
@@ -74,7 +75,7 @@ class Hello:
     agent: Agent | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Challenge:
     """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes. `server` is random per
     process: a client with several addresses learns that two of them lead to one server. `time` is its wall clock's, for
@@ -88,14 +89,14 @@ class Challenge:
     time: UnixTime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Auth:
     """Client, to a challenge: the proof that it holds the token (32 bytes)."""
 
     mac: Mac = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bearer:
     """Client, to a challenge, in place of an auth: the token itself, for a server that asks others about it, and the
     proof that it was meant for this connection. Only to a server that a certificate has proved."""
@@ -104,7 +105,7 @@ class Bearer:
     mac: Mac = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """How many of each a client may have; the server enforces it."""
 
@@ -113,7 +114,7 @@ class Limits:
     visitors: Limit
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthOk:
     """Server, to an auth: its own proof, the pace of pings and the silence that means death (seconds), the
     limits, and the TLS server name that legs send, for routing only."""
@@ -130,19 +131,19 @@ class AuthOk:
         return None if fits else ".heartbeat must be below heartbeat_timeout"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enrol:
     """Server, right behind its auth_ok, to a client that proved a one-time token: the lasting one."""
 
     token: Token = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enrolled:
     """Client: the lasting token is stored. Server, as the answer: from now on it alone is valid."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Error:
     """Either end, before it closes. `retry_after` is a wish, in seconds."""
 
@@ -151,7 +152,7 @@ class Error:
     retry_after: Seconds | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leg:
     """Client, first on a new leg: the session, a number that serves once in it, who opens, and the proof."""
 
@@ -166,7 +167,7 @@ class Leg:
         return None if self.v == VERSION else f".v must be {VERSION}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegOk:
     """Server, to a leg: its own proof. Leg frames follow."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
+from gotunnel.records import record
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import (
     Address,
@@ -90,7 +91,7 @@ class OpenBody:
         return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), None, dst)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RstBody:
     """The visitor is aborted, and why."""
 
@@ -108,7 +109,7 @@ class RstBody:
         return _decode("RST", _RST, body)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenedBody:
     """The target answered the dial. There is nothing more to say yet."""
 

@@ -7,10 +7,11 @@ visitor, and a leg no session, so that legs and visitors are paired by their ord
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
+from gotunnel.records import record
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import Counter, Label, Misfit, Port, Reason, Schema, Secret, Status
 
@@ -40,7 +41,7 @@ FIRST_TYPES = frozenset({"register", "data_channel"})
 """What a connection of version 1 can begin with; no message of version 2 that does is called so."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Register:
     """First frame of a control connection: publish one port. `local_port` is the client's own, and comes back in each
     OpenDataChannel. The token crosses the wire as it is."""
@@ -52,7 +53,7 @@ class Register:
     name: Label = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataChannel:
     """First frame of a leg. `Answer` follows, and then the raw bytes of one visitor."""
 
@@ -62,7 +63,7 @@ class DataChannel:
     name: Label = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """The server's answer to either first frame (`register_resp`); `reason` is absent when it is ok."""
 
@@ -70,35 +71,35 @@ class Answer:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ping:
     """From the client; `time` is its clock in Unix seconds."""
 
     time: Counter = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pong:
     """The server's answer to a ping."""
 
     time: Counter = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenDataChannel:
     """The server has a visitor and wants a leg."""
 
     local_port: Port
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OfflinePort:
     """The client's target is down: nobody is to be let in. `port` is the remote one."""
 
     port: Port
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OnlinePort:
     """It is up again."""
 

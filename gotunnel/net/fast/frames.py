@@ -7,7 +7,7 @@ from abc import abstractmethod
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILegOwner
-from gotunnel.net.fast.local import FastLocal
+from gotunnel.net.fast.local import MOST_PIECES, FastLocal
 from gotunnel.net.fast.tools import Tools, read_header
 from gotunnel.net.legbase import LegBase
 from gotunnel.wire.legs import HEADER_BYTES, KNOWN_HEADERS, MAX_DATA_BYTES, LegFrame, checked_header
@@ -73,9 +73,10 @@ class FrameLeg(LegBase[FastLocal]):
             if self.state not in self._discards:
                 self.happen(Event.GOT_DATA)
             return
-        local, meter = self._local, self._meter or self._first_bytes()
+        meter = self._meter or self._first_bytes()
         if meter is not None:
             meter.received += len(data) + sum(map(len, more)) if more else len(data)
+        local = self._local  # behind the owner, who was told of the first ones and may have closed the leg
         if local is not None:
             try:
                 if local.send_all((data, *more)) if more else local.send(data):
@@ -107,6 +108,11 @@ class FrameLeg(LegBase[FastLocal]):
                     position += len(piece)
                     self._left -= len(piece)
                     pieces.append(piece)
+                    if len(pieces) == MOST_PIECES:
+                        self._pass_on(*pieces)
+                        pieces = []
+                        if self.state is State.CLOSED:  # they were not expected
+                            return
                     continue
                 start = position + HEADER_BYTES
                 if start > end:
@@ -122,7 +128,7 @@ class FrameLeg(LegBase[FastLocal]):
                 if pieces:  # ahead of a breach, too
                     self._pass_on(*pieces)
                     pieces = []
-                    if self.state is State.CLOSED:  # they were not expected
+                    if self.state is State.CLOSED:
                         return
                 kind, length = KNOWN_HEADERS.get(header) or checked_header(header)
                 if start + length > end:

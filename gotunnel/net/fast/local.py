@@ -134,8 +134,7 @@ class FastLocal:
         self.reading = on = on and not self.read_ended
         mask = self._mask
         if mask is None:
-            self._mask = mask = IN if on else 0
-            self._poller.add(self.fd, mask, self.handle)
+            self._watch(IN if on else 0)
         elif on and not mask & IN:
             self._watch(mask | IN)
 
@@ -307,7 +306,9 @@ class FastLocal:
             self.on_gone()
 
     def lost(self) -> None:
-        """It was reset: give the descriptor back and tell the leg."""
+        """It was reset: give the descriptor back and tell the leg. Harmless when it is gone."""
+        if self.gone:
+            return
         leg = self.leg
         self._close()
         if leg is not None:
@@ -330,6 +331,7 @@ class FastLocal:
             self.pipe = None
         if self._looked_at:
             self._tools.watch.remove(self)
+        self.fd = -1  # the number may be another connection's a moment later
         self.sock.close()
         self._others.discard(self)
 

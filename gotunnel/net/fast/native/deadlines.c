@@ -6,6 +6,8 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
 {
     Deadlines *self = (Deadlines *)object;
     PyObject *running = NULL;
+    if (missing(object) || missing(seconds))
+        return -1;
     if (PyObject_TypeCheck(object, &DeadlinesType))
         running = PyDict_GetItemWithError(self->by_length, seconds);
     if (running == NULL) { /* another implementation, or the first of this length */
@@ -14,13 +16,12 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
         Py_XDECREF(done);
         return done == NULL ? -1 : 0;
     }
-    double due = now() + PyFloat_AS_DOUBLE(seconds);
-    PyObject *entry = Py_BuildValue("(dO)", due, act);
-    if (entry == NULL || PyDict_SetItem(running, key, entry) < 0) {
-        Py_XDECREF(entry);
+    double length = PyFloat_AsDouble(seconds), due = now() + length;
+    PyObject *entry = length == -1 && PyErr_Occurred() ? NULL : Py_BuildValue("(dO)", due, act);
+    int kept = entry == NULL ? -1 : PyDict_SetItem(running, key, entry);
+    Py_XDECREF(entry);
+    if (kept < 0)
         return -1;
-    }
-    Py_DECREF(entry);
     if (!IS_NONE(self->timer) && due >= self->strikes)
         return 0;
     PyObject *when = PyFloat_FromDouble(due);
@@ -31,14 +32,18 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
 
 int deadlines_stop(PyObject *object, PyObject *key)
 {
-    if (!PyObject_TypeCheck(object, &DeadlinesType))
+    if (object == NULL || !PyObject_TypeCheck(object, &DeadlinesType))
         return call1(object, names.stop, key);
     PyObject *seconds, *running;
     Py_ssize_t position = 0;
     while (PyDict_Next(((Deadlines *)object)->by_length, &position, &seconds, &running)) {
         PyObject *limit = PyDict_GetItemWithError(running, key);
-        if (limit != NULL)
-            return PyDict_DelItem(running, key);
+        if (limit != NULL) {
+            Py_INCREF(running);
+            int done = PyDict_DelItem(running, key);
+            Py_DECREF(running);
+            return done;
+        }
         if (PyErr_Occurred())
             return -1;
     }

@@ -4,9 +4,7 @@
 
 #include <errno.h>
 
-#define HEADER_BYTES 4
 #define MAX_DATA_BYTES 0xFFFFFF
-#define MAX_BODY_BYTES 4096
 #define MOST_UNSENT 8192 /* see legbase.MOST_UNSENT */
 enum { DATA, FIN, RST, OPEN, OPENED, DONE, PROBE, FRAMES };
 
@@ -24,17 +22,10 @@ static int first_bytes(Leg *self)
         return 0;
     Py_INCREF(self->tally);
     Py_XSETREF(self->meter, self->tally);
-    if (self->end)
-        return 0;
-    PyObject *owner = self->owner, *arguments[] = {owner, (PyObject *)self};
-    Py_INCREF(owner);
-    PyObject *done = PyObject_VectorcallMethod(names.leg_first_byte, arguments, 2, NULL);
-    Py_DECREF(owner);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    return self->end ? 0 : leg_tell_owner(self, names.leg_first_byte, NULL);
 }
 
-/* What joins a leg and is no Local takes what Python can hold: 0 all taken, 1 it is full, 2 it is gone, -1. */
+/* What joins a leg and is no Local takes what Python can hold: 0 all taken, 1 it is full, -1: OSError when it is gone. */
 static int send_by_python(PyObject *local, Pieces *pieces)
 {
     PyObject *list = PyList_New(pieces->count), *full = NULL;
@@ -52,14 +43,8 @@ static int send_by_python(PyObject *local, Pieces *pieces)
     full = pieces->count == 1 ? PyObject_CallMethodOneArg(local, names.send, PyList_GET_ITEM(list, 0))
                               : PyObject_CallMethodOneArg(local, names.send_all, list);
     Py_DECREF(list);
-    if (full == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_OSError))
-            return -1;
-        PyErr_Clear();
-        return 2;
-    }
-    int sent = PyObject_IsTrue(full);
-    Py_DECREF(full);
+    int sent = full == NULL ? -1 : PyObject_IsTrue(full);
+    Py_XDECREF(full);
     return sent;
 }
 
@@ -85,6 +70,10 @@ static int pass_on(Leg *self, Pieces *pieces)
         Py_INCREF(local);
         int sent = IS_LOCAL(local) ? local_send((Local *)local, pieces->iov, pieces->count)
                                    : send_by_python(local, pieces);
+        if (sent < 0 && PyErr_ExceptionMatches(PyExc_OSError)) {
+            PyErr_Clear();
+            sent = 2;
+        }
         done = sent == 1 ? leg_local_is_full(self) : sent == 2 ? call(local, names.lost) : sent;
         Py_DECREF(local);
     }

@@ -129,7 +129,7 @@ static PyObject *leg_open_py(PyObject *self, PyObject *arguments, PyObject *keyw
     int held = 0;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OS|pO", known, &local, &body, &held, &begins))
         return NULL;
-    if (begins == NULL || PyObject_Size(begins) == 0)
+    if (begins == NULL || (PyBytes_Check(begins) && PyBytes_GET_SIZE(begins) == 0))
         return answer(leg_open(SELF, local, body, held));
     return PyObject_CallFunctionObjArgs(rules.open, self, local, body, held ? Py_True : Py_False, begins, NULL);
 }
@@ -162,10 +162,6 @@ static PyObject *leg_equip(PyObject *object, PyObject *arguments)
     Leg *self = (Leg *)object;
     PyObject *tools, *buffers;
     Py_ssize_t size;
-    if (!rules.equipped) {
-        PyErr_SetString(PyExc_RuntimeError, "the rules are not known yet");
-        return NULL;
-    }
     if (!PyArg_ParseTuple(arguments, "Onnn", &tools, &self->bulk_read, &self->landing, &self->bulk))
         return NULL;
     buffers = PyObject_GetAttrString(tools, "buffers");
@@ -356,8 +352,8 @@ static int leg_traverse(PyObject *self, visitproc visit, void *arg)
 
 static int leg_clear(PyObject *self)
 {
-    /* The buffers and the records stay: what is cleared here may still be asked by those who are cleared next. */
-    PyObject **part[] = {&SELF->local, &SELF->tally, &SELF->meter, &SELF->up, &SELF->owner, &SELF->deadlines};
+    /* What may be None anyway. A circle through the rest, an owner or the deadlines, is cut there. */
+    PyObject **part[] = {&SELF->local, &SELF->tally, &SELF->meter, &SELF->up};
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         Py_CLEAR(*part[i]);
     return 0;
@@ -374,6 +370,10 @@ static void leg_dealloc(PyObject *self)
 
 static PyObject *leg_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keywords))
 {
+    if (!rules.equipped) {
+        PyErr_SetString(PyExc_RuntimeError, "the rules are not known yet");
+        return NULL;
+    }
     Leg *self = (Leg *)type->tp_alloc(type, 0);
     if (self != NULL)
         self->fd = -1;

@@ -14,7 +14,8 @@ int local_watch(Local *self, int mask)
 {
     int done = self->mask < 0 ? poller_add(self->poller, self->fd, mask, (PyObject *)self, LOCAL)
                               : poller_set(self->poller, self->fd, mask);
-    self->mask = mask;
+    if (done == 0)
+        self->mask = mask;
     return done;
 }
 
@@ -107,7 +108,7 @@ static void first_failure(PyObject *kept[3])
 /* Call `method` of `tools.part` with an argument. */
 static int tell_tools(Local *self, PyObject *part, PyObject *method, PyObject *argument)
 {
-    PyObject *object = PyObject_GetAttr(self->tools, part);
+    PyObject *object = missing(self->tools) ? NULL : PyObject_GetAttr(self->tools, part);
     int done = object == NULL ? -1 : call1(object, method, argument);
     Py_XDECREF(object);
     return done;
@@ -132,10 +133,14 @@ int local_close(Local *self)
     }
     if (self->looked_at && tell_tools(self, names.watch, names.remove, (PyObject *)self) < 0)
         first_failure(kept);
-    if (self->sock == NULL)
-        close(self->fd);
-    else if (call(self->sock, names.close) < 0)
-        first_failure(kept);
+    int fd = self->fd;
+    self->fd = -1; /* the number may be another connection's a moment later */
+    if (self->sock != NULL) {
+        if (call(self->sock, names.close) < 0)
+            first_failure(kept);
+    } else if (fd >= 0) {
+        close(fd);
+    }
     if (PySet_Discard(self->others, (PyObject *)self) < 0)
         first_failure(kept);
     if (kept[0] == NULL)
@@ -148,7 +153,10 @@ static int say_gone(Local *self)
 {
     if (IS_NONE(self->on_gone))
         return 0;
-    PyObject *said = PyObject_CallNoArgs(self->on_gone);
+    PyObject *on_gone = self->on_gone;
+    Py_INCREF(on_gone); /* it may put another one in its place */
+    PyObject *said = PyObject_CallNoArgs(on_gone);
+    Py_DECREF(on_gone);
     Py_XDECREF(said);
     return said == NULL ? -1 : 0;
 }

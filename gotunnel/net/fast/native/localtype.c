@@ -95,18 +95,18 @@ static PyObject *local_get_sock(PyObject *object, void *Py_UNUSED(closure))
 {
     Local *self = (Local *)object;
     if (self->sock == NULL) {
-        if (self->gone)
-            Py_RETURN_NONE;
-        PyObject *sock = PyObject_CallFunction(rules.socket_type, "iiii", self->family, SOCK_STREAM, 0, self->fd);
-        PyObject *set = sock == NULL ? NULL : PyObject_CallMethod(sock, "setblocking", "O", Py_False);
-        if (set == NULL) {
-            if (sock != NULL) /* the descriptor stays ours */
-                Py_XDECREF(PyObject_CallMethod(sock, "detach", NULL));
-            Py_XDECREF(sock);
-            return NULL;
+        if (self->gone) { /* what a closed socket says, whatever it is asked */
+            errno = EBADF;
+            return PyErr_SetFromErrno(PyExc_OSError);
         }
+        self->sock = PyObject_CallFunction(rules.socket_type, "iiii", self->family, SOCK_STREAM, 0, self->fd);
+        if (self->sock == NULL) /* the descriptor stays ours */
+            return NULL;
+        /* From here on it is the socket's, which has to know that it does not block. */
+        PyObject *set = PyObject_CallMethod(self->sock, "setblocking", "O", Py_False);
+        if (set == NULL)
+            return NULL;
         Py_DECREF(set);
-        self->sock = sock;
     }
     Py_INCREF(self->sock);
     return self->sock;
@@ -154,19 +154,21 @@ static int begin(Local *self, int fd, PyObject *tools, PyObject *others)
     return self->came_to == NULL || self->poller == NULL ? -1 : 0;
 }
 
-static int local_init(PyObject *object, PyObject *arguments, PyObject *Py_UNUSED(keywords))
+static PyObject *local_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    Local *self = (Local *)object;
     PyObject *sock, *address, *host, *tools, *others;
     if (!PyArg_ParseTuple(arguments, "OOOOO!", &sock, &address, &host, &tools, &PySet_Type, &others))
-        return -1;
+        return NULL;
     int fd = PyObject_AsFileDescriptor(sock);
-    if (fd < 0)
-        return -1;
+    Local *self = fd < 0 ? NULL : (Local *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
     hold(&self->sock, sock);
     hold(&self->address, address);
     hold(&self->host, host);
-    return begin(self, fd, tools, others);
+    if (begin(self, fd, tools, others) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
 }
 
 PyObject *local_made(PyTypeObject *type, int fd, int family, const char *address, const char *host, PyObject *tools,
@@ -236,13 +238,14 @@ static PyMethodDef local_methods[] = {
 };
 
 #define OBJECT(python, field) {python, T_OBJECT, offsetof(Local, field), 0, NULL}
+#define NEEDED(python, field) {python, T_OBJECT, offsetof(Local, field), READONLY, NULL}
 #define FLAG(python, field) {python, T_BOOL, offsetof(Local, field), 0, NULL}
 
 static PyMemberDef local_members[] = {
     OBJECT("address", address), OBJECT("host", host), OBJECT("on_gone", on_gone),
     OBJECT("partner", partner), OBJECT("why", why), OBJECT("leg", leg), OBJECT("pipe", pipe),
-    OBJECT("_poller", poller), OBJECT("_tools", tools), OBJECT("_others", others), OBJECT("_last", last),
-    OBJECT("_came_to", came_to),
+    OBJECT("_last", last), OBJECT("_came_to", came_to),
+    NEEDED("_poller", poller), NEEDED("_tools", tools), NEEDED("_others", others),
     FLAG("read_ended", read_ended), FLAG("reading", reading), FLAG("begins", begins), FLAG("finishing", finishing),
     FLAG("gone", gone), FLAG("_gets_much", gets_much), FLAG("_half_closing", half_closing), FLAG("_looked_at", looked_at), FLAG("_shut", shut),
     {"fd", T_INT, offsetof(Local, fd), READONLY, NULL},
@@ -262,8 +265,7 @@ PyTypeObject LocalType = {
     .tp_doc = "What is common in fast.local.FastLocal.",
     .tp_basicsize = sizeof(Local),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .tp_new = PyType_GenericNew,
-    .tp_init = local_init,
+    .tp_new = local_new,
     .tp_dealloc = local_dealloc,
     .tp_traverse = local_traverse,
     .tp_clear = local_clear,

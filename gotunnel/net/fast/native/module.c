@@ -21,8 +21,18 @@ double monotonic(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+int missing(PyObject *object)
+{
+    if (object != NULL)
+        return 0;
+    PyErr_SetString(PyExc_AttributeError, "an attribute that is needed here was not set, or deleted");
+    return 1;
+}
+
 int call(PyObject *object, PyObject *name)
 {
+    if (missing(object))
+        return -1;
     PyObject *done = PyObject_CallMethodNoArgs(object, name);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -30,9 +40,24 @@ int call(PyObject *object, PyObject *name)
 
 int call1(PyObject *object, PyObject *name, PyObject *argument)
 {
+    if (missing(object))
+        return -1;
     PyObject *done = PyObject_CallMethodOneArg(object, name, argument);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
+}
+
+int int_of(PyObject *number, int *value)
+{
+    long wide = PyLong_AsLong(number);
+    if (wide == -1 && PyErr_Occurred())
+        return -1;
+    if (wide < INT_MIN || wide > INT_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "larger than an int");
+        return -1;
+    }
+    *value = (int)wide;
+    return 0;
 }
 
 int truth(PyObject *object, PyObject *name)
@@ -53,6 +78,7 @@ void hold(PyObject **field, PyObject *value)
 /* Add to an attribute that is an int. */
 int add_to(PyObject *object, PyObject *name, Py_ssize_t count)
 {
+    Py_INCREF(object);
     PyObject *before = PyObject_GetAttr(object, name), *more = PyLong_FromSsize_t(count), *sum = NULL;
     if (before != NULL && more != NULL)
         sum = PyNumber_Add(before, more);
@@ -60,6 +86,7 @@ int add_to(PyObject *object, PyObject *name, Py_ssize_t count)
     Py_XDECREF(more);
     int done = sum == NULL ? -1 : PyObject_SetAttr(object, name, sum);
     Py_XDECREF(sum);
+    Py_DECREF(object);
     return done;
 }
 
@@ -83,13 +110,13 @@ int append(PyObject **bytearray, const char *data, Py_ssize_t size)
     return 0;
 }
 
-void drop_front(PyObject *bytearray, Py_ssize_t count)
+int drop_front(PyObject *bytearray, Py_ssize_t count)
 {
     Py_ssize_t size = PyByteArray_GET_SIZE(bytearray);
     char *data = PyByteArray_AS_STRING(bytearray);
     if (count < size)
         memmove(data, data + count, (size_t)(size - count));
-    PyByteArray_Resize(bytearray, size - count); /* smaller: it cannot fail */
+    return PyByteArray_Resize(bytearray, size - count);
 }
 
 /* learn(rules): see nativerules, which puts the dictionary together. */
@@ -181,7 +208,7 @@ static int learn_names(void)
         {"send", &names.send}, {"send_all", &names.send_all}, {"_begin_local", &names.begin_local},
         {"read_more", &names.read_more}, {"reading", &names.reading}, {"write", &names.write}, {"read", &names.read},
         {"pending", &names.pending}, {"_decrypt", &names.decrypt}, {"_seal", &names.seal}, {"_answer", &names.answer},
-        {"_tls_broke", &names.tls_broke}, {"watch_for_loss", &names.watch_for_loss},
+        {"_tls_broke", &names.tls_broke}, {"_send_open", &names.send_open}, {"watch_for_loss", &names.watch_for_loss},
         {"handle_pending", &names.handle_pending}, {"flush_soon", &names.flush_soon}, {"_late", &names.late},
         {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
         {"ceiling", &names.ceiling}, {"_last", &names.last}, {"_sock", &names.sock},
@@ -200,24 +227,43 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int run(PyObject *module)
+{
+    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType, &TallyType};
+    /* Types, rules and names are there once in a process, and guarded by the lock of one interpreter. */
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "the compiled relay is for the main interpreter only");
+        return -1;
+    }
+    if (names.opener == NULL && learn_names() < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyModule_AddType(module, types[i]) < 0)
+            return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)run},
+    {0, NULL},
+};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "gotunnel.net.fast._native",
     .m_doc = "The inner part of the fast relay, compiled; see nativerelay.",
-    .m_size = -1,
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__native(void);
 
 PyMODINIT_FUNC PyInit__native(void)
 {
-    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType, &TallyType};
-    PyObject *module = PyModule_Create(&definition);
-    if (module == NULL || learn_names() < 0)
-        return NULL;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (PyModule_AddType(module, types[i]) < 0)
-            return NULL;
-    return module;
+#ifdef Py_GIL_DISABLED
+    PyErr_SetString(PyExc_ImportError, "the compiled relay needs the interpreter's lock");
+    return NULL;
+#else
+    return PyModuleDef_Init(&definition);
+#endif
 }

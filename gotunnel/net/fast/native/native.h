@@ -18,6 +18,8 @@
 #define STATES 16
 #define EVENTS 20
 #define ACTS 6
+#define HEADER_BYTES 4
+#define MAX_BODY_BYTES 4096
 #define MOST_PIECES 64 /* of several frames in one call of the system; see local.MOST_PIECES */
 
 /* Who is told of a descriptor's events. */
@@ -45,6 +47,7 @@ typedef struct {
     unsigned round;
     Soon *soon; /* from `first` to `last`, the earliest first */
     int first, last, soon_room;
+    char keeps_time; /* for them; else a timer of the reactor's does, which a test can turn */
 } Pump;
 
 typedef struct {
@@ -138,20 +141,23 @@ typedef struct {
         *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
         *pipes, *give_back, *close, *later, *flush_local, *rest_on_end, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
-        *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last, *sock;
+        *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
+        *sock;
 } Names;
 
 extern Names names;
 
 double now(void);       /* the reactor's seconds */
 double monotonic(void);
+int missing(PyObject *object); /* whether it is NULL, with an exception set then */
 int call(PyObject *object, PyObject *name);
 int call1(PyObject *object, PyObject *name, PyObject *argument);
+int int_of(PyObject *number, int *value);
 int truth(PyObject *object, PyObject *name); /* an attribute: 0 or 1 */
 int add_to(PyObject *object, PyObject *name, Py_ssize_t count);
 void hold(PyObject **field, PyObject *value);
 int append(PyObject **bytearray, const char *data, Py_ssize_t size);
-void drop_front(PyObject *bytearray, Py_ssize_t count);
+int drop_front(PyObject *bytearray, Py_ssize_t count); /* it fails while somebody has a view of it */
 Py_ssize_t waiting(PyObject *bytearray);
 
 /* pump.c, pumptype.c */
@@ -212,6 +218,7 @@ int leg_open(Leg *self, PyObject *local, PyObject *body, int held); /* opening.c
 int leg_accept(Leg *self, PyObject *local, int awaited);
 int leg_cancel_timer(Leg *self);
 int leg_new_tally(Leg *self);
+int leg_tell_owner(Leg *self, PyObject *method, PyObject *more);
 
 int leg_take(Leg *self, PyObject *view, const char *data, Py_ssize_t count);
 int leg_parse(Leg *self, PyObject *base, const char *data, Py_ssize_t count);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define MOST_EVENTS 128 /* see poller.MOST_EVENTS */
+#define LONGEST_WAIT 86400000 /* milliseconds; who wants to wait longer asks again */
 
 static int failed_system(void)
 {
@@ -51,8 +52,12 @@ int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
         errno = EBADF;
         return failed_system();
     }
-    if (make_room(self, fd) < 0 || pump_control(self, EPOLL_CTL_ADD, fd, mask) < 0)
+    if (pump_control(self, EPOLL_CTL_ADD, fd, mask) < 0) /* ahead of the room: no number that is none takes any */
         return -1;
+    if (make_room(self, fd) < 0) {
+        epoll_ctl(self->epfd, EPOLL_CTL_DEL, fd, NULL);
+        return -1;
+    }
     PyObject *old = self->slots[fd].handler;
     Py_INCREF(handler);
     self->slots[fd] = (Slot){handler, self->round, kind};
@@ -69,14 +74,17 @@ int pump_remove(Pump *self, int fd, int closing)
     }
     PyObject *handler = slot->handler;
     *slot = (Slot){NULL, 0, NOBODY};
-    Py_DECREF(handler);
-    return closing ? 0 : pump_control(self, EPOLL_CTL_DEL, fd, 0);
+    int done = closing ? 0 : pump_control(self, EPOLL_CTL_DEL, fd, 0);
+    Py_DECREF(handler); /* at the end: it may close the descriptor */
+    return done;
 }
 
 /* For legs and local connections, which may be on another poller. */
 
 int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind)
 {
+    if (missing(poller))
+        return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
         return pump_add((Pump *)poller, fd, mask, handler, kind);
     PyObject *method = PyObject_GetAttrString(handler, "handle");
@@ -89,6 +97,8 @@ int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind)
 
 int poller_set(PyObject *poller, int fd, int mask)
 {
+    if (missing(poller))
+        return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
         return pump_control((Pump *)poller, EPOLL_CTL_MOD, fd, mask);
     PyObject *done = PyObject_CallMethod(poller, "set", "ii", fd, mask);
@@ -98,6 +108,8 @@ int poller_set(PyObject *poller, int fd, int mask)
 
 int poller_remove(PyObject *poller, int fd, int closing)
 {
+    if (missing(poller))
+        return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
         return pump_remove((Pump *)poller, fd, closing);
     /* On a reactor's poller it makes no difference whether the descriptor is closed now. */
@@ -215,11 +227,17 @@ PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t coun
         return NULL;
     }
     double timeout = PyFloat_AsDouble(arguments[0]);
-    int foreign = (int)PyLong_AsLong(arguments[1]);
-    if (PyErr_Occurred())
+    if (timeout == -1 && PyErr_Occurred())
         return NULL;
+    int foreign, got, found = 0;
+    if (int_of(arguments[1], &foreign) < 0)
+        return NULL;
+    if (isnan(timeout)) {
+        PyErr_SetString(PyExc_ValueError, "not a number of seconds");
+        return NULL;
+    }
     double milliseconds = ceil(timeout * 1000);
-    int wait = timeout < 0 ? -1 : milliseconds > 86400000 ? 86400000 : (int)milliseconds, got, found = 0;
+    int wait = timeout < 0 ? -1 : milliseconds > LONGEST_WAIT ? LONGEST_WAIT : (int)milliseconds;
     wait = until_soon(self, wait);
     Py_BEGIN_ALLOW_THREADS
     got = epoll_wait(self->epfd, events, MOST_EVENTS, wait);

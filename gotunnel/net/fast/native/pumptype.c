@@ -45,8 +45,8 @@ static PyObject *pump_remove_py(PyObject *self, PyObject *arguments, PyObject *k
 
 static PyObject *pump_add_foreign(PyObject *self, PyObject *number)
 {
-    int fd = (int)PyLong_AsLong(number);
-    if ((fd == -1 && PyErr_Occurred()) || pump_control((Pump *)self, EPOLL_CTL_ADD, fd, EPOLLIN) < 0)
+    int fd;
+    if (int_of(number, &fd) < 0 || pump_control((Pump *)self, EPOLL_CTL_ADD, fd, EPOLLIN) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -54,8 +54,8 @@ static PyObject *pump_add_foreign(PyObject *self, PyObject *number)
 /* Returns who is told of a descriptor's events, None if nobody is: for `_failed`. */
 static PyObject *pump_handler_of(PyObject *self, PyObject *number)
 {
-    int fd = (int)PyLong_AsLong(number);
-    if (fd == -1 && PyErr_Occurred())
+    int fd;
+    if (int_of(number, &fd) < 0)
         return NULL;
     Slot *slot = pump_slot((Pump *)self, fd);
     PyObject *handler = slot == NULL ? Py_None : slot->handler;
@@ -119,6 +119,7 @@ static PyObject *pump_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), Py
     Pump *self = (Pump *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
+    self->keeps_time = 1;
     self->epfd = epoll_create1(EPOLL_CLOEXEC);
     if (self->epfd < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
@@ -140,6 +141,11 @@ static PyMethodDef pump_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef pump_members[] = {
+    {"keeps_time", T_BOOL, offsetof(Pump, keeps_time), 0, "Whether it times an OPENED that waits for company."},
+    {NULL, 0, 0, 0, NULL},
+};
+
 PyTypeObject PumpType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "gotunnel.net.fast._native.Pump",
@@ -151,4 +157,5 @@ PyTypeObject PumpType = {
     .tp_traverse = pump_traverse,
     .tp_clear = pump_clear,
     .tp_methods = pump_methods,
+    .tp_members = pump_members,
 };

@@ -9,7 +9,7 @@
 int leg_be_watched(Leg *self)
 {
     self->watched = 1;
-    PyObject *watch = PyObject_GetAttr(self->tools, names.watch);
+    PyObject *watch = missing(self->tools) ? NULL : PyObject_GetAttr(self->tools, names.watch);
     int done = watch == NULL ? -1 : call1(watch, names.add, (PyObject *)self);
     Py_XDECREF(watch);
     return done;
@@ -41,12 +41,15 @@ int leg_set_blocked(Leg *self, int blocked)
     PyObject *local = self->local;
     if (IS_NONE(local) || self->held)
         return 0;
-    if (IS_LOCAL(local)) {
-        Local *known = (Local *)local;
-        return known->reading == blocked ? local_read_more(known, !blocked) : 0;
-    }
-    int reading = truth(local, names.reading);
-    return reading < 0 ? -1 : reading == blocked ? call1(local, names.read_more, blocked ? Py_False : Py_True) : 0;
+    Py_INCREF(local);
+    int reading = IS_LOCAL(local) ? ((Local *)local)->reading : truth(local, names.reading), done = 0;
+    if (reading < 0)
+        done = -1;
+    else if (reading == blocked)
+        done = IS_LOCAL(local) ? local_read_more((Local *)local, !blocked)
+                               : call1(local, names.read_more, blocked ? Py_False : Py_True);
+    Py_DECREF(local);
+    return done;
 }
 
 int leg_write(Leg *self, const char *data, Py_ssize_t size)
@@ -102,11 +105,11 @@ int leg_flush(Leg *self)
     if (size) {
         ssize_t sent = send(self->fd, PyByteArray_AS_STRING(self->out), (size_t)size, MSG_NOSIGNAL);
         if (sent >= 0) {
-            drop_front(self->out, sent);
+            if (drop_front(self->out, sent) < 0)
+                return -1;
         } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             /* The descriptor's next event says what happened to it; who writes is not called back. */
-            drop_front(self->out, size);
-            return 0;
+            return drop_front(self->out, size);
         }
     }
     int left = waiting(self->out) > 0;

@@ -34,21 +34,17 @@ static int send_records(Leg *self)
     return 0;
 }
 
-/* Encrypt and send. Returns 1 when all of it left. */
-static int seal(Leg *self, const char *data, Py_ssize_t size)
+/* Encrypt and send `size` bytes, all that `data` has. Returns 1 when all of it left. */
+static int seal(Leg *self, PyObject *data, Py_ssize_t size)
 {
-    PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ), *done;
-    if (view == NULL)
-        return -1;
+    PyObject *done;
     if (size > PLAIN_AT_ONCE) {
-        done = PyObject_CallMethodOneArg((PyObject *)self, names.seal, view);
-        Py_DECREF(view);
+        done = PyObject_CallMethodOneArg((PyObject *)self, names.seal, data);
         int all = done == NULL ? -1 : PyObject_IsTrue(done);
         Py_XDECREF(done);
         return all;
     }
-    done = PyObject_CallMethodOneArg(self->session, names.write, view);
-    Py_DECREF(view);
+    done = PyObject_CallMethodOneArg(self->session, names.write, data);
     if (done == NULL)
         return -1;
     Py_DECREF(done);
@@ -57,7 +53,9 @@ static int seal(Leg *self, const char *data, Py_ssize_t size)
 
 int tls_send(Leg *self, const char *data, Py_ssize_t size)
 {
-    int all = seal(self, data, size);
+    PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ);
+    int all = view == NULL ? -1 : seal(self, view, size);
+    Py_XDECREF(view);
     return all ? (all < 0 ? -1 : 0) : leg_set_blocked(self, 1);
 }
 
@@ -76,9 +74,14 @@ int tls_flush(Leg *self)
             return leg_set_blocked(self, 1) < 0 ? -1 : 0;
     }
     if (size) {
-        if (seal(self, PyByteArray_AS_STRING(self->out), size) < 0)
+        PyObject *out = self->out;
+        Py_INCREF(out);
+        int done = seal(self, out, size);
+        if (done >= 0)
+            done = drop_front(out, PyByteArray_GET_SIZE(out));
+        Py_DECREF(out);
+        if (done < 0)
             return -1;
-        drop_front(self->out, waiting(self->out));
     }
     int left = PyBytes_GET_SIZE(self->records) > 0;
     if ((left || self->blocked) && leg_set_blocked(self, left) < 0)

@@ -1,0 +1,410 @@
+"""Plays one random script on a leg of the fast relay, whichever classes it is made of, and writes down everything that
+can be seen of it. Two legs that are the same to the outside have played the same to the last word."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from gotunnel.net.biotls import BioTls
+from gotunnel.net.fast.flow import FastFlow
+from gotunnel.net.fast.tools import Tools
+from gotunnel.net.pathwatch import PathWatch
+from gotunnel.wire.legstate import End, State
+from tests.net.twinscript import frames
+
+__all__ = ["Kind", "Play", "Tls"]
+
+SMALL = 4608
+"""Bytes that the kernel has at least for a socket."""
+CALLBACKS = (
+    "leg_open", "leg_answered", "leg_first_byte", "leg_probed", "leg_abandoned", "leg_ended", "leg_idle", "leg_lost",
+)  # fmt: skip
+
+
+class Kind(NamedTuple):
+    """What a leg is made of."""
+
+    pump: Callable[[], Any]
+    deadlines: Callable[[Any], Any]
+    local: Callable[..., Any]
+    leg: Callable[..., Any]
+
+
+class Tls(NamedTuple):
+    """The contexts of both ends of a leg inside TLS."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+class _Tcp:
+    """What a leg asks of Twisted's transport."""
+
+    dataBuffer, offset, _tempDataLen, disconnecting = b"", 0, 0, False
+
+    def __init__(self, sock: socket.socket, play: Play) -> None:
+        self._sock, self._play = sock, play
+        self.protocol: Any = None
+        self.closed = False
+
+    def getHandle(self) -> socket.socket:
+        return self._sock
+
+    def write(self, data: bytes) -> None:
+        self._sock.sendall(data)
+
+    def stopReading(self) -> None: ...
+    def stopWriting(self) -> None: ...
+
+    def loseConnection(self) -> None:
+        self._close("in order", ConnectionDone())
+
+    def abortConnection(self) -> None:
+        self._close("aborted", ConnectionAborted())
+
+    def _close(self, how: str, why: Exception) -> None:
+        self._play.say("wire", how)
+        if not self.closed:
+            self.closed = True
+            self._sock.close()
+            self._play.clock.callLater(0, self.protocol.connectionLost, Failure(why))
+
+
+class Play:
+    """One script. `run` returns what was seen, a line for everything that was said and one for each state of things."""
+
+    def __init__(self, seed: int, kind: Kind, tls: Tls | None, end: End) -> None:
+        self.kind, self.end = kind, end
+        self.chance = random.Random(seed)
+        self.seen: list[str] = []
+        self.faulty = self.chance.random() < 0.3  # an owner with bugs
+        self.small = self.chance.random() < 0.4
+        self.clock = Clock()
+        self.clock.rightNow = time.time()
+        self.pump = kind.pump()
+        self.pump.keeps_time = False  # the clock of the script does, for both
+        self.tools = Tools(self.clock, self.pump, PathWatch(self.clock), 10.0)
+        self.tools.deadlines = kind.deadlines(self.clock)
+        self.others: set[Any] = set()
+        self.local: Any = None  # the last one
+        self.far: socket.socket | None = None
+        self.fars: list[socket.socket] = []
+        self.heard = bytearray()  # by the visitors or targets, one behind the other
+        self.to_far = b""
+        self.queue: list[Any] = []  # visitors who wait
+        self.visitors = 0
+        near, self.wire = self._pair()
+        self.tcp = _Tcp(near, self)
+        self.plain = bytearray()  # what has come on the wire
+        self.sealed: list[int] = []  # lengths of its records
+        self.unsent = b""  # for the wire: frames
+        self.unsealed = b""  # the same as it travels
+        self.peer: Any = None
+        transport: Any = self.tcp if tls is None else self._handshake(tls)
+        globalLogPublisher.addObserver(self._logged)
+        self.leg = kind.leg(self.tools, transport, end, self, tls is None)
+        self.leg.begin(b"")
+
+    # What is written down.
+
+    def say(self, *words: Any) -> None:
+        """Write a line."""
+        self.seen.append(" ".join(map(str, words)))
+
+    def _logged(self, event: Any) -> None:
+        if str(event.get("log_namespace")).startswith("gotunnel"):
+            failure = event.get("log_failure")
+            self.say("log", event["log_level"].name, event["log_format"], failure and repr(failure.value))
+
+    def _look(self) -> None:
+        leg, local = self.leg, self.local
+        self.say(
+            "leg", leg.state.name, leg._mask, len(leg._out), leg._unsent(), leg._left, len(leg._inbuf), leg.carried,
+            [int(x) for x in (leg._full, leg._blocked, leg._dialling, leg._held, leg._limited, leg._unhurried,
+                              leg._corked, leg._parsing, leg._watched, leg._up is None, leg._meter is None)],
+            leg._fd >= 0, leg._rst_code, len(leg._begins), leg._reason, leg.opens, leg.unfinished,
+        )  # fmt: skip
+        tools = self.tools
+        self.say("relay", len(tools.deadlines), len(tools.watch._watched), len(self.others), len(tools.pipes._free),
+                 len(self.clock.getDelayedCalls()), len(self.heard), hash(bytes(self.heard)),
+                 len(self.plain), hash(bytes(self.plain)))  # fmt: skip
+        if isinstance(local, FastFlow):
+            self.say("flow", local.gone, local.reading, len(local._queue))
+        elif local is not None:
+            self.say(
+                "local", local._mask, len(local._out), local.leg is leg, local is leg._local, local.blocked, local.told,
+                [int(x) for x in (local.reading, local.read_ended, local.begins, local.finishing, local.gone,
+                                  local._half_closing, local._looked_at, local._shut, local.pipe is None)],
+            )  # fmt: skip
+
+    # The owner of the leg.
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in CALLBACKS:
+            raise AttributeError(name)
+        return lambda leg, *more: self._told(name, *more)
+
+    def _told(self, name: str, *more: Any) -> None:
+        self.say(name, self.leg.state.name, *more)
+        luck = self.chance.random()
+        if name == "leg_open":
+            if luck < 0.7:
+                self._answer()
+            elif luck < 0.8:
+                self.leg.refuse("refused")
+        elif name == "leg_idle" and self.end is End.OPENER:
+            self._serve()
+        elif luck < 0.01 and name != "leg_lost":
+            self.leg.close()
+        elif luck < 0.03:
+            self.leg.reset("kicked")
+        if self.faulty and self.chance.random() < 0.1:
+            raise RuntimeError(f"a bug in {name}")
+
+    def _answer(self) -> None:
+        local = self._new_local()
+        if not isinstance(local, FastFlow) and self.chance.random() < 0.2:
+            local.begin_with(b"PROXY of whom\r\n" * self.chance.choice((1, 800)))
+        self.leg.accept(local, self.chance.random() < 0.5)
+
+    def _serve(self) -> None:
+        if self.queue and self.leg.state is State.IDLE:
+            local, self.far = self.queue.pop(0)
+            self.local = local
+            begins = self.chance.choice((b"", b"", b"", b"who it is"))
+            self.leg.open(local, b'{"visitor":%d}' % self.visitors, self.chance.random() < 0.3, begins)
+
+    # Connections.
+
+    def _pair(self) -> tuple[socket.socket, socket.socket]:
+        near, far = socket.socketpair()
+        for each in (near, far):
+            each.setblocking(False)
+            if self.small:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+        return near, far
+
+    def _new_local(self) -> Any:
+        self.visitors += 1
+        self.to_far = b""
+        if self.chance.random() < 0.1:
+            self.far = None
+            self.local = FastFlow(
+                self.clock, self, 60.0, "192.0.2.7:5000", "192.0.2.7", "", lambda drop: self.say(drop), True
+            )
+            return self.local
+        near, self.far = self._pair()
+        self.fars.append(self.far)
+        self.local = self.kind.local(near, f"x:{self.visitors}", "x", self.tools, self.others)
+        self.others.add(self.local)
+        number = self.visitors
+        self.local.on_gone = lambda: self.say("gone", number)
+        return self.local
+
+    def send(self, datagram: bytes) -> None:
+        """The outlet of a flow."""
+        if self.chance.random() < 0.05:
+            raise ConnectionRefusedError
+        self.say("datagram", len(datagram))
+
+    def close(self) -> None:
+        """The same."""
+        self.say("the flow is closed")
+
+    def _handshake(self, tls: Tls) -> BioTls:
+        server = self.end is End.OPENER
+        bio = BioTls(tls.server if server else tls.client, Protocol(), server_side=server, server_name=None)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = tls.client if server else tls.server
+        self.peer = context.wrap_bio(incoming, outgoing, not server), incoming, outgoing
+        bio.makeConnection(self.tcp)
+        for _ in range(4):
+            try:
+                self.peer[0].do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            self.wire.sendall(outgoing.read())
+            for take, sock in ((bio.dataReceived, self.tcp.getHandle()), (incoming.write, self.wire)):
+                try:
+                    take(sock.recv(65536))
+                except BlockingIOError:
+                    pass
+        self.tcp.protocol = bio
+        return bio
+
+    # The script.
+
+    def run(self, steps: int) -> list[str]:
+        """Play it."""
+        acts = (
+            (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4), (self._wire_reads, 5),
+            (self._far_ends, 3), (self._far_resets, 1), (self._wait, 2), (self._dialled, 2), (self._probe, 1),
+            (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1), (self._wire_ends, 0.07),
+        )  # fmt: skip
+        try:
+            for _ in range(steps):
+                (act,) = self.chance.choices([act for act, _ in acts], [weight for _, weight in acts])
+                self.say("--", act.__name__)
+                self._do(act)
+                if self.leg.state is State.CLOSED and self.chance.random() < 0.5:
+                    break
+            self._end()
+        finally:
+            globalLogPublisher.removeObserver(self._logged)
+            for local in sorted(self.others, key=lambda local: str(local.address)):
+                local.abort()
+            self.tcp.closed or self.tcp.getHandle().close()
+            for far in (*self.fars, self.wire):
+                far.close()
+            for delayed in self.clock.getDelayedCalls():
+                delayed.cancel()
+            self.tools.pipes.close()
+            self.pump.close()
+        self.say("wire", hash(bytes(self.plain)), self.sealed)
+        return self.seen
+
+    def _end(self) -> None:
+        """Everybody takes what is left for him, and time passes."""
+        for _ in range(30):
+            self._do(lambda: self._wire_reads(1 << 20), look=False)
+            self._do(lambda: self._far_reads(1 << 20), look=False)
+        for seconds in (2.0, 16.0, 16.0):
+            self._do(lambda seconds=seconds: self.clock.advance(seconds))
+
+    def _do(self, act: Callable[[], None], *, look: bool = True) -> None:
+        try:
+            act()
+        except Exception as problem:  # noqa: BLE001 - what is raised is compared like everything else
+            self.say("raised", repr(problem))
+        for _ in range(1000):
+            if self.clock.getDelayedCalls() and self.clock.getDelayedCalls()[0].getTime() <= self.clock.seconds():
+                try:
+                    self.clock.advance(0)
+                except Exception as problem:  # noqa: BLE001 - the same
+                    self.say("raised", repr(problem))
+            if not select.select([self.pump.fileno()], [], [], 0)[0]:
+                break
+            self.pump.run(0, -1)
+        else:
+            self.say("it is told again and again")
+        if look:
+            self._look()
+
+    def _push(self) -> None:
+        """The other end of the leg sends something, cut anywhere."""
+        if not self.unsent and not self.unsealed:
+            self.unsent = frames(self.chance, self.end, self.leg.state)
+        for _ in range(self.chance.randrange(1, 5)):
+            if self.peer is not None and not self.unsealed:
+                record = self.unsent[: self.chance.choice((3, 100, 20_000, 100_000))]
+                self.unsent = self.unsent[len(record) :]
+                if record:
+                    self.peer[0].write(record)
+                self.unsealed = self.peer[2].read()
+            elif self.peer is None:
+                self.unsealed, self.unsent = self.unsealed + self.unsent, b""
+            part = self.unsealed[: self.chance.choice((1, 4, 5, 100, 5_000, 60_000, 300_000, 300_000))]
+            try:
+                self.unsealed = self.unsealed[self.wire.send(part) :]
+            except OSError:
+                return
+
+    def _wire_reads(self, most: int | None = None) -> None:
+        try:
+            part = self.wire.recv(most or self.chance.choice((10, 3_000, 200_000)))
+        except BlockingIOError:
+            return
+        except OSError as broken:
+            self.say("wire", broken.errno)
+            return
+        if self.peer is None:
+            self.plain += part
+            return
+        session, incoming, _ = self.peer
+        incoming.write(part)
+        try:
+            while plain := session.read(65536):
+                self.plain += plain
+                self.sealed.append(len(plain))
+        except ssl.SSLError as over:
+            if not isinstance(over, ssl.SSLWantReadError):
+                self.say("wire", type(over).__name__)
+
+    def _visit(self) -> None:
+        if self.end is End.OPENER:
+            local = self._new_local()
+            self.queue.append((local, self.far))
+            self._serve()
+
+    def _far_sends(self) -> None:
+        if isinstance(self.local, FastFlow):
+            self.local.arrived(bytes(self.chance.choice((0, 5, 1_400))))
+        elif self.far is not None:
+            if not self.to_far:
+                self.to_far = self.chance.randbytes(self.chance.choice((1, 60, 4_000, 30_000, 150_000, 400_000)))
+            try:
+                self.to_far = self.to_far[self.far.send(self.to_far) :]
+            except OSError:
+                self.to_far = b""
+
+    def _far_reads(self, most: int | None = None) -> None:
+        if self.far is not None and self.far.fileno() >= 0:
+            try:
+                part = self.far.recv(most or self.chance.choice((1, 2_000, 200_000)))
+                self.heard += part
+                if not part:
+                    self.say("the far end reads an end")
+            except BlockingIOError:
+                pass
+            except OSError as broken:
+                self.say("the far end reads", broken.errno)
+
+    def _far_ends(self) -> None:
+        if self.far is not None and self.far.fileno() >= 0:
+            try:
+                self.far.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+    def _far_resets(self) -> None:
+        if self.far is not None:
+            self.far.close()
+
+    def _wait(self) -> None:
+        self.clock.advance(self.chance.choice((0.001, 0.004, 0.01, 0.3)))
+
+    def _dialled(self) -> None:
+        if self.end is End.DIALLER and self.leg.state is State.DIALLING:
+            if self.chance.random() < 0.8:
+                self._answer()
+            else:
+                self.leg.refuse("timeout")
+
+    def _probe(self) -> None:
+        if self.end is End.OPENER and self.leg.state is State.IDLE:
+            self.leg.probe()
+
+    def _cut(self) -> None:
+        self.leg.reset("kicked")
+
+    def _abort(self) -> None:
+        if self.local is not None:
+            self.local.abort()
+
+    def _close_leg(self) -> None:
+        self.leg.close()
+
+    def _wire_ends(self) -> None:
+        self.wire.shutdown(socket.SHUT_WR)
