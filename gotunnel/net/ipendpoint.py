@@ -14,7 +14,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -83,7 +83,8 @@ class _Attempt(ClientFactory):
 
 
 class _First(Protocol):
-    """Is connected in the place of the protocol, hands it the transport, and is gone."""
+    """Is connected in the place of the protocol, hands it the transport, and is gone, but where a transport holds on to
+    whom it was given first: then it hands on what comes."""
 
     def __init__(self, protocol: IProtocol, connected: Deferred[IProtocol]) -> None:
         self._protocol = protocol
@@ -98,3 +99,11 @@ class _First(Protocol):
         transport.protocol = self._protocol
         self._protocol.makeConnection(transport)
         self._connected.callback(self._protocol)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See IProtocol."""
+        self._protocol.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See IProtocol."""
+        self._protocol.connectionLost(reason)
