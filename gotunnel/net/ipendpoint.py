@@ -18,6 +18,8 @@ from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gotunnel.net.sockets import spare_pacing_at
+
 __all__ = ["IpEndpoint"]
 
 
@@ -33,7 +35,7 @@ class IpEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """See IStreamClientEndpoint."""
-        attempt = _Attempt(protocolFactory)
+        attempt = _Attempt(protocolFactory, self._host)
         try:
             self._reactor.connectTCP(self._host, self._port, attempt, timeout=self._timeout)
         except Exception:  # noqa: BLE001 - what the system has against it is a failure like any other
@@ -44,9 +46,10 @@ class IpEndpoint:
 class _Attempt(ClientFactory):
     """One attempt to connect; `connected` fires with the protocol, or fails."""
 
-    def __init__(self, factory: IProtocolFactory) -> None:
+    def __init__(self, factory: IProtocolFactory, host: str) -> None:
         self.connected: Deferred[IProtocol] = Deferred(self._cancel)
         self._factory = factory
+        self._host = host
         self._connector: Any = None
 
     def _cancel(self, connected: Deferred[IProtocol]) -> None:
@@ -62,8 +65,11 @@ class _Attempt(ClientFactory):
         self._factory.doStop()
 
     def startedConnecting(self, connector: IConnector) -> None:
-        """Called by Twisted with what can stop it."""
+        """Called by Twisted with what can stop it, before the socket connects, if there is one."""
         self._connector = connector
+        sock = getattr(getattr(connector, "transport", None), "socket", None)
+        if sock is not None:
+            spare_pacing_at(sock, self._host)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called by Twisted when the connection is there. None closes it."""

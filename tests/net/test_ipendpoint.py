@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from functools import partial
 from typing import Any
+from unittest import skipUnless
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
@@ -15,10 +18,13 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
+from gotunnel.net import ipendpoint, sockets
 from gotunnel.net.ipendpoint import IpEndpoint
 
 reactor: Any = _reactor
 KINDS = (IpEndpoint, TCP4ClientEndpoint)
+TCP_CLOSE = 7
+"""The state of a socket that is not connected yet (linux/tcp_states.h)."""
 
 
 @implementer(IHalfCloseableProtocol)
@@ -72,6 +78,25 @@ class ConnectTests(TestCase):
             await made.over
             self.assertEqual(made.seen, ["made", "hello", "no more", "lost"])
             await stopped
+
+    @skipUnless(sys.platform.startswith("linux"), "congestion controls have names on Linux")
+    async def test_not_paced(self) -> None:
+        """On loopback nobody is paced by BBR, from the start: its timers would stay."""
+        self.patch(sockets, "_paces", lambda: True)
+        asked: list[tuple[Any, bytes]] = []
+        spare = ipendpoint.spare_pacing_at
+
+        def noted(sock: socket.socket, host: str) -> None:
+            spare(sock, host)
+            state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+            asked.append((state, sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 5)))
+
+        self.patch(ipendpoint, "spare_pacing_at", noted)
+        port = reactor.listenTCP(0, Factory.forProtocol(_Host), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        made: Any = await IpEndpoint(reactor, "127.0.0.1", port.getHost().port, 5).connect(Factory.forProtocol(_Caller))
+        self.assertEqual(asked, [(TCP_CLOSE, b"reno\0")])
+        await made.over
 
     async def test_refused(self) -> None:
         """Nobody listens."""
