@@ -19,7 +19,7 @@ from gotunnel.net.transports import tcp_transport
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, data_header
 from gotunnel.wire.legstate import End, State
 
-from .relay_breaches import OPEN, RelayBreaches
+from .relay_breaches import OPEN, OPENED, RelayBreaches
 from .relay_link import Lone, NoNames, abort, clock, holdings, push, read_all, until, was_reset
 
 __all__ = ["RelayFaults"]
@@ -44,6 +44,24 @@ class RelayFaults(RelayBreaches):
             self.assertEqual(outcomes[closing], Outcome.STOPPED)
             self.assertEqual(outcomes[1 - closing], Outcome.LEG_LOST)
             await link.stop()
+            await self.at_base()
+
+    async def test_owner_with_a_bug(self) -> None:
+        """An owner that fails when it hears of the end leaves no connection open that nobody reads any more: a loop
+        would hear of it for ever."""
+
+        def fail(leg: Any, end: Any) -> None:
+            raise ZeroDivisionError
+
+        for bad in (b"GET / HTTP/1.1\r\n\r\n", OPENED):
+            lone = await self.lone(End.OPENER)
+            await self.lead(lone, End.OPENER, State.STREAMING)
+            lone.owner.leg_ended = fail  # type: ignore[method-assign]
+            lone.send(bad)
+            await until(lambda lone=lone: lone.peer.lost and lone.owner.lost, "the leg is closed")
+            self.assertTrue(lone.owner.lost[0].startswith("protocol error: "))
+            self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+            await lone.stop()
             await self.at_base()
 
     async def test_leg_ends_while_streaming(self) -> None:

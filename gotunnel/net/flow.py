@@ -4,6 +4,7 @@ outlet's; what a leg of either relay calls is in `portableflow` and `fast.flow`.
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -125,7 +126,9 @@ class Flow(ABC):
             self._reset_partner()
 
     def lost(self) -> None:
-        """See ILocal."""
+        """See ILocal. Harmless when it is gone."""
+        if self.gone:
+            return
         tell = self._joined
         self._close()
         if tell is not None:
@@ -166,6 +169,8 @@ class Flow(ABC):
 
     def _take(self, piece: memoryview | bytes, ends: bool) -> None:
         """A piece of a frame has come from the leg. Raises OSError when the flow is over."""
+        if self.gone:
+            raise OSError(errno.ENOTCONN, "the flow is over")
         datagram = self._assembly.add(piece, ends)
         if datagram is None:
             return

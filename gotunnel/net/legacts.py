@@ -69,8 +69,10 @@ class LegActs(LegBytes[LocalT]):
         """Abort the leg and what streams, and say why. Harmless when it is closed."""
         if self.state is not State.CLOSED:
             self._reason = reason
-            self.happen(Event.LEG_LOST)
-            self._drop()
+            try:
+                self.happen(Event.LEG_LOST)
+            finally:  # an owner with a bug leaves no connection that nobody reads any more
+                self._drop()
 
     def breach(self, reason: str) -> None:
         """The other end broke the contract: abort the leg at once."""
@@ -182,8 +184,10 @@ class LegActs(LegBytes[LocalT]):
         self._breached(Sentence(
             "{value} in state {before}", value=event.name.removeprefix('GOT_'), before=before.name
         ))
-        self._stop_stream(event, before)
-        self._drop()
+        try:
+            self._stop_stream(event, before)
+        finally:
+            self._drop()
 
     def _unended(self) -> None:
         if self.end is End.OPENER or self._unsent():

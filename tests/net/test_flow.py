@@ -120,6 +120,9 @@ class FlowTests(SynchronousTestCase):
             getattr(flow, end)()
             self.assertEqual((flow.gone, self.sink.said, self.closed, self.gone), (True, said, 1, 1), end)
             self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.assertRaises(OSError, flow._take, b"too late", True)
+            flow.lost()
+            self.assertEqual((self.sent, self.closed, self.gone), ([], 1, 1), end)
             flow.attach(self.sink)
             self.assertEqual(self.sink.said, [*said, "lost"])
 

@@ -24,8 +24,9 @@ from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legstate import End, State
 from tests.net.twinscript import frames
 
-__all__ = ["Kind", "Play", "Tls"]
+__all__ = ["SPINNING", "Kind", "Play", "Tls"]
 
+SPINNING = "it is told again and again"
 SMALL = 4608
 """Bytes that the kernel has at least for a socket."""
 CALLBACKS = (
@@ -91,6 +92,8 @@ class Play:
         self.seen: list[str] = []
         self.faulty = self.chance.random() < 0.3  # an owner with bugs
         self.small = self.chance.random() < 0.4
+        self.held = self.chance.choice((0.0, 0.2, 0.9))  # how often a visitor is
+        self.reads = self.chance.choice((0.3, 5.0))  # how often the other end of the leg does
         self.clock = Clock()
         self.clock.rightNow = time.time()
         self.pump = kind.pump()
@@ -184,7 +187,8 @@ class Play:
             local, self.far = self.queue.pop(0)
             self.local = local
             begins = self.chance.choice((b"", b"", b"", b"who it is"))
-            self.leg.open(local, b'{"visitor":%d}' % self.visitors, self.chance.random() < 0.3, begins)
+            body = b'{"visitor":%d}' % self.visitors + b" " * self.chance.choice((0, 3_000))
+            self.leg.open(local, body, self.chance.random() < self.held, begins)
 
     # Connections.
 
@@ -249,9 +253,10 @@ class Play:
     def run(self, steps: int) -> list[str]:
         """Play it."""
         acts = (
-            (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4), (self._wire_reads, 5),
-            (self._far_ends, 3), (self._far_resets, 1), (self._wait, 2), (self._dialled, 2), (self._probe, 1),
-            (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1), (self._wire_ends, 0.07),
+            (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4),
+            (self._wire_reads, self.reads), (self._far_ends, 3), (self._far_resets, 1.5), (self._wait, 2),
+            (self._dialled, 2), (self._probe, 1), (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1),
+            (self._wire_ends, 0.15),
         )  # fmt: skip
         try:
             for _ in range(steps):
@@ -277,9 +282,11 @@ class Play:
 
     def _end(self) -> None:
         """Everybody takes what is left for him, and time passes."""
-        for _ in range(30):
-            self._do(lambda: self._wire_reads(1 << 20), look=False)
-            self._do(lambda: self._far_reads(1 << 20), look=False)
+        taken = -1
+        while taken < len(self.plain) + len(self.heard):
+            taken = len(self.plain) + len(self.heard)
+            for reads in (self._wire_reads, self._far_reads) * 2:
+                self._do(lambda reads=reads: reads(1 << 20), look=False)
         for seconds in (2.0, 16.0, 16.0):
             self._do(lambda seconds=seconds: self.clock.advance(seconds))
 
@@ -289,7 +296,7 @@ class Play:
         except Exception as problem:  # noqa: BLE001 - what is raised is compared like everything else
             self.say("raised", repr(problem))
         for _ in range(1000):
-            if self.clock.getDelayedCalls() and self.clock.getDelayedCalls()[0].getTime() <= self.clock.seconds():
+            if any(delayed.getTime() <= self.clock.seconds() for delayed in self.clock.getDelayedCalls()):
                 try:
                     self.clock.advance(0)
                 except Exception as problem:  # noqa: BLE001 - the same
@@ -298,7 +305,7 @@ class Play:
                 break
             self.pump.run(0, -1)
         else:
-            self.say("it is told again and again")
+            self.say(SPINNING)
         if look:
             self._look()
 
@@ -407,4 +414,10 @@ class Play:
         self.leg.close()
 
     def _wire_ends(self) -> None:
-        self.wire.shutdown(socket.SHUT_WR)
+        if self.peer is not None and not self.unsealed and self.chance.random() < 0.7:
+            try:
+                self.peer[0].unwrap()  # TLS says so
+            except ssl.SSLError:
+                self.unsealed = self.peer[2].read()
+        else:
+            self.wire.shutdown(socket.SHUT_WR)

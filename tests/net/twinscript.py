@@ -43,7 +43,9 @@ def frames(chance: Random, end: End, state: State) -> bytes:
                 kind = usual
         sent += _frame(chance, kind)
         state = TABLES[end][state, FRAME_EVENTS[kind]][0]
-        if kind is LegFrame.DONE or chance.random() > 0.6:
+        if kind is LegFrame.DONE:
+            return sent + (PROBE_FRAME if chance.random() < 0.05 else b"")
+        if chance.random() > 0.6:
             return sent
 
 

@@ -59,7 +59,7 @@ class FastFlow(Flow):
     def send(self, data: memoryview | bytes) -> bool:
         """A piece of a frame has come. Never more than can be taken: what the socket does not take is dropped. Raises
         OSError when the flow is over."""
-        self._take(data, not self.leg.unfinished)
+        self._take(data, self.leg is None or not self.leg.unfinished)
         return False
 
     def send_all(self, pieces: Sequence[memoryview | bytes]) -> bool:

@@ -131,10 +131,11 @@ class FastLocal:
 
     def read_more(self, on: bool) -> None:
         """Tell the leg when there is something to read, or do not."""
-        self.reading = on = on and not self.read_ended
+        self.reading = on = on and not self.read_ended and not self.gone
         mask = self._mask
         if mask is None:
-            self._watch(IN if on else 0)
+            if not self.gone:
+                self._watch(IN if on else 0)
         elif on and not mask & IN:
             self._watch(mask | IN)
 

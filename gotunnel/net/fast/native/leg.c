@@ -60,6 +60,8 @@ static int acts_dial(Leg *self)
     if (!self->watched && leg_be_watched(self) < 0)
         return -1;
     PyObject *body = self->body;
+    if (missing(body))
+        return -1;
     Py_INCREF(body);
     int done = leg_tell_owner(self, names.leg_open, body);
     Py_DECREF(body);

@@ -84,10 +84,10 @@ int local_send(Local *self, struct iovec *pieces, int count)
 
 int local_read_more(Local *self, int on)
 {
-    on = on && !self->read_ended;
+    on = on && !self->read_ended && !self->gone;
     self->reading = (char)on;
     if (self->mask < 0)
-        return local_watch(self, on ? EPOLLIN : 0);
+        return self->gone ? 0 : local_watch(self, on ? EPOLLIN : 0);
     return on && !(self->mask & EPOLLIN) ? local_watch(self, self->mask | EPOLLIN) : 0;
 }
 
@@ -219,7 +219,7 @@ int local_handle(Local *self, int events)
     } else if (events & RESET) {
         done = call((PyObject *)self, names.lost);
     } else if (events & ERR && !self->reading) {
-        done = call((PyObject *)self, names.rest_on_end);
+        done = call((PyObject *)self, names.forget);
     } else if (events & EPOLLIN && self->mask >= 0) {
         done = local_watch(self, self->mask & ~EPOLLIN);
     }

@@ -204,7 +204,7 @@ static int learn_names(void)
         {"leg_first_byte", &names.leg_first_byte}, {"leg_open", &names.leg_open}, {"end", &names.end},
         {"_leave_local", &names.part}, {"stop", &names.stop}, {"add", &names.add}, {"remove", &names.remove},
         {"watch", &names.watch}, {"pipes", &names.pipes}, {"give_back", &names.give_back}, {"close", &names.close},
-        {"_finish_later", &names.later}, {"_flush", &names.flush_local}, {"_forget", &names.rest_on_end},
+        {"_finish_later", &names.later}, {"_flush", &names.flush_local}, {"_forget", &names.forget},
         {"send", &names.send}, {"send_all", &names.send_all}, {"_begin_local", &names.begin_local},
         {"read_more", &names.read_more}, {"reading", &names.reading}, {"write", &names.write}, {"read", &names.read},
         {"pending", &names.pending}, {"_decrypt", &names.decrypt}, {"_seal", &names.seal}, {"_answer", &names.answer},

@@ -139,7 +139,7 @@ typedef struct {
     PyObject *held, *sent, *received, *begin, *begins, *lost, *local_closed, *local_readable, *reason, *breach, *give_up,
         *lost_on_read, *bulk_in, *bulk_out, *splice_out, *readable, *flush_pipe, *unsent, *receive, *half_close, *finish,
         *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
-        *pipes, *give_back, *close, *later, *flush_local, *rest_on_end, *send, *send_all, *begin_local, *read_more, *reading,
+        *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
         *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
         *sock;

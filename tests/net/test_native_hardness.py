@@ -1,0 +1,225 @@
+"""What the compiled part of the fast relay does with what must not happen: it refuses, and the process lives on."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import skipUnless
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gotunnel.wire.legstate import End, Event
+from tests.net.test_fast_local import LINUX
+
+if LINUX:
+    from gotunnel.net.fast.local import FastLocal, SlottedLocal
+    from gotunnel.net.fast.poller import IN, Pump
+    from gotunnel.net.fast.tools import Tools
+    from gotunnel.net.pathwatch import PathWatch
+try:
+    from gotunnel.net.fast import _native
+    from gotunnel.net.fast.nativeleg import (
+        NativeDeadlines,
+        NativeLocal,
+        NativePlainLeg,
+        NativePump,
+        NativeTlsLeg,
+    )
+
+    BUILT = True
+except ImportError:
+    BUILT = False
+
+ROOT = Path(__file__).resolve().parents[2]
+built = skipUnless(BUILT, "the extension is not built")
+
+
+@skipUnless(LINUX, "the fast relay needs Linux")
+class GoneLocalTests(SynchronousTestCase):
+    """A local connection that is gone, while somebody still has it."""
+
+    if LINUX:
+        make_pump: Callable[[], Any] = Pump
+        make_local: Callable[..., FastLocal] = SlottedLocal
+
+    def setUp(self) -> None:
+        clock = Clock()
+        self.pump = self.make_pump()
+        self.addCleanup(self.pump.close)
+        self.tools = Tools(clock, self.pump, PathWatch(clock), 10.0)
+        self.others: set[FastLocal] = set()
+        self.said: list[str] = []
+
+    def local(self) -> FastLocal:
+        """Return one."""
+        near, far = socket.socketpair()
+        self.addCleanup(far.close)
+        near.setblocking(False)
+        return self.make_local(near, "x:1", "x", self.tools, self.others)
+
+    def test_number_of_another(self) -> None:
+        """Its descriptor's number is soon another connection's: that one is neither written to, nor read, nor closed,
+        whatever the gone one is told; and who waits for its end hears of it once."""
+        local = self.local()
+        local.on_gone = lambda: self.said.append("gone")
+        number = local.fd
+        local.read_more(True)
+        local.abort()
+        other, far = socket.socketpair()
+        self.addCleanup(far.close)
+        self.addCleanup(other.close)
+        if other.fileno() != number:
+            os.dup2(other.fileno(), number)
+            self.addCleanup(os.close, number)
+        far.setblocking(False)
+        far.send(b"for the other one")
+        self.assertRaises(OSError, local.send, b"for the gone one")
+        self.assertRaises(OSError, local.send_all, [b"for the", b" gone one"])
+        local.lost()
+        local.read_more(True)
+        self.pump.run(0, -1)
+        self.assertEqual((local.fd, local.fileno(), local.reading, local.destination()), (-1, -1, False, ""))
+        self.assertEqual(os.read(number, 100), b"for the other one")
+        self.assertRaises(BlockingIOError, far.recv, 100)
+        self.assertEqual(self.said, ["gone"])
+
+    def test_not_in_the_poller(self) -> None:
+        """Where the poller does not take it (the kernel has no room for one more), that is said, and it closes all the
+        same."""
+        local = self.local()
+        number = os.dup(local.fd)
+        self.pump.add(local.fd, IN, lambda events: None)
+        self.addCleanup(os.close, number)
+        self.assertRaises(FileExistsError, local.read_more, True)
+        self.pump.remove(local.fd)
+        self.assertIsNone(local._mask)
+        local.abort()
+        self.assertTrue(local.gone)
+
+
+@built
+class GoneNativeLocalTests(GoneLocalTests):
+    """The same, compiled."""
+
+    if BUILT:
+        make_pump, make_local = NativePump, NativeLocal
+
+    def local(self) -> FastLocal:
+        """Return one whose socket Python has never asked for."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        far = socket.create_connection(listening.getsockname())
+        self.addCleanup(far.close)
+        return _native.accept(listening.fileno(), NativeLocal, self.tools, self.others)
+
+
+@built
+class RefusalTests(SynchronousTestCase):
+    """Arguments that are none, and attributes that are not there."""
+
+    def test_pump(self) -> None:
+        """Numbers that are none."""
+        pump = NativePump()
+        self.addCleanup(pump.close)
+        self.assertRaises(ValueError, pump.run, float("nan"), -1)
+        self.assertRaises(OverflowError, pump.run, 0, 1 << 40)
+        self.assertRaises(TypeError, pump.run, None, -1)
+        self.assertRaises(TypeError, pump.run, 0, None)
+        self.assertRaises(OverflowError, pump.handler_of, 1 << 40)
+        for number in (-1, (1 << 31) - 1):
+            self.assertRaises(OSError, pump.add, number, IN, print)
+            self.assertRaises(OSError, pump.add_foreign, number)
+            self.assertRaises(KeyError, pump.remove, number)
+            self.assertIsNone(pump.handler_of(number))
+
+    def test_pump_closed_by_a_handler(self) -> None:
+        """The events behind it in the batch reach nobody."""
+        pump = NativePump()
+        told: list[int] = []
+        for _ in range(3):
+            near, far = socket.socketpair()
+            self.addCleanup(near.close)
+            self.addCleanup(far.close)
+            far.send(b"x")
+            pump.add(near.fileno(), IN, lambda events: (told.append(events), pump.close()))
+        self.assertFalse(pump.run(0, -1))
+        self.assertEqual(told, [IN])
+        self.assertRaises(OSError, pump.run, 0, -1)
+
+    def test_leg_without_attributes(self) -> None:
+        """A leg that was never begun, or whose attributes were deleted, says so."""
+        for kind in (NativePlainLeg, NativeTlsLeg):
+            leg: Any = kind.__new__(kind)  # type: ignore[call-overload]
+            self.assertRaises(AttributeError, leg._write, b"x")
+            leg._watched = True
+            leg.end = End.DIALLER
+            self.assertRaises(AttributeError, leg.happen, Event.GOT_OPEN)
+            leg.end = End.OPENER
+            leg._limited = True
+            self.assertRaises(AttributeError, leg.open, None, b"{}")
+            leg._fd = 1 << 20
+            self.assertRaises(AttributeError, leg._watch, 6)
+
+    def test_local_without_arguments(self) -> None:
+        """None is made without a socket, and what it needs cannot be taken away."""
+        self.assertRaises(TypeError, NativeLocal)
+        self.assertRaises(TypeError, NativeLocal.__new__, NativeLocal)
+        for name in ("_tools", "_poller", "_others"):
+            with self.assertRaises(AttributeError):
+                delattr(NativeLocal.__new__(NativeLocal, socket.socket(), "", "", _Tools(), set()), name)
+
+    def test_deadline_of_no_length(self) -> None:
+        """A length of time that is no number."""
+        deadlines: Any = NativeDeadlines(Clock())
+        deadlines._by_length["soon"] = {}
+        leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+        leg._deadlines, leg._answer_timeout, leg._watched, leg._corked = deadlines, "soon", True, True
+        self.assertRaises(TypeError, leg.open, None, b"{}")
+
+    def test_deadlines_after_quiet_times(self) -> None:
+        """A deadline of a known length is waited for, also where the timer has run out for want of any, or would
+        strike too late."""
+        clock = Clock()
+        clock.rightNow = time.time()
+        deadlines: Any = NativeDeadlines(clock)
+        for strikes in (None, clock.seconds() + 60):
+            deadlines._by_length = {5.0: {}}
+            if strikes is not None:
+                deadlines._wake(strikes)
+            leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+            leg._deadlines, leg._answer_timeout, leg._watched, leg._corked = deadlines, 5.0, True, True
+            self.assertRaises(AttributeError, leg.open, None, b"{}")  # there is nobody: he is attached last
+            (timer,) = clock.getDelayedCalls()
+            self.assertLess(abs(timer.getTime() - time.time() - 5.0), 4.0)
+            self.assertEqual(list(deadlines._by_length[5.0]), [leg])
+            deadlines.stop(leg)
+            self.assertEqual(len(deadlines), 0)
+            deadlines.stop_all()
+
+    def test_another_interpreter(self) -> None:
+        """What is there once in a process is for its main interpreter."""
+        script = (
+            "import sys\n"
+            "try: import _interpreters as some\n"
+            "except ImportError: import _xxsubinterpreters as some\n"
+            "inner = 'import sys; sys.path[:] = ' + repr(sys.path) + '''\n"
+            "try: from gotunnel.net.fast import _native\n"
+            "except ImportError: print(\"refused\", flush=True)\n"
+            "'''\n"
+            "some.run_string(some.create(), inner)\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+        self.assertEqual(ran.stdout, "refused\n", ran.stderr)
+
+
+class _Tools:
+    """What a local connection asks for at its beginning."""
+
+    poller = None
