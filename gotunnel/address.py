@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gotunnel.records import record
-
 __all__ = [
     "Address", "HostPort", "InProcess", "Ip", "UnixPath", "host_of", "is_ip", "is_wildcard", "parse_address",
     "parse_host_port", "parse_port", "plain_address",
@@ -18,7 +16,7 @@ __all__ = [
 MAX_PORT = 65535
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class HostPort:
     """A TCP address. `host` is a name or an IP literal without brackets; port 0 means "any" where that makes sense."""
 

@@ -10,6 +10,7 @@ imported at all.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,6 @@ from zope.interface.verify import verifyObject
 
 from gotunnel.errors import Sentence, printable
 from gotunnel.interfaces import EXTENSIONS, IExtension
-from gotunnel.records import record
 
 __all__ = ["OWN", "Broken", "Catalogue", "Found"]
 
@@ -30,7 +30,7 @@ OWN = frozenset({"access", "authenticators", "health", "observers", "ports", "re
 LONGEST_REASON = 300
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Found:
     """One plugin: `kind` is a key of `interfaces.EXTENSIONS`, `module` where it is defined, `file` that module's."""
 
@@ -45,7 +45,7 @@ class Found:
         return str(self.extension.name)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Broken:
     """A module, or one plugin of it, that cannot be used."""
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from gotunnel.address import HostPort, UnixPath, parse_address, parse_port, plain_address
-from gotunnel.records import record
 
 __all__ = ["MAPPING", "NODES", "DialRules", "MappingTarget", "parse_rule", "parse_target", "unmapped"]
 
@@ -31,7 +31,7 @@ _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LOCALHOST: tuple[_Network, ...] = (ipaddress.IPv4Network("127.0.0.1/32"), ipaddress.IPv6Network("::1/128"))
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingTarget:
     """A mapping of another client, by the names of both; or of whichever client shares one of that name."""
 
@@ -42,30 +42,30 @@ class MappingTarget:
         return f"{MAPPING}{self.mapping}" if self.client is None else f"{MAPPING}{self.client}/{self.mapping}"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class _NetworkRule:
     network: _Network
     ports: range
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class _NameRule:
     name: str  # in lower case, perhaps with "*." in front
     ports: range
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class _PathRule:
     path: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class _MappingRule:
     client: str  # a pattern
     mapping: str  # a pattern
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class _NodeRule:
     ports: range
 

@@ -4,8 +4,7 @@ Imports nothing of gotunnel."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-from gotunnel.records import record
+from dataclasses import dataclass
 
 __all__ = [
     "AuthRejected",
@@ -154,7 +153,7 @@ class PortUnavailable(GotunnelError):
         self.final = final
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a configuration: where it stands, what it is, and what would be right."""
 

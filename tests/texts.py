@@ -24,7 +24,7 @@ there were many."""
 
 OUTPUT = ("config/reference.py",)
 """What this says is for the documentation; of plugins it is found with them."""
-OTHERS = ("interfaces/", "i18n/", "history/sql.py", "records.py")
+OTHERS = ("interfaces/", "i18n/", "history/sql.py")
 NOT_SAID = {
     "Attribute", "Field", "Kind", "LocalProtocolError", "RuntimeError", "Short", "TypeError", "_PathKind",
     "click.argument", "click.echo", "click.option", "click.prompt", "re.compile", "x509.NameAttribute",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from gotunnel.core.view import CounterView, DescriptorView, Finding, RoleView
 from gotunnel.errors import Sentence, printable
 from gotunnel.logs import level
 from gotunnel.net.descriptors import nofile, used
-from gotunnel.records import record
 
 if TYPE_CHECKING:
     from gotunnel.history.recorder import Recorder
@@ -34,7 +33,7 @@ SLOW = 5.0
 """Seconds by which the event loop may be late before a process counts as ill."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What to say: an object whose values may be iterators. `brief` is for those who may not know more."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from gotunnel.admin.api import Answer
 from gotunnel.admin.face import Face, Refused
 from gotunnel.admin.guard import PAGE, Guard, check_page
 from gotunnel.admin.logins import LONGEST, Login, Logins
-from gotunnel.records import record
 
 __all__ = ["CSP", "Browser", "PageFile", "page_file"]
 
@@ -29,7 +29,7 @@ CSP = (
 )
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class PageFile:
     """One file of the page."""
 

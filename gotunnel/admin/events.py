@@ -4,6 +4,7 @@ whatever was warned of. The lines of visitors are left out, or they would push o
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
@@ -11,7 +12,6 @@ from zope.interface import implementer
 from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.events import said_in
 from gotunnel.i18n.hints import hint_of
-from gotunnel.records import record
 
 __all__ = ["EventView", "Events"]
 
@@ -20,7 +20,7 @@ LONGEST = 500
 """Characters of one of them."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class EventView:
     """One event. `time` is in Unix seconds."""
 

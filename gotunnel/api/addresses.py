@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 from zope.interface import implementer
 
 from gotunnel.address import HostPort, is_ip, parse_host_port
-from gotunnel.records import record
 
 __all__ = ["TunnelAddress", "twisted_address"]
 
 
 @implementer(IAddress)
-@record
+@dataclass(frozen=True, slots=True)
 class TunnelAddress:
     """An address that is none of IP: `text` is what gotunnel calls it: a name and a port, or a mapping."""
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gotunnel.address import HostPort
 from gotunnel.logs import Logger
-from gotunnel.records import record
 
 __all__ = ["Connected", "Event", "Lost", "MappingClosed", "MappingOpened", "Observers"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Connected:
     """There is a session with the server."""
 
     server: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Lost:
     """There is none any more, or none could be had; it is tried again, and a Connected will follow. `reason` is one
     line."""
@@ -27,7 +27,7 @@ class Lost:
     reason: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingOpened:
     """Visitors can come in: at `address`, or, where it is None, by the forwards of other clients."""
 
@@ -35,7 +35,7 @@ class MappingOpened:
     address: HostPort | None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingClosed:
     """They cannot any more. Unless this program has closed it, it is asked for again."""
 

@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,6 @@ from gotunnel.config.token_source import VARIABLE, resolve_token
 from gotunnel.config.words import own_name, tls_section, validated
 from gotunnel.errors import ConfigError, Problem, printable
 from gotunnel.net.certificates import TlsFilesError, load_authorities, load_pair
-from gotunnel.records import record
 
 __all__ = ["LONGEST", "PROGRAM", "SERVER_VARIABLE", "Settings", "checked_seconds", "gathered", "refused_option"]
 
@@ -45,7 +44,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
 """What these options call the keys of a configuration; the others have the same names."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Settings:
     """`token` is worth more than `token_file`, and either more than the variable GOTUNNEL_TOKEN. A client without a
     `name` has one made of this machine's, and of the first port that it publishes or of the process."""

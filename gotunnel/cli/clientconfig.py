@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from gotunnel.cli.transport import OPTION, transport_section
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import validated
 from gotunnel.errors import ConfigError, Problem, Sentence, printable
-from gotunnel.records import record
 
 __all__ = ["PROGRAM", "Wish", "client_section", "config_of", "config_text", "with_paths"]
 
@@ -36,7 +36,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
 """What the command line calls the keys of a configuration."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What the command line asks for. `remote` has one entry for each of `local`."""
 

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -23,7 +24,6 @@ from gotunnel.config.identityfile import FileIdentity, JoinConfig
 from gotunnel.config.words import problems
 from gotunnel.core.ports import PortSet
 from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence
-from gotunnel.records import record
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.wire.handshake import derive_key
 
@@ -44,7 +44,7 @@ LONGEST_TTL = 10 * 366 * 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RightsWish:
     """What a new client may do; what is not named is as the server has it for all."""
 
@@ -56,7 +56,7 @@ class RightsWish:
     udp_ports: str | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class TokenWish:
     """What kind of token is wanted, and how it is told. `one_time` None: as `print_join` says."""
 
@@ -71,7 +71,7 @@ class TokenWish:
     as_json: bool = False
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class _Token:
     """A token just made, and all that is to be said of it. What is kept of it is `key` or `join`."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, of_environment
-from gotunnel.records import record
 from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
@@ -29,7 +28,7 @@ TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "NODES", "GROUPS", "TOK
 STATES = ("active", "joining", "expired", "revoked", "disabled")
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Row:
     """One client. Times are UTC in ISO 8601."""
 

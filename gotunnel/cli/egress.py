@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.cli.expose import token_of_server
@@ -14,7 +15,6 @@ from gotunnel.client.service import make_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import own_name, tls_section, validated
 from gotunnel.i18n.language import of_environment
-from gotunnel.records import record
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
@@ -35,7 +35,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
 """What the command line calls the keys of a configuration."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class EgressWish:
     """What the command line asks for."""
 

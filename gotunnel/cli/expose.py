@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -20,7 +21,6 @@ from gotunnel.config.model import ClientConfig
 from gotunnel.config.words import own_name, tls_section, validated
 from gotunnel.errors import ConfigError, GotunnelError, Problem, Sentence
 from gotunnel.i18n.language import of_environment
-from gotunnel.records import record
 from gotunnel.tap.client import CLIENT
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import Prepared, Role, state_folder
@@ -45,7 +45,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
 """What the command line calls the keys of a configuration."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What the command line asks for."""
 

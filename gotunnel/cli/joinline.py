@@ -6,12 +6,12 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from gotunnel.address import HostPort, is_wildcard, parse_host_port
 from gotunnel.config.fields import DEFAULT_PORT
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError, Problem, Sentence
-from gotunnel.records import record
 
 __all__ = ["Place", "join_line", "place_of", "transport_words"]
 
@@ -19,7 +19,7 @@ NOBODY = "192.0.2.1"
 """An address for documents (RFC 5737), to ask the kernel for a route; nothing is sent there."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Place:
     """How clients reach the server, and what a person is to know of a guess."""
 

@@ -3,6 +3,7 @@ Talks to no server."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from gotunnel.config.identitychange import Change, ClientRefused
@@ -13,7 +14,6 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError, Problem, Sentence
 from gotunnel.net.certificates import spki_pin
 from gotunnel.net.owncert import OWN_FILE
-from gotunnel.records import record
 from gotunnel.server.identity import server_pair
 from gotunnel.tap.role import state_folder, state_path
 
@@ -22,7 +22,7 @@ __all__ = ["PROGRAM", "Site"]
 PROGRAM = "gotunnel client"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Site:
     """Made by `at`; nothing is opened or written until a method says so."""
 

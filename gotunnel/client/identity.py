@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.config.model import ClientConfig, TlsClientConfig
@@ -15,12 +16,11 @@ from gotunnel.net.legtls import LegTls, client_leg_tls
 from gotunnel.net.renewal import Renewal
 from gotunnel.net.tls import ClientCreator, client_creator
 from gotunnel.net.trust import server_name_of
-from gotunnel.records import record
 
 __all__ = ["ClientIdentity", "ClientTls", "Towards"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Towards:
     """What connections to one server are made with; `legs` is there when legs run on a TLS of their own."""
 
@@ -28,7 +28,7 @@ class Towards:
     legs: LegTls | None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class ClientTls:
     """What a client's connections are made with, by the host of the server as the file names it."""
 

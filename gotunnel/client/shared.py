@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from gotunnel.client.bringing import LegRoom
@@ -10,7 +11,6 @@ from gotunnel.client.forwards import Forwards
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.core.claims import Claims
 from gotunnel.core.usage import Usage
-from gotunnel.records import record
 
 __all__ = ["Claimant", "Shared"]
 
@@ -23,7 +23,7 @@ class Claimant(Protocol):
         """What logs call its server."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Shared:
     """`claims` says which link has the session with which server, and `claim_dropped()` is called when one has it no
     more; `usage` adds up what is done."""

@@ -4,13 +4,12 @@ values to go on. Compares models only: nothing is applied here, and no value is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gotunnel.config.effects import FOLLOWERS, NAMED, Effect, effect_of
 from gotunnel.config.kinds import Section
 from gotunnel.config.plugins import HIDDEN
-from gotunnel.records import record
 
 __all__ = ["Difference", "ListChange", "difference"]
 
@@ -19,7 +18,7 @@ _S = TypeVar("_S", bound=Section)
 Path = tuple[str, ...]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class ListChange:
     """What becomes of a list of groups that have names. Each name of either list stands in one of these."""
 
@@ -35,7 +34,7 @@ class ListChange:
         return bool(self.added or self.removed or self.changed or self.anew)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Difference(Generic[_S]):
     """`config` is what to run with from now on: the new section, but for what needs a restart.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import SecretStr
@@ -13,7 +14,6 @@ from gotunnel.config import tokens
 from gotunnel.config.kinds import Kind, each, text_of, wrong
 from gotunnel.config.reading import bindable, is_number, listen_address, parsed, read_port
 from gotunnel.config.scalars import Text, shown
-from gotunnel.records import record
 
 __all__ = [
     "DEFAULT_PORT",
@@ -47,7 +47,7 @@ MAX_TOKENS = 2
 """How many tokens of one client are valid at once: the one that comes and the one that goes."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Remote:
     """Where a mapping listens on the server: `bind` None is the server's own address, `port` 0 any free
     one."""

@@ -12,7 +12,6 @@ import yaml
 
 from gotunnel.config.scalars import read_plain
 from gotunnel.errors import printable
-from gotunnel.records import record
 
 __all__ = ["BROKEN", "Broken", "Document", "Flaw", "KeyPath", "Unreadable", "parse"]
 
@@ -36,7 +35,7 @@ class Broken:
 BROKEN = Broken()
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Flaw:
     """One mistake in a file, before the file's name is known. See `gotunnel.errors.Problem`."""
 

@@ -3,14 +3,14 @@ strangers may take. Opens and counts none."""
 
 from __future__ import annotations
 
-from gotunnel.records import record
+from dataclasses import dataclass
 
 __all__ = ["Shares"]
 
 LEAST_RESERVE, MOST_RESERVE = 16, 1024
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Shares:
     """The shares of a process that may have `limit` descriptors (RLIMIT_NOFILE)."""
 

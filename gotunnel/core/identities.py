@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from gotunnel.core.rights import Rights
-from gotunnel.records import record
 from gotunnel.wire.handshake import derive_key, same
 
 __all__ = ["KEYS", "LASTING", "Identities", "Identity", "JoinKey", "SharedToken"]
@@ -19,7 +18,7 @@ LASTING = 2
 KEYS = LASTING + 2
 """How many keys of one identity are valid at once with those of a join."""
 
-@record
+@dataclass(frozen=True, slots=True)
 class JoinKey:
     """The K of a one-time token, until `expires` (Unix seconds). `next` is that of the lasting token that was sent in
     exchange, from then until the client has said that it is stored."""
@@ -34,7 +33,7 @@ class JoinKey:
         return (() if self.next is None else (self.next,)) + (() if over else (self.key,))
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Identity:
     """One client name with keys of its own. An identity without any is revoked: the name stays taken.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from gotunnel.core.ports import PortSet
-from gotunnel.records import record
 
 __all__ = ["Accepted", "Dial", "Entry", "Login", "Publication"]
 
@@ -15,7 +14,7 @@ MOST_SECONDS = 1e9
 """Thirty years: what is longer was meant otherwise."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Login:
     """A client that shows its token: the name it says it has, the token, and the IP address it comes from. The name is
     1 to 64 of A-Z a-z 0-9 . _ -, the token printable ASCII without spaces."""
@@ -25,7 +24,7 @@ class Login:
     address: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """It may come in under that name. `who` is what the log calls its owner; `allow_ports` are the ports that it may
     publish, of those that the server's own `allow_ports` and `allow_udp_ports` have, None: all of these; `seconds` is
@@ -56,7 +55,7 @@ class Accepted:
             raise ValueError(f"its seconds are no number above 0, and at most {MOST_SECONDS:.0f}")
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Publication:
     """A client that would listen on a port of the server."""
 
@@ -68,7 +67,7 @@ class Publication:
     """Or "udp"."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Dial:
     """A client that would reach something through the server: `target` is an address, "mapping:CLIENT/NAME", or
     "node:ADDRESS", as `allow_dial` writes it."""
@@ -78,7 +77,7 @@ class Dial:
     visitor: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A visitor, at `address`, who would come to a mapping of a client."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gotunnel.records import record
+from dataclasses import dataclass
 
 __all__ = ["Ended", "Stream"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Stream:
     """One visitor of a public port, of a forward, or of an egress socket.
 
@@ -23,7 +23,7 @@ class Stream:
     began: float
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Ended:
     """How he fared: `outcome` is a word of `core.outcome.Outcome`, `code` that of the reset that ended it, or empty;
     `up` counts bytes from him to the target, `down` those back; `seconds` is how long he was here."""

@@ -3,9 +3,8 @@ nothing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-
-from gotunnel.records import record
 
 __all__ = ["WORDS", "Outcome", "StreamRecord"]
 
@@ -36,7 +35,7 @@ WORDS: dict[Outcome, str] = {outcome: outcome.value for outcome in Outcome}
 """The word of each: to look it up costs a tenth of what Enum's `value` does."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class StreamRecord:
     """One visitor from accept to end. Times are monotonic seconds; `bytes_up` went from visitor to target,
     `bytes_down` back. `conn` is the id in both ends' logs, `visitor` an address as text."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gotunnel.core.sources import source_of
-from gotunnel.records import record
 
 __all__ = ["Offence", "Pardon", "Penalties"]
 
@@ -30,7 +29,7 @@ class Offence(Enum):
     """No proof within the time, or what is not our protocol: somebody scans, or holds places."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Pardon:
     """The end of one refusal: the source, and how many connections were refused."""
 

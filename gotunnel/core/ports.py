@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 
 from gotunnel.address import MAX_PORT, is_wildcard, parse_port
 from gotunnel.errors import PortUnavailable, Sentence, printable
-from gotunnel.records import record
 
 __all__ = ["PortSet", "PortTable", "Wish", "canonical_bind"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class PortSet:
     """A set of ports, kept as sorted, disjoint, inclusive ranges."""
 
@@ -44,7 +44,7 @@ class PortSet:
         return ", ".join(shown) or "none"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Wish:
     """A mapping that leaves its port to the server: of which client, on which address, and the ports that it may have,
     free or not. For a group `mapping` is its name, and `client` its first member."""

@@ -4,13 +4,12 @@ much that is. Refuses nothing itself."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-
-from gotunnel.records import record
+from dataclasses import dataclass
 
 __all__ = ["Refusal", "RefusedMappings"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """One mapping that was asked for in vain. `address` is what was asked for; `since` is the monotonic time at which
     it was first refused for this reason."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from gotunnel.address import MAX_PORT
 from gotunnel.core.ports import PortSet, canonical_bind
 from gotunnel.dialrules import DialRules
 from gotunnel.errors import PortUnavailable, Sentence
-from gotunnel.records import record
 
 __all__ = ["NO_RIGHTS", "Rights"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Rights:
     """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-from gotunnel.records import record
-
 __all__ = ["Asked", "Decision", "SessionRecord", "SessionTable", "time_to_answer"]
 
 T = TypeVar("T")
@@ -51,7 +49,7 @@ class Decision(Enum):
     NAME_IN_USE = "name_in_use"  # the current session lives, in another process: error/name_in_use
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What became of ASK_OLD: which session was pinged, and whether it answered in time."""
 

@@ -8,11 +8,9 @@ scripts read them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
-
-from gotunnel.records import record
 
 __all__ = [
     "SWITCHED_OFF", "SWITCHED_OFF_AT_SERVER", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView", "Finding",
@@ -48,7 +46,7 @@ class MappingState(Enum):
     OFF = "off"  # an operator has switched it off, at either end
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class LegsView:
     """The legs of one session. `requested` were asked for and are not there yet."""
 
@@ -71,7 +69,7 @@ class LegsView:
         return cls(idle, busy, requested, limit)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class SessionView:
     """One client at the server, or one server at the client. `name` is the other end's."""
 
@@ -98,7 +96,7 @@ class SessionView:
     """What the other end's program calls itself."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingView:
     """One mapping, forward (`kind`) or egress socket. `address` is where visitors come to."""
 
@@ -124,7 +122,7 @@ class MappingView:
     """Datagrams that were not carried, as far as this end knows; None where there are none to carry."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class StreamView:
     """One visitor. `state` is waiting (for a leg), dialling or open; bytes are those so far."""
 
@@ -138,7 +136,7 @@ class StreamView:
     down: int
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RightsView:
     """What one client may do. `source` is where that is written."""
 
@@ -158,7 +156,7 @@ class RightsView:
     allow_udp_ports: str = "none"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class CounterView:
     """What was counted since the start; `opened` less all `outcomes` is `live`, always."""
 
@@ -173,7 +171,7 @@ class CounterView:
     refused_logins: dict[str, int]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class DescriptorView:
     """File descriptors of the process. `used` is None where the system does not tell."""
 
@@ -183,7 +181,7 @@ class DescriptorView:
     scarce: bool
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RoleView:
     """The process itself."""
 
@@ -201,7 +199,7 @@ class RoleView:
     """The longest that the event loop was late within the last half minute, in seconds."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at to say whether a role is well: `reason` says what is wrong, or what was seen."""
 

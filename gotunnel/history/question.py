@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.config.spans import read_span
@@ -12,7 +13,6 @@ from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.history import sql
 from gotunnel.history.sample import ALL
 from gotunnel.history.steps import DAY, range_of
-from gotunnel.records import record
 
 __all__ = ["KEYS", "MOST_ROWS", "Misasked", "Question", "answer", "moment", "question"]
 
@@ -27,7 +27,7 @@ class Misasked(GotunnelError):
     """There is no answer to this; the text says why, and what would be right."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Question:
     """Times are Unix seconds."""
 

@@ -3,7 +3,7 @@ there all the same. Arithmetic on Unix seconds; a day is one of UTC."""
 
 from __future__ import annotations
 
-from gotunnel.records import record
+from dataclasses import dataclass
 
 __all__ = ["DAY", "HOUR", "LEVELS", "MINUTE", "Level", "Range", "kept", "range_of"]
 
@@ -13,7 +13,7 @@ PRECISE = 3 * HOUR
 """Seconds up to which a sum is told to the minute; what is longer begins at a full hour or day."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Level:
     """Pieces of `size` seconds, kept for `kept` seconds (None: as long as anything), in at most `rows` rows."""
 
@@ -26,7 +26,7 @@ LEVELS = (Level(MINUTE, 2 * DAY, 200_000), Level(HOUR, 35 * DAY, 300_000), Level
 """From the finest. All of them are written at once: what the finest loses, a coarser one has already."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Range:
     """What is to be read: rows of the level `size` from `since` up to `until`, told in steps of `step` seconds; 0: as
     one sum."""

@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import re
 import stat
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from gotunnel.errors import GotunnelError, Sentence
-from gotunnel.records import record
 
 __all__ = [
     "KeyPair",
@@ -42,7 +41,7 @@ class TlsFilesError(GotunnelError):
     """A key or certificate file cannot be used; the text says which and why, and never quotes a key."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class KeyPair:
     """A certificate with the chain behind it, its key, and the PEM files that they came from, which may be one."""
 

@@ -4,6 +4,7 @@ dials on reverse legs, the server on forward legs. What an OPEN may reach is for
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -21,7 +22,6 @@ from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
 from gotunnel.net.reasons import words_of
 from gotunnel.net.warnings import Warnings
-from gotunnel.records import record
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac, same_mac
 from gotunnel.wire.legbodies import OpenBody
@@ -36,7 +36,7 @@ LEFT = 300.0
 by himself. This is for one who never does."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Route:
     """Where an OPEN leads. `target` is for the log, `dial` connects as `IRelay.dial` does: it may raise DialFailed, or
     its Deferred fail."""

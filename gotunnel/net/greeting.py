@@ -4,6 +4,7 @@ Each is a protocol that lives from the connection's start to its proof, and then
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
@@ -19,7 +20,6 @@ from gotunnel.net.biotls import BioTls
 from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import exporter_binding
 from gotunnel.net.tlspeer import leg_binding, tls_words
-from gotunnel.records import record
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
 from gotunnel.wire.messages import Challenge, Error, Leg, LegOk, decode, encode
@@ -29,7 +29,7 @@ __all__ = ["ControlGreeting", "Greeted", "Greeting", "LegGreeting", "SessionKey"
 Purpose = Literal["reverse", "forward"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Greeted:
     """A connection whose both ends are proved: its transport, and the bytes that came behind the last answer."""
 
@@ -169,7 +169,7 @@ class ControlGreeting(Greeting):
         self.transport.write(encode_frame(auth))
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class SessionKey:
     """What a leg proves itself with: the id and the key of its session."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -13,12 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gotunnel.errors import RemoteProtocolError, Sentence
 from gotunnel.net.certificates import KeyPair, TlsFilesError
 from gotunnel.net.trust import CLIENT, CLIENT_CA, chain_problem, load_trust
-from gotunnel.records import record
 
 __all__ = ["LegTls", "client_leg_tls", "client_refused", "server_leg_context"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class LegTls:
     """What a client needs. `verify(session)` raises RemoteProtocolError for a certificate that is not the server's, and
     `chain_problem(code)` says what OpenSSL's verdict on its chain means; `sni` is the name that is sent where the

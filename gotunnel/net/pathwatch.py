@@ -3,12 +3,12 @@ paused, data that nobody acknowledges, and last bytes that nobody takes. It clos
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gotunnel.net.sockets import PathState
-from gotunnel.records import record
 
 __all__ = ["NODES", "LastBytes", "LegTimes", "PathWatch", "Stall", "Watched", "leg_times"]
 
@@ -23,7 +23,7 @@ SLICE = 256
 """Connections looked at in one turn of the reactor, so that thousands of them do not hold up the rest."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class LegTimes:
     """How soon a silent leg is given up, where that is not as the protocol has it: keepalive (seconds until the first
     probe, between two, and how many), and seconds without a word after which data under way proves the path dead. That

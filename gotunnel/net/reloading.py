@@ -4,6 +4,7 @@ lines that say what came of it. What a change does they know themselves."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -12,7 +13,6 @@ from twisted.internet.threads import deferToThreadPool
 
 from gotunnel.errors import GotunnelError, lines_of, printable
 from gotunnel.logs import Logger, set_level
-from gotunnel.records import record
 
 if TYPE_CHECKING:
     from gotunnel.config.difference import Difference
@@ -23,7 +23,7 @@ LONGEST_LINE = 2000
 """Characters of one line; what a file quotes in it was cut to less."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Report:
     """What came of it. Not `applied`: nothing has changed, and the lines are those that a start would have printed."""
 

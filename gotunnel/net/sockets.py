@@ -8,11 +8,10 @@ import select
 import socket
 import struct
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
 from socket import SocketType
 from typing import Any
-
-from gotunnel.records import record
 
 _LINUX = sys.platform.startswith("linux")
 if _LINUX:
@@ -107,7 +106,7 @@ def held_by_kernel(sock: SocketType) -> int:
     return count[0]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class PathState:
     """What the kernel knows of a path: segments sent and not acknowledged, milliseconds since the last
     acknowledgement, whether the peer's window is closed, and milliseconds since data came."""

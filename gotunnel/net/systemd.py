@@ -7,11 +7,11 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from gotunnel.address import HostPort
 from gotunnel.errors import GotunnelError, Sentence, printable
-from gotunnel.records import record
 
 __all__ = ["CONTROL", "ActivationError", "Handed", "NotifySocket", "handed_over", "watchdog_interval"]
 
@@ -55,7 +55,7 @@ def watchdog_interval(env: Mapping[str, str] = os.environ) -> float | None:
     return int(text) / 2e6 if text.isascii() and text.isdigit() and int(text) else None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Handed:
     """A listening socket that this process was started with, and its FileDescriptorName=."""
 

@@ -4,6 +4,7 @@ bindings that tie the token to one. What a certificate must be is decided in `ne
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from gotunnel.net.trust import (
     load_trust,
     server_name_of,
 )
-from gotunnel.records import record
 from gotunnel.wire.keys import NO_BINDING
 
 __all__ = [
@@ -55,7 +55,7 @@ EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
 _REQUIRED = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class ServerTls:
     """What a server needs for TLS. It holds for the connections that began with it: a later one has its own."""
 

@@ -4,6 +4,7 @@ lacks, the name and the pins of a server, the name of a client. It holds no conn
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -13,7 +14,6 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 
 from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.net.certificates import TlsFilesError, load_authorities, spki_pin
-from gotunnel.records import record
 
 __all__ = [
     "CLIENT",
@@ -75,7 +75,7 @@ def chain_problem(code: int, authorities: str, use: str = "a server", known: boo
     )
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Trust:
     """What a server's certificate must be. Without `chain` its name, its dates and who issued it do not matter, without
     pins its key does not; with both, both hold. `keys` is the group of the configuration that says so."""

@@ -4,7 +4,7 @@ or of the clients file is none of them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from gotunnel.config.clients import RightsConfig
 from gotunnel.config.plugged import AuthenticatorConfig
@@ -12,13 +12,12 @@ from gotunnel.core.logins import Accepted
 from gotunnel.core.ports import PortSet
 from gotunnel.core.rights import Rights
 from gotunnel.errors import Sentence
-from gotunnel.records import record
 from gotunnel.wire.handshake import same
 
 __all__ = ["Guest", "Guests", "within"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Guest:
     """One of them. `key` is K of the token that it has shown; `until` is in Unix seconds, None: no end."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from gotunnel.net.clock import use_monotonic
 from gotunnel.net.descriptors import raise_limit
 from gotunnel.net.reloading import Reloadable
 from gotunnel.net.systemd import NotifySocket
-from gotunnel.records import record
 from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
@@ -70,7 +70,7 @@ def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Pat
     return path
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A role that is fit to start: its section of the file, validated, its state folder, and what reads the file again
     if there is one."""
@@ -80,7 +80,7 @@ class Prepared:
     read: Callable[[], Any] | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Role:
     """One of the two roles. `load` and `make` raise GotunnelError for whatever is the operator's to mend.
 

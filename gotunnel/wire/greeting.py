@@ -3,9 +3,8 @@ How they become payloads is in `gotunnel.wire.messages`; what is in the MACs, in
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from gotunnel.records import record
 from gotunnel.wire.fields import (
     Agent,
     BearerToken,
@@ -61,7 +60,7 @@ EXAMINES = "doctor"
 """The last word of the `agent` in a hello whose sender only looks whether its login works, and serves nobody."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Hello:
     """Client, first: the newest and the oldest version it speaks, its name, 32 random bytes. `instance` is
     random per process."""
@@ -75,7 +74,7 @@ class Hello:
     agent: Agent | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes. `server` is random per
     process: a client with several addresses learns that two of them lead to one server. `time` is its wall clock's, for
@@ -89,14 +88,14 @@ class Challenge:
     time: UnixTime | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Auth:
     """Client, to a challenge: the proof that it holds the token (32 bytes)."""
 
     mac: Mac = field(repr=False)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Bearer:
     """Client, to a challenge, in place of an auth: the token itself, for a server that asks others about it, and the
     proof that it was meant for this connection. Only to a server that a certificate has proved."""
@@ -105,7 +104,7 @@ class Bearer:
     mac: Mac = field(repr=False)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How many of each a client may have; the server enforces it."""
 
@@ -114,7 +113,7 @@ class Limits:
     visitors: Limit
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class AuthOk:
     """Server, to an auth: its own proof, the pace of pings and the silence that means death (seconds), the
     limits, and the TLS server name that legs send, for routing only."""
@@ -131,19 +130,19 @@ class AuthOk:
         return None if fits else ".heartbeat must be below heartbeat_timeout"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Enrol:
     """Server, right behind its auth_ok, to a client that proved a one-time token: the lasting one."""
 
     token: Token = field(repr=False)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Enrolled:
     """Client: the lasting token is stored. Server, as the answer: from now on it alone is valid."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Error:
     """Either end, before it closes. `retry_after` is a wish, in seconds."""
 
@@ -152,7 +151,7 @@ class Error:
     retry_after: Seconds | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Leg:
     """Client, first on a new leg: the session, a number that serves once in it, who opens, and the proof."""
 
@@ -167,7 +166,7 @@ class Leg:
         return None if self.v == VERSION else f".v must be {VERSION}"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class LegOk:
     """Server, to a leg: its own proof. Leg frames follow."""
 

@@ -16,11 +16,10 @@ from __future__ import annotations
 import enum
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolError
-from gotunnel.records import record
 from gotunnel.wire import strictjson
 from gotunnel.wire.keys import (
     NO_BINDING,
@@ -86,7 +85,7 @@ class Step(enum.Enum):
     FAILED = "failed"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Established:
     """What a client has after its handshake: the session id (16 bytes), the key of its legs, and both
     answers."""

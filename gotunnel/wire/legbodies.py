@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
-from gotunnel.records import record
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import (
     Address,
@@ -91,7 +90,7 @@ class OpenBody:
         return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), None, dst)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RstBody:
     """The visitor is aborted, and why."""
 
@@ -109,7 +108,7 @@ class RstBody:
         return _decode("RST", _RST, body)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class OpenedBody:
     """The target answered the dial. There is nothing more to say yet."""
 

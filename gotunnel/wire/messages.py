@@ -4,10 +4,10 @@ say."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
-from gotunnel.records import record
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import (
     ClientName,
@@ -80,7 +80,7 @@ __all__ = [
 ]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingRequest:
     """One port that a client asks for. `bind` is the address to listen on; without it the server takes its
     default. `clients` may reach the mapping through the server, by patterns of their names; one with `public`
@@ -102,7 +102,7 @@ class MappingRequest:
     idle_ms: Milliseconds | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Register:
     """Client: publish these. `more` says that another register frame of the same set follows."""
 
@@ -111,7 +111,7 @@ class Register:
     more: bool = False
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingResult:
     """What became of one mapping: `remote_port` as bound, or `code` and `reason`. `shut` says why nobody is let in to
     it, as a MappingState would."""
@@ -128,7 +128,7 @@ class MappingResult:
         return ".code is missing" if self.status == "fail" and self.code is None else None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RegisterResp:
     """Server, to a register or an unregister with the same `id`."""
 
@@ -138,7 +138,7 @@ class RegisterResp:
     reason: Reason | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Nodes:
     """Client: the server may lead who asks for these nodes (addresses, networks, names) to me; in place of what I said
     before. Answered by a register_resp with the same `id`. For servers whose `caps` name NODES."""
@@ -147,7 +147,7 @@ class Nodes:
     nodes: tuple[Node, ...]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Unregister:
     """Client: close these mappings."""
 
@@ -155,7 +155,7 @@ class Unregister:
     names: tuple[MappingName, ...]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MappingState:
     """Client: the target of a mapping is there again, or is not. Server, to a client whose `caps` name MAPPING_STATE:
     visitors of a mapping are let in again, or are not, whatever its target does. With `client`, to one whose `caps`
@@ -167,7 +167,7 @@ class MappingState:
     client: ClientName | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class NeedLegs:
     """Server: dial `count` more reverse legs, plain ones or inside TLS."""
 
@@ -175,7 +175,7 @@ class NeedLegs:
     count: Count
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class LegsFailed:
     """Client, to need_legs: so many of them it cannot bring."""
 
@@ -184,28 +184,28 @@ class LegsFailed:
     reason: Reason = ""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Either end: are you there?"""
 
     n: Counter
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Pong:
     """The answer to the ping of the same number."""
 
     n: Counter
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Either end: open nothing more; after `deadline_ms` milliseconds what still streams is reset."""
 
     deadline_ms: Milliseconds
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class DrainOk:
     """The answer to a drain, behind the last OPEN."""
 

@@ -7,11 +7,10 @@ visitor, and a leg no session, so that legs and visitors are paired by their ord
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError, printable
-from gotunnel.records import record
 from gotunnel.wire import strictjson
 from gotunnel.wire.fields import Counter, Label, Misfit, Port, Reason, Schema, Secret, Status
 
@@ -41,7 +40,7 @@ FIRST_TYPES = frozenset({"register", "data_channel"})
 """What a connection of version 1 can begin with; no message of version 2 that does is called so."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Register:
     """First frame of a control connection: publish one port. `local_port` is the client's own, and comes back in each
     OpenDataChannel. The token crosses the wire as it is."""
@@ -53,7 +52,7 @@ class Register:
     name: Label = ""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class DataChannel:
     """First frame of a leg. `Answer` follows, and then the raw bytes of one visitor."""
 
@@ -63,7 +62,7 @@ class DataChannel:
     name: Label = ""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The server's answer to either first frame (`register_resp`); `reason` is absent when it is ok."""
 
@@ -71,35 +70,35 @@ class Answer:
     reason: Reason | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Ping:
     """From the client; `time` is its clock in Unix seconds."""
 
     time: Counter = 0
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Pong:
     """The server's answer to a ping."""
 
     time: Counter = 0
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class OpenDataChannel:
     """The server has a visitor and wants a leg."""
 
     local_port: Port
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class OfflinePort:
     """The client's target is down: nobody is to be let in. `port` is the remote one."""
 
     port: Port
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class OnlinePort:
     """It is up again."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from rich.cells import cell_len
 
 from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import ENGLISH, Language
-from gotunnel.records import record
 
 __all__ = ["CHECKS", "STATES", "Finding", "Status", "as_json", "failed", "note", "ok", "problem", "subject", "warning"]
 
@@ -34,7 +33,7 @@ LONGEST_CURE = 8000
 """The same of a cure: a command with a part cut off would be another one."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One answer. `check` names the question, `cure` is empty where nothing is to be done."""
 

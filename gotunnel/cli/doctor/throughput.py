@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,7 +20,6 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import ILeg, ILegOwner, IRelay
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.records import record
 from gotunnel.wire.legbodies import OpenBody
 
 __all__ = ["MOST", "SECONDS", "NotMeasured", "Rate", "measure"]
@@ -36,7 +36,7 @@ class NotMeasured(GotunnelError):
     """The server, or the leg, did not do it; the text says why."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Rate:
     """What one direction has carried, in seconds from the first byte to the last. Where it is not `whole`, what was
     sent had not arrived by then."""

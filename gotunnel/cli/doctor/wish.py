@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from gotunnel.records import record
 
 __all__ = ["Wish"]
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What the command line asks for. `names`: those by which workers would reach a kube-apiserver; `timeout`: seconds
     for each step; `throughput`: whether legs are measured."""

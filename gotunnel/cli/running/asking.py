@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +18,6 @@ from gotunnel.config.load import load
 from gotunnel.errors import GotunnelError, Sentence, printable
 from gotunnel.i18n.language import ENGLISH, of_environment
 from gotunnel.net.unixlisten import reachable
-from gotunnel.records import record
 from gotunnel.tap.role import state_path
 
 __all__ = ["NOTHING", "Process", "Unasked", "Where", "found"]
@@ -55,7 +55,7 @@ class _Connection(http.client.HTTPConnection):
             self.sock.connect(short)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Process:
     """One role that runs, by its socket; it answers in a language."""
 
@@ -96,7 +96,7 @@ class Process:
         return answer
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Where:
     """What a command line says of where to ask."""
 

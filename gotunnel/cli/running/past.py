@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from gotunnel.config.spans import read_span
 from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.language import ENGLISH, of_environment
-from gotunnel.records import record
 from gotunnel.tap.exits import FAILED, one_line_errors
 from gotunnel.tap.role import state_path
 
@@ -39,7 +38,7 @@ _FILE = re.compile(r"usage-(server|client)(?:-(.+))?\.db")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What is to be shown: `query` for the API, and how."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -12,7 +13,6 @@ import click
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
 from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.language import ENGLISH, of_environment
-from gotunnel.records import record
 from gotunnel.tap.exits import FAILED, one_line_errors
 
 __all__ = ["Wish", "show_ready", "show_status"]
@@ -22,7 +22,7 @@ WIDTH = 200
 """Columns where there is no terminal that says how many it has."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What is to be shown."""
 

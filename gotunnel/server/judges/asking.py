@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,6 @@ from gotunnel.errors import GotunnelError, RemoteProtocolError, Sentence
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import TargetTls
-from gotunnel.records import record
 from gotunnel.wire import strictjson
 
 __all__ = ["Answer", "Asker", "NoAnswer"]
@@ -40,7 +40,7 @@ class NoAnswer(GotunnelError):
     """The service gave no answer that can be used; the text says why."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What it said: the status, and the object of JSON if it was one, else an empty one."""
 
