@@ -22,7 +22,7 @@ CLEAR := --clear
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz kubernetes audit messages clean
+.PHONY: help demo test check bench fuzz sanitize kubernetes audit messages clean
 
 help:
 	@echo "make demo          a server, a client and a web service on loopback; prints the URL, until Ctrl-C"
@@ -31,6 +31,7 @@ help:
 	@echo "make check         lint, types, every test with branch coverage"
 	@echo "make bench         what a tunnel costs, beside other tunnels, in 10 minutes (QUICK=1: in less than two)"
 	@echo "make fuzz          hostile input for every parser, for SECONDS=60; better with atheris in $(VENV)"
+	@echo "make sanitize      the relay's tests with its compiled part under gcc's sanitizers, in a few minutes"
 	@echo "make kubernetes    a real cluster across networks: builds Kubernetes with Go first; takes root, and half an hour"
 	@echo "make audit         known holes in the packages that this runs with, by pip-audit; needs a network"
 	@echo "make messages      finds what lacks Chinese, after a change to a log line or an error"
@@ -58,6 +59,10 @@ bench: $(INSTALLED)
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
 
+# Exit code 3 where the compiler has no sanitizers.
+sanitize: $(INSTALLED)
+	@$(BIN)/python -m tests.sanitize $(filter-out tests,$(TESTS))
+
 # Not part of `test`: docs/en/kubernetes.md says what it takes, and what came of it. KUBERNETES_BIN=folder is where the
 # programs are, or are built.
 KUBERNETES_BIN ?= build/kubernetes
@@ -76,13 +81,17 @@ messages: $(INSTALLED)
 	@$(BIN)/python -m tests.messages
 
 # setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
-# nothing new.
-$(INSTALLED): setup.cfg pyproject.toml
+# nothing new. GOTUNNEL_NATIVE=0 leaves the compiled part of the relay out (setup.py).
+NATIVE := $(wildcard gotunnel/net/fast/native/*.[ch])
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "gotunnel needs Python 3.10 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(CLEAR) $(VENV) || { echo "on Debian: apt-get install python3-venv"; exit 1; }
 	$(PIP) 'setuptools>=77'
 	$(PIP) --no-build-isolation -e '.[test]'
+	@[ "$$GOTUNNEL_NATIVE" = 0 ] || $(BIN)/python -c 'import gotunnel.net.fast._native' 2>/dev/null \
+		|| echo "the relay runs in Python alone; with a part of it compiled it costs less: on Debian," \
+			"apt-get install gcc libc6-dev python3-dev, and then make -B $@"
 	@echo "$(CURDIR)" > $@
 
 $(DEVELOPER): $(INSTALLED)

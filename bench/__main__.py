@@ -41,8 +41,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     measures = [name for name in options.only if name in MEASURES] or list(MEASURES)
     chosen = {name for name in options.only if name not in MEASURES}
-    if chosen:
-        subjects = [each for each in subjects if each.name in chosen or each.name == BASELINE]
+    subjects = [
+        each for each in subjects
+        if each.name == BASELINE or (each.name in chosen if chosen else not each.on_request)
+    ]  # fmt: skip
     scale, remark = fit({"full": FULL, "quick": QUICK, "tiny": TINY}[options.scale])
     if options.rounds is not None:
         scale = replace(scale, rounds=options.rounds)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 __all__ = ["OtherLoad", "machine", "now"]
 
+_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+"""Whether bytes are sent by a timer decides most of what bulk costs on loopback (docs/en/performance.md)."""
+
 
 def now() -> str:
     """Return the time, in UTC, to the minute."""
@@ -22,6 +25,7 @@ def machine() -> dict[str, str]:
     return {
         "processor": f"{os.cpu_count()} × {_processor()}",
         "system": f"{platform.system()} {platform.release()}",
+        "control": f"TCP {_CONTROL.read_text().strip()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "openssl": ssl.OPENSSL_VERSION.partition("  ")[0],
     }

@@ -1,19 +1,20 @@
-"""gotunnel as a subject: with TLS legs and plain ones, with the fast relay and the portable one, as far as this tree's
-configuration knows them."""
+"""gotunnel as a subject: with TLS legs and plain ones, and with each relay that this tree has and that can run here."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import sys
-import typing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.process import ROOT, python_environment
 from bench.subject import Place, Role, Subject
 from gotunnel import __version__
-from gotunnel.config.model import ClientConfig, ServerConfig
+from gotunnel.config.model import ServerConfig
+from gotunnel.errors import GotunnelError
+from gotunnel.net.choice import check_relay
 
 __all__ = ["entry", "ours", "relays", "roles"]
 
@@ -27,18 +28,18 @@ _LIMITS = {
 }
 
 
-def relays(model: Any) -> list[str]:
-    """Return the values that the `relay` key of a section may have; none where there is no such key."""
-    known = model.model_fields.get("relay")
-    found = [] if known is None else _literals(known.annotation)
-    return [str(value) for value in found]
-
-
-def _literals(annotation: Any) -> list[Any]:
-    """Return the values of a Literal, also inside of Annotated and unions."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return list(typing.get_args(annotation))
-    return [value for part in typing.get_args(annotation) for value in _literals(part)]
+def relays() -> list[str]:
+    """Return the relays of this tree that can run here, the one first that is taken by itself; none where there is no
+    choice."""
+    found = []
+    for name in ("native", "fast", "portable"):
+        try:
+            section = ServerConfig.model_validate({"token": secrets.token_hex(32), "relay": name})
+            check_relay(section.relay)
+        except (ValueError, GotunnelError):  # not known, or not to be had here
+            continue
+        found.append(name)
+    return found
 
 
 def entry(role: str) -> list[str]:
@@ -65,9 +66,8 @@ def roles(place: Place, *, plain: bool, relay: str | None) -> list[Role]:
             }
         ],
     }  # fmt: skip
-    for section, model in ((server, ServerConfig), (client, ClientConfig)):
-        if relay is not None and relay in relays(model):
-            section["relay"] = relay
+    if relay is not None:
+        server["relay"] = client["relay"] = relay
     known = set(ServerConfig.model_fields["limits"].default.__class__.model_fields)
     server["limits"] = {key: value for key, value in _LIMITS.items() if key in known}
     env = python_environment()
@@ -106,22 +106,19 @@ def _version() -> str:
 
 
 def ours() -> list[Subject]:
-    """Return what this tree can be run as. Without a choice of relays, its only one is measured once."""
-    known = set(relays(ServerConfig)) & set(relays(ClientConfig))
-    first = "fast" if "fast" in known else None
-
-    def made(name: str, label: str, plain: bool, relay: str | None) -> Subject:
-        return Subject(
-            name, label, lambda place: roles(place, plain=plain, relay=relay), version=_version, notes=relay or ""
-        )
-
-    found = [
-        made("tls", "gotunnel, TLS legs", False, first),
-        made("plain", "gotunnel, plain legs", True, first),
-    ]
-    if first is not None:
-        found += [
-            made("tls-portable", "gotunnel, TLS, portable relay", False, "portable"),
-            made("plain-portable", "gotunnel, plain, portable relay", True, "portable"),
-        ]
+    """Return what this tree can be run as: with the relay that it takes by itself, with the portable one, and on
+    request with others. Without a choice of relays, its only one is measured once."""
+    found = []
+    for number, relay in enumerate(relays() or [None]):
+        for name, label, plain in (("tls", "TLS", False), ("plain", "plain", True)):
+            found.append(
+                Subject(
+                    f"{name}-{relay}" if number else name,
+                    f"gotunnel, {label}, {relay} relay" if number else f"gotunnel, {label} legs",
+                    partial(roles, plain=plain, relay=relay),
+                    version=_version,
+                    notes=relay or "",
+                    on_request=number > 0 and relay != "portable",
+                )
+            )
     return found

@@ -48,13 +48,13 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _pair(module: str) -> Callable[[Place], list[Role]]:
-    """Return the roles of a pair of our own, to be compared with."""
+def _pair(module: str, *more: str) -> Callable[[Place], list[Role]]:
+    """Return the roles of a pair of our own, to be compared with; both get the words `more`."""
 
     def roles(place: Place) -> list[Role]:
         start, env = [sys.executable, "-m", module], python_environment()
-        server = [*start, "server", str(place.control), str(place.public)]
-        client = [*start, "client", str(place.control), str(place.target)]
+        server = [*start, "server", str(place.control), str(place.public), *more]
+        client = [*start, "client", str(place.control), str(place.target), *more]
         return [
             Role("server", server, place.control, env=env, cwd=ROOT),
             Role("client", client, place.public, says="connected", env=env, cwd=ROOT),
@@ -182,6 +182,8 @@ def _go(place: Place) -> list[Role]:
 PEERS = [
     Subject("naive", "naive pair, plain", _pair("bench.naive"), version=_naive_version),
     Subject("bare", "bare relay, plain", _pair("bench.bare")),
+    Subject("spliced", "two hops of splice", _pair("bench.spliced"), on_request=True),
+    Subject("spliced-reno", "two hops of splice, reno", _pair("bench.spliced", "reno"), on_request=True),
     Subject("openssh", "OpenSSH -R", _openssh, _no_sshd, _version("ssh", "-V")),
     Subject("haproxy", "HAProxy, one hop", _haproxy, _needs("haproxy"), _version("haproxy", "-v")),
     Subject("rathole", "rathole, plain", _rathole, _needs("rathole"), _version("rathole", "--version")),

@@ -16,6 +16,7 @@ __all__ = ["picture"]
 
 _COLOURS = {
     "tls": "#0969da", "plain": "#54aeff", "tls-portable": "#8250df", "plain-portable": "#c297ff",
+    "tls-fast": "#0a3069", "plain-fast": "#80ccff",
     BASELINE: "#57606a", "openssh": "#bf8700", "haproxy": "#2da44e", "rathole": "#cf222e",
     "frp": "#e85aad", "chisel": "#7d4e00", "go-gotunnel": "#1b7c83",
 }  # fmt: skip

@@ -46,7 +46,8 @@ class Role:
 
 @dataclass(frozen=True)
 class Subject:
-    """A tunnel that can be started. `missing` tells why not; `version` what it calls itself."""
+    """A tunnel that can be started. `missing` tells why not; `version` what it calls itself. One `on_request` is
+    measured when it is named."""
 
     name: str
     label: str
@@ -54,6 +55,7 @@ class Subject:
     missing: Callable[[], str | None] = lambda: None
     version: Callable[[], str] = lambda: ""
     notes: str = ""
+    on_request: bool = False
 
 
 @dataclass

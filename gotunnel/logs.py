@@ -4,6 +4,7 @@ and that can change while running. It formats nothing and opens no file: observe
 from __future__ import annotations
 
 from time import time
+from typing import ClassVar
 
 from constantly import NamedConstant
 from twisted.logger import LogLevel, globalLogPublisher
@@ -23,6 +24,7 @@ _threshold = [_INFO]
 def set_level(name: str) -> None:
     """Let pass events of this level and above; `name` is a key of LEVELS. Raises KeyError for another."""
     _threshold[0] = _CONSTANTS.index(LEVELS[name])
+    Logger.debugs = _threshold[0] <= _DEBUG
 
 
 def level() -> str:
@@ -35,6 +37,10 @@ class Logger:
     `set_level` is dropped before it is one. As an attribute of a class it is one object for all instances, named after
     the class that declares it; Twisted's makes a new one at each access, to tell who spoke, which no line of ours says.
     """
+
+    debugs: ClassVar[bool] = False
+    """Whether `debug` is of use, for who says something of each visitor: to put the values together costs more than to
+    look here."""
 
     def __init__(self, namespace: str = "gotunnel") -> None:
         self.namespace = namespace

@@ -1,4 +1,5 @@
-"""What pip installs: the plugins that twistd finds, the commands, and nothing that does not belong there.
+"""What pip installs: the plugins that twistd finds, the commands, the compiled part of the relay where it can be built,
+and nothing that does not belong there.
 
 A wheel is built from a copy of the tree, without an index. In an environment of its own, which sees the dependencies of
 the running one, it is then installed and asked.
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +27,7 @@ COPIED = (
     "gotunnel",
     "twisted",
     "tests",
+    "setup.py",
     "setup.cfg",
     "pyproject.toml",
     "MANIFEST.in",
@@ -37,21 +40,32 @@ TWISTD = "from twisted.scripts.twistd import run; run()"
 TIMEOUT = 300
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command without this tree on its path; return what it printed."""
-    env = {
-        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "COVERAGE_PROCESS_START")
-    }
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=TIMEOUT
+UNSEEN = ("PYTHONPATH", "COVERAGE_PROCESS_START", "GOTUNNEL_NATIVE", "CFLAGS")
+
+HOOK = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
+
+MODULE = "gotunnel.net.fast._native"
+NATIVE = MODULE.replace(".", "/") + sysconfig.get_config_var("EXT_SUFFIX")
+
+
+def ended(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command without this tree on its path, with `more` in its environment; return how it ended."""
+    env = {key: value for key, value in os.environ.items() if key not in UNSEEN}
+    return subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=env | more, capture_output=True, text=True, timeout=TIMEOUT
     )
+
+
+def run(*command: str | Path, cwd: Path, **more: str) -> str:
+    """The same for one that must succeed; return what it printed."""
+    done = ended(*command, cwd=cwd, **more)
     if done.returncode != 0:
         raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
-class PackagingTests(SynchronousTestCase):
-    """The wheel, and the editable install that `make` uses."""
+class TreeTestCase(SynchronousTestCase):
+    """Tests in a copy of the tree."""
 
     def setUp(self) -> None:
         if find_spec("pip") is None:
@@ -75,6 +89,13 @@ class PackagingTests(SynchronousTestCase):
             elif source.exists():
                 shutil.copy(source, self.tree / name)
 
+    def pip(self, *arguments: str | Path, **more: str) -> None:
+        run(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, cwd=self.folder, **more)
+
+
+class PackagingTests(TreeTestCase):
+    """The wheel, and the editable install that `make` uses."""
+
     def environment(self) -> Path:
         """Make an environment that has our dependencies, and not us; return its interpreter."""
         place = self.folder / "environment"
@@ -92,9 +113,6 @@ class PackagingTests(SynchronousTestCase):
         self.assertEqual(missing, "None\n")
         return python
 
-    def pip(self, *arguments: str | Path) -> None:
-        run(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, cwd=self.folder)
-
     def assert_installed(self, python: Path) -> None:
         """Both roles are found by twistd and by twist, and every command starts."""
         for command in ([python, "-c", TWISTD, "--help"], [python, "-m", "twisted", "--help"]):
@@ -105,8 +123,12 @@ class PackagingTests(SynchronousTestCase):
             self.assertTrue(run(python.parent / name, "--version", cwd=self.folder).startswith(f"{name} "))
 
     def test_wheel(self) -> None:
-        """A wheel holds gotunnel and the plugin file alone, and works."""
+        """A wheel holds gotunnel and the plugin file alone, and works; without a compiled part it is one for every
+        system, whatever a former build has left in the tree."""
         python = self.environment()
+        (self.tree / NATIVE).write_text("of a former build")
+        stub = "gotunnel/net/fast/stub.pyi"
+        (self.tree / stub).touch()
         self.pip(
             "wheel",
             "--quiet",
@@ -115,8 +137,9 @@ class PackagingTests(SynchronousTestCase):
             "--wheel-dir",
             self.folder / "dist",
             self.tree,
+            GOTUNNEL_NATIVE="0",
         )
-        (wheel,) = (self.folder / "dist").glob("gotunnel-*.whl")
+        (wheel,) = (self.folder / "dist").glob("gotunnel-*-py3-none-any.whl")
         names = zipfile.ZipFile(wheel).namelist()
         self.assertEqual(
             {name.partition("/")[0].partition("-")[0] for name in names}, {"gotunnel", "twisted"}
@@ -125,7 +148,8 @@ class PackagingTests(SynchronousTestCase):
             [name for name in names if name.startswith("twisted/")], ["twisted/plugins/gotunnel_plugin.py"]
         )
         self.assertEqual([name for name in names if "__pycache__" in name], [])
-        self.assertIn("gotunnel/py.typed", names)
+        self.assertEqual([name for name in names if name.endswith((".so", ".c", ".h"))], [])
+        self.assertLessEqual({"gotunnel/py.typed", stub}, set(names))
         self.assertIn("gotunnel/i18n/zh.mo", names)
         self.assertIn("gotunnel/i18n/codes.txt", names)
         self.assertIn("gotunnel/i18n/hints.txt", names)
@@ -153,3 +177,80 @@ class PackagingTests(SynchronousTestCase):
         self.assert_installed(python)
         origin = run(python, "-c", "import gotunnel; print(gotunnel.__file__)", cwd=self.folder).strip()
         self.assertEqual(origin, str(self.tree / "gotunnel" / "__init__.py"))
+        if (self.tree / NATIVE).exists():  # as far as there is a compiler
+            origin = run(python, "-c", f"import {MODULE} as m; print(m.__file__)", cwd=self.folder).strip()
+            self.assertEqual(origin, str(self.tree / NATIVE))
+
+
+class NativeTests(TreeTestCase):
+    """The compiled part of the fast relay: built where it can be, never required. The hooks are asked that pip asks."""
+
+    def hook(self, name: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Have setuptools build something into the folder `dist` of a tree."""
+        return ended(sys.executable, "-c", HOOK, name, "dist", cwd=cwd, **more)
+
+    def built(self, name: str, cwd: Path, **more: str) -> Path:
+        """The same, if it succeeds; return the file."""
+        done = self.hook(name, cwd, **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return cwd / "dist" / done.stdout.splitlines()[-1]
+
+    def test_sdist(self) -> None:
+        """A source distribution has the sources, wherever it was made, and nothing compiled; a wheel that is built from
+        it has the module, and the compiler has nothing to remark."""
+        (self.tree / NATIVE).write_text("of a former build")
+        sdist = self.built("build_sdist", self.tree, GOTUNNEL_NATIVE="0")
+        with tarfile.open(sdist) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+            archive.extractall(self.folder / "unpacked")
+        here = {str(path.relative_to(ROOT)) for path in (ROOT / "gotunnel/net/fast/native").iterdir()}
+        self.assertEqual(({"setup.py", "gotunnel/net/fast/native/module.c"} | here) - names, set())
+        self.assertEqual([name for name in names if name.endswith((".so", ".o"))], [])
+        (source,) = (self.folder / "unpacked").iterdir()
+        done = self.hook("build_wheel", source, GOTUNNEL_NATIVE="1", CFLAGS="-Werror")
+        if "cannot be built: " in done.stderr:
+            raise SkipTest(done.stderr.splitlines()[-1])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (wheel,) = (source / "dist").glob("gotunnel-*.whl")
+        self.assertFalse(wheel.name.endswith("-none-any.whl"), wheel.name)
+        found = self.folder / "installed"
+        with zipfile.ZipFile(wheel) as content:
+            content.extractall(found)
+        self.assertEqual(list(found.rglob("*.c")), [])
+        said = run(sys.executable, "-c", f"import {MODULE} as m; print(m.__file__)", cwd=found)
+        self.assertEqual(said, f"{found / NATIVE}\n")
+
+    def test_no_compiler(self) -> None:
+        """Without a compiler that works the wheel is pure, and one line says so; who requires the compiled part gets
+        that line for an error."""
+        done = self.hook("build_wheel", self.tree, CC="false")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.endswith("-py3-none-any.whl\n"), done.stdout[-200:])
+        begins = "without the compiled part of the fast relay, whose Python does the same: "
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(begins)]
+        done = self.hook("build_wheel", self.tree, CC="false", GOTUNNEL_NATIVE="1")
+        self.assertNotEqual(done.returncode, 0)
+        refused = line.replace(begins, "the compiled part of the fast relay cannot be built: ")
+        self.assertEqual(done.stderr.splitlines()[-1], refused)
+
+    def test_broken_source(self) -> None:
+        """Sources that this compiler does not take are left out as well, unless they are required."""
+        (self.tree / "gotunnel/net/fast/native/broken.c").write_text("#error of no use here\n")
+        wheel = self.built("build_wheel", self.tree)
+        self.assertNotIn(NATIVE, zipfile.ZipFile(wheel).namelist())
+        done = self.hook("build_wheel", self.tree, GOTUNNEL_NATIVE="1")
+        self.assertNotEqual(done.returncode, 0)
+
+    def test_editable(self) -> None:
+        """An editable install does not keep what an earlier one has compiled, of sources that were others."""
+        (self.tree / NATIVE).write_text("of a former build")
+        self.built("build_editable", self.tree, CC="false")
+        self.assertFalse((self.tree / NATIVE).exists())
+
+    def test_wish(self) -> None:
+        """A slip in the variable is told."""
+        done = self.hook("build_wheel", self.tree, GOTUNNEL_NATIVE="no")
+        self.assertEqual(
+            done.stderr.splitlines()[-1],
+            "GOTUNNEL_NATIVE=no is not known: 0 leaves the compiled part out, 1 requires it",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,9 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.admin.api import Api
 from gotunnel.admin.events import Events
 from gotunnel.admin.face import Acts, Face, Refused, socket_name
-from gotunnel.admin.guard import Guard
 from gotunnel.admin.lag import Lag
-from gotunnel.admin.logins import LINK, Logins
-from gotunnel.admin.tries import Tries
 from gotunnel.config.model import AdminConfig
 from gotunnel.errors import PortUnavailable, said_behind, system_words
 from gotunnel.logs import Logger
@@ -29,6 +26,10 @@ from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.unixlisten import UnixListener
 
 if TYPE_CHECKING:
+    from gotunnel.admin.api import Api
+    from gotunnel.admin.guard import Guard
+    from gotunnel.admin.logins import Logins
+    from gotunnel.admin.tries import Tries
     from gotunnel.admin.web import Channel
     from gotunnel.history.recorder import Recorder
 
@@ -45,12 +46,14 @@ class _Door(ServerFactory):
 
     noisy = False
 
-    def __init__(self, api: Api, guard: Guard, logins: Logins, clock: Any) -> None:
-        self._api = api
-        self._guard = guard
-        self._logins = logins
-        self._clock = clock
+    def __init__(self, admin: AdminService, *, trusted: bool) -> None:
+        self._admin = admin
+        self._trusted = trusted
         self.channels: dict[Channel, None] = {}
+
+    @cached_property
+    def _guard(self) -> Guard:
+        return self._admin.guard(self._trusted)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called by Twisted for each connection. None closes it at once."""
@@ -59,8 +62,9 @@ class _Door(ServerFactory):
         # A role at rest does without its memory.
         from gotunnel.admin.web import Channel
 
+        admin = self._admin
         channel = Channel(
-            self._api, self._guard, self._logins, self._clock, lambda: self.channels.pop(channel, None)
+            admin.api, self._guard, admin.logins, admin.reactor, lambda: self.channels.pop(channel, None)
         )
         channel.factory = self
         self.channels[channel] = None
@@ -90,7 +94,8 @@ def _cookie(role: str, path: str) -> str:
 
 class AdminService(Service):
     """Lives beside the service of a role, and as long. `folder` is where the socket is if the configuration names none;
-    `acts` can be added to later."""
+    `acts` can be added to later. What answers is made, and loaded, when the first one asks: most processes are never
+    asked."""
 
     log = Logger()
 
@@ -98,28 +103,55 @@ class AdminService(Service):
         self, config: AdminConfig, face: Face, acts: Acts, reactor: Any, folder: Path, history: Recorder | None = None
     ) -> None:
         self.acts = acts
-        self.api = Api(face, acts, Lag(reactor), events := Events(), history)
-        self._events = events
+        self._face = face
+        self._history = history
+        self._lag = Lag(reactor)
+        self._events = Events()
         self._config = config
-        self._reactor = reactor
+        self.reactor = reactor
         client = face.name if face.role == "client" else None
         self.path = config.socket.path if config.socket is not None else str(folder / socket_name(face.role, client))
-        token = None if config.token is None else config.token.get_secret_value()
-        tries = None if token is None else Tries(reactor, token, face.usage.refused)
-        self.logins = Logins(reactor, tries, _cookie(face.role, self.path))
         acts["link"] = self._link
-        near = Guard(self.logins, trusted=True, tries=tries, hosts=config.hosts)
-        far = Guard(self.logins, trusted=False, tries=tries, hosts=config.hosts)
-        self._near = _Door(self.api, near, self.logins, reactor)
-        self._far = _Door(self.api, far, self.logins, reactor)
+        self._near = _Door(self, trusted=True)
+        self._far = _Door(self, trusted=False)
         self._gate = Gate(Descriptors(reactor), "requests of operators")
         self._gate.ceiling = NO_CEILING  # they may have the last one: it is then that somebody looks
         self._listening: dict[str, Any] = {}
         self._told: dict[str, str] = {}
         self._again: IDelayedCall | None = None
 
+    @cached_property
+    def api(self) -> Api:
+        """What answers."""
+        from gotunnel.admin.api import Api
+
+        return Api(self._face, self.acts, self._lag, self._events, self._history)
+
+    @cached_property
+    def logins(self) -> Logins:
+        """The browsers that are let in."""
+        from gotunnel.admin.logins import Logins
+
+        return Logins(self.reactor, self._tries, _cookie(self._face.role, self.path))
+
+    @cached_property
+    def _tries(self) -> Tries | None:
+        if self._config.token is None:
+            return None
+        from gotunnel.admin.tries import Tries
+
+        return Tries(self.reactor, self._config.token.get_secret_value(), self._face.usage.refused)
+
+    def guard(self, trusted: bool) -> Guard:
+        """Return who judges requests, of this user's processes or of anybody."""
+        from gotunnel.admin.guard import Guard
+
+        return Guard(self.logins, trusted=trusted, tries=self._tries, hosts=self._config.hosts)
+
     def _link(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Make what lets one browser in, and say where it can be used."""
+        from gotunnel.admin.logins import LINK
+
         if wish:
             raise Refused("there is nothing to say of a link: post {}")
         address = self.address
@@ -143,14 +175,14 @@ class AdminService(Service):
         """Listen, and go on trying where that fails."""
         super().startService()
         self._events.start()
-        self.api.lag.start()
+        self._lag.start()
         self._listen()
 
     def stopService(self) -> Deferred[None]:
         """Listen no more. To be called last: until then it tells how the role stops."""
         super().stopService()
         self._events.stop()
-        self.api.lag.stop()
+        self._lag.stop()
         if self._again is not None:
             self._again.cancel()
             self._again = None
@@ -170,7 +202,7 @@ class AdminService(Service):
         if self._config.addr is not None and "addr" not in self._listening:
             self._try("addr", str(self._config.addr), self._open_addr)
         if not self.listening:
-            self._again = self._reactor.callLater(LISTEN_AGAIN, self._listen)
+            self._again = self.reactor.callLater(LISTEN_AGAIN, self._listen)
 
     def _try(self, key: str, where: str, listen: Any) -> None:
         try:
@@ -192,17 +224,17 @@ class AdminService(Service):
             self.log.debug("this process can be asked how it is at {where}", where=where)
 
     def _open_socket(self) -> UnixListener:
-        return UnixListener(self._reactor, self.path, 0o600, self._connected, self._gate, backlog=64)
+        return UnixListener(self.reactor, self.path, 0o600, self._connected, self._gate, backlog=64)
 
     def _open_addr(self) -> Any:
         assert self._config.addr is not None
-        return self._reactor.listenTCP(
+        return self.reactor.listenTCP(
             self._config.addr.port, self._far, interface=self._config.addr.host, backlog=64
         )
 
     def _connected(self, sock: socket.socket) -> None:
         with sock:  # Twisted takes a copy of it
             try:
-                self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._near)
+                self.reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._near)
             except OSError:
                 self._gate.stop()  # it says so

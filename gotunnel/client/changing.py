@@ -4,7 +4,7 @@ and where the client's own name is another one, it connects anew. Which servers 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
@@ -12,11 +12,13 @@ from gotunnel.client.leaving import IN_FLIGHT, Leaving
 from gotunnel.client.pace import Pace
 from gotunnel.client.published import Published
 from gotunnel.client.session import ClientSession
-from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Patience
 from gotunnel.wire.messages import MappingRequest
+
+if TYPE_CHECKING:
+    from gotunnel.config.difference import Difference
 
 __all__ = ["ChangingLink"]
 

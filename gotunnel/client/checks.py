@@ -8,7 +8,6 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -25,7 +24,7 @@ from gotunnel.net.beginning import Beginning
 from gotunnel.net.plugged import found
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.reasons import words_of
-from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
@@ -90,6 +89,8 @@ class HttpCheck:
         if health.tls is not None:
             name = health.certificate_name("localhost" if isinstance(target, UnixPath) else target.host)
             creator = target_creator(health.tls.ca, name, health.tls.verify)
+            from twisted.internet.endpoints import wrapClientTLS  # half a MiB that other checks do without
+
             self._endpoint = wrapClientTLS(creator, self._endpoint)
         self._request = (
             f"GET {health.path} HTTP/1.1\r\nHost: {health.host or _host(target, health.tls is not None)}\r\n"

@@ -16,7 +16,6 @@ from gotunnel.net.greeting import SessionKey
 from gotunnel.net.opening import OpeningEnd
 from gotunnel.net.visitor import Visitor
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 
 __all__ = ["ForwardLegs"]
@@ -74,18 +73,15 @@ class ForwardLegs(OpeningEnd):
         """See OpeningEnd."""
         self._changed()
 
-    def opening(self, visitor: Visitor) -> OpenBody:
-        """See OpeningEnd: what this client's own file names, or who asked on its egress socket."""
-        return visitor.body()
-
     def visitor_opened(self, visitor: Visitor) -> None:
         """See OpeningEnd."""
         assert isinstance(visitor, ForwardVisitor)
         self._forwards.openers.opened(visitor, self)
         self._changed()
 
-    def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
+    def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
         """See OpeningEnd."""
+        visitor = self.streams.pop(leg)
         if not visitor.elsewhere(end.outcome, end):
             self._forwards.ended(visitor, end.outcome, end)
         self._changed()

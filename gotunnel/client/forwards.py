@@ -6,12 +6,11 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.client.forwardports import EgressSocket, ForwardPort
 from gotunnel.client.forwardvisitors import EgressVisitor, ForwardVisitor
 from gotunnel.client.openers import Openers
 from gotunnel.config.model import EgressConfig, ForwardConfig
@@ -22,10 +21,13 @@ from gotunnel.core.usage import Usage
 from gotunnel.errors import printable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
-from gotunnel.net.egress import EgressRequest
 from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor, Waiting
 from gotunnel.wire.proxyheader import encode_proxy_header
+
+if TYPE_CHECKING:
+    from gotunnel.client.forwardports import EgressSocket, ForwardPort
+    from gotunnel.net.egress import EgressRequest
 
 __all__ = ["Forwards"]
 
@@ -78,6 +80,11 @@ class Forwards:
         return [*self._named.values(), *([] if self._egress is None else [self._egress])]
 
     def _make(self) -> None:
+        if not self._configs and self._egress_config is None:
+            return
+        # Loaded where there are some, and nowhere else: it takes memory at rest.
+        from gotunnel.client.forwardports import EgressSocket, ForwardPort
+
         for name, config in self._configs.items():
             if name not in self._named:
                 self._named[name] = ForwardPort(config, self._clock, self._relay, self._arrived)

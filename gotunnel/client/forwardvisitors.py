@@ -12,12 +12,12 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import MappingTarget
 from gotunnel.errors import DialFailed, Sentence
-from gotunnel.net.egress import EgressRequest
 from gotunnel.net.visitor import Visitor
 from gotunnel.wire.legbodies import OpenBody
 
 if TYPE_CHECKING:
     from gotunnel.client.openers import Opener, Openers
+    from gotunnel.net.egress import EgressRequest
 
 __all__ = ["EgressVisitor", "ForwardVisitor", "OwnVisitor"]
 

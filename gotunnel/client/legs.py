@@ -99,17 +99,18 @@ class ClientLegs(DiallingEnd):
             raise DialFailed("unknown_mapping", "")
         if opening.mapping in self._published.off:
             raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
+        known = self._routes.get(opening.mapping)
+        if known is not None and known[0] is mapping:
+            return known[1]
         header = b""
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
         if header or isinstance(mapping.local, InProcess):  # another one for each visitor
             way = self._way(mapping, opening)
             return Route(str(mapping.local), way, awaited=mapping.group is not None, header=header)
-        known = self._routes.get(opening.mapping)
-        if known is None or known[0] is not mapping:
-            route = Route(str(mapping.local), self._way(mapping, opening), awaited=mapping.group is not None)
-            known = self._routes[opening.mapping] = mapping, route
-        return known[1]
+        route = Route(str(mapping.local), self._way(mapping, opening), awaited=mapping.group is not None)
+        self._routes[opening.mapping] = mapping, route
+        return route
 
     def _way(self, mapping: MappingConfig, opening: OpenBody) -> partial[Any]:
         """Return what dials the target of a mapping."""
@@ -125,8 +126,9 @@ class ClientLegs(DiallingEnd):
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        # A hostile server may say names that this client does not have.
-        unknown = stream.mapping is not None and self._published.get(stream.mapping) is None
+        # A hostile server may say names that this client does not have; what was dialled is one that it has.
+        name = stream.mapping
+        unknown = stream.refused and name is not None and self._published.get(name) is None
         stream.account = self.usage.began("", OTHERS if unknown else stream.name)
         if self.usage.observers is not None:
             self.usage.observers.opened(stream, stream.conn, "", stream.name, stream.source)
@@ -134,10 +136,10 @@ class ClientLegs(DiallingEnd):
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
         """See DiallingEnd."""
         assert stream.account is not None
-        self.usage.ended(stream.account, end.outcome, end)
+        status = self._published.statuses.get(stream.name)
+        self.usage.ended(stream.account, end.outcome, end, None if status is None else status.carried)
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
-        self._published.carried(stream.name, end)
         if stream.refused:
             return  # the warning has said so; a line for each would let a server fill our log
         now = self._clock.seconds()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
@@ -14,17 +14,14 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.address import HostPort, is_ip
 from gotunnel.client.addresses import NameWatch
 from gotunnel.client.bringing import LegRoom
-from gotunnel.client.checks import check_for
-from gotunnel.client.forwardprobe import ask_through
 from gotunnel.client.forwards import Forwards
 from gotunnel.client.health import Monitor
 from gotunnel.client.identity import Towards
 from gotunnel.client.link import Link
 from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.plain import PlainForwards, PlainWatch
+from gotunnel.client.probes import ask_for_tls, ask_through, check_for
 from gotunnel.client.shared import Shared
-from gotunnel.client.tlsprobe import ask_for_tls
-from gotunnel.config.difference import Difference
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.claims import Claims
 from gotunnel.core.downs import Downs
@@ -33,6 +30,9 @@ from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.plugged import Carried
+
+if TYPE_CHECKING:
+    from gotunnel.config.difference import Difference
 
 __all__ = ["Links"]
 

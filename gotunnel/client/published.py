@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from gotunnel.address import HostPort
 from gotunnel.client.cures import cure_for
-from gotunnel.config.difference import ListChange
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
 from gotunnel.core.dropped import Drops
@@ -19,6 +19,9 @@ from gotunnel.core.usage import Carried
 from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
+
+if TYPE_CHECKING:
+    from gotunnel.config.difference import ListChange
 
 __all__ = ["NAMES_PER_FRAME", "MappingStatus", "Published", "Standing"]
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.address import HostPort
-from gotunnel.client.checks import check_for
 from gotunnel.client.identity import ClientIdentity
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
 from gotunnel.client.memory import VersionMemory
-from gotunnel.config.changes import key_lines, list_line
-from gotunnel.config.difference import Difference, difference
+from gotunnel.client.probes import check_for
 from gotunnel.config.model import ClientConfig
 from gotunnel.core.accounts import MOST
 from gotunnel.core.usage import Usage
@@ -33,6 +31,7 @@ from gotunnel.net.reloading import Reloadable
 
 if TYPE_CHECKING:
     from gotunnel.client.v1.links import V1Links
+    from gotunnel.config.difference import Difference
 
 __all__ = ["ClientService", "check_version", "make_client"]
 
@@ -135,6 +134,10 @@ class ClientService(Reloadable):
         return self.links.drain(seconds)
 
     async def _apply(self, config: ClientConfig) -> tuple[Difference[ClientConfig], list[str]]:
+        # Loaded by who changes its configuration: it takes memory at rest.
+        from gotunnel.config.changes import key_lines
+        from gotunnel.config.difference import difference
+
         links = self.links
         tried("transport", [self._settings.transport], [config.transport], self._reactor)
         if not isinstance(links, Links):
@@ -162,6 +165,8 @@ class ClientService(Reloadable):
 
     @staticmethod
     def _words(found: Difference[ClientConfig], links: Links) -> list[str]:
+        from gotunnel.config.changes import key_lines, list_line
+
         streams = {"client.mappings": links.streams_by_mapping}  # those of a forward go on when it is removed
         lines = [
             list_line(key.removeprefix("client."), change, streams.get(key, links.streams_by_forward), key in streams)

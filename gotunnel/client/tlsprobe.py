@@ -19,7 +19,7 @@ from gotunnel.errors import Sentence
 from gotunnel.net.beginning import Beginning
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.net.trust import server_name_of
 
 __all__ = ["ask_for_tls", "ask_on"]

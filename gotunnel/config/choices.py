@@ -42,7 +42,7 @@ KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
 """A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
 IDLE_LEGS = count(0, 64)
 """As many as a pool keeps at most (protocol, section 5)."""
-_RELAYS = ("auto", "portable", "fast")
+_RELAYS = ("auto", "portable", "fast", "native")
 """What needs no plugin of others."""
 
 
@@ -63,13 +63,14 @@ class _RelayKind(Kind):
         return core_schema.with_info_plain_validator_function(_read_relay, serialization=write)
 
 
-_RELAY = _RelayKind("auto, portable, fast, or a plugin", str, json={"type": ["string", "object"]})
+_RELAY = _RelayKind("auto, portable, fast, native, or a plugin", str, json={"type": ["string", "object"]})
 if TYPE_CHECKING:
     RelayName = str | RelayConfig
 else:
     RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
 RELAY_WORDS = (
-    "how bytes are moved; `auto` is `fast` where it can run (Linux), else `portable`; or a plugin (`gotunnel plugins`)"
+    "how bytes are moved; `auto` is `native` where it was built, else `fast` where it can run (Linux), else "
+    "`portable`; or a plugin (`gotunnel plugins`)"
 )
 
 

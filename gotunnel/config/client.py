@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
@@ -46,7 +46,7 @@ from gotunnel.config.plugged import ONE, Observers, TransportConfig
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import beyond_v1
 
-__all__ = ["ClientConfig"]
+__all__ = ["ClientConfig", "ClientFile"]
 
 MOST_NODES = 256
 """Nodes that one client can announce: more do not fit into a frame with the answer to each."""
@@ -62,6 +62,8 @@ DIAL_TIMEOUT = seconds(0.1, 14, why="after 15 the server gives the visitor up, w
 
 class ClientConfig(Section):
     """What a client needs to know. `mappings` holds all of them, those of `local_ports` first."""
+
+    role: ClassVar[Literal["client"]] = "client"
 
     name: ClientName = Field(description="the client's name; every running client needs one of its own")
     token: Token = Field(description="the server's token; or `token_file`, or the variable GOTUNNEL_TOKEN")
@@ -286,3 +288,9 @@ class ClientConfig(Section):
 
 def _ports(number: int) -> str:
     return f"{number} port" if number == 1 else f"{number} ports"
+
+
+class ClientFile(Section):
+    """A file that is read for this section only: `gotunnel.config.file` has both, and both in memory."""
+
+    client: ClientConfig | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gotunnel.address import HostPort, InProcess
-from gotunnel.config.health import OWN
 from gotunnel.config.kinds import Part, seconds
 
 if TYPE_CHECKING:
@@ -41,6 +40,10 @@ def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
         parts.append((("encrypt",), what, "remove it"))
     if mapping.proxy_protocol != "off":
         parts.append((("proxy_protocol",), "goes ahead of a stream, which protocol: udp has none of", "remove it"))
+    from gotunnel.config.health import (
+        OWN,  # a server reads the limits above, and has no use for models of a client
+    )
+
     if health is not None and health.type in OWN:
         what = f"{health.type} probes a service by connecting to it, and this one takes datagrams"
         parts.append((("health",), what, "write type: command and what asks the service, or remove it"))

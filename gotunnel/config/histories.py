@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gotunnel.config.client import ClientConfig
-from gotunnel.config.observeroptions import UsageObserverOptions
-from gotunnel.config.server import ServerConfig
 from gotunnel.errors import ConfigError, Problem, Sentence, printable
+
+if TYPE_CHECKING:  # the section of the other role is in no role's memory
+    from gotunnel.config.client import ClientConfig
+    from gotunnel.config.server import ServerConfig
 
 __all__ = ["check_histories"]
 
@@ -18,7 +20,13 @@ CURE = "name another file, or remove one of the two"
 
 def check_histories(config: ServerConfig | ClientConfig, state: Path, file: str | os.PathLike[str]) -> None:
     """Compare the files of one section of `file`, with this state folder. Raises ConfigError."""
-    role, client = ("client", config.name) if isinstance(config, ClientConfig) else ("server", None)
+    role, client = config.role, config.name if config.role == "client" else None
+    if not config.observers:
+        return
+    from gotunnel.config.observeroptions import (
+        UsageObserverOptions,  # loaded where there are some: models take memory
+    )
+
     taken: dict[str, str] = {}
     if config.usage.enabled:
         taken[_place(config.usage.path(state, role, client))] = f"{role}.usage"

@@ -6,17 +6,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from gotunnel.config.expand import expand
-from gotunnel.config.model import ClientConfig, File, ServerConfig
+from gotunnel.config.kinds import Section
 from gotunnel.config.paths import BASE
 from gotunnel.config.problems import NOBODY, flaws_of
 from gotunnel.config.source import Document, Flaw, Unreadable, parse
 from gotunnel.config.token_source import resolve_client_tokens, resolve_token, resolve_token_of
 from gotunnel.config.tree import key_name
 from gotunnel.errors import ConfigError, Problem, Sentence, printable
+
+if TYPE_CHECKING:
+    from gotunnel.config.client import ClientConfig
+    from gotunnel.config.file import File
+    from gotunnel.config.server import ServerConfig
 
 __all__ = ["load", "load_client", "load_server"]
 
@@ -26,6 +32,9 @@ MAX_BYTES = 256 * 1024
 ROLES = ("server", "client")
 SHOWN = 400
 """Characters of one sentence of a problem; what a file quotes in it is cut to less."""
+
+# Models are loaded by who reads what they are of: a role that runs holds its own, and no more.
+_F = TypeVar("_F", bound=Section)
 
 
 def load(
@@ -37,7 +46,9 @@ def load(
     says that it has some in its state folder. Raises ConfigError. Paths in the result are absolute; those of the file
     are relative to its folder.
     """
-    return _load(path, env, ROLES, clients_elsewhere)
+    from gotunnel.config.file import File
+
+    return _load(path, env, ROLES, File, clients_elsewhere)
 
 
 def load_server(
@@ -45,7 +56,9 @@ def load_server(
 ) -> ServerConfig:
     """Read the `server` section, which must exist. What is in `client` is not looked at: its variables and
     its token file may be another user's. For the rest see `load`. Raises ConfigError."""
-    server = _load(path, env, ("server",), clients_elsewhere).server
+    from gotunnel.config.server import ServerFile
+
+    server = _load(path, env, ("server",), ServerFile, clients_elsewhere).server
     if server is None:
         raise ConfigError([_no_section(path, "server")])
     return server
@@ -54,7 +67,9 @@ def load_server(
 def load_client(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> ClientConfig:
     """Read the `client` section, which must exist. What is in `server` is not looked at. Raises
     ConfigError."""
-    client = _load(path, env, ("client",)).client
+    from gotunnel.config.client import ClientFile
+
+    client = _load(path, env, ("client",), ClientFile).client
     if client is None:
         raise ConfigError([_no_section(path, "client")])
     return client
@@ -72,14 +87,15 @@ def _load(
     path: str | os.PathLike[str],
     env: Mapping[str, str] | None,
     roles: Iterable[str],
+    model: type[_F],
     clients_elsewhere: bool = False,
-) -> File:
+) -> _F:
     env = os.environ if env is None else env
     name = printable(os.fspath(path), SHOWN)
     skipped = {role for role in ROLES if role not in roles}
     try:
         document = parse(_read(path))
-        found = _validate(document, Path(path).absolute().parent, env, skipped, clients_elsewhere)
+        found = _validate(document, Path(path).absolute().parent, env, skipped, model, clients_elsewhere)
     except Unreadable as unreadable:
         raise ConfigError([_problem(name, unreadable.flaw)]) from None
     flaws = [flaw for flaw in document.flaws if not flaw.path or flaw.path[0] not in skipped]
@@ -93,8 +109,8 @@ def _load(
 
 
 def _validate(
-    document: Document, base: Path, env: Mapping[str, str], skipped: set[str], clients_elsewhere: bool
-) -> File | None:
+    document: Document, base: Path, env: Mapping[str, str], skipped: set[str], model: type[_F], clients_elsewhere: bool
+) -> _F | None:
     root = document.root
     if root is None or (root == {} and not document.flaws):
         raise Unreadable(None, "is empty", "write a server: or a client: section into it")
@@ -115,7 +131,7 @@ def _validate(
             path = ("server", "token")
             document.flaws.append(Flaw(path, document.line_of(path), *NOBODY))
     try:
-        return File.model_validate(tree, context={BASE: base})
+        return model.model_validate(tree, context={BASE: base})
     except ValidationError as error:
         document.flaws += flaws_of(error, document)
         return None

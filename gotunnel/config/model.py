@@ -1,25 +1,26 @@
-"""The models of a configuration, in one place to import from: File and what it holds. Reading files is
+"""The models of a configuration, in one place to import from: File and what it holds. Each is loaded when it is first
+named: a server has no use for the models of a client, nor a client for those of a server. Reading files is
 gotunnel.config.load."""
 
 from __future__ import annotations
 
-from pydantic import Field, ValidationInfo, field_validator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from gotunnel.address import HostPort, is_wildcard
-from gotunnel.config.admin import AdminConfig
-from gotunnel.config.client import ClientConfig
-from gotunnel.config.clienttls import TlsClientConfig
-from gotunnel.config.egress import EgressConfig, NodeConfig, ServerEgressConfig
-from gotunnel.config.fields import Remote
-from gotunnel.config.forward import ForwardConfig
-from gotunnel.config.health import HealthConfig
-from gotunnel.config.kinds import Section, several
-from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
-from gotunnel.config.mapping import MappingConfig
-from gotunnel.config.server import ServerConfig, TlsServerConfig
-from gotunnel.config.usage import UsageConfig
-from gotunnel.config.v1 import V1ServerConfig, same_secret
-from gotunnel.errors import Sentence
+if TYPE_CHECKING:
+    from gotunnel.config.admin import AdminConfig
+    from gotunnel.config.client import ClientConfig
+    from gotunnel.config.clienttls import TlsClientConfig
+    from gotunnel.config.egress import EgressConfig, NodeConfig, ServerEgressConfig
+    from gotunnel.config.fields import Remote
+    from gotunnel.config.file import File
+    from gotunnel.config.forward import ForwardConfig
+    from gotunnel.config.health import HealthConfig
+    from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
+    from gotunnel.config.mapping import MappingConfig
+    from gotunnel.config.server import ServerConfig, TlsServerConfig
+    from gotunnel.config.usage import UsageConfig
+    from gotunnel.config.v1 import V1ServerConfig
 
 __all__ = [
     "AdminConfig",
@@ -41,50 +42,30 @@ __all__ = [
     "V1ServerConfig",
 ]
 
-
-class File(Section):
-    """One configuration file. A role that the file has no section for is None."""
-
-    server: ServerConfig | None = Field(default=None, description="what `gotunnel-server` reads")
-    client: ClientConfig | None = Field(default=None, description="what `gotunnel-client` reads")
-
-    @field_validator("client")
-    @classmethod
-    def _no_secret_of_v1(cls, client: ClientConfig | None, info: ValidationInfo) -> ClientConfig | None:
-        server = info.data.get("server")
-        if client is not None and server is not None and not client.v1 and same_secret(server.v1, [client.token]):
-            cure = "use the server's other token: that of version 1 crosses the wire in clear"
-            raise several([(("token",), "is server.v1.token", cure)])
-        return client
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is accepted and still doubtful, one line each, without the file's name."""
-        sections = (self.server, self.client)
-        lines = [line for section in sections if section is not None for line in section.warnings]
-        if self.server is not None and self.client is not None:
-            lines += _loops(self.server, self.client)
-        return lines
+_HOMES = {
+    "AdminConfig": "admin",
+    "ClientConfig": "client",
+    "EgressConfig": "egress",
+    "File": "file",
+    "ForwardConfig": "forward",
+    "HealthConfig": "health",
+    "LimitsConfig": "limits",
+    "MappingConfig": "mapping",
+    "NodeConfig": "egress",
+    "PenaltiesConfig": "limits",
+    "Remote": "fields",
+    "ServerConfig": "server",
+    "ServerEgressConfig": "egress",
+    "TlsClientConfig": "clienttls",
+    "TlsServerConfig": "server",
+    "UsageConfig": "usage",
+    "V1ServerConfig": "v1",
+}
+"""Where each is written."""
 
 
-def _loops(server: ServerConfig, client: ClientConfig) -> list[str]:
-    """Mappings whose service is the very port that the server of the same file opens for them."""
-    here = [each for each in client.all_servers if each.port == server.addr.port and _is_here(each.host, server)]
-    if not here:
-        return []
-    found: list[str] = []
-    for index, mapping in enumerate(client.mappings):
-        local, bind = mapping.local, server.addr.host if mapping.bind is None else mapping.bind
-        if not isinstance(local, HostPort) or local.port != mapping.remote_port:
-            continue
-        if local.host == bind or (is_wildcard(bind) and _is_here(local.host, server)):
-            found.append(Sentence(
-                "client.mappings[{index}]: {local} would be published on its own port of this machine; choose another "
-                "remote port",
-                index=index, local=local,
-            ))  # fmt: skip
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(name, name=name)
+    found = globals()[name] = getattr(import_module(f"gotunnel.config.{_HOMES[name]}"), name)
     return found
-
-
-def _is_here(host: str, server: ServerConfig) -> bool:
-    return host in ("localhost", "::1", server.addr.host) or host.startswith("127.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -41,7 +41,7 @@ from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 from gotunnel.config.usage import Usage, UsageConfig
 from gotunnel.config.v1 import OWN_CURE, V1ServerConfig, same_secret
 
-__all__ = ["ServerConfig", "TlsServerConfig"]
+__all__ = ["ServerConfig", "ServerFile", "TlsServerConfig"]
 
 class TlsServerConfig(Section):
     """TLS on the port that clients connect to."""
@@ -80,6 +80,8 @@ class TlsServerConfig(Section):
 
 class ServerConfig(Section):
     """What a server needs to know."""
+
+    role: ClassVar[Literal["server"]] = "server"
 
     addr: ListenAddress = Field(
         default=HostPort("0.0.0.0", DEFAULT_PORT),  # noqa: S104 - a server is there to be reached
@@ -275,3 +277,9 @@ class ServerConfig(Section):
 
 def _tokens_of_clients(info: ValidationInfo) -> list[SecretStr | None]:
     return [info.data.get("token"), *(token for client in info.data.get("clients", ()) for token in client.token)]
+
+
+class ServerFile(Section):
+    """A file that is read for this section only: `gotunnel.config.file` has both, and both in memory."""
+
+    server: ServerConfig | None = None

@@ -9,7 +9,6 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gotunnel.config.model import File
 from gotunnel.config.plugins import HIDDEN
 
 __all__ = ["key_name", "keys_at", "suggestion", "walk"]
@@ -21,10 +20,14 @@ def key_name(path: tuple[str | int, ...]) -> str:
 
 
 def walk(
-    model: type[BaseModel] = File, path: tuple[str, ...] = ()
+    model: type[BaseModel] | None = None, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Yield every key below `model`, groups before what is in them. Items of lists have the path of the
-    list."""
+    """Yield every key below `model`, by default File, groups before what is in them. Items of lists have the path of
+    the list."""
+    if model is None:
+        from gotunnel.config.file import File  # both sections: nobody needs them whose file is right
+
+        model = File
     for name, info in model.model_fields.items():
         if HIDDEN in info.metadata:
             continue

@@ -4,15 +4,17 @@ here."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from gotunnel.config import tokens
 from gotunnel.config.fields import PortRules, Token
 from gotunnel.config.kinds import FLAG, Part, Section, wrong
-from gotunnel.config.mapping import MappingConfig
 from gotunnel.config.paths import TokenFile
+
+if TYPE_CHECKING:  # a server, which has no mappings of its own, reads this too
+    from gotunnel.config.mapping import MappingConfig
 
 __all__ = ["OWN_CURE", "SILENCE", "V1ServerConfig", "beyond_v1", "same_secret"]
 

@@ -52,6 +52,8 @@ class Accounts:
         self._most_of_client = most_of_client
         self.kept = False
         """Somebody reads what is past: an account without visitors stays until it is dropped."""
+        self.opened = 0
+        """Visitors that came since the start."""
         self.all = Account(None, None, None)
         self._table: dict[tuple[str, str], Account] = {}
         self._clients: dict[str, Account] = {}
@@ -73,6 +75,7 @@ class Accounts:
         """A visitor of this mapping is here. Return the account that he is counted on until he has `left`: that of the
         mapping, or one for several."""
         account = self._table.get((client, mapping)) or self._made(client, mapping)
+        self.opened += 1
         account.streams += 1
         each: Account | None = account
         while each is not None:
@@ -81,6 +84,14 @@ class Accounts:
                 each.peak = each.here
             each = each.within
         return account
+
+    def moved(self, account: Account, client: str, mapping: str) -> Account:
+        """A visitor who has not been served yet goes to another client: he has come to both, and is one. Return his
+        account from now on."""
+        other = self.came(client, mapping)
+        self.opened -= 1
+        self.left(account)
+        return other
 
     def left(self, account: Account) -> None:
         """He is here no more. An account of which nobody wants to know any more is forgotten with its last visitor."""

@@ -73,7 +73,7 @@ class Crowds:
             self._lines[key] = lines + 1
             self._in_all += 1
             return True
-        crowd = self._crowd(now, key)
+        crowd = self._found.get(key) or self._begun(now, key)
         crowd.outcomes[outcome] += 1
         if end is not None:
             crowd.up += end.up
@@ -85,15 +85,13 @@ class Crowds:
         found, self._found = self._found, {}
         return list(found.values())
 
-    def _crowd(self, now: float, key: tuple[str | None, str]) -> Crowd:
+    def _begun(self, now: float, key: tuple[str | None, str]) -> Crowd:
         found = self._found
-        crowd = found.get(key)
-        if crowd is None:
-            client, mapping = key
-            if len(found) >= MOST_CROWDS:
-                client, mapping = key = None, OTHERS
-            first = not found
-            crowd = found.setdefault(key, Crowd(mapping, client))
-            if first:
-                self.gathers(self._ends - now)
+        client, mapping = key
+        if len(found) >= MOST_CROWDS:
+            client, mapping = key = None, OTHERS
+        first = not found
+        crowd = found.setdefault(key, Crowd(mapping, client))
+        if first:
+            self.gathers(self._ends - now)
         return crowd

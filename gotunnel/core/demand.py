@@ -25,13 +25,26 @@ class Demand(Generic[L]):
 
     def began(self, leg: L, now: float) -> None:
         """A visitor took this leg."""
-        self._recent[leg] = now
-        self._sample(now)
+        recent, peaks = self._recent, self._peaks
+        recent[leg] = now
+        if now >= self._ages:
+            self._age(now)
+        number = len(recent)
+        while peaks and peaks[-1][1] <= number:
+            peaks.pop()
+        peaks.append((now, number))
 
     def over(self, leg: L, now: float) -> None:
         """The visitor of this leg is over; until now it counted."""
-        self._sample(now)
-        self._recent.pop(leg, None)
+        recent, peaks = self._recent, self._peaks
+        if now >= self._ages:
+            self._age(now)
+        number = len(recent)
+        while peaks and peaks[-1][1] <= number:
+            peaks.pop()
+        if number:
+            peaks.append((now, number))
+            recent.pop(leg, None)
 
     def forget(self, leg: L) -> None:
         """The leg is gone, whatever it did."""
@@ -56,11 +69,3 @@ class Demand(Generic[L]):
         falls = self.falls_at()
         self._ages = now + self._span if falls is None else falls
 
-    def _sample(self, now: float) -> None:
-        if now >= self._ages:
-            self._age(now)
-        peaks, number = self._peaks, len(self._recent)
-        while peaks and peaks[-1][1] <= number:
-            peaks.pop()
-        if number:
-            peaks.append((now, number))

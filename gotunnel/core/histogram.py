@@ -24,7 +24,8 @@ class Histogram:
     def observe(self, value: float) -> None:
         """Count one; a clock that was set back counts as no time at all."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += max(0.0, value)
+        if value > 0.0:
+            self.total += value
 
     @property
     def cumulated(self) -> list[tuple[str, float]]:

@@ -173,6 +173,13 @@ class Identities:
             return None if self._others is None else self._others.rights
         return None if identity.shut(now) else identity.rights
 
+    def lasts(self, client: str) -> bool:
+        """Whether `rights_for` says the same of this client at any time."""
+        identity = self._own.get(client)
+        return identity is None or identity.disabled or (
+            identity.expires is None and (bool(identity.keys) or identity.join is None)
+        )
+
     def next_expiry(self, now: float) -> float | None:
         """Return when the next identity expires, None if none will."""
         times = [each.expires for each in self._own.values() if each.expires is not None and each.expires > now]

@@ -50,7 +50,8 @@ class LegPool(Generic[L]):
         """Idle legs that stay when no visitor has come for long. It may be set anew at any time."""
         self._maximum = maximum
         self._request_ttl = request_ttl
-        self._idle: OrderedDict[L, float] = OrderedDict()  # leg -> since when, the most recently used last
+        self.free: OrderedDict[L, float] = OrderedDict()
+        """The idle legs, and since when, the most recently used last. To be changed by nobody else."""
         self._busy: set[L] = set()
         self._requests: deque[list[float]] = deque()  # [count, when it is forgotten], oldest first
         self._requested = 0
@@ -63,7 +64,7 @@ class LegPool(Generic[L]):
     @property
     def idle(self) -> int:
         """Legs that could serve a visitor at once."""
-        return len(self._idle)
+        return len(self.free)
 
     @property
     def busy(self) -> int:
@@ -93,23 +94,23 @@ class LegPool(Generic[L]):
 
         Raises ValueError for a leg that is idle already; it would serve two visitors at once.
         """
-        if leg in self._idle:
+        if leg in self.free:
             raise ValueError("the leg is idle already")
         if leg in self._busy:
             self._busy.discard(leg)
             self._demand.over(leg, now)
         if self._closed:
             return False
-        self._idle[leg] = now
+        self.free[leg] = now
         return True
 
     def take(self, now: float) -> L | None:
         """Return the idle leg that was used last, busy from now on; None when there is none, and then the
         visitor waits and counts in `wanted`. The most recent one, so that those that are not needed grow
         old together."""
-        if not self._idle:
+        if not self.free:
             return None
-        leg, _ = self._idle.popitem()
+        leg, _ = self.free.popitem()
         self._busy.add(leg)
         self._demand.began(leg, now)
         return leg
@@ -117,7 +118,7 @@ class LegPool(Generic[L]):
     def discard(self, leg: L) -> None:
         """Forget a leg that is gone or must not be used again, idle or busy. An unknown one is none of
         ours."""
-        self._idle.pop(leg, None)
+        self.free.pop(leg, None)
         self._busy.discard(leg)
         self._demand.forget(leg)
 
@@ -161,7 +162,7 @@ class LegPool(Generic[L]):
         legs: list[L] = []
         aim = self._aim(now)
         while self.idle > aim:
-            leg, since = next(iter(self._idle.items()))
+            leg, since = next(iter(self.free.items()))
             if since + self._ttl() > now:
                 break
             self.discard(leg)
@@ -177,7 +178,7 @@ class LegPool(Generic[L]):
         if self._paused_until is not None:
             times.append(self._paused_until)
         if self.idle > self.start:
-            old = next(iter(self._idle.values())) + self._ttl()
+            old = next(iter(self.free.values())) + self._ttl()
             falls = self._demand.falls_at() if self.idle <= self._aim(now) else None
             times.append(old if falls is None else max(old, falls))
         return max(0.0, min(times) - now) if times else None
@@ -186,7 +187,7 @@ class LegPool(Generic[L]):
         """Stop: hand out, take in and ask for nothing any more. Returns the idle legs, which are to be
         closed; busy ones live on until `put` or `discard`."""
         self._closed = True
-        legs = list(self._idle)
+        legs = list(self.free)
         for leg in legs:
             self.discard(leg)
         self._requests.clear()

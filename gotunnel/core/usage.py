@@ -42,15 +42,16 @@ class Usage:
     what is here."""
 
     def __init__(self, most_of_client: int = MOST_OF_CLIENT) -> None:
-        self.opened = 0
-        self.live = 0
-        """Visitors that are here: waiting or served."""
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
         self.crowds = Crowds()
         """Who of them has a line in the log."""
         self.accounts = Accounts(most_of_client)
-        """The same by client and mapping."""
+        """The same by client and mapping, and who is here."""
+        self.began = self.accounts.came
+        """A visitor of this mapping is here. Returns the account that he is counted on until he has ended."""
+        self.moved = self.accounts.moved
+        """He goes to another client, and has not been served yet."""
         self.answer = Histogram()
         """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
         self.dial = Histogram()
@@ -68,31 +69,38 @@ class Usage:
         """Who is told of each visitor beside this, where the configuration names somebody."""
 
     @property
+    def opened(self) -> int:
+        """Visitors that came."""
+        return self.accounts.opened
+
+    @property
+    def live(self) -> int:
+        """Visitors that are here: waiting or served."""
+        return self.accounts.all.here
+
+    @property
     def closed(self) -> int:
         """Visitors that are over."""
         return self.opened - self.live
 
-    def began(self, client: str, mapping: str) -> Account:
-        """A visitor of this mapping is here. Return the account that he is counted on until he has ended."""
-        self.opened += 1
-        self.live += 1
-        return self.accounts.came(client, mapping)
-
-    def moved(self, account: Account, client: str, mapping: str) -> Account:
-        """A visitor who has not been served yet goes to another client: he has come to both. Return his account from
-        now on."""
-        other = self.accounts.came(client, mapping)
-        self.accounts.left(account)
-        return other
-
-    def ended(self, account: Account, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        """His time is over."""
+    def ended(
+        self, account: Account, outcome: Outcome, end: StreamEnd | None = None, mapping: Carried | None = None
+    ) -> None:
+        """His time is over. `mapping` adds up for what he came to alone, where that is there still."""
         self.outcomes[outcome] += 1
-        self.live -= 1
-        self.carried.add(end)
         if outcome not in HARMLESS:
             account.failures += 1
+        carried = self.carried
+        carried.ended += 1
         if end is not None:
-            account.up += end.up
-            account.down += end.down
+            up, down = end.up, end.down
+            carried.up += up
+            carried.down += down
+            account.up += up
+            account.down += down
+            if mapping is not None:
+                mapping.up += up
+                mapping.down += down
+        if mapping is not None:
+            mapping.ended += 1
         self.accounts.left(account)

@@ -10,7 +10,7 @@ from typing import Any
 
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, language
-from gotunnel.i18n.sentences import PROSE
+from gotunnel.i18n.prose import PROSE
 
 __all__ = ["PROSE", "log_language", "said_in", "set_log_language", "text_of"]
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from gettext import GNUTranslations
 from pathlib import Path
 
 from gotunnel.i18n.hints import load_hints
-from gotunnel.i18n.sentences import Sentences
-from gotunnel.i18n.system import of_system
 
 __all__ = ["ENGLISH", "LANGUAGES", "VARIABLE", "Language", "language", "of_environment"]
 
@@ -39,6 +36,12 @@ class Language:
 
 class _Translated(Language):
     def __init__(self, name: str) -> None:
+        # Loaded with the first catalogue: a log in English does without their memory.
+        from gettext import GNUTranslations
+
+        from gotunnel.i18n.sentences import Sentences
+        from gotunnel.i18n.system import of_system
+
         self.name = name
         with Path(__file__).with_name(f"{name}.mo").open("rb") as file:
             self._translations = GNUTranslations(file)

@@ -11,8 +11,9 @@ from string import Formatter
 
 from gotunnel.errors import Sentence
 from gotunnel.i18n.lists import list_said
+from gotunnel.i18n.prose import PROSE
 
-__all__ = ["PROSE", "Sentences", "fields_of", "plain"]
+__all__ = ["Sentences", "fields_of", "plain"]
 
 LONGEST = 1024
 """Characters of a text that is looked at. No sentence of ours is longer, and a peer's may be anything."""
@@ -22,15 +23,6 @@ SHORTEST = 4
 """Letters that a format must have beside its fields, or it would be a pattern for everything."""
 STRONG = 8
 """Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
-
-PROSE = frozenset({
-    "advice", "breach", "chain", "cure", "down", "error", "failed", "failure", "gone", "hint", "how", "limit", "line",
-    "more", "msg", "nothing", "outcome", "owner", "problem", "purpose", "reason", "refusal", "refused", "said", "state",
-    "strerror", "switched_off", "tls", "use", "verdict", "visitor", "was", "what", "who", "whose", "why", "words",
-    "wrong",
-})  # fmt: skip
-"""Fields of log lines and of Sentences that hold words of ours where they are no Sentences themselves: constants, and
-what a peer says. All others are names, addresses and numbers, whatever they look like."""
 
 _JOINTS = (("; ", "；"), (": ", "："))
 _MARKS = dict((*_JOINTS, (", ", "，")))

@@ -46,7 +46,7 @@ class IHealthCheck(Interface):
 
     Made with `(reactor, target, options, timeout)`, once for each mapping that asks for it, and anew when its target or
     its `health` changes: `target` is a `HostPort` or a `UnixPath`, or an `InProcess` of a program that listens
-    by a tunnel; `net.relay.target_endpoint` connects to each. `timeout` is the seconds that a probe has. Nothing is to
+    by a tunnel; `net.target.target_endpoint` connects to each. `timeout` is the seconds that a probe has. Nothing is to
     be opened then. Called from the start of the client until it stops, whether or not a server is there.
     """
 

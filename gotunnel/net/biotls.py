@@ -41,7 +41,9 @@ class BioTls(Protocol):
     ) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self.session = context.wrap_bio(self.incoming, self.outgoing, server_side, server_name)
+        # As bytes: text would go through the codec for names that are not ASCII, which takes memory at rest.
+        sent = None if server_name is None else server_name.encode("ascii")
+        self.session = context.wrap_bio(self.incoming, self.outgoing, server_side, sent)
         self.taken = False
         """Set by whoever takes the session over: nothing is read for `wrapped` any more."""
         self._wrapped = wrapped

@@ -1,4 +1,5 @@
-"""Chooses the relay: the fast one where it can run, the portable one elsewhere, and says which and why."""
+"""Chooses the relay: the native one where it was built, else the fast one where it can run, the portable one
+elsewhere, and says which and why."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.fast.compiled import lacking
 from gotunnel.net.plugged import checked, made
 
-__all__ = ["RelayUnfit", "check_relay", "choose_relay", "fast", "install_reactor", "portable"]
+__all__ = ["RelayUnfit", "check_relay", "choose_relay", "fast", "install_reactor", "native", "portable"]
 
 log = Logger(namespace="gotunnel.net.choice")
 
@@ -25,18 +27,26 @@ class RelayUnfit(GotunnelError):
 def choose_relay(
     wish: str | RelayConfig, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
 ) -> IRelay:
-    """Return the relay for `wish`: auto, portable, fast or a plugin; `descriptors` are those of this process. Raises
-    GotunnelError when what is wished cannot be."""
+    """Return the relay for `wish`: auto, portable, fast, native or a plugin; `descriptors` are those of this process.
+    Raises GotunnelError when what is wished cannot be."""
     if isinstance(wish, RelayConfig):
         chosen: IRelay = made("relay", wish, reactor, dial_timeout, descriptors)
         log.info("bytes are moved by the relay {relay}, a plugin", relay=wish.plugin)
         return chosen
-    why = _obstacle()
-    if wish == "portable" or (wish == "auto" and why is not None):
-        reason = "as configured" if wish == "portable" else Sentence("the fast one {why}", why=why)
+    reason: str | Sentence = "as configured"
+    if wish == "auto":
+        wish, reason = _best(reactor)
+    arguments = (reactor, None, dial_timeout, descriptors)
+    if wish == "portable":
         log.info("bytes are moved by the portable relay: {why}", why=reason)
-        return portable(reactor, None, dial_timeout, descriptors)
-    return fast(reactor, None, dial_timeout, descriptors)
+        return portable(*arguments)
+    relay = native(*arguments) if wish == "native" else fast(*arguments)
+    how = "" if _has_loop(reactor) else " on the reactor's own descriptors"
+    if wish == "native":
+        log.info("bytes are moved by the native relay, the fast one in part compiled{how}", how=how)
+    else:
+        log.info("bytes are moved by the fast relay{how}: {why}", how=how, why=reason)
+    return relay
 
 
 def portable(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
@@ -52,12 +62,17 @@ def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descri
     check_relay("fast")
     from gotunnel.net.fast.relay import FastRelay
 
-    relay = FastRelay(reactor, dial_timeout, descriptors)
-    log.info(
-        "bytes are moved by the fast relay{how}", how="" if relay.has_loop else " on the reactor's own descriptors"
-    )
-    found: IRelay = relay
-    return found
+    relay: IRelay = FastRelay(reactor, dial_timeout, descriptors)
+    return relay
+
+
+def native(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
+    """The same."""
+    check_relay("native")
+    from gotunnel.net.fast.nativerelay import NativeRelay
+
+    relay: IRelay = NativeRelay(reactor, dial_timeout, descriptors)
+    return relay
 
 
 def check_relay(wish: str | RelayConfig) -> None:
@@ -65,9 +80,13 @@ def check_relay(wish: str | RelayConfig) -> None:
     if isinstance(wish, RelayConfig):
         checked("relay", wish)
         return
-    why = _obstacle() if wish == "fast" else None
+    why = _obstacle() if wish in ("fast", "native") else None
+    if wish == "native":
+        why = why or lacking()
     if why is not None:
-        raise RelayUnfit(Sentence("relay: fast cannot be had here: it {why}; write relay: auto", why=why))
+        raise RelayUnfit(
+            Sentence("relay: {relay} cannot be had here: it {why}; write relay: auto", relay=wish, why=why)
+        )
 
 
 def install_reactor() -> None:
@@ -77,6 +96,24 @@ def install_reactor() -> None:
         from gotunnel.net.fast.reactor import install_if_free
 
         install_if_free()
+
+
+def _best(reactor: Any) -> tuple[str, str | Sentence]:
+    """Return what auto is here, and why it is nothing better."""
+    why = _obstacle()
+    if why is not None:
+        return "portable", Sentence("the fast one {why}", why=why)
+    # What is compiled is worth it inside the loop: elsewhere each event takes its way through Twisted anyway.
+    lacks = lacking() or (None if _has_loop(reactor) else "needs gotunnel's own reactor")
+    if lacks is not None:
+        return "fast", Sentence("the native one {why}", why=lacks)
+    return "native", ""
+
+
+def _has_loop(reactor: Any) -> bool:
+    from gotunnel.net.fast.reactor import PumpReactor
+
+    return isinstance(reactor, PumpReactor)
 
 
 def _obstacle() -> str | None:

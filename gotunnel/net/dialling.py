@@ -62,9 +62,9 @@ class DialledStream:
     def __init__(self, body: OpenBody, started: float) -> None:
         self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
         self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
-        self.name = _name(body)
-        self.mapping = body.mapping if body.client is None else None
+        self.mapping = mapping = body.mapping if body.client is None else None
         """The mapping of this very client that it came to, None for anything else."""
+        self.name = _name(body) if mapping is None else mapping
         self.started = started
         self.account: Account | None = None
         """What it is counted on, once it is counted."""
@@ -172,6 +172,7 @@ class DiallingEnd:
 
     def leg_open(self, leg: ILeg, body: bytes) -> None:
         """A visitor: dial his target."""
+        refused: DialFailed | None = None
         try:
             opening = OpenBody.decode(body)
             if leg.plain:
@@ -180,24 +181,24 @@ class DiallingEnd:
             try:
                 route = self.route(leg, opening)
                 dial = route.dial()
-            except DialFailed as refused:
-                self._refuse(leg, stream, refused)
-                return
+                stream.allowed = route.allowed
+            except DialFailed as failed:
+                stream.refused, refused = True, failed
         except RemoteProtocolError as breach:
             self.warn("bad open", "a leg is closed: bad OPEN: {reason}", reason=printable(breach.reason))
             leg.close()
             return
-        stream.allowed = route.allowed
-        self._began(leg, stream)
-        if type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
+        self.streams[leg] = stream
+        if leg.opens > 1:
+            self.usage.legs_reused += 1
+        self.began(stream)
+        self._changed()
+        if refused is not None:
+            self._refuse(leg, stream, refused)
+        elif type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
             self._join(dial, leg, stream, route)  # type: ignore[arg-type]
-            return
-        stream.dial = dial
-        dial.addCallbacks(
-            lambda local: self._target_answered(local, leg, stream, route),
-            lambda failure: self._target_failed(failure, leg, stream),
-        )
-        dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
+        else:
+            self._await(dial, leg, stream, route)
 
     def leg_abandoned(self, leg: ILeg) -> None:
         """The leg is gone while the target is dialled."""
@@ -256,13 +257,6 @@ class DiallingEnd:
         for leg in self.legs - self.streams.keys():
             leg.close()
 
-    def _began(self, leg: ILeg, stream: DialledStream) -> None:
-        self.streams[leg] = stream
-        if leg.opens > 1:
-            self.usage.legs_reused += 1
-        self.began(stream)
-        self._changed()
-
     def _prove(self, leg: ILeg, opening: OpenBody) -> None:
         """Whoever sits on the path of a plain leg must not open anything (protocol, section 5)."""
         key = self.key
@@ -274,11 +268,17 @@ class DiallingEnd:
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
 
     def _refuse(self, leg: ILeg, stream: DialledStream, refused: DialFailed) -> None:
-        stream.refused = True
-        self._began(leg, stream)
         if refused.reason:
             self._did_not_reach(stream, printable(refused.reason, 256))
         leg.refuse(refused.code)
+
+    def _await(self, dial: Deferred[ILocal], leg: ILeg, stream: DialledStream, route: Route) -> None:
+        stream.dial = dial
+        dial.addCallbacks(
+            lambda local: self._target_answered(local, leg, stream, route),
+            lambda failure: self._target_failed(failure, leg, stream),
+        )
+        dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
 
     def _target_answered(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
         if stream.dial is None:  # abandoned
@@ -288,10 +288,11 @@ class DiallingEnd:
         self._join(local, leg, stream, route)
 
     def _join(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
-        self.log.debug(
-            "visitor {visitor} of {mapping} reached {target} ({conn})",
-            visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
-        )  # fmt: skip
+        if self.log.debugs:
+            self.log.debug(
+                "visitor {visitor} of {mapping} reached {target} ({conn})",
+                visitor=stream.source, mapping=stream.name, target=route.target, conn=stream.conn,
+            )  # fmt: skip
         self.usage.dial.observe(self._clock.seconds() - stream.started)
         if stream.allowed is not None:
             stream.reached = local.host
@@ -318,7 +319,7 @@ class DiallingEnd:
 def _name(body: OpenBody) -> str:
     if body.mapping is None:
         return printable(body.dial or "the measurement of a leg")
-    return body.mapping if body.client is None else printable(f"{body.client}/{body.mapping}")
+    return printable(f"{body.client}/{body.mapping}")
 
 
 def _cut(leg: ILeg, stream: DialledStream, code: str) -> None:

@@ -7,12 +7,12 @@ import ipaddress
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
 from gotunnel.address import HostPort, InProcess
 from gotunnel.interfaces import ITransportProvider
+from gotunnel.net.ipendpoint import IpEndpoint
 
 __all__ = ["InsideEndpoint", "TcpTransport", "tcp_endpoint"]
 
@@ -20,11 +20,13 @@ __all__ = ["InsideEndpoint", "TcpTransport", "tcp_endpoint"]
 def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClientEndpoint:
     """Return the endpoint. `timeout` (seconds) is for each address of a name, not for looking it up."""
     try:
-        version = ipaddress.ip_address(address.host.partition("%")[0]).version
+        ipaddress.ip_address(address.host.partition("%")[0])
     except ValueError:
+        # Loaded by who connects to a name, and by nobody else: it takes memory at rest.
+        from twisted.internet.endpoints import HostnameEndpoint
+
         return HostnameEndpoint(reactor, address.host, address.port, timeout=timeout)
-    kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
-    return kind(reactor, address.host, address.port, timeout=timeout)
+    return IpEndpoint(reactor, address.host, address.port, timeout)
 
 
 @implementer(IStreamClientEndpoint)

@@ -20,7 +20,6 @@ from gotunnel.net.biotls import BioTls
 from gotunnel.net.reasons import words_of
 from gotunnel.net.tls import exporter_binding
 from gotunnel.net.tlspeer import leg_binding, tls_words
-from gotunnel.wire import v1
 from gotunnel.wire.frames import LIMIT_BEFORE_AUTH, FrameDecoder, encode_frame
 from gotunnel.wire.handshake import ClientHandshake, Established, leg_client_mac, leg_server_mac, same
 from gotunnel.wire.messages import Challenge, Error, Leg, LegOk, decode, encode
@@ -156,13 +155,16 @@ class ControlGreeting(Greeting):
             return
         self._challenged, self._unheard = True, False
         self._nothing_ahead()
-        if _is_version_1(payload):
+        try:
+            auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
+        except RemoteProtocolError:
+            if not _is_version_1(payload):
+                raise
             raise RemoteProtocolError(
                 "the server speaks version 1 of the protocol, the Go gotunnel; move it to version 2, or set client.v1: "
                 "true, and a token of its own for it",
                 "version_1",
-            )
-        auth = self._handshake.receive_challenge(payload, exporter_binding(self.transport))
+            ) from None
         self._judge(self._handshake.challenge)
         self.transport.write(encode_frame(auth))
 
@@ -220,6 +222,8 @@ class LegGreeting(Greeting):
 
 def _is_version_1(payload: bytes) -> bool:
     """Whether this is how a Go server answers a hello: as if it were a register with a wrong token."""
+    from gotunnel.wire import v1  # loaded where a server's answer is none of version 2
+
     try:
         return isinstance(v1.decode(payload), v1.Answer)
     except RemoteProtocolError:

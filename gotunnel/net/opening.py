@@ -21,7 +21,6 @@ from gotunnel.net.visitor import Queue, Visitor
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_mac
-from gotunnel.wire.legbodies import OpenBody
 
 __all__ = ["OpeningEnd"]
 
@@ -54,16 +53,12 @@ class OpeningEnd(LegSupply):
         """A visitor has a leg."""
         raise NotImplementedError
 
-    def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
-        """A visitor's time on his leg is over."""
-        raise NotImplementedError
-
     def visitor_denied(self, visitor: Visitor) -> None:
         """A visitor without a leg may not be served: turn him away."""
         raise NotImplementedError
 
-    def opening(self, visitor: Visitor) -> OpenBody:
-        """Return what to say in the OPEN, without a proof."""
+    def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
+        """See ILegOwner: a visitor's time on this leg is over, and he is to leave `streams`."""
         raise NotImplementedError
 
     def leg_mute(self) -> None:
@@ -110,11 +105,12 @@ class OpeningEnd(LegSupply):
         if not visitor.allowed():
             self.visitor_denied(visitor)
             return True
-        leg = self._fresh_leg(visitor.plain)
+        now, plain = self._clock.seconds(), visitor.plain
+        leg = self._fresh_leg(plain, now)
         if leg is None:
             return False
-        self._open(leg, visitor)
-        if not self._pools[visitor.plain].idle:
+        self._open(leg, visitor, now)
+        if not self._pools[plain].free:
             self.feed()
         elif not self._soon:
             self._feed_soon()
@@ -134,7 +130,8 @@ class OpeningEnd(LegSupply):
         if visitor is not None:
             if visitor.opened is not None:
                 self.usage.answer.observe(self._clock.seconds() - visitor.opened)
-            visitor.answered()
+            if visitor.special:
+                visitor.answered()
 
     def leg_first_byte(self, leg: ILeg) -> None:
         """The target has said something."""
@@ -147,10 +144,6 @@ class OpeningEnd(LegSupply):
         self._probing[leg.plain].discard(leg)
         self._open_next(leg)
         self.feed()
-
-    def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
-        """A visitor's time is over."""
-        self.visitor_ended(self.streams.pop(leg), end)
 
     def leg_idle(self, leg: ILeg) -> None:
         """The leg is free for the next visitor, or not needed any more."""
@@ -184,26 +177,25 @@ class OpeningEnd(LegSupply):
         if visitor is None:
             self.leg_idle(leg)
         else:
-            self._open(leg, visitor)
+            self._open(leg, visitor, self._clock.seconds())
 
-    def _open(self, leg: ILeg, visitor: Visitor) -> None:
+    def _open(self, leg: ILeg, visitor: Visitor, now: float) -> None:
         self.streams[leg] = visitor
-        visitor.opened = self._clock.seconds()
-        if leg.opens:
+        visitor.opened = now
+        opens = leg.opens
+        if opens:
             self.usage.legs_reused += 1
         self.visitor_opened(visitor)
-        visitor.local.on_gone = _nothing
-        body = self.opening(visitor)
+        local = visitor.local
+        local.on_gone = _nothing
+        body = visitor.body()
         if leg.plain:
-            body = self._proved(leg, body)
-        leg.open(visitor.local, body.encode(), visitor.held, visitor.begins)
-
-    def _proved(self, leg: ILeg, body: OpenBody) -> OpenBody:
-        n, key = leg.opens + 1, self.key
-        kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-        mac = open_mac(key.ks, key.sid, leg.tag, self.purpose, n, kind, name, body.conn, body.src, body.dst)
-        body.n, body.mac = n, mac
-        return body
+            key, body.n = self.key, opens + 1
+            kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
+            body.mac = open_mac(
+                key.ks, key.sid, leg.tag, self.purpose, body.n, kind, name, body.conn, body.src, body.dst
+            )
+        leg.open(local, body.encode(), visitor.held, visitor.begins)
 
 
 def _nothing() -> None:

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
-from gotunnel.net.sockets import linger_reset
+from gotunnel.net.sockets import linger_reset, spare_pacing_at
 
 __all__ = ["GatedPort"]
 
@@ -46,6 +46,7 @@ class GatedPort(tcp.Port):
     def startListening(self) -> None:
         """Accept from now on."""
         super().startListening()
+        spare_pacing_at(self.socket, self.socket.getsockname()[0])
         self._gate.add(self)
 
     def stopListening(self, *reason: Any) -> Any:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import error
-from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorFDSet, IStreamClientEndpoint
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IAddress, IListeningPort, IReactorFDSet
 from twisted.internet.protocol import ServerFactory
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.address import Address, InProcess, UnixPath
+from gotunnel.address import Address
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import IDatagramRelay, ILegOwner, IRelay
 from gotunnel.net.deadlines import Deadlines
@@ -25,7 +23,7 @@ from gotunnel.net.local import Local
 from gotunnel.net.pathwatch import LegTimes, PathWatch
 from gotunnel.net.port import GatedPort
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.net.reasons import words_of
+from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.net.transports import hand_over
 from gotunnel.wire.legstate import End
 
@@ -33,19 +31,6 @@ __all__ = ["PortableRelay", "dial_failed", "target_endpoint"]
 
 ACCEPTS_AT_ONCE = 64
 """Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
-
-_DIAL_CODES: tuple[tuple[type[Exception], str, str], ...] = (
-    (error.ConnectionRefusedError, "refused", "connection refused"),
-    (error.TimeoutError, "timeout", "no answer in time"),
-    (error.DNSLookupError, "unknown_host", "the name does not resolve"),
-)
-_DIAL_ERRNOS = {
-    errno.ETIMEDOUT: ("timeout", "no answer in time"),
-    errno.ENETUNREACH: ("unreachable", "no route to it"),
-    errno.EHOSTUNREACH: ("unreachable", "no route to it"),
-    errno.EMFILE: ("no_fds", "out of file descriptors"),
-    errno.ENFILE: ("no_fds", "out of file descriptors"),
-}
 
 
 @implementer(IRelay, IDatagramRelay)
@@ -159,36 +144,5 @@ class _Visitors(ServerFactory):
         self._on_visitor(local)
 
 
-def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamClientEndpoint:
-    """Return what connects to a target. `timeout` (seconds) is for each address of a name, not for looking it up."""
-    # Half a MiB that a server with the fast relay has no use for.
-    from twisted.internet.endpoints import UNIXClientEndpoint
-
-    from gotunnel.net.endpoint import InsideEndpoint, tcp_endpoint
-
-    if isinstance(target, InProcess):
-        return InsideEndpoint(target)
-    if isinstance(target, UnixPath):
-        return UNIXClientEndpoint(reactor, target.path, timeout=timeout)
-    return tcp_endpoint(reactor, target, timeout)
-
-
 def _timed_out(target: Address) -> Any:
     raise DialFailed("timeout", Sentence("{target}: no answer in time", target=target))
-
-
-def dial_failed(failure: Failure, target: Address) -> Any:
-    """Turn what such an endpoint failed with into DialFailed; for an errback."""
-    if failure.check(DialFailed):
-        return failure
-    if failure.check(CancelledError, error.ConnectingCancelledError):
-        raise CancelledError from None
-    for kind, code, words in _DIAL_CODES:
-        if failure.check(kind):
-            raise DialFailed(code, Sentence("{target}: {words}", target=target, words=words)) from None
-    number = getattr(failure.value, "osError", None) or getattr(failure.value, "errno", None)
-    if number in _DIAL_ERRNOS:
-        code, words = _DIAL_ERRNOS[number]
-        raise DialFailed(code, Sentence("{target}: {words}", target=target, words=words)) from None
-    words = words_of(failure.value)
-    raise DialFailed("failed", Sentence("{target}: {words}", target=target, words=words)) from None

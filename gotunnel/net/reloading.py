@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 
-from gotunnel.config.changes import NOTHING
-from gotunnel.config.difference import Difference
 from gotunnel.errors import GotunnelError, lines_of, printable
 from gotunnel.logs import Logger, set_level
+
+if TYPE_CHECKING:
+    from gotunnel.config.difference import Difference
 
 __all__ = ["Reloadable", "Report"]
 
@@ -120,6 +121,8 @@ class Reloadable(Service):
             for warning in config.warnings:
                 if warning not in before.warnings:
                     self.log.warn("{advice}", advice=warning)
+            from gotunnel.config.changes import NOTHING  # loaded by now, and not before
+
             return Report(True, tuple(lines) or (NOTHING,))
 
     async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:

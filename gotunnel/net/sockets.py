@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from socket import SocketType
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "LINGER_RESET",
     "PathState",
     "accept",
+    "control_at",
     "held_by_kernel",
     "is_gone",
     "linger_off",
@@ -30,6 +32,8 @@ __all__ = [
     "set_keepalive",
     "set_nodelay",
     "set_user_timeout",
+    "spare_pacing",
+    "spare_pacing_at",
 ]
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
@@ -38,6 +42,9 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 LINGER_RESET, LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """Values of SO_LINGER."""
 _TCP_INFO_BYTES = 256
+_DEFAULT_CONTROL = "/proc/sys/net/ipv4/tcp_congestion_control"  # of this network namespace; IPv6 has it too
+_PACED, _UNPACED = b"bbr", b"reno"
+"""How the names of all versions of BBR begin; a congestion control without timers, which every Linux has."""
 _RESET = select.POLLERR | select.POLLNVAL
 _RDHUP = getattr(select, "POLLRDHUP", 0)
 
@@ -138,3 +145,54 @@ def set_user_timeout(sock: SocketType, seconds: float) -> None:
     ends a peer that has stopped reading (Linux). A unix socket has no path and is left as it is."""
     if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+@lru_cache(maxsize=1)
+def _paces() -> bool:
+    """Whether the system's congestion control is BBR, which sets a timer for every segment that leaves."""
+    try:
+        with open(_DEFAULT_CONTROL, "rb") as named:
+            return named.read().startswith(_PACED)
+    except OSError:
+        return False
+
+
+def spare_pacing_at(sock: SocketType, host: str) -> None:
+    """Send without BBR on a connection from or to an address of loopback, where the system's default is that.
+
+    Where no network is to be spared, its timers cost several times what moving the bytes does. To be called before the
+    connection stands: once BBR has begun, the timers stay, if fewer. A listening socket passes its choice on to what it
+    accepts. What leaves the machine is sent as its administrator has chosen.
+    """
+    if control_at(host):
+        _set_unpaced(sock)
+
+
+def control_at(host: str) -> str:
+    """Return the congestion control of a connection from or to an address, "" for that of the system."""
+    return _UNPACED.decode() if _paces() and _is_loopback(host) else ""
+
+
+def spare_pacing(sock: SocketType) -> None:
+    """The same for a connection that stands already, whatever it has come by, if both of its ends are on this
+    machine."""
+    if not _paces() or sock.family == socket.AF_UNIX:
+        return
+    try:
+        peer = sock.getpeername()[0]
+        here = _is_loopback(peer) or sock.getsockname()[0] == peer
+    except OSError:
+        return  # it was reset, which its reader is told
+    if here:
+        _set_unpaced(sock)
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
+
+
+def _set_unpaced(sock: SocketType) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+    except OSError:
+        pass  # a sandbox forbids it: that costs no more than CPU

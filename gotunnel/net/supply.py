@@ -23,6 +23,8 @@ PROBE_AFTER = 10.0
 UNHURRIED = 0.05
 """Seconds until the pools are looked at when nobody waits."""
 
+_CLOSED = State.CLOSED  # to ask an Enum for a member takes as long as a call, in older versions of Python
+
 
 class LegSupply:
     """One half of an opening end. `waiting` are the visitors that wait for a leg, plain or not. `most_legs` is for both
@@ -138,7 +140,7 @@ class LegSupply:
         for plain, pool in self._pools.items():
             waiting = self._waiting[plain]
             while len(waiting) > len(self._probing[plain]):
-                leg = self._fresh_leg(plain)
+                leg = self._fresh_leg(plain, now)
                 if leg is None:
                     break
                 self._open_next(leg)
@@ -154,11 +156,11 @@ class LegSupply:
                 leg.close()
         self._plan(now)
 
-    def _fresh_leg(self, plain: bool) -> ILeg | None:
+    def _fresh_leg(self, plain: bool, now: float) -> ILeg | None:
         """Take an idle leg that was heard of lately. An older one is tried first, and serves when it has answered."""
-        pool, now = self._pools[plain], self._clock.seconds()
+        pool = self._pools[plain]
         leg = pool.take(now)
-        while leg is not None and leg.state is State.CLOSED:
+        while leg is not None and leg.state is _CLOSED:
             pool.discard(leg)  # its connection has broken, and `leg_lost` is on its way
             leg = pool.take(now)
         if leg is None or now - leg.last_received < PROBE_AFTER:

@@ -41,8 +41,11 @@ def server_name_of(name: str) -> str | None:
     """Return a name as TLS sends it (RFC 6066, section 3), or None for an address and for what is no name there."""
     if _is_ip(name):
         return None
+    name = name.removesuffix(".")
+    if name.isascii():  # nearly all are, and the codec for the others takes memory at rest
+        return name if all(0 < len(part) < 64 for part in name.split(".")) else None
     try:
-        return name.removesuffix(".").encode("idna").decode("ascii") or None
+        return name.encode("idna").decode("ascii") or None
     except UnicodeError:  # an empty part, or one that is too long
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import Outcome
@@ -34,6 +34,14 @@ class Visitor:
     begins: bytes = field(init=False, default=b"")
     """What goes to his target ahead of his own bytes."""
 
+    special: ClassVar[bool] = False
+    """Whether his class has `answered`, `elsewhere`, `over` or `came_to` for itself: here they say and do nothing, and
+    of most visitors nobody asks them."""
+
+    def __init_subclass__(cls) -> None:
+        names = ("answered", "elsewhere", "over", "came_to")
+        cls.special = any(getattr(cls, name) is not getattr(Visitor, name) for name in names)
+
     @property
     def came_to(self) -> str:
         """`mapping` for the log."""
@@ -46,7 +54,7 @@ class Visitor:
 
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""
-        return OpenBody(self.conn, self.local.address, mapping=self.mapping)
+        return OpenBody(self.conn, self.local.address, self.mapping)
 
     def allowed(self) -> bool:
         """Whether he may (still) be served. For those whose rights can change."""
@@ -71,38 +79,36 @@ class Queue(Protocol):
         """Take the one that has waited longest."""
 
 
-class Waiting:
-    """Visitors that wait for a leg, first come first served, and for a limited time. Closes none itself."""
+class Waiting(dict[Visitor, float]):
+    """Visitors that wait for a leg, with since when each does: first come first served, and for a limited time. Closes
+    none itself. A dictionary, since how many they are is asked at the end of each visitor."""
 
     def __init__(self, patience: float) -> None:
+        super().__init__()
         self.patience = patience
-        self._queue: dict[Visitor, float] = {}  # since when he waits
-
-    def __len__(self) -> int:
-        return len(self._queue)
 
     def __iter__(self) -> Iterator[Visitor]:
-        return iter(tuple(self._queue))
+        return iter(tuple(self.keys()))
 
     def add(self, visitor: Visitor, now: float) -> None:
         """Let him wait. One who comes from elsewhere waits as long as others do."""
-        self._queue[visitor] = now
+        self[visitor] = now
 
     def leave(self, visitor: Visitor) -> bool:
         """He waits no more; False if he did not."""
-        return self._queue.pop(visitor, None) is not None
+        return self.pop(visitor, None) is not None
 
     def next(self) -> Visitor | None:
         """Take the one that has waited longest."""
-        visitor = next(iter(self._queue), None)
+        visitor = next(iter(self.keys()), None)
         if visitor is not None:
-            del self._queue[visitor]
+            del self[visitor]
         return visitor
 
     def expired(self, now: float) -> list[Visitor]:
         """Take those whose patience is over."""
         over: list[Visitor] = []
-        for visitor, since in self._queue.items():
+        for visitor, since in self.items():
             if since + self.patience > now:
                 break
             over.append(visitor)
@@ -114,14 +120,14 @@ class Waiting:
 
     def those_of(self, mapping: str | None) -> list[Visitor]:
         """Return everybody, or everybody of one mapping."""
-        return [v for v in self._queue if mapping in (None, v.mapping)]
+        return [v for v in self if mapping in (None, v.mapping)]
 
     def next_expiry(self, now: float) -> float | None:
         """Seconds until `expired` has something to say; None while nobody waits."""
-        first = next(iter(self._queue.values()), None)
+        first = next(iter(self.values()), None)
         return None if first is None else max(0.0, first + self.patience - now)
 
     def _taken(self, visitors: list[Visitor]) -> list[Visitor]:
         for visitor in visitors:
-            del self._queue[visitor]
+            del self[visitor]
         return visitors

@@ -7,12 +7,11 @@ import hashlib
 import random
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
 from gotunnel.config.plugged import AllocatorConfig
-from gotunnel.config.portoptions import StickyOptions
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.ports import PortSet, Wish
 from gotunnel.errors import PortUnavailable, printable
@@ -20,6 +19,9 @@ from gotunnel.interfaces import IPortAllocator
 from gotunnel.logs import Logger
 from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
+
+if TYPE_CHECKING:
+    from gotunnel.config.portoptions import StickyOptions
 
 __all__ = ["MOST_CANDIDATES", "Allocation", "AnyPort", "StickyPort", "any_ports"]
 

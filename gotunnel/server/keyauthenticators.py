@@ -7,12 +7,11 @@ import secrets
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
 from gotunnel.config.identityfile import FileIdentity, load_clients
-from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
 from gotunnel.config.secretfile import Refused
 from gotunnel.config.stamps import stamp
 from gotunnel.config.token_source import token_in
@@ -23,6 +22,9 @@ from gotunnel.errors import ConfigError, Problem, printable
 from gotunnel.interfaces import IKeyAuthenticator
 from gotunnel.logs import Logger
 from gotunnel.wire.handshake import derive_key, same
+
+if TYPE_CHECKING:
+    from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
 
 __all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys"]
 

@@ -37,6 +37,8 @@ class Ledger:
         self.stranger_lines = LogLimit(rate=0.2, burst=5)
         """Lines that a stranger can cause."""
         self.usage = Usage()
+        self.everybody = self.usage.accounts.all
+        """Counts who is here, of all clients."""
         self.crowd_lines = CrowdLines(clock, self.usage.crowds)
         self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
         """Who has visitors: sessions, those included that a successor has replaced, and the server itself."""
@@ -54,20 +56,29 @@ class Ledger:
         if self.usage.observers is not None:
             local = visitor.local
             self.usage.observers.opened(visitor, visitor.conn, peer.name, visitor.mapping, local.address)
-        self.log.debug(
-            "visitor {visitor} connected to {mapping} of client {client} ({conn})",
-            visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
-        )  # fmt: skip
+        if self.log.debugs:
+            self.log.debug(
+                "visitor {visitor} connected to {mapping} of client {client} ({conn})",
+                visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, conn=visitor.conn,
+            )  # fmt: skip
 
     def visitor_moved(self, visitor: Visitor, peer: Peer) -> None:
         """A visitor whom nobody has served yet is `peer`'s from now on."""
         assert visitor.account is not None
         visitor.account = self.usage.moved(visitor.account, peer.name, visitor.mapping)
 
-    def visitor_ended(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        """A visitor's time is over."""
-        self._over(peer, visitor, outcome, end)
-        now, mapping = self.clock.seconds(), visitor.came_to
+    def visitor_ended(
+        self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None, *, told: bool = False
+    ) -> None:
+        """A visitor's time is over. Where the log was `told`, in other words, he has no line here."""
+        assert visitor.account is not None
+        port = peer.published.mappings.get(visitor.mapping)
+        self.usage.ended(visitor.account, outcome, end, None if port is None else port.carried)
+        if self.usage.observers is not None:
+            self.usage.observers.closed(visitor, outcome, end)
+        if told:
+            return
+        now, mapping = self.clock.seconds(), visitor.came_to if visitor.special else visitor.mapping
         if self.usage.crowds.has_line(now, mapping, outcome, end, peer.name):
             self.log.info(
                 "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
@@ -93,7 +104,7 @@ class Ledger:
 
     def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
         """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
-        self._over(peer, visitor, Outcome.DENIED, None)
+        self.visitor_ended(peer, visitor, Outcome.DENIED, told=True)
         more = self.stranger_lines.more("denied", self.clock.seconds())
         if more is not None:
             self.log.warn(
@@ -104,7 +115,7 @@ class Ledger:
 
     def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:
         """The access policy does not let a visitor in, who has been told of, or he left while it was asked."""
-        self._over(peer, visitor, outcome, None)
+        self.visitor_ended(peer, visitor, outcome, told=True)
         self.changed()
 
     @property
@@ -121,15 +132,6 @@ class Ledger:
     def live(self) -> int:
         """Visitors that are here now: waiting or served."""
         return self.usage.live
-
-    def _over(self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None) -> None:
-        assert visitor.account is not None
-        self.usage.ended(visitor.account, outcome, end)
-        if self.usage.observers is not None:
-            self.usage.observers.closed(visitor, outcome, end)
-        mapping = peer.published.mappings.get(visitor.mapping)
-        if mapping is not None:
-            mapping.carried.add(end)
 
     def changed(self) -> None:
         """A visitor or a session is over."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
+from gotunnel.interfaces import ILeg
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.opening import OpeningEnd
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.forward import ForwardLegs
 from gotunnel.server.peer import Peer
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.legbodies import OpenBody
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -78,10 +78,6 @@ class SessionLegs(OpeningEnd):
 
     # OpeningEnd.
 
-    def opening(self, visitor: Visitor) -> OpenBody:
-        """See OpeningEnd: mostly the name of a mapping, whose target is the client's secret."""
-        return visitor.body()
-
     def sparing(self) -> bool:
         """See OpeningEnd."""
         return self._hub.sparing()
@@ -94,11 +90,12 @@ class SessionLegs(OpeningEnd):
         """See OpeningEnd."""
         self.peer.turn_away([visitor], Outcome.DENIED)
 
-    def visitor_ended(self, visitor: Visitor, end: StreamEnd) -> None:
+    def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
         """See OpeningEnd."""
+        visitor = self.streams.pop(leg)
         if not self.streams:
             self._hub.streaming.discard(self)
-        if not visitor.elsewhere(end.outcome, end):
+        if not (visitor.special and visitor.elsewhere(end.outcome, end)):
             self.peer.ended(visitor, end.outcome, end)
 
     def leg_mute(self) -> None:

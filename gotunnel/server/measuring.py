@@ -22,7 +22,7 @@ MOST = 1 << 26
 """Bytes, to here and back."""
 SECONDS = 30.0
 """A measurement ends after that, whatever it has come to."""
-BLOCK = bytes(1 << 16)
+BLOCK = 1 << 16
 
 
 class Measuring:
@@ -91,7 +91,7 @@ class _Target(Protocol):
 
     def resumeProducing(self) -> None:
         """The transport takes more."""
-        block = BLOCK[: self._left]
+        block = bytes(min(BLOCK, self._left))
         self._left -= len(block)
         if block:
             self.transport.write(block)

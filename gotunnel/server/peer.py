@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from gotunnel.core.identities import Identities
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.rights import Rights
+from gotunnel.core.rights import NO_RIGHTS, Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import Sentence
 from gotunnel.interfaces import ILocal, IRelay
@@ -64,13 +65,22 @@ class Peer:
         self._hub = hub
         self._clock = hub.clock
         self._grace: IDelayedCall | None = None
+        self._lasting = NO_RIGHTS
+        self._lasts_in: Identities | None = None
         self.published = Published(hub, self)
         self.announced = Announced(hub, self)
 
     @property
     def rights(self) -> Rights:
-        """What this client may do now: to be asked anew whenever something is done."""
-        return self._hub.rights_of(self.name)
+        """What this client may do now: to be asked anew whenever something is done. Asked for each visitor, so that an
+        answer is kept which no time changes."""
+        hub = self._hub
+        if self._lasts_in is hub.identities and not hub.guests.by_name:
+            return self._lasting
+        rights = hub.rights_of(self.name)
+        if not hub.guests.by_name and hub.identities.lasts(self.name):
+            self._lasting, self._lasts_in = rights, hub.identities
+        return rights
 
     @property
     def relay(self) -> IRelay:
@@ -165,11 +175,15 @@ class Peer:
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
         """A visitor of a public port is there."""
-        self.let_in(
-            PublicVisitor(
-                self._hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
-            )
+        hub = self._hub
+        visitor = PublicVisitor(
+            hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
         )
+        hub.visitor_arrived(self, visitor)
+        if hub.access is None:
+            self.admit(visitor)
+        else:
+            self.take_over(visitor)
 
     def let_in(self, visitor: Visitor) -> None:
         """Serve a visitor of one of the mappings now, or let him wait."""
@@ -207,11 +221,10 @@ class Peer:
 
     def admit(self, visitor: Visitor) -> None:
         """Serve one whom nothing keeps out."""
-        rights = self.rights
+        rights, hub = self.rights, self._hub
         self.visitors += 1
-        limit = self._reached(self.visitors, rights)
-        if limit:
-            self._deny(visitor, limit)
+        if self.visitors > rights.max_visitors or hub.everybody.here > hub.most_visitors:
+            self._deny(visitor, self._reached(self.visitors, rights))
         elif self.session is None or not self.session.serve(visitor):
             if self.pending >= rights.max_pending:
                 self._deny(visitor, Sentence(
@@ -247,12 +260,13 @@ class Peer:
         """A visitor is over, served (then `end` tells more) or not."""
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
-        visitor.over(outcome, end)
+        if visitor.special:
+            visitor.over(outcome, end)
 
     def _reached(self, visitors: int, rights: Rights) -> str:
         """Return the limit that leaves no room for so many of this client, or nothing."""
         hub = self._hub
-        if hub.usage.live > hub.most_visitors:
+        if hub.everybody.here > hub.most_visitors:
             return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
         return Sentence(
             "limits.visitors, {max_visitors} for this client", max_visitors=rights.max_visitors

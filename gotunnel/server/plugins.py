@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.plugged import Carried, checked, observers_prepared
@@ -59,6 +58,8 @@ def check_authenticators(config: ServerConfig) -> None:
     else's is made."""
     for each in config.authenticators:
         checked(each.kind, each)
+    from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions  # a server at rest has none
+
     files = (IdentitiesOptions, SharedTokenOptions)
     _check_secrets(Keyring(None, [each for each in config.authenticators if isinstance(each.options, files)]), config)
 

@@ -71,7 +71,8 @@ class PublicPort:
         """Has the last word on a port; raises PortUnavailable."""
         self.fronts: Fronts | None = None
         """Who may come for somebody else; None: nobody."""
-        self._permitted_by: Rights | None = None
+        self.permitted_by: Rights | None = None
+        """The rights that were last seen to cover it."""
         self._relay = relay
         self._ports = ports
         self._owner = owner
@@ -119,12 +120,12 @@ class PublicPort:
 
     def permitted(self, rights: Rights) -> bool:
         """Whether its owner may have it, with these rights. Asked for each visitor, so that an answer is kept."""
-        if self._permitted_by is not rights:
+        if self.permitted_by is not rights:
             try:
                 self.check(rights)
             except PortUnavailable:
                 return False
-            self._permitted_by = rights
+            self.permitted_by = rights
         return not self.barred
 
     async def open(self, rights: Rights) -> None:
@@ -260,11 +261,12 @@ class PublicVisitor(Visitor):
 
     def body(self) -> OpenBody:
         """See Visitor."""
-        body = OpenBody(self.conn, self.local.address, mapping=self.mapping)
+        body = OpenBody(self.conn, self.local.address, self.mapping)
         if self.port.tells_destination:
             body.dst = self.local.destination() or None
         return body
 
     def allowed(self) -> bool:
         """See Visitor."""
-        return self.port.permitted(self.peer.rights)
+        port, rights = self.port, self.peer.rights
+        return (port.permitted_by is rights and not port.barred) or port.permitted(rights)

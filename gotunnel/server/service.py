@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from gotunnel.address import HostPort
-from gotunnel.config.difference import Difference, difference
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
 from gotunnel.interfaces import IRelay
@@ -25,11 +24,9 @@ from gotunnel.net.port import GatedPort
 from gotunnel.net.reloading import Reloadable
 from gotunnel.net.systemd import Handed
 from gotunnel.server.activation import shared_out
-from gotunnel.server.changing import ServerChange
 from gotunnel.server.clientsfile import ClientsFile
 from gotunnel.server.credentials import clients_path
 from gotunnel.server.draining import ServerDraining
-from gotunnel.server.egress import Egress
 from gotunnel.server.hub import Hub
 from gotunnel.server.identity import Identity
 from gotunnel.server.listeners import Listener
@@ -37,6 +34,8 @@ from gotunnel.server.plugins import plugins_prepared, plugins_stopped
 from gotunnel.server.reception import Reception
 
 if TYPE_CHECKING:
+    from gotunnel.config.difference import Difference
+    from gotunnel.server.egress import Egress
     from gotunnel.server.v1.peers import V1Peers
 
 __all__ = ["ServerService", "bind_control", "make_server"]
@@ -110,7 +109,7 @@ class ServerService(Reloadable):
         descriptors.on_scarce = self.hub.spare
         self._reception = Reception(self.hub)
         self._draining = ServerDraining(self.hub, self._close_egress, self._close_door)
-        self._egress = None if config.egress is None else Egress(self.hub, config.egress, reactor)
+        self._egress = self._egress_of(config)
         plugins_prepared(self.hub, config, reactor)()
 
     def _v1(self) -> V1Peers:
@@ -170,6 +169,10 @@ class ServerService(Reloadable):
         self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
 
     async def _apply(self, config: ServerConfig) -> tuple[Difference[ServerConfig], list[str]]:
+        # Loaded by who changes its configuration: it takes memory at rest.
+        from gotunnel.config.difference import difference
+        from gotunnel.server.changing import ServerChange
+
         hub, identity = self.hub, self._identity
         found = difference("server", hub.config, config)
         clients_file = self._clients_at(found.config)
@@ -209,10 +212,16 @@ class ServerService(Reloadable):
         if before is not None:
             self._retired.append(before)
             await before.stop()
-        if config.egress is not None:
-            self._egress = Egress(self.hub, config.egress, self._reactor)
-            if not self.draining:
-                self._egress.start()
+        self._egress = self._egress_of(config)
+        if self._egress is not None and not self.draining:
+            self._egress.start()
+
+    def _egress_of(self, config: ServerConfig) -> Egress | None:
+        if config.egress is None:
+            return None
+        from gotunnel.server.egress import Egress  # loaded where there is one, and nowhere else
+
+        return Egress(self.hub, config.egress, self._reactor)
 
     @property
     def accepting(self) -> bool:

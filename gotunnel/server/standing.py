@@ -60,7 +60,7 @@ class Standing(Ledger):
 
     def rights_of(self, name: str) -> Rights:
         """Return what a client may do now: nothing, when it may not come in any more."""
-        if not self.guests.by_name:  # nearly always; and it is asked twice for each visitor
+        if not self.guests.by_name:  # nearly always
             return self.identities.rights_for(name, self.wall_clock()) or NO_RIGHTS
         return self._rights_of(name) or NO_RIGHTS
 

@@ -24,6 +24,7 @@ from gotunnel.net.systemd import NotifySocket
 from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
+from gotunnel.tap.heap import give_back
 from gotunnel.tap.shutdown import TwoStepStop
 
 __all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]
@@ -125,6 +126,7 @@ class Role:
             if role is not None:
                 notices.drain = lambda: role.drain_timeout
                 role.watchers.append(notices.reloading)
+        give_back()
         stop = TwoStepStop(made, reactor, self.program)
         if role is None:
             return stop

@@ -10,6 +10,7 @@ import math
 import re
 import types
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = [
@@ -66,7 +67,7 @@ class Misfit(Exception):
     the field's own name goes in front of it; it never quotes the value."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Kind:
     """How one kind of value travels. `read` takes a JSON value and raises Misfit; `write` returns a JSON
     value."""

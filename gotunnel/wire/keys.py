@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import struct
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -28,6 +29,8 @@ __all__ = [
 
 SIZE = 32
 """Bytes of every key, MAC and channel binding."""
+
+_uint32, _uint64 = struct.Struct(">I").pack, struct.Struct(">Q").pack
 
 NO_BINDING = bytes(SIZE)
 """The channel binding of a connection without TLS."""
@@ -86,27 +89,17 @@ def open_mac(
 ) -> bytes:  # fmt: skip
     """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
     value. `dst` is part of it where the OPEN has one."""
-    named, by, at = name.encode("utf-8"), conn.encode("utf-8"), src.encode("utf-8")
-    message = b"%b%b%b%b%b%b%b%b%b" % (
-        _open_head(sid, seq, purpose), _u64(n), _open_kind(kind),
-        len(named).to_bytes(4, "big"), named, len(by).to_bytes(4, "big"), by, len(at).to_bytes(4, "big"), at,
-    )  # fmt: skip
-    if dst is not None:
-        message += _l(dst.encode("utf-8"))
-    begun, ended = _hashes(ks)
+    begun, ended = _begun(ks, sid, seq, purpose)
     inner, outer = begun.copy(), ended.copy()
-    inner.update(message)
+    by, at = conn.encode("utf-8"), src.encode("utf-8")
+    inner.update(_uint64(n) + _named(kind, name) + _uint32(len(by)) + by + _uint32(len(at)) + at)
+    if dst is not None:
+        inner.update(_l(dst.encode("utf-8")))
     outer.update(inner.digest())
     return outer.digest()
 
 
 # Computed for each visitor of a plain leg: what stays the same from one to the next is kept.
-
-
-@lru_cache(maxsize=1024)
-def _open_head(sid: bytes, seq: int, purpose: str) -> bytes:
-    parts = (b"open", sid, _u64(seq), purpose.encode("ascii"))
-    return b"".join(_l(part) for part in parts) + (8).to_bytes(4, "big")
 
 
 @lru_cache(maxsize=1024)
@@ -120,9 +113,20 @@ def _hashes(ks: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     )
 
 
-@lru_cache(maxsize=8)
-def _open_kind(kind: str) -> bytes:
-    return _l(kind.encode("utf-8"))
+@lru_cache(maxsize=1024)
+def _begun(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """Return the same two, the first with all that stands ahead of `n` in the MACs of one leg."""
+    begun, ended = _hashes(ks)
+    inner = begun.copy()
+    for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
+        inner.update(_l(part))
+    inner.update(_uint32(8))  # the length of n
+    return inner, ended
+
+
+@lru_cache(maxsize=1024)
+def _named(kind: str, name: str) -> bytes:
+    return _l(kind.encode("utf-8")) + _l(name.encode("utf-8"))
 
 
 same_mac = hmac.compare_digest

@@ -68,7 +68,8 @@ class OpenBody:
     def encode(self) -> bytes:
         """Return the body. Raises LocalProtocolError for what the other end would refuse."""
         n, mac = self.n, self.mac
-        if self.dial is None and self.client is None and self.measure is None and (type(n), type(mac)) in _PROOFS:
+        fits = (type(n) is int and type(mac) is bytes) or (n is None and mac is None)
+        if fits and self.dial is None and self.client is None and self.measure is None:
             proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
             to = "" if self.dst is None else f',"dst":"{self.dst}"'
             text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}{to}}}'
@@ -86,7 +87,7 @@ class OpenBody:
         conn, src, mapping, n, mac, dst = usual.groups()
         if n is None:
             return cls(conn, src, mapping, dst=dst)
-        return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), dst=dst)
+        return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), None, dst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,6 @@ class OpenedBody:
 
 B = TypeVar("B")
 _OPEN = Schema(OpenBody)
-_PROOFS = ((type(None), type(None)), (int, bytes))
 _RST = Schema(RstBody)
 _JUST_OPENED = OpenedBody()
 _OPENED = Schema(OpenedBody)

@@ -6,12 +6,15 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
 from twisted.trial.unittest import SkipTest
 
 from bench.cpu import parents
+from bench.ours import ours
+from gotunnel.net.fast.compiled import NATIVE
 from tests.processes import DEADLINE, ROOT, ProcessTestCase
 
 CPU = ("round-trip", "round-trip-64", "connection", "connection-16", "download", "upload", "growth-10")
@@ -59,6 +62,19 @@ class RunTests(ProcessTestCase):
         self.assertIn("Limits: ", out)
         self.assertEqual(list(self.folder.glob("gotunnel-bench.*")), [])
 
+    def test_floors(self) -> None:
+        """The relays that do nothing but relay carry bulk too; the run says by which congestion control."""
+        json_path, floors = self.folder / "run.json", ("bare", "spliced", "spliced-reno")
+        code, out, err = self.bench(
+            "--tiny", "--only", "bulk", *floors, "--json", str(json_path), "--svg", str(self.folder / "run.svg")
+        )
+        self.assertEqual(code, 0, out + err)
+        samples = json.loads(json_path.read_text())["samples"]
+        for figure in ("download", "download-8", "upload", "upload-8"):
+            self.assertEqual(set(samples[figure]), {"naive", *floors}, figure)
+        control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+        self.assertIn(f", TCP {control}, ", out)
+
     def test_interrupted(self) -> None:
         """Ctrl-C ends the tunnels too, and removes their folder."""
         process = self.begin("--quick", "--only", "naive", "--json", str(self.folder / "no.json"))
@@ -78,6 +94,20 @@ class RunTests(ProcessTestCase):
         self.assertEqual(code, 0)
         for name in ("round-trip", "crowd", "naive", "tls", "plain", "rathole"):
             self.assertIn(name, out)
+
+    def test_relays(self) -> None:
+        """Each relay that runs here is a subject, the one first that is taken by itself; the portable one is always
+        measured beside it, others when they are named."""
+        here = ["native", "fast", "portable"] if find_spec(NATIVE) else ["fast", "portable"]
+        subjects = {each.name: (each.notes, each.on_request) for each in ours()}
+        self.assertEqual(
+            subjects,
+            {
+                way + (f"-{relay}" if relay != here[0] else ""): (relay, relay not in (here[0], "portable"))
+                for relay in here
+                for way in ("tls", "plain")
+            },
+        )
 
     def test_wrong_name(self) -> None:
         """A name that does not exist is refused, with those that do."""

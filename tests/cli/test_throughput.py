@@ -10,7 +10,8 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.doctor import throughput
-from gotunnel.cli.doctor.throughput import SECONDS, Rate, _Down, _End, _Up, measure
+from gotunnel.cli.doctor.throughput import SECONDS, NotMeasured, Rate, _Down, _End, _Up, measure
+from gotunnel.wire.legstate import State
 
 PATIENCE = 4.0
 
@@ -122,3 +123,16 @@ class MeasureTests(SynchronousTestCase):
         for round_trip, seconds in ((0.1, 0.4), (2.0, 1e-6)):
             rates = self.successResultOf(Deferred.fromCoroutine(measure(Clock(), None, make, round_trip, 1)))  # type: ignore[arg-type]
             self.assertEqual(rates, (Rate(1000, seconds), Rate(1000, seconds)))
+
+    def test_leg_that_is_lost(self) -> None:
+        """A leg that is lost ahead of its visitor, or between two of them, is a measurement that was not made."""
+
+        def make(owner: Any) -> Any:
+            owner.gone.callback(None)
+            leg: Any = Leg()
+            leg.state = State.CLOSED
+            return leg
+
+        relay: Any = None
+        measuring = Deferred.fromCoroutine(measure(Clock(), relay, make, 0.1, 1))
+        self.assertEqual(str(self.failureResultOf(measuring, NotMeasured).value), "leg_lost after 0 bytes")

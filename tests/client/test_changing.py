@@ -59,6 +59,15 @@ class ChangingTests(ClientTestCase):
         second.receive_open(server.open_body(second, "goes"))
         self.assertEqual((len(world.relay.dials), second.refused), (1, ["unknown_mapping"]))
 
+    def test_another_target(self) -> None:
+        """The next visitor is led to the target that the file names now, whoever came before."""
+        world, server = self.begin(mapping(local=8000))
+        for local in (8000, 8001, 8001, 8000):
+            self.change(world, mapping(local=local))
+            (leg,) = server.legs()
+            leg.receive_open(server.open_body(leg))
+            self.assertEqual(str(world.relay.dials[-1][0]), f"127.0.0.1:{local}")
+
     def test_without_a_session(self) -> None:
         """A change while nobody is connected is what the next session asks for."""
         world = World(mapping())

@@ -8,6 +8,7 @@ from twisted.logger import globalLogPublisher
 from gotunnel.address import HostPort
 from gotunnel.client.published import Published
 from gotunnel.config.difference import ListChange
+from gotunnel.core.accounts import OTHERS
 from gotunnel.errors import DialFailed
 from gotunnel.wire.messages import Error, Leg, LegsFailed, NeedLegs
 from gotunnel.wire.proxyheader import encode_proxy_header
@@ -176,11 +177,14 @@ class OpenTests(ClientTestCase):
         self.assertEqual(leg.refused, ["refused"])
 
     def test_unknown_mapping(self) -> None:
-        """A server that opens what the file does not name is refused, and nothing is dialled."""
+        """A server that opens what the file does not name is refused, and nothing is dialled. It is counted as one of
+        those that share an account, so that a server cannot think of names without end."""
         (leg,) = self.server.legs()
+        counted = self.it.links.usage.accounts
         for name in ("ghost", "127.0.0.1:22", "WEB", "web ", "../web", "localhost:9777", "0"):
             leg.receive_open(self.server.open_body(leg, name))
             self.assertEqual(leg.refused.pop(), "unknown_mapping")
+            self.assertEqual([each.mapping for each in counted], [OTHERS])
             leg.finish()
         self.assertEqual(self.dialled(), [])
 

@@ -170,6 +170,23 @@ class IdentitiesTests(SynchronousTestCase):
             self.assertIsNone(table.rights_for(each.name, NOW))
         self.assertIn(derive_key(OTHER, "expired"), keys_of(table, "expired", NOW - 1))
 
+    def test_lasting(self) -> None:
+        """What is said to last is the same at any time; what an expiry, or that of a one-time token, may end is not."""
+        join = JoinKey(derive_key(THIRD, "a"), NOW)
+        lasting = [
+            identity("own", TOKEN), identity("both", TOKEN, join=join), identity("revoked"),
+            identity("disabled", TOKEN, disabled=True, expires=NOW),
+        ]  # fmt: skip
+        passing = [identity("expires", TOKEN, expires=NOW), identity("joins", join=join)]
+        for others in (None, SharedToken(TOKEN, RIGHTS)):
+            table = Identities([*lasting, *passing], others)
+            for name in ("unknown", *(each.name for each in lasting)):
+                self.assertTrue(table.lasts(name), name)
+                self.assertIs(table.rights_for(name, 0), table.rights_for(name, NOW))
+            for each in passing:
+                self.assertFalse(table.lasts(each.name), each.name)
+                self.assertIsNot(table.rights_for(each.name, 0), table.rights_for(each.name, NOW))
+
     def test_unknown(self) -> None:
         """Without a shared token an unknown name has neither key nor rights."""
         table = Identities([identity("worker-1", OTHER)])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 from unittest import skipUnless
 
 from twisted.internet.task import Clock
@@ -11,7 +15,24 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.logs import set_level
 from gotunnel.net import choice
-from gotunnel.net.choice import RelayUnfit, choose_relay
+from gotunnel.net.choice import RelayUnfit, check_relay, choose_relay
+from gotunnel.net.fast import compiled
+from gotunnel.net.fast.compiled import NATIVE
+from gotunnel.net.fast.poller import Pump, make_pump
+from tests.processes import DEADLINE, ROOT
+
+LINUX = sys.platform.startswith("linux")
+BUILT = LINUX and find_spec(NATIVE) is not None
+NOT_BUILT = "was not built when gotunnel was installed, which takes a C compiler and Python's headers"
+
+BY_ITSELF = """
+from gotunnel.net.choice import choose_relay, install_reactor
+install_reactor()
+from twisted.internet import reactor
+from twisted.logger import globalLogPublisher
+globalLogPublisher.addObserver(lambda event: print(event["log_format"].format(**event)))
+print(choose_relay("auto", reactor).name)
+"""
 
 
 class ChoiceTests(SynchronousTestCase):
@@ -38,12 +59,70 @@ class ChoiceTests(SynchronousTestCase):
         self.patch(choice.sys, "platform", "win32")
         self.assertEqual(choose_relay("auto", Clock()).name, "portable")
         self.assertEqual(self.said, ["bytes are moved by the portable relay: the fast one needs Linux"])
-        refused = self.assertRaises(RelayUnfit, choose_relay, "fast", Clock())
-        self.assertEqual(str(refused), "relay: fast cannot be had here: it needs Linux; write relay: auto")
+        for wish in ("fast", "native"):
+            refused = self.assertRaises(RelayUnfit, choose_relay, wish, Clock())
+            self.assertEqual(str(refused), f"relay: {wish} cannot be had here: it needs Linux; write relay: auto")
 
-    @skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
+    @skipUnless(LINUX, "the fast relay needs Linux")
     def test_fast(self) -> None:
-        """It is what auto takes; without its loop it says so."""
+        """It is what auto takes where nothing is compiled, and says why; without its loop it says that, too."""
+        self.patch(compiled, "NATIVE", "gotunnel.net.fast._absent")
         for wish in ("auto", "fast"):
             self.assertEqual(choose_relay(wish, Clock()).name, "fast")
-        self.assertEqual(self.said, ["bytes are moved by the fast relay on the reactor's own descriptors"] * 2)
+        begins = "bytes are moved by the fast relay on the reactor's own descriptors: "
+        self.assertEqual(self.said, [f"{begins}the native one {NOT_BUILT}", f"{begins}as configured"])
+
+    @skipUnless(LINUX, "the fast relay needs Linux")
+    def test_not_built(self) -> None:
+        """Who names the native one where it was not built hears that, and what to write; so does who only checks."""
+        self.patch(compiled, "NATIVE", "gotunnel.net.fast._absent")
+        for ask in (lambda: choose_relay("native", Clock()), lambda: check_relay("native")):
+            refused = self.assertRaises(RelayUnfit, ask)
+            self.assertEqual(str(refused), f"relay: native cannot be had here: it {NOT_BUILT}; write relay: auto")
+        check_relay("auto")
+
+    @skipUnless(LINUX, "the fast relay needs Linux")
+    def test_switched_off(self) -> None:
+        """Who does not trust what is compiled need not install anew: neither the relay nor the loop is it then."""
+        self.patch(os, "environ", {**os.environ, "GOTUNNEL_NATIVE": "0"})
+        self.assertEqual(choose_relay("auto", Clock()).name, "fast")
+        self.assertTrue(self.said[0].endswith(": the native one is switched off by GOTUNNEL_NATIVE=0"), self.said)
+        self.assertIs(type(make_pump()), Pump)
+
+    @skipUnless(LINUX, "the fast relay needs Linux")
+    def test_broken(self) -> None:
+        """One that was built for another Python or another library is no reason to stop, and is named."""
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        (folder / "gotunnel_broken.py").write_text("raise ImportError('undefined symbol: _Py_Gone')\n")
+        self.patch(sys, "path", [str(folder), *sys.path])
+        self.patch(compiled, "NATIVE", "gotunnel_broken")
+        self.assertEqual(choose_relay("auto", Clock()).name, "fast")
+        why = "cannot be loaded (undefined symbol: _Py_Gone); install gotunnel anew"
+        self.assertTrue(self.said[0].endswith(f": the native one {why}"), self.said)
+        refused = self.assertRaises(RelayUnfit, check_relay, "native")
+        self.assertEqual(str(refused), f"relay: native cannot be had here: it {why}; write relay: auto")
+
+    @skipUnless(BUILT, "the native relay was not built")
+    def test_native(self) -> None:
+        """Who asks for it has it on any reactor; auto takes it only where its loop is."""
+        self.assertEqual(choose_relay("native", Clock()).name, "native")
+        self.assertEqual(choose_relay("auto", Clock()).name, "fast")
+        own = "on the reactor's own descriptors"
+        self.assertEqual(
+            self.said,
+            [
+                f"bytes are moved by the native relay, the fast one in part compiled {own}",
+                f"bytes are moved by the fast relay {own}: the native one needs gotunnel's own reactor",
+            ],
+        )
+
+    @skipUnless(LINUX, "the fast relay needs Linux")
+    def test_by_itself(self) -> None:
+        """In a process as the roles begin one, auto is the native relay if it was built, else the fast one."""
+        done = subprocess.run(
+            [sys.executable, "-c", BY_ITSELF], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE
+        )
+        native = "bytes are moved by the native relay, the fast one in part compiled\nnative\n"
+        fast = f"bytes are moved by the fast relay: the native one {NOT_BUILT}\nfast\n"
+        self.assertEqual((done.stdout, done.stderr), (native if BUILT else fast, ""))

@@ -6,9 +6,12 @@ import errno
 import os
 import resource
 import socket
+import sys
 from typing import Any
+from unittest import skipUnless
 
 from twisted.internet import selectreactor
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
@@ -16,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.core.descriptors import Shares
 from gotunnel.net import descriptors as module
+from gotunnel.net import sockets
 from gotunnel.net.descriptors import LOW, PAUSE, SCARCE, SELECT_LIMIT, Descriptors, raise_limit
 from gotunnel.net.port import GatedPort
 
@@ -221,6 +225,20 @@ class PortTests(DescriptorTestCase):
         self.come(sock)
         self.assertEqual((sock.closed, self.built), (True, ["192.0.2.1"]))
         self.assertEqual([option[:2] for option in sock.options], [(socket.SOL_SOCKET, socket.SO_LINGER)])
+
+    @skipUnless(sys.platform.startswith("linux"), "congestion controls have names on Linux")
+    def test_not_paced(self) -> None:
+        """On loopback it spares those whom it accepts the timers of BBR, where the system has it."""
+        self.patch(sockets, "_paces", lambda: True)
+        for host, wanted in (("127.0.0.1", True), ("0.0.0.0", False)):
+            port = GatedPort(0, Factory(), 10, host, self.clock, self.descriptors.clients, 16)
+            self.patch(port, "startReading", lambda: None)
+            port.startListening()
+            self.addCleanup(port.socket.close)
+            control = port.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+            with socket.socket() as fresh:
+                usual = fresh.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+            self.assertEqual(control, b"reno" if wanted else usual)
 
     def test_at_once(self) -> None:
         """So many for each event and no more; those who left meanwhile count, or they could keep it busy."""

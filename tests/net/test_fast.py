@@ -3,6 +3,7 @@ trial's reactor, where each descriptor is one of the reactor's. Its own loop is 
 
 from __future__ import annotations
 
+import socket
 import sys
 from unittest import skipUnless
 
@@ -12,10 +13,10 @@ from twisted.trial.unittest import TestCase
 
 from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import IRelay
-from gotunnel.net import pathwatch
+from gotunnel.net import pathwatch, sockets
 from tests.relay_contract import RelayContract
-from tests.relay_link import abort, push, until, was_reset
-from tests.relay_stage import MIB
+from tests.relay_link import abort, digest_of, push, until, was_reset
+from tests.relay_stage import MIB, RelayStage
 
 LINUX = sys.platform.startswith("linux")
 
@@ -62,3 +63,57 @@ class FastRelayOverTwistedTlsTests(FastRelayTests):
     """Legs of a peer that dialled them without the server name."""
 
     tls = True
+
+
+@skipUnless(LINUX, "the fast relay needs Linux")
+class PacingTests(RelayStage, TestCase):
+    """Who is spared pacing by the congestion control, where no network is in between."""
+
+    def make_relay(self) -> IRelay:
+        from gotunnel.net.fast.relay import FastRelay
+
+        return FastRelay(reactor)
+
+    async def test_from_the_start(self) -> None:
+        """Visitors of a port on loopback and targets there are not paced from the start, where the system would."""
+        self.patch(sockets, "_paces", lambda: True)
+        link = await self.link()
+        await link.visit()
+        for owner in (link.opener, link.dialler):
+            sock = owner.leg._local.sock
+            self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 5), b"reno\0")
+        await link.stop()
+        await self.at_base()
+
+    async def test_much(self) -> None:
+        """What leaves in mouthfuls is not paced, on the leg and on the connection behind it: each is looked at once
+        and for the way that the bytes take. Words are no reason to look."""
+        from gotunnel.net.fast import local, sending
+
+        looked_at: list[socket.socket] = []
+        for module in (sending, local):
+            self.patch(module, "spare_pacing", looked_at.append)
+        link = await self.link()
+        stream = await link.visit()
+        legs = [owner.leg._sock for owner in (link.opener, link.dialler)]
+        behind = [link.opener.leg._local.sock, link.dialler.leg._local.sock]
+        for near, far in stream.ways():
+            near.sendall(b"a word")
+            self.assertEqual(await deferToThread(far.recv, 100), b"a word")
+        self.assertEqual(looked_at, [])
+        for way, (near, far) in enumerate(stream.ways()):
+            for _ in range(2):
+                read = deferToThread(digest_of, far, 16 * MIB)
+                await deferToThread(near.sendall, bytes(16 * MIB))
+                await read
+            wanted = [legs[way].fileno(), behind[1 - way].fileno()]
+            self.assertCountEqual([sock.fileno() for sock in looked_at], wanted)
+            looked_at.clear()
+        await link.stop()
+        await self.at_base()
+
+
+class PacingOverOwnTlsTests(PacingTests):
+    """The same inside TLS."""
+
+    tls = own_tls = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import math
 import os
 import re
 import socket
@@ -27,7 +28,7 @@ try:
     from gotunnel.net.fast import _native, nativerules
     from gotunnel.net.fast.local import MOST_PIECES, FastLocal
     from gotunnel.net.fast.nativeleg import NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
-    from gotunnel.net.fast.nativerelay import NativeRelay
+    from gotunnel.net.fast.nativerelay import NativeListener, NativeRelay
     from gotunnel.net.fast.poller import MOST_EVENTS
     from gotunnel.net.fast.tlsleg import PLAIN_AT_ONCE, SEALED_AT_ONCE
     from gotunnel.net.fast.tools import RECORD_BYTES, Tools
@@ -138,14 +139,25 @@ class SocketTests(SynchronousTestCase):
         clock = Clock()
         self.tools = Tools(clock, self.pump, pathwatch.PathWatch(clock), 10.0)
         self.others: set[FastLocal] = set()
-        self.listening = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(self.listening.close)
+        self.visitors: list[Any] = []
+        accept: Any = None  # the one in Python, for other loops
+        self.listener = NativeListener(self.tools, self.others, "127.0.0.1", 0, 50, accept, self.visitors.append)
+        self.addCleanup(self.listener.stopListening)
+        host = self.listener.getHost()
+        self.place = host.host, host.port
 
-    def accepted(self) -> tuple[NativeLocal, socket.socket]:
+    def come(self, count: int = 1) -> list[socket.socket]:
+        """So many visitors come; return their own ends."""
+        ends = [socket.create_connection(self.place) for _ in range(count)]
+        for end in ends:
+            self.addCleanup(end.close)
+        return ends
+
+    def accepted(self) -> tuple[Any, socket.socket]:
         """Return a visitor and his own end."""
-        far = socket.create_connection(self.listening.getsockname())
-        self.addCleanup(far.close)
-        return _native.accept(self.listening.fileno(), NativeLocal, self.tools, self.others), far
+        (end,) = self.come()
+        self.pump.run(1, -1)
+        return self.visitors.pop(), end
 
     def test_accepted(self) -> None:
         """A visitor's address is known; his socket closes with him, whether Python has it or not."""
@@ -160,31 +172,68 @@ class SocketTests(SynchronousTestCase):
             self.assertRaises(OSError, os.fstat, local.fd)
             self.assertEqual(self.others, set())
 
-    def test_nobody(self) -> None:
-        """Nobody to accept is said as the kernel says it."""
-        self.listening.setblocking(False)
-        with self.assertRaises(BlockingIOError):
-            _native.accept(self.listening.fileno(), NativeLocal, self.tools, self.others)
+    def test_many(self) -> None:
+        """Who comes alone is accepted by one call, and the rest of a crowd at the next event, all at once."""
+        self.come(5)
+        self.pump.run(1, -1)
+        self.assertEqual(len(self.visitors), 1)
+        self.pump.run(1, -1)
+        self.assertEqual(len(self.visitors), 5)
+        self.assertEqual(self.others, set(self.visitors))
+
+    def test_short_of_descriptors(self) -> None:
+        """Who is told that there is no descriptor for one more accepts nobody; nor does one who is closed meanwhile."""
+        gate = self.tools.descriptors.visitors
+        for stop in (gate.stop, self.listener.stopListening):
+            self.visitors.clear()
+            gate.short, gate.ceiling = False, 0
+            self.listener.go_on()
+            self.patch(self.listener, "_last", math.inf)  # all of them at once
+            self.patch(gate, "accepted", lambda number, stop=stop: stop())
+            self.come(3)
+            self.pump.run(1, -1)
+            self.assertEqual(len(self.visitors), 1)
+
+    def test_raising(self) -> None:
+        """A bug at a visitor's arrival is logged, and the next one is accepted."""
+        said = [ZeroDivisionError()]
+
+        def on_visitor(local: Any) -> None:
+            if said:
+                raise said.pop()
+            self.visitors.append(local)
+
+        other = NativeListener(self.tools, self.others, "127.0.0.1", 0, 50, None, on_visitor)  # type: ignore[arg-type]
+        self.addCleanup(other.stopListening)
+        self.place = "127.0.0.1", other.getHost().port
+        self.come(2)
+        for _ in range(3):
+            self.pump.run(0, -1)
+        self.assertEqual((len(self.visitors), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
 
     def test_forgotten(self) -> None:
         """One whom nobody has any more is closed."""
         local, _ = self.accepted()
         number = local.fd
         self.others.clear()
+        self.listener.stopListening()
+        self.pump.close()
         del local
         self.assertRaises(OSError, os.fstat, number)
 
     def dialled(self, host: str, port: int, ceiling: int = 10_000) -> Any:
         """Dial."""
-        return _native.dial(host, port, "a target", NativeLocal, self.tools, self.others, ceiling)
+        return _native.dial(host, port, "a target", NativeLocal, self.tools, self.others, ceiling, "reno")
 
     def test_dialled(self) -> None:
         """A target on this machine stands at once, by both families; another one is waited for, or says why not;
         what Python has to resolve, or has no descriptor for, is left to it."""
-        port = self.listening.getsockname()[1]
+        port = self.place[1]
         local = self.dialled("127.0.0.1", port)
         self.assertEqual((local.address, local.sock.getpeername()), ("a target", ("127.0.0.1", port)))
         self.assertEqual(local.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+        control = local.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 5)
+        self.assertEqual(control, b"reno\0")
         linger = local.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
         self.assertEqual(linger, LINGER_RESET)
         local.abort()

@@ -7,10 +7,23 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
+from typing import Any
+from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.net.sockets import is_gone, linger_off, linger_reset, path_state, set_keepalive, set_nodelay
+from gotunnel.net import sockets
+from gotunnel.net.sockets import (
+    is_gone,
+    linger_off,
+    linger_reset,
+    path_state,
+    set_keepalive,
+    set_nodelay,
+    spare_pacing,
+    spare_pacing_at,
+)
 
 
 class SocketTestCase(SynchronousTestCase):
@@ -196,3 +209,104 @@ class PathStateTests(SocketTestCase):
     def test_unix(self) -> None:
         """A unix socket has no path."""
         self.assertIsNone(path_state(self.unix_pair()[0]))
+
+
+class _Between:
+    """A TCP socket between two addresses, which refuses to be set."""
+
+    family = socket.AF_INET6
+
+    def __init__(self, own: str, peer: str) -> None:
+        self._ends = own, peer
+        self.asked: list[bytes] = []
+
+    def getsockname(self) -> tuple[str, int, int, int]:
+        return self._ends[0], 1, 0, 0
+
+    def getpeername(self) -> tuple[str, int, int, int]:
+        return self._ends[1], 2, 0, 0
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
+        self.asked.append(value)
+        raise PermissionError(1, "Operation not permitted")
+
+
+@skipUnless(sys.platform.startswith("linux"), "congestion controls have names on Linux")
+class PacingTests(SocketTestCase):
+    """spare_pacing and spare_pacing_at: BBR's timers are for networks. Where the socket may not be set all goes on."""
+
+    def system(self, control: bytes) -> None:
+        """Let this be the system's congestion control."""
+        path = self.mktemp()
+        Path(path).write_bytes(control + b"\n")
+        self.patch(sockets, "_DEFAULT_CONTROL", path)
+        sockets._paces.cache_clear()
+        self.addCleanup(sockets._paces.cache_clear)
+
+    def asked(self, own: str, peer: str) -> list[bytes]:
+        """Return what a connection that stands is asked for."""
+        sock: Any = _Between(own, peer)
+        spare_pacing(sock)
+        found: list[bytes] = sock.asked
+        return found
+
+    def asked_at(self, host: str) -> list[bytes]:
+        """Return what a socket of an address is asked for."""
+        sock: Any = _Between("", "")
+        spare_pacing_at(sock, host)
+        found: list[bytes] = sock.asked
+        return found
+
+    def test_within_this_machine(self) -> None:
+        """Without BBR, whichever its version; one that stands also at all addresses that are the machine's own."""
+        for control in (b"bbr", b"bbr3"):
+            self.system(control)
+            for own, peer in (
+                ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("::1", "::1"),
+                ("192.0.2.1", "192.0.2.1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.9"),
+            ):  # fmt: skip
+                self.assertEqual(self.asked(own, peer), [b"reno"], (own, peer))
+            for host in ("127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1"):
+                self.assertEqual(self.asked_at(host), [b"reno"], host)
+
+    def test_beyond_it(self) -> None:
+        """What leaves the machine, or may come from elsewhere, is sent as its administrator wants it."""
+        self.system(b"bbr")
+        for own, peer in (("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2"), ("10.127.0.1", "10.127.0.2")):
+            self.assertEqual(self.asked(own, peer), [], (own, peer))
+        for host in ("", "0.0.0.0", "::", "192.0.2.1", "1.127.0.0", "localhost"):
+            self.assertEqual(self.asked_at(host), [], host)
+
+    def test_another_control(self) -> None:
+        """Where the system has any other control, or does not say, nothing is asked for."""
+        for control in (b"cubic", b"dctcp", b"reno", b""):
+            self.system(control)
+            self.assertEqual((self.asked("::1", "::1"), self.asked_at("::1")), ([], []), control)
+        self.patch(sockets, "_DEFAULT_CONTROL", "/nowhere")
+        sockets._paces.cache_clear()
+        self.assertEqual(self.asked_at("::1"), [])
+
+    def test_real(self) -> None:
+        """The kernel's own sockets take it at any time; one that is closed, or of another family, is left alone."""
+        self.system(b"bbr")
+        one, other = self.pair()
+        spare_pacing(one)
+        self.assertEqual(control_of(one), b"reno")
+        one.sendall(b"x")
+        self.assertEqual(other.recv(1), b"x")
+        one.close()
+        spare_pacing(one)
+        spare_pacing(self.unix_pair()[0])
+        with socket.socket() as fresh, socket.create_server(("127.0.0.1", 0)) as server:
+            for sock in (fresh, server):
+                spare_pacing_at(sock, "127.0.0.1")
+            fresh.connect(server.getsockname())
+            accepted, _ = server.accept()
+            with accepted:
+                self.assertEqual([control_of(sock) for sock in (fresh, accepted)], [b"reno", b"reno"])
+
+
+def control_of(sock: socket.socket) -> bytes:
+    """Return the name of a socket's congestion control."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")

@@ -98,6 +98,7 @@ class Play:
         self.clock = Clock()
         self.clock.rightNow = time.time()
         self.pump = kind.pump()
+        self.pump.keeps_time = False  # the clock of the script does, for both
         self.tools = Tools(self.clock, self.pump, PathWatch(self.clock), 10.0)
         self.tools.deadlines = kind.deadlines(self.clock)
         self.others: set[Any] = set()

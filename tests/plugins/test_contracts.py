@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from twisted.internet import reactor
@@ -15,6 +16,7 @@ from gotunnel.catalogue import Catalogue
 from gotunnel.config.identityfile import FileIdentity, written
 from gotunnel.interfaces import EXTENSIONS
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.fast.compiled import NATIVE
 from tests.certificates import Authority
 from tests.config.files import TOKEN, FileTestCase
 
@@ -47,6 +49,7 @@ class ContractTests(FileTestCase):
             ("ports", "any"): {},
             ("ports", "sticky"): {},
             ("relay", "fast"): {},
+            ("relay", "native"): {},
             ("relay", "portable"): {},
             ("transport", "tcp"): {},
             ("transport", "websocket"): {},
@@ -63,6 +66,8 @@ class ContractTests(FileTestCase):
         self.assertEqual({(each.kind, each.name) for each in found}, set(told))
         for each in found:
             if each.name == "fast" and sys.platform != "linux":
+                continue
+            if each.name == "native" and not find_spec(NATIVE):
                 continue
             options = each.extension.options.model_validate(told[each.kind, each.name])
             before: tuple[Any, ...] = (reactor,)

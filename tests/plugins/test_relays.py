@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -13,6 +15,7 @@ from gotunnel.errors import GotunnelError
 from gotunnel.interfaces import IRelay
 from gotunnel.net import choice
 from gotunnel.net.descriptors import Descriptors
+from gotunnel.net.fast.compiled import NATIVE
 from tests.config.files import CLIENT, SERVER, FileTestCase
 from tests.integration.base import TOKEN, IntegrationTestCase
 from tests.plugins.places import PlaceTestCase, ReactorPlaceTestCase
@@ -39,8 +42,8 @@ class OwnTests(SynchronousTestCase):
     """Those of gotunnel."""
 
     def test_contract(self) -> None:
-        """Each is a relay, under its own name."""
-        for name in ("portable", "fast"):
+        """Each is a relay, under its own name; the native one where it was built."""
+        for name in ("portable", "fast", "native") if find_spec(NATIVE) else ("portable", "fast"):
             reactor = MemoryReactorClock()
             relay = Catalogue().find("relay", name).make(reactor, None, 10.0, Descriptors(reactor))
             self.addCleanup(relay.stop)
@@ -51,9 +54,10 @@ class OwnTests(SynchronousTestCase):
         """One that cannot run here says so, as ever."""
         self.patch(choice, "_obstacle", lambda: "needs Linux")
         reactor = MemoryReactorClock()
-        fast = Catalogue().find("relay", "fast")
-        error = self.assertRaises(GotunnelError, fast.make, reactor, None, 10.0, Descriptors(reactor))
-        self.assertEqual(str(error), "relay: fast cannot be had here: it needs Linux; write relay: auto")
+        for name in ("fast", "native"):
+            relay = Catalogue().find("relay", name)
+            error = self.assertRaises(GotunnelError, relay.make, reactor, None, 10.0, Descriptors(reactor))
+            self.assertEqual(str(error), f"relay: {name} cannot be had here: it needs Linux; write relay: auto")
 
 
 class ConfiguredTests(PlaceTestCase, FileTestCase):
@@ -65,14 +69,14 @@ class ConfiguredTests(PlaceTestCase, FileTestCase):
 
     def test_named(self) -> None:
         """Words of gotunnel's own stay words; a plugin has options."""
-        for text in ("auto", "portable", "acme", "{plugin: acme}"):
+        for text in ("auto", "portable", "native", "acme", "{plugin: acme}"):
             expected = text.removeprefix("{plugin: ").removesuffix("}")
             file = self.load(f"{SERVER}  relay: {text}\n{CLIENT}  local_ports: 22\n  relay: {text}\n")
             assert file.server is not None and file.client is not None
             self.assertEqual((str(file.server.relay), str(file.client.relay)), (expected, expected))
             self.assertEqual(isinstance(file.server.relay, RelayConfig), expected == "acme")
         for text, key, why in (
-            ("quick", "server.relay", "'quick' is not one of auto, portable, fast, acme"),
+            ("quick", "server.relay", "'quick' is not one of auto, portable, fast, native, acme"),
             ("{plugin: acme, loud: 7}", "server.relay.loud", "is not what the plugin acme takes: "),
             ("3", "server.relay", "3 is no plugin"),
         ):

@@ -6,7 +6,11 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
 from gotunnel.config.identityfile import FileIdentity
+from gotunnel.config.plugged import AuthenticatorConfig
+from gotunnel.core.identities import Identities
+from gotunnel.core.logins import Accepted
 from gotunnel.core.outcome import Outcome
+from gotunnel.server.guests import Guest
 from gotunnel.server.peer import GRACE
 from gotunnel.wire.handshake import leg_client_mac
 from gotunnel.wire.messages import (
@@ -212,6 +216,19 @@ class CutTests(ChangeTestCase):
         self.it.clock.advance(0)
         self.cut(self.client, "it has expired")
         self.everything_is_gone()
+
+    def test_guest(self) -> None:
+        """What is kept of a client's rights is not what a guest of that name may do, nor the other way round."""
+        self.it.login("guest", token=SHARED)
+        hub, peer = self.it.hub, self.it.hub.peers["guest"]
+        guest = Guest(bytes(32), Accepted(allow_ports=(8500,)), AuthenticatorConfig.model_construct(plugin="somebody"))
+        common = peer.rights
+        for _ in range(2):
+            hub.guests.add("guest", guest)
+            self.assertEqual((8500 in peer.rights.allow_ports, 8501 in peer.rights.allow_ports), (True, False))
+            hub.guests.drop("guest")
+            self.assertIs(peer.rights, common)
+            hub.identities = Identities(hub.identities, hub.identities.shared)
 
     def test_a_name_of_the_shared_token_is_given_an_identity(self) -> None:
         """Whoever had it by the shared token is cut; the owner of the new token finds the ports as they were."""

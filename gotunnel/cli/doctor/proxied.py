@@ -14,7 +14,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.beginning import Beginning
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 __all__ = ["check_header", "header_of"]

@@ -23,7 +23,7 @@ from gotunnel.client.checks import Unhealthy
 from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.expiry import utc_now
 from gotunnel.net.quiet import OneProtocol
-from gotunnel.net.relay import dial_failed, target_endpoint
+from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
 
 __all__ = ["APISERVER", "KUBELET", "check_apiserver", "check_kubelet", "shown_by"]

@@ -21,6 +21,7 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.interfaces import ILeg, ILegOwner, IRelay
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.wire.legbodies import OpenBody
+from gotunnel.wire.legstate import State
 
 __all__ = ["MOST", "SECONDS", "NotMeasured", "Rate", "measure"]
 
@@ -75,6 +76,8 @@ async def measure(
 
 
 async def _visit(reactor: Any, relay: IRelay, leg: ILeg, owner: _Owner, end: _End, volume: int) -> None:
+    if leg.state is State.CLOSED:  # since the visitor before, or ahead of the first one
+        raise _not_measured(StreamEnd(Outcome.LEG_LOST, None, 0, 0), 0)
     near, far = socket.socketpair()
     with far:  # Twisted takes a descriptor of its own
         near.setblocking(False)
@@ -87,9 +90,13 @@ async def _visit(reactor: Any, relay: IRelay, leg: ILeg, owner: _Owner, end: _En
     outcome = await over
     await end.gone
     if outcome.outcome is not Outcome.COMPLETED and not end.cut:
-        code = f" ({outcome.code})" if outcome.code else ""
-        word = Sentence.word(WORDS[outcome.outcome])
-        raise NotMeasured(Sentence("{outcome}{code} after {count} bytes", outcome=word, code=code, count=end.carried))
+        raise _not_measured(outcome, end.carried)
+
+
+def _not_measured(end: StreamEnd, carried: int) -> NotMeasured:
+    code = f" ({end.code})" if end.code else ""
+    word = Sentence.word(WORDS[end.outcome])
+    return NotMeasured(Sentence("{outcome}{code} after {count} bytes", outcome=word, code=code, count=carried))
 
 
 @implementer(ILegOwner)

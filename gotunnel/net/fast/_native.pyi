@@ -1,14 +1,19 @@
 """What the extension offers to Python; it is described where it is used, and in native/native.h."""
 
+from collections.abc import Callable
 from socket import SocketType
 from typing import Any, TypeVar
 
+from gotunnel.core.stream import StreamEnd
+from gotunnel.net.descriptors import Gate
+from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.tools import Tools
 
 L = TypeVar("L", bound=FastLocal)
 
 class Pump:
+    keeps_time: bool
     def add(self, fd: int, mask: int, handler: Any) -> None: ...
     def set(self, fd: int, mask: int) -> None: ...
     def remove(self, fd: int, *, closing: bool = False) -> None: ...
@@ -24,12 +29,27 @@ class Deadlines:
 class Local:
     def __init__(self, sock: SocketType, address: str, host: str, tools: Tools, others: set[FastLocal]) -> None: ...
 
+class Tally:
+    sent: int
+    received: int
+    def end(self, *, opener: bool) -> StreamEnd: ...
+
 class Leg:
     def equip(self, tools: Tools, bulk_read: int, landing: int, bulk: int) -> None: ...
     def seal_with(self, session: Any, incoming: Any, outgoing: Any) -> None: ...
 
 def learn(rules: dict[str, Any]) -> None: ...
-def accept(listening: int, kind: type[L], tools: Tools, others: set[FastLocal]) -> L: ...
+def welcome(
+    listener: Listener,
+    gate: Gate,
+    on_visitor: Callable[[FastLocal], None],
+    kind: type[FastLocal],
+    tools: Tools,
+    others: set[FastLocal],
+    events: int,
+    /,
+) -> None: ...
 def dial(
-    host: str, port: int, address: str, kind: type[L], tools: Tools, others: set[FastLocal], ceiling: float
+    host: str, port: int, address: str, kind: type[L], tools: Tools, others: set[FastLocal], ceiling: float,
+    control: str,
 ) -> L | tuple[SocketType | None, int] | None: ...

@@ -29,7 +29,7 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
-from gotunnel.net.sockets import LINGER_RESET, set_keepalive
+from gotunnel.net.sockets import LINGER_RESET, set_keepalive, spare_pacing_at
 
 __all__ = ["Candidate", "Dial", "Place", "begin", "literal", "resolved"]
 
@@ -76,6 +76,7 @@ def begin(candidate: Candidate, gate: Gate) -> tuple[SocketType | None, int]:
         sock.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_RESET)
         if family != socket.AF_UNIX:
             sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            spare_pacing_at(sock, address[0])
         error = sock.connect_ex(address)
     except OSError as failed:
         error = failed.errno or errno.EHOSTUNREACH

@@ -47,6 +47,9 @@ class FastFlow(Flow):
             # Not from within the leg, which is busy with what it tells us.
             self._offering = self._clock.callLater(0, self._offer_now)
 
+    def expect_much(self) -> None:
+        """Much is coming for it, which UDP sends as it comes."""
+
     def watch_for_loss(self) -> None:
         """It is told of a loss whether it is read or not."""
 

@@ -15,9 +15,9 @@ from zope.interface import implementer
 
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
-from gotunnel.net.fast.poller import IN, Poller
+from gotunnel.net.fast.poller import IN, Handler, Poller
 from gotunnel.net.listening import listen_failure
-from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay
+from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay, spare_pacing_at
 
 __all__ = ["Listener"]
 
@@ -55,6 +55,7 @@ class Listener:
             linger_reset(sock)
             set_nodelay(sock)
             set_keepalive(sock)
+            spare_pacing_at(sock, host)
             sock.bind((host, port))
             sock.listen(backlog)
         except OSError as failed:
@@ -63,7 +64,7 @@ class Listener:
             raise listen_failure(host, port, failed) from None
         self._last = 0.0
         self._sock: socket.socket | None = sock
-        self._poller.add(sock.fileno(), IN, self._accept)
+        self._poller.add(sock.fileno(), IN, self._handler())
         self._gate.add(self)
 
     def getHost(self) -> Any:
@@ -95,6 +96,10 @@ class Listener:
         """Called by the gate."""
         if self._sock is not None:
             self._poller.set(self._sock.fileno(), IN)
+
+    def _handler(self) -> Handler:
+        """Return who is told that visitors wait."""
+        return self._accept
 
     def _accept(self, events: int) -> None:
         gate, now = self._gate, monotonic()

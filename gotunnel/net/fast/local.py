@@ -17,7 +17,7 @@ from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT, RESET, Poller
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LastBytes
-from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone
+from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone, spare_pacing
 
 __all__ = ["FastLocal", "LocalLeg", "SlottedLocal"]
 
@@ -71,6 +71,7 @@ class FastLocal:
     _others: set[FastLocal]
     _mask: int | None  # None: not in the poller
     _out: bytearray
+    _gets_much: bool
     _half_closing: bool
     _came_to: str  # where somebody else is in front, who has said so
     _looked_at: bool  # by the path watch
@@ -189,6 +190,12 @@ class FastLocal:
                 pipe.held -= os.splice(pipe.reader, self.fd, pipe.held, flags=_SPLICE_FLAGS)
         except BlockingIOError:
             self._watch((self._mask or 0) | OUT)
+
+    def expect_much(self) -> None:
+        """Much is coming for it."""
+        if not self._gets_much:
+            self._gets_much = True
+            spare_pacing(self.sock)
 
     def half_close(self) -> None:
         """Send end of stream behind what waits."""
@@ -345,9 +352,9 @@ class SlottedLocal(FastLocal):
     """The one in Python."""
 
     __slots__ = (
-        "_came_to", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller", "_shut", "_tools",
-        "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner", "pipe", "read_ended",
-        "reading", "sock", "why",
+        "_came_to", "_gets_much", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller",
+        "_shut", "_tools", "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner",
+        "pipe", "read_ended", "reading", "sock", "why",
     )  # fmt: skip
 
     def __init__(
@@ -378,6 +385,7 @@ class SlottedLocal(FastLocal):
         self._mask = None
         self._out = bytearray()
         self._half_closing = False
+        self._gets_much = False
         self._came_to = ""
         self._looked_at = False
         self._last = None

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from socket import SocketType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from gotunnel.address import Address
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.net.fast import _native
-from gotunnel.net.fast.dial import Dial, Place
+from gotunnel.net.fast.dial import Dial, literal
+from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.nativeleg import NativeDeadlines, NativeLocal, NativePlainLeg, NativeTlsLeg
+from gotunnel.net.fast.poller import Handler
 from gotunnel.net.fast.relay import FastRelay
+from gotunnel.net.fast.tools import Tools
+from gotunnel.net.sockets import control_at
 
-__all__ = ["NativeRelay"]
+__all__ = ["NativeListener", "NativeRelay"]
+
+
+class NativeListener(Listener):
+    """See Listener. `others` are the relay's local connections."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        others: set[FastLocal],
+        host: str,
+        port: int,
+        backlog: int,
+        accept: Callable[[SocketType, int], FastLocal],
+        on_visitor: Callable[[FastLocal], None],
+    ) -> None:
+        self._tools = tools
+        self._others = others
+        super().__init__(tools.poller, tools.descriptors.visitors, host, port, backlog, accept, on_visitor)
+
+    def _handler(self) -> Handler:
+        return partial(
+            _native.welcome, self, self._gate, self._on_visitor, NativeLocal, self._tools, self._others
+        )
 
 
 class NativeRelay(FastRelay):
@@ -30,19 +60,27 @@ class NativeRelay(FastRelay):
     ) -> None:
         super().__init__(reactor, dial_timeout, descriptors)
         self._tools.deadlines = NativeDeadlines(reactor)
+        self._control = ""  # of the place that was dialled last
 
-    def _accept(self, listening: SocketType, family: int) -> FastLocal:
-        return _native.accept(listening.fileno(), NativeLocal, self._tools, self._locals)
+    def listen(
+        self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024
+    ) -> Listener:
+        """See FastRelay."""
+        return NativeListener(self._tools, self._locals, host, port, backlog, self._accept, on_visitor)
 
-    def _dial_place(self, place: Place, timeout: float) -> FastLocal | Deferred[FastLocal]:
-        address = place.candidates[0][1]
-        if type(address) is tuple:
+    def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
+        """See FastRelay."""
+        place = self._place
+        if place is None or place.target is not target:
+            place = self._place = literal(target)
+            self._control = control_at(place.host)
+        if place.candidates and place.host:
             begun = _native.dial(
-                address[0], address[1], place.text, NativeLocal, self._tools, self._locals, self._gate.ceiling
-            )
-            if isinstance(begun, NativeLocal):
+                place.host, place.candidates[0][1][1], place.text, NativeLocal, self._tools, self._locals,
+                self._gate.ceiling, self._control,
+            )  # fmt: skip
+            if type(begun) is NativeLocal:
                 return begun
-            if begun is not None:
-                sock, error = begun
-                return Dial(self._reactor, self._tools, place, self._made, sock, error).start(timeout)
-        return super()._dial_place(place, timeout)
+            if type(begun) is tuple:
+                return Dial(self._reactor, self._tools, place, self._made, *begun).start(timeout)
+        return super().dial(target, timeout)

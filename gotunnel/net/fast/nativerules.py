@@ -7,7 +7,8 @@ import ssl
 from socket import SocketType
 from typing import Any
 
-from gotunnel.core.stream import StreamTally
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd, StreamTally
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.fast import _native
 from gotunnel.net.fast.leg import FastLeg
@@ -36,6 +37,16 @@ _COMPILED: dict[Act, tuple[int, Any]] = {
 }
 """All others are done as Python does them."""
 _ENDS, _STATES, _EVENTS, _FRAMES = tuple(End), tuple(State), tuple(Event), tuple(LegFrame)
+
+
+class NativeTally(_native.Tally):
+    """See StreamTally."""
+
+    __slots__ = ()
+
+    note = StreamTally.note
+    passed_on = StreamTally.passed_on
+    carried = StreamTally.carried
 
 
 def _rows() -> list[Any]:
@@ -71,7 +82,8 @@ def learn() -> None:
     _native.learn({
         "rows": _rows(), "numbers": numbers,
         "states": _STATES, "events": _EVENTS, "ends": _ENDS, "frames": _FRAMES,
-        "breach": RemoteProtocolError, "opened": OpenedBody().encode(), "tally": StreamTally,
+        "breach": RemoteProtocolError, "opened": OpenedBody().encode(), "tally": NativeTally,
+        "stream_end": StreamEnd, "completed": Outcome.COMPLETED,
         "happen": LegActs.happen, "answered": LegActs._answered, "local_readable": FastLeg.local_readable,
         "ssl_want_read": ssl.SSLWantReadError, "ssl_zero": ssl.SSLZeroReturnError, "ssl_error": ssl.SSLError,
         "open": SendingLeg.open, "attach": FastLeg._attach, "ignore": ignore, "socket_type": SocketType,

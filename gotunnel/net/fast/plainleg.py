@@ -35,6 +35,7 @@ class PlainFastLeg(FastLeg):
     def _bulk_out(self, local: FastLocal) -> None:
         if not self._unsent():
             self._up = self._tools.pipes.borrow()
+            self._say_much()
 
     def _splice_out(self, local: FastLocal, pipe: Pipe) -> None:
         try:
@@ -115,6 +116,7 @@ class PlainFastLeg(FastLeg):
         local = self._local
         if local is not None and local.pipe is None and not local.blocked and self.state in self._delivers:
             local.pipe = self._tools.pipes.borrow()
+            local.expect_much()
 
     def _splice_in(self, local: FastLocal, pipe: Pipe) -> None:
         self.last_received = self._clock.seconds()

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.logs import Logger
+from gotunnel.net.fast.compiled import lacking
 
 __all__ = ["ERR", "IN", "OUT", "RESET", "Handler", "Mishaps", "Poller", "Pump", "ReactorPoller"]
 
@@ -142,11 +143,11 @@ class OwnPoller(Poller, Protocol):
 
 
 def make_pump() -> OwnPoller:
-    """Return the compiled pump where the extension was built, else the one in Python."""
-    try:
-        from gotunnel.net.fast.nativeleg import NativePump
-    except ImportError:
+    """Return the compiled pump where it can be had, else the one in Python."""
+    if lacking() is not None:
         return Pump()
+    from gotunnel.net.fast.nativeleg import NativePump
+
     return NativePump()
 
 

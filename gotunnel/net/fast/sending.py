@@ -12,6 +12,7 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import IN, OUT
 from gotunnel.net.fast.tools import Tools
+from gotunnel.net.sockets import spare_pacing
 from gotunnel.wire.legstate import End, State
 
 __all__ = ["SendingLeg"]
@@ -31,6 +32,7 @@ class SendingLeg(FrameLeg):
         self._blocked = False  # the wire takes no more
         self._unhurried = False  # what is in `_out` may wait a little
         self._mask = IN
+        self._says_much = False
 
     @abstractmethod
     def check(self, now: float) -> None:
@@ -131,6 +133,12 @@ class SendingLeg(FrameLeg):
         if out or self._blocked:
             self._set_blocked(bool(out))
         return not out
+
+    def _say_much(self) -> None:
+        """More leaves at a time than an exchange of small messages has."""
+        if not self._says_much:
+            self._says_much = True
+            spare_pacing(self._sock)
 
     def _flush_pipe(self, pipe: Pipe) -> bool:
         """Send what is in the pipe `_up`; False when not all of it left."""

@@ -42,6 +42,7 @@ class TlsFastLeg(FastLeg):
         if len(data) <= PLAIN_AT_ONCE:
             self._session.write(data)
             return self._send_records(self._outgoing.read())
+        self._say_much()
         view, records = memoryview(data), []
         for start in range(0, len(view), PLAIN_AT_ONCE):
             self._session.write(view[start : start + PLAIN_AT_ONCE])
@@ -138,6 +139,8 @@ class TlsFastLeg(FastLeg):
         if self._outgoing.pending:
             self._answer()
         if got:
+            if got > PLAIN_AT_ONCE and self._local is not None:
+                self._local.expect_much()
             self._take(plain, got)
         if over:
             self._lost_on_read()

@@ -61,7 +61,7 @@ static int pass_on(Leg *self, Pieces *pieces)
         Py_ssize_t size = 0;
         for (int i = 0; i < pieces->count; i++)
             size += (Py_ssize_t)pieces->iov[i].iov_len;
-        if (add_to(self->meter, names.received, size) < 0)
+        if (tally_add(self->meter, 1, size) < 0)
             return -1;
     }
     PyObject *local = self->local;

@@ -121,8 +121,7 @@ static int ended(Leg *self)
     Py_CLEAR(self->begins);
     Py_CLEAR(self->rst_code);
     if (!IS_NONE(tally) && done == 0) {
-        PyObject *arguments[] = {tally, self->end ? Py_False : Py_True};
-        PyObject *end = PyObject_VectorcallMethod(names.end, arguments, 1, names.opener);
+        PyObject *end = tally_end(tally, self->end == 0);
         done = end == NULL ? -1 : leg_tell_owner(self, names.leg_ended, end);
         Py_XDECREF(end);
     }
@@ -301,7 +300,7 @@ int leg_local_readable(Leg *self)
             header[0] = 0, header[1] = (unsigned char)(count >> 16);
             header[2] = (unsigned char)(count >> 8), header[3] = (unsigned char)count;
             if (!IS_NONE(self->tally))
-                done = add_to(self->tally, names.sent, count);
+                done = tally_add(self->tally, 0, count);
             if (done == 0)
                 done = leg_send(self, self->to_send, HEADER_BYTES + count);
             if (done == 0 && count == self->bulk_read)

@@ -247,7 +247,7 @@ static PyMemberDef local_members[] = {
     OBJECT("_last", last), OBJECT("_came_to", came_to),
     NEEDED("_poller", poller), NEEDED("_tools", tools), NEEDED("_others", others),
     FLAG("read_ended", read_ended), FLAG("reading", reading), FLAG("begins", begins), FLAG("finishing", finishing),
-    FLAG("gone", gone), FLAG("_half_closing", half_closing), FLAG("_looked_at", looked_at), FLAG("_shut", shut),
+    FLAG("gone", gone), FLAG("_gets_much", gets_much), FLAG("_half_closing", half_closing), FLAG("_looked_at", looked_at), FLAG("_shut", shut),
     {"fd", T_INT, offsetof(Local, fd), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

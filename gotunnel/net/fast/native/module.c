@@ -14,6 +14,13 @@ double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+double monotonic(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
 int missing(PyObject *object)
 {
     if (object != NULL)
@@ -161,6 +168,7 @@ static PyObject *learn(PyObject *Py_UNUSED(module), PyObject *from)
         {"states", &rules.states}, {"events", &rules.events}, {"ends", &rules.ends}, {"frames", &rules.frames},
         {"breach", &rules.breach}, {"opened", &rules.opened}, {"tally", &rules.tally}, {"happen", &rules.happen},
         {"local_readable", &rules.local_readable}, {"answered", &rules.answered}, {"ignore", &rules.ignore},
+        {"stream_end", &rules.stream_end}, {"completed", &rules.completed},
         {"open", &rules.open}, {"attach", &rules.attach}, {"socket_type", &rules.socket_type},
         {"ssl_want_read", &rules.ssl_want_read}, {"ssl_zero", &rules.ssl_zero}, {"ssl_error", &rules.ssl_error},
     };
@@ -202,7 +210,8 @@ static int learn_names(void)
         {"pending", &names.pending}, {"_decrypt", &names.decrypt}, {"_seal", &names.seal}, {"_answer", &names.answer},
         {"_tls_broke", &names.tls_broke}, {"_send_open", &names.send_open}, {"watch_for_loss", &names.watch_for_loss},
         {"handle_pending", &names.handle_pending}, {"flush_soon", &names.flush_soon}, {"_late", &names.late},
-        {"start", &names.start}, {"_wake", &names.wake},
+        {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
+        {"ceiling", &names.ceiling}, {"_last", &names.last}, {"_sock", &names.sock},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if ((*all[i].place = PyUnicode_InternFromString(all[i].name)) == NULL)
@@ -213,14 +222,14 @@ static int learn_names(void)
 
 static PyMethodDef methods[] = {
     {"learn", learn, METH_O, "Be told the table of states and what else is Python's; once, see nativerules."},
-    {"accept", accept_one, METH_VARARGS, "See nativerelay."},
+    {"welcome", (PyCFunction)(void (*)(void))welcome, METH_FASTCALL, "See nativerelay."},
     {"dial", dial, METH_VARARGS, "See nativerelay."},
     {NULL, NULL, 0, NULL},
 };
 
 static int run(PyObject *module)
 {
-    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType};
+    PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType, &TallyType};
     /* Types, rules and names are there once in a process, and guarded by the lock of one interpreter. */
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "the compiled relay is for the main interpreter only");

@@ -31,12 +31,23 @@ typedef struct {
     Kind kind;
 } Slot;
 
+typedef struct Leg Leg;
+
+/* A leg whose OPENED waits for company, and until when (monotonic seconds). */
+typedef struct {
+    Leg *leg;
+    double due;
+} Soon;
+
 typedef struct {
     PyObject_HEAD
     int epfd;
     int room; /* slots there are, one for each descriptor's number */
     Slot *slots;
     unsigned round;
+    Soon *soon; /* from `first` to `last`, the earliest first */
+    int first, last, soon_room;
+    char keeps_time; /* for them; else a timer of the reactor's does, which a test can turn */
 } Pump;
 
 typedef struct {
@@ -47,11 +58,11 @@ typedef struct {
     PyObject *poller, *tools, *others, *last, *came_to;
     int fd, family;
     int mask; /* -1: not in the poller */
-    char read_ended, reading, begins, finishing, gone, half_closing, looked_at, shut;
+    char read_ended, reading, begins, finishing, gone, gets_much, half_closing, looked_at, shut;
     char owns; /* the descriptor, as long as `sock` is NULL */
 } Local;
 
-typedef struct {
+struct Leg {
     PyObject_HEAD
     PyObject *local, *tally, *meter, *body, *inbuf, *out, *up, *owner, *deadlines, *tools, *poller, *begins, *rst_code;
     PyObject *from_leg, *from_local, *cipher; /* the relay's buffers, as memoryviews */
@@ -64,7 +75,14 @@ typedef struct {
     PyObject *answer_timeout; /* a float */
     int fd, mask, state, end, opens;
     char parsing, corked, dialling, full, watched, blocked, unhurried, held, limited;
-} Leg;
+};
+
+/* See core/stream.StreamTally. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *outcome, *code; /* NULL: nothing went wrong */
+    long long sent, received;
+} Tally;
 
 /* See net/deadlines. */
 typedef struct {
@@ -73,7 +91,7 @@ typedef struct {
     double strikes;
 } Deadlines;
 
-extern PyTypeObject PumpType, LocalType, LegType, DeadlinesType;
+extern PyTypeObject PumpType, LocalType, LegType, DeadlinesType, TallyType;
 
 #define IS_NONE(object) ((object) == NULL || (object) == Py_None)
 #define IS_LOCAL(object) PyObject_TypeCheck(object, &LocalType)
@@ -105,7 +123,8 @@ typedef struct {
     int event_of_frame[8];
     PyObject *breach;  /* RemoteProtocolError */
     PyObject *opened;  /* the body of the usual OPENED */
-    PyObject *tally;   /* StreamTally */
+    PyObject *tally;   /* the type of tallies */
+    PyObject *stream_end, *completed;
     PyObject *happen, *local_readable, *answered; /* the methods in Python, for what is not common */
     PyObject *open, *attach;
     PyObject *socket_type; /* of the module _socket */
@@ -122,12 +141,14 @@ typedef struct {
         *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
         *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
-        *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake;
+        *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
+        *sock;
 } Names;
 
 extern Names names;
 
-double now(void);
+double now(void);       /* the reactor's seconds */
+double monotonic(void);
 int missing(PyObject *object); /* whether it is NULL, with an exception set then */
 int call(PyObject *object, PyObject *name);
 int call1(PyObject *object, PyObject *name, PyObject *argument);
@@ -139,10 +160,18 @@ int append(PyObject **bytearray, const char *data, Py_ssize_t size);
 int drop_front(PyObject *bytearray, Py_ssize_t count); /* it fails while somebody has a view of it */
 Py_ssize_t waiting(PyObject *bytearray);
 
-/* pump.c */
+/* pump.c, pumptype.c */
+
+int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind);
+int pump_remove(Pump *self, int fd, int closing);
+int pump_control(Pump *self, int operation, int fd, int mask);
+Slot *pump_slot(Pump *self, int fd); /* NULL if nobody is told */
+Leg *pump_take_soon(Pump *self);     /* a reference */
+PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count);
 
 int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind);
 int poller_set(PyObject *poller, int fd, int mask);
+int pump_flush_soon(Pump *self, Leg *leg);
 int poller_remove(PyObject *poller, int fd, int closing);
 
 /* local.c, localtype.c, sockets.c */
@@ -161,8 +190,13 @@ PyObject *local_handle_py(PyObject *self, PyObject *events);
 
 PyObject *local_made(PyTypeObject *type, int fd, int family, const char *address, const char *host, PyObject *tools,
                      PyObject *others); /* takes the descriptor, also when it fails */
-PyObject *accept_one(PyObject *module, PyObject *arguments);
+PyObject *welcome(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dial(PyObject *module, PyObject *arguments);
+
+/* tally.c */
+
+int tally_add(PyObject *tally, int received, Py_ssize_t count);
+PyObject *tally_end(PyObject *tally, int opener);
 
 /* deadlines.c */
 
@@ -193,6 +227,7 @@ int leg_write(Leg *self, const char *data, Py_ssize_t size);
 int leg_send(Leg *self, const char *data, Py_ssize_t size);
 int leg_flush(Leg *self); /* 1: all left */
 int leg_uncork(Leg *self);
+int leg_flush_now(Leg *self);
 int leg_set_blocked(Leg *self, int blocked);
 int leg_watch(Leg *self, int mask);
 int leg_be_watched(Leg *self);

@@ -96,6 +96,8 @@ int leg_accept(Leg *self, PyObject *local, int awaited)
         return 0;
     if (self->state == rules.streaming && !self->blocked && !awaited) {
         self->unhurried = 1;
+        if (PyObject_TypeCheck(self->poller, &PumpType) && ((Pump *)self->poller)->keeps_time)
+            return pump_flush_soon((Pump *)self->poller, self);
         return call1(self->tools, names.flush_soon, (PyObject *)self);
     }
     return corked || leg_flush(self) >= 0 ? 0 : -1;

@@ -16,7 +16,7 @@ static int failed_system(void)
     return -1;
 }
 
-static int control(Pump *self, int operation, int fd, int mask)
+int pump_control(Pump *self, int operation, int fd, int mask)
 {
     struct epoll_event event = {.events = (uint32_t)mask, .data.fd = fd};
     return epoll_ctl(self->epfd, operation, fd, &event) < 0 ? failed_system() : 0;
@@ -40,19 +40,19 @@ static int make_room(Pump *self, int fd)
     return 0;
 }
 
-static Slot *slot_of(Pump *self, int fd)
+Slot *pump_slot(Pump *self, int fd)
 {
     Slot *slot = fd >= 0 && fd < self->room ? &self->slots[fd] : NULL;
     return slot != NULL && slot->kind != NOBODY ? slot : NULL;
 }
 
-static int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
+int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
 {
     if (fd < 0) {
         errno = EBADF;
         return failed_system();
     }
-    if (control(self, EPOLL_CTL_ADD, fd, mask) < 0) /* ahead of the room: no number that is none takes any */
+    if (pump_control(self, EPOLL_CTL_ADD, fd, mask) < 0) /* ahead of the room: no number that is none takes any */
         return -1;
     if (make_room(self, fd) < 0) {
         epoll_ctl(self->epfd, EPOLL_CTL_DEL, fd, NULL);
@@ -65,16 +65,16 @@ static int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
     return 0;
 }
 
-static int pump_remove(Pump *self, int fd, int closing)
+int pump_remove(Pump *self, int fd, int closing)
 {
-    Slot *slot = slot_of(self, fd);
+    Slot *slot = pump_slot(self, fd);
     if (slot == NULL) {
         PyErr_Format(PyExc_KeyError, "%d", fd);
         return -1;
     }
     PyObject *handler = slot->handler;
     *slot = (Slot){NULL, 0, NOBODY};
-    int done = closing ? 0 : control(self, EPOLL_CTL_DEL, fd, 0);
+    int done = closing ? 0 : pump_control(self, EPOLL_CTL_DEL, fd, 0);
     Py_DECREF(handler); /* at the end: it may close the descriptor */
     return done;
 }
@@ -100,7 +100,7 @@ int poller_set(PyObject *poller, int fd, int mask)
     if (missing(poller))
         return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
-        return control((Pump *)poller, EPOLL_CTL_MOD, fd, mask);
+        return pump_control((Pump *)poller, EPOLL_CTL_MOD, fd, mask);
     PyObject *done = PyObject_CallMethod(poller, "set", "ii", fd, mask);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -155,7 +155,70 @@ static int failed(Pump *self, int fd, PyObject *handler)
     return done == NULL ? -1 : 0;
 }
 
-static PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+/* An OPENED may wait a little for the target's first bytes, to leave with them: see tools.flush_soon. A timer of the
+ * reactor's for it would cost more than the OPENED, so that the loop itself keeps the time. */
+
+#define UNHURRIED 0.003 /* seconds; see tools.UNHURRIED */
+
+int pump_flush_soon(Pump *self, Leg *leg)
+{
+    if (self->last == self->soon_room) {
+        int count = self->last - self->first;
+        if (self->first < count || self->soon_room == 0) {
+            int room = self->soon_room ? 2 * self->soon_room : 64;
+            Soon *soon = PyMem_Realloc(self->soon, (size_t)room * sizeof(Soon));
+            if (soon == NULL) {
+                PyErr_NoMemory();
+                return -1;
+            }
+            self->soon = soon;
+            self->soon_room = room;
+        }
+        memmove(self->soon, self->soon + self->first, (size_t)count * sizeof(Soon));
+        self->first = 0;
+        self->last = count;
+    }
+    Py_INCREF(leg);
+    self->soon[self->last++] = (Soon){leg, monotonic() + UNHURRIED};
+    return 0;
+}
+
+Leg *pump_take_soon(Pump *self)
+{
+    Leg *leg = self->soon[self->first++].leg;
+    if (self->first == self->last)
+        self->first = self->last = 0;
+    return leg;
+}
+
+/* Return how long to wait, in milliseconds, so that nobody waits too long. */
+static int until_soon(Pump *self, int wait)
+{
+    while (self->first < self->last && !self->soon[self->first].leg->unhurried)
+        Py_DECREF(pump_take_soon(self)); /* it has left meanwhile */
+    if (self->first == self->last)
+        return wait;
+    int left = (int)ceil((self->soon[self->first].due - monotonic()) * 1000);
+    left = left < 0 ? 0 : left;
+    return wait < 0 || left < wait ? left : wait;
+}
+
+static int flush_due(Pump *self)
+{
+    double time = self->first < self->last ? monotonic() : 0;
+    while (self->first < self->last && self->soon[self->first].due <= time) {
+        Leg *leg = pump_take_soon(self);
+        int done = leg_flush_now(leg);
+        if (done < 0)
+            done = failed(self, leg->fd, (PyObject *)leg);
+        Py_DECREF(leg);
+        if (done < 0)
+            return -1;
+    }
+    return 0;
+}
+
+PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
 {
     Pump *self = (Pump *)object;
     struct epoll_event events[MOST_EVENTS];
@@ -175,6 +238,7 @@ static PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize
     }
     double milliseconds = ceil(timeout * 1000);
     int wait = timeout < 0 ? -1 : milliseconds > LONGEST_WAIT ? LONGEST_WAIT : (int)milliseconds;
+    wait = until_soon(self, wait);
     Py_BEGIN_ALLOW_THREADS
     got = epoll_wait(self->epfd, events, MOST_EVENTS, wait);
     Py_END_ALLOW_THREADS
@@ -188,7 +252,7 @@ static PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize
     self->round++;
     for (int i = 0; i < got; i++) {
         int fd = events[i].data.fd;
-        Slot *slot = slot_of(self, fd);
+        Slot *slot = pump_slot(self, fd);
         if (slot == NULL) {
             found |= fd == foreign;
             continue;
@@ -206,148 +270,5 @@ static PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize
         if (said < 0)
             return NULL;
     }
-    return PyBool_FromLong(found);
+    return flush_due(self) < 0 ? NULL : PyBool_FromLong(found);
 }
-
-static PyObject *pump_add_py(PyObject *self, PyObject *arguments)
-{
-    int fd, mask;
-    PyObject *handler;
-    if (!PyArg_ParseTuple(arguments, "iiO", &fd, &mask, &handler))
-        return NULL;
-    Kind kind = CALLABLE;
-    if (PyCFunction_Check(handler)) { /* one of ours need not be called by way of Python */
-        PyCFunction function = PyCFunction_GET_FUNCTION(handler);
-        if (function == leg_handle_py || function == local_handle_py) {
-            kind = function == leg_handle_py ? LEG : LOCAL;
-            handler = PyCFunction_GET_SELF(handler);
-        }
-    }
-    if (pump_add((Pump *)self, fd, mask, handler, kind) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *pump_set_py(PyObject *self, PyObject *arguments)
-{
-    int fd, mask;
-    if (!PyArg_ParseTuple(arguments, "ii", &fd, &mask) || control((Pump *)self, EPOLL_CTL_MOD, fd, mask) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *pump_remove_py(PyObject *self, PyObject *arguments, PyObject *keywords)
-{
-    static char *known[] = {"fd", "closing", NULL};
-    int fd, closing = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "i|$p", known, &fd, &closing))
-        return NULL;
-    if (pump_remove((Pump *)self, fd, closing) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *pump_add_foreign(PyObject *self, PyObject *number)
-{
-    int fd;
-    if (int_of(number, &fd) < 0 || control((Pump *)self, EPOLL_CTL_ADD, fd, EPOLLIN) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-/* Returns who is told of a descriptor's events, None if nobody is: for `_failed`. */
-static PyObject *pump_handler_of(PyObject *self, PyObject *number)
-{
-    int fd;
-    if (int_of(number, &fd) < 0)
-        return NULL;
-    Slot *slot = slot_of((Pump *)self, fd);
-    PyObject *handler = slot == NULL ? Py_None : slot->handler;
-    Py_INCREF(handler);
-    return handler;
-}
-
-static PyObject *pump_fileno(PyObject *self, PyObject *Py_UNUSED(nothing))
-{
-    return PyLong_FromLong(((Pump *)self)->epfd);
-}
-
-static int pump_clear(PyObject *object)
-{
-    Pump *self = (Pump *)object;
-    Slot *slots = self->slots;
-    int room = self->room;
-    self->slots = NULL;
-    self->room = 0;
-    for (int fd = 0; fd < room; fd++)
-        Py_XDECREF(slots[fd].handler);
-    PyMem_Free(slots);
-    return 0;
-}
-
-static PyObject *pump_close(PyObject *object, PyObject *Py_UNUSED(nothing))
-{
-    Pump *self = (Pump *)object;
-    pump_clear(object);
-    if (self->epfd >= 0)
-        close(self->epfd);
-    self->epfd = -1;
-    Py_RETURN_NONE;
-}
-
-static int pump_traverse(PyObject *object, visitproc visit, void *arg)
-{
-    Pump *self = (Pump *)object;
-    for (int fd = 0; fd < self->room; fd++)
-        Py_VISIT(self->slots[fd].handler);
-    return 0;
-}
-
-static void pump_dealloc(PyObject *object)
-{
-    Pump *self = (Pump *)object;
-    PyObject_GC_UnTrack(object);
-    pump_clear(object);
-    if (self->epfd >= 0)
-        close(self->epfd);
-    Py_TYPE(object)->tp_free(object);
-}
-
-static PyObject *pump_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keywords))
-{
-    Pump *self = (Pump *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (self->epfd < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        Py_DECREF(self);
-        return NULL;
-    }
-    return (PyObject *)self;
-}
-
-static PyMethodDef pump_methods[] = {
-    {"add", pump_add_py, METH_VARARGS, "See poller.Pump."},
-    {"set", pump_set_py, METH_VARARGS, "See poller.Pump."},
-    {"remove", (PyCFunction)(void (*)(void))pump_remove_py, METH_VARARGS | METH_KEYWORDS, "See poller.Pump."},
-    {"run", (PyCFunction)(void (*)(void))pump_run, METH_FASTCALL, "See poller.Pump."},
-    {"add_foreign", pump_add_foreign, METH_O, "See poller.Pump."},
-    {"handler_of", pump_handler_of, METH_O, "Return who is told of a descriptor's events, None if nobody is."},
-    {"fileno", pump_fileno, METH_NOARGS, "See poller.Pump."},
-    {"close", pump_close, METH_NOARGS, "See poller.Pump."},
-    {NULL, NULL, 0, NULL},
-};
-
-PyTypeObject PumpType = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "gotunnel.net.fast._native.Pump",
-    .tp_doc = "See poller.Pump; a subclass says what happens when a handler fails.",
-    .tp_basicsize = sizeof(Pump),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .tp_new = pump_new,
-    .tp_dealloc = pump_dealloc,
-    .tp_traverse = pump_traverse,
-    .tp_clear = pump_clear,
-    .tp_methods = pump_methods,
-};

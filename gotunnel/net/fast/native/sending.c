@@ -125,3 +125,12 @@ int leg_uncork(Leg *self)
         return leg_flush(self) < 0 ? -1 : 0;
     return 0;
 }
+
+/* What waited for company goes alone. */
+int leg_flush_now(Leg *self)
+{
+    if (!self->unhurried)
+        return 0;
+    self->unhurried = 0;
+    return waiting(self->out) && self->state != rules.closed && leg_flush(self) < 0 ? -1 : 0;
+}

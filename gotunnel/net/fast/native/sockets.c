@@ -18,17 +18,8 @@ typedef union {
     struct sockaddr_storage room;
 } Address;
 
-/* accept(listening fd, type, tools, others): the next visitor. Raises OSError. */
-PyObject *accept_one(PyObject *Py_UNUSED(module), PyObject *arguments)
+static PyObject *accepted(int listening, PyTypeObject *type, PyObject *tools, PyObject *others)
 {
-    int listening;
-    PyObject *type, *tools, *others;
-    if (!PyArg_ParseTuple(arguments, "iO!OO!", &listening, &PyType_Type, &type, &tools, &PySet_Type, &others))
-        return NULL;
-    if (!PyType_IsSubtype((PyTypeObject *)type, &LocalType)) {
-        PyErr_SetString(PyExc_TypeError, "no type of local connections");
-        return NULL;
-    }
     Address from;
     socklen_t size = sizeof from;
     int fd = accept4(listening, &from.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -47,7 +38,91 @@ PyObject *accept_one(PyObject *Py_UNUSED(module), PyObject *arguments)
             host += 7;
     }
     snprintf(address, sizeof address, strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
-    return local_made((PyTypeObject *)type, fd, from.any.sa_family, address, host, tools, others);
+    return local_made(type, fd, from.any.sa_family, address, host, tools, others);
+}
+
+static int check_type(PyObject *type, PyObject *others)
+{
+    if (PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, &LocalType) && PySet_Check(others))
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "a type of local connections and a set of them");
+    return -1;
+}
+
+/* Greet one visitor. Returns 1 to go on, 0 to stop, -1. */
+static int greet(PyObject *local, PyObject *gate, PyObject *on_visitor)
+{
+    int fd = ((Local *)local)->fd;
+    PyObject *done = PyObject_CallOneArg(on_visitor, local);
+    if (done == NULL)
+        return -1;
+    Py_DECREF(done);
+    if (IS_NONE(((Local *)local)->leg) && call(local, names.watch_for_loss) < 0)
+        return -1;
+    PyObject *ceiling = PyObject_GetAttr(gate, names.ceiling), *number = PyLong_FromLong(fd);
+    int beyond = ceiling == NULL || number == NULL ? -1 : PyObject_RichCompareBool(number, ceiling, Py_GE);
+    if (beyond > 0)
+        beyond = call1(gate, names.accepted, number);
+    Py_XDECREF(ceiling);
+    Py_XDECREF(number);
+    return beyond < 0 ? -1 : 1;
+}
+
+/* What accept(2) said: 1 to go on, 0 to stop, -1. OSError is set. */
+static int refused(PyObject *gate)
+{
+    if (!PyErr_ExceptionMatches(PyExc_OSError))
+        return -1;
+    int number = errno;
+    PyErr_Clear();
+    if (number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM)
+        return call(gate, names.stop);
+    return number != EAGAIN && number != EWOULDBLOCK; /* he left while he waited in the queue */
+}
+
+/* Accept one visitor and greet him. Returns 1 to go on, 0 to stop, -1. */
+static int welcome_one(PyObject *const *part)
+{
+    PyObject *sock = PyObject_GetAttr(part[0], names.sock); /* None: it was closed meanwhile */
+    int is_short = sock == NULL ? -1 : sock == Py_None ? 1 : truth(part[1], names.short_);
+    int listening = is_short == 0 ? PyObject_AsFileDescriptor(sock) : -1;
+    Py_XDECREF(sock);
+    if (is_short != 0 || listening < 0)
+        return is_short > 0 ? 0 : -1;
+    PyObject *local = accepted(listening, (PyTypeObject *)part[3], part[4], part[5]);
+    if (local == NULL)
+        return refused(part[1]);
+    int done = greet(local, part[1], part[2]);
+    Py_DECREF(local);
+    return done;
+}
+
+#define ACCEPTS_AT_ONCE 64 /* see listener.ACCEPTS_AT_ONCE */
+#define APART 0.0005       /* see listener.APART */
+
+/* welcome(listener, gate, on_visitor, type, tools, others, events): what Listener._accept does. */
+PyObject *welcome(PyObject *Py_UNUSED(module), PyObject *const *part, Py_ssize_t count)
+{
+    if (count != 7) {
+        PyErr_SetString(PyExc_TypeError, "welcome(listener, gate, on_visitor, type, tools, others, events)");
+        return NULL;
+    }
+    if (check_type(part[3], part[5]) < 0)
+        return NULL;
+    double time = monotonic();
+    PyObject *last = PyObject_GetAttr(part[0], names.last), *this = PyFloat_FromDouble(time);
+    double before = last == NULL ? -1 : PyFloat_AsDouble(last);
+    int known = this != NULL && !PyErr_Occurred() && PyObject_SetAttr(part[0], names.last, this) == 0;
+    Py_XDECREF(last);
+    Py_XDECREF(this);
+    if (!known)
+        return NULL;
+    int left = time - before > APART ? 1 : ACCEPTS_AT_ONCE, more = 1;
+    while (more > 0 && left-- > 0)
+        more = welcome_one(part);
+    if (more < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *socket_and(int fd, int family, int error)
@@ -68,18 +143,19 @@ static PyObject *socket_and(int fd, int family, int error)
     return Py_BuildValue("(Ni)", sock, error);
 }
 
-/* dial(host, port, address, type, tools, others, ceiling): begin to connect to an IP address, as dial.begin does. Returns
+/* dial(host, port, address, type, tools, others, ceiling, control): begin to connect to an IP address, as dial.begin does;
+ * `control` is the congestion control that it is to have, "" for the system's (see sockets.spare_pacing_at). Returns
  * the connection where it stands at once; None when its descriptor would be `ceiling` or more; else what `begin` returns. */
 PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     static const struct linger reset = {1, 0};
     static const int yes = 1;
-    const char *host, *address;
+    const char *host, *address, *control;
     int port;
     long long ceiling;
     PyObject *type, *tools, *others;
-    if (!PyArg_ParseTuple(arguments, "sisO!OO!L", &host, &port, &address, &PyType_Type, &type, &tools, &PySet_Type, &others,
-                          &ceiling))
+    if (!PyArg_ParseTuple(arguments, "sisOOOLs", &host, &port, &address, &type, &tools, &others, &ceiling, &control) ||
+        check_type(type, others) < 0)
         return NULL;
     Address to;
     memset(&to, 0, sizeof to);
@@ -94,10 +170,6 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
     } else {
         Py_RETURN_NONE; /* one with a zone, which Python resolves */
     }
-    if (!PyType_IsSubtype((PyTypeObject *)type, &LocalType)) {
-        PyErr_SetString(PyExc_TypeError, "no type of local connections");
-        return NULL;
-    }
     int family = to.any.sa_family, fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return socket_and(-1, family, errno);
@@ -105,6 +177,8 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
         close(fd);
         Py_RETURN_NONE;
     }
+    if (*control) /* a sandbox that forbids it costs CPU, no more */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, (socklen_t)strlen(control));
     int error = 0;
     if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) < 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) < 0 || connect(fd, &to.any, size) < 0)

@@ -1,0 +1,115 @@
+"""Connects to an IP address as Twisted's TCP4ClientEndpoint and TCP6ClientEndpoint do, but without the memory of the
+module that has all endpoints there are, and with nothing between transport and protocol once that is connected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectingCancelledError, NoProtocol
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gotunnel.net.sockets import spare_pacing_at
+
+__all__ = ["IpEndpoint"]
+
+
+@implementer(IStreamClientEndpoint)
+class IpEndpoint:
+    """One address; `timeout` is in seconds."""
+
+    def __init__(self, reactor: Any, host: str, port: int, timeout: float) -> None:
+        self._reactor = reactor
+        self._host = host
+        self._port = port
+        self._timeout = timeout
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+        attempt = _Attempt(protocolFactory, self._host)
+        try:
+            self._reactor.connectTCP(self._host, self._port, attempt, timeout=self._timeout)
+        except Exception:  # noqa: BLE001 - what the system has against it is a failure like any other
+            return fail()
+        return attempt.connected
+
+
+class _Attempt(ClientFactory):
+    """One attempt to connect; `connected` fires with the protocol, or fails."""
+
+    def __init__(self, factory: IProtocolFactory, host: str) -> None:
+        self.connected: Deferred[IProtocol] = Deferred(self._cancel)
+        self._factory = factory
+        self._host = host
+        self._connector: Any = None
+
+    def _cancel(self, connected: Deferred[IProtocol]) -> None:
+        connected.errback(ConnectingCancelledError(self._connector.getDestination()))
+        self._connector.stopConnecting()
+
+    def doStart(self) -> None:
+        """Called by Twisted ahead of the attempt."""
+        self._factory.doStart()
+
+    def doStop(self) -> None:
+        """Called by Twisted when the connection, or the attempt, is over."""
+        self._factory.doStop()
+
+    def startedConnecting(self, connector: IConnector) -> None:
+        """Called by Twisted with what can stop it, before the socket connects, if there is one."""
+        self._connector = connector
+        sock = getattr(getattr(connector, "transport", None), "socket", None)
+        if sock is not None:
+            spare_pacing_at(sock, self._host)
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Called by Twisted when the connection is there. None closes it."""
+        try:
+            protocol = self._factory.buildProtocol(addr)  # type: ignore[arg-type]
+            if protocol is None:
+                raise NoProtocol
+        except Exception:  # noqa: BLE001 - who asked gets it
+            self.connected.errback(Failure())
+            return None
+        return _First(protocol, self.connected)
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """Called by Twisted, also about an attempt that was cancelled."""
+        if not self.connected.called:
+            self.connected.errback(reason)
+
+
+class _First(Protocol):
+    """Is connected in the place of the protocol, hands it the transport, and is gone, but where a transport holds on to
+    whom it was given first: then it hands on what comes."""
+
+    def __init__(self, protocol: IProtocol, connected: Deferred[IProtocol]) -> None:
+        self._protocol = protocol
+        self._connected = connected
+
+    def logPrefix(self) -> str:
+        """Called by Twisted ahead of the rest, for the name of the transport in its own log."""
+        return type(self._protocol).__name__
+
+    def makeConnection(self, transport: Any) -> None:
+        """Called by Twisted: tell who asked once the protocol knows its transport."""
+        transport.protocol = self._protocol
+        self._protocol.makeConnection(transport)
+        self._connected.callback(self._protocol)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See IProtocol."""
+        self._protocol.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See IProtocol."""
+        self._protocol.connectionLost(reason)

@@ -1,0 +1,103 @@
+"""What a role that runs has in memory, and what it gave back."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.processes import ROOT
+
+TOKEN = "4b1d9c7e2f6a8035d1e4c7b90a3f5e68"
+
+SECTIONS = {
+    "server": f'server: {{addr: "127.0.0.1:0", token: {TOKEN}}}',
+    "client": f'client: {{name: a, token: {TOKEN}, server_addr: "127.0.0.1:1", mappings: [{{local: 80, remote: 80}}]}}',
+}
+
+BOTH = {
+    "gotunnel.admin.api", "gotunnel.admin.guard", "gotunnel.admin.logins", "gotunnel.admin.web",
+    "gotunnel.config.changes", "gotunnel.config.difference", "gotunnel.config.effects", "gotunnel.config.file",
+    "gotunnel.config.judgeoptions", "gotunnel.config.observeroptions", "gotunnel.i18n.sentences",
+    "gotunnel.i18n.system", "gotunnel.net.egress", "gotunnel.net.leg", "gotunnel.net.local", "gotunnel.net.raw",
+    "gotunnel.net.relay", "click", "difflib", "prometheus_client", "rich", "sqlite3", "twisted.web",
+}  # fmt: skip
+"""What is for who asks, for who changes the configuration or its mistakes, and for what this one does not name."""
+
+UNUSED = {
+    "server": BOTH | {
+        "gotunnel.config.client", "gotunnel.config.clienttls", "gotunnel.config.forward", "gotunnel.config.health",
+        "gotunnel.config.keyoptions", "gotunnel.config.mapping", "gotunnel.config.portoptions",
+        "gotunnel.server.access", "gotunnel.server.changing", "gotunnel.server.direct", "gotunnel.server.egress",
+        "twisted.internet.endpoints",
+    },
+    "client": BOTH | {
+        "gotunnel.client.checks", "gotunnel.client.datagrams", "gotunnel.client.forwardports",
+        "gotunnel.client.forwardprobe", "gotunnel.client.tlsprobe", "gotunnel.config.clients",
+        "gotunnel.config.identityfile", "gotunnel.config.limits", "gotunnel.config.server", "gotunnel.wire.v1",
+        "twisted.internet.endpoints",
+    },
+}  # fmt: skip
+
+RUN = """
+import sys
+from gotunnel.cli import roles
+from gotunnel.cli.foreground import run
+import gotunnel.cli.foreground as foreground
+
+def started(service, reactor):
+    reactor.callWhenRunning(lambda: (print(*sys.modules), reactor.stop()))
+    run(service, reactor)
+
+foreground.run = started
+roles.{role}(["--config", {config!r}, "--state", {state!r}])
+"""
+
+HOLE = """
+import os
+from gotunnel.tap.heap import give_back
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+held = [bytearray(1 << 14) for _ in range(2000)]
+last = bytearray(1 << 14)  # above the hole, or it would go back of itself
+before = resident()
+held.clear()
+give_back()
+print(before - resident())
+"""
+
+
+class RestTests(SynchronousTestCase):
+    """Processes of their own: this one has loaded everything."""
+
+    def test_unused(self) -> None:
+        """A role that has started, with nothing special in its file, holds nothing of what it does not use."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        for role, section in SECTIONS.items():
+            config = folder / f"{role}.yaml"
+            config.write_text(section)
+            config.chmod(0o600)
+            script = RUN.format(role=role, config=str(config), state=str(folder / role))
+            found = subprocess.run(
+                [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+            )
+            loaded = set(found.stdout.split())
+            self.assertIn(f"gotunnel.{role}.service", loaded)
+            self.assertEqual(sorted(loaded & UNUSED[role]), [], role)
+
+    def test_given_back(self) -> None:
+        """What is free inside of the heap goes back to the system."""
+        if platform.libc_ver()[0] != "glibc":
+            raise SkipTest("only glibc gives it back")
+        found = subprocess.run(
+            [sys.executable, "-c", HOLE], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        )
+        self.assertGreater(int(found.stdout), 16 << 20)
+
