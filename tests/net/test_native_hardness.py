@@ -84,6 +84,7 @@ class GoneLocalTests(SynchronousTestCase):
         self.assertRaises(OSError, local.send_all, [b"for the", b" gone one"])
         local.lost()
         local.read_more(True)
+        local.expect_much()
         self.pump.run(0, -1)
         self.assertEqual((local.fd, local.fileno(), local.reading, local.destination()), (-1, -1, False, ""))
         self.assertEqual(os.read(number, 100), b"for the other one")

@@ -193,7 +193,7 @@ class FastLocal:
 
     def expect_much(self) -> None:
         """Much is coming for it."""
-        if not self._gets_much:
+        if not self._gets_much and not self.gone:
             self._gets_much = True
             spare_pacing(self.sock)
 
