@@ -115,9 +115,10 @@ class GoneNativeLocalTests(GoneLocalTests):
         """Return one whose socket Python has never asked for."""
         listening = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listening.close)
-        far = socket.create_connection(listening.getsockname())
-        self.addCleanup(far.close)
-        return _native.accept(listening.fileno(), NativeLocal, self.tools, self.others)
+        host, port = listening.getsockname()
+        local = _native.dial(host, port, "a target", NativeLocal, self.tools, self.others, 10_000, "")
+        assert isinstance(local, NativeLocal)
+        return local
 
 
 @built

@@ -18,13 +18,15 @@ typedef union {
     struct sockaddr_storage room;
 } Address;
 
-static PyObject *accepted(int listening, PyTypeObject *type, PyObject *tools, PyObject *others)
+/* Accept one. NULL without an exception: the kernel gave none, for the reason in `number`. */
+static PyObject *accepted(int listening, PyTypeObject *type, PyObject *tools, PyObject *others, int *number)
 {
     Address from;
     socklen_t size = sizeof from;
     int fd = accept4(listening, &from.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    *number = errno;
     if (fd < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
+        return NULL;
     char text[INET6_ADDRSTRLEN] = "", address[INET6_ADDRSTRLEN + 16];
     const char *host = text;
     int port = 0;
@@ -68,13 +70,9 @@ static int greet(PyObject *local, PyObject *gate, PyObject *on_visitor)
     return beyond < 0 ? -1 : 1;
 }
 
-/* What accept(2) said: 1 to go on, 0 to stop, -1. OSError is set. */
-static int refused(PyObject *gate)
+/* What to do about what accept(2) said: 1 to go on, 0 to stop, -1. */
+static int refused(PyObject *gate, int number)
 {
-    if (!PyErr_ExceptionMatches(PyExc_OSError))
-        return -1;
-    int number = errno;
-    PyErr_Clear();
     if (number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM)
         return call(gate, names.stop);
     return number != EAGAIN && number != EWOULDBLOCK; /* he left while he waited in the queue */
@@ -89,9 +87,10 @@ static int welcome_one(PyObject *const *part)
     Py_XDECREF(sock);
     if (is_short != 0 || listening < 0)
         return is_short > 0 ? 0 : -1;
-    PyObject *local = accepted(listening, (PyTypeObject *)part[3], part[4], part[5]);
+    int number;
+    PyObject *local = accepted(listening, (PyTypeObject *)part[3], part[4], part[5], &number);
     if (local == NULL)
-        return refused(part[1]);
+        return PyErr_Occurred() ? -1 : refused(part[1], number);
     int done = greet(local, part[1], part[2]);
     Py_DECREF(local);
     return done;
