@@ -200,15 +200,11 @@ static int readable(Leg *self)
 /* The other end broke the protocol: RemoteProtocolError is set. */
 static int breach(Leg *self)
 {
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    PyObject *reason = PyObject_GetAttr(value, names.reason);
+    PyObject *problem = take_problem();
+    PyObject *reason = PyObject_GetAttr(problem, names.reason);
     int done = reason == NULL ? -1 : call1((PyObject *)self, names.breach, reason);
     Py_XDECREF(reason);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    Py_DECREF(problem);
     return done;
 }
 
@@ -237,21 +233,9 @@ int leg_handle(Leg *self, int events)
     }
     if (done < 0 && PyErr_ExceptionMatches(rules.breach))
         done = breach(self);
-    self->corked = 0;
-    if (waiting(self->out) && !self->unhurried) {
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        int let_out = leg_uncork(self);
-        if (done < 0) {
-            if (let_out < 0)
-                PyErr_Clear();
-            PyErr_Restore(type, value, trace);
-        } else {
-            done = let_out;
-        }
-    }
+    done = leg_uncork_behind(self, done);
     Py_DECREF(self);
-    return done < 0 ? -1 : 0;
+    return done;
 }
 
 /* What the local connection says. */
@@ -261,16 +245,7 @@ static int local_ended(Leg *self, Local *local)
     local->read_ended = 1;
     local->reading = 0;
     self->corked = 1;
-    int done = leg_happen(self, rules.local_eof);
-    if (done < 0) {
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        if (leg_uncork(self) < 0)
-            PyErr_Clear();
-        PyErr_Restore(type, value, trace);
-        return -1;
-    }
-    return leg_uncork(self) < 0 ? -1 : local_rest(local);
+    return leg_uncork_behind(self, leg_happen(self, rules.local_eof)) < 0 ? -1 : local_rest(local);
 }
 
 int leg_local_readable(Leg *self)

@@ -149,6 +149,7 @@ extern Names names;
 
 double now(void);       /* the reactor's seconds */
 double monotonic(void);
+PyObject *take_problem(void);  /* the exception that is set, and no more */
 int missing(PyObject *object); /* whether it is NULL, with an exception set then */
 int call(PyObject *object, PyObject *name);
 int call1(PyObject *object, PyObject *name, PyObject *argument);
@@ -227,6 +228,7 @@ int leg_write(Leg *self, const char *data, Py_ssize_t size);
 int leg_send(Leg *self, const char *data, Py_ssize_t size);
 int leg_flush(Leg *self); /* 1: all left */
 int leg_uncork(Leg *self);
+int leg_uncork_behind(Leg *self, int done);
 int leg_flush_now(Leg *self);
 int leg_set_blocked(Leg *self, int blocked);
 int leg_watch(Leg *self, int mask);

@@ -56,14 +56,7 @@ int leg_open(Leg *self, PyObject *local, PyObject *body, int held)
     }
     if (done == 0)
         done = attach(self, local);
-    if (done == 0)
-        return leg_uncork(self);
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    if (leg_uncork(self) < 0)
-        PyErr_Clear();
-    PyErr_Restore(type, value, trace);
-    return -1;
+    return leg_uncork_behind(self, done);
 }
 
 static int go_on(Leg *self)

@@ -126,6 +126,19 @@ int leg_uncork(Leg *self)
     return 0;
 }
 
+/* The same behind what has succeeded or, below 0, failed: then that failure is the one to be told. Returns 0 or -1. */
+int leg_uncork_behind(Leg *self, int done)
+{
+    if (done >= 0)
+        return leg_uncork(self);
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (leg_uncork(self) < 0)
+        PyErr_Clear();
+    PyErr_Restore(type, value, trace);
+    return -1;
+}
+
 /* What waited for company goes alone. */
 int leg_flush_now(Leg *self)
 {

@@ -130,15 +130,11 @@ static Py_ssize_t pending(PyObject *bio)
 /* OpenSSL has no use for what came: RemoteProtocolError would say too little, `give_up` has the words. */
 static int broken(Leg *self)
 {
-    PyObject *type, *value, *trace;
     if (!PyErr_ExceptionMatches(rules.ssl_error))
         return -1;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    int done = call1((PyObject *)self, names.tls_broke, value);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    PyObject *problem = take_problem();
+    int done = call1((PyObject *)self, names.tls_broke, problem);
+    Py_DECREF(problem);
     return done;
 }
 
