@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from unittest import skipUnless
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.wire.legstate import End, Event
+from gotunnel.wire.legbodies import OpenedBody
+from gotunnel.wire.legs import FIN_FRAME, LegFrame, encode_leg_frame
+from gotunnel.wire.legstate import End, Event, State
 from tests.net.test_fast_local import LINUX
 
 if LINUX:
@@ -219,6 +223,76 @@ class RefusalTests(SynchronousTestCase):
         )
         ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
         self.assertEqual(ran.stdout, "refused\n", ran.stderr)
+
+
+@built
+class UnhurriedTests(SynchronousTestCase):
+    """OPENED that waits for company, for which the loop keeps the time."""
+
+    def setUp(self) -> None:
+        clock = Clock()
+        self.pump = NativePump()
+        self.addCleanup(self.pump.close)
+        self.tools = Tools(clock, self.pump, PathWatch(clock), 10.0)
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """Return two ends of a connection."""
+        ends = socket.socketpair()
+        for end in ends:
+            end.setblocking(False)
+            self.addCleanup(end.close)
+        return ends
+
+    def accepting(self) -> tuple[Any, socket.socket]:
+        """Return a leg whose target has just answered, and its other end."""
+        near, far = self.pair()
+        leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+        leg.equip(self.tools, -1, 1000, 1000)
+        leg._tools, leg._watched, leg._fd, leg._mask = self.tools, True, near.fileno(), IN
+        self.pump.add(leg._fd, IN, leg.handle)
+        leg.end, leg.state = End.DIALLER, State.DIALLING
+        leg.accept(NativeLocal(self.pair()[0], "", "", self.tools, set()))
+        return leg, far
+
+    def test_all_of_them(self) -> None:
+        """Many wait a little, and then all leave, but for those that have left by themselves or whose leg is gone."""
+        legs = [self.accepting() for _ in range(100)]
+        for leg, _ in legs[::2]:
+            leg._write(FIN_FRAME)
+        more = [self.accepting() for _ in range(100)]
+        legs[1][0].state = State.CLOSED
+        until = time.monotonic() + 10.0
+        while any(leg._unhurried for leg, _ in legs + more) and time.monotonic() < until:
+            self.pump.run(1.0, -1)
+        opened = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
+        for number, (_, far) in enumerate(legs + more):
+            if number != 1:
+                self.assertEqual(far.recv(100), opened + FIN_FRAME * (number < 100 and number % 2 == 0), number)
+        self.assertRaises(BlockingIOError, legs[1][1].recv, 100)
+
+    def test_wakes_in_time(self) -> None:
+        """Who waits for something else is woken for them."""
+        _, far = self.accepting()
+        began = time.monotonic()
+        self.assertRaises(BlockingIOError, far.recv, 100)
+        self.pump.run(60.0, -1)
+        self.pump.run(0, -1)
+        self.assertTrue(far.recv(100))
+        self.assertLess(time.monotonic() - began, 30.0)
+
+    def test_closed(self) -> None:
+        """A loop that closes keeps none of them."""
+        left = []
+        for _ in range(70):
+            leg, _ = self.accepting()
+            left.append(weakref.ref(leg))
+            leg._local.abort()
+            leg._local = None
+        del leg
+        self.assertEqual(len([each for each in left if each() is not None]), 70)
+        self.pump.close()
+        gc.collect()
+        self.assertEqual([each for each in left if each() is not None], [])
 
 
 class _Tools:
