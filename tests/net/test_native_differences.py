@@ -26,7 +26,8 @@ try:
     from gotunnel.net.fast.tlsleg import TlsFastLeg
     from gotunnel.net.legtls import client_leg_tls, server_leg_context
     from gotunnel.net.tls import OWN_FILE, own_server_tls
-    from tests.net.twins import SPINNING, Kind, Play, Tls
+    from tests.net.twins import SPINNING, Kind, Play
+    from tests.net.twinwire import Tls
 
     BUILT = bool(_native)
 except ImportError:

@@ -6,25 +6,21 @@ from __future__ import annotations
 import random
 import select
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
-from twisted.python.failure import Failure
 
-from gotunnel.net.biotls import BioTls
 from gotunnel.net.fast.flow import FastFlow
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import PathWatch
 from gotunnel.wire.legstate import End, State
-from tests.net.twinscript import frames, worst
+from tests.net.twinacts import Acts
+from tests.net.twinwire import Tcp, Tls, shaken
 
-__all__ = ["SPINNING", "Kind", "Play", "Tls"]
+__all__ = ["SPINNING", "Kind", "Play"]
 
 SPINNING = "it is told again and again"
 SMALL = 4608
@@ -43,50 +39,11 @@ class Kind(NamedTuple):
     leg: Callable[..., Any]
 
 
-class Tls(NamedTuple):
-    """The contexts of both ends of a leg inside TLS."""
-
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-
-
-class _Tcp:
-    """What a leg asks of Twisted's transport."""
-
-    dataBuffer, offset, _tempDataLen, disconnecting = b"", 0, 0, False
-
-    def __init__(self, sock: socket.socket, play: Play) -> None:
-        self._sock, self._play = sock, play
-        self.protocol: Any = None
-        self.closed = False
-
-    def getHandle(self) -> socket.socket:
-        return self._sock
-
-    def write(self, data: bytes) -> None:
-        self._sock.sendall(data)
-
-    def stopReading(self) -> None: ...
-    def stopWriting(self) -> None: ...
-
-    def loseConnection(self) -> None:
-        self._close("in order", ConnectionDone())
-
-    def abortConnection(self) -> None:
-        self._close("aborted", ConnectionAborted())
-
-    def _close(self, how: str, why: Exception) -> None:
-        self._play.say("wire", how)
-        if not self.closed:
-            self.closed = True
-            self._sock.close()
-            self._play.clock.callLater(0, self.protocol.connectionLost, Failure(why))
-
-
-class Play:
+class Play(Acts):
     """One script. `run` returns what was seen, a line for everything that was said and one for each state of things."""
 
     def __init__(self, seed: int, kind: Kind, tls: Tls | None, end: End) -> None:
+        super().__init__()
         self.kind, self.end = kind, end
         self.chance = random.Random(seed)
         self.seen: list[str] = []
@@ -105,18 +62,14 @@ class Play:
         self.local: Any = None  # the last one
         self.far: socket.socket | None = None
         self.fars: list[socket.socket] = []
-        self.heard = bytearray()  # by the visitors or targets, one behind the other
-        self.to_far = b""
         self.queue: list[Any] = []  # visitors who wait
         self.visitors = 0
         near, self.wire = self._pair()
-        self.tcp = _Tcp(near, self)
-        self.plain = bytearray()  # what has come on the wire
-        self.sealed: list[int] = []  # lengths of its records
-        self.unsent = b""  # for the wire: frames
-        self.unsealed = b""  # the same as it travels
-        self.peer: Any = None
-        transport: Any = self.tcp if tls is None else self._handshake(tls)
+        self.tcp = Tcp(near, self.clock, self.say)
+        self.peer = None
+        transport: Any = self.tcp
+        if tls is not None:
+            transport, self.peer = shaken(tls, self.tcp, self.wire, end is End.OPENER)
         globalLogPublisher.addObserver(self._logged)
         self.leg = kind.leg(self.tools, transport, end, self, tls is None)
         self.leg.begin(b"")
@@ -228,37 +181,11 @@ class Play:
         """The same."""
         self.say("the flow is closed")
 
-    def _handshake(self, tls: Tls) -> BioTls:
-        server = self.end is End.OPENER
-        bio = BioTls(tls.server if server else tls.client, Protocol(), server_side=server, server_name=None)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = tls.client if server else tls.server
-        self.peer = context.wrap_bio(incoming, outgoing, not server), incoming, outgoing
-        bio.makeConnection(self.tcp)
-        for _ in range(4):
-            try:
-                self.peer[0].do_handshake()
-            except ssl.SSLWantReadError:
-                pass
-            self.wire.sendall(outgoing.read())
-            for take, sock in ((bio.dataReceived, self.tcp.getHandle()), (incoming.write, self.wire)):
-                try:
-                    take(sock.recv(65536))
-                except BlockingIOError:
-                    pass
-        self.tcp.protocol = bio
-        return bio
-
     # The script.
 
     def run(self, steps: int) -> list[str]:
         """Play it."""
-        acts = (
-            (self._push, 12), (self._visit, 5), (self._far_sends, 5), (self._far_reads, 4),
-            (self._wire_reads, self.reads), (self._far_ends, 3), (self._far_resets, 1.5), (self._wait, 2),
-            (self._dialled, 2), (self._probe, 1), (self._cut, 0.2), (self._abort, 0.1), (self._close_leg, 0.1),
-            (self._wire_ends, 0.15),
-        )  # fmt: skip
+        acts = self.acts()
         try:
             for _ in range(steps):
                 (act,) = self.chance.choices([act for act, _ in acts], [weight for _, weight in acts])
@@ -309,120 +236,3 @@ class Play:
             self.say(SPINNING)
         if look:
             self._look()
-
-    def _push(self) -> None:
-        """The other end of the leg sends something, cut anywhere."""
-        if not self.unsent and not self.unsealed:
-            hostile = self.chance.random() < self.hostile
-            self.unsent = worst(self.chance) if hostile else frames(self.chance, self.end, self.leg.state)
-        for _ in range(self.chance.randrange(1, 5)):
-            if self.peer is not None and not self.unsealed:
-                record = self.unsent[: self.chance.choice((3, 100, 20_000, 100_000))]
-                self.unsent = self.unsent[len(record) :]
-                if record:
-                    self.peer[0].write(record)
-                self.unsealed = self.peer[2].read()
-            elif self.peer is None:
-                self.unsealed, self.unsent = self.unsealed + self.unsent, b""
-            part = self.unsealed[: self.chance.choice((1, 4, 5, 100, 5_000, 60_000, 300_000, 300_000))]
-            try:
-                self.unsealed = self.unsealed[self.wire.send(part) :]
-            except OSError:
-                return
-
-    def _wire_reads(self, most: int | None = None) -> None:
-        try:
-            part = self.wire.recv(most or self.chance.choice((10, 3_000, 200_000)))
-        except BlockingIOError:
-            return
-        except OSError as broken:
-            self.say("wire", broken.errno)
-            return
-        if self.peer is None:
-            self.plain += part
-            return
-        session, incoming, _ = self.peer
-        incoming.write(part)
-        try:
-            while plain := session.read(65536):
-                self.plain += plain
-                self.sealed.append(len(plain))
-        except ssl.SSLError as over:
-            if not isinstance(over, ssl.SSLWantReadError):
-                self.say("wire", type(over).__name__)
-
-    def _visit(self) -> None:
-        if self.end is End.OPENER:
-            local = self._new_local()
-            self.queue.append((local, self.far))
-            self._serve()
-
-    def _far_sends(self) -> None:
-        if isinstance(self.local, FastFlow):
-            self.local.arrived(bytes(self.chance.choice((0, 5, 1_400))))
-        elif self.far is not None:
-            if not self.to_far:
-                self.to_far = self.chance.randbytes(self.chance.choice((1, 60, 4_000, 30_000, 150_000, 400_000)))
-            try:
-                self.to_far = self.to_far[self.far.send(self.to_far) :]
-            except OSError:
-                self.to_far = b""
-
-    def _far_reads(self, most: int | None = None) -> None:
-        if self.far is not None and self.far.fileno() >= 0:
-            try:
-                part = self.far.recv(most or self.chance.choice((1, 2_000, 200_000)))
-                self.heard += part
-                if not part:
-                    self.say("the far end reads an end")
-            except BlockingIOError:
-                pass
-            except OSError as broken:
-                self.say("the far end reads", broken.errno)
-
-    def _far_ends(self) -> None:
-        if self.far is not None and self.far.fileno() >= 0:
-            try:
-                self.far.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
-
-    def _far_resets(self) -> None:
-        # A socket pair is reset where something is unread; a partner in this process says so.
-        if self.far is not None:
-            self.far.close()
-        if self.local is not None and self.chance.random() < 0.5:
-            self.local.lost()
-
-    def _wait(self) -> None:
-        self.clock.advance(self.chance.choice((0.001, 0.004, 0.01, 0.3)))
-
-    def _dialled(self) -> None:
-        if self.end is End.DIALLER and self.leg.state is State.DIALLING:
-            if self.chance.random() < 0.8:
-                self._answer()
-            else:
-                self.leg.refuse("timeout")
-
-    def _probe(self) -> None:
-        if self.end is End.OPENER and self.leg.state is State.IDLE:
-            self.leg.probe()
-
-    def _cut(self) -> None:
-        self.leg.reset("kicked")
-
-    def _abort(self) -> None:
-        if self.local is not None:
-            self.local.abort()
-
-    def _close_leg(self) -> None:
-        self.leg.close()
-
-    def _wire_ends(self) -> None:
-        if self.peer is not None and not self.unsealed and self.chance.random() < 0.7:
-            try:
-                self.peer[0].unwrap()  # TLS says so
-            except ssl.SSLError:
-                self.unsealed = self.peer[2].read()
-        else:
-            self.wire.shutdown(socket.SHUT_WR)
