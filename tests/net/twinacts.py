@@ -1,4 +1,4 @@
-"""What happens in a script of `twins`: to the leg's connection, to visitors and targets, and by the owner of the leg."""
+"""What happens in a script of `twins`: to the connection of the leg, to visitors and targets, and by its owner."""
 
 from __future__ import annotations
 
