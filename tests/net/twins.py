@@ -116,7 +116,9 @@ class Play(Acts):
     def _told(self, name: str, *more: Any) -> None:
         self.say(name, self.leg.state.name, *more)
         luck = self.chance.random()
-        if name == "leg_open":
+        if name in ("leg_open", "leg_idle") and luck > 0.97:
+            self.leg.close()
+        elif name == "leg_open":
             if luck < 0.7:
                 self._answer()
             elif luck < 0.8:
