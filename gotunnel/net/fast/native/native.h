@@ -204,7 +204,12 @@ PyObject *tally_end(PyObject *tally, int opener);
 int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject *act);
 int deadlines_stop(PyObject *object, PyObject *key);
 
-/* leg.c, legtype.c, opening.c, frames.c, sending.c, tls.c */
+/* leg.c, legtype.c, legfields.c, opening.c, frames.c, sending.c, tls.c */
+
+extern PyGetSetDef leg_getset[];
+extern PyMemberDef leg_members[];
+
+int leg_index_of(PyObject *members, PyObject *member); /* of states, events or ends; -1 with an exception */
 
 int leg_handle(Leg *self, int events);
 PyObject *leg_handle_py(PyObject *self, PyObject *events);
