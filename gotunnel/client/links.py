@@ -30,6 +30,7 @@ from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.plugged import Carried
+from gotunnel.net.quiet import nothing
 
 if TYPE_CHECKING:
     from gotunnel.config.difference import Difference
@@ -61,7 +62,7 @@ class Links:
         usage: Usage | None = None,
     ) -> None:
         self.links: list[Link] = []
-        self._noticed: Callable[[], None] = _nothing
+        self._noticed: Callable[[], None] = nothing
         self.usage = Usage() if usage is None else usage
         self.forwards = Forwards(config.forwards, config.egress, clock, relay, self.usage)
         self._config = config
@@ -245,7 +246,7 @@ class Links:
         link.published.off = self.downs.off
         for name, reason in self.downs.reasons():
             link.published.set_down(name, reason)
-        look = self._plain.look if path.encrypted else _nothing
+        look = self._plain.look if path.encrypted else nothing
 
         def changed() -> None:
             look()
@@ -299,7 +300,3 @@ class Links:
     def _mapping_changed(self, name: str, up: bool, reason: str) -> None:
         for link in self.links:
             link.target_changed(name, up, reason)
-
-
-def _nothing() -> None:
-    return None

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gotunnel.core.descriptors import Shares
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.logs import Logger
+from gotunnel.net.quiet import nothing
 
 __all__ = ["OUT_OF_DESCRIPTORS", "Accepting", "Descriptors", "Gate", "nofile", "raise_limit", "used"]
 
@@ -127,7 +128,7 @@ class Descriptors:
         self.clock = clock
         self.visitors = Gate(self, "visitors")
         self.clients = Gate(self, "clients")
-        self.on_scarce: Callable[[], None] = _nothing
+        self.on_scarce: Callable[[], None] = nothing
         """Called when they become scarce: to let go what is not needed."""
         self._scarce_until = clock.seconds()
         self._lines = LogLimit(rate=1 / 60, burst=1)
@@ -164,10 +165,6 @@ class Descriptors:
                 "LimitNOFILE (systemd) or ulimit -n",
                 limit=nofile(), who=who,
             )  # fmt: skip
-
-
-def _nothing() -> None:
-    return None
 
 
 def nofile() -> int:

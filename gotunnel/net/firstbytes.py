@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.interfaces import ILocal
+from gotunnel.net.quiet import nothing
 from gotunnel.wire.proxyread import MOST_HEADER, ProxyHeader, read_proxy_header
 
 __all__ = ["FirstBytes"]
@@ -117,14 +118,10 @@ class FirstBytes:
     def _close(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
-            self._local.on_gone = _nothing
+            self._local.on_gone = nothing
             if timer.active():
                 timer.cancel()
         if self._sock is not None:
             self._reactor.removeReader(self)
             self._sock.close()
             self._sock = None
-
-
-def _nothing() -> None:
-    return None

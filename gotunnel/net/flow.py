@@ -17,6 +17,7 @@ from gotunnel.core.dropped import Drop
 from gotunnel.core.stream import IDLE
 from gotunnel.errors import LocalProtocolError
 from gotunnel.interfaces import ILocal
+from gotunnel.net.quiet import nothing
 from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
 
 __all__ = ["MOST_WAITING", "Flow", "Outlet"]
@@ -38,10 +39,6 @@ class Outlet(Protocol):
         """The flow is over."""
 
 
-def ignore() -> None:
-    """Nobody wants to hear it."""
-
-
 @implementer(ILocal)
 class Flow(ABC):
     """`here` is the address of this end as text, `idle` the seconds without a datagram after which it ends;
@@ -56,7 +53,7 @@ class Flow(ABC):
         self.gone = False
         self.partner: Any = None
         self.why: str | None = None
-        self.on_gone: Callable[[], None] = ignore
+        self.on_gone: Callable[[], None] = nothing
         self.reading = False
         """Whether the leg takes datagrams."""
         self._here = here

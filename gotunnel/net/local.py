@@ -16,6 +16,7 @@ from zope.interface import implementer
 from gotunnel.address import HostPort, plain_address
 from gotunnel.interfaces import ILocal
 from gotunnel.net.pathwatch import LastBytes
+from gotunnel.net.quiet import nothing
 from gotunnel.net.sockets import held_by_kernel, is_gone, linger_off, linger_reset, set_keepalive, set_nodelay
 from gotunnel.net.transports import close_as_lingering, unsent_bytes
 
@@ -31,10 +32,6 @@ class LocalSink(TypingProtocol):
     def local_closed(self) -> None: ...
     def local_full(self) -> None: ...
     def local_ready(self) -> None: ...
-
-
-def _ignore() -> None:
-    return None
 
 
 def _plain(host: str) -> str:
@@ -57,7 +54,7 @@ class Local(Protocol):
         self, on_made: Callable[[Local], None], on_lost: Callable[[Local], None], said: tuple[str, str] | None = None
     ) -> None:
         self.address, self.host = said or ("", "")
-        self.on_gone: Callable[[], None] = _ignore
+        self.on_gone: Callable[[], None] = nothing
         self.partner: Local | None = None
         self.why: str | None = None
         self._came_to = ""  # where somebody else is in front, who has said so
@@ -147,7 +144,7 @@ class Local(Protocol):
 
     def attach(self, sink: LocalSink) -> None:
         """Tell `sink` from now on, and heed its speed: it hears `local_full` and `local_ready` as our buffer fills."""
-        self.on_gone = _ignore
+        self.on_gone = nothing
         if self.gone:
             sink.local_lost()
             return

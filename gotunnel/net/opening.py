@@ -16,6 +16,7 @@ from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
+from gotunnel.net.quiet import nothing
 from gotunnel.net.supply import LegSupply
 from gotunnel.net.visitor import Queue, Visitor
 from gotunnel.net.warnings import Warnings
@@ -187,7 +188,7 @@ class OpeningEnd(LegSupply):
             self.usage.legs_reused += 1
         self.visitor_opened(visitor)
         local = visitor.local
-        local.on_gone = _nothing
+        local.on_gone = nothing
         body = visitor.body()
         if leg.plain:
             key, body.n = self.key, opens + 1
@@ -196,7 +197,3 @@ class OpeningEnd(LegSupply):
                 key.ks, key.sid, leg.tag, self.purpose, body.n, kind, name, body.conn, body.src, body.dst
             )
         leg.open(local, body.encode(), visitor.held, visitor.begins)
-
-
-def _nothing() -> None:
-    return None

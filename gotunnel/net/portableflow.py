@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gotunnel.net.flow import Flow, ignore
+from gotunnel.net.flow import Flow
+from gotunnel.net.quiet import nothing
 
 __all__ = ["PortableFlow"]
 
@@ -23,7 +24,7 @@ class PortableFlow(Flow):
 
     def attach(self, sink: Any) -> None:
         """This leg has it from now on."""
-        self.on_gone = ignore
+        self.on_gone = nothing
         if self.gone:
             sink.local_lost()
         else:

@@ -1,4 +1,5 @@
-"""A client factory that says nothing when it starts and stops: each leg and each dial makes one."""
+"""Who says nothing: a client factory that does not tell of its start and stop, since each leg and each dial makes one;
+and what is called where nobody wants to hear."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 
-__all__ = ["OneProtocol"]
+__all__ = ["OneProtocol", "nothing"]
 
 
 class OneProtocol(Factory):
@@ -21,3 +22,7 @@ class OneProtocol(Factory):
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Called by Twisted when the connection is there."""
         return self._make()
+
+
+def nothing() -> None:
+    """Do nothing. There is one of it, so that who calls very often can leave it uncalled."""

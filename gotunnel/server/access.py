@@ -17,6 +17,7 @@ from gotunnel.interfaces import ILocal
 from gotunnel.logs import Logger
 from gotunnel.net.answers import answer
 from gotunnel.net.plugged import made
+from gotunnel.net.quiet import nothing
 from gotunnel.net.reach import NOT_ALLOWED
 from gotunnel.net.visitor import Visitor
 
@@ -97,7 +98,7 @@ class Access:
         kept_out: Callable[[Visitor, Outcome], None],
     ) -> None:  # fmt: skip
         outcome = self._waiting.pop(asking, None)
-        visitor.local.on_gone = _nothing
+        visitor.local.on_gone = nothing
         if refusal is None and outcome is None:
             peer.entered(visitor)
             return
@@ -142,7 +143,3 @@ class Access:
 
     def _more(self, kind: str) -> str | None:
         return self._lines.more(("access", kind), self._reactor.seconds())
-
-
-def _nothing() -> None:
-    return None

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import socket
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import skipUnless
@@ -17,6 +18,8 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from gotunnel.core.outcome import Outcome
+from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import IRelay
 from gotunnel.net import pathwatch
 from gotunnel.net.legbase import MOST_UNSENT
@@ -29,6 +32,7 @@ try:
     from gotunnel.net.fast.local import MOST_PIECES, FastLocal
     from gotunnel.net.fast.nativeleg import NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
     from gotunnel.net.fast.nativerelay import NativeListener, NativeRelay
+    from gotunnel.net.fast.nativerules import NativeTally
     from gotunnel.net.fast.poller import MOST_EVENTS
     from gotunnel.net.fast.tlsleg import PLAIN_AT_ONCE, SEALED_AT_ONCE
     from gotunnel.net.fast.tools import RECORD_BYTES, Tools
@@ -272,6 +276,19 @@ class DifferenceTests(SynchronousTestCase):
         assert kinds is not None
         names = [name.strip().removeprefix("ACT_") for name in kinds[1].split(",")]
         self.assertEqual([getattr(nativerules, name) for name in names], list(range(len(names))))
+
+    def test_stream_end(self) -> None:
+        """The end of a stream is put together without its constructor: that is to do no more than to set its slots."""
+        tally = NativeTally()
+        tally.sent, tally.received = 3, 5
+        for opener, up, down in ((True, 3, 5), (False, 5, 3)):
+            self.assertEqual(tally.end(opener=opener), StreamEnd(Outcome.COMPLETED, None, up, down))
+        tally.note(Outcome.REFUSED, "failed")
+        tally.note(Outcome.STOPPED)
+        self.assertEqual(tally.end(opener=True), StreamEnd(Outcome.REFUSED, "failed", 3, 5))
+        self.assertEqual([each.name for each in fields(StreamEnd)], ["outcome", "code", "up", "down"])
+        self.assertEqual(StreamEnd.__slots__, ("outcome", "code", "up", "down"))  # type: ignore[attr-defined]
+        self.assertFalse(hasattr(StreamEnd, "__post_init__"))
 
     def test_unknown_rules(self) -> None:
         """What the extension has no room for, or hears twice, it refuses."""

@@ -17,6 +17,7 @@ from gotunnel.net.fast.pipes import Pipe
 from gotunnel.net.fast.poller import ERR, IN, OUT, RESET, Poller
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LastBytes
+from gotunnel.net.quiet import nothing
 from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone, spare_pacing
 
 __all__ = ["FastLocal", "LocalLeg", "SlottedLocal"]
@@ -36,10 +37,6 @@ class LocalLeg(Protocol):
     def local_drained(self) -> None: ...
     def local_lost(self) -> None: ...
     def local_closed(self) -> None: ...
-
-
-def ignore() -> None:
-    return None
 
 
 @implementer(ILocal)
@@ -369,7 +366,7 @@ class SlottedLocal(FastLocal):
         self.fd = sock.fileno()
         self.address = address
         self.host = host
-        self.on_gone = ignore
+        self.on_gone = nothing
         self.partner = None
         self.why = None
         self.leg = None

@@ -12,9 +12,9 @@ from gotunnel.core.stream import StreamEnd, StreamTally
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net.fast import _native
 from gotunnel.net.fast.leg import FastLeg
-from gotunnel.net.fast.local import ignore
 from gotunnel.net.fast.sending import SendingLeg
 from gotunnel.net.legacts import ACTS, DATA_STATES, OPENED, REACTIONS, LegActs
+from gotunnel.net.quiet import nothing
 from gotunnel.wire.legbodies import OpenedBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame
 from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, State
@@ -86,5 +86,5 @@ def learn() -> None:
         "stream_end": StreamEnd, "completed": Outcome.COMPLETED,
         "happen": LegActs.happen, "answered": LegActs._answered, "local_readable": FastLeg.local_readable,
         "ssl_want_read": ssl.SSLWantReadError, "ssl_zero": ssl.SSLZeroReturnError, "ssl_error": ssl.SSLError,
-        "open": SendingLeg.open, "attach": FastLeg._attach, "ignore": ignore, "socket_type": SocketType,
+        "open": SendingLeg.open, "attach": FastLeg._attach, "ignore": nothing, "socket_type": SocketType,
     })  # fmt: skip

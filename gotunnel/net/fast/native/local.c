@@ -151,7 +151,7 @@ int local_close(Local *self)
 
 static int say_gone(Local *self)
 {
-    if (IS_NONE(self->on_gone))
+    if (IS_NONE(self->on_gone) || self->on_gone == rules.ignore)
         return 0;
     PyObject *on_gone = self->on_gone;
     Py_INCREF(on_gone); /* it may put another one in its place */

@@ -222,6 +222,7 @@ static int learn_names(void)
         {"handle_pending", &names.handle_pending}, {"flush_soon", &names.flush_soon}, {"_late", &names.late},
         {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
         {"ceiling", &names.ceiling}, {"_last", &names.last}, {"_sock", &names.sock},
+        {"outcome", &names.outcome}, {"code", &names.code}, {"up", &names.up}, {"down", &names.down},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if ((*all[i].place = PyUnicode_InternFromString(all[i].name)) == NULL)

@@ -142,7 +142,7 @@ typedef struct {
         *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
         *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
-        *sock;
+        *sock, *outcome, *code, *up, *down;
 } Names;
 
 extern Names names;

@@ -20,16 +20,16 @@ PyObject *tally_end(PyObject *object, int opener)
         PyObject *arguments[] = {object, opener ? Py_True : Py_False};
         return PyObject_VectorcallMethod(names.end, arguments, 1, names.opener);
     }
-    PyObject *sent = PyLong_FromLongLong(self->sent), *received = PyLong_FromLongLong(self->received), *end = NULL;
-    if (sent != NULL && received != NULL) {
-        PyObject *arguments[] = {
-            IS_NONE(self->outcome) ? rules.completed : self->outcome,
-            self->code == NULL ? Py_None : self->code,
-            opener ? sent : received,
-            opener ? received : sent,
-        };
-        end = PyObject_Vectorcall(rules.stream_end, arguments, 4, NULL);
-    }
+    /* A dataclass whose slots are set one by one: its constructor is Python, and would take the longest part of this. */
+    PyTypeObject *type = (PyTypeObject *)rules.stream_end;
+    PyObject *sent = PyLong_FromLongLong(self->sent), *received = PyLong_FromLongLong(self->received);
+    PyObject *end = sent == NULL || received == NULL ? NULL : type->tp_alloc(type, 0);
+    if (end != NULL &&
+        (PyObject_SetAttr(end, names.outcome, IS_NONE(self->outcome) ? rules.completed : self->outcome) < 0 ||
+         PyObject_SetAttr(end, names.code, self->code == NULL ? Py_None : self->code) < 0 ||
+         PyObject_SetAttr(end, names.up, opener ? sent : received) < 0 ||
+         PyObject_SetAttr(end, names.down, opener ? received : sent) < 0))
+        Py_CLEAR(end);
     Py_XDECREF(sent);
     Py_XDECREF(received);
     return end;
