@@ -119,7 +119,12 @@ class DescriptorTests(TunnelTestCase):
         server = self.limited_server(256)
         public = self.port()
         self.client({"web": (target.port, public)})
-        visitors = [self.visit(public) for _ in range(400)]
+        visitors = []
+        for _ in range(400):
+            try:
+                visitors.append(self.visit(public))
+            except ConnectionResetError:
+                pass  # on a busy machine it is there before connect(2) returns
         server.wait_for(r"one more than server\.limits\.streams, 103 in all")
         self.stable(lambda: open_files(server), "descriptors")
         self.assertLess(open_files(server), 256)
