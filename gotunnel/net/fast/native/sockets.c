@@ -169,6 +169,9 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
     } else {
         Py_RETURN_NONE; /* one with a zone, which Python resolves */
     }
+    /* Who watches over what this process does hears of it as of any other dial, only without an object for the socket. */
+    if (PySys_Audit("socket.connect", "O(si)", Py_None, host, port) < 0)
+        return NULL;
     int family = to.any.sa_family, fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return socket_and(-1, family, errno);
