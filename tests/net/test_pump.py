@@ -176,6 +176,9 @@ assert said == ["read", "read again", "late", "thread 7", "stop", "drained"], sa
 CONTRACT = """
 from gotunnel.net.fast.reactor import install
 install()
+from twisted.internet import reactor
+from gotunnel.net.clock import use_monotonic
+use_monotonic(reactor)  # as the roles do
 from twisted.scripts.trial import run
 run()
 """

@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 import select
 import socket
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,7 +52,6 @@ class Play(Acts):
         self.held = self.chance.choice((0.0, 0.2, 0.9))  # how often a visitor is
         self.reads = self.chance.choice((0.3, 5.0))  # how often the other end of the leg does
         self.clock = Clock()
-        self.clock.rightNow = time.time()
         self.pump = kind.pump()
         self.pump.keeps_time = False  # the clock of the script does, for both
         self.tools = Tools(self.clock, self.pump, PathWatch(self.clock), 10.0)
@@ -94,6 +92,8 @@ class Play(Acts):
             leg._fd >= 0, leg._rst_code, len(leg._begins), leg._reason, leg.opens, leg.unfinished,
         )  # fmt: skip
         tools = self.tools
+        self.say("heard", self.leg.last_received,
+                 sorted(due for running in tools.deadlines._by_length.values() for due, _ in running.values()))
         self.say("relay", len(tools.deadlines), len(tools.watch._watched), len(self.others), len(tools.pipes._free),
                  len(self.clock.getDelayedCalls()), len(self.heard), hash(bytes(self.heard)),
                  len(self.plain), hash(bytes(self.plain)))  # fmt: skip

@@ -16,8 +16,11 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
         Py_XDECREF(done);
         return done == NULL ? -1 : 0;
     }
-    double length = PyFloat_AsDouble(seconds), due = now() + length;
-    PyObject *entry = length == -1 && PyErr_Occurred() ? NULL : Py_BuildValue("(dO)", due, act);
+    double length = PyFloat_AsDouble(seconds), due;
+    if ((length == -1 && PyErr_Occurred()) || seconds_of(self->clock, &due) < 0)
+        return -1;
+    due += length;
+    PyObject *entry = Py_BuildValue("(dO)", due, act);
     int kept = entry == NULL ? -1 : PyDict_SetItem(running, key, entry);
     Py_XDECREF(entry);
     if (kept < 0)
@@ -86,6 +89,7 @@ static int deadlines_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Py_VISIT(((Deadlines *)object)->by_length);
     Py_VISIT(((Deadlines *)object)->timer);
+    Py_VISIT(((Deadlines *)object)->clock);
     return 0;
 }
 
@@ -93,6 +97,7 @@ static int deadlines_clear(PyObject *object)
 {
     Py_CLEAR(((Deadlines *)object)->timer);
     PyDict_Clear(((Deadlines *)object)->by_length);
+    Py_CLEAR(((Deadlines *)object)->clock);
     return 0;
 }
 
@@ -100,6 +105,7 @@ static void deadlines_dealloc(PyObject *object)
 {
     PyObject_GC_UnTrack(object);
     Py_CLEAR(((Deadlines *)object)->timer);
+    Py_CLEAR(((Deadlines *)object)->clock);
     Py_CLEAR(((Deadlines *)object)->by_length);
     Py_TYPE(object)->tp_free(object);
 }
@@ -111,6 +117,7 @@ static PyMethodDef methods[] = {
 
 static PyMemberDef members[] = {
     {"_timer", T_OBJECT, offsetof(Deadlines, timer), 0, NULL},
+    {"_clock", T_OBJECT, offsetof(Deadlines, clock), 0, NULL},
     {"_strikes", T_DOUBLE, offsetof(Deadlines, strikes), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -191,7 +191,8 @@ static int readable(Leg *self)
         return 0;
     if (count <= 0)
         return call((PyObject *)self, names.lost_on_read);
-    self->last_received = now();
+    if (seconds_of(self->clock, &self->last_received) < 0)
+        return -1;
     if (leg_take(self, self->from_leg, self->in, count) < 0)
         return -1;
     return self->left >= self->bulk ? call((PyObject *)self, names.bulk_in) : 0;

@@ -120,7 +120,7 @@ PyGetSetDef leg_getset[] = {
 
 PyMemberDef leg_members[] = {
     OBJECT("_local", local), OBJECT("_tally", tally), OBJECT("_meter", meter), OBJECT("_up", up),
-    OBJECT("_owner", owner), OBJECT("_deadlines", deadlines), OBJECT("_tools", tools),
+    OBJECT("_owner", owner), OBJECT("_deadlines", deadlines), OBJECT("_tools", tools), OBJECT("_clock", clock),
     FLAG("_parsing", parsing), FLAG("_corked", corked), FLAG("_dialling", dialling), FLAG("_full", full),
     FLAG("_watched", watched), FLAG("_blocked", blocked), FLAG("_unhurried", unhurried), FLAG("_held", held),
     FLAG("_limited", limited),

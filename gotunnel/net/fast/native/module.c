@@ -7,11 +7,12 @@
 Rules rules;
 Names names;
 
-double now(void)
+int seconds_of(PyObject *clock, double *now)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time); /* what the reactor's seconds() are */
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+    PyObject *seconds = missing(clock) ? NULL : PyObject_CallMethodNoArgs(clock, names.seconds);
+    *now = seconds == NULL ? -1 : PyFloat_AsDouble(seconds);
+    Py_XDECREF(seconds);
+    return *now == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 double monotonic(void)
@@ -223,6 +224,7 @@ static int learn_names(void)
         {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
         {"ceiling", &names.ceiling}, {"_last", &names.last}, {"_sock", &names.sock},
         {"outcome", &names.outcome}, {"code", &names.code}, {"up", &names.up}, {"down", &names.down},
+        {"seconds", &names.seconds},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if ((*all[i].place = PyUnicode_InternFromString(all[i].name)) == NULL)

@@ -64,7 +64,7 @@ typedef struct {
 
 struct Leg {
     PyObject_HEAD
-    PyObject *local, *tally, *meter, *body, *inbuf, *out, *up, *owner, *deadlines, *tools, *poller, *begins, *rst_code;
+    PyObject *local, *tally, *meter, *body, *inbuf, *out, *up, *owner, *deadlines, *tools, *poller, *clock, *begins, *rst_code;
     PyObject *from_leg, *from_local, *cipher; /* the relay's buffers, as memoryviews */
     PyObject *session, *incoming, *outgoing, *records; /* TLS; session is NULL on a plain leg */
     char *in, *to_send, *sealed; /* where these buffers are */
@@ -87,7 +87,7 @@ typedef struct {
 /* See net/deadlines. */
 typedef struct {
     PyObject_HEAD
-    PyObject *by_length, *timer;
+    PyObject *by_length, *timer, *clock;
     double strikes;
 } Deadlines;
 
@@ -142,12 +142,12 @@ typedef struct {
         *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
         *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
-        *sock, *outcome, *code, *up, *down;
+        *sock, *outcome, *code, *up, *down, *seconds;
 } Names;
 
 extern Names names;
 
-double now(void);       /* the reactor's seconds */
+int seconds_of(PyObject *clock, double *now); /* a reactor's, by whatever clock it goes */
 double monotonic(void);
 PyObject *take_problem(void);  /* the exception that is set, and no more */
 int missing(PyObject *object); /* whether it is NULL, with an exception set then */

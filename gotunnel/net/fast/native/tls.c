@@ -177,7 +177,8 @@ int tls_readable(Leg *self)
         return 0;
     if (count <= 0)
         return call((PyObject *)self, names.lost_on_read);
-    self->last_received = now();
+    if (seconds_of(self->clock, &self->last_received) < 0)
+        return -1;
     if (count <= SEALED_AT_ONCE)
         return decrypt(self, count);
     PyObject *records = PySequence_GetSlice(self->cipher, 0, count);
