@@ -2,7 +2,6 @@
 
 #include "native.h"
 
-#include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -179,6 +178,17 @@ int leg_happen(Leg *self, int event)
 
 /* What the poller says. */
 
+/* Read what there is. Returns how much; 0 where that is nothing, or the connection is over and the leg knows; or -1. */
+Py_ssize_t leg_read(Leg *self, char *buffer, Py_ssize_t size)
+{
+    ssize_t count = recv(self->fd, buffer, (size_t)size, 0);
+    if (count < 0 && not_now())
+        return 0;
+    if (count <= 0)
+        return call((PyObject *)self, names.lost_on_read);
+    return seconds_of(self->clock, &self->last_received) < 0 ? -1 : count;
+}
+
 static int readable(Leg *self)
 {
     PyObject *local = self->local;
@@ -186,13 +196,9 @@ static int readable(Leg *self)
         return call((PyObject *)self, names.readable); /* datagrams; or much, from kernel to kernel */
     if (self->session != NULL)
         return tls_readable(self);
-    ssize_t count = recv(self->fd, self->in, (size_t)self->in_size, 0);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
+    Py_ssize_t count = leg_read(self, self->in, self->in_size);
     if (count <= 0)
-        return call((PyObject *)self, names.lost_on_read);
-    if (seconds_of(self->clock, &self->last_received) < 0)
-        return -1;
+        return (int)count;
     if (leg_take(self, self->from_leg, self->in, count) < 0)
         return -1;
     return self->left >= self->bulk ? call((PyObject *)self, names.bulk_in) : 0;
@@ -283,7 +289,7 @@ int leg_local_readable(Leg *self)
                 done = call1((PyObject *)self, names.bulk_out, object);
         } else if (count == 0) {
             done = local_ended(self, local);
-        } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        } else if (!not_now()) {
             done = call(object, names.lost);
         }
     }

@@ -4,13 +4,6 @@
 
 #define SELF ((Leg *)self)
 
-static PyObject *answer(int done)
-{
-    if (done < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
 PyObject *leg_handle_py(PyObject *self, PyObject *events)
 {
     long mask = PyLong_AsLong(events);

@@ -73,7 +73,7 @@ int local_send(Local *self, struct iovec *pieces, int count)
     if (sent == size)
         return 0;
     if (sent < 0) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        if (!not_now())
             return 2;
         sent = 0;
     }

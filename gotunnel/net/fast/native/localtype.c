@@ -6,13 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static PyObject *answer(int done)
-{
-    if (done < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
 PyObject *local_handle_py(PyObject *self, PyObject *events)
 {
     long mask = PyLong_AsLong(events);
@@ -137,8 +130,7 @@ static int local_set_out(PyObject *object, PyObject *value, void *Py_UNUSED(clos
         PyErr_SetString(PyExc_TypeError, "a bytearray");
         return -1;
     }
-    Py_INCREF(value);
-    Py_XSETREF(((Local *)object)->out, value);
+    hold(&((Local *)object)->out, value);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "native.h"
 
+#include <errno.h>
 #include <time.h>
 
 Rules rules;
@@ -38,6 +39,18 @@ int missing(PyObject *object)
         return 0;
     PyErr_SetString(PyExc_AttributeError, "an attribute that is needed here was not set, or deleted");
     return 1;
+}
+
+PyObject *answer(int done)
+{
+    if (done < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+int not_now(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
 int call(PyObject *object, PyObject *name)

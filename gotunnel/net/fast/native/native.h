@@ -151,6 +151,8 @@ int seconds_of(PyObject *clock, double *now); /* a reactor's, by whatever clock 
 double monotonic(void);
 PyObject *take_problem(void);  /* the exception that is set, and no more */
 int missing(PyObject *object); /* whether it is NULL, with an exception set then */
+PyObject *answer(int done); /* None, or NULL below 0 */
+int not_now(void);          /* whether errno says that the kernel has nothing, or no room, at the moment */
 int call(PyObject *object, PyObject *name);
 int call1(PyObject *object, PyObject *name, PyObject *argument);
 int int_of(PyObject *number, int *value);
@@ -213,6 +215,7 @@ int leg_index_of(PyObject *members, PyObject *member); /* of states, events or e
 
 int leg_handle(Leg *self, int events);
 PyObject *leg_handle_py(PyObject *self, PyObject *events);
+Py_ssize_t leg_read(Leg *self, char *buffer, Py_ssize_t size);
 int leg_happen(Leg *self, int event);
 int leg_local_readable(Leg *self);
 int leg_local_closed(Leg *self);

@@ -2,7 +2,6 @@
 
 #include "native.h"
 
-#include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -83,7 +82,7 @@ int leg_send(Leg *self, const char *data, Py_ssize_t size)
     if (sent == size)
         return 0;
     if (sent < 0) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        if (!not_now())
             return 0; /* the leg's own event says more */
         sent = 0;
     }
@@ -107,7 +106,7 @@ int leg_flush(Leg *self)
         if (sent >= 0) {
             if (drop_front(self->out, sent) < 0)
                 return -1;
-        } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        } else if (!not_now()) {
             /* The descriptor's next event says what happened to it; who writes is not called back. */
             return drop_front(self->out, size);
         }

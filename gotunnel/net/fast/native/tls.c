@@ -2,7 +2,6 @@
 
 #include "native.h"
 
-#include <errno.h>
 #include <sys/socket.h>
 
 #define RECORD_BYTES 16384
@@ -19,7 +18,7 @@ static int send_records(Leg *self)
     Py_ssize_t size = PyBytes_GET_SIZE(records);
     ssize_t sent = send(self->fd, PyBytes_AS_STRING(records), (size_t)size, MSG_NOSIGNAL);
     if (sent < 0)
-        sent = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : size; /* the leg's own event says more */
+        sent = not_now() ? 0 : size; /* the leg's own event says more */
     if (sent == size) {
         Py_DECREF(records);
         if (PyBytes_GET_SIZE(self->records))
@@ -65,7 +64,7 @@ int tls_flush(Leg *self)
     if (records) {
         ssize_t sent = send(self->fd, PyBytes_AS_STRING(self->records), (size_t)records, MSG_NOSIGNAL);
         if (sent < 0)
-            sent = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : records;
+            sent = not_now() ? 0 : records;
         PyObject *rest = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self->records) + sent, records - sent);
         if (rest == NULL)
             return -1;
@@ -172,13 +171,9 @@ static int decrypt(Leg *self, Py_ssize_t count)
 
 int tls_readable(Leg *self)
 {
-    ssize_t count = recv(self->fd, self->sealed, (size_t)self->sealed_size, 0);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
+    Py_ssize_t count = leg_read(self, self->sealed, self->sealed_size);
     if (count <= 0)
-        return call((PyObject *)self, names.lost_on_read);
-    if (seconds_of(self->clock, &self->last_received) < 0)
-        return -1;
+        return (int)count;
     if (count <= SEALED_AT_ONCE)
         return decrypt(self, count);
     PyObject *records = PySequence_GetSlice(self->cipher, 0, count);
