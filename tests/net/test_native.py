@@ -26,6 +26,7 @@ from gotunnel.net.legbase import MOST_UNSENT
 from gotunnel.net.sockets import LINGER_RESET
 from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES
 from tests.net import test_fast, test_fast_local, test_pump
+from tests.relay_tls import RelayTls
 
 try:
     from gotunnel.net.fast import _native, nativerules
@@ -74,7 +75,7 @@ class NativeRelayTests(test_fast.FastRelayTests):
 
 
 @built
-class NativeRelayOverOwnTlsTests(NativeRelayTests):
+class NativeRelayOverOwnTlsTests(RelayTls, NativeRelayTests):
     """Legs on the standard library's TLS."""
 
     tls = own_tls = True
