@@ -66,7 +66,7 @@ class _Main(click.Group):
                 reason=(failed.strerror or "error").lower(),
             )
             click.echo(f"gotunnel: {of_environment().sentence(problem)}", err=True)
-            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.__stdout__.fileno())  # what is left goes there
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)  # what is left goes there
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
