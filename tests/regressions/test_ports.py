@@ -11,6 +11,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.server import claim
 from gotunnel.server import peer as server_peer
 from tests.integration.base import reactor
+from tests.ports import free_port
 from tests.processes import FULL_TIME
 from tests.regressions.stage import Path, RegressionTestCase
 
@@ -64,7 +65,7 @@ class AgainTests(RegressionTestCase):
         target, _ = await self.target()
         server = await self.server(heartbeat=0.2, heartbeat_timeout=0.8)
         path = Path(self, server.address.port)
-        client = await self.open_client(path.port, self.mapping(target, remote=await self.free_port()))
+        client = await self.open_client(path.port, self.mapping(target, remote=free_port(self)))
         port = self.port_of(client)
         path.close()
         for number in range(len(path.ends)):
