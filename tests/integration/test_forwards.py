@@ -22,7 +22,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import SWITCHED_OFF_AT_SERVER
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net import persistent, unixlisten
-from gotunnel.net.dialling import DialledStream
+from gotunnel.net.dialled import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.switching import switch_mapping

@@ -16,7 +16,7 @@ from gotunnel.client.published import Standing
 from gotunnel.config.model import ServerConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import claim as server_claim
-from gotunnel.server import peer as server_peer
+from gotunnel.server import keeping
 from gotunnel.server.service import make_server
 from tests.integration.base import TOKEN, IntegrationTestCase, Peer, reactor
 from tests.ports import free_port
@@ -232,7 +232,7 @@ class AwayTests(IntegrationTestCase):
 
     async def test_grace(self) -> None:
         """A listener outlives its session for a while, and then it is gone."""
-        self.patch(server_peer, "GRACE", 0.4)
+        self.patch(keeping, "GRACE", 0.4)
         target, _ = await self.target()
         server = await self.server()
         client = await self.open_client(server, self.mapping(target))

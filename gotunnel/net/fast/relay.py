@@ -19,10 +19,11 @@ from gotunnel.net.fast.bridgedleg import BridgedLeg
 from gotunnel.net.fast.dial import Candidate, Dial, Place, begin, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
 from gotunnel.net.fast.listener import Listener
-from gotunnel.net.fast.local import FastLocal, SlottedLocal
+from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.plainleg import PlainFastLeg
 from gotunnel.net.fast.poller import Poller, ReactorPoller
 from gotunnel.net.fast.reactor import PumpReactor
+from gotunnel.net.fast.slottedlocal import SlottedLocal
 from gotunnel.net.fast.tlsleg import TlsFastLeg
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LegTimes, PathWatch
