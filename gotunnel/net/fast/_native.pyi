@@ -12,6 +12,8 @@ from gotunnel.net.fast.tools import Tools
 
 L = TypeVar("L", bound=FastLocal)
 
+sources: str
+
 class Pump:
     keeps_time: bool
     def add(self, fd: int, mask: int, handler: Any) -> None: ...
