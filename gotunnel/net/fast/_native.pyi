@@ -42,12 +42,12 @@ class Leg:
 
 def learn(rules: dict[str, Any]) -> None: ...
 def welcome(
-    listener: Listener,
     gate: Gate,
     on_visitor: Callable[[FastLocal], None],
     kind: type[FastLocal],
     tools: Tools,
     others: set[FastLocal],
+    listener: Listener,
     events: int,
     /,
 ) -> None: ...
