@@ -9,7 +9,9 @@ import math
 import os
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +35,10 @@ from tests.relay_stage import MIB
 
 try:
     from gotunnel.net.fast import _native, nativerules
+    from gotunnel.net.fast.listener import Listener
     from gotunnel.net.fast.local import MOST_PIECES, FastLocal
     from gotunnel.net.fast.nativeleg import NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
-    from gotunnel.net.fast.nativerelay import NativeListener, NativeRelay
+    from gotunnel.net.fast.nativerelay import NativeRelay
     from gotunnel.net.fast.nativerules import NativeTally
     from gotunnel.net.fast.poller import MOST_EVENTS
     from gotunnel.net.fast.tlsleg import PLAIN_AT_ONCE, SEALED_AT_ONCE
@@ -174,11 +177,17 @@ class SocketTests(SynchronousTestCase):
         self.tools = Tools(clock, self.pump, pathwatch.PathWatch(clock), 10.0)
         self.others: set[FastLocal] = set()
         self.visitors: list[Any] = []
-        accept: Any = None  # the one in Python, for other loops
-        self.listener = NativeListener(self.tools, self.others, "127.0.0.1", 0, 50, accept, self.visitors.append)
-        self.addCleanup(self.listener.stopListening)
+        self.listener = self.listen(self.visitors.append)
         host = self.listener.getHost()
         self.place = host.host, host.port
+
+    def listen(self, on_visitor: Callable[[Any], object]) -> Listener:
+        """Open a port."""
+        gate = self.tools.descriptors.visitors
+        welcome = partial(_native.welcome, gate, on_visitor, NativeLocal, self.tools, self.others)
+        found = Listener(self.pump, gate, "127.0.0.1", 0, 50, welcome)
+        self.addCleanup(found.stopListening)
+        return found
 
     def come(self, count: int = 1) -> list[socket.socket]:
         """So many visitors come; return their own ends."""
@@ -237,8 +246,7 @@ class SocketTests(SynchronousTestCase):
                 raise said.pop()
             self.visitors.append(local)
 
-        other = NativeListener(self.tools, self.others, "127.0.0.1", 0, 50, None, on_visitor)  # type: ignore[arg-type]
-        self.addCleanup(other.stopListening)
+        other = self.listen(on_visitor)
         self.place = "127.0.0.1", other.getHost().port
         self.come(2)
         for _ in range(3):

@@ -246,6 +246,10 @@ static int learn_names(void)
     return names.opener == NULL ? -1 : 0;
 }
 
+#ifndef SOURCES
+#error "setup.py says which sources these are"
+#endif
+
 static PyMethodDef methods[] = {
     {"learn", learn, METH_O, "Be told the table of states and what else is Python's; once, see nativerules."},
     {"welcome", (PyCFunction)(void (*)(void))welcome, METH_FASTCALL, "See nativerelay."},
@@ -266,7 +270,7 @@ static int run(PyObject *module)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;
-    return 0;
+    return PyModule_AddStringConstant(module, "sources", SOURCES); /* see compiled.lacking */
 }
 
 static PyModuleDef_Slot slots[] = {
