@@ -66,7 +66,6 @@ class DatagramListener:
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        self._inbox.clear()
         for outlet in tuple(self._outlets):
             outlet.flow.end(CLOSED)
         if self._started:
