@@ -4,6 +4,7 @@ configurations in them, which gotunnel's own loader takes."""
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,6 +36,7 @@ CONTAINER = {
 }  # fmt: skip
 """The keys of the API (core/v1, PodSpec and Container) that these files use: another one is a slip of the pen."""
 
+UDP_PORTS = [{"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 20053}]
 CONFIGURED = {"NODE_NAME": "worker-1", "NODE_IP": "10.200.0.11", "GOTUNNEL_TOKEN": TOKEN}
 
 
@@ -212,9 +214,8 @@ class SchemaTests(ObjectsTestCase):
         except ImportError:
             raise SkipTest("kubernetes-validate, 100 MB of schemas, is not installed in this Python") from None
         objects = manifests("server.yaml", "client.yaml", "secret.yaml")
-        udp = {"service": {"udpPorts": [{"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 20053}]}}
         for path in TEMPLATES:
-            objects += render(path, {"client": {"enabled": True}, "server": udp})
+            objects += render(path, {"client": {"enabled": True}, "server": {"service": {"udpPorts": UDP_PORTS}}})
         for version in ("1.28", schemas.latest_version()):
             for each in objects:
                 schemas.validate(each, version, strict=True)
@@ -316,18 +317,20 @@ class ChartTests(ObjectsTestCase):
             self.assertEqual(values[role]["image"], f"gotunnel-{role}:{__version__}")
 
     def test_helm(self) -> None:
-        """helm makes the same objects of it as the renderer of these tests, and nothing to say against the chart."""
+        """helm makes the same objects of it as the renderer of these tests, the Service for UDP among them, and has
+        nothing to say against the chart."""
         helm = shutil.which("helm")
         if helm is None:
             raise SkipTest("helm is not installed: see helm.sh, Debian has no package")
-        sets = ["--set", "client.enabled=true"]
+        sets = ["--set", "client.enabled=true", "--set-json", f"server.service.udpPorts={json.dumps(UDP_PORTS)}"]
+        more = {"client": {"enabled": True}, "server": {"service": {"udpPorts": UDP_PORTS}}}
         subprocess.run([helm, "lint", "--strict", str(CHART), *sets], check=True, capture_output=True, timeout=DEADLINE)
         done = subprocess.run(
             [helm, "template", "edge", str(CHART), "--namespace", "tunnels", *sets],
             check=True, capture_output=True, text=True, timeout=DEADLINE,
         )  # fmt: skip
         theirs = [each for each in yaml.safe_load_all(done.stdout) if each]
-        ours = [each for path in TEMPLATES for each in render(path, {"client": {"enabled": True}})]
+        ours = [each for path in TEMPLATES for each in render(path, more)]
 
         def keyed(objects: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
             for each in objects:
