@@ -72,7 +72,7 @@ _CROWD = [
     for role in ("server", "client")
 ]
 _GROWTH = [
-    *(Figure(f"growth-{level}", f"connection at {level:,} open", "µs CPU", "crowd") for level in (*LEVELS, SOME)),
+    *(Figure(f"growth-{level}", f"16 at once at {level:,} open", "µs CPU", "crowd") for level in (*LEVELS, SOME)),
     Figure("growth", "most open against 100", "ratio", "crowd", 2),
     Figure("idle-cpu", "CPU with all of them idle", "% of a core", "crowd", 1),
 ]

@@ -36,19 +36,19 @@ class Scale:
 FULL = Scale(
     rounds=7, round_trips=3000, round_trips_64=100, connections=400, connections_16=480,
     bulk_bytes=384_000_000, seconds=6.0, idle_rounds=2, idle_seconds=30.0, starts=3,
-    memory_at=CROWDS, cost_at=LEVELS, cost_connections=150, cost_batches=3, watch_seconds=5.0,
+    memory_at=CROWDS, cost_at=LEVELS, cost_connections=320, cost_batches=5, watch_seconds=5.0,
 )  # fmt: skip
 
 QUICK = Scale(
     rounds=3, round_trips=1000, round_trips_64=30, connections=150, connections_16=160,
     bulk_bytes=64_000_000, seconds=1.5, idle_rounds=1, idle_seconds=3.0, starts=1,
-    memory_at=CROWDS[:1], cost_at=LEVELS[:3], cost_connections=50, cost_batches=1, watch_seconds=1.0,
+    memory_at=CROWDS[:1], cost_at=LEVELS[:3], cost_connections=160, cost_batches=1, watch_seconds=1.0,
 )  # fmt: skip
 
 TINY = Scale(
     rounds=1, round_trips=20, round_trips_64=2, connections=5, connections_16=16,
     bulk_bytes=800_000, seconds=5.0, idle_rounds=1, idle_seconds=0.1, starts=1,
-    memory_at=(SOME,), cost_at=(10, SOME), cost_connections=5, cost_batches=1, watch_seconds=0.1,
+    memory_at=(SOME,), cost_at=(10, SOME), cost_connections=16, cost_batches=1, watch_seconds=0.1,
 )  # fmt: skip
 
 _RESERVE = 500

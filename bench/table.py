@@ -18,7 +18,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "Memory for an idle tunnel, KiB": (
         "memory-500-server", "memory-500-client", "memory-5000-server", "memory-5000-client",
     ),
-    "New connection while others are open, µs CPU": (
+    "New connection, 16 at once, while others are open, µs CPU": (
         "growth-10", "growth-100", "growth-1000", "growth-5000", "growth", "idle-cpu",
     ),
 }  # fmt: skip

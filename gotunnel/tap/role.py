@@ -24,7 +24,7 @@ from gotunnel.net.systemd import NotifySocket
 from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
-from gotunnel.tap.heap import give_back
+from gotunnel.tap.memory import give_back
 from gotunnel.tap.shutdown import TwoStepStop
 
 __all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from gotunnel.tap.memory import untouched
 from tests.processes import ROOT
 
 TOKEN = "4b1d9c7e2f6a8035d1e4c7b90a3f5e68"
@@ -58,7 +59,7 @@ roles.{role}(["--config", {config!r}, "--state", {state!r}])
 
 HOLE = """
 import os
-from gotunnel.tap.heap import give_back
+from gotunnel.tap.memory import give_back
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -70,6 +71,63 @@ before = resident()
 held.clear()
 give_back()
 print(before - resident())
+"""
+
+
+PAGES = """
+import os
+from gotunnel.tap import memory
+import cryptography.x509, pydantic, twisted.internet.ssl
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def addresses_of_their_own():
+    # What the loader wrote into libraries, which is in no file: a page of it that is gone ends the process.
+    with open("/proc/self/smaps", "rb") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith(b"Anonymous:"))
+
+before, own = resident(), addresses_of_their_own()
+memory.give_back()
+print(before - resident(), own - addresses_of_their_own())
+
+from cryptography.hazmat.primitives.asymmetric import ec
+key = ec.generate_private_key(ec.SECP256R1())
+class Model(pydantic.BaseModel):
+    port: int
+assert Model(port="1").port == 1
+"""
+
+SMAPS = b"""\
+10000-14000 r--p 00000000 fe:00 247260                     /usr/lib/one.so
+Size:                 16 kB
+Rss:                  16 kB
+Anonymous:             0 kB
+Swap:                  0 kB
+14000-38000 r-xp 00004000 fe:00 247260                     /usr/lib/one.so
+Anonymous:             0 kB
+Swap:                  0 kB
+38000-39000 r--p 00028000 fe:00 247260                     /usr/lib/one.so
+Anonymous:             4 kB
+Swap:                  0 kB
+39000-3a000 r--p 00029000 fe:00 247260                     /usr/lib/one.so
+Anonymous:             0 kB
+Swap:                  4 kB
+3a000-3b000 rw-p 0002a000 fe:00 247260                     /usr/lib/one.so
+Anonymous:             0 kB
+Swap:                  0 kB
+3b000-3c000 r--s 00000000 fe:00 247261                     /var/lib/shared
+Anonymous:             0 kB
+Swap:                  0 kB
+3c000-3d000 r--p 00000000 00:00 0
+Anonymous:             0 kB
+Swap:                  0 kB
+3d000-3f000 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:             0 kB
+Swap:                  0 kB
+40000-41000 r--p 00000000 fe:00 247262                     /usr/lib/old kernel.so
+Anonymous:             0 kB
 """
 
 
@@ -101,3 +159,19 @@ class RestTests(SynchronousTestCase):
         )
         self.assertGreater(int(found.stdout), 16 << 20)
 
+
+    def test_files(self) -> None:
+        """Pages that stand in a file just so go back, and nothing that was written goes with them."""
+        if platform.system() != "Linux":
+            raise SkipTest("only Linux says what is where")
+        found = subprocess.run(
+            [sys.executable, "-c", PAGES], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        )
+        given_back, written = map(int, found.stdout.split())
+        self.assertGreater(given_back, 4 << 20)
+        self.assertLess(written, 1024)  # KiB; the heap has some to give back
+
+    def test_untouched(self) -> None:
+        """Those are mappings of a file, private, that may not be written and hold no page of their own, not even one
+        that is swapped out."""
+        self.assertEqual(list(untouched(SMAPS.splitlines(keepends=True))), [(0x10000, 0x4000), (0x14000, 0x24000)])
