@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from gotunnel.address import InProcess
 from gotunnel.api import (
     AuthRejected,
     ConfigError,
@@ -24,6 +25,7 @@ from gotunnel.api import (
     TunnelServerEndpoint,
 )
 from gotunnel.api import session as session_module
+from gotunnel.api.listening import FactoryListener
 from gotunnel.core.outcome import Outcome
 from tests.api.base import ApiTestCase, Service
 from tests.integration.base import Peer, reactor
@@ -213,6 +215,25 @@ class TargetTests(ApiTestCase):
                 await tunnel.expose(what, **options)
             self.assertTrue(str(caught.exception).startswith(words), str(caught.exception))
         self.assertFalse(tunnel._session.connected)
+
+    async def test_another_object(self) -> None:
+        """A mapping that leads to another object of this process from now on is one that has changed: the next visitor
+        comes there, and who is being served stays where he is."""
+        server = await self.server()
+        first, second, tunnel = Service(), Service(), self.tunnel(server)
+        port = await tunnel.expose(first, "127.0.0.1:0", mapping="web")
+        await self.echoes(port.address.port)
+        session = tunnel._session
+        other = FactoryListener(second, session)
+        other.name = "web"
+        other.open(port)
+        config = session._service.config
+        (mapping,) = config.mappings
+        changed = mapping.model_copy(update={"local": InProcess(other.arrive, other.look)})
+        report = await session._service.reload(config.model_copy(update={"mappings": (changed,)}))
+        self.assertEqual(report.lines, ("mappings: web changed with 1 stream kept",))
+        await self.echoes(port.address.port)
+        self.assertEqual((len(first.made), len(second.made)), (1, 1))
 
 
 class HalfCloser(Peer):

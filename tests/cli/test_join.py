@@ -234,7 +234,7 @@ class RefusalTests(ProcessTestCase):
     def test_no_room(self) -> None:
         """A disk that is full when the token has come is said in a line with the file, and with what to do."""
 
-        def full(config: ClientConfig, store: Callable[[str], None]) -> bool:
+        def full(config: ClientConfig, store: Callable[[str], None], way: str) -> bool:
             store(TOKEN)
             return True
 

@@ -12,12 +12,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from gotunnel.core.outcome import Outcome
@@ -26,8 +28,10 @@ from gotunnel.interfaces import IRelay
 from gotunnel.net import pathwatch
 from gotunnel.net.legbase import MOST_UNSENT
 from gotunnel.net.sockets import LINGER_RESET
-from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES
+from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES, data_header
 from tests.net import test_fast, test_fast_local, test_pump
+from tests.relay_link import digest_of
+from tests.relay_stage import MIB
 
 try:
     from gotunnel.net.fast import _native, nativerules
@@ -82,12 +86,38 @@ class NativeRelayOverOwnTlsTests(NativeRelayTests):
 
     tls = own_tls = True
 
+    async def test_more_than_is_read_at_a_time(self) -> None:
+        """However much waits for the wire, all of it leaves."""
+        link = await self.link()
+        stream = await link.visit()
+        content = os.urandom(MIB)
+        link.opener.leg._out += data_header(MIB) + content
+        link.opener.leg._flush()
+        got = await deferToThread(digest_of, stream.target, MIB)
+        self.assertEqual(got, sha256(content).digest())
+        await link.stop()
+        await self.at_base()
+
 
 @built
 class NativeRelayOverTwistedTlsTests(test_fast.FastRelayOverTwistedTlsTests):
     """Legs in Python that carry compiled local connections."""
 
     make_relay = NativeRelayTests.make_relay
+
+
+@built
+class NativePacingTests(test_fast.PacingTests):
+    """Who is spared pacing."""
+
+    make_relay = NativeRelayTests.make_relay
+
+
+@built
+class NativePacingOverOwnTlsTests(NativePacingTests):
+    """The same inside TLS."""
+
+    tls = own_tls = True
 
 
 @built

@@ -140,7 +140,7 @@ typedef struct {
         *lost_on_read, *bulk_in, *bulk_out, *splice_out, *readable, *flush_pipe, *unsent, *receive, *half_close, *finish,
         *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
         *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
-        *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
+        *write, *read, *pending, *say_much, *expect_much, *seal, *answer, *tls_broke,
         *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
         *sock, *outcome, *code, *up, *down, *seconds;
 } Names;
