@@ -19,7 +19,8 @@ from gotunnel.core.usage import Usage
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, IRelay
-from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
+from gotunnel.net.dialled import DialledStream, Route
+from gotunnel.net.dialling import DiallingEnd
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody

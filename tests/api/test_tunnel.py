@@ -29,6 +29,7 @@ from gotunnel.api.listening import FactoryListener
 from gotunnel.core.outcome import Outcome
 from tests.api.base import ApiTestCase, Service
 from tests.integration.base import Peer, reactor
+from tests.ports import free_port
 
 WRONG = "c41d9f37a5b2408e96e07d1538f2ab64"
 """A token that no server here has."""
@@ -404,7 +405,7 @@ class EventTests(ApiTestCase):
         """An endpoint is connected to see whether what stands behind it is well, and its reason is told."""
         server = await self.server()
         tunnel = self.tunnel(server)
-        listening = reactor.listenTCP(0, Service(), interface="127.0.0.1")
+        listening = reactor.listenTCP(free_port(self), Service(), interface="127.0.0.1")
         self.addCleanup(listening.stopListening)
         where = TCP4ClientEndpoint(reactor, "127.0.0.1", listening.getHost().port)
         port = await tunnel.expose(where, "127.0.0.1:0", health={"type": "tcp", "interval": 0.1, "failures": 1})
@@ -431,7 +432,7 @@ class EventTests(ApiTestCase):
     async def test_target_down(self) -> None:
         """A target that is probed closes its port when it goes, and opens it again."""
         target = Service()
-        listening = reactor.listenTCP(0, target, interface="127.0.0.1")
+        listening = reactor.listenTCP(free_port(self), target, interface="127.0.0.1")
         number = listening.getHost().port
         server = await self.server()
         tunnel = self.tunnel(server)
