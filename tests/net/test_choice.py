@@ -19,7 +19,8 @@ from gotunnel.net import choice
 from gotunnel.net.choice import RelayUnfit, check_relay, choose_relay
 from gotunnel.net.fast import compiled
 from gotunnel.net.fast.compiled import NATIVE
-from gotunnel.net.fast.poller import Pump, make_pump
+from gotunnel.net.fast.poller import Pump
+from gotunnel.net.fast.reactor import make_pump
 from gotunnel.net.fast.sources import digest
 from gotunnel.net.relay import PortableRelay
 from tests.processes import DEADLINE, ROOT
