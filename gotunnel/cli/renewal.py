@@ -18,6 +18,9 @@ from gotunnel.errors import ConfigError, Problem, printable
 
 __all__ = ["Renewal", "without_token"]
 
+TCP = "tcp"
+"""The transport that is as good as none."""
+
 
 def without_token(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return an environment in which a configuration's own token is the only one."""
@@ -55,7 +58,7 @@ class Renewal:
         the line that a server prints knows nothing of who stands in front of it. The wish names that server then."""
         stays = self._stays
         more: dict[str, Any] = {}
-        if stays.transport is not None and wish.transport is None:
+        if wish.transport is None and stays.transport is not None and stays.transport.plugin != TCP:
             (named,) = config.all_servers
             more["transport"] = stays.transport
             if named not in stays.all_servers:

@@ -138,6 +138,7 @@ class RenewalTests(ProcessTestCase):
             (f"{one}\n{way}", shown, ("a:443", "websocket", "p:3128", self.folder / "other.pem")),
             (f"{one}\n{way}", {"plain": True}, ("a:443", "websocket", "p:3128", None)),
             (f"{one}\n", {}, ("h:17000", "", "", None)),
+            (f"{one}\n  transport: tcp\n", {}, ("h:17000", "", "", None)),
         ):
             self.config.write_text(f"client:\n  name: edge\n  token_file: edge.token\n  local_ports: [22]\n  {file}")
             renewal = Renewal(self.config, "edge")
