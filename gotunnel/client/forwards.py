@@ -18,7 +18,6 @@ from gotunnel.core.loglimit import LogLimit
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
-from gotunnel.errors import printable
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.lobby import Lobby
@@ -162,7 +161,7 @@ class Forwards:
                 "visitor {visitor} of forward {forward} ended: {outcome}{code}, {up} bytes up, {down} down, "
                 "{seconds:.3f} s ({conn})",
                 visitor=visitor.local.address, forward=visitor.mapping, outcome=WORDS[outcome],
-                code=f" ({printable(end.code)})" if end is not None and end.code else "",
+                code=end.bracketed if end is not None else "",
                 up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
             )  # fmt: skip
         cure = _CURES.get(end.code or "") if end is not None else None

@@ -11,7 +11,6 @@ from gotunnel.core.passing import BLAMED, may_pass
 from gotunnel.core.roster import SHUN
 from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import MappingTarget
-from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor, Waiting
@@ -158,7 +157,7 @@ class Openers:
         others = self._order(visitor)
         if not others:
             return False
-        code = f" ({printable(end.code)})" if end is not None and end.code else ""
+        code = end.bracketed if end is not None else ""
         self._warn(
             visitor.mapping, "visitor {visitor} of forward {forward} goes from the server {server} to another one: "
             "{outcome}{code} ({conn})",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gotunnel.core.outcome import Outcome
+from gotunnel.core.outcome import WORDS, Outcome
+from gotunnel.errors import printable
 
 __all__ = [
     "CLOSED", "GOING_AWAY", "IDLE", "KICKED", "LEFT", "LOST", "PORT_UNREACHABLE", "StreamEnd", "StreamTally",
@@ -53,6 +54,12 @@ class StreamEnd:
     code: str | None
     up: int
     down: int
+
+    @property
+    def bracketed(self) -> str:
+        """The code in brackets, for behind the outcome's word; nothing where it would say the same again."""
+        code = self.code
+        return f" ({printable(code)})" if code and code != WORDS[self.outcome] else ""
 
 
 class StreamTally:

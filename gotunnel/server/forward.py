@@ -109,7 +109,7 @@ class ForwardLegs(DiallingEnd):
                 "visitor {visitor} of client {client} for {mapping} ended: {outcome}{code}, {up} bytes up, {down} "
                 "down, {seconds:.3f} s ({conn})",
                 visitor=stream.source, client=self.peer.name, mapping=stream.name, outcome=WORDS[end.outcome],
-                code=f" ({printable(end.code)})" if end.code else "", up=end.up, down=end.down,
+                code=end.bracketed, up=end.up, down=end.down,
                 seconds=now - stream.started, conn=stream.conn,
             )  # fmt: skip
 

@@ -132,7 +132,7 @@ class Group:
         member = self._next(visitor, wait=outcome is not Outcome.NO_LEG)
         if member is None:
             return False
-        code = f" ({end.code})" if end is not None and end.code else ""
+        code = end.bracketed if end is not None else ""
         self._hub.say_of(
             was.peer.name, "group",
             "visitor {visitor} of group {group} goes from client {client} to {other}: {outcome}{code} ({conn})",

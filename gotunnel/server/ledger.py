@@ -84,7 +84,7 @@ class Ledger:
                 "visitor {visitor} of {mapping} ended: {outcome}{code}, {up} bytes up, {down} down, {seconds:.3f} s "
                 "({conn})",
                 visitor=visitor.local.address, mapping=mapping, client=peer.name, outcome=WORDS[outcome],
-                code=f" ({end.code})" if end is not None and end.code else "",
+                code=end.bracketed if end is not None else "",
                 up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
             )  # fmt: skip
         if self.patience.waits:

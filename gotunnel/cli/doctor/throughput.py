@@ -94,7 +94,7 @@ async def _visit(reactor: Any, relay: IRelay, leg: ILeg, owner: _Owner, end: _En
 
 
 def _not_measured(end: StreamEnd, carried: int) -> NotMeasured:
-    code = f" ({end.code})" if end.code else ""
+    code = end.bracketed
     word = Sentence.word(WORDS[end.outcome])
     return NotMeasured(Sentence("{outcome}{code} after {count} bytes", outcome=word, code=code, count=carried))
 
