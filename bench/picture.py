@@ -116,7 +116,8 @@ def _limit(report: Report, name: str, subject: str) -> float | None:
 
 
 def _growth(canvas: Canvas, report: Report, x: float, top: float) -> float:
-    canvas.text(x, top + 12, "new connection, 16 at once, while others are open, µs CPU (log scale)", size=13, bold=True)
+    title = "new connection, 16 at once, while others are open, µs CPU (log scale)"
+    canvas.text(x, top + 12, title, size=13, bold=True)
     names = [f"growth-{level}" for level in LEVELS]
     rows = {
         each.name: [(level, report.middle(f"growth-{level}", each.name)) for level in LEVELS]
