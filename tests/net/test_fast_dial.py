@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from functools import partial
 from typing import Any
 from unittest import skipUnless
 
@@ -13,6 +14,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import TestCase
 
 from gotunnel.address import HostPort
+from gotunnel.errors import DialFailed
 from gotunnel.net.sockets import KEEPALIVE_IDLE
 from tests.relay_link import until
 
@@ -48,3 +50,49 @@ class KeepaliveTests(TestCase):
     async def test_near_target(self) -> None:
         """The other one costs no such call."""
         self.assertFalse((await self.options())[0])
+
+
+def _from(port: int, *kind: int) -> socket.SocketType:
+    """Make a socket that connects from `port`, as the system sometimes chooses."""
+    sock = socket.SocketType(*kind)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+@skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
+class ItselfTests(TestCase):
+    """A dial of a port where nobody listens that the system makes from that very port: TCP connects it to itself."""
+
+    async def dial(self) -> str:
+        """Dial it; return why it fails."""
+        from gotunnel.net.fast.relay import FastRelay
+
+        relay = FastRelay(reactor)
+        self.addCleanup(relay.stop)
+        try:
+            await maybeDeferred(relay.dial, HostPort("127.0.0.1", self.port), 5)
+        except DialFailed as failed:
+            return failed.code
+        return ""
+
+    def setUp(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    async def test_at_once(self) -> None:
+        """Nobody is there."""
+        from gotunnel.net.fast import dial
+
+        self.patch(dial, "SocketType", partial(_from, self.port))
+        self.assertEqual(await self.dial(), "refused")
+
+    async def test_later(self) -> None:
+        """The same where the answer is waited for."""
+        from gotunnel.net.fast import relay
+
+        sock = _from(self.port, socket.AF_INET, socket.SOCK_STREAM)
+        sock.connect(("127.0.0.1", self.port))
+        sock.setblocking(False)
+        self.patch(relay, "begin", lambda *more: (sock, errno.EINPROGRESS))
+        self.assertEqual(await self.dial(), "refused")

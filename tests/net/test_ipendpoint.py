@@ -106,6 +106,15 @@ class ConnectTests(TestCase):
         with self.assertRaises(ConnectionRefusedError):
             await IpEndpoint(reactor, "127.0.0.1", number, 5).connect(Factory.forProtocol(_Caller))
 
+    async def test_itself(self) -> None:
+        """Nobody listens, and the system chooses the very port to connect from."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            number = free.getsockname()[1]
+        self.patch(ipendpoint, "spare_pacing_at", lambda sock, host: sock.bind((host, number)))
+        with self.assertRaises(ConnectionRefusedError):
+            await IpEndpoint(reactor, "127.0.0.1", number, 5).connect(Factory.forProtocol(_Caller))
+
     async def test_no_protocol(self) -> None:
         """A factory that makes none, or fails, is told of; the connection closes."""
         port = reactor.listenTCP(0, Factory.forProtocol(_Host), interface="127.0.0.1")

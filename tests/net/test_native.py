@@ -7,6 +7,7 @@ import errno
 import gc
 import math
 import os
+import random
 import re
 import socket
 from dataclasses import fields
@@ -254,6 +255,18 @@ class SocketTests(SynchronousTestCase):
         self.assertEqual(self.dialled("255.255.255.255", port), (None, errno.ENETUNREACH))
         self.assertIsNone(self.dialled("localhost", port))
         self.assertIsNone(self.dialled("127.0.0.1", port, 3))
+
+    def test_dialled_itself(self) -> None:
+        """Who dials a port where nobody listens often enough is connected from that port, to himself: refused."""
+        low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        port = low + 2 * random.randrange(4_000)  # the system prefers those of this kind
+        seen = None
+        for _ in range(200_000):
+            seen = self.dialled("::1", port)
+            if type(seen) is NativeLocal or seen[0] is None:
+                break
+            seen[0].close()
+        self.assertEqual(seen, (None, errno.ECONNREFUSED))
 
 
 @built

@@ -29,7 +29,7 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
-from gotunnel.net.sockets import LINGER_RESET, set_keepalive, spare_pacing_at
+from gotunnel.net.sockets import LINGER_RESET, is_itself, set_keepalive, spare_pacing_at
 
 __all__ = ["Candidate", "Dial", "Place", "begin", "literal", "resolved"]
 
@@ -85,7 +85,9 @@ def begin(candidate: Candidate, gate: Gate) -> tuple[SocketType | None, int]:
             sock.getpeername()
         except OSError:
             return sock, error
-        return sock, 0
+        error = 0
+    if not error and is_itself(sock):
+        error = errno.ECONNREFUSED
     if error:
         sock.close()
         return None, error
@@ -157,6 +159,8 @@ class Dial:
             return
         self._poller.remove(sock.fileno())
         self._last = sock.getsockopt(SOL_SOCKET, socket.SO_ERROR)
+        if not self._last and is_itself(sock):
+            self._last = errno.ECONNREFUSED
         connected: SocketType | None = sock
         if self._last:
             sock.close()
