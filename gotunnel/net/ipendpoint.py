@@ -75,6 +75,7 @@ class _Attempt(ClientFactory):
         """Called by Twisted when the connection is there. None closes it."""
         sock = _socket_of(self._connector)
         if sock is not None and is_itself(sock):
+            self._connector.transport.abortConnection()  # closed in order, it would hold the port for a minute
             self.connected.errback(ConnectionRefusedError())
             return None
         try:
