@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from glob import glob
 from pathlib import Path
+from runpy import run_path
 from tempfile import TemporaryDirectory
 
 from setuptools import Distribution, Extension, setup
@@ -20,6 +21,8 @@ from setuptools.errors import BaseError, CCompilerError
 NAME = "gotunnel.net.fast._native"
 SOURCES = sorted(glob("gotunnel/net/fast/native/*.c"))
 HEADERS = sorted(glob("gotunnel/net/fast/native/*.h"))
+DIGEST = "gotunnel/net/fast/sources.py"
+"""Tells these sources from others. gotunnel itself cannot be imported yet."""
 
 BUILDING = {"bdist_wheel", "editable_wheel", "build", "build_ext", "develop", "install"}
 """The commands that come to the compiler. Others, which pip runs beside them, need not know whether there is one."""
@@ -79,7 +82,13 @@ def extensions() -> list[Extension]:
         print(f"without the compiled part of the fast relay, whose Python does the same: {why}")
         return []
     flags = ["-O2", "-Wall", "-Wextra", "-fvisibility=hidden"]
-    return [Extension(NAME, SOURCES, depends=HEADERS, extra_compile_args=flags, optional=wish != "1")]
+    digest = run_path(DIGEST)["digest"](Path("gotunnel/net/fast/native"))
+    return [
+        Extension(
+            NAME, SOURCES, depends=[*HEADERS, DIGEST], define_macros=[("SOURCES", f'"{digest}"')],
+            extra_compile_args=flags, optional=wish != "1",
+        )
+    ]  # fmt: skip
 
 
 found = extensions()

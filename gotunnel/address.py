@@ -37,15 +37,17 @@ class UnixPath:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class InProcess(UnixPath):
     """A target in this very process, which no text names and nobody dials: `arrive(source)` returns an `ILocal` for a
-    visitor from the address `source`, or raises DialFailed. `look(factory)` connects a factory of Twisted to it, for
-    who wants to know whether it is well, and returns a Deferred of the protocol."""
+    visitor from the address `source`, or raises DialFailed; where it takes `datagrams` it is called with `(source,
+    idle, dropped)`, as flows are made. `look(factory)` connects a factory of Twisted to it, for who wants to know
+    whether it is well, and returns a Deferred of the protocol. Two are equal when they lead to the same object."""
 
     path: str = field(default="", init=False)
-    arrive: Callable[[str], Any]
+    arrive: Callable[..., Any]
     look: Callable[[Any], Any]
+    datagrams: bool = False
 
     def __str__(self) -> str:
         return "this process"

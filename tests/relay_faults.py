@@ -18,6 +18,7 @@ from gotunnel.net import legacts, legbase
 from gotunnel.net.transports import tcp_transport
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, data_header
 from gotunnel.wire.legstate import End, State
+from tests.ports import free_port
 
 from .relay_breaches import OPEN, OPENED, RelayBreaches
 from .relay_link import Lone, NoNames, abort, clock, holdings, push, read_all, until, was_reset
@@ -228,9 +229,7 @@ class RelayFaults(RelayBreaches):
         """Each way in which a target cannot be reached has its code."""
         lone = await self.lone(End.DIALLER)
         self.addCleanup(clock.installNameResolver, clock.installNameResolver(NoNames(silent=False)))
-        free = socket.create_server(("127.0.0.1", 0))
-        nobody = HostPort(*free.getsockname())
-        free.close()
+        nobody = HostPort("127.0.0.1", free_port(self))
         for target, code in (
             (nobody, "refused"),
             (HostPort("nowhere.invalid", 80), "unknown_host"),

@@ -340,15 +340,18 @@ def push(near: socket.socket, most: int) -> int:
 
 
 class Link:
-    """Two relays and one leg between them, one port for visitors and one target. Made by the contract's `link`."""
+    """Two relays and one leg between them, one port for visitors and one target, whose port is the test's. Made by the
+    contract's `link`."""
 
-    def __init__(self, relays: tuple[IRelay, IRelay], transports: tuple[Any, Any], plain: bool, host: str) -> None:
+    def __init__(
+        self, relays: tuple[IRelay, IRelay], transports: tuple[Any, Any], plain: bool, host: str, port: int
+    ) -> None:
         self.relays = relays
         self.opener, self.dialler = (Owner(relay) for relay in relays)
         for owner, transport, end in zip((self.opener, self.dialler), transports, End, strict=True):
             owner.leg = owner.relay.leg(transport, b"", end, owner, plain)
         self.port = relays[0].listen(host, 0, self.opener.arrived, 50)
-        self.target = socket.create_server(("127.0.0.1", 0))
+        self.target = socket.create_server(("127.0.0.1", port))
         self.target.settimeout(DEADLINE)
         self.target_address: tuple[str, int] = self.target.getsockname()
         self.dialler.target = HostPort(*self.target_address)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import IRelay
 from gotunnel.wire.legstate import End
+from tests.ports import free_port
 
 from .relay_link import Link, Lone, connected_pair, holdings, until
 
@@ -62,7 +63,7 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
 
     async def link(self) -> Link:
         """Return a leg between two relays."""
-        return Link((self.make_relay(), self.make_relay()), await self.pair(), not self.tls, self.host)
+        return Link((self.make_relay(), self.make_relay()), await self.pair(), not self.tls, self.host, free_port(self))
 
     async def run_cases(self, *cases: Case) -> None:
         """Run cases one after another on one leg, which is idle and holds nothing in between; then take all down."""

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pages import DOCS, LANGUAGES, ROOT, blocks
+from tests.ports import free_ports
 
 
 class FirstStepsTests(SynchronousTestCase):
@@ -37,7 +37,7 @@ class FirstStepsTests(SynchronousTestCase):
     def run_page(self, bash: str, text: str) -> str:
         """Run the commands of a page in an empty folder and return what they print."""
         script = "\n".join(block.text for block in blocks(text) if block.words == ("sh",))
-        for old, new in zip(("8000", "17000", "18000"), free_ports(3), strict=True):
+        for old, new in zip(("8000", "17000", "18000"), free_ports(self, 3), strict=True):
             script = re.sub(rf"\b{old}\b", str(new), script)
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
@@ -72,12 +72,3 @@ class FirstStepsTests(SynchronousTestCase):
             self.fail(f"the commands did not end:\n{output}")
         self.assertRaises(ProcessLookupError, os.killpg, process.pid, 0)
         return output
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports

@@ -47,6 +47,8 @@ HOOK = "import sys; from setuptools import build_meta; print(getattr(build_meta,
 MODULE = "gotunnel.net.fast._native"
 NATIVE = MODULE.replace(".", "/") + sysconfig.get_config_var("EXT_SUFFIX")
 
+STALE = "was built from other sources than this tree has now; install gotunnel anew (pip install -e .)"
+
 
 def ended(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command without this tree on its path, with `more` in its environment; return how it ended."""
@@ -180,6 +182,12 @@ class PackagingTests(TreeTestCase):
         if (self.tree / NATIVE).exists():  # as far as there is a compiler
             origin = run(python, "-c", f"import {MODULE} as m; print(m.__file__)", cwd=self.folder).strip()
             self.assertEqual(origin, str(self.tree / NATIVE))
+            asking = "from gotunnel.net.fast.compiled import lacking; print(lacking())"
+            self.assertEqual(run(python, "-c", asking, cwd=self.folder), "None\n")
+            with (self.tree / "gotunnel/net/fast/native/module.c").open("a") as source:
+                source.write("/* as git pull would change it */\n")
+            said = run(python, "-c", asking, cwd=self.folder)
+            self.assertEqual(said, f"{STALE}\n")
 
 
 class NativeTests(TreeTestCase):

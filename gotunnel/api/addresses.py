@@ -24,8 +24,8 @@ class TunnelAddress:
         return self.text
 
 
-def twisted_address(what: object) -> IPv4Address | IPv6Address | TunnelAddress:
-    """Return `host:port`, a HostPort or anything else as an address of Twisted."""
+def twisted_address(what: object, protocol: str = "tcp") -> IPv4Address | IPv6Address | TunnelAddress:
+    """Return `host:port`, a HostPort or anything else as an address of Twisted; `protocol` is `tcp` or `udp`."""
     try:
         found = what if isinstance(what, HostPort) else parse_host_port(str(what))
     except ValueError:
@@ -33,4 +33,4 @@ def twisted_address(what: object) -> IPv4Address | IPv6Address | TunnelAddress:
     if not is_ip(found.host):
         return TunnelAddress(str(what))
     kind = IPv6Address if ":" in found.host else IPv4Address
-    return kind("TCP", found.host, found.port)
+    return kind("UDP" if protocol == "udp" else "TCP", found.host, found.port)

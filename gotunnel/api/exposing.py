@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import DatagramProtocol
 
 from gotunnel.api.port import PublicPort
 from gotunnel.api.reactors import here
@@ -13,7 +14,7 @@ from gotunnel.api.tunnel import Tunnel
 
 __all__ = ["Expose", "expose"]
 
-_OF_PORT = ("mapping", "encrypt", "health", "clients", "public", "group", "proxy_protocol")
+_OF_PORT = ("mapping", "protocol", "idle", "encrypt", "health", "clients", "public", "group", "proxy_protocol")
 
 
 class Expose:
@@ -46,7 +47,7 @@ class Expose:
 
 
 def expose(
-    what: int | str | IProtocolFactory | IStreamClientEndpoint,
+    what: int | str | IProtocolFactory | IStreamClientEndpoint | DatagramProtocol,
     remote: int | str | None = None,
     *,
     server: str | None = None,

@@ -41,10 +41,13 @@ class FactoryListener:
         self._session = session
         self._open = False
 
-    def open(self) -> None:
+    def open(self, port: object) -> None:
         """The port is about to open."""
         self._open = True
         self._factory.doStart()
+
+    def opened(self) -> None:
+        """It is open: the first visitor is enough to know that."""
 
     def close(self) -> None:
         """It is closed. Harmless when called again."""
@@ -118,9 +121,12 @@ class EndpointListener:
         self._session = session
         self._open = False
 
-    def open(self) -> None:
+    def open(self, port: object) -> None:
         """The port is about to open."""
         self._open = True
+
+    def opened(self) -> None:
+        """See FactoryListener."""
 
     def close(self) -> None:
         """It is closed."""

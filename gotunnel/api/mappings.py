@@ -14,7 +14,7 @@ from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.config.words import problems
 from gotunnel.errors import ConfigError, Sentence
 
-__all__ = ["forward_config", "mapping_config", "mapping_section"]
+__all__ = ["forward_config", "mapping_config", "mapping_section", "of_datagrams"]
 
 MAPPING_WORDS: Mapping[tuple[str, ...], str] = {("name",): "mapping", ("local",): "what"}
 """What these options call the keys of a mapping; the others have the same names."""
@@ -39,6 +39,13 @@ def mapping_section(
         section["remote"] = remote  # which is refused, with a cure
     section["name"] = _free_name(local, remote, taken) if name is None else name
     return {**section, "local": local}
+
+
+def of_datagrams(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a port that leads to a DatagramProtocol. Raises ConfigError for those of another."""
+    if given.get("protocol") == "tcp":
+        raise refused_option("protocol", "is tcp, and a DatagramProtocol takes datagrams", "remove it")
+    return {**given, "protocol": given.get("protocol") or "udp"}
 
 
 def _free_name(local: Any, remote: int | str | None, taken: Container[str]) -> str:

@@ -24,7 +24,8 @@ __all__ = ["Listener", "PublicPort", "open_port"]
 class Listener(Protocol):
     """What a port leads to, where that wants to know of it."""
 
-    def open(self) -> None: ...
+    def open(self, port: PublicPort) -> None: ...
+    def opened(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -35,6 +36,7 @@ class PublicPort:
 
     def __init__(self, session: Session, mapping: MappingConfig, listener: Listener | None, drain: float) -> None:
         self.name = mapping.name
+        self._protocol = mapping.protocol
         self._session = session
         self._listener = listener
         self._drain = drain
@@ -65,7 +67,7 @@ class PublicPort:
 
     def getHost(self) -> IPv4Address | IPv6Address | TunnelAddress:
         """Where visitors reach it, with the IP address by which this process reaches the server."""
-        return self._session.public_address(self.name, self.address)
+        return self._session.public_address(self.name, self.address, self._protocol)
 
     def startListening(self) -> None:
         """It listens already; one that was stopped is not opened again. Raises CannotListenError."""
@@ -112,9 +114,11 @@ async def open_port(
     port = PublicPort(session, mapping, listener, drain)
     try:
         if listener is not None:
-            listener.open()
+            listener.open(port)
         await session.publish(mapping.name)
         await session.opened(mapping.name, seconds)
+        if listener is not None:
+            listener.opened()
     except Exception:
         port._drain = 0.0
         await port.stopListening()

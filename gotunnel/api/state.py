@@ -62,15 +62,17 @@ class SessionState:
         status = None if self._service is None else self.link.published.statuses.get(name)
         return None if status is None else status.address
 
-    def public_address(self, name: str, known: HostPort | None) -> IPv4Address | IPv6Address | TunnelAddress:
+    def public_address(
+        self, name: str, known: HostPort | None, protocol: str = "tcp"
+    ) -> IPv4Address | IPv6Address | TunnelAddress:
         """The same, or `known`, with the IP address by which this process reaches the server."""
         address = self.address(name) or known
         if address is None:
             return TunnelAddress(name)
         ip = "" if self._service is None else self.link.server_ip
         if ip and (not is_ip(address.host) or is_wildcard(address.host)):
-            return twisted_address(HostPort(ip, address.port))
-        return twisted_address(address)
+            return twisted_address(HostPort(ip, address.port), protocol)
+        return twisted_address(address, protocol)
 
     def streams(self, name: str | None = None) -> int:
         """How many visitors there are, those included that this process has sent; or how many of one mapping."""

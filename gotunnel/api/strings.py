@@ -68,6 +68,11 @@ def _known_anyway(name: str, text: str) -> bool:
     raise refused_option(name, *KNOWN_ANYWAY)
 
 
+def _datagrams(name: str, text: str) -> bool:
+    cure = "leave it out; a program publishes a DatagramProtocol, or a port of UDP, with expose()"
+    raise refused_option(name, "is for datagrams, and whoever takes an endpoint listens for connections", cure)
+
+
 def _nobodys(name: str, text: str) -> bool:
     what = "has no meaning for a connection of this program itself: there is no visitor whose address could be told"
     raise refused_option(name, what, "leave it out, and let the protocol write the header if the target wants one")
@@ -101,11 +106,13 @@ SERVER_OPTIONS: _Readers = {
     "drain": _seconds,
     "health": _health,
     "proxy_protocol": _known_anyway,
+    "protocol": _datagrams,
+    "idle": _datagrams,
 }
 CLIENT_OPTIONS: _Readers = {
     **TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "keep": _seconds, "proxy_protocol": _nobodys,
 }  # fmt: skip
-REFUSED = ("token", "proxy_protocol")
+REFUSED = ("token", "proxy_protocol", "protocol", "idle")
 """Those that are named only to say why there is no such option."""
 
 

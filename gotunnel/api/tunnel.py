@@ -7,13 +7,15 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import DatagramProtocol
 
 from gotunnel.address import InProcess
 from gotunnel.api.answers import Answer
+from gotunnel.api.datagrams import DatagramListener
 from gotunnel.api.dialling import dial
 from gotunnel.api.events import Event
 from gotunnel.api.listening import EndpointListener, FactoryListener
-from gotunnel.api.mappings import forward_config, mapping_config, mapping_section
+from gotunnel.api.mappings import forward_config, mapping_config, mapping_section, of_datagrams
 from gotunnel.api.port import PublicPort, open_port
 from gotunnel.api.reactors import here, reactor_here
 from gotunnel.api.session import Session, shared
@@ -110,10 +112,12 @@ class Tunnel:
 
     def expose(
         self,
-        what: int | str | IProtocolFactory | IStreamClientEndpoint,
+        what: int | str | IProtocolFactory | IStreamClientEndpoint | DatagramProtocol,
         remote: int | str | None = None,
         *,
         mapping: str | None = None,
+        protocol: str | None = None,
+        idle: float | None = None,
         encrypt: bool = True,
         health: Any = None,
         clients: Sequence[str] = (),
@@ -123,17 +127,18 @@ class Tunnel:
         timeout: float | None = None,
         drain: float | None = None,
     ) -> Deferred[PublicPort]:
-        """Publish something on the server: a port here, `host:port` or `unix:/path`; a protocol factory, for which no
-        port is opened here; or an endpoint, which is connected for each visitor.
+        """Publish something on the server: a port here, `host:port` or `unix:/path`; a protocol factory or a protocol
+        of datagrams, for which no port is opened here; or an endpoint, which is connected for each visitor.
 
-        `remote` is the server's port, or `ip:port` of it; the same as a port that is exposed, else any free one. The
+        `remote` is the server's port, or `ip:port` of it; the same as a port that is exposed, else any free one.
+        `protocol="udp"` says that a port or an address takes datagrams; a DatagramProtocol need not say so. The
         rest is what a mapping of a client's file can have; only a factory, whose connections know their visitors, can
         have no `proxy_protocol`. Fires when the port is open; fails with PortUnavailable,
         AuthRejected, NotConnected or ConfigError, and cancelled it leaves nothing.
         """
         given = {
-            "mapping": mapping, "encrypt": encrypt, "health": health, "clients": tuple(clients) or None,
-            "public": public, "group": group, "proxy_protocol": proxy_protocol,
+            "mapping": mapping, "protocol": protocol, "idle": idle, "encrypt": encrypt, "health": health,
+            "clients": tuple(clients) or None, "public": public, "group": group, "proxy_protocol": proxy_protocol,
         }  # fmt: skip
         return Answer.of(self._expose(what, remote, given, timeout, drain), PublicPort.stopListening)
 
@@ -198,14 +203,17 @@ class Tunnel:
             lambda: self._drain if drain is None else checked_seconds("drain", drain),
         )
         session = self._session
-        listener: FactoryListener | EndpointListener | None = None
+        listener: FactoryListener | EndpointListener | DatagramListener | None = None
         if IProtocolFactory.providedBy(what):
             if given["proxy_protocol"] != "off":
                 raise refused_option("proxy_protocol", *KNOWN_ANYWAY)
             listener = FactoryListener(what, session)
         elif IStreamClientEndpoint.providedBy(what):
             listener = EndpointListener(what, session)
-        local = what if listener is None else InProcess(listener.arrive, listener.look)
+        elif isinstance(what, DatagramProtocol):
+            listener, given = DatagramListener(what, session), of_datagrams(given)
+        datagrams = isinstance(listener, DatagramListener)
+        local = what if listener is None else InProcess(listener.arrive, listener.look, datagrams)
         config = mapping_config(mapping_section(local, remote, given, session.mappings))
         if listener is not None:
             listener.name = config.name

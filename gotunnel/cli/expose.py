@@ -41,6 +41,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("tls", "pin"): "--pin",
     ("mappings", "local"): "PORT",
     ("mappings", "remote"): "--remote",
+    ("mappings", "protocol"): "--udp",
 }
 """What the command line calls the keys of a configuration."""
 
@@ -56,6 +57,12 @@ class Wish:
     tls_ca: str | None = None
     plain: bool = False
     pin: str | None = None
+    udp: bool = False
+
+    @property
+    def protocol(self) -> str:
+        """What travels."""
+        return "udp" if self.udp else "tcp"
 
 
 def client_config(wish: Wish, token: str) -> ClientConfig:
@@ -65,7 +72,7 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
         "name": wish.name if wish.name is not None else own_name("expose", remote.rpartition(":")[2]),
         "token": token,
         "server_addr": wish.server,
-        "mappings": [{"name": MAPPING, "local": wish.local, "remote": remote}],
+        "mappings": [{"name": MAPPING, "local": wish.local, "remote": remote, "protocol": wish.protocol}],
         "log_level": "warn",
         "log_lang": of_environment().name,
         "drain_timeout": 0,
@@ -112,7 +119,9 @@ class _Exposing(Service):
         """Open it, however long it takes to reach the server."""
         super().startService()
         mapping = self._mapping
-        opening = self._tunnel.expose(str(mapping.local), str(mapping.remote), mapping=MAPPING)
+        opening = self._tunnel.expose(
+            str(mapping.local), str(mapping.remote), mapping=MAPPING, protocol=mapping.protocol
+        )
         opening.addErrback(self._not_opened)
 
     def stopService(self) -> Deferred[None]:

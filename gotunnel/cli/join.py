@@ -71,6 +71,8 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
         token = given_token(PROGRAM)
         config = config_of(section, token)
         section = with_paths(section, config)
+        if isinstance(files, Renewal):
+            wish, config = files.way(wish, config)
         set_level("warn")
         set_log_language(of_environment().name)
         begin_logging(sys.stderr, "text")
@@ -80,7 +82,7 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
 
         doubt = ""
         try:
-            enrolled = _connect(config, store)
+            enrolled = _connect(config, store, "transport" if wish.transport is None else "--transport")
             if not enrolled:
                 store(token)
         except NotConfirmed as lost:
@@ -105,8 +107,9 @@ def _files(wish: Wish, output: Path, *, force: bool, renew: bool) -> ClientFiles
     return ClientFiles(output, force=force)
 
 
-def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
-    """Run the reactor until the server has let us in or not. Raises JoinFailed, or what `store` raised."""
+def _connect(config: ClientConfig, store: Callable[[str], None], way: str) -> bool:
+    """Run the reactor until the server has let us in or not; `way` is what says by which transport. Raises JoinFailed,
+    or what `store` raised."""
     from twisted.internet import reactor as running
 
     reactor: Any = running
@@ -116,7 +119,7 @@ def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
     handshake = ClientHandshake(
         config.name, config.token.get_secret_value(), secrets.token_bytes(16), f"gotunnel/{__version__}", (ENROL,)
     )
-    enrolment = Enrolment(reactor, _path(config, reactor), store)
+    enrolment = Enrolment(reactor, _path(config, reactor, way), store)
 
     def begin() -> None:
         running = Deferred.fromCoroutine(enrolment.run(handshake))
@@ -141,7 +144,7 @@ def _connect(config: ClientConfig, store: Callable[[str], None]) -> bool:
     return bool(results[0])
 
 
-def _path(config: ClientConfig, reactor: Any) -> ServerPath:
+def _path(config: ClientConfig, reactor: Any, way: str) -> ServerPath:
     (server,) = config.all_servers
     try:
         identity = None if config.tls.mode == "off" else ClientIdentity(config, reactor, legs=False)
@@ -150,7 +153,7 @@ def _path(config: ClientConfig, reactor: Any) -> ServerPath:
     try:
         transport = None if config.transport is None else made("transport", config.transport, reactor)
     except GotunnelError as broken:
-        raise ConfigError([Problem(PROGRAM, None, "--transport", str(broken), "")]) from None
+        raise ConfigError([Problem(PROGRAM, None, way, str(broken), "")]) from None
     tls = None if identity is None else identity.tls.towards[server.host].creator
     return ServerPath(reactor, server, tls, transport=transport)
 

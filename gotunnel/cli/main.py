@@ -172,11 +172,13 @@ def version() -> None:
 @click.option(
     "--remote", metavar="[HOST:]PORT", help="Where the server listens for it (default: the local port)."
 )
+@click.option("--udp", is_flag=True, help="It takes datagrams: the server's port is one of UDP.")
 @_way_to_server
 def expose(
     local: str,
     server: str,
     remote: str | None,
+    udp: bool,
     name: str | None,
     tls_ca: str | None,
     pin: str | None,
@@ -193,7 +195,7 @@ def expose(
 
     if plain and (tls_ca or pin):
         raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
-    expose_port(Wish(local, server, remote, name, tls_ca, plain, pin), state, log_format)
+    expose_port(Wish(local, server, remote, name, tls_ca, plain, pin, udp), state, log_format)
 
 
 @main.command()

@@ -1,18 +1,25 @@
-"""A configuration that stays, while `gotunnel join --renew` puts another token into the file that it names."""
+"""A configuration that stays, while `gotunnel join --renew` puts another token into the file that it names. Where it
+says how the server is reached, that is the way to the new token, too."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from gotunnel.cli.clientconfig import PROGRAM
+from gotunnel.cli.clientconfig import PROGRAM, Wish
 from gotunnel.cli.drafts import drafted, sync_folder
 from gotunnel.cli.tokeninput import VARIABLE
 from gotunnel.config.load import load_client
+from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError, Problem, printable
 
 __all__ = ["Renewal", "without_token"]
+
+TCP = "tcp"
+"""The transport that is as good as none."""
 
 
 def without_token(env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -29,12 +36,13 @@ class Renewal:
         self.config = output.absolute()
         self.token: Path | None = None
         self._name = name
+        self._stays: ClientConfig
         self._file: Path
         self._former = ""
 
     def check(self) -> None:
         """Find out, before a token is used, whether it could be put there. Raises ConfigError."""
-        config = load_client(self.config, without_token())
+        config = self._stays = load_client(self.config, without_token())
         if config.name != self._name:
             raise self._refused(f"is the client {config.name}, not {self._name}", "name another file with --output")
         if config.token_file is None:
@@ -43,6 +51,23 @@ class Renewal:
         self._file = Path(os.path.realpath(config.token_file))  # a link stays one
         if not os.access(self._file.parent, os.W_OK | os.X_OK):
             raise self._refused(f"names {printable(self._file, 256)}, whose folder is not writable", "see to that")
+
+    def way(self, wish: Wish, config: ClientConfig) -> tuple[Wish, ClientConfig]:
+        """Return what to connect with: `config`, which is what the command line says, and where that names no
+        transport, or no certificate of this client, those of the file. A transport and its server belong together:
+        the line that a server prints knows nothing of who stands in front of it. The wish names that server then."""
+        stays = self._stays
+        more: dict[str, Any] = {}
+        if wish.transport is None and stays.transport is not None and stays.transport.plugin != TCP:
+            (named,) = config.all_servers
+            more["transport"] = stays.transport
+            if named not in stays.all_servers:
+                more["server_addr"] = stays.all_servers[0]
+                wish = replace(wish, server=str(more["server_addr"]))
+        if stays.tls.cert is not None and wish.cert is None and config.tls.mode != "off":
+            own = {"cert": stays.tls.cert, "key": stays.tls.key}
+            more["tls"] = config.tls.model_copy(update=own)
+        return wish, config.model_copy(update=more)
 
     def save(self, token: str, text: Callable[[str], str]) -> None:
         """Replace the token, as a whole; `text` is not asked, since the configuration stays. Raises OSError."""

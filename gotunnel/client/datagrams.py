@@ -7,13 +7,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, InProcess
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.dropped import Drop, Drops, drop_lines, why
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
-from gotunnel.net.targetflow import dial_flow
+from gotunnel.net.targetflow import GRACE, dial_flow
 
 __all__ = ["Datagrams"]
 
@@ -29,10 +29,13 @@ class Datagrams:
         self._totals = totals
         self._lines = drop_lines()
 
-    def dial(self, mapping: MappingConfig, timeout: float) -> ILocal | Deferred[ILocal]:
-        """Do as `IRelay.dial` does. Raises DialFailed."""
-        assert isinstance(mapping.local, HostPort)
+    def dial(self, mapping: MappingConfig, source: str, timeout: float) -> ILocal | Deferred[ILocal]:
+        """Do as `IRelay.dial` does, for a visitor from `source`. Raises DialFailed."""
         dropped = partial(self._drop, mapping.name)
+        if isinstance(mapping.local, InProcess):
+            local: ILocal = mapping.local.arrive(source, mapping.idle_time + GRACE, dropped)
+            return local
+        assert isinstance(mapping.local, HostPort)
         return dial_flow(self._clock, self._relay, mapping.local, timeout, mapping.idle_time, dropped)
 
     def _drop(self, mapping: str, reason: Drop) -> None:

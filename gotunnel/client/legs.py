@@ -19,7 +19,8 @@ from gotunnel.core.usage import Usage
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, IRelay
-from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
+from gotunnel.net.dialled import DialledStream, Route
+from gotunnel.net.dialling import DiallingEnd
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
@@ -114,15 +115,15 @@ class ClientLegs(DiallingEnd):
 
     def _way(self, mapping: MappingConfig, opening: OpenBody) -> partial[Any]:
         """Return what dials the target of a mapping."""
-        if isinstance(mapping.local, InProcess):
-            return partial(mapping.local.arrive, opening.src)
         if mapping.protocol == "tcp":
+            if isinstance(mapping.local, InProcess):
+                return partial(mapping.local.arrive, opening.src)
             return partial(self._relay.dial, mapping.local, self._dial_timeout)
         if self._datagrams is None:
             from gotunnel.client.datagrams import Datagrams  # few have any
 
             self._datagrams = Datagrams(self._clock, self._relay, self._published, self.usage.dropped)
-        return partial(self._datagrams.dial, mapping, self._dial_timeout)
+        return partial(self._datagrams.dial, mapping, opening.src, self._dial_timeout)
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""

@@ -26,9 +26,12 @@ def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
         return []
     parts: list[Part] = []
     local, health = mapping.local, mapping.health
-    if not isinstance(local, HostPort):
-        what = "this program" if isinstance(local, InProcess) else str(local)
-        parts.append((("local",), f"{what} takes no datagrams", 'write "host:port" of a service that speaks UDP'))
+    if isinstance(local, InProcess):
+        if not local.datagrams:
+            what = "what listens for connections takes no datagrams"
+            parts.append((("local",), what, "give a DatagramProtocol, or a port or an address that speaks UDP"))
+    elif not isinstance(local, HostPort):
+        parts.append((("local",), f"{local} takes no datagrams", 'write "host:port" of a service that speaks UDP'))
     if not mapping.public:
         parts.append((("public",), "clients reach each other by TCP, and this is protocol: udp", "remove public"))
     if mapping.clients:

@@ -21,7 +21,13 @@ log = Logger(namespace="gotunnel.net.choice")
 
 
 class RelayUnfit(GotunnelError):
-    """The relay that the configuration names cannot run here."""
+    """The relay that the configuration names cannot run here: `what` says why, `cure` what to do."""
+
+    cure = "write relay: auto"
+
+    def __init__(self, wish: str, why: str) -> None:
+        self.what = Sentence("relay: {relay} cannot be had here: it {why}", relay=wish, why=why)
+        super().__init__(Sentence("{what}; write relay: auto", what=self.what))
 
 
 def choose_relay(
@@ -84,9 +90,7 @@ def check_relay(wish: str | RelayConfig) -> None:
     if wish == "native":
         why = why or lacking()
     if why is not None:
-        raise RelayUnfit(
-            Sentence("relay: {relay} cannot be had here: it {why}; write relay: auto", relay=wish, why=why)
-        )
+        raise RelayUnfit(wish, why)
 
 
 def install_reactor() -> None:

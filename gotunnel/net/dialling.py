@@ -4,7 +4,6 @@ dials on reverse legs, the server on forward legs. What an OPEN may reach is for
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -12,12 +11,12 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.core.accounts import Account
 from gotunnel.core.stream import GOING_AWAY, KICKED, StreamEnd
 from gotunnel.core.usage import Usage
 from gotunnel.errors import DialFailed, RemoteProtocolError, printable, said_behind
 from gotunnel.interfaces import ILeg, ILegOwner, ILocal
 from gotunnel.logs import Logger
+from gotunnel.net.dialled import DialledStream, Route, cut
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
 from gotunnel.net.reasons import words_of
@@ -29,53 +28,11 @@ from gotunnel.wire.legbodies import OpenBody
 if TYPE_CHECKING:
     from gotunnel.core.view import LegsView
 
-__all__ = ["DialledStream", "DiallingEnd", "Route"]
+__all__ = ["DiallingEnd"]
 
 LEFT = 300.0
 """Seconds that an opener has, once the session is over, to pass on the last bytes of a leg and to close it, as he does
 by himself. This is for one who never does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where an OPEN leads. `target` is for the log, `dial` connects as `IRelay.dial` does: it may raise DialFailed, or
-    its Deferred fail."""
-
-    target: str
-    dial: Callable[[], ILocal | Deferred[ILocal]]
-    allowed: Callable[[str], bool] | None = None
-    """Whether it may (still) be reached, given the IP address that was dialled, or "" while none is known. None:
-    always."""
-    awaited: bool = False
-    """The opener reads nothing from its visitor before OPENED: it had better come at once."""
-    header: bytes = b""
-    """What the target is to get ahead of the visitor's first byte."""
-
-
-class DialledStream:
-    """What runs on a busy leg: words for the log, and the dial while it is under way."""
-
-    __slots__ = (
-        "account", "allowed", "conn", "cut", "dial", "mapping", "name", "reached", "refused", "source", "started",
-    )  # fmt: skip
-
-    def __init__(self, body: OpenBody, started: float) -> None:
-        self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
-        self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
-        self.mapping = mapping = body.mapping if body.client is None else None
-        """The mapping of this very client that it came to, None for anything else."""
-        self.name = _name(body) if mapping is None else mapping
-        self.started = started
-        self.account: Account | None = None
-        """What it is counted on, once it is counted."""
-        self.dial: Deferred[ILocal] | None = None
-        self.refused = False
-        """Nothing was dialled for it."""
-        self.allowed: Callable[[str], bool] | None = None  # see Route
-        self.reached = ""
-        """The IP address that was dialled, once it has answered."""
-        self.cut = False
-        """Its rights are gone, and it is being reset."""
 
 
 @implementer(ILegOwner)
@@ -144,29 +101,29 @@ class DiallingEnd:
 
     def reset_streams(self, mapping: str | None = None) -> int:
         """Cut what still streams, or what came to this mapping; return how many that were."""
-        cut = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
-        for leg, stream in cut:
-            _cut(leg, stream, GOING_AWAY)
-        return len(cut)
+        those = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
+        for leg, stream in those:
+            cut(leg, stream, GOING_AWAY)
+        return len(those)
 
     def kick(self, conn: str) -> bool:
         """Cut the visitor with this id; False if there is none."""
         for leg, stream in self.streams.items():
             if stream.conn == conn:
-                _cut(leg, stream, KICKED)
+                cut(leg, stream, KICKED)
                 return True
         return False
 
     def cut_denied(self, code: str) -> list[DialledStream]:
         """Cut those whose target may not be reached any more, those too whose dial is under way; return them."""
-        cut = []
+        denied = []
         for leg, stream in tuple(self.streams.items()):
             if stream.cut or stream.refused or stream.allowed is None or stream.allowed(stream.reached):
                 continue
             stream.cut = True
-            cut.append(stream)
-            _cut(leg, stream, code)
-        return cut
+            denied.append(stream)
+            cut(leg, stream, code)
+        return denied
 
     # ILegOwner.
 
@@ -314,18 +271,3 @@ class DiallingEnd:
             "visitor {visitor} of {mapping} did not reach its target: {reason} ({conn})",
             visitor=stream.source, mapping=stream.name, reason=reason, conn=stream.conn,
         )  # fmt: skip
-
-
-def _name(body: OpenBody) -> str:
-    if body.mapping is None:
-        return printable(body.dial or "the measurement of a leg")
-    return printable(f"{body.client}/{body.mapping}")
-
-
-def _cut(leg: ILeg, stream: DialledStream, code: str) -> None:
-    dial, stream.dial = stream.dial, None
-    if dial is None:
-        leg.reset(code)
-    else:
-        dial.cancel()
-        leg.refuse(code)

@@ -12,7 +12,8 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.dialrules import DialRules, MappingTarget
 from gotunnel.errors import DialFailed, RemoteProtocolError, Sentence, printable
 from gotunnel.interfaces import ILeg
-from gotunnel.net.dialling import DialledStream, DiallingEnd, Route
+from gotunnel.net.dialled import DialledStream, Route
+from gotunnel.net.dialling import DiallingEnd
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.reach import NOT_ALLOWED, reach, still_allowed
 from gotunnel.server.crossing import cross_to_mapping, cross_to_node, node_peer, shared_mapping, sharing_peer

@@ -246,7 +246,6 @@ class MemberPort(PublicPort):
 
     async def open(self, rights: Rights) -> None:
         """See PublicPort: join the group, or begin one."""
-        self.check_wish(rights)
         async with self._groups.turn:
             self._group = await self._groups.join(self, rights)
         self.port = self._group.listener.port

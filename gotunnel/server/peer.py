@@ -1,177 +1,38 @@
-"""All that the server holds for one client name and that outlives a session: public ports, waiting visitors, and the
-time of grace after a session is lost. Who is the current session is decided elsewhere; the ports are in `published`."""
+"""All that the server holds for one client name and that outlives a session: what is in `keeping`, and its visitors,
+who are let in within its limits and by the access policy, to a leg at once or to the lobby."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
-
-from gotunnel.core.identities import Identities
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.rights import NO_RIGHTS, Rights
+from gotunnel.core.rights import Rights
 from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import Sentence
-from gotunnel.interfaces import ILocal, IRelay
-from gotunnel.logs import Logger
+from gotunnel.interfaces import ILocal
 from gotunnel.net.lobby import Lobby
 from gotunnel.net.visitor import Visitor, Waiting
 from gotunnel.server.announced import Announced
+from gotunnel.server.keeping import Keeping
 from gotunnel.server.public import PublicPort, PublicVisitor
 from gotunnel.server.published import Published
-from gotunnel.wire.messages import Error
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
 
-__all__ = ["Peer", "PeerSession"]
-
-GRACE = 30.0
-"""Seconds that listeners outlive a lost session (protocol, section 4)."""
+__all__ = ["Peer"]
 
 
-class PeerSession(Protocol):
-    """What a peer asks of its current session."""
-
-    most_legs: int
-    draining: bool
-    """It brings no more legs."""
-
-    def serve(self, visitor: Visitor) -> bool:
-        """Give a visitor a leg at once, or say that he is to wait."""
-
-    def feed(self) -> None:
-        """Look after those who wait; called for each who begins to."""
-
-    def tell_shut(self, mapping: str, reason: str | None) -> None:
-        """Tell the client that nobody new is let in to one of its mappings, and why; with None, that all are."""
-
-    def close(self, error: Error | None, reason: str) -> None:
-        """End it, with `error` as the last word."""
-
-
-class Peer:
+class Peer(Keeping):
     """One client name. Made when it first authenticates; dies when its last mapping is closed."""
 
-    log = Logger()
-
     def __init__(self, hub: Hub, name: str) -> None:
-        self.name = name
-        self.session: PeerSession | None = None
+        super().__init__(hub, name)
         self.lobby = Lobby(hub.clock, hub.config.leg_wait, self.ended)
         self.visitors = 0
         self._asked = 0  # visitors about whom the access policy is asked
-        self._hub = hub
-        self._clock = hub.clock
-        self._grace: IDelayedCall | None = None
-        self._lasting = NO_RIGHTS
-        self._lasts_in: Identities | None = None
         self.published = Published(hub, self)
         self.announced = Announced(hub, self)
-
-    @property
-    def rights(self) -> Rights:
-        """What this client may do now: to be asked anew whenever something is done. Asked for each visitor, so that an
-        answer is kept which no time changes."""
-        hub = self._hub
-        if self._lasts_in is hub.identities and not hub.guests.by_name:
-            return self._lasting
-        rights = hub.rights_of(self.name)
-        if not hub.guests.by_name and hub.identities.lasts(self.name):
-            self._lasting, self._lasts_in = rights, hub.identities
-        return rights
-
-    @property
-    def relay(self) -> IRelay:
-        """What accepts its visitors."""
-        return self._hub.relay
-
-    @property
-    def mappings(self) -> dict[str, PublicPort]:
-        """Its public ports by the names of their mappings."""
-        return self.published.mappings
-
-    # Sessions.
-
-    def begin(self, session: PeerSession) -> None:
-        """A session takes its place: what waits is its business now."""
-        self._cancel_grace()
-        self.session = session
-        self.published.begin()
-        session.feed()
-        for mapping in tuple(self.mappings.values()):
-            mapping.began()
-
-    def lost(self, session: PeerSession) -> None:
-        """The session has ended. Of a session that was replaced this changes nothing."""
-        if self.session is session:
-            self.session = None
-            self.published.refused.clear()
-            self._grace = self._clock.callLater(GRACE, self._grace_over)
-            self.settle()
-            if not self.mappings and not self.announced.nodes:
-                self._grace_over()
-
-    def settle(self) -> None:
-        """The session has ended, or brings no more legs: another member of a group may serve who waits."""
-        for mapping in tuple(self.mappings.values()):
-            mapping.settle()
-
-    @property
-    def grace_left(self) -> float | None:
-        """Seconds of grace that are left; None while it does not run."""
-        return None if self._grace is None else float(self._grace.getTime() - self._clock.seconds())
-
-    async def stop(self) -> None:
-        """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
-        to bring it."""
-        self._cancel_grace()
-        await self.published.stop()
-        if not self.awaited:
-            self.turn_all_away()
-
-    @property
-    def awaited(self) -> bool:
-        """Whether visitors wait for a leg that this client may still bring."""
-        return bool(self.pending) and self.session is not None and not self.session.draining
-
-    def turn_all_away(self) -> None:
-        """Nobody is served any more."""
-        self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
-        self._turn_away_all(Outcome.STOPPED)
-
-    def tell_shut(self, mapping: str, reason: str | None) -> None:
-        """Its client is to know that nobody new is let in to one of its mappings, and why; with None, that all are."""
-        if self.session is not None:
-            self.session.tell_shut(mapping, reason)
-
-    # Rights.
-
-    def rights_changed(self) -> None:
-        """Its rights may be others now: close what they leave out, and everything if it may not come in any more."""
-        rights = self.rights
-        if self.session is not None:
-            self.session.most_legs = rights.max_legs
-        if self._hub.knows(self.name):
-            closing = self._close_denied()
-        else:
-            self._cancel_grace()
-            closing = self._wind_up()
-        Deferred.fromCoroutine(closing).addErrback(
-            lambda failure: self.log.failure("closing ports of client {client}", failure, client=self.name)
-        )
-
-    async def _close_denied(self) -> None:
-        denied = await self.published.close_denied()
-        for legs in tuple(self._hub.streaming):
-            if legs.peer is self:
-                legs.reset_denied()
-        if denied and self.session is not None:
-            # It asks for its mappings when it comes back, and so hears which one is refused, and why.
-            self.session.close(Error("going_away", "the rights of this client have changed"), "its rights have changed")
-
-    # Visitors.
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
         """A visitor of a public port is there."""
@@ -286,33 +147,5 @@ class Peer:
         """Reset those who wait for this mapping."""
         self.lobby.turn_away_all(outcome, mapping)
 
-    # The end.
-
-    def _grace_over(self) -> None:
-        self._cancel_grace()
-        if self.mappings:
-            self.log.info(
-                "client {client} did not come back within {seconds} s: its ports are closed",
-                client=self.name, seconds=GRACE,
-            )  # fmt: skip
-        Deferred.fromCoroutine(self._wind_up()).addErrback(
-            lambda failure: self.log.failure("closing the ports of client {client}", failure, client=self.name)
-        )
-
-    async def _wind_up(self) -> None:
-        await self.published.close_orphans()
-        if self.session is None and not self.mappings:
-            self._turn_away_all(Outcome.NO_LEG)
-            self._forget()
-
     def _forget(self) -> None:
         self._hub.forget(self)
-
-    def _turn_away_all(self, outcome: Outcome) -> None:
-        self.lobby.turn_away_all(outcome)
-        self.published.cancel()
-
-    def _cancel_grace(self) -> None:
-        grace, self._grace = self._grace, None
-        if grace is not None and grace.active():
-            grace.cancel()

@@ -129,7 +129,8 @@ class PublicPort:
         return not self.barred
 
     async def open(self, rights: Rights) -> None:
-        """Claim the port and listen. Raises PortUnavailable, and then nothing is held."""
+        """Claim the port and listen, when `check_wish` has let it pass. Raises PortUnavailable, and then nothing is
+        held."""
         refusal = PortUnavailable("port_in_use", "no allowed port is free")
         for port in await self._candidates(rights):
             rights.check_port(self.bind, port)

@@ -24,7 +24,8 @@ from gotunnel.wire.messages import MappingRequest, MappingResult
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
-    from gotunnel.server.peer import Peer, PeerSession
+    from gotunnel.server.keeping import PeerSession
+    from gotunnel.server.peer import Peer
 
 __all__ = ["Published"]
 

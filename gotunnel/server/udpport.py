@@ -78,7 +78,6 @@ class UdpPort(PublicPort):
 
     async def open(self, rights: Rights) -> None:
         """See PublicPort."""
-        self.check_wish(rights)
         await super().open(rights.of_udp)
 
     async def close(self) -> None:

@@ -25,7 +25,8 @@ from gotunnel.core.view import (
 )
 from gotunnel.errors import Sentence
 from gotunnel.net.descriptors import Descriptors
-from gotunnel.server.peer import GRACE, Peer
+from gotunnel.server.keeping import GRACE
+from gotunnel.server.peer import Peer
 from gotunnel.server.public import PublicPort
 from gotunnel.server.session import ServerSession
 from gotunnel.server.streams import Streams

@@ -24,6 +24,7 @@ from gotunnel.server.view import ServerView
 from gotunnel.tap.acts import client_acts, server_acts
 from gotunnel.tap.admin import common_acts
 from tests.integration.base import IntegrationTestCase, reactor
+from tests.ports import free_port
 
 TOKEN = "c94e01b7d6f85a2338e07b1f6ad95c42"
 
@@ -350,14 +351,8 @@ class HostileTests(AdminTestCase):
     """The address, and who means harm."""
 
     async def tcp(self, **config: Any) -> AdminService:
-        _, admin = await self.begin(addr=HostPort("127.0.0.1", self._free()), **config)
+        _, admin = await self.begin(addr=HostPort("127.0.0.1", free_port(self)), **config)
         return admin
-
-    @staticmethod
-    def _free() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
 
     async def test_browser(self) -> None:
         """Another site's page gets nothing, by any trick that a browser has."""

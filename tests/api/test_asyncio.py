@@ -26,7 +26,26 @@ from tests.pages import ROOT
 PROGRAM = """
 import asyncio, gc, sys, threading, warnings
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import DatagramProtocol
 from gotunnel.api import AuthRejected, Tunnel, expose
+
+class Upper(DatagramProtocol):
+    def datagramReceived(self, datagram, addr):
+        self.transport.write(datagram.upper(), addr)
+
+class Asking(asyncio.DatagramProtocol):
+    def datagram_received(self, data, addr):
+        self.answer.set_result(data.decode())
+
+async def ask(address):
+    loop = asyncio.get_running_loop()
+    transport, asking = await loop.create_datagram_endpoint(Asking, remote_addr=("127.0.0.1", address.port))
+    asking.answer = loop.create_future()
+    transport.sendto(b"datagram")
+    try:
+        return await asking.answer
+    finally:
+        transport.close()
 
 async def serve(reader, writer):
     writer.write(b"from asyncio: " + await reader.readline())
@@ -48,6 +67,8 @@ async def main(server, relay):
     number = local.sockets[0].getsockname()[1]
     async with expose(number, "127.0.0.1:0", server=server, relay=relay) as port:
         print(await asyncio.wait_for(visit(port.address), 20))
+    async with expose(Upper(), "127.0.0.1:0", server=server, relay=relay) as port:
+        print(await asyncio.wait_for(ask(port.address), 20))
     async with Tunnel(server) as tunnel:
         port = await tunnel.expose(number, "127.0.0.1:0")
         print(await asyncio.wait_for(visit(port.address), 20))
@@ -89,11 +110,12 @@ class AsyncioTests(ApiTestCase):
 
     async def test_run(self) -> None:
         """It exposes, fails in types, can be cancelled, and leaves neither threads nor warnings."""
-        server = await self.server()
+        server = await self.server(allow_udp_ports=("1024-65535",))
         environment = {**os.environ, "GOTUNNEL_TOKEN": TOKEN}
         command = [sys.executable, "-W", "error", "-c", PROGRAM, f"localhost:{server.address.port}"]
         done: Any = await run(command, environment)
-        expected = ["from asyncio: hello"] * 2 + ["PublicPort PublicPort", "True 1", "auth_failed", "cancelled"]
+        expected = ["from asyncio: hello", "DATAGRAM", "from asyncio: hello", "PublicPort PublicPort", "True 1"]
+        expected += ["auth_failed", "cancelled"]
         self.assertEqual(done.stdout.splitlines(), [*expected, *expected, "1"], done.stderr)
         self.assertEqual((done.stderr, done.returncode), ("", 0))
 

@@ -11,7 +11,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.address import HostPort, InProcess
+from gotunnel.address import HostPort, InProcess, UnixPath
 from gotunnel.api import TunnelAddress
 from gotunnel.api.addresses import twisted_address
 from gotunnel.api.bridge import Bridge
@@ -203,6 +203,19 @@ class SmallTests(SynchronousTestCase):
         ):
             section = mapping_section(local, remote, {}, taken)
             self.assertEqual((section["name"], section["remote"]), expected)
+
+    def test_same_target(self) -> None:
+        """Two targets in this process are the same when they lead to the same object, and not because both are here."""
+        class Listener:
+            def arrive(self, source: str) -> None: ...
+            def look(self, factory: object) -> None: ...
+
+        one, other = Listener(), Listener()
+        self.assertEqual(InProcess(one.arrive, one.look), InProcess(one.arrive, one.look))
+        self.assertEqual(len({InProcess(one.arrive, one.look), InProcess(one.arrive, one.look)}), 1)
+        self.assertNotEqual(InProcess(one.arrive, one.look), InProcess(other.arrive, other.look))
+        self.assertNotEqual(InProcess(one.arrive, one.look), InProcess(one.arrive, one.look, datagrams=True))
+        self.assertNotEqual(InProcess(one.arrive, one.look), UnixPath(""))
 
     def test_observers(self) -> None:
         """Each is told in order; one that is removed, twice even, or raises, harms nobody."""

@@ -22,8 +22,9 @@ TUNNEL = (
     "profile: 'str' = 'default', timeout: 'float' = 30.0, drain: 'float' = 0.0, reactor: 'Any' = None) -> 'None'"
 )
 EXPOSE = (
-    "(self, what: 'int | str | IProtocolFactory | IStreamClientEndpoint', remote: 'int | str | None' = None, *, "
-    "mapping: 'str | None' = None, encrypt: 'bool' = True, health: 'Any' = None, clients: 'Sequence[str]' = (), "
+    "(self, what: 'int | str | IProtocolFactory | IStreamClientEndpoint | DatagramProtocol', "
+    "remote: 'int | str | None' = None, *, mapping: 'str | None' = None, protocol: 'str | None' = None, "
+    "idle: 'float | None' = None, encrypt: 'bool' = True, health: 'Any' = None, clients: 'Sequence[str]' = (), "
     "public: 'bool' = True, group: 'str | None' = None, proxy_protocol: 'str' = 'off', timeout: 'float | None' = None, "
     "drain: 'float | None' = None) -> 'Deferred[PublicPort]'"
 )
@@ -79,8 +80,8 @@ class PublicTests(SynchronousTestCase):
         self.assertEqual(str(inspect.signature(api.Tunnel.dial)), DIAL)
         self.assertEqual(
             str(inspect.signature(api.expose)),
-            "(what: 'int | str | IProtocolFactory | IStreamClientEndpoint', remote: 'int | str | None' = None, *, "
-            "server: 'str | None' = None, **options: 'Any') -> 'Expose'",
+            "(what: 'int | str | IProtocolFactory | IStreamClientEndpoint | DatagramProtocol', "
+            "remote: 'int | str | None' = None, *, server: 'str | None' = None, **options: 'Any') -> 'Expose'",
         )
 
     def test_errors(self) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from gotunnel.address import InProcess
 from gotunnel.api import (
     AuthRejected,
     ConfigError,
@@ -24,9 +25,11 @@ from gotunnel.api import (
     TunnelServerEndpoint,
 )
 from gotunnel.api import session as session_module
+from gotunnel.api.listening import FactoryListener
 from gotunnel.core.outcome import Outcome
 from tests.api.base import ApiTestCase, Service
 from tests.integration.base import Peer, reactor
+from tests.ports import free_port
 
 WRONG = "c41d9f37a5b2408e96e07d1538f2ab64"
 """A token that no server here has."""
@@ -213,6 +216,25 @@ class TargetTests(ApiTestCase):
             self.assertTrue(str(caught.exception).startswith(words), str(caught.exception))
         self.assertFalse(tunnel._session.connected)
 
+    async def test_another_object(self) -> None:
+        """A mapping that leads to another object of this process from now on is one that has changed: the next visitor
+        comes there, and who is being served stays where he is."""
+        server = await self.server()
+        first, second, tunnel = Service(), Service(), self.tunnel(server)
+        port = await tunnel.expose(first, "127.0.0.1:0", mapping="web")
+        await self.echoes(port.address.port)
+        session = tunnel._session
+        other = FactoryListener(second, session)
+        other.name = "web"
+        other.open(port)
+        config = session._service.config
+        (mapping,) = config.mappings
+        changed = mapping.model_copy(update={"local": InProcess(other.arrive, other.look)})
+        report = await session._service.reload(config.model_copy(update={"mappings": (changed,)}))
+        self.assertEqual(report.lines, ("mappings: web changed with 1 stream kept",))
+        await self.echoes(port.address.port)
+        self.assertEqual((len(first.made), len(second.made)), (1, 1))
+
 
 class HalfCloser(Peer):
     """Answers with the length of what came, once that has ended."""
@@ -383,7 +405,7 @@ class EventTests(ApiTestCase):
         """An endpoint is connected to see whether what stands behind it is well, and its reason is told."""
         server = await self.server()
         tunnel = self.tunnel(server)
-        listening = reactor.listenTCP(0, Service(), interface="127.0.0.1")
+        listening = reactor.listenTCP(free_port(self), Service(), interface="127.0.0.1")
         self.addCleanup(listening.stopListening)
         where = TCP4ClientEndpoint(reactor, "127.0.0.1", listening.getHost().port)
         port = await tunnel.expose(where, "127.0.0.1:0", health={"type": "tcp", "interval": 0.1, "failures": 1})
@@ -410,7 +432,7 @@ class EventTests(ApiTestCase):
     async def test_target_down(self) -> None:
         """A target that is probed closes its port when it goes, and opens it again."""
         target = Service()
-        listening = reactor.listenTCP(0, target, interface="127.0.0.1")
+        listening = reactor.listenTCP(free_port(self), target, interface="127.0.0.1")
         number = listening.getHost().port
         server = await self.server()
         tunnel = self.tunnel(server)

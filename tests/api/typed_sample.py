@@ -4,7 +4,7 @@ lost, or a mistake that is not seen any more, is an error there."""
 from __future__ import annotations
 
 from twisted.internet.interfaces import IListeningPort, IProtocol
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from typing_extensions import assert_type
 
 from gotunnel.address import HostPort
@@ -25,6 +25,7 @@ async def main() -> None:
     port = await tunnel.expose(Factory.forProtocol(Protocol), 8080)
     assert_type(port, PublicPort)
     listening: IListeningPort = port
+    assert_type(await tunnel.expose(DatagramProtocol(), 53, idle=5.0), PublicPort)
     await tunnel.dial("10.0.0.7:5432", Factory.forProtocol(Protocol))
     assert_type(await tunnel.dial("unix:/run/x", Factory.forProtocol(Protocol)), IProtocol)
     assert_type(await TunnelServerEndpoint(tunnel, 8080).listen(Factory.forProtocol(Protocol)), IListeningPort)

@@ -8,21 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
+from gotunnel.cli.doctor import client
 from gotunnel.cli.doctor.findings import Finding, as_json, problem
 from gotunnel.cli.doctor.login import Login
 from gotunnel.cli.doctor.machine import server_descriptors
 from gotunnel.cli.doctor.names import judge_apiserver, judge_kubelet, kubeadm_cure
 from gotunnel.cli.doctor.throughput import NotMeasured, Rate
 from gotunnel.cli.doctor.verdict import judge
+from gotunnel.cli.doctor.wish import Wish
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, RemoteProtocolError
+from gotunnel.net import choice
 from gotunnel.wire.handshake import Established
 from gotunnel.wire.messages import AuthOk, Challenge, Limits
 from tests.certificates import Authority
+from tests.plugins.places import PlaceTestCase
 
+ACME = '''
+def acme(reactor, options, dial_timeout, descriptors):
+    raise GotunnelError("relay: acme cannot run here")
+
+relay = Plugin(IRelay, "acme", acme)
+'''
 NOW = datetime.datetime.now(datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
 AT = HostPort("192.0.2.1", 17000)
@@ -123,6 +135,33 @@ class FigureTests(SynchronousTestCase):
             self.assertEqual((found.status, f"bytes {way} not all" in found.message), ("warning", True))
         found = self.found("throughput", throughput=NotMeasured("refused (limit)"))
         self.assertEqual((found.status, found.message), ("note", "not measured: refused (limit)"))
+
+
+class RelayTests(PlaceTestCase):
+    """A relay that cannot be had here."""
+
+    def found(self, relay: object) -> list[Finding]:
+        """Return what is found of a client that wants it; nothing is connected."""
+        whole = {"name": "edge", "token": CONFIG.token, "server_addr": AT, "local_ports": (1,), "transport": "tcp"}
+        config = ClientConfig.model_validate({**whole, "relay": relay})
+        found: list[Finding] = self.successResultOf(
+            Deferred.fromCoroutine(client._check_server(MemoryReactorClock(), config, AT, Wish()))
+        )
+        return [each for each in found if each.check == "relay"]
+
+    def test_unfit(self) -> None:
+        """It is a problem whose cure is said once, in the line as in the object."""
+        self.patch(choice, "_obstacle", lambda: "needs Linux")
+        (found,) = self.found("fast")
+        self.assertEqual(str(found), "problem relay: relay: fast cannot be had here: it needs Linux; write relay: auto")
+        self.assertEqual((found.status, found.cure), ("problem", "write relay: auto"))
+        self.assertNotIn(found.cure, found.message)
+
+    def test_plugin(self) -> None:
+        """One of others that refuses to run is a finding among all the others, too, and not the end of the report."""
+        self.module(self.place(), "acme", ACME)
+        (found,) = self.found({"plugin": "acme"})
+        self.assertEqual(str(found), "problem relay: relay: acme cannot run here; correct client.relay")
 
 
 class FindingTests(SynchronousTestCase):

@@ -169,6 +169,7 @@ class RefusalTests(ProcessTestCase):
         """Run it with the token on standard input, writing into the test's folder."""
         more = [] if "-o" in words else ["-o", str(self.folder / "config.yaml")]
         self.addCleanup(set_level, "info")  # the command runs in this process, and logs only warnings
+        self.patch(join, "use_monotonic", lambda reactor: None)  # which is that of the tests, and has timers of theirs
         return CliRunner().invoke(
             main, ["join", *words, *more], input=token, env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel"
         )
@@ -176,7 +177,7 @@ class RefusalTests(ProcessTestCase):
     def refused(self, *words: str, says: str, token: str = TOKEN) -> None:
         """It is, with 2, and with no word of the token."""
         result = self.join(*words, token=token)
-        self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)
+        self.assertEqual((result.exit_code, result.stdout), (2, ""), (result.output, result.exception))
         self.assertIn(says, result.stderr)
         self.assertNotIn(TOKEN, result.output)
         self.assertNotIn("Traceback", result.output)
@@ -234,7 +235,7 @@ class RefusalTests(ProcessTestCase):
     def test_no_room(self) -> None:
         """A disk that is full when the token has come is said in a line with the file, and with what to do."""
 
-        def full(config: ClientConfig, store: Callable[[str], None]) -> bool:
+        def full(config: ClientConfig, store: Callable[[str], None], way: str) -> bool:
             store(TOKEN)
             return True
 

@@ -14,6 +14,7 @@ from gotunnel.cli.main import main
 from gotunnel.net.certificates import load_pair, spki_pin
 from gotunnel.net.owncert import OWN_FILE, own_pair
 from tests.certificates import Authority
+from tests.ports import free_port
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
 
@@ -75,9 +76,7 @@ class PinTests(SynchronousTestCase):
 
     def test_failures(self) -> None:
         """One line and 1 for what fails, 2 for a bad command line; no traceback."""
-        free = socket.create_server(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        port = free_port(self)
         off = self.folder / "off.yaml"
         off.write_text(f'server:\n  token: "{TOKEN}"\n  tls: {{mode: off}}\n')
         for words, code, said in (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from gotunnel.cli.clientconfig import Wish, client_section, config_of
 from gotunnel.cli.main import main
 from gotunnel.cli.renewal import Renewal
 from gotunnel.errors import ConfigError
@@ -116,6 +117,40 @@ class RenewalTests(ProcessTestCase):
             result = CliRunner().invoke(main, command, input=NEW, env={"GOTUNNEL_TOKEN": None})
             self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)
             self.assertIn("--renew", result.stderr)
+
+    def test_way(self) -> None:
+        """The server is reached as the file says: by its transport, at the server where that leads, or at that of the
+        line if it is one of several of the file; and this client shows the file's certificate. What the line says
+        itself is worth more, and without TLS no certificate is shown."""
+        for name in ("cert.pem", "key.pem", "other.pem"):
+            (self.folder / name).write_text("x")
+        mine, other = self.folder / "cert.pem", str(self.folder / "other.pem")
+        way = "  transport: {plugin: websocket, proxy: \"p:3128\"}\n  tls: {cert: cert.pem, key: key.pem}\n"
+        several, one = "servers: [a:443, b:443]", "server_addr: a:443"
+        websocket = {"transport": "websocket", "options": ("path=/x",)}
+        shown = {"cert": other, "key": other}
+        for file, words, wanted in (
+            (f"{one}\n{way}", {}, ("a:443", "websocket", "p:3128", mine)),
+            (f"{several}\n{way}", {}, ("a:443", "websocket", "p:3128", mine)),
+            (f"{several}\n{way}", {"server": "b:443"}, ("b:443", "websocket", "p:3128", mine)),
+            (f"{one}\n{way}", websocket, ("h:17000", "websocket", None, mine)),
+            (f"{one}\n{way}", {"transport": "tcp"}, ("h:17000", "tcp", "", mine)),
+            (f"{one}\n{way}", shown, ("a:443", "websocket", "p:3128", self.folder / "other.pem")),
+            (f"{one}\n{way}", {"plain": True}, ("a:443", "websocket", "p:3128", None)),
+            (f"{one}\n", {}, ("h:17000", "", "", None)),
+            (f"{one}\n  transport: tcp\n", {}, ("h:17000", "", "", None)),
+        ):
+            self.config.write_text(f"client:\n  name: edge\n  token_file: edge.token\n  local_ports: [22]\n  {file}")
+            renewal = Renewal(self.config, "edge")
+            renewal.check()
+            wish = Wish(**{"server": "h:17000", "name": "edge", **words})  # type: ignore[arg-type]
+            said, config = renewal.way(wish, config_of(client_section(wish), NEW))
+            options = None if config.transport is None else config.transport.options
+            plugin = "" if config.transport is None else config.transport.plugin
+            proxy = str(found) if (found := getattr(options, "proxy", "")) else found
+            self.assertEqual((said.server, plugin, proxy, config.tls.cert), wanted, (file, words))
+            self.assertEqual((str(config.server_addr), config.name), (said.server, "edge"))
+            self.assertEqual(config.token.get_secret_value(), NEW)
 
     def test_killed_anywhere(self) -> None:
         """Whenever it is killed, the old token or the new one is there, whole."""

@@ -97,7 +97,9 @@ class ExposeTests(ProcessTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        (self.folder / "config.yaml").write_text(f'server:\n  addr: "127.0.0.1:0"\n  token: "{TOKEN}"\n')
+        (self.folder / "config.yaml").write_text(
+            f'server:\n  addr: "127.0.0.1:0"\n  token: "{TOKEN}"\n  allow_udp_ports: [1024-65535]\n'
+        )
         self.server = self.start_logged("server", *SERVER)
         line = self.wait_for_line("server.err", r"listening for clients on (127\.0\.0\.1:\d+)", self.server)
         self.address = line[1]
@@ -124,6 +126,24 @@ class ExposeTests(ProcessTestCase):
             self.assertNotIn(TOKEN, (self.folder / name).read_text())
         self.server.terminate()
         self.assertEqual(self.server.wait(DEADLINE), 0)
+
+    def test_datagrams(self) -> None:
+        """With --udp a datagram reaches the local port, and its answer who has asked."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service, socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM
+        ) as visitor:
+            service.bind(("127.0.0.1", 0))
+            self.local = service.getsockname()[1]
+            process = self.expose("--remote", "0", "--udp")
+            line = self.wait_for_line("expose.out", r"^127\.0\.0\.1:(\d+) reaches ", process)
+            for each in (service, visitor):
+                each.settimeout(DEADLINE)
+            visitor.sendto(b"question", ("127.0.0.1", int(line[1])))
+            asked, source = service.recvfrom(100)
+            service.sendto(asked.upper(), source)
+            self.assertEqual(visitor.recv(100), b"QUESTION")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(DEADLINE), 0)
 
     def test_refused(self) -> None:
         """A port that the server does not give ends it: 1, and why."""

@@ -110,7 +110,7 @@ class JoinTests(SpokenTestCase):
     def join(self, *words: str) -> str:
         """Join a server that lets anybody in; return what is said."""
 
-        def connected(config: object, store: Callable[[str], None]) -> bool:
+        def connected(config: object, store: Callable[[str], None], way: str) -> bool:
             store(TOKEN[::-1])
             return True
 

@@ -20,6 +20,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 from tests.e2e.program import RUNNERS, TWISTD, Program, need, read_all, read_exactly
+from tests.ports import free_port
 from tests.processes import DEADLINE, ProcessTestCase
 
 __all__ = ["FORBIDDEN", "RELAY", "RUNNERS", "TWISTD", "Program", "TunnelTestCase", "need", "read_all", "read_exactly"]
@@ -55,12 +56,9 @@ class TunnelTestCase(ProcessTestCase):
             raise SkipTest(f"the loopback network has no {host} here: {error}") from None
         return host
 
-    def port(self, host: str | None = None) -> int:
-        """Return a port of our own address (or another one) that is free."""
-        with socket.socket() as probe:
-            probe.bind((host or self.host, 0))
-            number: int = probe.getsockname()[1]
-            return number
+    def port(self) -> int:
+        """Return a port that is free, at our own address and any other one, and that nobody else gets while we run."""
+        return free_port(self)
 
     def write(self, name: str, content: object) -> Path:
         """Write a file into the test's folder: text as it is, anything else as JSON, which YAML contains."""

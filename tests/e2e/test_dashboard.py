@@ -386,7 +386,7 @@ class RealTests(BrowserTestCase):
         """Where the process has a socket alone the command brings the page to a port, at which a stranger is told
         nothing and the link lets in."""
         self.server()
-        port = self.port("127.0.0.1")
+        port = self.port()
         command = [sys.executable, "-m", "gotunnel", "dashboard", "--role", "server", "--port", str(port)]
         program = self.launch("dashboard", command)
         found = program.wait_for(r"#code=([\w-]+)")

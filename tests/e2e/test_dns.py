@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import re
-import socket
 import subprocess
 
 from tests.e2e.harness import Program, TunnelTestCase, need
@@ -21,14 +20,7 @@ class DnsTests(TunnelTestCase):
         super().setUp()
         self.dig_program = need("dig", "bind9-dnsutils")
         self.dnsmasq = need("dnsmasq", "dnsmasq-base")
-        self.behind = self.udp_port()
-
-    def udp_port(self) -> int:
-        """Return a port of our own address that is free by UDP, and most likely by TCP."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((self.host, 0))
-            number: int = probe.getsockname()[1]
-            return number
+        self.behind = self.port()
 
     def serve(self) -> Program:
         """Start the DNS server."""
@@ -55,7 +47,7 @@ class DnsTests(TunnelTestCase):
         is a flow that ends when it is quiet, with its line in both logs. Without a DNS server the flow is refused, as
         its system says; the next question finds the new one. `status` and `doctor` say what they know."""
         dns = self.serve()
-        public = self.udp_port()
+        public = self.port()
         server = self.server(allow_udp_ports=[public])
         common = {"local": f"{self.host}:{self.behind}", "remote": public}
         path = self.write("client.yaml", {"client": {

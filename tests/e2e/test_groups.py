@@ -155,7 +155,7 @@ class GroupTests(TunnelTestCase):
     def test_refused(self) -> None:
         """While one target refuses connections every visitor is served by the other, with all that he had said; and by
         both when it is there."""
-        port = self.port("127.0.0.1")
+        port = self.port()
         self.member("one")
         self.member("two", f"127.0.0.1:{port}")
         load, began = Load(self, self.public), time.monotonic()
@@ -183,7 +183,7 @@ class GroupTests(TunnelTestCase):
     def test_health(self) -> None:
         """A member whose target is down is passed over, and used again when it is up; nobody notices. With both down
         the port is closed."""
-        port = self.port("127.0.0.1")
+        port = self.port()
         self.member("one")
         self.member("two", f"127.0.0.1:{port}", health_check_interval=0.2, ready=False)
         self.tunnel_server.wait_for(r"mapping web of client two is down at .* \(group api, 1 of 2 up\)")

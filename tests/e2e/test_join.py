@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -126,7 +127,8 @@ class JoinTests(TunnelTestCase):
 
     def test_through_a_proxy(self) -> None:
         """A client joins through a proxy that wants a login, inside a WebSocket with TLS of an authority of its own, by
-        a name; what it wrote takes it there again, also when it is started elsewhere."""
+        a name; what it wrote takes it there again, also when it is started elsewhere, and also for another token by a
+        line of the server that says nothing of all that, and names a port that this client does not reach."""
         asked: list[bytes] = []
         proxy = Service(self, lambda connection: _proxy(connection, self.host, asked)).address
         there = self.port()
@@ -144,9 +146,17 @@ class JoinTests(TunnelTestCase):
         self.assertEqual(len(asked), 1)
         self.assertIn(b"CONNECT localhost:%d " % there, asked[0])
         self.assertIn(b64encode(b"me:secret"), asked[0])
-        self.run_client().wait_for("mapping .* open")
+        client = self.run_client()
+        client.wait_for("mapping .* open")
         self.assert_echo(self.public)
         self.assertGreater(len(asked), 1)
+        self.assertEqual(client.stop(), 0)
+        del asked[:]
+        line = self.on_server("rotate", "edge", "--print-join", "--server", "nowhere.invalid:17000")
+        code, out, err = self.call("sh", "-c", f"{line} --json", cwd=self.place)
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual((json.loads(out)["server"], len(asked)), (f"localhost:{there}", 1))
+        self.secrets.append((self.place / "config.token").read_text().strip())
 
     def test_no_process_shows_the_token(self) -> None:
         """While the line runs, no command line of this machine has its token; and the join was looked at."""

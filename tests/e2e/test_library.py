@@ -60,13 +60,13 @@ class LibraryPageTests(TunnelTestCase):
         ]
         self.assertEqual(len(found), len([block for block in page if "run" in block.words]))
         self.assertGreater(len(found), 6)
-        self.server(allow_dial=[f"{self.host}:{self.control}"], allow_ports=["1-65535"])
+        self.server(allow_dial=[f"{self.host}:{self.control}"], allow_ports=["1-65535"], allow_udp_ports=["1024-65535"])
         programs = []
         for number, (program, expected) in enumerate(found):
             path = self.write(f"{number}.py", self.here(program.replace("8000", str(8001 + number))))
             programs.append((path, self.here(expected.replace("8000", str(8001 + number)))))
         running = self.start("-c", FORKED, *[str(path) for path, _ in programs], GOTUNNEL_TOKEN=self.token)
-        output = running.communicate(timeout=4 * DEADLINE)  # seven programs, on a machine that may be busy
+        output = running.communicate(timeout=4 * DEADLINE)  # eight programs, on a machine that may be busy
         for path, expected in programs:
             self.assertEqual(path.with_suffix(".err").read_text(), "", path.read_text())
             pattern = re.escape(expected).replace("PORT", r"\d+")

@@ -44,7 +44,7 @@ class OutageTests(TunnelTestCase):
     def test_target_down(self) -> None:
         """A visitor whose target does not listen is reset at once, both logs say why, and the next one is served."""
         service = Service(self, echo)
-        port = self.port("127.0.0.1")
+        port = self.port()
         server = self.server()
         ports = self.port(), self.port()
         client = self.client({"down": (f"127.0.0.1:{port}", ports[0]), "up": (service.address, ports[1])})

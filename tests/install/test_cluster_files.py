@@ -4,6 +4,7 @@ configurations in them, which gotunnel's own loader takes."""
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,6 +36,7 @@ CONTAINER = {
 }  # fmt: skip
 """The keys of the API (core/v1, PodSpec and Container) that these files use: another one is a slip of the pen."""
 
+UDP_PORTS = [{"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 20053}]
 CONFIGURED = {"NODE_NAME": "worker-1", "NODE_IP": "10.200.0.11", "GOTUNNEL_TOKEN": TOKEN}
 
 
@@ -109,14 +111,22 @@ class ObjectsTestCase(FileTestCase):
             container["livenessProbe"]["exec"]["command"],
             ["python", "/opt/gotunnel/alive.py", str(server.addr.port)],
         )
-        service = of_kind(objects, "Service")["spec"]
         labels = spec["template"]["metadata"]["labels"]
-        self.assertEqual(service["selector"], labels)
-        for each in service["ports"]:
-            target = ports.get(each["targetPort"], each["targetPort"])
-            if target != server.addr.port:
-                allowed = server.allow_udp_ports if each.get("protocol") == "UDP" else server.allow_ports
-                self.assertIn(target, allowed)
+        services = [each["spec"] for each in objects if each["kind"] == "Service"]
+        for service in services:
+            self.assertEqual(service["selector"], labels)
+            self.assertEqual(service["externalTrafficPolicy"], "Local")
+            # Not every load balancer takes both in one.
+            self.assertEqual(len({each.get("protocol", "TCP") for each in service["ports"]}), 1)
+            for each in service["ports"]:
+                target = ports.get(each["targetPort"], each["targetPort"])
+                if target != server.addr.port:
+                    allowed = server.allow_udp_ports if each.get("protocol") == "UDP" else server.allow_ports
+                    self.assertIn(target, allowed)
+        self.assertEqual(
+            [each["name"] for service in services for each in service["ports"] if each["port"] == server.addr.port],
+            ["control"],
+        )
         budget = of_kind(objects, "PodDisruptionBudget")["spec"]
         self.assertEqual(budget, {"maxUnavailable": 1, "selector": {"matchLabels": labels}})
         # Two servers with one state, or clients that meet another server at each connection: not with this release.
@@ -205,7 +215,7 @@ class SchemaTests(ObjectsTestCase):
             raise SkipTest("kubernetes-validate, 100 MB of schemas, is not installed in this Python") from None
         objects = manifests("server.yaml", "client.yaml", "secret.yaml")
         for path in TEMPLATES:
-            objects += render(path, {"client": {"enabled": True}})
+            objects += render(path, {"client": {"enabled": True}, "server": {"service": {"udpPorts": UDP_PORTS}}})
         for version in ("1.28", schemas.latest_version()):
             for each in objects:
                 schemas.validate(each, version, strict=True)
@@ -270,14 +280,31 @@ class ChartTests(ObjectsTestCase):
         self.check_server(render(CHART / "templates" / "server.yaml", more))
 
     def test_udp(self) -> None:
-        """The notes on UDP are right: without their signs of a comment they are a port that leads somewhere."""
+        """The notes on UDP are right: without their signs of a comment, in the chart's values and in the manifest, they
+        are a second Service, the same in both, whose port leads somewhere; without a port there is no such Service."""
         text = (CHART / "values.yaml").read_text("utf-8")
-        for note in ("- {name: dns,", "allow_udp_ports:"):
+        self.assertEqual(len(self.services(render(CHART / "templates" / "server.yaml"))), 1)
+        text = text.replace("    udpPorts: []\n", "")
+        for note in ("udpPorts: [{name: dns,", "allow_udp_ports:"):
             self.assertEqual(text.count(f"# {note}"), 1)
             text = text.replace(f"# {note}", note)
-        objects = render(CHART / "templates" / "server.yaml", yaml.safe_load(text))
-        self.check_server(objects)
-        self.assertIn("UDP", [port.get("protocol") for port in of_kind(objects, "Service")["spec"]["ports"]])
+        chart = render(CHART / "templates" / "server.yaml", yaml.safe_load(text))
+        plain = (KUBERNETES / "server.yaml").read_text("utf-8")
+        head, note, rest = plain.partition("Take the # away from these lines:\n")
+        self.assertTrue(note)
+        block, between, rest = rest.partition("\n---\n")
+        lines = [line.removeprefix("# ") for line in block.splitlines()]
+        head = head.replace("allow_ports: [6443]\n", "allow_ports: [6443]\n      allow_udp_ports: [20053]\n")
+        manifest = [each for each in yaml.safe_load_all("\n".join([head, *lines, between + rest])) if each]
+        for objects in (chart, manifest):
+            self.check_server(objects)
+        wanted = yaml.safe_dump(self.services(chart)[1]).replace("edge-", "gotunnel-").replace("tunnels", "gotunnel")
+        self.assertEqual(self.services(manifest)[1:], [yaml.safe_load(wanted)])
+        self.assertEqual(self.services(manifest)[1]["spec"]["ports"][0]["protocol"], "UDP")
+
+    @staticmethod
+    def services(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [each for each in objects if each["kind"] == "Service"]
 
     def test_versions(self) -> None:
         """The chart and its images have the version of the program."""
@@ -290,18 +317,20 @@ class ChartTests(ObjectsTestCase):
             self.assertEqual(values[role]["image"], f"gotunnel-{role}:{__version__}")
 
     def test_helm(self) -> None:
-        """helm makes the same objects of it as the renderer of these tests, and nothing to say against the chart."""
+        """helm makes the same objects of it as the renderer of these tests, the Service for UDP among them, and has
+        nothing to say against the chart."""
         helm = shutil.which("helm")
         if helm is None:
             raise SkipTest("helm is not installed: see helm.sh, Debian has no package")
-        sets = ["--set", "client.enabled=true"]
+        sets = ["--set", "client.enabled=true", "--set-json", f"server.service.udpPorts={json.dumps(UDP_PORTS)}"]
+        more = {"client": {"enabled": True}, "server": {"service": {"udpPorts": UDP_PORTS}}}
         subprocess.run([helm, "lint", "--strict", str(CHART), *sets], check=True, capture_output=True, timeout=DEADLINE)
         done = subprocess.run(
             [helm, "template", "edge", str(CHART), "--namespace", "tunnels", *sets],
             check=True, capture_output=True, text=True, timeout=DEADLINE,
         )  # fmt: skip
         theirs = [each for each in yaml.safe_load_all(done.stdout) if each]
-        ours = [each for path in TEMPLATES for each in render(path, {"client": {"enabled": True}})]
+        ours = [each for path in TEMPLATES for each in render(path, more)]
 
         def keyed(objects: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
             for each in objects:

@@ -28,7 +28,9 @@ from gotunnel.core import backoff
 from gotunnel.logs import set_level
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.systemd import Handed
+from gotunnel.server import public
 from gotunnel.server.service import ServerService, make_server
+from tests.ports import free_port, unreserved
 
 __all__ = ["TOKEN", "Echo", "IntegrationTestCase", "Peer", "reactor"]
 
@@ -83,6 +85,7 @@ class IntegrationTestCase(TestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
         self._numbers = itertools.count(1)
+        self.patch(public, "any_ports", unreserved(public.any_ports))
         self.log = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
 
     # What there is.
@@ -116,7 +119,7 @@ class IntegrationTestCase(TestCase):
     async def server(self, handed: Sequence[Handed] = (), **config: Any) -> ServerService:
         """Start a server on a free port, or with sockets that were handed over."""
         values: dict[str, Any] = {
-            "addr": HostPort("127.0.0.1", 0),
+            "addr": HostPort("127.0.0.1", free_port(self)),
             "token": TOKEN,
             "relay": self.relay,
             "drain_timeout": 0.0,
@@ -181,7 +184,7 @@ class IntegrationTestCase(TestCase):
                 made.append(make())
                 return made[-1]
 
-        port = reactor.listenTCP(0, Service(), interface="127.0.0.1")
+        port = reactor.listenTCP(free_port(self), Service(), interface="127.0.0.1")
 
         async def end() -> None:
             await maybeDeferred(port.stopListening)

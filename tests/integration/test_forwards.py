@@ -22,11 +22,12 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import SWITCHED_OFF_AT_SERVER
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.net import persistent, unixlisten
-from gotunnel.net.dialling import DialledStream
+from gotunnel.net.dialled import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.switching import switch_mapping
 from gotunnel.wire.legbodies import OpenBody
+from tests.ports import free_port
 
 from .base import IntegrationTestCase, Peer, reactor
 
@@ -142,9 +143,7 @@ class AddressTests(ForwardCase):
 
     async def test_target_refuses(self) -> None:
         """A target that is not there resets the visitor at once, with the reason in the log."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port(self)
         server = await self.server(allow_dial=(f"127.0.0.1:{port}",))
         client = await self.connected(server, self.forward(f"127.0.0.1:{port}"))
         await self.refused(client, "refused")
@@ -563,9 +562,7 @@ class CrossingTests(ForwardCase):
 
     async def test_target_refuses(self) -> None:
         """The other client's dial that fails is told at once, with its code."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port(self)
         server = await self.server(allow_dial=("mapping:*/*",))
         await self.open_client(server, self.mapping(port, "api", clients=("edge",)), name="home")
         edge = await self.connected(server, self.forward("mapping:home/api"))

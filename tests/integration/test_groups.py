@@ -4,7 +4,6 @@ his is."""
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from gotunnel.server.service import ServerService
 from gotunnel.wire.legstate import State
 from gotunnel.wire.messages import MappingRequest
 from tests.integration.base import Echo, IntegrationTestCase, Peer
+from tests.ports import free_port
 
 NOTHING = 9
 """A port of 127.0.0.1 where nobody listens."""
@@ -185,8 +185,7 @@ class GroupTests(IntegrationTestCase):
         number, _ = await self.target()
         server = await self.server()
         server.hub.caps = tuple(cap for cap in server.hub.caps if cap != "groups")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port(self)
         wished = Published._wished
 
         def without(published: Published, request: MappingRequest, bind: str, plain: bool) -> Any:

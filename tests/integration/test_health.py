@@ -14,6 +14,7 @@ from twisted.trial.unittest import SkipTest
 from gotunnel.client.service import ClientService
 from tests.certificates import BAD, Authority, bad_server
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 QUICK: dict[str, Any] = {"interval": 0.1, "timeout": 0.3, "failures": 1}
 
@@ -82,10 +83,10 @@ class HealthTestCase(IntegrationTestCase):
 class TcpTests(HealthTestCase):
     """The probe by connecting."""
 
-    def serve(self, port: int = 0) -> Any:
+    def serve(self, port: int | None = None) -> Any:
         factory = Factory.forProtocol(Echo)
         factory.noisy = False
-        return reactor.listenTCP(port, factory, interface="127.0.0.1")
+        return reactor.listenTCP(port or free_port(self), factory, interface="127.0.0.1")
 
     async def test_flap(self) -> None:
         """Ten times down and up: closed while down, and within a second of the verdict visitors are served again."""

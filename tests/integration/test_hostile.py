@@ -26,9 +26,8 @@ from gotunnel.net.greeting import ControlGreeting, LegGreeting, SessionKey
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.tls import client_creator, own_server_tls
 from gotunnel.net.transports import hand_over, unsent_bytes
-from gotunnel.server import clientlogin, legadmission
+from gotunnel.server import clientlogin, keeping, legadmission
 from gotunnel.server import greeting as server_greeting
-from gotunnel.server import peer as server_peer
 from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import ClientHandshake, derive_key
@@ -426,7 +425,7 @@ class NothingLeftTests(IntegrationTestCase):
 
     async def test_two_hundred_clients(self) -> None:
         """200 clients that come, register, serve nobody and go."""
-        self.patch(server_peer, "GRACE", 0.01)
+        self.patch(keeping, "GRACE", 0.01)
         target, _ = await self.target()
         server = await self.server()
         await self.pause(0.01)  # the reactor runs now, and has opened what it needs itself

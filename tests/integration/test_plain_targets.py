@@ -18,6 +18,7 @@ from gotunnel.config.model import ForwardConfig, TlsClientConfig, TlsServerConfi
 from gotunnel.errors import DialFailed
 from tests.certificates import Authority
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 
 class Says(Peer):
@@ -109,10 +110,7 @@ class ProbeTests(IntegrationTestCase):
 
     async def test_unreachable(self) -> None:
         """Somebody else says so."""
-        port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        number = port.getHost().port
-        await port.stopListening()
-        for target in (HostPort("127.0.0.1", number), UnixPath(os.path.relpath(self.folder / "none"))):
+        for target in (HostPort("127.0.0.1", free_port(self)), UnixPath(os.path.relpath(self.folder / "none"))):
             with self.assertRaises(DialFailed):
                 await ask_for_tls(reactor, target)
 
@@ -153,10 +151,7 @@ class ProbeTests(IntegrationTestCase):
         once; not the one with TLS, nor one that the server does not reach, nor what travels inside of TLS."""
         tls, seen = await self.secured(self.options())
         clear, made = await self.target()
-        listening = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        nobody = listening.getHost().port
-        await listening.stopListening()
-        targets = {"tls": tls, "nobody": nobody, "clear": clear, "inside": clear}
+        targets = {"tls": tls, "nobody": free_port(self), "clear": clear, "inside": clear}
         forwards = [
             ForwardConfig.model_validate(
                 {"name": name, "listen": "127.0.0.1:0", "dial": f"127.0.0.1:{port}", "encrypt": name == "inside"}

@@ -21,6 +21,7 @@ from gotunnel.server import clientlogin
 from gotunnel.server.service import ServerService
 from gotunnel.wire.handshake import derive_key
 from tests.certificates import Authority
+from tests.ports import free_port
 
 from .base import TOKEN, Peer
 from .test_forwards import ForwardCase
@@ -228,7 +229,7 @@ class ClientTests(ReloadCase):
     async def test_health(self) -> None:
         """A target that is down, and is not probed any more, is open again; one that is to be probed goes down."""
         _, client = await self.begin()
-        nobody = await self.free()
+        nobody = free_port(self)
         probed = {"type": "tcp", "interval": 0.1, "failures": 1, "successes": 1}
         first, second = client._settings.mappings
         down = self.mapping(nobody, "one", health=probed)
@@ -242,14 +243,6 @@ class ClientTests(ReloadCase):
         await self.reload(client, mappings=(first, second))
         await self.said("mapping one of client edge is up")
         await self.echoes(self.port_of(client, "one"))
-
-    async def free(self) -> int:
-        """Return a port where nobody listens."""
-        port, _ = await self.target()
-        server = await self.server()
-        await self.stop(server)
-        del port
-        return int(server.address.port)
 
     async def test_forwards(self) -> None:
         """Forwards come, go and lead elsewhere; who is there stays with what he has."""

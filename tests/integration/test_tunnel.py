@@ -16,9 +16,10 @@ from gotunnel.client.published import Standing
 from gotunnel.config.model import ServerConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import claim as server_claim
-from gotunnel.server import peer as server_peer
+from gotunnel.server import keeping
 from gotunnel.server.service import make_server
 from tests.integration.base import TOKEN, IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 OFF: dict[str, Any] = {"tls": TlsServerConfig(mode="off")}
 CLIENT_OFF: dict[str, Any] = {"tls": TlsClientConfig(mode="off")}
@@ -231,7 +232,7 @@ class AwayTests(IntegrationTestCase):
 
     async def test_grace(self) -> None:
         """A listener outlives its session for a while, and then it is gone."""
-        self.patch(server_peer, "GRACE", 0.4)
+        self.patch(keeping, "GRACE", 0.4)
         target, _ = await self.target()
         server = await self.server()
         client = await self.open_client(server, self.mapping(target))
@@ -248,9 +249,7 @@ class AwayTests(IntegrationTestCase):
         """A client waits for its server, for as long as it takes: also if there is none when it starts."""
         self.quick()
         target, _ = await self.target()
-        first = await self.server()
-        port = first.address.port
-        await self.stop(first)
+        port = free_port(self)
         client = self.client(port, self.mapping(target))
         await self.said("connection refused", 3)
         server = await self.server(addr=HostPort("127.0.0.1", port))

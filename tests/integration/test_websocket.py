@@ -29,6 +29,7 @@ from gotunnel.net.ws.stream import WsStream
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 
 class Proxy(Protocol):
@@ -541,9 +542,7 @@ class StrangerTests(WebSocketTestCase):
 
     async def test_reserved(self) -> None:
         """No client publishes the listener's port."""
-        free = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        number = free.getHost().port
-        await free.stopListening()
+        number = free_port(self)
         server = await self.server(listeners=[{"plugin": "websocket", "listen": f"127.0.0.1:{number}"}])
         target, _ = await self.target()
         self.client(server, self.mapping(target, remote=number))

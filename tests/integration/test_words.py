@@ -19,6 +19,7 @@ from gotunnel.i18n.events import set_log_language
 from gotunnel.i18n.language import language
 from gotunnel.server.view import ServerView
 from tests.integration.base import IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 CODE = re.compile(r"`[^`]*`|gotunnel(?: [a-z-]+)+|\[[a-z]+\]")
 """Commands and keys, which are the same in all languages."""
@@ -81,9 +82,7 @@ class ChineseTests(IntegrationTestCase):
         clear = await self.server(tls=TlsServerConfig(mode="off"))
         strict = await self.server(allow_ports=("9",))
         taken, nobody = self.listen(Silent), self.listen(Silent)
-        unheard = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        down = unheard.getHost().port
-        await unheard.stopListening()
+        down = free_port(self)
         health = {"interval": 0.5, "timeout": 0.2}
         first = self.begin(
             server, self.mapping(down, "down"), self.mapping(nobody, "breaks", health={"type": "http", **health}),

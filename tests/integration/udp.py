@@ -11,6 +11,7 @@ from gotunnel.core.dropped import Drop
 from gotunnel.server.service import ServerService
 from gotunnel.server.udpport import UdpPort
 from gotunnel.server.view import ServerView
+from tests.ports import free_port
 
 from .base import reactor
 from .test_reload import ReloadCase
@@ -52,9 +53,9 @@ class Asker(DatagramProtocol):
 class UdpTestCase(ReloadCase):
     """See the module."""
 
-    def datagrams(self, protocol: Any, host: str = HOST, port: int = 0) -> Any:
+    def datagrams(self, protocol: Any, host: str = HOST, port: int | None = None) -> Any:
         """Give a protocol a socket."""
-        found = reactor.listenUDP(port, protocol, interface=host, maxPacketSize=65_536)
+        found = reactor.listenUDP(port or free_port(self), protocol, interface=host, maxPacketSize=65_536)
         self.addCleanup(found.stopListening)
         return protocol
 

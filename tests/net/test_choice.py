@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,13 +19,16 @@ from gotunnel.net import choice
 from gotunnel.net.choice import RelayUnfit, check_relay, choose_relay
 from gotunnel.net.fast import compiled
 from gotunnel.net.fast.compiled import NATIVE
-from gotunnel.net.fast.poller import Pump, make_pump
+from gotunnel.net.fast.poller import Pump
+from gotunnel.net.fast.reactor import make_pump
+from gotunnel.net.fast.sources import digest
 from gotunnel.net.relay import PortableRelay
 from tests.processes import DEADLINE, ROOT
 
 LINUX = sys.platform.startswith("linux")
 BUILT = LINUX and find_spec(NATIVE) is not None
 NOT_BUILT = "was not built when gotunnel was installed, which takes a C compiler and Python's headers"
+STALE = "was built from other sources than this tree has now; install gotunnel anew (pip install -e .)"
 
 BY_ITSELF = """
 from gotunnel.net.choice import choose_relay, install_reactor
@@ -104,6 +108,45 @@ class ChoiceTests(SynchronousTestCase):
         self.assertTrue(self.said[0].endswith(f": the native one {why}"), self.said)
         refused = self.assertRaises(RelayUnfit, check_relay, "native")
         self.assertEqual(str(refused), f"relay: native cannot be had here: it {why}; write relay: auto")
+
+    @skipUnless(BUILT, "the native relay was not built")
+    def test_stale(self) -> None:
+        """One that was built from other sources than lie beside it is not used, its loop included, and what to do is
+        said; who names it hears the same. One without sources beside it, as in a wheel, is taken as it is."""
+        folder = Path(self.mktemp())
+        shutil.copytree(compiled.SOURCES, folder)
+        self.patch(compiled, "SOURCES", folder)
+        self.assertIsNone(compiled.lacking())
+        other = folder.rename(f"{folder}-changed")
+        (other / "leg.c").rename(other / "legs.c")
+        self.patch(compiled, "SOURCES", other)
+        self.assertEqual(choose_relay("auto", Clock()).name, "fast")
+        self.assertTrue(self.said[0].endswith(f": the native one {STALE}"), self.said)
+        self.assertIs(type(make_pump()), Pump)
+        refused = self.assertRaises(RelayUnfit, check_relay, "native")
+        self.assertEqual(str(refused), f"relay: native cannot be had here: it {STALE}; write relay: auto")
+        self.patch(compiled, "SOURCES", other / "none")
+        self.assertIsNone(compiled.lacking())
+        (other / "odd" / "folder.c").mkdir(parents=True)
+        self.patch(compiled, "SOURCES", other / "odd")
+        self.assertIn("cannot be compared with its sources (", str(compiled.lacking()))
+
+    @skipUnless(LINUX, "the fast relay needs Linux")
+    def test_sources(self) -> None:
+        """Any change to the sources is another digest: of a byte, of a name, of where one ends; nothing else is one."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.assertEqual(digest(folder), "")
+        found = set()
+        for files in ({"a.c": "ab"}, {"a.c": "a"}, {"a.h": "a"}, {"a.c": "a", "b.c": ""}, {"a.c": "", "b.c": "a"}):
+            for path in folder.iterdir():
+                path.unlink()
+            for name, text in files.items():
+                (folder / name).write_text(text)
+            found.add(digest(folder))
+            (folder / ".b.c").touch()
+            self.assertIn(digest(folder), found)
+        self.assertEqual(len(found), 5)
 
     @skipUnless(BUILT, "the native relay was not built")
     def test_native(self) -> None:

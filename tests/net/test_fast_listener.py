@@ -6,7 +6,8 @@ import errno
 import math
 import socket
 import sys
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from unittest import skipUnless
 
 from twisted.internet.task import Clock
@@ -19,7 +20,7 @@ from gotunnel.net.descriptors import PAUSE, Descriptors
 LINUX = sys.platform.startswith("linux")
 if LINUX:
     from gotunnel.net.fast import listener as listener_module
-    from gotunnel.net.fast.listener import ACCEPTS_AT_ONCE, Listener
+    from gotunnel.net.fast.listener import ACCEPTS_AT_ONCE, Listener, welcome
     from gotunnel.net.fast.poller import IN, Handler
 
 
@@ -58,9 +59,9 @@ class ListenerTests(SynchronousTestCase):
         self.descriptors = Descriptors(self.clock)
         self.left: list[int] = []  # what accept(2) says before it does what it is asked
         self.calls = 0
-        accept: Any = self.accept
+        gate, accept = self.descriptors.visitors, cast("Any", self.accept)
         self.listener = Listener(
-            self.poller, self.descriptors.visitors, "127.0.0.1", 0, 16, accept, lambda visitor: None
+            self.poller, gate, "127.0.0.1", 0, 16, partial(welcome, gate, lambda visitor: None, accept)
         )
         self.addCleanup(self.listener.stopListening)
 

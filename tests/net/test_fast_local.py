@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 LINUX = sys.platform.startswith("linux")
 if LINUX:
-    from gotunnel.net.fast.local import MOST_PIECES, FastLocal, SlottedLocal
+    from gotunnel.net.fast.local import MOST_PIECES, FastLocal
     from gotunnel.net.fast.poller import OUT, Pump
+    from gotunnel.net.fast.slottedlocal import SlottedLocal
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import INTERVAL, LAST_BYTES_LIMIT, PathWatch
 

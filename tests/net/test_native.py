@@ -10,13 +10,17 @@ import os
 import random
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from gotunnel.core.outcome import Outcome
@@ -25,14 +29,17 @@ from gotunnel.interfaces import IRelay
 from gotunnel.net import pathwatch
 from gotunnel.net.legbase import MOST_UNSENT
 from gotunnel.net.sockets import LINGER_RESET
-from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES
+from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES, data_header
 from tests.net import test_fast, test_fast_local, test_pump
+from tests.relay_link import digest_of
+from tests.relay_stage import MIB
 
 try:
     from gotunnel.net.fast import _native, nativerules
+    from gotunnel.net.fast.listener import Listener
     from gotunnel.net.fast.local import MOST_PIECES, FastLocal
     from gotunnel.net.fast.nativeleg import NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
-    from gotunnel.net.fast.nativerelay import NativeListener, NativeRelay
+    from gotunnel.net.fast.nativerelay import NativeRelay
     from gotunnel.net.fast.nativerules import NativeTally
     from gotunnel.net.fast.poller import MOST_EVENTS
     from gotunnel.net.fast.tlsleg import PLAIN_AT_ONCE, SEALED_AT_ONCE
@@ -80,12 +87,38 @@ class NativeRelayOverOwnTlsTests(NativeRelayTests):
 
     tls = own_tls = True
 
+    async def test_more_than_is_read_at_a_time(self) -> None:
+        """However much waits for the wire, all of it leaves."""
+        link = await self.link()
+        stream = await link.visit()
+        content = os.urandom(MIB)
+        link.opener.leg._out += data_header(MIB) + content
+        link.opener.leg._flush()
+        got = await deferToThread(digest_of, stream.target, MIB)
+        self.assertEqual(got, sha256(content).digest())
+        await link.stop()
+        await self.at_base()
+
 
 @built
 class NativeRelayOverTwistedTlsTests(test_fast.FastRelayOverTwistedTlsTests):
     """Legs in Python that carry compiled local connections."""
 
     make_relay = NativeRelayTests.make_relay
+
+
+@built
+class NativePacingTests(test_fast.PacingTests):
+    """Who is spared pacing."""
+
+    make_relay = NativeRelayTests.make_relay
+
+
+@built
+class NativePacingOverOwnTlsTests(NativePacingTests):
+    """The same inside TLS."""
+
+    tls = own_tls = True
 
 
 @built
@@ -145,11 +178,17 @@ class SocketTests(SynchronousTestCase):
         self.tools = Tools(clock, self.pump, pathwatch.PathWatch(clock), 10.0)
         self.others: set[FastLocal] = set()
         self.visitors: list[Any] = []
-        accept: Any = None  # the one in Python, for other loops
-        self.listener = NativeListener(self.tools, self.others, "127.0.0.1", 0, 50, accept, self.visitors.append)
-        self.addCleanup(self.listener.stopListening)
+        self.listener = self.listen(self.visitors.append)
         host = self.listener.getHost()
         self.place = host.host, host.port
+
+    def listen(self, on_visitor: Callable[[Any], object]) -> Listener:
+        """Open a port."""
+        gate = self.tools.descriptors.visitors
+        welcome = partial(_native.welcome, gate, on_visitor, NativeLocal, self.tools, self.others)
+        found = Listener(self.pump, gate, "127.0.0.1", 0, 50, welcome)
+        self.addCleanup(found.stopListening)
+        return found
 
     def come(self, count: int = 1) -> list[socket.socket]:
         """So many visitors come; return their own ends."""
@@ -208,8 +247,7 @@ class SocketTests(SynchronousTestCase):
                 raise said.pop()
             self.visitors.append(local)
 
-        other = NativeListener(self.tools, self.others, "127.0.0.1", 0, 50, None, on_visitor)  # type: ignore[arg-type]
-        self.addCleanup(other.stopListening)
+        other = self.listen(on_visitor)
         self.place = "127.0.0.1", other.getHost().port
         self.come(2)
         for _ in range(3):

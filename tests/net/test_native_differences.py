@@ -13,7 +13,6 @@ from gotunnel.wire.legstate import End
 try:
     from gotunnel.net.deadlines import Deadlines
     from gotunnel.net.fast import _native
-    from gotunnel.net.fast.local import SlottedLocal
     from gotunnel.net.fast.nativeleg import (
         NativeDeadlines,
         NativeLocal,
@@ -23,6 +22,7 @@ try:
     )
     from gotunnel.net.fast.plainleg import PlainFastLeg
     from gotunnel.net.fast.poller import Pump
+    from gotunnel.net.fast.slottedlocal import SlottedLocal
     from gotunnel.net.fast.tlsleg import TlsFastLeg
     from gotunnel.net.legtls import client_leg_tls, server_leg_context
     from gotunnel.net.tls import OWN_FILE, own_server_tls

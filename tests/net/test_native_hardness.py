@@ -24,8 +24,9 @@ from gotunnel.wire.legstate import End, Event, State
 from tests.net.test_fast_local import LINUX
 
 if LINUX:
-    from gotunnel.net.fast.local import FastLocal, SlottedLocal
+    from gotunnel.net.fast.local import FastLocal
     from gotunnel.net.fast.poller import IN, Pump
+    from gotunnel.net.fast.slottedlocal import SlottedLocal
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import PathWatch
 try:

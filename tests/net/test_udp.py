@@ -20,6 +20,7 @@ from gotunnel.net import udp
 from gotunnel.net.relay import PortableRelay
 from gotunnel.net.targetflow import GRACE, dial_flow
 from gotunnel.net.udp import BoundSocket, TargetSocket, can_carry
+from tests.ports import free_port
 from tests.relay_link import NoNames, until
 
 HOST = "127.0.0.1"
@@ -115,7 +116,7 @@ class TargetTests(TestCase):
     def target(self) -> socket.socket:
         """Return a service's socket."""
         found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        found.bind((HOST, 0))
+        found.bind((HOST, free_port(self)))
         self.addCleanup(found.close)
         return found
 

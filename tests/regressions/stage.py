@@ -3,7 +3,6 @@ process takes; and a path between client and server that loses what it is told t
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path as File
@@ -78,13 +77,6 @@ class RegressionTestCase(IntegrationTestCase):
         """Count what this process holds now."""
         legs = sum(len(session._legs) for session in server.hub._present)
         return Figures(self.descriptors(), len(reactor.getDelayedCalls()), len(reactor.getReaders()), legs)
-
-    @staticmethod
-    async def free_port() -> int:
-        """Return a port of 127.0.0.1 that is free."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            number: int = probe.getsockname()[1]
-            return number
 
     async def as_before(
         self, server: ServerService, before: Figures, quiet: Callable[[], object], spare: int = 0

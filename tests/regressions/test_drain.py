@@ -16,6 +16,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.errors import PortUnavailable
 from gotunnel.server.service import ServerService
 from tests.integration.base import Peer
+from tests.ports import free_ports
 from tests.regressions.forks import Forks
 from tests.regressions.rounds import client_file
 from tests.regressions.stage import Path, RegressionTestCase
@@ -145,8 +146,8 @@ class ServerDrainTests(RegressionTestCase):
         server fires when he is done, with nobody cut; nobody who was accepted by either is lost; the client is with the
         new one while he still streams on the old one."""
         target, _ = await self.target()
-        servers = [await self.server()]
-        control, public = servers[0].address.port, await self.free_port()
+        control, public = free_ports(self, 2)
+        servers = [await self.server(addr=HostPort("127.0.0.1", control))]
         client = await self.open_client(servers[0], self.mapping(target, remote=public))
         self.coming, self.turns = True, 0
         crowd = [Deferred.fromCoroutine(self.come(public)) for _ in range(8)]

@@ -8,9 +8,9 @@ from gotunnel.client import legs as client_legs
 from gotunnel.client import pace
 from gotunnel.config.model import TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
-from gotunnel.server import claim
-from gotunnel.server import peer as server_peer
+from gotunnel.server import claim, keeping
 from tests.integration.base import reactor
+from tests.ports import free_port
 from tests.processes import FULL_TIME
 from tests.regressions.stage import Path, RegressionTestCase
 
@@ -60,11 +60,11 @@ class AgainTests(RegressionTestCase):
     async def test_silent_client(self) -> None:
         """A client that falls silent: its port closes when its time of grace (0.3 s here for 30 s) is over. When it
         comes back there is one listener again, and it is served."""
-        self.patch(server_peer, "GRACE", 0.3)
+        self.patch(keeping, "GRACE", 0.3)
         target, _ = await self.target()
         server = await self.server(heartbeat=0.2, heartbeat_timeout=0.8)
         path = Path(self, server.address.port)
-        client = await self.open_client(path.port, self.mapping(target, remote=await self.free_port()))
+        client = await self.open_client(path.port, self.mapping(target, remote=free_port(self)))
         port = self.port_of(client)
         path.close()
         for number in range(len(path.ends)):
@@ -79,7 +79,7 @@ class AgainTests(RegressionTestCase):
 
     async def test_two_hundred_cycles(self) -> None:
         """200 clients come, register, and go; afterwards this process holds what it held, and does nothing."""
-        self.patch(server_peer, "GRACE", 0.01)
+        self.patch(keeping, "GRACE", 0.01)
         target, _ = await self.target()
         server = await self.server(tls=TlsServerConfig(mode="off"))
         kept = await self.open_client(

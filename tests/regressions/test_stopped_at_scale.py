@@ -31,7 +31,7 @@ class _Tunnel:
     def __init__(self, case: StoppedAtScaleTests, number: int, target: str) -> None:
         self.case = case
         self.host = case.another_host()
-        control, self.public = case.port(self.host), case.port(self.host)
+        control, self.public = case.port(), case.port()
         self.name = f"edge{number}"
         case.write(
             f"server{number}.yaml",

@@ -11,7 +11,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from gotunnel.config.model import ServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
-from gotunnel.server.peer import GRACE
+from gotunnel.server.keeping import GRACE
 from gotunnel.server.plugins import plugins_prepared
 from gotunnel.wire.messages import Drain, LegsFailed, MappingRequest, MappingState, Unregister
 from tests.doubles import FakeLeg, FakePort

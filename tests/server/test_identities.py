@@ -11,7 +11,7 @@ from gotunnel.core.identities import Identities
 from gotunnel.core.logins import Accepted
 from gotunnel.core.outcome import Outcome
 from gotunnel.server.guests import Guest
-from gotunnel.server.peer import GRACE
+from gotunnel.server.keeping import GRACE
 from gotunnel.wire.handshake import leg_client_mac
 from gotunnel.wire.messages import (
     AuthOk,

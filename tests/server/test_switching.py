@@ -9,7 +9,7 @@ from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_THERE
 from gotunnel.core.view import MappingState as Shown
 from gotunnel.errors import DialFailed, PortUnavailable
 from gotunnel.server.crossing import shared_mapping, sharing_peer
-from gotunnel.server.peer import GRACE
+from gotunnel.server.keeping import GRACE
 from gotunnel.server.published import PAUSE, STRETCH
 from gotunnel.server.switching import NotOne, switch_mapping
 from gotunnel.wire.greeting import FORWARD_STATE, MAPPING_STATE

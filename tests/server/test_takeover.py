@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gotunnel.server.peer import GRACE
+from gotunnel.server.keeping import GRACE
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake
 from gotunnel.wire.messages import (
     AuthOk,

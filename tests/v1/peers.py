@@ -4,7 +4,6 @@ of their bugs."""
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from zope.interface import implementer
 
 from gotunnel.net.quiet import OneProtocol
 from tests.integration.base import IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 __all__ = ["V1_TOKEN", "GoClient", "GoServer", "GoTestCase", "HalfOpen", "Wire", "framed"]
 
@@ -299,9 +299,7 @@ class GoTestCase(IntegrationTestCase):
 
     def free_port(self) -> int:
         """Return a port of 127.0.0.1 that is free."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            number: int = probe.getsockname()[1]
-            return number
+        return free_port(self)
 
     async def go_client(self, server: Any, target: int = 8080, **more: Any) -> GoClient:
         """Start a Go client, which must be let in; its remote port is a free one."""

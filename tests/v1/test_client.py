@@ -21,9 +21,9 @@ from tests.v1.recording import NAME, events, payloads
 class ClientTestCase(GoTestCase):
     """A test with a Go server of ours."""
 
-    async def go_server(self, port: int = 0, **more: Any) -> GoServer:
+    async def go_server(self, port: int | None = None, **more: Any) -> GoServer:
         """Start one."""
-        server = GoServer(self, **more).start(port)
+        server = GoServer(self, **more).start(port or self.free_port())
         self.addCleanup(server.stop)
         return server
 

@@ -6,7 +6,7 @@ import socket
 
 from gotunnel.client.published import Standing
 from gotunnel.net.sockets import PathState
-from gotunnel.server import peer as server_peer
+from gotunnel.server import keeping
 from gotunnel.server.v1 import peers as v1_peers
 from gotunnel.server.v1 import session as v1_session
 from tests.v1.peers import GoClient
@@ -169,8 +169,8 @@ class TakeoverTests(ServerTestCase):
 
     async def test_grace(self) -> None:
         """A port is closed when its client has not come back within the time of grace, and free for others then."""
-        self.assertEqual(server_peer.GRACE, 30.0)
-        self.patch(server_peer, "GRACE", 0.2)
+        self.assertEqual(keeping.GRACE, 30.0)
+        self.patch(keeping, "GRACE", 0.2)
         server = await self.v1_server()
         client = await self.go_client(server)
         client.control.transport.loseConnection()
@@ -206,7 +206,7 @@ class TakeoverTests(ServerTestCase):
 
     async def test_nothing_piles_up(self) -> None:
         """G6 and G17: two hundred clients that register and leave cost nothing afterwards."""
-        self.patch(server_peer, "GRACE", 0.01)
+        self.patch(keeping, "GRACE", 0.01)
         server = await self.v1_server()
         port = self.free_port()
         for number in range(200):

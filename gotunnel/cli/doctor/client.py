@@ -69,7 +69,9 @@ async def _check_server(reactor: Any, config: ClientConfig, server: HostPort, wi
     try:
         relay = choose_relay(config.relay, reactor, config.dial_timeout)
     except RelayUnfit as unfit:
-        return [*found, problem("relay", str(unfit), "write relay: auto")]
+        return [*found, problem("relay", unfit.what, unfit.cure)]
+    except GotunnelError as unfit:  # a plugin's, in its own words
+        return [*found, problem("relay", str(unfit), "correct client.relay")]
     try:
         return found + await _log_in(reactor, config, server, reached, relay, wish, transport)
     finally:

@@ -12,6 +12,8 @@ from gotunnel.net.fast.tools import Tools
 
 L = TypeVar("L", bound=FastLocal)
 
+sources: str
+
 class Pump:
     keeps_time: bool
     def add(self, fd: int, mask: int, handler: Any) -> None: ...
@@ -40,12 +42,12 @@ class Leg:
 
 def learn(rules: dict[str, Any]) -> None: ...
 def welcome(
-    listener: Listener,
     gate: Gate,
     on_visitor: Callable[[FastLocal], None],
     kind: type[FastLocal],
     tools: Tools,
     others: set[FastLocal],
+    listener: Listener,
     events: int,
     /,
 ) -> None: ...

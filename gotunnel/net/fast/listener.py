@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from socket import SocketType
 from time import monotonic
 from typing import Any
@@ -15,11 +16,11 @@ from zope.interface import implementer
 
 from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
-from gotunnel.net.fast.poller import IN, Handler, Poller
+from gotunnel.net.fast.poller import IN, Poller
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay, spare_pacing_at
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "welcome"]
 
 ACCEPTS_AT_ONCE = 64
 """Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
@@ -30,22 +31,14 @@ nobody else waits costs a call of the system and an exception, and who does wait
 
 @implementer(IListeningPort)
 class Listener:
-    """One public port. Raises PortUnavailable when it cannot listen."""
+    """One public port. `welcome` is called with it, and with the events, when visitors wait. Raises PortUnavailable
+    when it cannot listen."""
 
     def __init__(
-        self,
-        poller: Poller,
-        gate: Gate,
-        host: str,
-        port: int,
-        backlog: int,
-        accept: Callable[[SocketType, int], FastLocal],
-        on_visitor: Callable[[FastLocal], None],
+        self, poller: Poller, gate: Gate, host: str, port: int, backlog: int, welcome: Callable[[Listener, int], None]
     ) -> None:
         self._poller = poller
         self._gate = gate
-        self._accept_one = accept
-        self._on_visitor = on_visitor
         self._family = family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = None
         try:
@@ -64,7 +57,7 @@ class Listener:
             raise listen_failure(host, port, failed) from None
         self._last = 0.0
         self._sock: socket.socket | None = sock
-        self._poller.add(sock.fileno(), IN, self._handler())
+        self._poller.add(sock.fileno(), IN, partial(welcome, self))
         self._gate.add(self)
 
     def getHost(self) -> Any:
@@ -97,28 +90,32 @@ class Listener:
         if self._sock is not None:
             self._poller.set(self._sock.fileno(), IN)
 
-    def _handler(self) -> Handler:
-        """Return who is told that visitors wait."""
-        return self._accept
 
-    def _accept(self, events: int) -> None:
-        gate, now = self._gate, monotonic()
-        at_once = 1 if now - self._last > APART else ACCEPTS_AT_ONCE
-        self._last = now
-        for _ in range(at_once):
-            if self._sock is None or gate.short:
+def welcome(
+    gate: Gate,
+    on_visitor: Callable[[FastLocal], None],
+    accept: Callable[[SocketType, int], FastLocal],
+    listener: Listener,
+    events: int,
+) -> None:
+    """Accept those who wait, as far as there are descriptors."""
+    now = monotonic()
+    at_once = 1 if now - listener._last > APART else ACCEPTS_AT_ONCE
+    listener._last = now
+    for _ in range(at_once):
+        if listener._sock is None or gate.short:
+            return
+        try:
+            local = accept(listener._sock, listener._family)
+        except BlockingIOError:
+            return
+        except OSError as failed:
+            if failed.errno in OUT_OF_DESCRIPTORS:
+                gate.stop()
                 return
-            try:
-                local = self._accept_one(self._sock, self._family)
-            except BlockingIOError:
-                return
-            except OSError as failed:
-                if failed.errno in OUT_OF_DESCRIPTORS:
-                    gate.stop()
-                    return
-                continue  # he left while he waited in the queue
-            fd = local.fd
-            self._on_visitor(local)
-            if local.leg is None:
-                local.watch_for_loss()
-            gate.accepted(fd)
+            continue  # he left while he waited in the queue
+        fd = local.fd
+        on_visitor(local)
+        if local.leg is None:
+            local.watch_for_loss()
+        gate.accepted(fd)

@@ -1,84 +1,31 @@
 """A visitor's or a target's connection on a descriptor of the fast relay. Its leg reads it directly; what it could not
-take at once it sends by itself, also after its leg has left it."""
+take at once it sends by itself, also after its leg has left it. How it ends is in `ending`."""
 
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Callable, Sequence
-from socket import SocketType
-from typing import Protocol
+from collections.abc import Sequence
 
 from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.interfaces import ILocal
-from gotunnel.net.fast.pipes import Pipe
-from gotunnel.net.fast.poller import ERR, IN, OUT, RESET, Poller
-from gotunnel.net.fast.tools import Tools
-from gotunnel.net.pathwatch import LastBytes
-from gotunnel.net.quiet import nothing
-from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone, spare_pacing
+from gotunnel.net.fast.ending import EndingLocal
+from gotunnel.net.fast.poller import ERR, IN, OUT, RESET
+from gotunnel.net.sockets import spare_pacing
 
-__all__ = ["FastLocal", "LocalLeg", "SlottedLocal"]
+__all__ = ["FastLocal"]
 
 MOST_PIECES = 64
 """Pieces in one send. The kernel takes 1,024; beyond a few it is cheaper to join them."""
 _SPLICE_FLAGS = 3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 
 
-_ELSEWHERE: tuple[str, ...] = ()
-
-
-class LocalLeg(Protocol):
-    """Who has the connection: a leg."""
-
-    def local_readable(self) -> None: ...
-    def local_drained(self) -> None: ...
-    def local_lost(self) -> None: ...
-    def local_closed(self) -> None: ...
-
-
 @implementer(ILocal)
-class FastLocal:
-    """One connection. The socket lingers with reset until its orderly close (see net.local). Where its attributes are
-    kept is for the subclass: this one's or the compiled one."""
+class FastLocal(EndingLocal):
+    """One connection. Where its attributes are kept is for the subclass: SlottedLocal or the compiled one."""
 
-    __slots__ = _ELSEWHERE
-
-    fd: int
-    address: str
-    host: str
-    sock: SocketType
-    on_gone: Callable[[], None]
-    partner: FastLocal | None
-    why: str | None
-    leg: LocalLeg | None
-    pipe: Pipe | None
-    read_ended: bool
-    reading: bool
-    """Whether the leg is told when there is something to read. The poller is told so only when it matters: what is
-    paused is mostly read on, or closed, before its next event."""
-    begins: bool
-    """Whether `begin_with` has said something that nobody has tried to send yet."""
-    finishing: bool
-    gone: bool
-    _tools: Tools
-    _poller: Poller
-    _others: set[FastLocal]
-    _mask: int | None  # None: not in the poller
-    _out: bytearray
-    _gets_much: bool
-    _half_closing: bool
-    _came_to: str  # where somebody else is in front, who has said so
-    _looked_at: bool  # by the path watch
-    _last: LastBytes | None
-    _shut: bool
-
-    @property
-    def blocked(self) -> bool:
-        """Whether bytes wait here: who has more must wait too."""
-        return bool(self._out) or (self.pipe is not None and self.pipe.held > 0)
+    __slots__ = ()
 
     @property
     def told(self) -> bool:
@@ -194,45 +141,12 @@ class FastLocal:
             self._gets_much = True
             spare_pacing(self.sock)
 
-    def half_close(self) -> None:
-        """Send end of stream behind what waits."""
-        self._half_closing = True
-        if not self.blocked:
-            self._shut_down()
-
-    def finish(self) -> None:
-        """Close in order behind what waits; then `local_closed`."""
-        self.finishing = self._half_closing = True
-        if self.blocked:
-            self._finish_later()
-        else:
-            self._shut_down()
-
-    def abort(self) -> None:
-        """Reset the connection."""
-        if not self.gone:
-            self._close()
-            self.on_gone()
-            self._reset_partner()
-
     def watch_for_loss(self) -> None:
         """Nobody reads it for now: still notice a reset."""
         if self._mask is None and not self.gone:
             self._watch(0)
             if not self._poller.tells_errors:
                 self._look_at()
-
-    def check(self, now: float) -> None:
-        """Look for a reset that a poller on another reactor does not tell, and for last bytes that nobody takes."""
-        if self.gone:
-            return
-        gone = (not self.reading or not self._mask) and is_gone(self.fd, eof_means_gone=False)
-        if gone or (self._last is not None and self._last.refused(self._left, now)):
-            self.lost()
-
-    @property
-    def _left(self) -> int:
-        return len(self._out) + (0 if self.pipe is None else self.pipe.held) + held_by_kernel(self.sock)
 
     # Called by the poller.
 
@@ -258,10 +172,6 @@ class FastLocal:
         self._mask = None
         self._look_at()
 
-    def _finish_later(self) -> None:
-        self._last = LastBytes()
-        self._look_at()
-
     def _flush(self) -> None:
         try:
             if self._out:
@@ -281,109 +191,9 @@ class FastLocal:
         elif self.leg is not None:
             self.leg.local_drained()
 
-    def _shut_down(self) -> None:
-        if self.gone:
-            return
-        try:
-            if not self._shut:
-                self._shut = True
-                self.sock.shutdown(socket.SHUT_WR)
-            if self.finishing:
-                # All is in the kernel and FIN behind it: from here on a death of this process loses nothing.
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
-        except OSError:
-            # It was reset. Whoever half-closes is not called back; the descriptor's own event will say it.
-            if self.finishing:
-                self.lost()
-            return
-        if self.finishing:
-            leg = self.leg
-            self._close()
-            if leg is not None:
-                leg.local_closed()
-            self.on_gone()
-
-    def lost(self) -> None:
-        """It was reset: give the descriptor back and tell the leg. Harmless when it is gone."""
-        if self.gone:
-            return
-        leg = self.leg
-        self._close()
-        if leg is not None:
-            leg.local_lost()
-        self.on_gone()
-        self._reset_partner()
-
-    def _reset_partner(self) -> None:
-        if self.partner is not None and not self.partner.gone:
-            self.partner.lost()
-
-    def _close(self) -> None:
-        self.gone = True
-        self.leg = None
-        if self._mask is not None:
-            self._poller.remove(self.fd, closing=True)
-            self._mask = None
-        if self.pipe is not None:
-            self._tools.pipes.give_back(self.pipe)
-            self.pipe = None
-        if self._looked_at:
-            self._tools.watch.remove(self)
-        self.fd = -1  # the number may be another connection's a moment later
-        self.sock.close()
-        self._others.discard(self)
-
-    def _look_at(self) -> None:
-        self._looked_at = True
-        self._tools.watch.add(self)
-
     def _watch(self, mask: int) -> None:
         if self._mask is None:
             self._poller.add(self.fd, mask, self.handle)
         else:
             self._poller.set(self.fd, mask)
         self._mask = mask
-
-
-class SlottedLocal(FastLocal):
-    """The one in Python."""
-
-    __slots__ = (
-        "_came_to", "_gets_much", "_half_closing", "_last", "_looked_at", "_mask", "_others", "_out", "_poller",
-        "_shut", "_tools", "address", "begins", "fd", "finishing", "gone", "host", "leg", "on_gone", "partner",
-        "pipe", "read_ended", "reading", "sock", "why",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        sock: SocketType,
-        address: str,
-        host: str,
-        tools: Tools,
-        others: set[FastLocal],
-    ) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.address = address
-        self.host = host
-        self.on_gone = nothing
-        self.partner = None
-        self.why = None
-        self.leg = None
-        self.pipe = None
-        self.read_ended = False
-        self.reading = False
-        self.begins = False
-        self.finishing = False
-        self.gone = False
-        self._tools = tools
-        self._poller = tools.poller
-        self._others = others
-        self._mask = None
-        self._out = bytearray()
-        self._half_closing = False
-        self._gets_much = False
-        self._came_to = ""
-        self._looked_at = False
-        self._last = None
-        self._shut = False

@@ -48,7 +48,7 @@ class NativePlainLeg(_native.Leg, PlainFastLeg):
 
 
 class NativeTlsLeg(_native.Leg, TlsFastLeg):
-    """See TlsFastLeg: a read of many records is Python's."""
+    """See TlsFastLeg."""
 
     def __init__(self, tools: Tools, transport: BioTls, end: End, owner: ILegOwner, plain: bool) -> None:
         self.equip(tools, self.bulk_read, len(self._room(tools.buffers)), MAX_DATA_BYTES + 1)

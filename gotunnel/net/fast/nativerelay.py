@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from socket import SocketType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,35 +15,10 @@ from gotunnel.net.fast.dial import Dial, literal
 from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.nativeleg import NativeDeadlines, NativeLocal, NativePlainLeg, NativeTlsLeg
-from gotunnel.net.fast.poller import Handler
 from gotunnel.net.fast.relay import FastRelay
-from gotunnel.net.fast.tools import Tools
 from gotunnel.net.sockets import control_at
 
-__all__ = ["NativeListener", "NativeRelay"]
-
-
-class NativeListener(Listener):
-    """See Listener. `others` are the relay's local connections."""
-
-    def __init__(
-        self,
-        tools: Tools,
-        others: set[FastLocal],
-        host: str,
-        port: int,
-        backlog: int,
-        accept: Callable[[SocketType, int], FastLocal],
-        on_visitor: Callable[[FastLocal], None],
-    ) -> None:
-        self._tools = tools
-        self._others = others
-        super().__init__(tools.poller, tools.descriptors.visitors, host, port, backlog, accept, on_visitor)
-
-    def _handler(self) -> Handler:
-        return partial(
-            _native.welcome, self, self._gate, self._on_visitor, NativeLocal, self._tools, self._others
-        )
+__all__ = ["NativeRelay"]
 
 
 class NativeRelay(FastRelay):
@@ -62,11 +36,9 @@ class NativeRelay(FastRelay):
         self._tools.deadlines = NativeDeadlines(reactor)
         self._control = ""  # of the place that was dialled last
 
-    def listen(
-        self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024
-    ) -> Listener:
+    def _welcoming(self, on_visitor: Callable[[FastLocal], None]) -> Callable[[Listener, int], None]:
         """See FastRelay."""
-        return NativeListener(self._tools, self._locals, host, port, backlog, self._accept, on_visitor)
+        return partial(_native.welcome, self._gate, on_visitor, NativeLocal, self._tools, self._locals)
 
     def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """See FastRelay."""

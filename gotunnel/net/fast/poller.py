@@ -13,7 +13,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.logs import Logger
-from gotunnel.net.fast.compiled import lacking
 
 __all__ = ["ERR", "IN", "OUT", "RESET", "Handler", "Mishaps", "Poller", "Pump", "ReactorPoller"]
 
@@ -132,23 +131,6 @@ class Pump(Mishaps):
     def handler_of(self, fd: int) -> Handler | None:
         """See Mishaps."""
         return self._handlers.get(fd)
-
-
-class OwnPoller(Poller, Protocol):
-    """A pump, compiled or not, as `fast.reactor` runs it."""
-
-    def run(self, timeout: float, foreign: int) -> bool: ...
-    def add_foreign(self, fd: int) -> None: ...
-    def close(self) -> None: ...
-
-
-def make_pump() -> OwnPoller:
-    """Return the compiled pump where it can be had, else the one in Python."""
-    if lacking() is not None:
-        return Pump()
-    from gotunnel.net.fast.nativeleg import NativePump
-
-    return NativePump()
 
 
 class ReactorPoller:

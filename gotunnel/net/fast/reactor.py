@@ -5,15 +5,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet import epollreactor
 from twisted.internet.base import DelayedCall
 from twisted.internet.main import installReactor
 
-from gotunnel.net.fast.poller import make_pump
+from gotunnel.net.fast.compiled import lacking
+from gotunnel.net.fast.poller import Poller, Pump
 
-__all__ = ["PumpReactor", "install", "install_if_free"]
+__all__ = ["PumpReactor", "install", "install_if_free", "make_pump"]
+
+
+class OwnPoller(Poller, Protocol):
+    """A pump, compiled or not, as `fast.reactor` runs it."""
+
+    def run(self, timeout: float, foreign: int) -> bool: ...
+    def add_foreign(self, fd: int) -> None: ...
+    def close(self) -> None: ...
+
+
+def make_pump() -> OwnPoller:
+    """Return the compiled pump where it can be had, else the one in Python."""
+    if lacking() is not None:
+        return Pump()
+    from gotunnel.net.fast.nativeleg import NativePump
+
+    return NativePump()
 
 
 class PumpReactor(epollreactor.EPollReactor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from socket import SocketType
 from typing import Any
 
@@ -18,11 +19,12 @@ from gotunnel.net.descriptors import Descriptors, Gate
 from gotunnel.net.fast.bridgedleg import BridgedLeg
 from gotunnel.net.fast.dial import Candidate, Dial, Place, begin, literal, resolved
 from gotunnel.net.fast.leg import FastLeg
-from gotunnel.net.fast.listener import Listener
-from gotunnel.net.fast.local import FastLocal, SlottedLocal
+from gotunnel.net.fast.listener import Listener, welcome
+from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.plainleg import PlainFastLeg
 from gotunnel.net.fast.poller import Poller, ReactorPoller
 from gotunnel.net.fast.reactor import PumpReactor
+from gotunnel.net.fast.slottedlocal import SlottedLocal
 from gotunnel.net.fast.tlsleg import TlsFastLeg
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.pathwatch import LegTimes, PathWatch
@@ -65,8 +67,7 @@ class FastRelay:
 
     def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
         """Listen for visitors; see IRelay."""
-        tools = self._tools
-        return Listener(tools.poller, tools.descriptors.visitors, host, port, backlog, self._accept, on_visitor)
+        return Listener(self._tools.poller, self._gate, host, port, backlog, self._welcoming(on_visitor))
 
     def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """Connect to a target; see IRelay."""
@@ -113,6 +114,10 @@ class FastRelay:
         for local in tuple(self._locals):
             local.abort()
         self._tools.stop()
+
+    def _welcoming(self, on_visitor: Callable[[FastLocal], None]) -> Callable[[Listener, int], None]:
+        """Return what accepts the visitors of a port."""
+        return partial(welcome, self._gate, on_visitor, self._accept)
 
     def _accept(self, listening: SocketType, family: int) -> FastLocal:
         """Accept a visitor. Raises OSError."""

@@ -231,7 +231,7 @@ static int learn_names(void)
         {"_finish_later", &names.later}, {"_flush", &names.flush_local}, {"_forget", &names.forget},
         {"send", &names.send}, {"send_all", &names.send_all}, {"_begin_local", &names.begin_local},
         {"read_more", &names.read_more}, {"reading", &names.reading}, {"write", &names.write}, {"read", &names.read},
-        {"pending", &names.pending}, {"_decrypt", &names.decrypt}, {"_seal", &names.seal}, {"_answer", &names.answer},
+        {"pending", &names.pending}, {"_say_much", &names.say_much}, {"expect_much", &names.expect_much}, {"_seal", &names.seal}, {"_answer", &names.answer},
         {"_tls_broke", &names.tls_broke}, {"_send_open", &names.send_open}, {"watch_for_loss", &names.watch_for_loss},
         {"handle_pending", &names.handle_pending}, {"flush_soon", &names.flush_soon}, {"_late", &names.late},
         {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
@@ -245,6 +245,10 @@ static int learn_names(void)
     names.opener = Py_BuildValue("(s)", "opener");
     return names.opener == NULL ? -1 : 0;
 }
+
+#ifndef SOURCES
+#error "setup.py says which sources these are"
+#endif
 
 static PyMethodDef methods[] = {
     {"learn", learn, METH_O, "Be told the table of states and what else is Python's; once, see nativerules."},
@@ -266,7 +270,7 @@ static int run(PyObject *module)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;
-    return 0;
+    return PyModule_AddStringConstant(module, "sources", SOURCES); /* see compiled.lacking */
 }
 
 static PyModuleDef_Slot slots[] = {

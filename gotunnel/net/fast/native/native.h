@@ -140,7 +140,7 @@ typedef struct {
         *lost_on_read, *bulk_in, *bulk_out, *splice_out, *readable, *flush_pipe, *unsent, *receive, *half_close, *finish,
         *leg_idle, *leg_ended, *leg_answered, *leg_first_byte, *leg_open, *end, *opener, *part, *stop, *add, *remove, *watch,
         *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
-        *write, *read, *pending, *decrypt, *seal, *answer, *tls_broke,
+        *write, *read, *pending, *say_much, *expect_much, *seal, *answer, *tls_broke,
         *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
         *sock, *outcome, *code, *up, *down, *seconds;
 } Names;
@@ -206,7 +206,7 @@ PyObject *tally_end(PyObject *tally, int opener);
 int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject *act);
 int deadlines_stop(PyObject *object, PyObject *key);
 
-/* leg.c, legtype.c, legfields.c, opening.c, frames.c, sending.c, tls.c */
+/* leg.c, acts.c, legtype.c, legfields.c, opening.c, frames.c, sending.c, tls.c */
 
 extern PyGetSetDef leg_getset[];
 extern PyMemberDef leg_members[];
@@ -216,7 +216,6 @@ int leg_index_of(PyObject *members, PyObject *member); /* of states, events or e
 int leg_handle(Leg *self, int events);
 PyObject *leg_handle_py(PyObject *self, PyObject *events);
 Py_ssize_t leg_read(Leg *self, char *buffer, Py_ssize_t size);
-int leg_happen(Leg *self, int event);
 int leg_local_readable(Leg *self);
 int leg_local_closed(Leg *self);
 int leg_local_drained(Leg *self);
@@ -225,6 +224,8 @@ int leg_set_reading(Leg *self);
 
 int leg_open(Leg *self, PyObject *local, PyObject *body, int held); /* opening.c */
 int leg_accept(Leg *self, PyObject *local, int awaited);
+
+int leg_happen(Leg *self, int event); /* acts.c */
 int leg_cancel_timer(Leg *self);
 int leg_new_tally(Leg *self);
 int leg_tell_owner(Leg *self, PyObject *method, PyObject *more);

@@ -81,17 +81,17 @@ static int refused(PyObject *gate, int number)
 /* Accept one visitor and greet him. Returns 1 to go on, 0 to stop, -1. */
 static int welcome_one(PyObject *const *part)
 {
-    PyObject *sock = PyObject_GetAttr(part[0], names.sock); /* None: it was closed meanwhile */
-    int is_short = sock == NULL ? -1 : sock == Py_None ? 1 : truth(part[1], names.short_);
+    PyObject *sock = PyObject_GetAttr(part[5], names.sock); /* None: it was closed meanwhile */
+    int is_short = sock == NULL ? -1 : sock == Py_None ? 1 : truth(part[0], names.short_);
     int listening = is_short == 0 ? PyObject_AsFileDescriptor(sock) : -1;
     Py_XDECREF(sock);
     if (is_short != 0 || listening < 0)
         return is_short > 0 ? 0 : -1;
     int number;
-    PyObject *local = accepted(listening, (PyTypeObject *)part[3], part[4], part[5], &number);
+    PyObject *local = accepted(listening, (PyTypeObject *)part[2], part[3], part[4], &number);
     if (local == NULL)
-        return PyErr_Occurred() ? -1 : refused(part[1], number);
-    int done = greet(local, part[1], part[2]);
+        return PyErr_Occurred() ? -1 : refused(part[0], number);
+    int done = greet(local, part[0], part[1]);
     Py_DECREF(local);
     return done;
 }
@@ -99,19 +99,19 @@ static int welcome_one(PyObject *const *part)
 #define ACCEPTS_AT_ONCE 64 /* see listener.ACCEPTS_AT_ONCE */
 #define APART 0.0005       /* see listener.APART */
 
-/* welcome(listener, gate, on_visitor, type, tools, others, events): what Listener._accept does. */
+/* welcome(gate, on_visitor, type, tools, others, listener, events): what listener.welcome does. */
 PyObject *welcome(PyObject *Py_UNUSED(module), PyObject *const *part, Py_ssize_t count)
 {
     if (count != 7) {
-        PyErr_SetString(PyExc_TypeError, "welcome(listener, gate, on_visitor, type, tools, others, events)");
+        PyErr_SetString(PyExc_TypeError, "welcome(gate, on_visitor, type, tools, others, listener, events)");
         return NULL;
     }
-    if (check_type(part[3], part[5]) < 0)
+    if (check_type(part[2], part[4]) < 0)
         return NULL;
     double time = monotonic();
-    PyObject *last = PyObject_GetAttr(part[0], names.last), *this = PyFloat_FromDouble(time);
+    PyObject *last = PyObject_GetAttr(part[5], names.last), *this = PyFloat_FromDouble(time);
     double before = last == NULL ? -1 : PyFloat_AsDouble(last);
-    int known = this != NULL && !PyErr_Occurred() && PyObject_SetAttr(part[0], names.last, this) == 0;
+    int known = this != NULL && !PyErr_Occurred() && PyObject_SetAttr(part[5], names.last, this) == 0;
     Py_XDECREF(last);
     Py_XDECREF(this);
     if (!known)

@@ -8,53 +8,86 @@
 #define SEALED_BYTES (5 + RECORD_BYTES + 1 + 16)
 #define PLAIN_AT_ONCE (2 * RECORD_BYTES) /* see tlsleg */
 #define SEALED_AT_ONCE (2 * SEALED_BYTES)
+#define MOST_SEALED 10 /* times that much is sent at once: all of the buffer that a local connection is read into, and more */
 
-/* Send what the outgoing BIO holds, and keep what the kernel does not take. Returns 1 when it took all. */
-static int send_records(Leg *self)
+/* Keep what the kernel did not take: what is behind the first `sent` bytes. Returns 1 when that is nothing. */
+static int keep_records(Leg *self, PyObject *const *records, int count, Py_ssize_t sent)
 {
-    PyObject *records = PyObject_CallMethodNoArgs(self->outgoing, names.read);
-    if (records == NULL)
-        return -1;
-    Py_ssize_t size = PyBytes_GET_SIZE(records);
-    ssize_t sent = send(self->fd, PyBytes_AS_STRING(records), (size_t)size, MSG_NOSIGNAL);
-    if (sent < 0)
-        sent = not_now() ? 0 : size; /* the leg's own event says more */
-    if (sent == size) {
-        Py_DECREF(records);
-        if (PyBytes_GET_SIZE(self->records))
-            Py_XSETREF(self->records, PyBytes_FromStringAndSize(NULL, 0));
+    Py_ssize_t size = -sent;
+    for (int i = 0; i < count; i++)
+        size += PyBytes_GET_SIZE(records[i]);
+    if (size == 0 && PyBytes_GET_SIZE(self->records) == 0)
         return 1;
-    }
-    PyObject *rest = PyBytes_FromStringAndSize(PyBytes_AS_STRING(records) + sent, size - sent);
-    Py_DECREF(records);
+    PyObject *rest = PyBytes_FromStringAndSize(NULL, size);
     if (rest == NULL)
         return -1;
+    char *to = PyBytes_AS_STRING(rest);
+    for (int i = 0; i < count; i++) {
+        Py_ssize_t length = PyBytes_GET_SIZE(records[i]), from = sent < length ? sent : length;
+        memcpy(to, PyBytes_AS_STRING(records[i]) + from, (size_t)(length - from));
+        to += length - from;
+        sent -= from;
+    }
     Py_XSETREF(self->records, rest);
-    return 0;
+    return size == 0;
 }
 
-/* Encrypt and send `size` bytes, all that `data` has. Returns 1 when all of it left. */
-static int seal(Leg *self, PyObject *data, Py_ssize_t size)
+/* Send them, in one call of the system. Returns 1 when the kernel took all. */
+static int send_records(Leg *self, PyObject *const *records, int count)
 {
-    PyObject *done;
-    if (size > PLAIN_AT_ONCE) {
-        done = PyObject_CallMethodOneArg((PyObject *)self, names.seal, data);
+    Py_ssize_t size = 0;
+    struct iovec pieces[MOST_SEALED];
+    for (int i = 0; i < count; i++) {
+        pieces[i] = (struct iovec){PyBytes_AS_STRING(records[i]), (size_t)PyBytes_GET_SIZE(records[i])};
+        size += PyBytes_GET_SIZE(records[i]);
+    }
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+    ssize_t sent = count == 1 ? send(self->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                              : sendmsg(self->fd, &message, MSG_NOSIGNAL);
+    if (sent < 0)
+        sent = not_now() ? 0 : size; /* the leg's own event says more */
+    return keep_records(self, records, count, sent);
+}
+
+/* Encrypt so many bytes, no more than go through the BIO at a time; return the records. */
+static PyObject *sealed(Leg *self, const char *data, Py_ssize_t size)
+{
+    PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ);
+    int done = view == NULL ? -1 : call1(self->session, names.write, view);
+    Py_XDECREF(view);
+    return done < 0 ? NULL : PyObject_CallMethodNoArgs(self->outgoing, names.read);
+}
+
+/* Encrypt and send. Returns 1 when all of it left. */
+static int seal(Leg *self, const char *data, Py_ssize_t size)
+{
+    PyObject *records[MOST_SEALED];
+    if (size > MOST_SEALED * PLAIN_AT_ONCE) { /* more than anybody reads at a time */
+        PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ);
+        PyObject *done = view == NULL ? NULL : PyObject_CallMethodOneArg((PyObject *)self, names.seal, view);
         int all = done == NULL ? -1 : PyObject_IsTrue(done);
+        Py_XDECREF(view);
         Py_XDECREF(done);
         return all;
     }
-    done = PyObject_CallMethodOneArg(self->session, names.write, data);
-    if (done == NULL)
+    if (size > PLAIN_AT_ONCE && call((PyObject *)self, names.say_much) < 0)
         return -1;
-    Py_DECREF(done);
-    return send_records(self);
+    int count = 0, all = 0;
+    for (Py_ssize_t start = 0; start < size && all == 0; start += PLAIN_AT_ONCE) {
+        records[count] = sealed(self, data + start, size - start < PLAIN_AT_ONCE ? size - start : PLAIN_AT_ONCE);
+        all = records[count] == NULL ? -1 : 0;
+        count += all == 0;
+    }
+    if (all == 0)
+        all = send_records(self, records, count);
+    while (count)
+        Py_DECREF(records[--count]);
+    return all;
 }
 
 int tls_send(Leg *self, const char *data, Py_ssize_t size)
 {
-    PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ);
-    int all = view == NULL ? -1 : seal(self, view, size);
-    Py_XDECREF(view);
+    int all = seal(self, data, size);
     return all ? (all < 0 ? -1 : 0) : leg_set_blocked(self, 1);
 }
 
@@ -75,7 +108,7 @@ int tls_flush(Leg *self)
     if (size) {
         PyObject *out = self->out;
         Py_INCREF(out);
-        int done = seal(self, out, size);
+        int done = seal(self, PyByteArray_AS_STRING(out), size);
         if (done >= 0)
             done = drop_front(out, PyByteArray_GET_SIZE(out));
         Py_DECREF(out);
@@ -137,47 +170,54 @@ static int broken(Leg *self)
     return done;
 }
 
-/* What came is no more than goes through the BIO at a time. */
-static int decrypt(Leg *self, Py_ssize_t count)
+/* Let so many bytes, from `start` on, into the BIO. */
+static int let_in(Leg *self, Py_ssize_t start, Py_ssize_t count)
 {
-    PyObject *records = PyMemoryView_FromMemory(self->sealed, count, PyBUF_READ);
-    if (records == NULL || call1(self->incoming, names.write, records) < 0) {
-        Py_XDECREF(records);
-        return -1;
-    }
-    Py_DECREF(records);
-    Py_ssize_t got = 0, more = 1;
-    int over = 0;
+    PyObject *records = PyMemoryView_FromMemory(self->sealed + start, count, PyBUF_READ);
+    int done = records == NULL ? -1 : call1(self->incoming, names.write, records);
+    Py_XDECREF(records);
+    return done;
+}
+
+/* Read the whole records that the BIO holds to behind the `got` bytes that are there; `over` says that the stream ends. */
+static Py_ssize_t read_records(Leg *self, Py_ssize_t got, int *over)
+{
+    Py_ssize_t more = 1;
     while (more > 0) { /* a read takes a whole record: to ask for one more costs an exception */
         Py_ssize_t read = read_record(self, got);
         if (read == -2)
             break;
         if (read < 0)
-            return broken(self);
+            return -1;
         if (read == 0) {
-            over = 1;
+            *over = 1;
             break;
         }
         got += read;
         more = pending(self->incoming);
     }
-    Py_ssize_t said = more < 0 ? -1 : pending(self->outgoing);
-    if (said < 0 || (said > 0 && call((PyObject *)self, names.answer) < 0))
-        return -1;
-    if (got && leg_take(self, self->from_leg, self->in, got) < 0)
-        return -1;
-    return over ? call((PyObject *)self, names.lost_on_read) : 0;
+    return more < 0 ? -1 : got;
 }
 
 int tls_readable(Leg *self)
 {
-    Py_ssize_t count = leg_read(self, self->sealed, self->sealed_size);
+    Py_ssize_t count = leg_read(self, self->sealed, self->sealed_size), got = 0;
     if (count <= 0)
         return (int)count;
-    if (count <= SEALED_AT_ONCE)
-        return decrypt(self, count);
-    PyObject *records = PySequence_GetSlice(self->cipher, 0, count);
-    int done = records == NULL ? -1 : call1((PyObject *)self, names.decrypt, records);
-    Py_XDECREF(records);
-    return done;
+    int over = 0;
+    for (Py_ssize_t start = 0; start < count && !over; start += SEALED_AT_ONCE) {
+        if (let_in(self, start, count - start < SEALED_AT_ONCE ? count - start : SEALED_AT_ONCE) < 0)
+            return -1;
+        got = read_records(self, got, &over);
+        if (got < 0)
+            return broken(self);
+    }
+    Py_ssize_t said = pending(self->outgoing);
+    if (said < 0 || (said > 0 && call((PyObject *)self, names.answer) < 0))
+        return -1;
+    if (got > PLAIN_AT_ONCE && !IS_NONE(self->local) && call(self->local, names.expect_much) < 0)
+        return -1;
+    if (got && leg_take(self, self->from_leg, self->in, got) < 0)
+        return -1;
+    return over ? call((PyObject *)self, names.lost_on_read) : 0;
 }

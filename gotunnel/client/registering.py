@@ -1,0 +1,136 @@
+"""What a session tells its server of mappings and nodes, what the server answers, and when it is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.client.nodes import OwnNodes
+from gotunnel.client.published import NAMES_PER_FRAME, Published, Standing
+from gotunnel.client.requests import Requests
+from gotunnel.errors import printable
+from gotunnel.logs import Logger
+from gotunnel.net.warnings import Warnings
+from gotunnel.wire.greeting import NODES
+from gotunnel.wire.messages import (
+    MappingRequest,
+    MappingResult,
+    MappingState,
+    Message,
+    Nodes,
+    Register,
+    RegisterResp,
+    Unregister,
+)
+
+__all__ = ["Registering"]
+
+
+class Registering:
+    """One part of a session."""
+
+    log = Logger()
+
+    def __init__(
+        self, clock: Any, published: Published, nodes: OwnNodes, caps: tuple[str, ...], send: Callable[[Message], None]
+    ) -> None:
+        self._clock = clock
+        self._published = published
+        self._nodes = nodes
+        self._caps = caps
+        self._send = send
+        self._requests = Requests(send)
+        self._retry: IDelayedCall | None = None
+        self._warn = Warnings(self.log, clock).warn  # a server could say one thing and the other for ever
+        self._told_shut: set[str] = set()
+
+    def announce(self) -> None:
+        """Say which they are now, even if there are none."""
+        if NODES not in self._caps:
+            if self._nodes.announced:
+                self.log.warn("the server is of a version that leads to no nodes (client.nodes); upgrade it")
+            return
+        self._requests.ask(partial(Nodes, nodes=self._nodes.announced))
+
+    def register(self, requests: Iterable[MappingRequest] | None = None) -> None:
+        """Ask for these mappings, or for all, those too that are open: a frame without "more" closes what the session
+        has never named."""
+        for batch, more in self._published.batches(requests):
+            # Right behind it what is down, so that the port does not stay open.
+            self._requests.ask(partial(Register, mappings=batch, more=more), self._published.down(batch))
+
+    def change(self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...]) -> None:
+        """The file has changed: give these mappings up, and ask for those."""
+        for start in range(0, len(closed), NAMES_PER_FRAME):
+            self._requests.ask(partial(Unregister, names=closed[start : start + NAMES_PER_FRAME]))
+        if wanted:
+            self.register(wanted)
+
+    def tell(self, name: str, up: bool, reason: str) -> None:
+        """Tell the server that a target is there again, or is not."""
+        self._send(MappingState(name, "up" if up else "down", reason))
+
+    def retry(self) -> None:
+        """Ask for refused mappings again after a while; one timer serves them all."""
+
+        def again() -> None:
+            self._retry = None
+            self.register()
+
+        if self._retry is None:
+            seconds = self._published.pause()
+            self._retry = self._clock.callLater(seconds, again)
+            if self._published.news:  # it asks for ever, and the log has said so
+                self.log.info("asking again for refused mappings in {seconds:.1f} s", seconds=seconds)
+
+    def _ask_no_more(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _registered(self, answer: RegisterResp) -> None:
+        asked = self._requests.answered(answer)
+        # One word on each name is enough: a server could fill a frame, and our log, with many on one.
+        results = tuple({result.name: result for result in answer.results}.values())
+        if isinstance(asked, Nodes):
+            self._announced(results)
+            return
+        if isinstance(asked, Unregister):
+            self._published.closed(asked.names)
+            return
+        if answer.status != "ok":
+            self.log.error("the server refuses to register: {reason}", reason=printable(answer.reason or ""))
+            results = tuple(
+                MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
+            )
+        self._published.answered(results, self._clock.seconds())
+        for result in results:
+            self._shut(result.name, result.shut)
+
+    def _shut(self, mapping: str, reason: str | None) -> None:
+        """The server lets nobody in to a mapping, whatever its target does, or lets visitors in again."""
+        if not self._published.shut(mapping, reason):
+            return
+        if reason is not None:
+            told = self._warn(
+                "shut", "mapping {mapping}: the server lets nobody in: {reason}; gotunnel status there shows it",
+                mapping=mapping, reason=printable(reason),
+            )  # fmt: skip
+            if told:
+                self._told_shut.add(mapping)
+        elif mapping in self._told_shut:
+            self._told_shut.discard(mapping)
+            if self._published.statuses[mapping].standing is Standing.REFUSED:
+                return  # what keeps visitors out now has its own line
+            self.log.info("mapping {mapping}: the server lets visitors in again", mapping=mapping)
+
+    def _announced(self, results: tuple[MappingResult, ...]) -> None:
+        for result in results:
+            if result.status != "ok":
+                self.log.warn(
+                    "node {node} refused by the server: {reason}",
+                    node=result.name, reason=printable(result.reason or result.code or ""),
+                )  # fmt: skip

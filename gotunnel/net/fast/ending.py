@@ -1,0 +1,161 @@
+"""How a connection on a descriptor of the fast relay comes to its end: half-closed, closed in order behind what waits,
+or reset, by this side or by the other; and what it holds until then."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from socket import SocketType
+from typing import Any, Protocol
+
+from gotunnel.net.fast.pipes import Pipe
+from gotunnel.net.fast.poller import Poller
+from gotunnel.net.fast.tools import Tools
+from gotunnel.net.pathwatch import LastBytes
+from gotunnel.net.sockets import LINGER_OFF, held_by_kernel, is_gone
+
+__all__ = ["EndingLocal", "LocalLeg"]
+
+_ELSEWHERE: tuple[str, ...] = ()
+
+
+class LocalLeg(Protocol):
+    """Who has the connection: a leg."""
+
+    def local_readable(self) -> None: ...
+    def local_drained(self) -> None: ...
+    def local_lost(self) -> None: ...
+    def local_closed(self) -> None: ...
+
+
+class EndingLocal:
+    """One part of FastLocal. The socket lingers with reset until its orderly close (see net.local)."""
+
+    __slots__ = _ELSEWHERE
+
+    fd: int
+    address: str
+    host: str
+    sock: SocketType
+    on_gone: Callable[[], None]
+    partner: EndingLocal | None
+    why: str | None
+    leg: LocalLeg | None
+    pipe: Pipe | None
+    read_ended: bool
+    reading: bool
+    """Whether the leg is told when there is something to read. The poller is told so only when it matters: what is
+    paused is mostly read on, or closed, before its next event."""
+    begins: bool
+    """Whether `begin_with` has said something that nobody has tried to send yet."""
+    finishing: bool
+    gone: bool
+    _tools: Tools
+    _poller: Poller
+    _others: set[Any]  # the relay's
+    _mask: int | None  # None: not in the poller
+    _out: bytearray
+    _gets_much: bool
+    _half_closing: bool
+    _came_to: str  # where somebody else is in front, who has said so
+    _looked_at: bool  # by the path watch
+    _last: LastBytes | None
+    _shut: bool
+
+    @property
+    def blocked(self) -> bool:
+        """Whether bytes wait here: who has more must wait too."""
+        return bool(self._out) or (self.pipe is not None and self.pipe.held > 0)
+
+    def half_close(self) -> None:
+        """Send end of stream behind what waits."""
+        self._half_closing = True
+        if not self.blocked:
+            self._shut_down()
+
+    def finish(self) -> None:
+        """Close in order behind what waits; then `local_closed`."""
+        self.finishing = self._half_closing = True
+        if self.blocked:
+            self._finish_later()
+        else:
+            self._shut_down()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        if not self.gone:
+            self._close()
+            self.on_gone()
+            self._reset_partner()
+
+    def lost(self) -> None:
+        """It was reset: give the descriptor back and tell the leg. Harmless when it is gone."""
+        if self.gone:
+            return
+        leg = self.leg
+        self._close()
+        if leg is not None:
+            leg.local_lost()
+        self.on_gone()
+        self._reset_partner()
+
+    def check(self, now: float) -> None:
+        """Look for a reset that a poller on another reactor does not tell, and for last bytes that nobody takes."""
+        if self.gone:
+            return
+        gone = (not self.reading or not self._mask) and is_gone(self.fd, eof_means_gone=False)
+        if gone or (self._last is not None and self._last.refused(self._left, now)):
+            self.lost()
+
+    @property
+    def _left(self) -> int:
+        return len(self._out) + (0 if self.pipe is None else self.pipe.held) + held_by_kernel(self.sock)
+
+    def _shut_down(self) -> None:
+        if self.gone:
+            return
+        try:
+            if not self._shut:
+                self._shut = True
+                self.sock.shutdown(socket.SHUT_WR)
+            if self.finishing:
+                # All is in the kernel and FIN behind it: from here on a death of this process loses nothing.
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
+        except OSError:
+            # It was reset. Whoever half-closes is not called back; the descriptor's own event will say it.
+            if self.finishing:
+                self.lost()
+            return
+        if self.finishing:
+            leg = self.leg
+            self._close()
+            if leg is not None:
+                leg.local_closed()
+            self.on_gone()
+
+    def _finish_later(self) -> None:
+        self._last = LastBytes()
+        self._look_at()
+
+    def _reset_partner(self) -> None:
+        if self.partner is not None and not self.partner.gone:
+            self.partner.lost()
+
+    def _close(self) -> None:
+        self.gone = True
+        self.leg = None
+        if self._mask is not None:
+            self._poller.remove(self.fd, closing=True)
+            self._mask = None
+        if self.pipe is not None:
+            self._tools.pipes.give_back(self.pipe)
+            self.pipe = None
+        if self._looked_at:
+            self._tools.watch.remove(self)
+        self.fd = -1  # the number may be another connection's a moment later
+        self.sock.close()
+        self._others.discard(self)
+
+    def _look_at(self) -> None:
+        self._looked_at = True
+        self._tools.watch.add(self)
