@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 from gotunnel.address import HostPort
 from gotunnel.errors import DialFailed
 from gotunnel.net.sockets import KEEPALIVE_IDLE
+from tests.ports import free_port
 from tests.relay_link import until
 
 
@@ -76,9 +77,7 @@ class ItselfTests(TestCase):
         return ""
 
     def setUp(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port(self)
 
     async def test_at_once(self) -> None:
         """Nobody is there."""

@@ -23,6 +23,7 @@ from gotunnel.address import HostPort
 from gotunnel.net import ipendpoint, sockets
 from gotunnel.net.endpoint import tcp_endpoint
 from gotunnel.net.ipendpoint import IpEndpoint
+from tests.ports import free_port
 
 reactor: Any = _reactor
 KINDS = (IpEndpoint, TCP4ClientEndpoint)
@@ -111,9 +112,7 @@ class ConnectTests(TestCase):
 
     async def test_itself(self) -> None:
         """Nobody listens, and the system chooses the very port to connect from."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            number = free.getsockname()[1]
+        number = free_port(self)
         connect = reactor.connectTCP
 
         def connect_from_it(host: str, port: int, factory: Any, timeout: float, bindAddress: Any = None) -> Any:
