@@ -17,9 +17,10 @@ from gotunnel.wire.legstate import End
 from tests.net.test_fast_local import LINUX
 
 if LINUX:
-    from gotunnel.net.fast.local import FastLocal, SlottedLocal
+    from gotunnel.net.fast.local import FastLocal
     from gotunnel.net.fast.plainleg import PlainFastLeg
     from gotunnel.net.fast.poller import Pump
+    from gotunnel.net.fast.slottedlocal import SlottedLocal
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import PathWatch
     from tests.net.twinwire import Tcp
