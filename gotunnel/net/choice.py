@@ -107,8 +107,9 @@ def _best(reactor: Any) -> tuple[str, str | Sentence]:
     why = _obstacle()
     if why is not None:
         return "portable", Sentence("the fast one {why}", why=why)
-    # What is compiled is worth it inside the loop: elsewhere each event takes its way through Twisted anyway.
-    lacks = lacking() or (None if _has_loop(reactor) else "needs gotunnel's own reactor")
+    lacks = lacking()
+    if lacks is None and not _has_loop(reactor):  # each event takes its way through Twisted then
+        lacks = "saves less without gotunnel's own loop; relay: native takes it all the same"
     if lacks is not None:
         return "fast", Sentence("the native one {why}", why=lacks)
     return "native", ""

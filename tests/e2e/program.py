@@ -23,6 +23,7 @@ RUNNERS: Mapping[str, Sequence[str]] = {
     "command": ("-c", "from gotunnel.cli.roles import {role}; {role}(prog_name='gotunnel-{role}')"),
     "twistd": ("-c", TWISTD, "-n", "--pidfile={name}.pid", "gotunnel-{role}"),
     "twist": ("-m", "twisted", "--log-format=text", "gotunnel-{role}"),
+    "asyncio": ("-m", "twisted", "--reactor=asyncio", "--log-format=text", "gotunnel-{role}"),
 }
 """What stands behind `python` and in front of a role's own options. The first is what the console scripts do."""
 

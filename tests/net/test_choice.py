@@ -158,7 +158,8 @@ class ChoiceTests(SynchronousTestCase):
             self.said,
             [
                 f"bytes are moved by the native relay, the fast one in part compiled {own}",
-                f"bytes are moved by the fast relay {own}: the native one needs gotunnel's own reactor",
+                f"bytes are moved by the fast relay {own}: the native one saves less without gotunnel's own loop; "
+                "relay: native takes it all the same",
             ],
         )
 
