@@ -142,7 +142,8 @@ class TargetTests(TestCase):
         """The port that the system chooses for it is not that of the target, where nobody listens: it would hear
         itself."""
         port = free_port(self)
-        connect, made = socket.socket.connect, []
+        connect = socket.socket.connect
+        made: list[None] = []
 
         def connect_from_it(sock: socket.socket, place: Any) -> None:
             if not made:
