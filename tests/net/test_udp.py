@@ -143,12 +143,13 @@ class TargetTests(TestCase):
         itself."""
         port = free_port(self)
         connect = socket.socket.connect
-        made: list[None] = []
+        made: list[socket.socket] = []
 
         def connect_from_it(sock: socket.socket, place: Any) -> None:
             if not made:
                 sock.bind(place)
-            made.append(connect(sock, place))
+            made.append(sock)
+            connect(sock, place)
 
         self.patch(socket.socket, "connect", connect_from_it)
         heard: list[Any] = []
