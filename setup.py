@@ -12,6 +12,7 @@ import sysconfig
 from glob import glob
 from pathlib import Path
 from runpy import run_path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from setuptools import Distribution, Extension, setup
@@ -67,7 +68,12 @@ def refusal() -> str | None:
 
 
 def forget() -> None:
-    """Take out of this tree what a former editable install has compiled: what comes after it may be another."""
+    """Take out of this tree what former builds have left: what an editable install has compiled, since what comes after
+    it may be another; and the copies of modules ahead of a wheel, which setuptools adds to without a look at what is no
+    part of gotunnel any more."""
+    if "bdist_wheel" in sys.argv:
+        for copies in glob("build/lib*"):
+            rmtree(copies)
     if {"editable_wheel", "develop"} & set(sys.argv):
         Path(f"{NAME.replace('.', '/')}{sysconfig.get_config_var('EXT_SUFFIX')}").unlink(missing_ok=True)
 

@@ -241,6 +241,17 @@ class NativeTests(TreeTestCase):
         refused = line.replace(begins, "the compiled part of the fast relay cannot be built: ")
         self.assertEqual(done.stderr.splitlines()[-1], refused)
 
+    def test_left_over(self) -> None:
+        """A wheel has nothing that only a former build had, which an upgrade in the same checkout would bring back."""
+        left = [self.tree / "build" / folder / "gotunnel" / "gone.py" for folder in ("lib", "lib.of-a-platform")]
+        for path in left:
+            path.parent.mkdir(parents=True)
+            path.write_text("left over")
+        names = zipfile.ZipFile(self.built("build_wheel", self.tree, CC="false")).namelist()
+        self.assertIn("gotunnel/errors.py", names)
+        self.assertNotIn("gotunnel/gone.py", names)
+        self.assertEqual([path for path in left if path.exists()], [])
+
     def test_broken_source(self) -> None:
         """Sources that this compiler does not take are left out as well, unless they are required."""
         (self.tree / "gotunnel/net/fast/native/broken.c").write_text("#error of no use here\n")

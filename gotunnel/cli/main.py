@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,8 +43,31 @@ def _way_to_server(command: Command) -> Command:
     return command
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
+
+
 class _Main(click.Group):
-    """Says what is wrong with a command line in the language of the environment, where the words are ours."""
+    """Says what is wrong with a command line in the language of the environment, where the words are ours, and so of a
+    standard output that takes nothing: `gotunnel token > token` on a full disk."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Called by whoever runs the command."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as failed:
+            if failed.errno not in _NO_ROOM or failed.filename is not None:
+                raise
+            from gotunnel.errors import Sentence
+            from gotunnel.i18n.language import of_environment
+
+            problem = Sentence(
+                "standard output cannot be written: {reason}; make room where it goes",
+                reason=(failed.strerror or "error").lower(),
+            )
+            click.echo(f"gotunnel: {of_environment().sentence(problem)}", err=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)  # what is left goes there
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Called by click."""

@@ -100,6 +100,8 @@ class Bringing:
         room = max(0, min(self._limit - self.held, self._shared.left) - coming)
         if count > room:
             reason = "as many legs as may be are there already"
+            if self._shared.left < self._limit - self.held:
+                reason = "the client has file descriptors for no more legs"
             receiver.leg_failed(plain, count - room, reason)
         self._wanted.extend([(receiver, plain)] * min(count, room))
         self._dial_some()

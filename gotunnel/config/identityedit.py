@@ -3,6 +3,7 @@ place. What is in it is for `identityfile`."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -104,5 +105,6 @@ def _own_as_before(descriptor: int, path: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     reason = (error.strerror or "error").lower()
     what = Sentence("cannot be written: {reason}", reason=reason)
-    cure = "run this as the user that the server runs as"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    cure = "make room on its disk" if full else "run this as the user that the server runs as"
     return ConfigError([Problem(printable(path, 400), None, "", what, cure)])

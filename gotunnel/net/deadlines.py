@@ -9,6 +9,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 __all__ = ["Deadlines"]
 
+LATE, GRACE = 1.0, 0.5
+"""Seconds by which a deadline is not just late: this process, or its machine, was frozen. What others have said in time
+is still to be read then, and gets so many seconds."""
+
 
 class Deadlines:
     """To start one and stop it again costs an entry in a dictionary, where a timer of the reactor's own costs fifteen
@@ -62,6 +66,9 @@ class Deadlines:
             for running in self._by_length.values()
             for key, limit in _until(running, now)
         ]
+        if over and now - self._strikes >= LATE:
+            self._wake(now + GRACE)
+            return
         try:
             for running, key, limit in over:
                 if running.get(key) is limit:  # one that struck before may have stopped it

@@ -103,6 +103,8 @@ class PortableLeg(LegBase[Local], Protocol):
     def blocked(self, blocked: bool) -> None:
         """The leg's transport is full, or takes more again: read the local socket accordingly."""
         self._blocked = blocked
+        if blocked:
+            self._watch.add(self)  # for what TLS queues by itself
         if self._local is not None:
             if blocked:
                 self._local.pause()
@@ -124,6 +126,8 @@ class PortableLeg(LegBase[Local], Protocol):
             self.give_up("what was sent is not acknowledged")
         elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):
             self._watch.remove(self)  # until the next frame
+        else:
+            self._check_queue()
 
     @property
     def unfinished(self) -> int:

@@ -26,6 +26,10 @@ ANSWER_GRACE = 5.0
 MOST_UNSENT = 8192
 """Bytes that may be queued here when the other end says that it has seen all we sent: an RST that crosses its DONE, and
 TLS's own records. More proves that it has not, and an end that never reads would make us queue without limit."""
+MOST_QUEUED = 2 << 20
+"""Bytes that may be queued here in all. What we send ourselves is never so much at a time, 16 datagrams included. But
+TLS answers by itself when the other end wants new keys; one that wants them on and on, and reads nothing, would make
+us queue without limit."""
 
 _UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
 
@@ -122,6 +126,10 @@ class LegBase(LegActs[LocalT]):
         idle leg is; and where bytes are unsent at a second look, they may never leave."""
         seen, self._seen_closing = self._seen_closing, True
         return self.state is State.IDLE and not (seen and self._unsent())
+
+    def _check_queue(self) -> None:
+        if self._unsent() > MOST_QUEUED:
+            self.breach("it wants answers of TLS and reads none")
 
     def local_eof(self) -> None:
         """The local socket ended its direction."""

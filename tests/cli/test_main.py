@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from unittest import SkipTest
 
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,7 +15,7 @@ from gotunnel import __version__
 from gotunnel.cli.expose import Wish, client_config
 from gotunnel.cli.main import main
 from gotunnel.errors import ConfigError
-from tests.processes import ProcessTestCase
+from tests.processes import DEADLINE, ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
 
@@ -70,6 +74,24 @@ class CheckTests(ProcessTestCase):
         result = call("check", str(self.folder / "none.yaml"))
         self.assertEqual(result.exit_code, 2)
         self.assertIn("does not exist", result.stderr)
+
+
+class FullDiskTests(ProcessTestCase):
+    """A standard output that takes nothing."""
+
+    def test_said(self) -> None:
+        """One line with what to do and 1, of a command's output and of its help; no traceback, at the end neither."""
+        if not os.path.exists("/dev/full"):
+            raise SkipTest("this system has no /dev/full")
+        script = "import sys; from gotunnel.cli.main import main; main()"
+        for words in (["token"], ["check", "--help"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(
+                    [sys.executable, "-c", script, *words], env=self.environment(), stdout=full, stderr=subprocess.PIPE,
+                    text=True, timeout=DEADLINE,
+                )  # fmt: skip
+            line = "gotunnel: standard output cannot be written: no space left on device; make room where it goes\n"
+            self.assertEqual((done.returncode, done.stderr), (1, line), words)
 
 
 class ExposeConfigTests(SynchronousTestCase):

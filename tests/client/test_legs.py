@@ -6,6 +6,7 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
 from gotunnel.address import HostPort
+from gotunnel.client import bringing
 from gotunnel.client.published import Published
 from gotunnel.config.difference import ListChange
 from gotunnel.core.accounts import OTHERS
@@ -50,6 +51,15 @@ class BringTests(ClientTestCase):
         server.take(world.path.attempts[-1][2])
         legs[0].lose()
         self.assertEqual(len(server.legs(1)), 1)
+
+    def test_no_descriptors(self) -> None:
+        """Where it is this process that has no room for more, the server hears that, and its log can say it."""
+        self.patch(bringing, "most_legs", lambda: 2)
+        server = World().connected(legs=4)
+        server.grant()
+        server.say(NeedLegs(False, 3))
+        (failed,) = [m for m in server.heard() if isinstance(m, LegsFailed)]
+        self.assertEqual((failed.count, failed.reason), (1, "the client has file descriptors for no more legs"))
 
     def test_side_by_side(self) -> None:
         """A flood of requests dials a few at a time, and all in the end."""

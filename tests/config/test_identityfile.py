@@ -293,7 +293,7 @@ class EditTests(FileTestCase):
         for name in ("fsync", "replace"):
             with mock.patch.object(os, name, side_effect=OSError(errno.ENOSPC, "No space left on device")):
                 error = self.assertRaises(ConfigError, edit_clients, self.path, lambda clients: ())
-            self.assertIn("cannot be written: no space left on device", str(error))
+            self.assertIn("cannot be written: no space left on device; make room on its disk", str(error))
             self.assertEqual(load_clients(self.path), (FULL,))
             self.assertEqual(len(os.listdir(self.folder)), 2)
 

@@ -24,7 +24,7 @@ from wsproto.events import AcceptConnection, Event, Request
 from gotunnel.config.wsoptions import WebSocketListenerOptions, WebSocketOptions
 from gotunnel.net.ws.client import _Client
 from gotunnel.net.ws.server import _Visitors
-from gotunnel.net.ws.stream import LOOK, UNREAD, WsStream
+from gotunnel.net.ws.stream import LOOK, MOST_UNREAD, UNREAD, WsStream
 
 HEAD = [
     b"GET /gotunnel HTTP/1.1", b"Host: tunnel.example.com", b"Upgrade: websocket", b"Connection: Upgrade",
@@ -175,6 +175,17 @@ class FrameTests(SynchronousTestCase):
             self.clock.advance(LOOK)
         self.assertEqual((wire.value(), wire.over), (b"", False))
         carried.left = True
+        self.clock.advance(LOOK)
+        self.assertTrue(wire.aborted)
+        end.connectionLost()
+
+    def test_fills_memory(self) -> None:
+        """Who makes us queue more than is ever carried, as by wishes for new keys of TLS, is cut at the next look."""
+        end, wire, _ = self.up(0.0)
+        wire.dataBuffer = bytes(MOST_UNREAD)
+        self.clock.advance(LOOK)
+        self.assertFalse(wire.over)
+        wire.dataBuffer += b"x"
         self.clock.advance(LOOK)
         self.assertTrue(wire.aborted)
         end.connectionLost()

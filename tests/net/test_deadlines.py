@@ -40,8 +40,21 @@ class DeadlineTests(SynchronousTestCase):
         self.deadlines.stop("b")
         self.deadlines.stop("unknown")
         self.assertEqual(len(self.deadlines), 2)
-        self.clock.advance(60)
+        self.clock.advance(5)
         self.assertEqual([key for key, _ in self.over], ["a", "c"])
+
+    def test_after_a_freeze(self) -> None:
+        """A process that was frozen first hears what others have said in time: what is over waits for that, once."""
+        self.start("answered", 15.0)
+        self.start("unanswered", 15.0)
+        self.clock.advance(20)
+        self.assertEqual(self.over, [])
+        self.deadlines.stop("answered")
+        self.start("new", 15.0)
+        self.clock.advance(0.5)
+        self.assertEqual(self.over, [("unanswered", 20.5)])
+        self.clock.advance(14.5)
+        self.assertEqual(self.over[1:], [("new", 35.0)])
 
     def test_one_timer(self) -> None:
         """Thousands that are over before their time cost one timer, and none when nothing is left."""

@@ -17,6 +17,7 @@ from gotunnel.net import pathwatch, sockets
 from tests.relay_contract import RelayContract
 from tests.relay_link import abort, digest_of, push, until, was_reset
 from tests.relay_stage import MIB, RelayStage
+from tests.relay_tls import RelayTls
 
 LINUX = sys.platform.startswith("linux")
 
@@ -67,13 +68,13 @@ class FastRelayTests(RelayContract, TestCase):
         return begun
 
 
-class FastRelayOverOwnTlsTests(FastRelayTests):
+class FastRelayOverOwnTlsTests(RelayTls, FastRelayTests):
     """Legs on the standard library's TLS."""
 
     tls = own_tls = True
 
 
-class FastRelayOverTwistedTlsTests(FastRelayTests):
+class FastRelayOverTwistedTlsTests(RelayTls, FastRelayTests):
     """Legs of a peer that dialled them without the server name."""
 
     tls = True

@@ -34,6 +34,7 @@ from tests.net import test_fast, test_fast_local, test_pump
 from tests.ports import KERNELS
 from tests.relay_link import digest_of
 from tests.relay_stage import MIB
+from tests.relay_tls import RelayTls
 
 try:
     from gotunnel.net.fast import _native, nativerules
@@ -83,7 +84,7 @@ class NativeRelayTests(test_fast.FastRelayTests):
 
 
 @built
-class NativeRelayOverOwnTlsTests(NativeRelayTests):
+class NativeRelayOverOwnTlsTests(RelayTls, NativeRelayTests):
     """Legs on the standard library's TLS."""
 
     tls = own_tls = True

@@ -22,6 +22,7 @@ from tests.relay_breaches import OPEN, OPENED
 from tests.relay_contract import RelayContract
 from tests.relay_link import is_stuck, until, was_reset
 from tests.relay_stage import RelayStage
+from tests.relay_tls import RelayTls
 
 
 class PortableRelayTests(RelayContract, TestCase):
@@ -32,7 +33,7 @@ class PortableRelayTests(RelayContract, TestCase):
         return PortableRelay(reactor)
 
 
-class PortableRelayOverTlsTests(PortableRelayTests):
+class PortableRelayOverTlsTests(RelayTls, PortableRelayTests):
     """Legs in TLS."""
 
     tls = True

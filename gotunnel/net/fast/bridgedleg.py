@@ -53,6 +53,8 @@ class BridgedLeg(FastLeg):
 
     def wire_full(self, full: bool) -> None:
         """Twisted's buffer is full, or takes more again."""
+        if full and not self._watched:
+            self._be_watched()  # for what TLS queues by itself
         self._set_blocked(full)
 
     def check(self, now: float) -> None:

@@ -75,8 +75,10 @@ class FastLeg(SendingLeg):
         elif self._quiet() and (path is None or not path.unacknowledged):
             self._watched = False
             self._tools.watch.remove(self)  # until something is sent, or the local socket takes no more
-        elif self._local is not None:
-            self._local.check(now)
+        else:
+            if self._local is not None:
+                self._local.check(now)
+            self._check_queue()
 
     def _quiet(self) -> bool:
         """Whether nothing is under way, and the kernel tells by itself whatever happens to either connection."""

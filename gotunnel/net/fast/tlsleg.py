@@ -155,6 +155,10 @@ class TlsFastLeg(FastLeg):
             self._records += records
         elif not self._send_records(records):
             self._set_blocked(True)
+        else:
+            return
+        if not self._watched:
+            self._be_watched()  # for an end that goes on asking
 
     def _close_connection(self) -> None:
         self._flush()

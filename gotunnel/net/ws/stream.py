@@ -26,6 +26,9 @@ LINGER = 10.0
 """Seconds that the other end may take to read what is left, without any progress, or to end its TLS."""
 UNREAD = 4096
 """Bytes that it has not read, above which its pings are not answered."""
+MOST_UNREAD = 2 << 20
+"""Bytes that it has not read, above which it is cut when that is seen. What is carried waits long before; but TLS
+answers by itself whoever wants new keys on and on."""
 LOOK = 25.0
 """Seconds between two looks whether somebody is still there, where no pings are sent."""
 _UNSUPPORTED, _WRONG, _ENDED = 1003, 1002, 1000
@@ -181,6 +184,9 @@ class WsStream(Protocol):
         self._pinging = None
         left, before = unsent_bytes(self.transport), self._left
         self._left = left
+        if left > MOST_UNREAD:
+            self.transport.abortConnection()
+            return
         if left and left == before and self._carried is not None and self._carried.hung_up():
             self.transport.abortConnection()
             return
