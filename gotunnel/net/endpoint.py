@@ -7,12 +7,14 @@ import ipaddress
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
 from gotunnel.address import HostPort, InProcess
 from gotunnel.interfaces import ITransportProvider
 from gotunnel.net.ipendpoint import IpEndpoint
+from gotunnel.net.sockets import is_itself
 
 __all__ = ["InsideEndpoint", "TcpTransport", "tcp_endpoint"]
 
@@ -25,8 +27,30 @@ def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClie
         # Loaded by who connects to a name, and by nobody else: it takes memory at rest.
         from twisted.internet.endpoints import HostnameEndpoint
 
-        return HostnameEndpoint(reactor, address.host, address.port, timeout=timeout)
+        return _Named(HostnameEndpoint(reactor, address.host, address.port, timeout=timeout))
     return IpEndpoint(reactor, address.host, address.port, timeout)
+
+
+@implementer(IStreamClientEndpoint)
+class _Named:
+    """Twisted's endpoint of a name, which may be one of this machine's: see `is_itself`."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+        connecting: Deferred[IProtocol] = self._endpoint.connect(protocolFactory)
+        return connecting.addCallback(_with_two_ends)
+
+
+def _with_two_ends(protocol: Any) -> IProtocol:
+    sock = getattr(protocol.transport, "socket", None)
+    if sock is not None and is_itself(sock):
+        protocol.transport.abortConnection()
+        raise ConnectionRefusedError
+    found: IProtocol = protocol
+    return found
 
 
 @implementer(IStreamClientEndpoint)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectingCancelledError, NoProtocol
+from twisted.internet.error import ConnectingCancelledError, ConnectionRefusedError, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
@@ -18,7 +18,7 @@ from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gotunnel.net.sockets import spare_pacing_at
+from gotunnel.net.sockets import is_itself, spare_pacing_at
 
 __all__ = ["IpEndpoint"]
 
@@ -67,12 +67,17 @@ class _Attempt(ClientFactory):
     def startedConnecting(self, connector: IConnector) -> None:
         """Called by Twisted with what can stop it, before the socket connects, if there is one."""
         self._connector = connector
-        sock = getattr(getattr(connector, "transport", None), "socket", None)
+        sock = _socket_of(connector)
         if sock is not None:
             spare_pacing_at(sock, self._host)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called by Twisted when the connection is there. None closes it."""
+        sock = _socket_of(self._connector)
+        if sock is not None and is_itself(sock):
+            self._connector.transport.abortConnection()  # closed in order, it would hold the port for a minute
+            self.connected.errback(ConnectionRefusedError())
+            return None
         try:
             protocol = self._factory.buildProtocol(addr)  # type: ignore[arg-type]
             if protocol is None:
@@ -86,6 +91,10 @@ class _Attempt(ClientFactory):
         """Called by Twisted, also about an attempt that was cancelled."""
         if not self.connected.called:
             self.connected.errback(reason)
+
+
+def _socket_of(connector: Any) -> Any:
+    return getattr(getattr(connector, "transport", None), "socket", None)
 
 
 class _First(Protocol):

@@ -26,6 +26,7 @@ __all__ = [
     "control_at",
     "held_by_kernel",
     "is_gone",
+    "is_itself",
     "linger_off",
     "linger_reset",
     "path_state",
@@ -95,6 +96,17 @@ def is_gone(fd: int, *, eof_means_gone: bool) -> bool:
     poller = select.poll()
     poller.register(fd, wanted)
     return any(events & wanted for _, events in poller.poll(0))
+
+
+def is_itself(sock: SocketType) -> bool:
+    """Say whether a connection has but one end. The system, which looks for a port to connect from, sometimes takes the
+    very port that is connected to, where nobody listens at it on this machine; and as TCP has it, both are connected
+    then. Who speaks hears himself, and the service that belongs there cannot begin."""
+    try:
+        here = sock.getsockname()
+        return isinstance(here, tuple) and here == sock.getpeername()
+    except OSError:
+        return False
 
 
 def held_by_kernel(sock: SocketType) -> int:

@@ -25,6 +25,7 @@ from gotunnel.errors import DialFailed, Sentence, system_words
 from gotunnel.interfaces import IDatagramRelay
 from gotunnel.logs import Logger
 from gotunnel.net.listening import listen_failure
+from gotunnel.net.sockets import is_itself
 
 __all__ = ["BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
 
@@ -208,8 +209,12 @@ class TargetSocket(_Socket):
         sock = None
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-            sock.setblocking(False)
             sock.connect((host, port))
+            if is_itself(sock):  # as long as it is there the system chooses another port
+                with sock:
+                    sock = socket.socket(sock.family, sock.type)
+                    sock.connect((host, port))
+            sock.setblocking(False)
         except OSError as failed:
             if sock is not None:
                 sock.close()

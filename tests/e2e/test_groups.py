@@ -161,7 +161,7 @@ class GroupTests(TunnelTestCase):
         load, began = Load(self, self.public), time.monotonic()
         load.more(100)
         self.assertEqual((load.failed, set(load.who(began))), ([], {"one"}))
-        self.tunnel_server.wait_for(r"goes from client two to one: refused \(refused\)")
+        self.tunnel_server.wait_for(r"goes from client two to one: refused")
         with socket.create_server(("127.0.0.1", port), backlog=64) as listening:
             stop = threading.Event()
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import socket
 import sys
+import tempfile
+from functools import partial
 from typing import Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.trial.unittest import TestCase
 
-from gotunnel.address import HostPort
+from gotunnel.address import HostPort, UnixPath
+from gotunnel.errors import DialFailed
 from gotunnel.net.sockets import KEEPALIVE_IDLE
+from tests.ports import free_port
 from tests.relay_link import until
 
 
@@ -48,3 +53,93 @@ class KeepaliveTests(TestCase):
     async def test_near_target(self) -> None:
         """The other one costs no such call."""
         self.assertFalse((await self.options())[0])
+
+
+def _from(port: int, *kind: int) -> socket.SocketType:
+    """Make a socket that connects from `port`, as the system sometimes chooses."""
+    sock = socket.SocketType(*kind)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+@skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
+class ItselfTests(TestCase):
+    """A dial of a port where nobody listens that the system makes from that very port: TCP connects it to itself."""
+
+    async def dial(self) -> str:
+        """Dial it; return why it fails."""
+        from gotunnel.net.fast.relay import FastRelay
+
+        relay = FastRelay(reactor)
+        self.addCleanup(relay.stop)
+        try:
+            await maybeDeferred(relay.dial, HostPort("127.0.0.1", self.port), 5)
+        except DialFailed as failed:
+            return failed.code
+        return ""
+
+    def setUp(self) -> None:
+        self.port = free_port(self)
+
+    async def test_at_once(self) -> None:
+        """Nobody is there."""
+        from gotunnel.net.fast import dial
+
+        self.patch(dial, "SocketType", partial(_from, self.port))
+        self.assertEqual(await self.dial(), "refused")
+
+    async def test_later(self) -> None:
+        """The same where the answer is waited for."""
+        from gotunnel.net.fast import relay
+
+        sock = _from(self.port, socket.AF_INET, socket.SOCK_STREAM)
+        sock.connect(("127.0.0.1", self.port))
+        sock.setblocking(False)
+        self.patch(relay, "begin", lambda *more: (sock, errno.EINPROGRESS))
+        self.assertEqual(await self.dial(), "refused")
+
+
+@skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
+class CrowdedTests(TestCase):
+    """A unix target whose queue is full: it lives, and takes who waits a moment later."""
+
+    def setUp(self) -> None:
+        from gotunnel.net.fast.relay import FastRelay
+
+        self.relay = FastRelay(reactor)
+        self.addCleanup(self.relay.stop)
+        self.server = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.server.close)
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = f"{folder}/target"
+        self.server.bind(self.path)
+        self.server.listen(0)
+        self.first = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.first.close)
+        self.first.connect(self.path)
+
+    async def test_room(self) -> None:
+        """He gets in when there is room."""
+        dialled = maybeDeferred(self.relay.dial, UnixPath(self.path), 5)
+        self.assertNoResult(dialled)
+        accepted, _ = self.server.accept()
+        accepted.close()
+        local: Any = await dialled
+        accepted, _ = self.server.accept()
+        local.abort()
+        accepted.close()
+
+    async def test_no_room(self) -> None:
+        """He waits no longer than for any other target, or than he wants, or than it lives."""
+        with self.assertRaises(DialFailed) as failed:
+            await maybeDeferred(self.relay.dial, UnixPath(self.path), 0.1)
+        self.assertEqual(failed.exception.code, "timeout")
+        dialled = maybeDeferred(self.relay.dial, UnixPath(self.path), 5)
+        dialled.cancel()
+        self.failureResultOf(dialled, CancelledError)
+        dialled = maybeDeferred(self.relay.dial, UnixPath(self.path), 5)
+        self.server.close()
+        with self.assertRaises(DialFailed) as failed:
+            await dialled
+        self.assertEqual(failed.exception.code, "refused")

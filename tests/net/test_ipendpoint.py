@@ -14,12 +14,16 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectingCancelledError, ConnectionRefusedError, NoProtocol, TimeoutError
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
+from gotunnel.address import HostPort
 from gotunnel.net import ipendpoint, sockets
+from gotunnel.net.endpoint import tcp_endpoint
 from gotunnel.net.ipendpoint import IpEndpoint
+from tests.ports import free_port
 
 reactor: Any = _reactor
 KINDS = (IpEndpoint, TCP4ClientEndpoint)
@@ -105,6 +109,22 @@ class ConnectTests(TestCase):
         await port.stopListening()
         with self.assertRaises(ConnectionRefusedError):
             await IpEndpoint(reactor, "127.0.0.1", number, 5).connect(Factory.forProtocol(_Caller))
+
+    async def test_itself(self) -> None:
+        """Nobody listens, and the system chooses the very port to connect from."""
+        number = free_port(self)
+        connect = reactor.connectTCP
+
+        def connect_from_it(host: str, port: int, factory: Any, timeout: float, bindAddress: Any = None) -> Any:
+            return connect(host, port, factory, timeout, (host, port))
+
+        self.patch(reactor, "connectTCP", connect_from_it)
+        for host in ("127.0.0.1", "localhost"):
+            with self.assertRaises(ConnectionRefusedError):
+                await tcp_endpoint(reactor, HostPort(host, number), 5).connect(Factory.forProtocol(_Caller))
+            await deferLater(reactor, 0)  # it closes in the next turn
+        with socket.socket() as service:
+            service.bind(("127.0.0.1", number))  # it may begin
 
     async def test_no_protocol(self) -> None:
         """A factory that makes none, or fails, is told of; the connection closes."""

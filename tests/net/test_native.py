@@ -7,6 +7,7 @@ import errno
 import gc
 import math
 import os
+import random
 import re
 import socket
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from gotunnel.net.legbase import MOST_UNSENT
 from gotunnel.net.sockets import LINGER_RESET
 from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES, data_header
 from tests.net import test_fast, test_fast_local, test_pump
+from tests.ports import KERNELS
 from tests.relay_link import digest_of
 from tests.relay_stage import MIB
 from tests.relay_tls import RelayTls
@@ -293,6 +295,24 @@ class SocketTests(SynchronousTestCase):
         self.assertEqual(self.dialled("255.255.255.255", port), (None, errno.ENETUNREACH))
         self.assertIsNone(self.dialled("localhost", port))
         self.assertIsNone(self.dialled("127.0.0.1", port, 3))
+
+    def is_free(self, port: int) -> bool:
+        """Whether nobody has a port."""
+        with socket.socket(socket.AF_INET6) as probe:
+            return probe.connect_ex(("::1", port)) == errno.ECONNREFUSED
+
+    def test_dialled_itself(self) -> None:
+        """Who dials a port where nobody listens often enough is connected from that port, to himself: refused."""
+        low, high = map(int, KERNELS.read_text().split())
+        ports = range(low, high, 2)  # the system prefers these
+        port = next(filter(self.is_free, random.sample(ports, 100)))
+        seen = None
+        for _ in range(200_000):
+            seen = self.dialled("::1", port)
+            if type(seen) is NativeLocal or seen[0] is None:
+                break
+            seen[0].close()
+        self.assertEqual(seen, (None, errno.ECONNREFUSED))
 
 
 @built

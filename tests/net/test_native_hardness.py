@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import skipUnless
 
@@ -18,7 +19,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.wire.legbodies import OpenedBody
-from gotunnel.wire.legs import FIN_FRAME, LegFrame, encode_leg_frame
+from gotunnel.wire.legs import FIN_FRAME, LegFrame, data_header, encode_leg_frame
 from gotunnel.wire.legstate import End, Event, State
 from tests.net.test_fast_local import LINUX
 
@@ -173,6 +174,48 @@ class RefusalTests(SynchronousTestCase):
             self.assertRaises(AttributeError, leg.open, None, b"{}")
             leg._fd = 1 << 20
             self.assertRaises(AttributeError, leg._watch, 6)
+
+    def test_leg_that_loses_its_local(self) -> None:
+        """What it has begun to read stays until that is done, whatever becomes of it meanwhile."""
+
+        class Watch:
+            def add(self, leg: Any) -> None:
+                leg._local = None
+
+        leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+        clock, pump = Clock(), NativePump()
+        self.addCleanup(pump.close)
+        tools: Any = Tools(clock, pump, PathWatch(clock), 10.0)
+        tools.watch = Watch()
+        (near, far), (wire, other) = socket.socketpair(), socket.socketpair()
+        for sock in (far, wire, other):
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+        leg.equip(tools, -1, 1000, 1000)
+        leg._tools, leg._fd = tools, wire.fileno()
+        leg._local = NativeLocal(near, "", "", tools, set())
+        del near
+        far.send(b"word")
+        leg.local_readable()
+        self.assertEqual(other.recv(100), data_header(4) + b"word")
+        self.assertIsNone(leg._local)
+
+    def test_deleted(self) -> None:
+        """What has no value says so."""
+        leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+        near, far = socket.socketpair()
+        self.addCleanup(far.close)
+        local = NativeLocal(near, "", "", _Tools(), set())
+        for thing, name in ((leg, "state"), (leg, "end"), (local, "_mask")):
+            with self.assertRaises(AttributeError, msg=name):
+                delattr(thing, name)
+
+    def test_equipped_with_nothing(self) -> None:
+        """What a leg is to have from its relay is there, or it says what is not."""
+        leg: Any = NativePlainLeg.__new__(NativePlainLeg)  # type: ignore[call-overload]
+        for there, missing in (("poller", "buffers"), ("buffers", "poller")):
+            with self.assertRaisesRegex(AttributeError, missing):
+                leg.equip(SimpleNamespace(**{there: None}), -1, 1, 1)
 
     def test_local_without_arguments(self) -> None:
         """None is made without a socket, and what it needs cannot be taken away."""

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gotunnel.net import sockets
 from gotunnel.net.sockets import (
     is_gone,
+    is_itself,
     linger_off,
     linger_reset,
     path_state,
@@ -99,6 +100,20 @@ class GoneTests(SocketTestCase):
         other.sendall(b"x")
         other.close()
         self.assertEqual(self.gone(one), (False, True))
+
+
+class ItselfTests(SocketTestCase):
+    """A connection with one end."""
+
+    def test_itself(self) -> None:
+        """TCP connects a socket to itself; two of them have two ends, one that is not connected has none."""
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.assertFalse(is_itself(sock))
+            sock.connect(sock.getsockname())
+            self.assertTrue(is_itself(sock))
+        for end in self.pair() + self.unix_pair():
+            self.assertFalse(is_itself(end))
 
 
 class LingerTests(SocketTestCase):

@@ -138,6 +138,28 @@ class TargetTests(TestCase):
             service.sendto(datagram, source)
             await until(lambda: heard[1:] == [b"now?"], "the answer")
 
+    async def test_itself(self) -> None:
+        """The port that the system chooses for it is not that of the target, where nobody listens: it would hear
+        itself."""
+        port = free_port(self)
+        connect = socket.socket.connect
+        made: list[socket.socket] = []
+
+        def connect_from_it(sock: socket.socket, place: Any) -> None:
+            if not made:
+                sock.bind(place)
+            made.append(sock)
+            connect(sock, place)
+
+        self.patch(socket.socket, "connect", connect_from_it)
+        heard: list[Any] = []
+        sock = TargetSocket(reactor, HOST, port, heard.append, lambda: heard.append("refused"))
+        self.addCleanup(sock.close)
+        self.assertEqual(len(made), 2)
+        sock.send(b"hello")
+        await until(lambda: heard, "somebody says something")
+        self.assertEqual(heard, ["refused"])
+
     async def test_unreachable(self) -> None:
         """A target without a way to it, and one whose name does not resolve, are refused as those of TCP are."""
         relay = PortableRelay(reactor)

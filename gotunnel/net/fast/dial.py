@@ -29,10 +29,13 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
-from gotunnel.net.sockets import LINGER_RESET, set_keepalive, spare_pacing_at
+from gotunnel.net.sockets import LINGER_RESET, is_itself, set_keepalive, spare_pacing_at
 
 __all__ = ["Candidate", "Dial", "Place", "begin", "literal", "resolved"]
 
+AGAIN = 0.02
+"""Seconds between two attempts to get into the queue of a unix socket that is full, of which nobody tells when it has
+room. Of TCP the kernel asks again by itself."""
 Candidate = tuple[int, Any]
 """An address family and what `connect` takes for it."""
 
@@ -85,7 +88,9 @@ def begin(candidate: Candidate, gate: Gate) -> tuple[SocketType | None, int]:
             sock.getpeername()
         except OSError:
             return sock, error
-        return sock, 0
+        error = 0
+    if not error and is_itself(sock):
+        error = errno.ECONNREFUSED
     if error:
         sock.close()
         return None, error
@@ -114,6 +119,7 @@ class Dial:
         self._done: Deferred[FastLocal] = Deferred(lambda _: self._stop())
         self._sock: SocketType | None = None
         self._timer: IDelayedCall | None = None
+        self._again: IDelayedCall | None = None
         self._last = error
         self._begun = sock
 
@@ -126,11 +132,24 @@ class Dial:
             sock = self._next()
             if sock is not None:
                 return self._connected(sock)
-        if self._sock is None:
+        if self._sock is None and self._last != errno.EAGAIN:
             self._fail(self._last)
         else:
             self._timer = self._reactor.callLater(timeout, self._late)
+            if self._sock is None:
+                self._again = self._reactor.callLater(AGAIN, self._try_again)
         return self._done
+
+    def _try_again(self) -> None:
+        self._again = None
+        sock, self._last = begin(self._place.candidates[-1], self._gate)
+        if sock is not None:
+            self._cancel()
+            self._done.callback(self._connected(sock))
+        elif self._last == errno.EAGAIN:
+            self._again = self._reactor.callLater(AGAIN, self._try_again)
+        else:
+            self._fail(self._last)
 
     def _next(self) -> SocketType | None:
         """Try one candidate after the other. Returns a socket that is connected; None when `_sock` waits for an answer,
@@ -157,6 +176,8 @@ class Dial:
             return
         self._poller.remove(sock.fileno())
         self._last = sock.getsockopt(SOL_SOCKET, socket.SO_ERROR)
+        if not self._last and is_itself(sock):
+            self._last = errno.ECONNREFUSED
         connected: SocketType | None = sock
         if self._last:
             sock.close()
@@ -191,9 +212,10 @@ class Dial:
             sock.close()
 
     def _cancel(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
+        for timer in (self._timer, self._again):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._again = None
 
 
 @lru_cache(maxsize=256)

@@ -41,6 +41,7 @@ class PlainFastLeg(FastLeg):
         try:
             count = os.splice(local.fd, pipe.writer, CHUNK, flags=_FLAGS)
         except BlockingIOError:
+            self._return_up()  # splice stops where an urgent byte was, for ever; a read gets past it
             return
         except OSError:
             local.lost()
@@ -120,18 +121,22 @@ class PlainFastLeg(FastLeg):
 
     def _splice_in(self, local: FastLocal, pipe: Pipe) -> None:
         self.last_received = self._clock.seconds()
+        in_vain = bool(self._left)
         for _ in range(FRAMES_AT_ONCE):
             if not self._left and not self._next_large(local):
                 return
             try:
                 count = os.splice(self._fd, pipe.writer, min(self._left, CHUNK), flags=_FLAGS)
             except BlockingIOError:
+                if in_vain:
+                    self._return_in(local)  # the same as in _splice_out
                 return
             except OSError:
                 count = 0
             if not count:
                 self._lost_on_read()
                 return
+            in_vain = False
             self._left -= count
             meter = self._meter or self._first_bytes()
             if meter is not None:
@@ -165,8 +170,11 @@ class PlainFastLeg(FastLeg):
             self._inbuf = b""
             self._left = header
             return True
-        if local.pipe is not None:
-            self._tools.pipes.give_back(local.pipe)
-            local.pipe = None
+        self._return_in(local)
         self._parse(b"")
         return False
+
+    def _return_in(self, local: FastLocal) -> None:
+        pipe, local.pipe = local.pipe, None
+        if pipe is not None:
+            self._tools.pipes.give_back(pipe)

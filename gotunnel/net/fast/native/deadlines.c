@@ -17,11 +17,14 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
         return done == NULL ? -1 : 0;
     }
     double length = PyFloat_AsDouble(seconds), due;
-    if ((length == -1 && PyErr_Occurred()) || seconds_of(self->clock, &due) < 0)
+    if (length == -1 && PyErr_Occurred())
         return -1;
+    Py_INCREF(running); /* the clock is Python's */
+    int kept = seconds_of(self->clock, &due);
     due += length;
-    PyObject *entry = Py_BuildValue("(dO)", due, act);
-    int kept = entry == NULL ? -1 : PyDict_SetItem(running, key, entry);
+    PyObject *entry = kept < 0 ? NULL : Py_BuildValue("(dO)", due, act);
+    kept = entry == NULL ? -1 : PyDict_SetItem(running, key, entry);
+    Py_DECREF(running);
     Py_XDECREF(entry);
     if (kept < 0)
         return -1;

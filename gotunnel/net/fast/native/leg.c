@@ -96,12 +96,12 @@ int leg_local_readable(Leg *self)
         Py_XDECREF(done);
         return done == NULL ? -1 : 0;
     }
-    if (!self->watched && leg_be_watched(self) < 0)
-        return -1;
     Local *local = (Local *)object;
-    int done = 0;
     Py_INCREF(local);
-    if (!IS_NONE(self->up)) {
+    int done = self->watched ? 0 : leg_be_watched(self);
+    if (done < 0) {
+        ;
+    } else if (!IS_NONE(self->up)) {
         PyObject *arguments[] = {(PyObject *)self, object, self->up};
         PyObject *moved = PyObject_VectorcallMethod(names.splice_out, arguments, 3, NULL);
         done = moved == NULL ? -1 : 0;

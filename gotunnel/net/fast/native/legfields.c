@@ -7,6 +7,8 @@
 /* Where `member` is in a tuple of all of them, -1 with an exception. */
 int leg_index_of(PyObject *members, PyObject *member)
 {
+    if (missing(member))
+        return -1;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members); i++)
         if (PyTuple_GET_ITEM(members, i) == member)
             return (int)i;

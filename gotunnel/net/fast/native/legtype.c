@@ -147,9 +147,9 @@ static PyObject *leg_equip(PyObject *object, PyObject *arguments)
     Py_ssize_t size;
     if (!PyArg_ParseTuple(arguments, "Onnn", &tools, &self->bulk_read, &self->landing, &self->bulk))
         return NULL;
-    buffers = PyObject_GetAttrString(tools, "buffers");
     Py_XSETREF(self->poller, PyObject_GetAttrString(tools, "poller"));
-    if (buffers == NULL || self->poller == NULL)
+    buffers = self->poller == NULL ? NULL : PyObject_GetAttrString(tools, "buffers");
+    if (buffers == NULL)
         return NULL;
     Py_XSETREF(self->from_leg, PyObject_GetAttrString(buffers, "from_leg"));
     Py_XSETREF(self->from_local, PyObject_GetAttrString(buffers, "from_local"));

@@ -77,6 +77,8 @@ static PyObject *local_get_mask(PyObject *object, void *Py_UNUSED(closure))
 
 static int local_set_mask(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
 {
+    if (missing(value))
+        return -1;
     long mask = value == Py_None ? -1 : PyLong_AsLong(value);
     if (mask == -1 && PyErr_Occurred())
         return -1;

@@ -142,6 +142,17 @@ static PyObject *socket_and(int fd, int family, int error)
     return Py_BuildValue("(Ni)", sock, error);
 }
 
+/* Whether a connection has but one end: see sockets.is_itself. */
+static int is_itself(int fd)
+{
+    Address here, there;
+    memset(&here, 0, sizeof here);
+    memset(&there, 0, sizeof there);
+    socklen_t size = sizeof here, other = sizeof there;
+    return getsockname(fd, &here.any, &size) == 0 && getpeername(fd, &there.any, &other) == 0 && size == other &&
+           !memcmp(&here, &there, size);
+}
+
 /* dial(host, port, address, type, tools, others, ceiling, control): begin to connect to an IP address, as dial.begin does;
  * `control` is the congestion control that it is to have, "" for the system's (see sockets.spare_pacing_at). Returns
  * the connection where it stands at once; None when its descriptor would be `ceiling` or more; else what `begin` returns. */
@@ -192,6 +203,8 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
             return socket_and(fd, family, error);
         error = 0;
     }
+    if (!error && is_itself(fd))
+        error = ECONNREFUSED;
     if (error) {
         close(fd);
         return socket_and(-1, family, error);
