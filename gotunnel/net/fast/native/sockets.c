@@ -142,15 +142,16 @@ static PyObject *socket_and(int fd, int family, int error)
     return Py_BuildValue("(Ni)", sock, error);
 }
 
-/* Whether a connection has but one end: see sockets.is_itself. */
-static int is_itself(int fd)
+/* Whether a connection to this port has but one end: see sockets.is_itself. */
+static int is_itself(int fd, int port)
 {
     Address here, there;
     memset(&here, 0, sizeof here);
     memset(&there, 0, sizeof there);
     socklen_t size = sizeof here, other = sizeof there;
-    return getsockname(fd, &here.any, &size) == 0 && getpeername(fd, &there.any, &other) == 0 && size == other &&
-           !memcmp(&here, &there, size);
+    if (getsockname(fd, &here.any, &size) < 0 || here.v4.sin_port != htons((uint16_t)port)) /* nearly always */
+        return 0;
+    return getpeername(fd, &there.any, &other) == 0 && size == other && !memcmp(&here, &there, size);
 }
 
 /* dial(host, port, address, type, tools, others, ceiling, control): begin to connect to an IP address, as dial.begin does;
@@ -203,7 +204,7 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
             return socket_and(fd, family, error);
         error = 0;
     }
-    if (!error && is_itself(fd))
+    if (!error && is_itself(fd, port))
         error = ECONNREFUSED;
     if (error) {
         close(fd);
