@@ -75,28 +75,16 @@ static int drained_if_full(Leg *self)
     return self->full ? leg_local_drained(self) : 0; /* nothing more is coming for it */
 }
 
-static int acts_half_close(Leg *self)
+/* Let the local connection take a step towards its end: `step`, or the leg's `method` for what is no Local. */
+static int end_local(Leg *self, int (*step)(Local *), PyObject *method)
 {
     PyObject *local = self->local;
     if (IS_NONE(local))
         return 0;
     if (!IS_LOCAL(local))
-        return call1((PyObject *)self, names.half_close, local);
+        return call1((PyObject *)self, method, local);
     Py_INCREF(local);
-    int done = local_half_close((Local *)local);
-    Py_DECREF(local);
-    return done < 0 ? -1 : drained_if_full(self);
-}
-
-static int acts_finish(Leg *self)
-{
-    PyObject *local = self->local;
-    if (IS_NONE(local))
-        return 0;
-    if (!IS_LOCAL(local))
-        return call1((PyObject *)self, names.finish, local);
-    Py_INCREF(local);
-    int done = local_finish((Local *)local);
+    int done = step((Local *)local);
     Py_DECREF(local);
     return done < 0 ? -1 : drained_if_full(self);
 }
@@ -137,8 +125,8 @@ static int act(Leg *self, const Act *what)
     case ACT_OPEN: return acts_open(self);
     case ACT_DIAL: return acts_dial(self);
     case ACT_ANSWERED: return acts_answered(self);
-    case ACT_HALF_CLOSE: return acts_half_close(self);
-    case ACT_FINISH: return acts_finish(self);
+    case ACT_HALF_CLOSE: return end_local(self, local_half_close, names.half_close);
+    case ACT_FINISH: return end_local(self, local_finish, names.finish);
     case ACT_IDLE: return acts_idle(self);
     case ACT_PYTHON: break;
     }
