@@ -14,8 +14,10 @@ __all__ = ["SIDE_BY_SIDE", "Sample", "connections", "first_byte"]
 
 Sample = dict[str, float]
 """Figures by name."""
-WARM_UP = 12
-"""Connections ahead of a measure of connections, for each that is there at once."""
+WARM_UP = 40
+"""Connections ahead of a measure of connections, for each that is there at once. So many that the most legs that such
+visitors ever need at once are there when the measure begins: one inside TLS costs as much as twenty visitors, and a few
+that are made in its midst, in some rounds and not in others, would be what it tells."""
 
 
 @dataclass
