@@ -21,6 +21,7 @@ from gotunnel.server.allocation import MOST_CANDIDATES, PATIENCE, Allocation, An
 from tests.config.files import SERVER, FileTestCase
 from tests.integration.base import TOKEN, IntegrationTestCase
 from tests.plugins.places import PlaceTestCase, ReactorPlaceTestCase
+from tests.ports import free_port
 
 ASKED = '''
 class O(Options):
@@ -174,7 +175,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         """What it says is checked: a port that the client may not have is passed over, as is one that is taken; a
         mapping with a port of its own wish is none of its business."""
         free, _ = await self.target()
-        wanted = 20000 + free % 10000
+        wanted = free_port(self)
         config = allocator(how="say", ports=[1, 70000, free, wanted])
         server = await self.server(port_allocator=config, allow_ports=(f"{min(free, wanted)}-{max(free, wanted)}",))
         client = await self.open_client(server, self.mapping(free))
