@@ -34,6 +34,19 @@ class JudgeTests(TunnelTestCase):
         self.server()
         self.assertEqual(judges.testssl(program, self.host, self.control), [])
 
+    def test_testssl_finds(self) -> None:
+        """What testssl.sh could not find out for itself is no fault of a server's; any other warning is one."""
+        findings = [
+            {"id": "TLS1_3", "severity": "OK", "finding": "offered with final"},
+            {"id": "sessionresumption_ticket", "severity": "WARN", "finding": "check failed because of connect"},
+            {"id": "cert_trust <cert#1>", "severity": "HIGH", "finding": "certificate does not match supplied URI"},
+            {"id": "BREACH", "severity": "WARN", "finding": "nobody knows"},
+        ]
+        report = self.write("report.json", findings)
+        program = self.write("testssl", f'#!/bin/sh\nwhile [ "$1" != --jsonfile ]; do shift; done\ncp {report} "$2"\n')
+        program.chmod(0o700)
+        self.assertEqual(judges.testssl(str(program), self.host, self.control), ["BREACH: WARN: nobody knows"])
+
     def test_sslscan_finds(self) -> None:
         """A server without TLS, or with an older one too, does not pass."""
         program = need("sslscan")
