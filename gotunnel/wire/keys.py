@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import struct
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gotunnel.errors import LocalProtocolError
+from gotunnel.wire.openform import FORM
 
 __all__ = [
     "NO_BINDING",
@@ -30,7 +30,6 @@ __all__ = [
 SIZE = 32
 """Bytes of every key, MAC and channel binding."""
 
-_uint32, _uint64 = struct.Struct(">I").pack, struct.Struct(">Q").pack
 
 NO_BINDING = bytes(SIZE)
 """The channel binding of a connection without TLS."""
@@ -89,14 +88,7 @@ def open_mac(
 ) -> bytes:  # fmt: skip
     """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
     value. `dst` is part of it where the OPEN has one."""
-    begun, ended = _begun(ks, sid, seq, purpose)
-    inner, outer = begun.copy(), ended.copy()
-    by, at = conn.encode("utf-8"), src.encode("utf-8")
-    inner.update(_uint64(n) + _named(kind, name) + _uint32(len(by)) + by + _uint32(len(at)) + at)
-    if dst is not None:
-        inner.update(_l(dst.encode("utf-8")))
-    outer.update(inner.digest())
-    return outer.digest()
+    return FORM.prove(*_begun(ks, sid, seq, purpose), n, kind, name, conn, src, dst)
 
 
 # Computed for each visitor of a plain leg: what stays the same from one to the next is kept.
@@ -120,13 +112,8 @@ def _begun(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib._Hash
     inner = begun.copy()
     for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
         inner.update(_l(part))
-    inner.update(_uint32(8))  # the length of n
+    inner.update((8).to_bytes(4, "big"))  # the length of n
     return inner, ended
-
-
-@lru_cache(maxsize=1024)
-def _named(kind: str, name: str) -> bytes:
-    return _l(kind.encode("utf-8")) + _l(name.encode("utf-8"))
 
 
 same_mac = hmac.compare_digest
