@@ -21,7 +21,8 @@ from gotunnel.net.supply import LegSupply
 from gotunnel.net.visitor import Queue, Visitor
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.handshake import open_mac
+from gotunnel.wire.handshake import open_hashes
+from gotunnel.wire.openform import FORM
 
 __all__ = ["OpeningEnd"]
 
@@ -42,6 +43,7 @@ class OpeningEnd(LegSupply):
         self.key = key
         self.usage = usage
         self.streams: dict[ILeg, Visitor] = {}
+        self._hashes: dict[ILeg, tuple[Any, Any]] = {}  # what a plain leg's proofs begin with
         self._warn = Warnings(self.log, clock).warn
 
     # For the subclass to say.
@@ -158,6 +160,7 @@ class OpeningEnd(LegSupply):
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
+        self._hashes.pop(leg, None)
         mute = self._left(leg)
         if reason.startswith(BREACH):
             self._warn("breach", BREACH_WORDS, reason=printable(said_behind(BREACH, reason)))
@@ -191,9 +194,12 @@ class OpeningEnd(LegSupply):
         local.on_gone = nothing
         body = visitor.body()
         if leg.plain:
-            key, body.n = self.key, opens + 1
+            begun, ended = self._hashes.get(leg) or self._begin_proofs(leg)
             kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-            body.mac = open_mac(
-                key.ks, key.sid, leg.tag, self.purpose, body.n, kind, name, body.conn, body.src, body.dst
-            )
+            body.n = opens + 1
+            body.mac = FORM.prove(begun, ended, body.n, kind, name, body.conn, body.src, body.dst)
         leg.open(local, body.encode(), visitor.held, visitor.begins)
+
+    def _begin_proofs(self, leg: ILeg) -> tuple[Any, Any]:
+        hashes = self._hashes[leg] = open_hashes(self.key.ks, self.key.sid, leg.tag, self.purpose)
+        return hashes

@@ -19,6 +19,7 @@ __all__ = [
     "derive_key",
     "leg_client_mac",
     "leg_server_mac",
+    "open_hashes",
     "open_mac",
     "same",
     "same_mac",
@@ -88,10 +89,18 @@ def open_mac(
 ) -> bytes:  # fmt: skip
     """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
     value. `dst` is part of it where the OPEN has one."""
-    return FORM.prove(*_begun(ks, sid, seq, purpose), n, kind, name, conn, src, dst)
+    return FORM.prove(*open_hashes(ks, sid, seq, purpose), n, kind, name, conn, src, dst)
 
 
-# Computed for each visitor of a plain leg: what stays the same from one to the next is kept.
+def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """Return what the MACs of all OPENs of one leg begin with, for `openform.FORM.prove`: the two hashes that
+    HMAC-SHA256 is made of, the first with all in it that stands ahead of the value of `n`."""
+    begun, ended = _hashes(ks)
+    inner = begun.copy()
+    for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
+        inner.update(_l(part))
+    inner.update((8).to_bytes(4, "big"))  # the length of n
+    return inner, ended
 
 
 @lru_cache(maxsize=1024)
@@ -103,17 +112,6 @@ def _hashes(ks: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
         hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)),
         hashlib.sha256(bytes(byte ^ 0x5C for byte in padded)),
     )
-
-
-@lru_cache(maxsize=1024)
-def _begun(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib._Hash, hashlib._Hash]:
-    """Return the same two, the first with all that stands ahead of `n` in the MACs of one leg."""
-    begun, ended = _hashes(ks)
-    inner = begun.copy()
-    for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
-        inner.update(_l(part))
-    inner.update((8).to_bytes(4, "big"))  # the length of n
-    return inner, ended
 
 
 same_mac = hmac.compare_digest
