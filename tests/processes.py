@@ -36,7 +36,7 @@ class ProcessTestCase(SynchronousTestCase):
         kept = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("GOTUNNEL", "STATE_", "XDG_", "NOTIFY_", "WATCHDOG_", "LISTEN_"))
+            if not key.startswith(("GOTUNNEL", "STATE_", "XDG_", "NOTIFY_", "WATCHDOG_", "LISTEN_", "PYTHONUNBUFFERED"))
         }
         return {**kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(self.folder / "xdg"), **more}
 

@@ -47,6 +47,22 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
 
 
+def _flush(quietly: bool) -> None:
+    """Write what was printed. Python would try at its very end, and where that fails print a traceback and make the
+    exit code 120. `quietly`: it has been said what went wrong, and the exit code stays. Raises OSError."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        if not quietly:
+            raise
+        _drop_unwritten()
+
+
+def _drop_unwritten() -> None:
+    """Let what standard output does not take go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+
+
 class _Main(click.Group):
     """Says what is wrong with a command line in the language of the environment, where the words are ours, and so of a
     standard output that takes nothing: `gotunnel token > token` on a full disk."""
@@ -54,8 +70,15 @@ class _Main(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Called by whoever runs the command."""
         try:
-            return super().main(*args, **extra)
+            try:
+                return super().main(*args, **extra)
+            except SystemExit as end:
+                _flush(quietly=bool(end.code))
+                raise
         except OSError as failed:
+            if isinstance(failed, BrokenPipeError):
+                _drop_unwritten()
+                sys.exit(1)  # as click ends where it notices
             if failed.errno not in _NO_ROOM or failed.filename is not None:
                 raise
             from gotunnel.errors import Sentence
@@ -66,7 +89,7 @@ class _Main(click.Group):
                 reason=(failed.strerror or "error").lower(),
             )
             click.echo(f"gotunnel: {of_environment().sentence(problem)}", err=True)
-            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)  # what is left goes there
+            _drop_unwritten()
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:

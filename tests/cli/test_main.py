@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import IO
 from unittest import SkipTest
 
 from click.testing import CliRunner, Result
@@ -76,22 +77,56 @@ class CheckTests(ProcessTestCase):
         self.assertIn("does not exist", result.stderr)
 
 
+LATE = """
+import click
+from gotunnel.cli.main import main
+
+@main.command()
+@click.argument("code", type=int)
+def late(code):
+    print("rows")
+    raise SystemExit(code)
+
+main()
+"""
+FULL = "gotunnel: standard output cannot be written: no space left on device; make room where it goes\n"
+
+
 class FullDiskTests(ProcessTestCase):
     """A standard output that takes nothing."""
 
     def test_said(self) -> None:
         """One line with what to do and 1, of a command's output and of its help; no traceback, at the end neither."""
+        for words in (["token"], ["check", "--help"]):
+            self.assertEqual(self.ended("from gotunnel.cli.main import main; main()", *words), (1, FULL), words)
+
+    def test_said_late(self) -> None:
+        """The same of what is written at the very end alone, as rows of CSV are; and who has failed already ends as he
+        would: with his own line and exit code."""
+        self.assertEqual(self.ended(LATE, "late", "0"), (1, FULL))
+        self.assertEqual(self.ended(LATE, "late", "2"), (2, ""))
+
+    def test_nobody_reads(self) -> None:
+        """A pipe that is closed, as by `| head -1`, is worth no word."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w") as pipe:
+            self.assertEqual(self.run_into(pipe, LATE, "late", "0"), (1, ""))
+
+    def ended(self, script: str, *words: str) -> tuple[int, str]:
+        """Return with which exit code and which words a script ends whose standard output is full."""
         if not os.path.exists("/dev/full"):
             raise SkipTest("this system has no /dev/full")
-        script = "import sys; from gotunnel.cli.main import main; main()"
-        for words in (["token"], ["check", "--help"]):
-            with open("/dev/full", "w") as full:
-                done = subprocess.run(
-                    [sys.executable, "-c", script, *words], env=self.environment(), stdout=full, stderr=subprocess.PIPE,
-                    text=True, timeout=DEADLINE,
-                )  # fmt: skip
-            line = "gotunnel: standard output cannot be written: no space left on device; make room where it goes\n"
-            self.assertEqual((done.returncode, done.stderr), (1, line), words)
+        with open("/dev/full", "w") as full:
+            return self.run_into(full, script, *words)
+
+    def run_into(self, out: IO[str], script: str, *words: str) -> tuple[int, str]:
+        """Return the same of one whose standard output is `out`."""
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], env=self.environment(), stdout=out, stderr=subprocess.PIPE,
+            text=True, timeout=DEADLINE,
+        )  # fmt: skip
+        return done.returncode, done.stderr
 
 
 class ExposeConfigTests(SynchronousTestCase):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import ssl
 from collections import Counter
 from pathlib import Path
 
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
+from twisted.protocols.tls import BufferingTLSTransport
 
+from gotunnel.net.biotls import BioTls
 from gotunnel.net.owncert import own_pair
 from gotunnel.net.tls import ServerTls, own_server_tls, server_tls
-from gotunnel.server.reception import LEGS_AT_ONCE, NO_TLS
+from gotunnel.server.reception import LEGS_AT_ONCE, NO_TLS, Door
 from gotunnel.server.session import ServerSession
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.messages import Error
 from tests.server.world import ServerTestCase, World
+from tests.wire.test_clienthello import hello, with_key_share
 
 
 def own_tls(case: ServerTestCase) -> ServerTls:
@@ -23,19 +25,6 @@ def own_tls(case: ServerTestCase) -> ServerTls:
     state = Path(case.mktemp())
     state.mkdir()
     return server_tls(own_pair(state), legs=True)
-
-
-def client_hello(name: str) -> bytes:
-    """Return the first bytes of a TLS client that asks for this server name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    out = ssl.MemoryBIO()
-    try:
-        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return out.read()
 
 
 HELLO = (
@@ -72,6 +61,24 @@ class FirstByteTests(ServerTestCase):
         transport.say_bytes(b"\x16\x03\x01\x00\x05hello")
         self.assertEqual(transport.value()[:1], b"\x15")  # an alert, as that was no ClientHello
         self.assertTrue(transport.gone)
+
+    def test_hello_in_pieces(self) -> None:
+        """A ClientHello with a key share of ML-KEM, longer than a segment of TCP, may come in any pieces, as a leg's and
+        as another's: TLS begins with the last of them, and not before, and goes on."""
+        world = World(tls=own_tls(self))
+        kinds = []
+        for name in ("0123456789abcdef.legs.gotunnel", "tunnel.example.com"):
+            whole = with_key_share(hello(name))
+            for size in (1, 536, 1460):
+                transport = world.connect()
+                *pieces, last = (whole[at : at + size] for at in range(0, len(whole), size))
+                for piece in pieces:
+                    transport.say_bytes(piece)
+                self.assertEqual((transport.value(), type(transport.protocol)), (b"", Door), (name, size))
+                transport.say_bytes(last)
+                self.assertEqual(transport.value()[:1], b"\x16", (name, size))  # its ServerHello
+                kinds.append(type(transport.protocol))
+        self.assertEqual(kinds, 3 * [BioTls] + 3 * [BufferingTLSTransport])
 
     def test_byte_by_byte(self) -> None:
         """A frame may come in any pieces."""
@@ -197,8 +204,8 @@ class CrowdTests(ServerTestCase):
         world = World(tls=own_tls(self))
         session = self.session_at(world, "192.0.2.1")
         leg, guess = world.connect(), world.connect()
-        leg.say_bytes(client_hello(session.leg_sni))
-        guess.say_bytes(client_hello("0123456789abcdef.legs.gotunnel"))
+        leg.say_bytes(hello(session.leg_sni))
+        guess.say_bytes(hello("0123456789abcdef.legs.gotunnel"))
         flood = [world.connect() for _ in range(1000)]
         self.assertEqual((leg.aborted, guess.aborted), (False, True))
         self.assertEqual(sum(not transport.aborted for transport in flood), 32)
@@ -216,7 +223,7 @@ class CrowdTests(ServerTestCase):
         asking = []
         for _ in range(2 * LEGS_AT_ONCE):
             asking.append(world.connect())
-            asking[-1].say_bytes(client_hello(session.leg_sni))
+            asking[-1].say_bytes(hello(session.leg_sni))
         self.assertEqual(sum(not transport.aborted for transport in asking), LEGS_AT_ONCE + 32)
 
     def test_name_dies_with_the_session(self) -> None:
@@ -225,7 +232,7 @@ class CrowdTests(ServerTestCase):
         session = self.session_at(world, "192.0.2.1")
         world.hub.session_lost(session)
         leg = world.connect()
-        leg.say_bytes(client_hello(session.leg_sni))
+        leg.say_bytes(hello(session.leg_sni))
         world.connect()
         self.assertTrue(leg.aborted)
         self.assertFalse(world.hub.origins.live_at("192.0.2.1"))

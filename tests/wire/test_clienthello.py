@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.wire.clienthello import MOST, server_name
+from gotunnel.wire.clienthello import MOST, _Reader, server_name
 
 
 def hello(name: str | None) -> bytes:
@@ -25,6 +25,21 @@ def hello(name: str | None) -> bytes:
     return outgoing.read()
 
 
+def with_key_share(whole: bytes, size: int = 1216) -> bytes:
+    """Return a ClientHello with an extension of that many bytes ahead of its others, as long as the key share of
+    X25519MLKEM768, which the libraries here need not know; by its type (RFC 8701) a server reads over it."""
+    record = _Reader(whole[5:])
+    record.take(4 + 2 + 32)
+    record.vector(1)
+    record.vector(2)
+    record.vector(1)
+    body, extensions = record.data[4 : record.at], record.vector(2)
+    extensions = b"\x0a\x0a" + size.to_bytes(2, "big") + bytes(size) + extensions
+    body += len(extensions).to_bytes(2, "big") + extensions
+    message = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
+
+
 class ServerNameTests(SynchronousTestCase):
     """What is read, and when."""
 
@@ -35,6 +50,15 @@ class ServerNameTests(SynchronousTestCase):
         self.assertEqual(server_name(whole + b"more"), (True, "legs.gotunnel"))
         for length in range(len(whole)):
             self.assertEqual(server_name(whole[:length]), (False, None), length)
+
+    def test_longer_than_a_segment(self) -> None:
+        """One with a key share of ML-KEM comes in two segments of TCP; the name is behind the key share, in either."""
+        whole = with_key_share(hello("legs.gotunnel"))
+        self.assertGreater(len(whole), 1460)
+        self.assertGreater(whole.index(b"legs.gotunnel"), 1216)
+        self.assertEqual(server_name(whole[:1460]), (False, None))
+        self.assertEqual(server_name(whole[:-1]), (False, None))
+        self.assertEqual(server_name(whole), (True, "legs.gotunnel"))
 
     def test_no_name(self) -> None:
         """A client may ask for none, or for an address, which is none."""
