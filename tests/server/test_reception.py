@@ -63,8 +63,8 @@ class FirstByteTests(ServerTestCase):
         self.assertTrue(transport.gone)
 
     def test_hello_in_pieces(self) -> None:
-        """A ClientHello with a key share of ML-KEM, longer than a segment of TCP, may come in any pieces, as a leg's and
-        as another's: TLS begins with the last of them, and not before, and goes on."""
+        """A ClientHello with a key share of ML-KEM, longer than a segment of TCP, may come in any pieces, a leg's and
+        another's: TLS begins with the last of them, and not before, and goes on."""
         world = World(tls=own_tls(self))
         kinds = []
         for name in ("0123456789abcdef.legs.gotunnel", "tunnel.example.com"):
