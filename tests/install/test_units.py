@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from unittest import SkipTest
 
 from tests.config.files import TOKEN
 from tests.e2e.program import RUNNERS, need
@@ -89,6 +90,8 @@ class UnitTests(ProcessTestCase):
         files = sorted(str(path) for path in self.folder.iterdir())
         self.assertEqual(len(files), 3)
         done = subprocess.run([tool, "verify", "--man=no", *files], capture_output=True, text=True, timeout=DEADLINE)
+        if done.stderr.startswith("Failed to create directory '/run/systemd"):  # since 257
+            raise SkipTest("systemd-analyze verify wants root here, or a machine that systemd has booted")
         ours = [line for line in done.stderr.splitlines() if "gotunnel" in line]
         self.assertEqual((done.returncode, ours), (0, []), done.stderr)
 
