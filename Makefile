@@ -10,6 +10,7 @@ SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TESTED := $(VENV)/.installed-test
 DEVELOPER := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -40,7 +41,7 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/python -m gotunnel.cli.demo $(if $(filter-out 0,$(ONCE)),--once)
 
-test: $(INSTALLED)
+test: $(TESTED)
 	@$(BIN)/python -m tests.run -j$(JOBS) $(TESTS)
 
 check: $(DEVELOPER)
@@ -52,32 +53,32 @@ check: $(DEVELOPER)
 	$(BIN)/coverage report
 
 # Other tunnels are measured too if they are on the PATH. BENCH="--only tls rathole --rounds 3" is handed on.
-bench: $(INSTALLED)
+bench: $(TESTED)
 	@$(BIN)/python -m bench $(if $(filter-out 0,$(QUICK)),--quick) $(BENCH)
 
 # Guided by coverage where atheris is installed, else by a seeded mutator. FUZZ="--only config" is handed on.
-fuzz: $(INSTALLED)
+fuzz: $(TESTED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
 
 # Exit code 3 where the compiler has no sanitizers.
-sanitize: $(INSTALLED)
+sanitize: $(TESTED)
 	@$(BIN)/python -m tests.sanitize $(filter-out tests,$(TESTS))
 
 # Not part of `test`: docs/en/kubernetes.md says what it takes, and what came of it. KUBERNETES_BIN=folder is where the
 # programs are, or are built.
 KUBERNETES_BIN ?= build/kubernetes
 CLUSTERS := tests.kubernetes.headline tests.kubernetes.ways
-kubernetes: $(INSTALLED)
+kubernetes: $(TESTED)
 	@$(BIN)/python -m tests.kubernetes.build $(KUBERNETES_BIN)
 	@KUBERNETES_BIN=$(KUBERNETES_BIN) $(BIN)/python -m tests.run $(if $(filter tests,$(TESTS)),$(CLUSTERS),$(TESTS))
 
 # Exit code 1 for a known hole, 3 where no advisory data can be reached.
-audit: $(INSTALLED)
+audit: $(TESTED)
 	@$(PIP) pip-audit
 	@$(BIN)/python -m tests.hostile.audit
 
 # Adds new texts to gotunnel/i18n/zh.po, lists what lacks Chinese, and compiles.
-messages: $(INSTALLED)
+messages: $(TESTED)
 	@$(BIN)/python -m tests.messages
 
 # setuptools comes first and builds without isolation, so that a changed setup.cfg needs no network when it asks for
@@ -88,14 +89,25 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml $(NATIVE)
 		|| { echo "gotunnel needs Python 3.10 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(CLEAR) $(VENV) || { echo "on Debian: apt-get install python3-venv"; exit 1; }
 	$(PIP) 'setuptools>=77'
-	$(PIP) --no-build-isolation -e '.[test]'
+	$(PIP) --no-build-isolation -e .
 	@[ "$$GOTUNNEL_NATIVE" = 0 ] || $(BIN)/python -c 'import gotunnel.net.fast._native' 2>/dev/null \
 		|| echo "the relay runs in Python alone; with a part of it compiled it costs less: on Debian," \
 			"apt-get install gcc libc6-dev python3-dev, and then make -B $@"
 	@echo "$(CURDIR)" > $@
 
-$(DEVELOPER): $(INSTALLED)
-	$(PIP) --no-build-isolation -e '.[test,dev]'
+# What tests and developers need is apart from that: no demo fails for want of it. It is installed with isolation, so
+# that what has no wheel for a new Python yet is built, by whatever its build asks for.
+EXTRA = $(BIN)/python -c 'import configparser, sys; setup = configparser.ConfigParser(); setup.read("setup.cfg"); \
+	print(setup["options.extras_require"][sys.argv[1]])'
+
+$(TESTED): $(INSTALLED)
+	@$(EXTRA) test > $(VENV)/test.txt
+	$(PIP) -r $(VENV)/test.txt
+	@touch $@
+
+$(DEVELOPER): $(TESTED)
+	@$(EXTRA) dev > $(VENV)/dev.txt
+	$(PIP) -r $(VENV)/dev.txt
 	@touch $@
 
 clean:
