@@ -74,7 +74,7 @@ def connect(path: str, *, write: bool) -> sqlite3.Connection:
         elif not os.access(path, os.R_OK):
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # says why
         uri = f"file:{_quoted(path)}?mode={'rw' if write else 'ro'}"
-        connection = sqlite3.connect(uri, BUSY, isolation_level=None, check_same_thread=False, uri=True)
+        connection = sqlite3.connect(uri, timeout=BUSY, isolation_level=None, check_same_thread=False, uri=True)
         try:
             _check(connection, write=write)
         except BaseException:
