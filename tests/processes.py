@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-__all__ = ["DEADLINE", "FULL_TIME", "ROOT", "ProcessTestCase"]
+__all__ = ["DEADLINE", "FULL_TIME", "ROOT", "ProcessTestCase", "alive"]
 
 ROOT = Path(__file__).resolve().parent.parent
 """The tree under test."""
@@ -22,6 +22,14 @@ FULL_TIME = os.environ.get("TEST_FULL_TIME", "") not in ("", "0")
 
 DEADLINE = 120.0 if FULL_TIME else 30.0
 """Seconds after which a wait fails; far more than is needed, for a machine that is busy."""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie: where nothing reaps orphans, as in a container, those stay."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class ProcessTestCase(SynchronousTestCase):

@@ -15,21 +15,12 @@ from typing import Any
 
 from tests.e2e.harness import RUNNERS, Program, TunnelTestCase, read_exactly
 from tests.e2e.peers import Service, echo
-from tests.processes import DEADLINE
+from tests.processes import DEADLINE, alive
 
 PIECE = bytes(range(256)) * 64
 """16 KiB, whose end in another piece would show."""
 STREAMS = 12
 RELOADS = 12
-
-
-def runs(pid: int) -> bool:
-    """Return whether a process runs. One that has ended stays where nothing asks how: a container may have no init."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 class ReloadTests(TunnelTestCase):
@@ -143,7 +134,7 @@ class ReloadTests(TunnelTestCase):
             os.kill(pid, signal.SIGTERM)
         except ProcessLookupError:
             return
-        self.wait_until(lambda: not runs(pid), "the daemon's end")
+        self.wait_until(lambda: not alive(pid), "the daemon's end")
 
     def test_broken_file(self) -> None:
         """What a start would print stands in the log, a line for each mistake, and all goes on; mended, it is taken."""

@@ -20,16 +20,9 @@ from gotunnel.config.health import HealthConfig
 from gotunnel.config.health_command import CommandOptions
 from gotunnel.interfaces import IHealthCheck
 from tests.config.files import ClientTestCase
+from tests.processes import alive
 
 reactor: Any = global_reactor
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 class _Turns(Clock):
