@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from gotunnel.config.plugged import RelayConfig
-from gotunnel.errors import GotunnelError, Sentence
+from gotunnel.errors import ConfigUnfit, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
@@ -20,7 +20,7 @@ __all__ = ["RelayUnfit", "check_relay", "choose_relay", "fast", "install_reactor
 log = Logger(namespace="gotunnel.net.choice")
 
 
-class RelayUnfit(GotunnelError):
+class RelayUnfit(ConfigUnfit):
     """The relay that the configuration names cannot run here: `what` says why, `cure` what to do."""
 
     cure = "write relay: auto"
