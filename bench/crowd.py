@@ -6,6 +6,7 @@ import time
 from statistics import median
 
 from bench.cpu import cpu_ns
+from bench.figures import AT_ONCE
 from bench.measures import Sample, connections
 from bench.process import LoadProcess
 from bench.scale import Scale
@@ -16,9 +17,6 @@ __all__ = ["crowd", "started"]
 _WARM = 64
 _BASE = 100
 """Growth is told against the cost with so many open tunnels."""
-_AT_ONCE = 16
-"""So many come together when it is measured. One after the other each of them finds a processor that has just fallen
-asleep, or one that has not, which alone can double what he costs: two such figures say nothing about growth."""
 
 
 def started(tunnel: Tunnel) -> Sample:
@@ -49,7 +47,7 @@ def crowd(tunnel: Tunnel, load: LoadProcess, scale: Scale) -> Sample:
                     found[f"memory-{level}-{role}"] = (tunnel.rss(role) - warm[role]) / level / 1024
             if level in scale.cost_at:
                 found[f"growth-{level}"] = median(
-                    connections(tunnel, load, scale.cost_connections, _AT_ONCE, scale.seconds)[0]
+                    connections(tunnel, load, scale.cost_connections, AT_ONCE, scale.seconds)[0]
                     for _ in range(scale.cost_batches)
                 )
         found["idle-cpu"] = _idle(tunnel, scale.watch_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BASELINE", "CROWDS", "FIGURES", "LEVELS", "LIMITS", "SOME", "Figure", "Limit"]
+__all__ = ["AT_ONCE", "BASELINE", "CROWDS", "FIGURES", "LEVELS", "LIMITS", "SOME", "Figure", "Limit"]
 
 BASELINE = "naive"
 """The subject that is 1.00."""
@@ -17,6 +17,11 @@ CROWDS = (500, 5000)
 
 SOME = 20
 """A crowd for trying out whether everything runs."""
+
+AT_ONCE = 16
+"""Connections that are made together for `connection-16` and for what they cost while others are open. One after the
+other each of them finds a processor that has just fallen asleep, or one that has not, which alone can double what it
+costs: two such figures say nothing about growth."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.figures import AT_ONCE
 from bench.process import LoadProcess
 from bench.scale import Scale
 from bench.subject import Tunnel
@@ -66,7 +67,7 @@ def _connections(tunnel: Tunnel, load: LoadProcess, scale: Scale) -> Sample:
 
 
 def _connections_16(tunnel: Tunnel, load: LoadProcess, scale: Scale) -> Sample:
-    return {"connection-16": connections(tunnel, load, scale.connections_16, 16, scale.seconds)[0]}
+    return {"connection-16": connections(tunnel, load, scale.connections_16, AT_ONCE, scale.seconds)[0]}
 
 
 def connections(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.figures import AT_ONCE
 from bench.lenses import LENSES, Lens
 from bench.ours import ours
 from bench.peers import PEERS
@@ -68,7 +69,7 @@ WORK = {
     "round-trip": Work("round trip", 3000, _open(1), _exchange(1)),
     "round-trip-64": Work("round trip", 6400, _open(64), _exchange(64)),
     "connection": Work("connection", 500, _warm(1), _knock(1)),
-    "connection-16": Work("connection", 800, _warm(16), _knock(16)),
+    "connection-16": Work("connection", 800, _warm(AT_ONCE), _knock(AT_ONCE)),
     "download": Work("MB", 500, _open(1, "D"), _transfer("download")),
     "upload": Work("MB", 500, _open(1, "U"), _transfer("upload")),
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 __all__ = [
     "AuthRejected",
     "ConfigError",
+    "ConfigUnfit",
     "DialFailed",
     "GotunnelError",
     "LocalProtocolError",
@@ -176,6 +177,10 @@ class ConfigError(GotunnelError):
     def __init__(self, problems: Sequence[Problem], between: str = "\n") -> None:
         super().__init__(between.join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+class ConfigUnfit(GotunnelError):
+    """A configuration without a mistake that names what cannot be had on this machine: to start again is no cure."""
 
 
 def lines_of(error: BaseException) -> list[str]:

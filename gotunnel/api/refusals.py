@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gotunnel.client.published import MappingStatus
+from gotunnel.client.standing import MappingStatus
 from gotunnel.errors import AuthRejected, PortUnavailable, Sentence, said_behind
 
 __all__ = ["not_let_in", "port_refused"]

@@ -18,8 +18,8 @@ from gotunnel.api.state import SessionState
 from gotunnel.api.waiting import Waits
 from gotunnel.client.link import Link
 from gotunnel.client.memory import VersionMemory
-from gotunnel.client.published import MappingStatus
 from gotunnel.client.service import ClientService
+from gotunnel.client.standing import MappingStatus
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import NotConnected, Sentence
 from gotunnel.logs import Logger

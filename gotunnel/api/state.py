@@ -13,8 +13,8 @@ from gotunnel.api.refusals import not_let_in, port_refused
 from gotunnel.api.settings import Settings
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
-from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.service import ClientService
+from gotunnel.client.standing import MappingStatus, Standing
 from gotunnel.errors import AuthRejected, NotConnected, Sentence
 from gotunnel.interfaces import IRelay
 

@@ -4,7 +4,6 @@ What a leg is for, its receiver knows."""
 from __future__ import annotations
 
 import itertools
-import resource
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,10 +11,12 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from gotunnel.core.descriptors import Shares
 from gotunnel.core.loglimit import LogLimit
 from gotunnel.errors import GotunnelError, printable
 from gotunnel.interfaces import ILeg, IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.descriptors import nofile
 from gotunnel.net.dialer import ServerPath
 from gotunnel.net.greeting import LegGreeting, SessionKey
 from gotunnel.net.reasons import words_of
@@ -31,15 +32,11 @@ GREETING_TIMEOUT = 10.0
 
 MOST_PORTS = 65_535
 """One address has no more ports than that to connect to one port from."""
-RESERVED_DESCRIPTORS = 64
-"""What this process needs beside legs and their targets."""
 
 
 def most_legs() -> int:
     """Return how many legs this process has descriptors for, a target for each: a bound that no server can move."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = MOST_PORTS if soft == resource.RLIM_INFINITY else (soft - RESERVED_DESCRIPTORS) // 2
-    return max(1, min(MOST_PORTS, allowed))
+    return min(MOST_PORTS, Shares(nofile()).streams)
 
 
 class LegRoom:

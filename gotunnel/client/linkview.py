@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gotunnel.client.link import Link
-from gotunnel.client.published import MappingStatus, Standing
 from gotunnel.client.session import ClientSession
+from gotunnel.client.standing import MappingStatus, Standing
 from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
     SWITCHED_OFF,

@@ -9,7 +9,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.address import Address, InProcess
-from gotunnel.client.published import Published, Standing
+from gotunnel.client.published import Published
+from gotunnel.client.standing import Standing
 from gotunnel.client.tlswatch import AGAIN, TlsWatch
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.wire.proxyheader import proxy_header_of_nobody

@@ -1,21 +1,18 @@
-"""The mappings of a client towards one server: what each is, whether it is open there, and when to ask again."""
+"""The mappings of a client towards one server: what is asked for, what comes of it, and when to ask again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from gotunnel.address import HostPort
 from gotunnel.client.cures import cure_for
+from gotunnel.client.standing import MappingStatus, Standing
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
-from gotunnel.core.dropped import Drops
-from gotunnel.core.loglimit import LogLimit, once_in_a_while
+from gotunnel.core.loglimit import once_in_a_while
 from gotunnel.core.stream import StreamEnd
-from gotunnel.core.usage import Carried
 from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
@@ -23,56 +20,12 @@ from gotunnel.wire.messages import MappingRequest, MappingResult, MappingState
 if TYPE_CHECKING:
     from gotunnel.config.difference import ListChange
 
-__all__ = ["NAMES_PER_FRAME", "MappingStatus", "Published", "Standing"]
+__all__ = ["NAMES_PER_FRAME", "Published"]
 
 MAPPINGS_PER_FRAME = 64
 """A mapping takes at most some 500 bytes of JSON, and a frame 64 KiB."""
 NAMES_PER_FRAME = 256
 """A name takes at most 256 bytes of JSON."""
-
-
-class Standing(Enum):
-    """How a mapping stands with the server."""
-
-    PENDING = "pending"  # not asked for yet, or not answered
-    OPEN = "open"
-    REFUSED = "refused"
-
-
-@dataclass(slots=True)
-class MappingStatus:
-    """One mapping: its configuration, what the server last said of it, and why its target is down (None: it is not)."""
-
-    config: MappingConfig
-    standing: Standing = Standing.PENDING
-    address: HostPort | None = None
-    code: str = ""
-    reason: str = ""
-    down: str | None = None
-    shut: str | None = None
-    """Why the server lets nobody in, by its own word."""
-    lines: LogLimit | None = None
-    """What was said of its refusals, once there is one."""
-    since: float = 0.0
-    """When it was first refused for `reason`, by the clock of its link."""
-    carried: Carried = field(default_factory=Carried)
-    dropped: Drops = field(default_factory=Drops)
-
-    @property
-    def where(self) -> str:
-        """Where visitors come to, for logs."""
-        return f"{self.address}/udp" if self.config.protocol == "udp" else str(self.address)
-
-    def request(self) -> MappingRequest:
-        """Return what is asked of the server."""
-        config = self.config
-        clients = config.clients or None
-        public = None if config.public else False
-        destination = None if config.proxy_protocol == "off" else True
-        return MappingRequest(
-            config.name, config.remote_port, config.bind, config.protocol, config.encrypt, public, clients,
-            config.group, destination, round(config.idle_time * 1000) if config.protocol == "udp" else None,
-        )  # fmt: skip
 
 
 class Published:

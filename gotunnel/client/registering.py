@@ -9,8 +9,9 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.client.nodes import OwnNodes
-from gotunnel.client.published import NAMES_PER_FRAME, Published, Standing
+from gotunnel.client.published import NAMES_PER_FRAME, Published
 from gotunnel.client.requests import Requests
+from gotunnel.client.standing import Standing
 from gotunnel.errors import printable
 from gotunnel.logs import Logger
 from gotunnel.net.warnings import Warnings

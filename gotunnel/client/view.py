@@ -74,7 +74,7 @@ class ClientView:
     @property
     def _nowhere(self) -> list[tuple[str, str]]:
         links = self._service.links
-        found = links.nowhere if isinstance(links, Links) else []
+        found = links.servers.nowhere if isinstance(links, Links) else []
         return [(str(server), why or "the first attempt is under way") for server, why in found]
 
     @property

@@ -69,8 +69,8 @@ if TYPE_CHECKING:
 else:
     RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
 RELAY_WORDS = (
-    "how bytes are moved; `auto` is `native` where it was built and gotunnel's own loop runs, else `fast` where it can "
-    "run (Linux), else `portable`; or a plugin (`gotunnel plugins`)"
+    "how bytes are moved; `auto` is `native` where it was built, else `fast` where it can run (Linux), else "
+    "`portable`; or a plugin (`gotunnel plugins`)"
 )
 
 

@@ -35,7 +35,8 @@ class Shares:
 
     @property
     def streams(self) -> int:
-        """Visitors that can be served at once: each needs two descriptors, his own and that of his leg."""
+        """Visitors that can be served at once: each needs two descriptors, that of his leg and his own, or at a client
+        his target's. A client brings no more legs than that."""
         return max(1, (self.for_visitors - self.reserve) // 2)
 
     @property

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from gotunnel.config.plugged import RelayConfig
-from gotunnel.errors import GotunnelError, Sentence
+from gotunnel.errors import ConfigUnfit, Sentence
 from gotunnel.interfaces import IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import Descriptors
@@ -20,7 +20,7 @@ __all__ = ["RelayUnfit", "check_relay", "choose_relay", "fast", "install_reactor
 log = Logger(namespace="gotunnel.net.choice")
 
 
-class RelayUnfit(GotunnelError):
+class RelayUnfit(ConfigUnfit):
     """The relay that the configuration names cannot run here: `what` says why, `cure` what to do."""
 
     cure = "write relay: auto"
@@ -41,7 +41,7 @@ def choose_relay(
         return chosen
     reason: str | Sentence = "as configured"
     if wish == "auto":
-        wish, reason = _best(reactor)
+        wish, reason = _best()
     arguments = (reactor, None, dial_timeout, descriptors)
     if wish == "portable":
         log.info("bytes are moved by the portable relay: {why}", why=reason)
@@ -102,14 +102,12 @@ def install_reactor() -> None:
         install_if_free()
 
 
-def _best(reactor: Any) -> tuple[str, str | Sentence]:
+def _best() -> tuple[str, str | Sentence]:
     """Return what auto is here, and why it is nothing better."""
     why = _obstacle()
     if why is not None:
         return "portable", Sentence("the fast one {why}", why=why)
     lacks = lacking()
-    if lacks is None and not _has_loop(reactor):  # each event takes its way through Twisted then
-        lacks = "saves less without gotunnel's own loop; relay: native takes it all the same"
     if lacks is not None:
         return "fast", Sentence("the native one {why}", why=lacks)
     return "native", ""

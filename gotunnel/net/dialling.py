@@ -24,7 +24,7 @@ from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.handshake import open_hashes, same_mac
 from gotunnel.wire.legbodies import OpenBody
-from gotunnel.wire.openform import FORM
+from gotunnel.wire.openform import FORM, Hashes
 
 if TYPE_CHECKING:
     from gotunnel.core.view import LegsView
@@ -49,7 +49,7 @@ class DiallingEnd:
         self.usage = usage
         self.streams: dict[ILeg, DialledStream] = {}
         self.legs: set[ILeg] = set()
-        self._hashes: dict[ILeg, tuple[Any, Any]] = {}  # what a plain leg's proofs begin with
+        self._hashes: dict[ILeg, Hashes] = {}  # what a plain leg's proofs begin with
         self._clock = clock
         self._changed = changed
         self._over = False

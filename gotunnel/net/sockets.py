@@ -21,6 +21,7 @@ if _LINUX:
 __all__ = [
     "LINGER_OFF",
     "LINGER_RESET",
+    "ROOM_AGAIN",
     "PathState",
     "accept",
     "control_at",
@@ -42,6 +43,9 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 15, 5, 3
 
 LINGER_RESET, LINGER_OFF = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """Values of SO_LINGER."""
+ROOM_AGAIN = 0.02
+"""Seconds between two attempts to get into the queue of a unix socket that is full, of which nobody tells when it has
+room. Of TCP the kernel asks again by itself."""
 _TCP_INFO_BYTES = 256
 _DEFAULT_CONTROL = "/proc/sys/net/ipv4/tcp_congestion_control"  # of this network namespace; IPv6 has it too
 _PACED, _UNPACED = b"bbr", b"reno"

@@ -15,6 +15,7 @@ from gotunnel.address import Address, InProcess, UnixPath
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.endpoint import InsideEndpoint, tcp_endpoint
 from gotunnel.net.reasons import words_of
+from gotunnel.net.unixendpoint import UnixEndpoint
 
 __all__ = ["dial_failed", "target_endpoint"]
 
@@ -37,10 +38,7 @@ def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamCli
     if isinstance(target, InProcess):
         return InsideEndpoint(target)
     if isinstance(target, UnixPath):
-        # Loaded by who has such a target, or connects to a name: half a MiB.
-        from twisted.internet.endpoints import UNIXClientEndpoint
-
-        return UNIXClientEndpoint(reactor, target.path, timeout=timeout)
+        return UnixEndpoint(reactor, target.path, timeout)
     return tcp_endpoint(reactor, target, timeout)
 
 

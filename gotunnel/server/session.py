@@ -1,15 +1,13 @@
-"""One authenticated session of a client: what its control connection says, and its end. Its legs are in `legs`; what
-outlives it (public ports, waiting visitors) belongs to its peer."""
+"""One authenticated session of a client: what its control connection says, and its end. What it asks for is in
+`requests`, its legs are in `legs`; what outlives it (public ports, waiting visitors) belongs to its peer."""
 
 from __future__ import annotations
 
 import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from twisted.internet.defer import Deferred
 
 from gotunnel.errors import RemoteProtocolError, Sentence, printable
 from gotunnel.logs import Logger
@@ -18,7 +16,7 @@ from gotunnel.server.cures import cut_cure
 from gotunnel.server.legs import SessionLegs
 from gotunnel.server.origins import LEG_SNI
 from gotunnel.server.peer import Peer
-from gotunnel.wire.frames import LIMIT_AFTER_AUTH
+from gotunnel.server.requests import Requests
 from gotunnel.wire.greeting import MAPPING_STATE
 from gotunnel.wire.messages import (
     Drain,
@@ -30,9 +28,7 @@ from gotunnel.wire.messages import (
     NeedLegs,
     Nodes,
     Register,
-    RegisterResp,
     Unregister,
-    encode,
 )
 from gotunnel.wire.replay import SeqWindow
 
@@ -43,16 +39,6 @@ __all__ = ["ServerSession"]
 
 LEGS_PER_REQUEST = 4096
 """The most that one need_legs can say."""
-REQUESTS = 64
-"""Requests that may wait for their answer; a client that sends more without reading is cut."""
-MOST_NODES = 256
-"""Nodes that one client may announce: the answer to each of them goes into one frame."""
-STATES = 4096
-"""Changes of state that may wait. They have no answer to read first: all targets of a client can go at once."""
-BRIEF = 0.002
-"""Seconds that may be spent on nodes; behind a longer list the next request waits as long as that took, so that half of
-the time at least is for others, and LONGEST_REST at most."""
-LONGEST_REST = 0.1
 
 
 class ServerSession(SessionLegs):
@@ -82,10 +68,7 @@ class ServerSession(SessionLegs):
         self._asked_to_drain = False
         self._agreed = False
         self._leaving = False
-        self._requests: deque[Message] = deque()
-        self._states = 0  # how many of them are changes of state
-        self._answering = False
-        self._announced = False
+        self._requests = Requests(self, hub.clock)
 
     def __repr__(self) -> str:
         return f"<session {self.sid.hex()[:8]} of {self.peer.name}>"
@@ -196,66 +179,7 @@ class ServerSession(SessionLegs):
     # Messages.
 
     def _on_request(self, request: Message) -> None:
-        self._requests.append(request)
-        self._states += isinstance(request, MappingState)
-        if self._states > STATES or len(self._requests) - self._states > REQUESTS:
-            raise RemoteProtocolError("too many requests without waiting for answers", "limit")
-        if not self._answering:
-            self._answering = True
-            Deferred.fromCoroutine(self._answer_all()).addErrback(self._failed)
-
-    async def _answer_all(self) -> None:
-        """Answer one request after the other, each finished before the next begins."""
-        self.peer.published.rested()
-        try:
-            while self._requests and not self.over:
-                request = self._requests.popleft()
-                self._states -= isinstance(request, MappingState)
-                await _REQUESTS[type(request)](self, request)
-        finally:
-            self._answering = False
-
-    def _failed(self, failure: Any) -> None:
-        self.log.failure("a request of client {client} failed", failure, client=self.peer.name)
-        self.close(Error("internal", "the server failed; its log says more"), "internal error")
-
-    async def _register(self, request: Register) -> None:
-        results = await self.peer.published.register(request.mappings, self)
-        if self.over:
-            return
-        answer = RegisterResp(request.id, "ok", tuple(map(self.peer.published.as_it_is, results)))
-        if len(encode(answer)) > LIMIT_AFTER_AUTH:
-            # Many names with long reasons. No client of ours asks for so many at once.
-            self.close(Error("limit", "too many mappings in one register frame"), "too many mappings in one register")
-            return
-        self.control.send(answer)
-        if not request.more:
-            if not self._announced:
-                self.peer.announced.announce(())
-            await self.peer.published.close_unnamed(self)
-
-    async def _nodes(self, request: Nodes) -> None:
-        """The nodes that this client leads to, in place of what it said before."""
-        if len(request.nodes) > MOST_NODES:
-            self.close(Error("limit", Sentence(
-                "more than {most_nodes} nodes", most_nodes=MOST_NODES
-            )), "too many nodes in one frame")
-            return
-        self._announced = True
-        began = self._clock.seconds()
-        self.control.send(RegisterResp(request.id, "ok", self.peer.announced.announce(request.nodes)))
-        took = self._clock.seconds() - began
-        if took > BRIEF:
-            rest: Deferred[None] = Deferred()
-            self._clock.callLater(min(took, LONGEST_REST), rest.callback, None)
-            await rest
-
-    async def _unregister(self, request: Unregister) -> None:
-        await self.peer.published.unregister(request.names, self)
-        self.control.send(RegisterResp(request.id, "ok"))
-
-    async def _mapping_state(self, message: MappingState) -> None:
-        await self.peer.published.set_state(message.name, message.state == "up", message.reason, self)
+        self._requests.take(request)
 
     def _on_legs_failed(self, message: LegsFailed) -> None:
         if message.count <= self.legs_expected:
@@ -283,13 +207,6 @@ class ServerSession(SessionLegs):
     def _on_error(self, message: Error) -> None:
         """`lost` will say what it was."""
 
-
-_REQUESTS: dict[type[Any], Callable[[ServerSession, Any], Awaitable[None]]] = {
-    Register: ServerSession._register,
-    Unregister: ServerSession._unregister,
-    Nodes: ServerSession._nodes,
-    MappingState: ServerSession._mapping_state,
-}
 
 _MESSAGES: dict[type[Any], Callable[[ServerSession, Any], None]] = {
     Register: ServerSession._on_request,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from twisted.python.usage import UsageError
 
-from gotunnel.errors import ConfigError, GotunnelError
+from gotunnel.errors import ConfigError, ConfigUnfit, GotunnelError
 from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.language import Language, of_environment
 
@@ -18,7 +18,7 @@ FAILED = 1
 """Exit code: failed while running."""
 
 BAD_USAGE = 2
-"""Exit code: bad command line or configuration."""
+"""Exit code: bad command line or configuration, which the units of etc/systemd do not start again."""
 
 
 @contextmanager
@@ -40,4 +40,4 @@ def one_line_errors(program: str, language: Language | None = None) -> Iterator[
         raise SystemExit(BAD_USAGE) from None
     except (GotunnelError, OSError) as error:
         print(f"{program}: {error_text(error, language or of_environment())}", file=sys.stderr)
-        raise SystemExit(FAILED) from None
+        raise SystemExit(BAD_USAGE if isinstance(error, ConfigUnfit) else FAILED) from None

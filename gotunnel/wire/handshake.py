@@ -13,11 +13,9 @@ All else is the same: both ends hold the token then, and prove it to each other 
 
 from __future__ import annotations
 
-import enum
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolError
 from gotunnel.wire import strictjson
@@ -42,7 +40,6 @@ from gotunnel.wire.messages import (
     AuthOk,
     Bearer,
     Challenge,
-    Error,
     Hello,
     Limits,
     Message,
@@ -50,6 +47,7 @@ from gotunnel.wire.messages import (
     decode_object,
     encode,
 )
+from gotunnel.wire.steps import Step, Walk, expected
 
 __all__ = [
     "NO_BINDING",
@@ -69,22 +67,7 @@ __all__ = [
     "transcript",
 ]
 
-HINT_SECONDS = 60.0
-"""How much of an unproven peer's `retry_after` counts."""
-
 Random = Callable[[int], bytes]
-_M = TypeVar("_M")
-
-
-class Step(enum.Enum):
-    """How far one end has come. Each step is taken once; a step that fails leads to FAILED, from where none
-    leads on."""
-
-    START = "start"
-    HELLO = "hello"
-    AUTH = "auth"
-    DONE = "done"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +81,7 @@ class Established:
     challenge: Challenge
 
 
-class _Walk:
-    """The order of the steps, kept for both ends."""
-
-    def __init__(self) -> None:
-        self._step = Step.START
-
-    def _leave(self, step: Step) -> None:
-        """Begin what follows `step`; until `_reach` says otherwise it has failed."""
-        self._require(step)
-        self._step = Step.FAILED
-
-    def _reach(self, step: Step) -> None:
-        self._step = step
-
-    def _require(self, *steps: Step) -> None:
-        if self._step not in steps:
-            raise LocalProtocolError(f"the handshake is at {self._step.value}, not at {steps[0].value}")
-
-
-class ClientHandshake(_Walk):
+class ClientHandshake(Walk):
     """The client's side. `instance` is this process's random id (1 to 64 bytes), `agent` names the program. With
     `bearer` the token itself is sent: only ever to be set where a certificate proves the server ahead of this."""
 
@@ -158,7 +122,7 @@ class ClientHandshake(_Walk):
         found = strictjson.loads(payload)
         if found.get("type") == "register_resp":
             raise RemoteProtocolError("the server speaks only version 1 of the protocol", "version")
-        challenge = _expected(Challenge, decode_object(found))
+        challenge = expected(Challenge, decode_object(found))
         if not self._message.min_v <= challenge.v <= self._message.v:
             raise RemoteProtocolError(f"the server chose version {challenge.v}, not {VERSION}", "version")
         self._challenge = challenge
@@ -188,7 +152,7 @@ class ClientHandshake(_Walk):
         """Take the server's proof. Raises AuthRejected for an `error` or a wrong MAC, else
         RemoteProtocolError."""
         self._leave(Step.AUTH)
-        auth_ok = _expected(AuthOk, decode(payload))
+        auth_ok = expected(AuthOk, decode(payload))
         if self._challenge is None or not same(auth_ok.mac, server_mac(self._key, self._th)):
             reason = "the server did not prove that it holds the token; somebody may be in between"
             raise AuthRejected("bad_server_mac", reason)
@@ -196,7 +160,7 @@ class ClientHandshake(_Walk):
         return Established(self._challenge.sid, session_key(self._key, self._th), auth_ok, self._challenge)
 
 
-class ServerHandshake(_Walk):
+class ServerHandshake(Walk):
     """The server's side. `keys_for` returns the keys K that are valid for a client name, none for a name that may not
     come in. Names are hard to tell apart by time only if it returns equally many for all. `server` is this
     process's random id (1 to 64 bytes), `time` its wall clock's (Unix seconds). With `bearer` a client may show its
@@ -233,7 +197,7 @@ class ServerHandshake(_Walk):
         if found.get("type") == "hello":
             # Before the other fields, which another version may have changed.
             _check_version(found.get("v"), found.get("min_v"))
-        self._hello = _expected(Hello, decode_object(found))
+        self._hello = expected(Hello, decode_object(found))
         challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps, self._server, self._time))
         self._payloads = (payload, challenge)
         self._reach(Step.HELLO)
@@ -267,7 +231,7 @@ class ServerHandshake(_Walk):
                 raise AuthRejected("auth_failed", "the client name or the token is wrong")
             self._reach(Step.AUTH)
             return message.token
-        auth = _expected(Auth, message)
+        auth = expected(Auth, message)
         keys = self._keys_for(self.hello.client)
         # An unknown name is compared like a known one, with a random key, and so takes the same time; and all keys are
         # tried whichever fits.
@@ -305,12 +269,3 @@ class ServerHandshake(_Walk):
 def _check_version(newest: object, oldest: object) -> None:
     if type(newest) is int and type(oldest) is int and not oldest <= VERSION <= newest:
         raise RemoteProtocolError(f"this server speaks version {VERSION} of the protocol only", "version")
-
-
-def _expected(cls: type[_M], message: Message) -> _M:
-    if isinstance(message, cls):
-        return message
-    if isinstance(message, Error) and cls in (Challenge, AuthOk):
-        hint = None if message.retry_after is None else min(message.retry_after, HINT_SECONDS)
-        raise AuthRejected(message.code, message.reason, hint)
-    raise RemoteProtocolError(f"{cls.__name__} was due, and {type(message).__name__} came")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gotunnel.errors import LocalProtocolError
-from gotunnel.wire.openform import FORM
+from gotunnel.wire.openform import FORM, Hashes
 
 __all__ = [
     "NO_BINDING",
@@ -92,7 +92,7 @@ def open_mac(
     return FORM.prove(*open_hashes(ks, sid, seq, purpose), n, kind, name, conn, src, dst)
 
 
-def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib._Hash, hashlib._Hash]:
+def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> Hashes:
     """Return what the MACs of all OPENs of one leg begin with, for `openform.FORM.prove`: the two hashes that
     HMAC-SHA256 is made of, the first with all in it that stands ahead of the value of `n`."""
     begun, ended = _hashes(ks)
@@ -104,7 +104,7 @@ def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib.
 
 
 @lru_cache(maxsize=1024)
-def _hashes(ks: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+def _hashes(ks: bytes) -> Hashes:
     """Return the two hashes that HMAC-SHA256 is made of (RFC 2104), each with the key in it. OpenSSL's own HMAC, which
     every other MAC here comes from, looks up its algorithm each time, and takes five times as long for it."""
     padded = ks.ljust(64, b"\0")

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
-__all__ = ["FORM", "Fields", "Form", "prove", "read", "write"]
+__all__ = ["FORM", "Fields", "Form", "Hashes", "prove", "read", "write"]
 
 _CHARACTER = r"[ !#-\[\]-~]"  # of printable ASCII, what JSON writes as itself
 _USUAL = re.compile(
@@ -24,6 +24,10 @@ _uint64 = struct.Struct(">Q").pack
 
 Fields = tuple[str, str, str, int | None, bytes | None, str | None]
 """`conn`, `src`, `mapping`, `n`, `mac` and `dst` of an OPEN; the other fields are not there."""
+
+
+Hashes = tuple["hashlib._Hash", "hashlib._Hash"]
+"""What the proofs of one leg's OPENs begin with, see keys.open_hashes."""
 
 
 def write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -177,6 +178,14 @@ class StartTests(SynchronousTestCase):
             expected = f"gotunnel check: {self.started(self.folder / 'config.yaml')}\n"
             self.assertEqual((result.exit_code, result.stdout, result.stderr), (1, "", expected), keys)
         self.assertEqual(sorted(each.name for each in self.folder.iterdir()), ["config.yaml", "junk", "open"])
+
+    def test_relay_unfit(self) -> None:
+        """A relay that cannot be had here is a matter of the file, as at a start."""
+        self.patch(os, "environ", {**os.environ, "GOTUNNEL_NATIVE": "0"})
+        for role in (SERVER, CLIENT):
+            result = self.check(role.replace("portable", "native") % "log_level: info")
+            expected = f"gotunnel check: {self.started(self.folder / 'config.yaml')}\n"
+            self.assertEqual((result.exit_code, result.stdout, result.stderr), (2, "", expected))
 
     def test_log_there_and_not(self) -> None:
         """A file that can be written is left as it is, and one that is not there yet is not made."""

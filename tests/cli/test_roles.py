@@ -63,6 +63,17 @@ class RolesTests(ProcessTestCase):
         self.assertTrue(err.startswith("gotunnel-server: port_in_use: "), err)
         self.assertIn(f"127.0.0.1:{port}", err)
 
+    def test_relay_unfit(self) -> None:
+        """A relay that cannot be had here: one line, and the code that systemd does not start anew."""
+        (self.folder / "s.yaml").write_text(f"server: {{addr: '127.0.0.1:0', token: {TOKEN}, relay: native}}\n")
+        (self.folder / "c.yaml").write_text(
+            f"client: {{name: a, server_addr: '127.0.0.1:9', token: {TOKEN}, local_ports: [8000], relay: native}}\n"
+        )
+        for command, file, program in ((SERVER, "s.yaml", "server"), (CLIENT, "c.yaml", "client")):
+            code, out, err = self.run_python(*command, "-c", file, GOTUNNEL_NATIVE="0")
+            self.assertEqual((code, out, err.count("\n")), (2, "", 1), err)
+            self.assertTrue(err.startswith(f"gotunnel-{program}: relay: native cannot be had here: it "), err)
+
     def test_bad_option(self) -> None:
         """A bad command line is 2, and two lines that say what is wrong and where to look."""
         for words, problem in (

@@ -17,6 +17,8 @@ from gotunnel.client.checks import MOST_HEAD, HttpCheck, TcpCheck, check_for
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed, GotunnelError
 from gotunnel.interfaces import IHealthCheck
+from gotunnel.net import target
+from gotunnel.net.ipendpoint import IpEndpoint
 from gotunnel.net.tls import TlsFilesError
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
@@ -47,8 +49,7 @@ class CheckTestCase(SynchronousTestCase):
     def probe(self, check: Any) -> tuple[Deferred[None], Any, Transport]:
         """Begin a probe whose connection stands; return it, our protocol and our transport."""
         probing = check.probe()
-        factory = (self.reactor.tcpClients or self.reactor.unixClients)[-1]
-        factory = factory[2] if self.reactor.tcpClients else factory[1]
+        factory = self.reactor.tcpClients[-1][2]
         protocol = factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 8000))
         transport = Transport()
         transport.protocol = protocol  # type: ignore[attr-defined]
@@ -126,6 +127,7 @@ class HttpTests(CheckTestCase):
 
     def test_request(self) -> None:
         """One request of the strict form; the host is the target's unless another is named."""
+        self.patch(target, "UnixEndpoint", lambda reactor, path, timeout: IpEndpoint(reactor, path, 0, timeout))
         for local, health, first, host in (
             ("127.0.0.1:8000", {}, "GET / HTTP/1.1", "127.0.0.1:8000"),
             ("10.0.0.9:80", {"path": "/healthz?full=1"}, "GET /healthz?full=1 HTTP/1.1", "10.0.0.9"),

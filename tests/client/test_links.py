@@ -12,9 +12,10 @@ from gotunnel.address import HostPort
 from gotunnel.client import addresses, links
 from gotunnel.client.addresses import LOOK_AGAIN
 from gotunnel.client.link import Link
-from gotunnel.client.links import APART, Links
+from gotunnel.client.links import Links
 from gotunnel.client.pace import RESERVE
-from gotunnel.client.published import Standing
+from gotunnel.client.servers import APART
+from gotunnel.client.standing import Standing
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import DialFailed
 from gotunnel.wire.handshake import ServerHandshake, derive_key
@@ -256,6 +257,6 @@ class NameTests(ClientTestCase):
     def test_left_before_it_began(self) -> None:
         """An address that the name has lost before its first attempt is never connected to, and forgotten."""
         world = self.world
-        world.links._found(HostPort("tunnel.example.com", 17000), [A])
+        world.links.servers._found(HostPort("tunnel.example.com", 17000), [A])
         world.clock.advance(APART)
         self.assertEqual((world.tried(B), [link.label for link in world.links.links]), (0, [A]))

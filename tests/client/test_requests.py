@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.client.requests import AT_ONCE, Requests
 from gotunnel.errors import RemoteProtocolError
-from gotunnel.server.session import REQUESTS
+from gotunnel.server.requests import REQUESTS
 from gotunnel.wire.messages import MappingState, Message, Nodes, RegisterResp, Unregister
 
 

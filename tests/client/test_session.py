@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.errors import AuthRejected
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import NO_BINDING

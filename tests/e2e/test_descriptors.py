@@ -29,6 +29,11 @@ def open_files(program: Program) -> int:
     return len(os.listdir(f"/proc/{program.pid}/fd"))
 
 
+def limited(hard: int) -> tuple[str, ...]:
+    """Return what begins a command that may have so many descriptors."""
+    return "sh", "-c", f'ulimit -Sn {hard}; ulimit -Hn {hard}; exec "$@"', "sh"
+
+
 class DescriptorTests(TunnelTestCase):
     """`prlimit` below what is in use, and back."""
 
@@ -135,12 +140,33 @@ class DescriptorTests(TunnelTestCase):
         self.wait_until(lambda: self._served(public) and self._served(other), "visitors are served again")
         self.assertLessEqual(server.count("one more than"), 10)
 
+    def test_promised(self) -> None:
+        """A client with few descriptors serves as many visitors at a time as it says, with either relay."""
+        self.server()
+        target = Service(self, echo)
+        for relay in ("fast", "portable"):
+            with self.subTest(relay=relay):
+                public = self.port()
+                section = {"name": relay, "server_addr": f"{self.host}:{self.control}", "token": self.token,
+                           "relay": relay, "mappings": [{"name": "web", "local": target.port, "remote": public}]}
+                path = self.write(f"{relay}.yaml", {"client": section})
+                client = self.role("client", ["--config", path], name=relay, prefix=limited(80))
+                client.wait_for("mapping web open")
+                promised = int(client.wait_for(r"enough for about (\d+) visitors").group(1))
+                visitors = [self.visit(public) for _ in range(promised)]
+                for visitor in visitors:
+                    visitor.sendall(b"served")
+                for visitor in visitors:
+                    self.assertEqual(read_exactly(visitor, 6), b"served")
+                for visitor in visitors:
+                    visitor.close()
+                client.stop()
+
     def limited_server(self, hard: int, **keys: object) -> Program:
         """Start a server that may have so many descriptors."""
         section = {"addr": f"{self.host}:{self.control}", "token": self.token, "drain_timeout": 1, **keys}
         path = self.write("server.yaml", {"server": section})
-        prefix = ("sh", "-c", f'ulimit -Sn {hard}; ulimit -Hn {hard}; exec "$@"', "sh")
-        program = self.role("server", ["--config", path], prefix=prefix)
+        program = self.role("server", ["--config", path], prefix=limited(hard))
         program.wait_for("server listening for clients on")
         return program
 

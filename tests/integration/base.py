@@ -21,8 +21,9 @@ from twisted.trial.unittest import TestCase
 
 from gotunnel.address import HostPort
 from gotunnel.client import pace
-from gotunnel.client.published import Published, Standing
+from gotunnel.client.published import Published
 from gotunnel.client.service import ClientService, make_client
+from gotunnel.client.standing import Standing
 from gotunnel.config.model import ClientConfig, LimitsConfig, MappingConfig, ServerConfig
 from gotunnel.core import backoff
 from gotunnel.logs import set_level

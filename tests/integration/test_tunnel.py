@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 
 from gotunnel.address import HostPort
 from gotunnel.client import legs as client_legs
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.config.model import ServerConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import claim as server_claim

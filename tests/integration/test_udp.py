@@ -8,7 +8,7 @@ from unittest import skipUnless
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.config.model import MappingConfig
 from gotunnel.config.plugged import AccessConfig
 from gotunnel.core.dropped import Drop

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import socket
 import sys
-import tempfile
 from functools import partial
 from typing import Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import TestCase
 
-from gotunnel.address import HostPort, UnixPath
+from gotunnel.address import HostPort
 from gotunnel.errors import DialFailed
 from gotunnel.net.sockets import KEEPALIVE_IDLE
 from tests.ports import free_port
@@ -97,49 +95,3 @@ class ItselfTests(TestCase):
         sock.setblocking(False)
         self.patch(relay, "begin", lambda *more: (sock, errno.EINPROGRESS))
         self.assertEqual(await self.dial(), "refused")
-
-
-@skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
-class CrowdedTests(TestCase):
-    """A unix target whose queue is full: it lives, and takes who waits a moment later."""
-
-    def setUp(self) -> None:
-        from gotunnel.net.fast.relay import FastRelay
-
-        self.relay = FastRelay(reactor)
-        self.addCleanup(self.relay.stop)
-        self.server = socket.socket(socket.AF_UNIX)
-        self.addCleanup(self.server.close)
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        self.path = f"{folder}/target"
-        self.server.bind(self.path)
-        self.server.listen(0)
-        self.first = socket.socket(socket.AF_UNIX)
-        self.addCleanup(self.first.close)
-        self.first.connect(self.path)
-
-    async def test_room(self) -> None:
-        """He gets in when there is room."""
-        dialled = maybeDeferred(self.relay.dial, UnixPath(self.path), 5)
-        self.assertNoResult(dialled)
-        accepted, _ = self.server.accept()
-        accepted.close()
-        local: Any = await dialled
-        accepted, _ = self.server.accept()
-        local.abort()
-        accepted.close()
-
-    async def test_no_room(self) -> None:
-        """He waits no longer than for any other target, or than he wants, or than it lives."""
-        with self.assertRaises(DialFailed) as failed:
-            await maybeDeferred(self.relay.dial, UnixPath(self.path), 0.1)
-        self.assertEqual(failed.exception.code, "timeout")
-        dialled = maybeDeferred(self.relay.dial, UnixPath(self.path), 5)
-        dialled.cancel()
-        self.failureResultOf(dialled, CancelledError)
-        dialled = maybeDeferred(self.relay.dial, UnixPath(self.path), 5)
-        self.server.close()
-        with self.assertRaises(DialFailed) as failed:
-            await dialled
-        self.assertEqual(failed.exception.code, "refused")

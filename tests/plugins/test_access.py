@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.error import ConnectError
 
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.config.model import ForwardConfig, ServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import access

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
 from gotunnel.cli.doctor.login import log_in
-from gotunnel.client.published import Standing
 from gotunnel.client.service import make_client
+from gotunnel.client.standing import Standing
 from gotunnel.config.identityfile import FileIdentity, written
 from gotunnel.config.model import ClientConfig, ServerConfig, TlsClientConfig
 from gotunnel.core.logins import Accepted, Login

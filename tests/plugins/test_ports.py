@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.config.model import ServerConfig
 from gotunnel.config.portoptions import StickyOptions
 from gotunnel.core.ports import PortSet, Wish

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gotunnel.client.published import Standing
 from gotunnel.client.service import ClientService
+from gotunnel.client.standing import Standing
 from gotunnel.client.v1 import link as v1_link
 from gotunnel.client.v1 import session as v1_client_session
 from gotunnel.config.model import MappingConfig, TlsServerConfig, V1ServerConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.net.sockets import PathState
 from gotunnel.server import keeping
 from gotunnel.server.v1 import peers as v1_peers

@@ -11,7 +11,7 @@ from gotunnel.wire import legbodies, messages
 
 PROPERTY = settings(
     derandomize=True, database=None, deadline=None, max_examples=200,
-    suppress_health_check=[HealthCheck.differing_executors],
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
 )  # fmt: skip
 """Decorates each property: the same examples on each run and each machine, and no time limit for a slow one. A compiled
 part inherits the properties of what it replaces, and nothing is kept from one of the two for the other."""

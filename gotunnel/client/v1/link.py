@@ -9,7 +9,8 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from gotunnel.client.published import Published, Standing
+from gotunnel.client.published import Published
+from gotunnel.client.standing import Standing
 from gotunnel.client.v1.session import V1ClientSession, registration
 from gotunnel.config.model import ClientConfig, MappingConfig
 from gotunnel.core.backoff import Backoff

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gotunnel.client.published import Standing
+from gotunnel.client.standing import Standing
 from gotunnel.client.v1.links import V1Links
 from gotunnel.client.v1.session import NOBODY
 from gotunnel.core.accounts import Running

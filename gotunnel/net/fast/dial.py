@@ -29,13 +29,10 @@ from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
 from gotunnel.net.resolve import resolve
-from gotunnel.net.sockets import LINGER_RESET, is_itself, set_keepalive, spare_pacing_at
+from gotunnel.net.sockets import LINGER_RESET, ROOM_AGAIN, is_itself, set_keepalive, spare_pacing_at
 
 __all__ = ["Candidate", "Dial", "Place", "begin", "literal", "resolved"]
 
-AGAIN = 0.02
-"""Seconds between two attempts to get into the queue of a unix socket that is full, of which nobody tells when it has
-room. Of TCP the kernel asks again by itself."""
 Candidate = tuple[int, Any]
 """An address family and what `connect` takes for it."""
 
@@ -137,7 +134,7 @@ class Dial:
         else:
             self._timer = self._reactor.callLater(timeout, self._late)
             if self._sock is None:
-                self._again = self._reactor.callLater(AGAIN, self._try_again)
+                self._again = self._reactor.callLater(ROOM_AGAIN, self._try_again)
         return self._done
 
     def _try_again(self) -> None:
@@ -147,7 +144,7 @@ class Dial:
             self._cancel()
             self._done.callback(self._connected(sock))
         elif self._last == errno.EAGAIN:
-            self._again = self._reactor.callLater(AGAIN, self._try_again)
+            self._again = self._reactor.callLater(ROOM_AGAIN, self._try_again)
         else:
             self._fail(self._last)
 

@@ -1,0 +1,129 @@
+"""Which servers a client has links to: those that its file names, and all addresses of a name whose addresses come and
+go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from gotunnel.address import HostPort, is_ip
+from gotunnel.client.addresses import NameWatch
+from gotunnel.client.link import Link
+from gotunnel.config.model import ClientConfig
+
+__all__ = ["APART", "Servers"]
+
+APART = 0.25
+"""Seconds between the first attempts at two addresses of one name: if they lead to the same server, the later one is to
+find that out before it has taken the session of the other."""
+
+
+class Servers:
+    """Runs from `start` to `stop`. `make(server, ip)` returns a new link to a server of the file, by one address of its
+    name or, with None, by any."""
+
+    def __init__(self, clock: Any, make: Callable[[HostPort, str | None], Link]) -> None:
+        self.links: list[Link] = []
+        self._clock = clock
+        self._make = make
+        self._watches: dict[HostPort, NameWatch] = {}
+        self._by_address: dict[tuple[HostPort, str | None], Link] = {}
+        self._starting: set[IDelayedCall] = set()
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begin to connect."""
+        for link in self.links:
+            link.start()
+        for watch in self._watches.values():
+            watch.start()
+
+    def stop(self) -> None:
+        """Look for none any more, and connect to none for the first time. The links that there are go on."""
+        self._stopped = True
+        for watch in self._watches.values():
+            watch.stop()
+        for call in self._starting:
+            call.cancel()
+        self._starting.clear()
+
+    @property
+    def nowhere(self) -> list[tuple[HostPort, str]]:
+        """Servers whose names have led to no address yet, and why."""
+        known = {server for server, _ in self._by_address}
+        return [(server, watch.problem) for server, watch in self._watches.items() if server not in known]
+
+    def change(self, config: ClientConfig) -> None:
+        """The file says this now: leave those that are named no more, and connect to those that are new."""
+        for (server, ip), link in tuple(self._by_address.items()):
+            named = server in config.all_servers and (ip is None) == (
+                config.server_addr is not None or is_ip(server.host)
+            )
+            if not named:
+                link.leave()
+        for server in tuple(self._watches):
+            if config.server_addr is not None or server not in config.servers:
+                self._watches.pop(server).stop()
+        made, watches = self.seek(config)
+        if not self._stopped:
+            for link in made:
+                link.start()
+            for watch in watches:
+                watch.start()
+
+    def seek(self, config: ClientConfig) -> tuple[list[Link], list[NameWatch]]:
+        """Make what is not there yet for the servers of the file; return it, to be started."""
+        made: list[Link] = []
+        watches: list[NameWatch] = []
+        for server in config.all_servers:
+            if config.server_addr is not None or is_ip(server.host):
+                known = self._by_address.get((server, None))
+                if known is None:
+                    made.append(self._add(server, None))
+                else:
+                    known.recall()
+            elif server not in self._watches:
+                watch = self._watches[server] = NameWatch(self._clock, server, partial(self._found, server))
+                watches.append(watch)
+        return made, watches
+
+    def _add(self, server: HostPort, ip: str | None) -> Link:
+        link = self._make(server, ip)
+        self.links.append(link)
+        self._by_address[server, ip] = link
+        link.retired = partial(self._forget, server, ip)
+        return link
+
+    def _found(self, server: HostPort, ips: list[str]) -> None:
+        for (named, ip), link in tuple(self._by_address.items()):
+            if named == server and ip is not None and ip not in ips:
+                link.retire()
+        late = 0.0
+        for ip in ips:
+            known = self._by_address.get((server, ip))
+            if known is not None:
+                known.recall()
+                continue
+            self._start_in(late, self._add(server, ip))
+            late += APART
+
+    def _start_in(self, seconds: float, link: Link) -> None:
+        if not seconds:
+            link.start()
+            return
+
+        def start() -> None:
+            self._starting.discard(call)
+            if link.wanted:
+                link.start()
+            else:
+                link.retired()  # the file, or the name, led elsewhere meanwhile
+
+        call: IDelayedCall = self._clock.callLater(seconds, start)
+        self._starting.add(call)
+
+    def _forget(self, server: HostPort, ip: str | None) -> None:
+        self.links.remove(self._by_address.pop((server, ip)))
