@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,10 @@ class IntegrationTestCase(TestCase):
     def setUp(self) -> None:
         """Note what there is."""
         self.addCleanup(self._check_nothing_left, self._held())
+        # An ordinary user's 1024 descriptors are too few where both roles and their visitors are one process.
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
         self._numbers = itertools.count(1)
