@@ -18,8 +18,8 @@ class Demand(Generic[L]):
 
     def __init__(self, span: float) -> None:
         self._span = span
-        # leg -> when its visitor began, oldest first. Not a dict: who looks for its oldest looks past all that were older
-        # and are gone, and when a crowd leaves that is done for each of them.
+        # leg -> when its visitor began, oldest first. Not a dict: who looks for its oldest looks past all that were
+        # older and are gone, and when a crowd leaves that is done for each of them.
         self._recent: OrderedDict[L, float] = OrderedDict()
         # Samples (when, how many) that may still become the peak: times rise, numbers fall.
         self._peaks: deque[tuple[float, int]] = deque()
