@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -47,9 +48,19 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
 
 
+@contextmanager
+def _spoken() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        from gotunnel.cli.wrongwords import spoken
+
+        raise spoken(error) from None
+
+
 class _Main(click.Group):
-    """Says what is wrong with a command line in the language of the environment, where the words are ours, and so of a
-    standard output that takes nothing: `gotunnel token > token` on a full disk."""
+    """Says what is wrong with a command line in the language of the environment, and so of a standard output that takes
+    nothing: `gotunnel token > token` on a full disk."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Called by whoever runs the command."""
@@ -69,16 +80,15 @@ class _Main(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)  # what is left goes there
             sys.exit(1)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Called by click."""
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            if type(error) is not click.UsageError:
-                raise  # the words are click's own
-            from gotunnel.i18n.language import of_environment
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Called by click, to read what stands ahead of the command's name."""
+        with _spoken():
+            return super().make_context(*args, **extra)
 
-            raise click.UsageError(of_environment().sentence(error.message), error.ctx) from None
+    def invoke(self, ctx: click.Context) -> Any:
+        """Called by click, to read the rest and do it."""
+        with _spoken():
+            return super().invoke(ctx)
 
 
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
