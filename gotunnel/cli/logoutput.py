@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from gotunnel.cli.logstyle import Style, plain, priorities, style_of
+from gotunnel.cli.steadystream import SteadyStream
 from gotunnel.errors import printable
 from gotunnel.i18n.codes import code_of, load_codes
 from gotunnel.i18n.events import log_language, text_of
@@ -36,18 +37,19 @@ LONGEST_MESSAGE = 4096
 
 
 def begin_logging(stream: TextIO, log_format: str) -> None:
-    """Send this process's events to `stream` in one of FORMATS. Called once, before the reactor runs."""
+    """Send this process's events to `stream` in one of FORMATS, and wait for no reader of it. Called once, before the
+    reactor runs."""
     load_codes()
     load_hints()  # now: the first warning may be that no file can be opened any more
-    style = style_of(stream)
+    style, steady = style_of(stream), SteadyStream(stream)
     if log_format == "json":
-        observer = json_lines(stream, priorities if style is priorities else plain)
+        observer = json_lines(steady, priorities if style is priorities else plain)
     else:
-        observer = text_lines(stream, style)
+        observer = text_lines(steady, style)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
-def text_lines(stream: TextIO, style: Style = plain) -> ILogObserver:
+def text_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObserver:
     """Return an observer that writes one line per event, in the language of the log; only a bug's traceback takes
     more."""
 
@@ -60,7 +62,7 @@ def text_lines(stream: TextIO, style: Style = plain) -> ILogObserver:
     return observe
 
 
-def json_lines(stream: TextIO, style: Style = plain) -> ILogObserver:
+def json_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObserver:
     """Return an observer that writes one JSON object per line: twisted.logger's, `event`, the number of the line in the
     list of codes, `message`, the event as English text, and of a failure `error` and `traceback`, which
     twisted.logger's form of it does not tell."""

@@ -11,6 +11,7 @@ from gotunnel.client.leaving import IN_FLIGHT, Leaving
 from gotunnel.client.session import ClientSession
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Draining, Patience
+from gotunnel.net.quiet import nothing
 
 __all__ = ["LAST_WORDS", "EndingLink"]
 
@@ -108,7 +109,8 @@ class EndingLink:
                 break
         if self._patience.waits:
             self._patience.look()
-        self.noticed()
+        if self.noticed is not nothing:
+            self.noticed()
         if not self.wanted:
             self._look_for_the_end()
 

@@ -23,6 +23,7 @@ from gotunnel.logs import Logger
 from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.greeting import Greeted
 from gotunnel.net.patience import Draining, Patience
+from gotunnel.net.quiet import nothing
 from gotunnel.net.transports import hand_over
 
 __all__ = ["Link"]
@@ -59,7 +60,7 @@ class Link(ChangingLink, EndingLink):
         self.reserve = ""
         """Which address has the session with this very server, while this one is kept in reserve."""
         self.retired = lambda: None
-        self.noticed = lambda: None
+        self.noticed = nothing
         self._config = config
         self._clock = clock
         self._relay = relay

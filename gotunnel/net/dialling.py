@@ -22,8 +22,9 @@ from gotunnel.net.legacts import BREACH, BREACH_WORDS
 from gotunnel.net.reasons import words_of
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.handshake import open_mac, same_mac
+from gotunnel.wire.handshake import open_hashes, same_mac
 from gotunnel.wire.legbodies import OpenBody
+from gotunnel.wire.openform import FORM, Hashes
 
 if TYPE_CHECKING:
     from gotunnel.core.view import LegsView
@@ -38,7 +39,7 @@ by himself. This is for one who never does."""
 @implementer(ILegOwner)
 class DiallingEnd:
     """Half of a session. It outlives the control connection while streams run. `changed` is called whenever a stream
-    has begun, and when a stream or a leg has ended; `usage` adds up what becomes of them."""
+    or a leg has ended; `usage` adds up what becomes of them."""
 
     log = Logger()
     purpose: ClassVar[Purpose]
@@ -48,6 +49,7 @@ class DiallingEnd:
         self.usage = usage
         self.streams: dict[ILeg, DialledStream] = {}
         self.legs: set[ILeg] = set()
+        self._hashes: dict[ILeg, Hashes] = {}  # what a plain leg's proofs begin with
         self._clock = clock
         self._changed = changed
         self._over = False
@@ -149,7 +151,6 @@ class DiallingEnd:
         if leg.opens > 1:
             self.usage.legs_reused += 1
         self.began(stream)
-        self._changed()
         if refused is not None:
             self._refuse(leg, stream, refused)
         elif type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
@@ -180,6 +181,7 @@ class DiallingEnd:
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
         self.legs.discard(leg)
+        self._hashes.pop(leg, None)
         if self._left is not None and not self.legs - self.streams.keys():
             self._left.cancel()
             self._left = None
@@ -216,12 +218,13 @@ class DiallingEnd:
 
     def _prove(self, leg: ILeg, opening: OpenBody) -> None:
         """Whoever sits on the path of a plain leg must not open anything (protocol, section 5)."""
-        key = self.key
+        hashes = self._hashes.get(leg)
+        if hashes is None:
+            hashes = self._hashes[leg] = open_hashes(self.key.ks, self.key.sid, leg.tag, self.purpose)
+        n, (begun, ended) = leg.opens, hashes
         kind, name = ("mapping", opening.mapping) if opening.mapping is not None else ("dial", opening.dial or "")
-        expected = open_mac(
-            key.ks, key.sid, leg.tag, self.purpose, leg.opens, kind, name, opening.conn, opening.src, opening.dst
-        )
-        if opening.n != leg.opens or opening.mac is None or not same_mac(opening.mac, expected):
+        expected = FORM.prove(begun, ended, n, kind, name, opening.conn, opening.src, opening.dst)
+        if opening.n != n or opening.mac is None or not same_mac(opening.mac, expected):
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
 
     def _refuse(self, leg: ILeg, stream: DialledStream, refused: DialFailed) -> None:

@@ -21,7 +21,8 @@ from gotunnel.net.supply import LegSupply
 from gotunnel.net.visitor import Queue, Visitor
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.handshake import open_mac
+from gotunnel.wire.handshake import open_hashes
+from gotunnel.wire.openform import Hashes
 
 __all__ = ["OpeningEnd"]
 
@@ -42,6 +43,7 @@ class OpeningEnd(LegSupply):
         self.key = key
         self.usage = usage
         self.streams: dict[ILeg, Visitor] = {}
+        self._hashes: dict[ILeg, Hashes] = {}  # what a plain leg's proofs begin with
         self._warn = Warnings(self.log, clock).warn
 
     # For the subclass to say.
@@ -50,9 +52,11 @@ class OpeningEnd(LegSupply):
         """The last leg is gone."""
         raise NotImplementedError
 
+    def busy(self) -> None:
+        """A visitor has a leg, and no other one has."""
+
     def visitor_opened(self, visitor: Visitor) -> None:
-        """A visitor has a leg."""
-        raise NotImplementedError
+        """A special visitor has a leg."""
 
     def visitor_denied(self, visitor: Visitor) -> None:
         """A visitor without a leg may not be served: turn him away."""
@@ -158,6 +162,7 @@ class OpeningEnd(LegSupply):
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
         """The leg is gone."""
+        self._hashes.pop(leg, None)
         mute = self._left(leg)
         if reason.startswith(BREACH):
             self._warn("breach", BREACH_WORDS, reason=printable(said_behind(BREACH, reason)))
@@ -186,14 +191,15 @@ class OpeningEnd(LegSupply):
         opens = leg.opens
         if opens:
             self.usage.legs_reused += 1
-        self.visitor_opened(visitor)
+        if len(self.streams) == 1:
+            self.busy()
+        if visitor.special:
+            self.visitor_opened(visitor)
         local = visitor.local
         local.on_gone = nothing
-        body = visitor.body()
-        if leg.plain:
-            key, body.n = self.key, opens + 1
-            kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-            body.mac = open_mac(
-                key.ks, key.sid, leg.tag, self.purpose, body.n, kind, name, body.conn, body.src, body.dst
-            )
-        leg.open(local, body.encode(), visitor.held, visitor.begins)
+        hashes = (self._hashes.get(leg) or self._begin_proofs(leg)) if leg.plain else None
+        leg.open(local, visitor.opening(hashes, opens + 1), visitor.held, visitor.begins)
+
+    def _begin_proofs(self, leg: ILeg) -> Hashes:
+        hashes = self._hashes[leg] = open_hashes(self.key.ks, self.key.sid, leg.tag, self.purpose)
+        return hashes

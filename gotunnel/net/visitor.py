@@ -11,6 +11,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
 from gotunnel.wire.legbodies import OpenBody
+from gotunnel.wire.openform import FORM, Hashes
 
 __all__ = ["Queue", "Visitor", "Waiting"]
 
@@ -55,6 +56,14 @@ class Visitor:
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""
         return OpenBody(self.conn, self.local.address, self.mapping)
+
+    def opening(self, hashes: Hashes | None, n: int) -> bytes:
+        """Return the body of his OPEN; with a plain leg's hashes it has the proof of the n-th one there."""
+        body = self.body()
+        if hashes is not None:
+            kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
+            body.n, body.mac = n, FORM.prove(*hashes, n, kind, name, body.conn, body.src, body.dst)
+        return body.encode()
 
     def allowed(self) -> bool:
         """Whether he may (still) be served. For those whose rights can change."""

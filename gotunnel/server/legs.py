@@ -82,7 +82,7 @@ class SessionLegs(OpeningEnd):
         """See OpeningEnd."""
         return self._hub.sparing()
 
-    def visitor_opened(self, visitor: Visitor) -> None:
+    def busy(self) -> None:
         """See OpeningEnd."""
         self._hub.streaming.add(self)
 

@@ -21,6 +21,7 @@ from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.net.visitor import Visitor
 from gotunnel.server.allocation import MOST_CANDIDATES, any_ports
 from gotunnel.wire.legbodies import OpenBody
+from gotunnel.wire.openform import FORM, Hashes
 
 if TYPE_CHECKING:
     from gotunnel.server.fronts import Fronts
@@ -266,6 +267,18 @@ class PublicVisitor(Visitor):
         if self.port.tells_destination:
             body.dst = self.local.destination() or None
         return body
+
+    def opening(self, hashes: Hashes | None, n: int) -> bytes:
+        """See Visitor. Most visitors are his like: the usual form is written without a body ahead of it."""
+        local, conn, mapping = self.local, self.conn, self.mapping
+        src = local.address
+        dst = (local.destination() or None) if self.port.tells_destination else None
+        if hashes is None:
+            usual = FORM.write(conn, src, mapping, None, None, dst)
+        else:
+            mac = FORM.prove(*hashes, n, "mapping", mapping, conn, src, dst)
+            usual = FORM.write(conn, src, mapping, n, mac, dst)
+        return Visitor.opening(self, hashes, n) if usual is None else usual
 
     def allowed(self) -> bool:
         """See Visitor."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import struct
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gotunnel.errors import LocalProtocolError
+from gotunnel.wire.openform import FORM, Hashes
 
 __all__ = [
     "NO_BINDING",
@@ -19,6 +19,7 @@ __all__ = [
     "derive_key",
     "leg_client_mac",
     "leg_server_mac",
+    "open_hashes",
     "open_mac",
     "same",
     "same_mac",
@@ -30,7 +31,6 @@ __all__ = [
 SIZE = 32
 """Bytes of every key, MAC and channel binding."""
 
-_uint32, _uint64 = struct.Struct(">I").pack, struct.Struct(">Q").pack
 
 NO_BINDING = bytes(SIZE)
 """The channel binding of a connection without TLS."""
@@ -89,21 +89,22 @@ def open_mac(
 ) -> bytes:  # fmt: skip
     """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
     value. `dst` is part of it where the OPEN has one."""
-    begun, ended = _begun(ks, sid, seq, purpose)
-    inner, outer = begun.copy(), ended.copy()
-    by, at = conn.encode("utf-8"), src.encode("utf-8")
-    inner.update(_uint64(n) + _named(kind, name) + _uint32(len(by)) + by + _uint32(len(at)) + at)
-    if dst is not None:
-        inner.update(_l(dst.encode("utf-8")))
-    outer.update(inner.digest())
-    return outer.digest()
+    return FORM.prove(*open_hashes(ks, sid, seq, purpose), n, kind, name, conn, src, dst)
 
 
-# Computed for each visitor of a plain leg: what stays the same from one to the next is kept.
+def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> Hashes:
+    """Return what the MACs of all OPENs of one leg begin with, for `openform.FORM.prove`: the two hashes that
+    HMAC-SHA256 is made of, the first with all in it that stands ahead of the value of `n`."""
+    begun, ended = _hashes(ks)
+    inner = begun.copy()
+    for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
+        inner.update(_l(part))
+    inner.update((8).to_bytes(4, "big"))  # the length of n
+    return inner, ended
 
 
 @lru_cache(maxsize=1024)
-def _hashes(ks: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+def _hashes(ks: bytes) -> Hashes:
     """Return the two hashes that HMAC-SHA256 is made of (RFC 2104), each with the key in it. OpenSSL's own HMAC, which
     every other MAC here comes from, looks up its algorithm each time, and takes five times as long for it."""
     padded = ks.ljust(64, b"\0")
@@ -111,22 +112,6 @@ def _hashes(ks: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
         hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)),
         hashlib.sha256(bytes(byte ^ 0x5C for byte in padded)),
     )
-
-
-@lru_cache(maxsize=1024)
-def _begun(ks: bytes, sid: bytes, seq: int, purpose: str) -> tuple[hashlib._Hash, hashlib._Hash]:
-    """Return the same two, the first with all that stands ahead of `n` in the MACs of one leg."""
-    begun, ended = _hashes(ks)
-    inner = begun.copy()
-    for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
-        inner.update(_l(part))
-    inner.update(_uint32(8))  # the length of n
-    return inner, ended
-
-
-@lru_cache(maxsize=1024)
-def _named(kind: str, name: str) -> bytes:
-    return _l(kind.encode("utf-8")) + _l(name.encode("utf-8"))
 
 
 same_mac = hmac.compare_digest

@@ -3,7 +3,6 @@ not here."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,20 +21,12 @@ from gotunnel.wire.fields import (
     Schema,
     Volume,
 )
+from gotunnel.wire.openform import FORM
 
 __all__ = ["LIMIT", "OpenBody", "OpenedBody", "RstBody"]
 
 LIMIT = 4096
 """The longest body of an RST, OPEN or OPENED frame, in bytes."""
-
-_CHARACTER = r"[ !#-\[\]-~]"  # of printable ASCII, what JSON writes as itself
-_USUAL = re.compile(
-    rf'\{{"conn":"({_CHARACTER}{{1,64}})","src":"({_CHARACTER}{{1,320}})","mapping":"({_CHARACTER}{{1,128}})"'
-    r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?'
-    rf'(?:,"dst":"({_CHARACTER}{{1,320}})")?\}}'
-)
-"""An OPEN as we write it: nearly every one. One pattern reads it and checks every field, where JSON and the schema,
-which take all others, cost ten times as much for each visitor. No text that this takes means anything else to them."""
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, for each visitor
@@ -67,27 +58,20 @@ class OpenBody:
 
     def encode(self) -> bytes:
         """Return the body. Raises LocalProtocolError for what the other end would refuse."""
-        n, mac = self.n, self.mac
-        fits = (type(n) is int and type(mac) is bytes) or (n is None and mac is None)
-        if fits and self.dial is None and self.client is None and self.measure is None:
-            proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
-            to = "" if self.dst is None else f',"dst":"{self.dst}"'
-            text = f'{{"conn":"{self.conn}","src":"{self.src}","mapping":"{self.mapping}"{proof}{to}}}'
-            usual = _USUAL.fullmatch(text)
-            if usual is not None and usual.group(1, 2, 3, 6) == (self.conn, self.src, self.mapping, self.dst):
-                return text.encode("ascii")
+        if self.dial is None and self.client is None and self.measure is None:
+            text = FORM.write(self.conn, self.src, self.mapping, self.n, self.mac, self.dst)
+            if text is not None:
+                return text
         return _encode("OPEN", _OPEN, self)
 
     @classmethod
     def decode(cls, body: bytes) -> OpenBody:
         """Read a body. Raises RemoteProtocolError, whose reason names the field."""
-        usual = _USUAL.fullmatch(body.decode("latin-1"))
+        usual = FORM.read(body)
         if usual is None:
             return _decode("OPEN", _OPEN, body)
-        conn, src, mapping, n, mac, dst = usual.groups()
-        if n is None:
-            return cls(conn, src, mapping, dst=dst)
-        return cls(conn, src, mapping, None, None, int(n), bytes.fromhex(mac), None, dst)
+        conn, src, mapping, n, mac, dst = usual
+        return cls(conn, src, mapping, None, None, n, mac, None, dst)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@ harness, at the end of each."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import select
 import socket
 from typing import Any
 
-from tests.e2e.harness import FORBIDDEN, TunnelTestCase
+from tests.e2e.harness import FORBIDDEN, RELAY, TunnelTestCase
 from tests.e2e.peers import Service, echo
 
 
@@ -54,6 +57,41 @@ class JsonTests(TunnelTestCase):
             self.assertEqual((ended["up"], ended["down"], ended["mapping"]), (14, 14, 'a "quoted" name'))
             ids.append(ended["conn"])
         self.assertEqual(*ids)
+
+
+class UnreadTests(TunnelTestCase):
+    """A log that goes into a pipe."""
+
+    def test_nobody_reads(self) -> None:
+        """Whoever reads it stands still: visitors are served, and a server that is to stop stops. Who reads on has
+        every line."""
+        fifo = self.folder / "unread"
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
+        section = {"addr": f"{self.host}:{self.control}", "token": self.token, "log_level": "debug", **RELAY}
+        path = self.write("server.yaml", {"server": section})
+        into_pipe = ("sh", "-c", f'exec "$@" 2>"{fifo}"', "sh")
+        server = self.role("server", ["--config", path], prefix=into_pipe)
+        service, public = Service(self, echo), self.port()
+        self.client({"web": (service.address, public)})
+        for _ in range(60):
+            self.assert_echo(public)
+        said = os.read(reader, 1 << 20)  # what a pipe holds; the rest follows
+        self.assertLess(len(said), 3 * select.PIPE_BUF)
+
+        def all_said() -> bool:
+            nonlocal said
+            while select.select([reader], [], [], 0)[0]:
+                said += os.read(reader, 1 << 20)
+            return said.count(b"ended: completed") == 60
+
+        self.wait_until(all_said, "the lines of all visitors")
+        for _ in range(60):
+            self.assert_echo(public)
+        self.assertEqual(server.stop(), 0)
+        self.assertNotRegex(said.decode(), FORBIDDEN)
 
 
 class StrangerTests(TunnelTestCase):

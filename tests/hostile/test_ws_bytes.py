@@ -9,7 +9,7 @@ import struct
 import weakref
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -30,7 +30,9 @@ HEAD = [
     b"GET /gotunnel HTTP/1.1", b"Host: tunnel.example.com", b"Upgrade: websocket", b"Connection: Upgrade",
     b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ]  # fmt: skip
-SOME = settings(max_examples=150, deadline=None, database=None)
+SOME = settings(
+    max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 class Wire(StringTransport):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from gotunnel.wire import legbodies, messages
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=200)
-"""Decorates each property: the same examples on each run and each machine, and no time limit for a slow one."""
+PROPERTY = settings(
+    derandomize=True, database=None, deadline=None, max_examples=200,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)  # fmt: skip
+"""Decorates each property: the same examples on each run and each machine, and no time limit for a slow one. A compiled
+part inherits the properties of what it replaces, and nothing is kept from one of the two for the other."""
 
 
 def _ascii(low: int, high: int) -> st.SearchStrategy[str]:

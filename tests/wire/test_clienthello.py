@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.wire.clienthello import MOST, server_name
+from tests.wire.strategies import PROPERTY
 
 
 def hello(name: str | None) -> bytes:
@@ -47,6 +48,7 @@ class ServerNameTests(SynchronousTestCase):
         self.assertEqual(server_name(b"\x16\x03\x01" + (MOST - 4).to_bytes(2, "big")), (True, None))
         self.assertEqual(server_name(b"\x16\x03\x01\x00\x04\x02\x00\x00\x00"), (True, None))
 
+    @PROPERTY
     @given(st.binary(max_size=600), st.integers(0, 600))
     def test_any_bytes(self, noise: bytes, at: int) -> None:
         """No bytes make it raise, nor a real message with noise in it."""

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
+from tests.wire.strategies import PROPERTY
 
 
 class AssemblyTests(SynchronousTestCase):
     """Datagrams out of pieces of frames."""
 
+    @PROPERTY
     @given(st.lists(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6), max_size=8))
     def test_whole_again(self, frames: list[list[bytes]]) -> None:
         """However frames are cut, each comes out as one datagram, in order, and nothing of one is in another."""

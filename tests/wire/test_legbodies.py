@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
-from gotunnel.wire import strictjson
+from gotunnel.wire import openform, strictjson
 from gotunnel.wire.fields import Misfit, Schema
 from gotunnel.wire.legbodies import LIMIT, OpenBody, OpenedBody, RstBody
 
@@ -40,7 +40,13 @@ def by_schema_read(raw: bytes) -> OpenBody:
 
 
 class OpenTests(SynchronousTestCase):
-    """OPEN."""
+    """OPEN, in the form that is the reference."""
+
+    form = (openform.write, openform.read, openform.prove)
+
+    def setUp(self) -> None:
+        for name, function in zip(("write", "read", "prove"), self.form, strict=True):
+            self.patch(openform.FORM, name, function)
 
     def refused(self, word: str, **fields: Any) -> None:
         error = self.assertRaises(RemoteProtocolError, OpenBody.decode, json.dumps(fields).encode())

@@ -11,6 +11,7 @@ from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.wire.proxyheader import ProxyVersion, encode_proxy_header, proxy_header_of_nobody
+from tests.wire.strategies import PROPERTY
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 UNKNOWN = b"PROXY UNKNOWN\r\n"
@@ -87,6 +88,7 @@ class TableTests(SynchronousTestCase):
 class ReadBackTests(SynchronousTestCase):
     """What another implementation reads."""
 
+    @PROPERTY
     @given(HOST, PORT, HOST, PORT, st.text(st.characters(codec="ascii"), max_size=64))
     def test_both_versions(self, host: str, port: int, to_host: str, to_port: int, unique: str) -> None:
         """Any two addresses arrive as they were, whatever their families."""

@@ -10,6 +10,7 @@ from gotunnel.address import HostPort
 from gotunnel.errors import RemoteProtocolError
 from gotunnel.wire.proxyheader import ProxyVersion, encode_proxy_header
 from gotunnel.wire.proxyread import MOST_HEADER, ProxyHeader, read_proxy_header
+from tests.wire.strategies import PROPERTY
 from tests.wire.test_proxyheader import HOST, LOCAL, PORT, SIGNATURE, UNKNOWN, ip, text
 
 V4 = bytes.fromhex("c0000207 c6336401 c350 01bb")
@@ -24,6 +25,7 @@ def binary(command: int, family: int, body: bytes, length: int | None = None) ->
 class ReadTests(SynchronousTestCase):
     """read_proxy_header."""
 
+    @PROPERTY
     @given(st.sampled_from(["v1", "v2"]), HOST, PORT, HOST, PORT, st.binary(max_size=40))
     def test_as_written(
         self, version: ProxyVersion, host: str, port: int, to_host: str, to_port: int, behind: bytes
@@ -39,6 +41,7 @@ class ReadTests(SynchronousTestCase):
         for cut in range(len(header)):
             self.assertIsNone(read_proxy_header(header[:cut]), cut)
 
+    @PROPERTY
     @given(st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda each: SIGNATURE + each),
                      st.binary(max_size=120).map(lambda each: b"PROXY " + each)))  # fmt: skip
     def test_anything(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from gotunnel.config.v1 import SILENCE
 from gotunnel.errors import LocalProtocolError, RemoteProtocolError
 from gotunnel.wire import v1
 from tests.v1.recording import LOCAL, NAME, REMOTE, payloads
+from tests.wire.strategies import PROPERTY
 
 TOKEN = "7be2c95d40f1a683e9d2b70c4816fa35"
 
@@ -83,11 +84,13 @@ FIELDS = ["type", "local_port", "remote_port", "protocol", "token", "name", "sta
 class AnythingTests(SynchronousTestCase):
     """Whatever arrives is a message or a RemoteProtocolError."""
 
+    @PROPERTY
     @given(MESSAGES)
     def test_round_trip(self, message: v1.V1Message) -> None:
         """What is written is read as the same."""
         self.assertEqual(v1.decode(v1.encode(message)), message)
 
+    @PROPERTY
     @given(st.sampled_from(sorted(v1._TYPES)), st.dictionaries(st.sampled_from(FIELDS[1:]), JSON))
     def test_any_fields(self, kind: str, fields: dict[str, Any]) -> None:
         """Fields of any type and value never raise anything else, and the reason shows none of them."""
@@ -98,6 +101,7 @@ class AnythingTests(SynchronousTestCase):
         else:
             self.assertIs(type(message), v1._TYPES[kind])
 
+    @PROPERTY
     @given(st.binary(max_size=64))
     def test_any_bytes(self, payload: bytes) -> None:
         """Nor do bytes."""

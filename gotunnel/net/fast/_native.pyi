@@ -9,6 +9,7 @@ from gotunnel.net.descriptors import Gate
 from gotunnel.net.fast.listener import Listener
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.tools import Tools
+from gotunnel.wire.openform import Fields
 
 L = TypeVar("L", bound=FastLocal)
 
@@ -55,3 +56,10 @@ def dial(
     host: str, port: int, address: str, kind: type[L], tools: Tools, others: set[FastLocal], ceiling: float,
     control: str,
 ) -> L | tuple[SocketType | None, int] | None: ...
+def write_open(
+    conn: str, src: str, mapping: str | None, n: int | None, mac: bytes | None, dst: str | None, /
+) -> bytes | None: ...
+def read_open(body: bytes, /) -> Fields | None: ...
+def prove_open(
+    begun: Any, ended: Any, n: int, kind: str, name: str, conn: str, src: str, dst: str | None, /
+) -> bytes: ...

@@ -18,6 +18,7 @@ from gotunnel.net.quiet import nothing
 from gotunnel.wire.legbodies import OpenedBody
 from gotunnel.wire.legs import DONE_FRAME, FIN_FRAME, PROBE_FRAME, LegFrame
 from gotunnel.wire.legstate import FRAME_EVENTS, TABLES, Act, End, Event, State
+from gotunnel.wire.openform import FORM
 
 __all__ = ["learn"]
 
@@ -66,7 +67,7 @@ def _set(states: frozenset[State]) -> int:
 
 
 def learn() -> None:
-    """Tell it; once in a process."""
+    """Tell it, and let it write, read and prove each OPEN from now on; once in a process."""
     numbers = (
         _STATES.index(State.CLOSED),
         _STATES.index(State.IDLE),
@@ -88,3 +89,4 @@ def learn() -> None:
         "ssl_want_read": ssl.SSLWantReadError, "ssl_zero": ssl.SSLZeroReturnError, "ssl_error": ssl.SSLError,
         "open": SendingLeg.open, "attach": FastLeg._attach, "ignore": nothing, "socket_type": SocketType,
     })  # fmt: skip
+    FORM.write, FORM.read, FORM.prove = _native.write_open, _native.read_open, _native.prove_open

@@ -237,7 +237,7 @@ static int learn_names(void)
         {"start", &names.start}, {"_wake", &names.wake}, {"short", &names.short_}, {"accepted", &names.accepted},
         {"ceiling", &names.ceiling}, {"_last", &names.last}, {"_sock", &names.sock},
         {"outcome", &names.outcome}, {"code", &names.code}, {"up", &names.up}, {"down", &names.down},
-        {"seconds", &names.seconds},
+        {"seconds", &names.seconds}, {"copy", &names.copy}, {"update", &names.update}, {"digest", &names.digest},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if ((*all[i].place = PyUnicode_InternFromString(all[i].name)) == NULL)
@@ -254,6 +254,9 @@ static PyMethodDef methods[] = {
     {"learn", learn, METH_O, "Be told the table of states and what else is Python's; once, see nativerules."},
     {"welcome", (PyCFunction)(void (*)(void))welcome, METH_FASTCALL, "See nativerelay."},
     {"dial", dial, METH_VARARGS, "See nativerelay."},
+    {"write_open", (PyCFunction)(void (*)(void))write_open, METH_FASTCALL, "See wire/openform."},
+    {"read_open", read_open, METH_O, "See wire/openform."},
+    {"prove_open", (PyCFunction)(void (*)(void))prove_open, METH_FASTCALL, "See wire/openform."},
     {NULL, NULL, 0, NULL},
 };
 

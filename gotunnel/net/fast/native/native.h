@@ -142,7 +142,7 @@ typedef struct {
         *pipes, *give_back, *close, *later, *flush_local, *forget, *send, *send_all, *begin_local, *read_more, *reading,
         *write, *read, *pending, *say_much, *expect_much, *seal, *answer, *tls_broke,
         *send_open, *watch_for_loss, *handle_pending, *flush_soon, *late, *start, *wake, *short_, *accepted, *ceiling, *last,
-        *sock, *outcome, *code, *up, *down, *seconds;
+        *sock, *outcome, *code, *up, *down, *seconds, *copy, *update, *digest;
 } Names;
 
 extern Names names;
@@ -195,6 +195,12 @@ PyObject *local_made(PyTypeObject *type, int fd, int family, const char *address
                      PyObject *others); /* takes the descriptor, also when it fails */
 PyObject *welcome(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dial(PyObject *module, PyObject *arguments);
+
+/* opens.c */
+
+PyObject *write_open(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *read_open(PyObject *module, PyObject *body);
+PyObject *prove_open(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 /* tally.c */
 
