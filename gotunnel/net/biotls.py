@@ -45,7 +45,7 @@ class BioTls(Protocol):
         sent = None if server_name is None else server_name.encode("ascii")
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_side, sent)
         self.taken = False
-        """Set by whoever takes the session over: nothing is read for `wrapped` any more."""
+        """Whether somebody else has the session: nothing is read for `wrapped` any more."""
         self._wrapped = wrapped
         self._verify = verify
         self._chain_problem = chain_problem
@@ -69,9 +69,17 @@ class BioTls(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell `wrapped`, with TLS's own words if it was TLS that failed."""
         if not self.taken:
+            wrapped = self._wrapped
+            del self._wrapped
             if self._broken is not None:
                 reason = Failure(RemoteProtocolError(self._broken, "tls"))
-            self._wrapped.connectionLost(reason)
+            wrapped.connectionLost(reason)
+
+    def take(self) -> None:
+        """Whoever calls this has the session and the BIOs from now on. `wrapped` is let go: each would keep the other,
+        and the memory of TLS with it, until the garbage is collected, long after the leg has ended."""
+        self.taken = True
+        del self._wrapped
 
     # The transport of `wrapped`.
 

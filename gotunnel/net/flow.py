@@ -202,7 +202,9 @@ class Flow(ABC):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._outlet.close()
+        outlet = self._outlet
+        del self._outlet  # it holds this flow, and each would keep the other until the garbage is collected
+        outlet.close()
 
     def _reset_partner(self) -> None:
         if self.partner is not None and not self.partner.gone:

@@ -89,8 +89,15 @@ class _Attempt(ClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Called by Twisted, also about an attempt that was cancelled."""
+        self._connector = None
         if not self.connected.called:
             self.connected.errback(reason)
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """Called by Twisted when a connection that was there is gone. Transport, connector and attempt each keep the
+        next: without this they, and what the transport has held, would wait for the collection of the garbage."""
+        self._connector = None
+        connector.transport = None  # type: ignore[attr-defined]
 
 
 def _socket_of(connector: Any) -> Any:

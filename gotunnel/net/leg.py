@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import ref
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -226,16 +227,22 @@ class PortableLeg(LegBase[Local], Protocol):
 
 
 class _Flow:
-    """Twisted's word for "the leg's buffer is full", passed on to the leg."""
+    """Twisted's word for "the leg's buffer is full", passed on to the leg. TLS keeps this beyond the connection's end:
+    it is not to keep the leg."""
 
     def __init__(self, leg: PortableLeg) -> None:
-        self._leg = leg
+        self._leg = ref(leg)
 
     def pauseProducing(self) -> None:
-        self._leg.blocked(True)
+        self._tell(True)
 
     def resumeProducing(self) -> None:
-        self._leg.blocked(False)
+        self._tell(False)
+
+    def _tell(self, blocked: bool) -> None:
+        leg = self._leg()
+        if leg is not None:
+            leg.blocked(blocked)
 
     def stopProducing(self) -> Any:
         """The connection is being lost; connectionLost says so."""

@@ -12,16 +12,17 @@ __all__ = ["OneProtocol", "nothing"]
 
 
 class OneProtocol(Factory):
-    """Gives whatever `make` returns."""
+    """Gives what `make` returns, once: whoever is connected keeps his factory, which is not to keep him."""
 
     noisy = False
 
     def __init__(self, make: Callable[[], Protocol]) -> None:
-        self._make = make
+        self._make: Callable[[], Protocol] | None = make
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called by Twisted when the connection is there."""
-        return self._make()
+        make, self._make = self._make, None
+        return None if make is None else make()
 
 
 def nothing() -> None:

@@ -70,7 +70,9 @@ class _Target:
 
     def close(self) -> None:
         """See Outlet."""
-        self._socket.close()
+        sock = self._socket
+        del self._socket  # it calls this outlet, and each would keep the other until the garbage is collected
+        sock.close()
 
     def _arrived(self, datagram: bytes) -> None:
         self.flow.arrived(datagram)

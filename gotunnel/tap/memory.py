@@ -4,14 +4,22 @@ library keeps otherwise for what never comes, and pages of libraries that were r
 from __future__ import annotations
 
 import ctypes  # Twisted has loaded it
+import gc
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["give_back", "untouched"]
+__all__ = ["give_back", "heap", "keep", "untouched"]
 
 _MAPPING = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (r-.p) [0-9a-f]+ \S+ [1-9]\d* +/")
 """The first line of a mapping in /proc/PID/smaps, proc_pid_smaps(5): one of a file, private, that nobody may write."""
 _DONTNEED = 4  # MADV_DONTNEED of every Linux, madvise(2)
+
+
+def keep() -> None:
+    """Leave out of Python's collection of garbage what is there now: it stays as long as the process. To look at all
+    of it, 70,000 objects, takes 37 ms, in which no visitor is served; to look at what came since takes none."""
+    gc.freeze()
+    gc.collect()  # from now on it comes when a quarter of what is new may be garbage, and not a quarter of everything
 
 
 def give_back() -> None:
@@ -31,6 +39,25 @@ def give_back() -> None:
     trim = getattr(library, "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def heap() -> tuple[Callable[[], int], Callable[[], object]] | None:
+    """Return what tells how many bytes of the heap are free, given back or not, and what gives their pages back; None
+    where the C library does not tell."""
+    library = ctypes.CDLL(None)
+    trim, ask = getattr(library, "malloc_trim", None), getattr(library, "mallinfo2", None)
+    if trim is None or ask is None:  # glibc has the second since 2.33
+        return None
+    ask.restype = _Mallinfo
+    return lambda: int(ask().fordblks), lambda: trim(0)
+
+
+class _Mallinfo(ctypes.Structure):
+    """`struct mallinfo2`, mallinfo(3)."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+    )]  # fmt: skip
 
 
 def untouched(smaps: Iterable[bytes]) -> Iterator[tuple[int, int]]:

@@ -24,8 +24,9 @@ from gotunnel.net.systemd import NotifySocket
 from gotunnel.tap.cores import without_core
 from gotunnel.tap.exits import one_line_errors
 from gotunnel.tap.hangup import Hangup
-from gotunnel.tap.memory import give_back
+from gotunnel.tap.memory import give_back, heap, keep
 from gotunnel.tap.shutdown import TwoStepStop
+from gotunnel.tap.trimming import Trimming
 
 __all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]
 
@@ -117,6 +118,9 @@ class Role:
             role.speak = set_log_language
         if self.watched is not None:
             made = self.watched(made, prepared.config, reactor, prepared.state)
+        found = heap()
+        if found is not None:
+            made = Trimming(made, reactor, *found)
         notify = NotifySocket.named()
         if notify is not None:
             # Loaded where systemd listens, and nowhere else: it takes memory at rest.
@@ -126,6 +130,7 @@ class Role:
             if role is not None:
                 notices.drain = lambda: role.drain_timeout
                 role.watchers.append(notices.reloading)
+        keep()
         give_back()
         stop = TwoStepStop(made, reactor, self.program)
         if role is None:

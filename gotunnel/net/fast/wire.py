@@ -37,7 +37,7 @@ def take_descriptor(transport: Any, held: Held, keepalive: tuple[int, int, int] 
     Raises RemoteProtocolError if it could not: then the connection is broken.
     """
     if isinstance(transport, BioTls):
-        transport.taken = True
+        transport.take()
     tcp = transport.transport if isinstance(transport, BioTls) else transport
     sock = raw_socket(tcp)
     set_nodelay(sock)
