@@ -33,6 +33,7 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
     own_tls = False
     bulk = 64 * MIB
     host = "127.0.0.1"
+    _state: Path | None = None  # of all legs of a test: to write a key for each would be to wait for the disk
 
     def make_relay(self) -> IRelay:
         """Return a new relay on the global reactor. Its looks at paused connections come ten times a second."""
@@ -57,9 +58,10 @@ class RelayStage(TestCase if TYPE_CHECKING else object):
         """Return both ends of a new leg's connection; with `alone` the second one is no leg of ours."""
         await deferLater(reactor, 0)  # trial starts the reactor when a test waits for the first time
         self.base = holdings()
-        state = Path(self.mktemp())
-        state.mkdir()
-        return await connected_pair(state if self.tls else None, (self.own_tls, self.own_tls and not alone))
+        if self.tls and self._state is None:
+            self._state = Path(self.mktemp())
+            self._state.mkdir()
+        return await connected_pair(self._state, (self.own_tls, self.own_tls and not alone))
 
     async def link(self) -> Link:
         """Return a leg between two relays."""

@@ -68,6 +68,26 @@ WORDS = (
 """Words that are values of log lines or of their lists, too short to be found as prose."""
 
 
+CLICK = (
+    "No such option {name}.", "No such option: {name}", "No such option {name}. Did you mean {possibility}?",
+    "No such option {name}. (Did you mean one of: {possibilities}?)",
+    "No such option: {name} Did you mean {possibility}?", "No such option: {name} (Possible options: {possibilities})",
+    "No such command {name}.", "No such command {name}. Did you mean {possibility}?",
+    "No such command {name}. (Did you mean one of: {possibilities}?)",
+    "Missing command.", "Missing argument {name}.", "Missing option {name}.",
+    "Option {name} does not take a value.", "Option {name} requires an argument.",
+    "Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})",
+    "Invalid value: {reason}", "Invalid value for {name}: {reason}",
+    "{value} is not one of {choices}.", "{value} is not a valid integer.", "{value} is not a valid float.",
+    "{value} is not a valid integer range.", "{value} is not a valid float range.",
+    "{value} is not a valid boolean. Recognized values: {states}",
+    "{value} is not in the range {range}.",
+    "Path {name} does not exist.", "File {name} does not exist.", "Directory {name} does not exist.",
+    "File {name} is a directory.", "Directory {name} is a file.", "Could not open file {name}: {reason}",
+)  # fmt: skip
+"""What click finds wrong with a command line, in the words of its releases from 8.1 on; how it puts these together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One text of the source. `level` is that of a log line, "" for a sentence."""
@@ -266,7 +286,7 @@ def entries(root: Path = ROOT / "gotunnel") -> list[Entry]:
             (found if entry.level else sentences).setdefault(entry.text, entry)
     for text in _of_plugins():
         sentences.setdefault(text, Entry(text, "", "plugins"))
-    for word in WORDS:
+    for word in (*WORDS, *CLICK):
         sentences.setdefault(word, Entry(word, "", "tests/messages.py"))
     return [*found.values(), *(entry for text, entry in sentences.items() if text not in found)]
 

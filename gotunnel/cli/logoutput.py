@@ -3,6 +3,7 @@ Twisted's own chatter is left out."""
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from time import gmtime, strftime
 from typing import TextIO
@@ -36,9 +37,11 @@ LONGEST_MESSAGE = 4096
 """Characters of one event's text, its traceback apart."""
 
 
-def begin_logging(stream: TextIO, log_format: str) -> None:
-    """Send this process's events to `stream` in one of FORMATS, and wait for no reader of it. Called once, before the
-    reactor runs."""
+def begin_logging(stream: TextIO | None, log_format: str) -> None:
+    """Send this process's events to `stream` in one of FORMATS, and wait for no reader of it. None is a standard error
+    that was closed when the process began. Called once, before the reactor runs."""
+    if stream is None:
+        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     load_codes()
     load_hints()  # now: the first warning may be that no file can be opened any more
     style, steady = style_of(stream), SteadyStream(stream)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +9,7 @@ import click
 
 from gotunnel import __version__
 from gotunnel.cli.clients import client
+from gotunnel.cli.group import CommandGroup
 from gotunnel.cli.running.commands import COMMANDS
 
 __all__ = ["main"]
@@ -43,68 +41,7 @@ def _way_to_server(command: Command) -> Command:
     return command
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
-
-
-def _flush(quietly: bool) -> None:
-    """Write what was printed. Python would try at its very end, and where that fails print a traceback and make the
-    exit code 120. `quietly`: it has been said what went wrong, and the exit code stays. Raises OSError."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        if not quietly:
-            raise
-        _drop_unwritten()
-
-
-def _drop_unwritten() -> None:
-    """Let what standard output does not take go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
-
-
-class _Main(click.Group):
-    """Says what is wrong with a command line in the language of the environment, where the words are ours, and so of a
-    standard output that takes nothing: `gotunnel token > token` on a full disk."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        """Called by whoever runs the command."""
-        try:
-            try:
-                return super().main(*args, **extra)
-            except SystemExit as end:
-                _flush(quietly=bool(end.code))
-                raise
-        except OSError as failed:
-            if isinstance(failed, BrokenPipeError):
-                _drop_unwritten()
-                sys.exit(1)  # as click ends where it notices
-            if failed.errno not in _NO_ROOM or failed.filename is not None:
-                raise
-            from gotunnel.errors import Sentence
-            from gotunnel.i18n.language import of_environment
-
-            problem = Sentence(
-                "standard output cannot be written: {reason}; make room where it goes",
-                reason=(failed.strerror or "error").lower(),
-            )
-            click.echo(f"gotunnel: {of_environment().sentence(problem)}", err=True)
-            _drop_unwritten()
-            sys.exit(1)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Called by click."""
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            if type(error) is not click.UsageError:
-                raise  # the words are click's own
-            from gotunnel.i18n.language import of_environment
-
-            raise click.UsageError(of_environment().sentence(error.message), error.ctx) from None
-
-
-@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """A reverse tunnel: publish ports of machines that cannot be reached on one that can."""

@@ -92,8 +92,8 @@ class Links:
         self.servers.start()
 
     def tell(self, noticed: Callable[[], None]) -> None:
-        """Call this from now on when something may be otherwise with a session, a mapping or a visitor. It may not
-        raise."""
+        """Call this from now on when something may be otherwise with a session or a mapping, or a visitor has ended. It
+        may not raise."""
         self._noticed = noticed
         for link in self.links:
             link.noticed = noticed

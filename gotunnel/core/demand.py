@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -18,9 +18,9 @@ class Demand(Generic[L]):
 
     def __init__(self, span: float) -> None:
         self._span = span
-        # leg -> when its visitor began, oldest first. An OrderedDict takes twice as long for each visitor; who looks
-        # for the oldest does so rarely.
-        self._recent: dict[L, float] = {}
+        # leg -> when its visitor began, oldest first. Not a dict: who looks for its oldest looks past all that were
+        # older and are gone, and when a crowd leaves that is done for each of them.
+        self._recent: OrderedDict[L, float] = OrderedDict()
         # Samples (when, how many) that may still become the peak: times rise, numbers fall.
         self._peaks: deque[tuple[float, int]] = deque()
         self._ages = 0.0  # before that nothing ages
@@ -64,13 +64,8 @@ class Demand(Generic[L]):
         return min(firsts) + self._span if firsts else None
 
     def _age(self, now: float) -> None:
-        old = []
-        for leg, began in self._recent.items():
-            if began + self._span > now:
-                break
-            old.append(leg)
-        for leg in old:
-            del self._recent[leg]
+        while self._recent and next(iter(self._recent.values())) + self._span <= now:
+            self._recent.popitem(last=False)
         while self._peaks and self._peaks[0][0] + self._span <= now:
             self._peaks.popleft()
         falls = self.falls_at()

@@ -3,7 +3,7 @@ Knows no sockets and no timers: legs are opaque objects, and its owner asks agai
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -50,7 +50,7 @@ class LegPool(Generic[L]):
         """Idle legs that stay when no visitor has come for long. It may be set anew at any time."""
         self._maximum = maximum
         self._request_ttl = request_ttl
-        self.free: dict[L, float] = {}
+        self.free: OrderedDict[L, float] = OrderedDict()  # and no dict, see Demand
         """The idle legs, and since when, the most recently used last. To be changed by nobody else."""
         self._busy: set[L] = set()
         self._requests: deque[list[float]] = deque()  # [count, when it is forgotten], oldest first

@@ -45,6 +45,38 @@ class OtherTests(SynchronousTestCase):
         self.assertRegex(done.stdout, "^sha256:[A-Za-z0-9+/]{43}=\n$")
         self.assertRegex(done.stderr, rf"^这是 {folder}/\S+ 中的密钥：服务端必须使用这个状态目录（--state）。\n$")
 
+    def test_wrong(self) -> None:
+        """What is wrong with a command line is said whole in Chinese, in click's words as in ours, at all depths."""
+        for words, said in (
+            (["--nope"], "没有选项 '--nope'。"),
+            (["chek"], "没有命令 'chek'。"),
+            (["client", "nope"], "没有命令 'nope'。"),
+            (["check"], "缺少参数 'FILE'。"),
+            (["check", "a", "b"], "多余的参数（b）"),
+            (["check", "--stat"], "没有选项 '--stat'。"),
+            (["check", "--state"], "选项 '--state' 需要一个值。"),
+            (["join", "x"], "缺少选项 '--name'。"),
+            (["doctor", "--timeout", "x"], "'--timeout' 的值无效：'x' 不是数。"),
+            (["dashboard", "--port", "65536"], "'--port' 的值无效：65536 不在范围 0<=x<=65535 之内。"),
+            (["log-level", "wran"], "的值无效：'wran' 不是 'debug', 'info', 'warn', 'error' 之一。"),
+            (["drain", "--timeout", "nan"], "--timeout 不是秒数"),
+        ):
+            done = CliRunner().invoke(main, words)
+            self.assertEqual((done.exit_code, done.stdout), (2, ""), words)
+            last = done.stderr.splitlines()[-1]
+            self.assertTrue(last.startswith("错误：") and said in last, last)
+            if len(done.stderr.splitlines()) > 1:
+                command = " ".join(["main", *words[:1 if words[0] in main.commands else 0]])
+                self.assertRegex(done.stderr, f"^用法：{command}.*\n请看 '{command}.* -h'。\n\n错误：")
+
+    def test_wrong_in_english(self) -> None:
+        """There click says it itself, and so it does where it shows a page of help."""
+        for words in (["check"], ["--nope"], ["client"]):
+            done = CliRunner().invoke(main, words, env={"GOTUNNEL_LANG": "en"})
+            self.assertTrue(done.stderr.startswith("Usage: main "), done.stderr)
+        done = CliRunner().invoke(main, ["client"])
+        self.assertTrue(done.output.startswith("Usage: main client "), done.output)
+
     def test_expose(self) -> None:
         """The one line about the port, whose addresses stand at its ends."""
         lines: list[str] = []

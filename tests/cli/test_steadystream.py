@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
 import select
+import signal
 import socket
+import termios
 from collections.abc import Callable
 from io import StringIO
 from typing import TextIO
@@ -14,10 +17,8 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.cli import steadystream
+from gotunnel.cli import outlet, steadystream
 from gotunnel.cli.steadystream import PIECE, RETRY, SteadyStream
-
-Later = Callable[[float, Callable[[], None]], None]
 
 
 class SteadyTests(SynchronousTestCase):
@@ -29,8 +30,7 @@ class SteadyTests(SynchronousTestCase):
         self.patch(steadystream.time, "monotonic", lambda: 100.0 + self.clock.seconds())
 
     def pipe(self, most: int = 1 << 20) -> tuple[SteadyStream, int]:
-        """Return a stream into a pipe of two pages, and its other end. It takes 41 lines of 100 bytes: with one in its
-        last page it says that it is full."""
+        """Return a stream into a pipe of two pages, and its other end. It takes 80 lines of 100 bytes, 40 in each."""
         reader, writer = os.pipe()
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
         os.set_blocking(reader, False)
@@ -41,11 +41,14 @@ class SteadyTests(SynchronousTestCase):
         """Return one on a stream, which is closed at the end."""
         self.addCleanup(stream.close)
 
-        def later(seconds: float, function: Callable[[], None]) -> None:
+        def later(seconds: float, function: Callable[[], None]) -> bool:
             self.clock.callLater(seconds, function)
+            return True
 
         made = SteadyStream(stream, most, later)
         self.addCleanup(steadystream.atexit.unregister, made._end)
+        if made._outlet is not None:
+            self.addCleanup(made._outlet.close)
         return made
 
     def fill(self, stream: SteadyStream, lines: int) -> list[str]:
@@ -90,7 +93,7 @@ class SteadyTests(SynchronousTestCase):
     def test_next_line(self) -> None:
         """The next line brings those along that are held, ahead of itself."""
         stream, reader = self.pipe()
-        written = self.fill(stream, 60)
+        written = self.fill(stream, 100)
         found = self.read(reader)
         stream.write("last\n")
         self.assertEqual(found + self.read(reader), "".join([*written, "last\n"]))
@@ -109,13 +112,13 @@ class SteadyTests(SynchronousTestCase):
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
         stream, reader = self.pipe(most=1000)
-        written = self.fill(stream, 100)
+        written = self.fill(stream, 139)
         self.clock.advance(30)
         self.assertEqual(self.events, [])
         stream.write("left out as well\n")
         found = self.read_on(reader)
         self.assertEqual(found, "".join(written[: len(found) // 100]))
-        self.assertEqual(len(found), 4100 + 1000)
+        self.assertEqual(len(found), 8000 + 1000)
         said = [(event["count"], event["seconds"]) for event in self.events if "missing here" in event["log_format"]]
         self.assertEqual(said, [(50, 30.0 + RETRY)])
         stream.write("on\n")
@@ -127,12 +130,13 @@ class SteadyTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
         stream, reader = self.pipe(most=1000)
         for _ in range(2):
-            self.fill(stream, 60)
+            self.fill(stream, 99)
             self.read_on(reader)
         self.assertEqual([event["count"] for event in self.events if "missing here" in event["log_format"]], [9, 9])
 
     def test_socket(self) -> None:
         """The journal's end is a socket: nobody waits for it either."""
+        self.in_time()
         ours, theirs = socket.socketpair()
         self.addCleanup(theirs.close)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -140,11 +144,83 @@ class SteadyTests(SynchronousTestCase):
         written = self.fill(stream, 2000)
         self.assertEqual(self.read_on(theirs.fileno()), "".join(written))
 
-    def test_taken_by_another(self) -> None:
-        """A descriptor that does not wait, and that takes nothing though it said so, is tried again."""
+    def in_time(self) -> None:
+        """Whoever waits for a reader is interrupted."""
+
+        def late(number: int, frame: object) -> None:
+            raise AssertionError("it waits")
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, late))
+        self.addCleanup(signal.alarm, 0)
+        signal.alarm(10)
+
+    def test_terminal(self) -> None:
+        """A terminal that takes a few bytes more, but not a line, does not stop it either, nor one that was stopped."""
+        self.in_time()
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        stream = self.steady(os.fdopen(theirs, "w"))
+        written = self.fill(stream, 3000)
+        self.assertEqual(self.read_on(ours).replace("\r\n", "\n"), "".join(written))
+        termios.tcflow(theirs, termios.TCOOFF)
+        stream.write("while stopped\n")
+        termios.tcflow(theirs, termios.TCOON)
+        self.assertEqual(self.read_on(ours), "while stopped\r\n")
+
+    def test_others_may_wait(self) -> None:
+        """Where another process writes into the same pipe it waits as before, and nobody waits for what that one was
+        quicker with."""
+        self.in_time()
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        stream = self.steady(os.fdopen(writer, "w"))
+        self.assertTrue(os.get_blocking(writer))
+        assert stream._outlet is not None
+        full = select.poll()
+        full.register(writer, select.POLLOUT)
+        while full.poll(0):
+            os.write(writer, bytes(4096))
+        self.patch(outlet.Outlet, "takes", lambda *_: True)
+        stream.write("one\n")
+        self.assertEqual(self.read_on(reader).lstrip("\0"), "one\n")
+
+    def test_not_to_be_opened_again(self) -> None:
+        """Where the pipe cannot be opened once more, it is asked ahead of each write."""
+        self.in_time()
+
+        def refused(path: str, flags: int) -> int:
+            raise PermissionError
+
+        self.patch(outlet.os, "open", refused)
+        self.test_reader_stands_still()
+
+    def test_one_long_line(self) -> None:
+        """A line longer than all that may be held is written like any other, and those behind it are."""
+        stream, reader = self.pipe(most=1000)
+        stream.write("x" * 1001 + "\n")
+        stream.write("y\n")
+        self.assertEqual(self.read(reader), "x" * 1001 + "\ny\n")
+
+    def test_line_amid_a_line(self) -> None:
+        """An error that is found amid a write has its line behind that one; none is written twice."""
         stream, reader = self.pipe()
-        answers = [BlockingIOError(), None]
+        write, amid = os.write, ["found\n"]
+
+        def written(fd: int, data: bytes) -> int:
+            if amid:
+                stream.write(amid.pop())
+            return write(fd, data)
+
+        self.patch(outlet.os, "write", written)
+        for line in ("one\n", "two\n"):
+            stream.write(line)
+        self.assertEqual(self.read(reader), "one\nfound\ntwo\n")
+
+    def test_broken_off(self) -> None:
+        """A line that breaks off amid its bytes is told by an exception, and the next one does not stand behind it."""
+        stream, reader = self.pipe()
         write = os.write
+        answers: list[OSError | None] = [None, OSError(28, "full"), None, None]
 
         def written(fd: int, data: bytes) -> int:
             answer = answers.pop(0)
@@ -152,10 +228,36 @@ class SteadyTests(SynchronousTestCase):
                 raise answer
             return write(fd, data)
 
-        self.patch(steadystream.os, "write", written)
-        stream.write("one\n")
-        self.assertEqual(self.read(reader), "")
-        self.assertEqual(self.read_on(reader), "one\n")
+        self.patch(outlet.os, "write", written)
+        self.assertRaises(OSError, stream.write, "x" * PIECE + "cut\n")
+        stream.write("on\n")
+        self.assertEqual(self.read(reader), "x" * PIECE + "\non\n")
+
+    def test_broken_while_held(self) -> None:
+        """Held lines that can never be written are counted, and a timer of the reactor's has no exception of theirs;
+        nothing of them is kept."""
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        stream, _ = self.pipe()
+        self.fill(stream, 90)
+        broken = OSError(32, "broken")
+
+        def written(fd: int, data: bytes) -> int:
+            raise broken
+
+        self.patch(outlet.os, "write", written)
+        self.clock.advance(RETRY)
+        self.assertEqual([event["count"] for event in self.events], [10])
+        self.assertEqual((self.clock.getDelayedCalls(), stream._size), ([], 0))
+
+    def test_before_the_reactor(self) -> None:
+        """Lines that are held before there is a reactor are tried again once there is one."""
+        stream, reader = self.pipe()
+        with_reactor, stream._later = stream._later, lambda *_: False
+        written = self.fill(stream, 90)
+        stream._later = with_reactor
+        stream.write("more\n")
+        self.assertEqual(self.read_on(reader), "".join([*written, "more\n"]))
 
     def test_reader_gone(self) -> None:
         """Where nobody can ever read it, writing raises, as it does without this; the end of the process does not."""
@@ -170,11 +272,11 @@ class SteadyTests(SynchronousTestCase):
         """At the end of the process what is held is written, if somebody reads; nobody is waited for longer than
         that."""
         stream, reader = self.pipe()
-        written = self.fill(stream, 45)
+        written = self.fill(stream, 85)
         found = self.read(reader)
         stream._end()
         self.assertEqual(found + self.read(reader), "".join(written))
-        self.fill(stream, 45)
+        self.fill(stream, 85)
         self.clock.advance(0)
         self.patch(steadystream, "LAST_WORDS", 0.01)
         stream._end()

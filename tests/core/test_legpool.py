@@ -1,5 +1,7 @@
 """Tests of gotunnel.core.legpool, case by case."""
 
+from time import thread_time
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.core.legpool import EXCESS_TTL, FIRST_PAUSE, LegPool
@@ -257,6 +259,28 @@ class ServingTests(SynchronousTestCase):
         self.assertEqual(pool.surplus(1000.0), [2])
         self.assertEqual((pool.surplus(1000.0), pool.idle, pool.next_check(1000.0)), ([], 2, None))
         self.assertEqual(pool.wanted(1000.0, 0), 0)
+
+    def test_a_crowd_leaves(self) -> None:
+        """When a crowd has gone, each of its legs costs the same to close and to forget, however many they are: the
+        process does nothing else meanwhile."""
+
+        def leave(crowd: int) -> None:
+            pool = pool_with(crowd)
+            for leg in [pool.take(1.0) for _ in range(crowd)]:
+                pool.put(leg, 2.0)  # type: ignore[arg-type]
+            for leg in pool.surplus(10.0):
+                pool.discard(leg)
+                self.assertEqual((pool.wanted(10.0, 0), pool.surplus(10.0)), (0, []))
+                pool.next_check(10.0)
+
+        def took(crowd: int, times: int) -> float:
+            began = thread_time()
+            for _ in range(times):
+                leave(crowd)
+            return thread_time() - began
+
+        few, many = took(1_000, 30), min(took(30_000, 1) for _ in range(2))
+        self.assertLess(many, 3 * few)
 
     def test_steady_demand_keeps_its_legs(self) -> None:
         """Legs that recent visitors needed are not closed only to be asked for again."""

@@ -94,6 +94,20 @@ class UnreadTests(TunnelTestCase):
         self.assertNotRegex(said.decode(), FORBIDDEN)
 
 
+class ClosedTests(TunnelTestCase):
+    """No log at all."""
+
+    def test_no_standard_error(self) -> None:
+        """A role whose standard error was closed at its start serves all the same."""
+        section = {"addr": f"{self.host}:{self.control}", "token": self.token, **RELAY}
+        path = self.write("server.yaml", {"server": section})
+        server = self.role("server", ["--config", path], prefix=("sh", "-c", 'exec "$@" 2>&-', "sh"))
+        service, public = Service(self, echo), self.port()
+        self.client({"web": (service.address, public)})
+        self.assert_echo(public)
+        self.assertEqual(server.stop(), 0)
+
+
 class StrangerTests(TunnelTestCase):
     """What the internet sends to any open port."""
 

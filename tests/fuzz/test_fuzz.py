@@ -13,10 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from gotunnel.core.rights import Rights
 from gotunnel.net.fast import frames
 from gotunnel.server.reception import Reception
-from gotunnel.wire import strictjson
+from gotunnel.wire import openform, strictjson
 from gotunnel.wire.legs import LegFrame
 from tests.fuzz import engine
 from tests.fuzz.mutator import mutations
+from tests.fuzz.targets import legbodies
 from tests.processes import ProcessTestCase
 
 SEED = 20261123
@@ -62,12 +63,17 @@ class TargetTests(SynchronousTestCase):
 
     def test_finds(self) -> None:
         """A number that overflows, a frame type that is let through, a place that is never given back, a right that
-        nobody checks: each is found."""
+        nobody checks, a reader of OPENs that overlooks what is behind: each is found."""
+
+        def read_loosely(body: bytes) -> openform.Fields | None:
+            return openform.read(body[: body.rfind(b"}") + 1])
+
         planted: tuple[tuple[str, object, str, Callable[..., object]], ...] = (
             ("strictjson", strictjson._DECODER, "scan_once", json.JSONDecoder().scan_once),
             ("legframes", frames, "checked_header", lambda header: (LegFrame(header >> 24 & 7), header & 0xFFFFFF)),
             ("stranger", Reception, "gone", lambda reception, door: None),
             ("session", Rights, "check_port", lambda rights, bind, port: None),
+            ("legbodies", legbodies, "read_open", read_loosely),
         )
         for name, place, attribute, broken in planted:
             patch = self.patch(place, attribute, broken)

@@ -21,17 +21,18 @@ class CommandTests(SynchronousTestCase):
         """A mistake on the command line that the program itself finds."""
         words = ("join", "a:1", "--name", "x", "--renew", "--force")
         for language, said in (
-            ("zh", "--renew 保留的正是 --force 要替换的"),
-            ("en", "--renew keeps what --force replaces"),
+            ("zh", "错误：--renew 保留的正是 --force 要替换的"),
+            ("en", "Error: --renew keeps what --force replaces"),
         ):
             code, text = self.run_command(language, *words)
-            self.assertEqual((code, text.splitlines()[-1]), (2, f"Error: {said}"))
+            self.assertEqual((code, text.splitlines()[-1]), (2, said))
 
     def test_of_click(self) -> None:
-        """One that click finds keeps click's words, and its exit code."""
-        code, text = self.run_command("zh", "check", "--nothing")
-        self.assertEqual(code, 2)
-        self.assertIn("No such option", text)
+        """One that click finds is said in that language too, and keeps its exit code."""
+        for language, said in (("zh", "没有选项 '--nothing'"), ("en", "No such option")):
+            code, text = self.run_command(language, "check", "--nothing")
+            self.assertEqual(code, 2)
+            self.assertIn(said, text)
 
     def test_configuration(self) -> None:
         """All mistakes of a file, a line each, in either language."""

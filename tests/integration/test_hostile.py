@@ -20,7 +20,6 @@ from gotunnel.config.model import ClientConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core import identities as identities_module
 from gotunnel.errors import GotunnelError
 from gotunnel.net import greeting as client_greeting
-from gotunnel.net import opening
 from gotunnel.net.framed import MOST_UNSENT
 from gotunnel.net.greeting import ControlGreeting, LegGreeting, SessionKey
 from gotunnel.net.quiet import OneProtocol
@@ -32,6 +31,7 @@ from gotunnel.wire import handshake as handshake_module
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import ClientHandshake, derive_key
 from gotunnel.wire.messages import Ping, encode
+from gotunnel.wire.openform import FORM
 from tests.certificates import BAD, Authority, bad_server
 from tests.integration.base import TOKEN, IntegrationTestCase, reactor
 
@@ -342,7 +342,7 @@ class SecretTests(IntegrationTestCase):
         noted: tuple[tuple[Any, tuple[str, ...]], ...] = (
             (client_greeting, ("leg_client_mac", "leg_server_mac")),
             (legadmission, ("leg_client_mac", "leg_server_mac")),
-            (opening, ("open_mac",)),
+            (FORM, ("prove",)),
             (handshake_module, ("client_mac", "server_mac", "session_key", "derive_key")),
             (identities_module, ("derive_key",)),
         )

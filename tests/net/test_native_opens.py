@@ -80,6 +80,14 @@ class DifferenceTests(SynchronousTestCase):
             kinds.add((written is None, n is None, fields[5] is None))
         self.assertEqual(len(kinds), 8)
 
+    def test_write_longest(self) -> None:
+        """The longest of each at once has room, and is read again."""
+        fields = ("c" * 64, "s" * 320, "m" * 128, 10**19 - 1, b"\xff" * 32, "d" * 320)
+        written = _native.write_open(*fields)
+        self.assertEqual(written, openform.write(*fields))
+        assert written is not None
+        self.assertEqual(_native.read_open(written), fields)
+
     def test_write_other_texts(self) -> None:
         """What is no text, or of a class of its own, is left to JSON and the schema."""
         for odd in (None, 1, b"c", Words("c")):

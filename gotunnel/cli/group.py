@@ -1,0 +1,84 @@
+"""The `gotunnel` command as click runs it, and what it says when its words, or what it prints, cannot be taken. What it
+can do is in `main`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+__all__ = ["CommandGroup"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        from gotunnel.cli.wrongwords import spoken
+
+        raise spoken(error) from None
+
+
+def _flush(quietly: bool) -> None:
+    """Write what was printed. Python would try at its very end, and where that fails print a traceback and make the
+    exit code 120. `quietly`: it has been said what went wrong, and the exit code stays. Raises OSError."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        if not quietly:
+            raise
+        _drop_unwritten()
+
+
+def _drop_unwritten() -> None:
+    """Let what standard output does not take go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+
+
+class CommandGroup(click.Group):
+    """Says what is wrong with a command line in the language of the environment, and so of a standard output that takes
+    nothing: `gotunnel token > token` on a full disk."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Called by whoever runs the command."""
+        try:
+            try:
+                return super().main(*args, **extra)
+            except SystemExit as end:
+                _flush(quietly=bool(end.code))
+                raise
+        except OSError as failed:
+            if isinstance(failed, BrokenPipeError):
+                _drop_unwritten()
+                sys.exit(1)  # as click ends where it notices
+            if failed.errno not in NO_ROOM or failed.filename is not None:
+                raise
+            from gotunnel.errors import Sentence
+            from gotunnel.i18n.language import of_environment
+
+            problem = Sentence(
+                "standard output cannot be written: {reason}; make room where it goes",
+                reason=(failed.strerror or "error").lower(),
+            )
+            click.echo(f"gotunnel: {of_environment().sentence(problem)}", err=True)
+            _drop_unwritten()
+            sys.exit(1)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Called by click, to read what stands ahead of the command's name."""
+        with _spoken():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Called by click, to read the rest and do it."""
+        with _spoken():
+            return super().invoke(ctx)

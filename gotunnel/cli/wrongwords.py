@@ -1,0 +1,38 @@
+"""What is wrong with a command line, in another language than English: whole, with the words of click around ours and
+without. Loaded when something is."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+from gotunnel.errors import Sentence
+from gotunnel.i18n.language import ENGLISH, Language, of_environment
+
+__all__ = ["spoken"]
+
+
+def spoken(error: click.UsageError) -> click.UsageError:
+    """Return the error as it is to be shown in the language of the environment: in English it is click's own, and so is
+    one that shows a page of help instead of words."""
+    language = of_environment()
+    if language is ENGLISH or type(error).show is not click.UsageError.show:
+        return error
+    return _Spoken(error, language)
+
+
+class _Spoken(click.UsageError):
+    def __init__(self, error: click.UsageError, language: Language) -> None:
+        super().__init__(language.sentence(error.format_message()), error.ctx)
+        self._said = language.sentence
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Called by click in the place of what it would say."""
+        said = self._said
+        if self.ctx is not None:
+            usage = " ".join([self.ctx.command_path, *self.ctx.command.collect_usage_pieces(self.ctx)])
+            click.echo(said(Sentence("Usage: {usage}", usage=usage)), file, err=True)
+            command = f"{self.ctx.command_path} {self.ctx.help_option_names[0]}"
+            click.echo(said(Sentence("Try '{command}' for help.", command=command)) + "\n", file, err=True)
+        click.echo(said(Sentence("Error: {said}", said=self.message)), file, err=True)
