@@ -103,9 +103,4 @@ class Usage:
                 mapping.down += down
         if mapping is not None:
             mapping.ended += 1
-        each: Account | None = account  # as `left` has it, for each visitor
-        while each is not None:
-            each.here -= 1
-            each = each.within
-        if not account.here and not self.accounts.kept:
-            self.accounts.drop(account)
+        self.accounts.left(account)

@@ -19,12 +19,12 @@ from gotunnel.logs import Logger
 from gotunnel.net.dialled import DialledStream, Route, cut
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
+from gotunnel.net.leghashes import LegHashes
 from gotunnel.net.reasons import words_of
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.handshake import open_hashes, same_mac
+from gotunnel.wire.handshake import same_mac
 from gotunnel.wire.legbodies import OpenBody
-from gotunnel.wire.openform import FORM, Hashes
 
 if TYPE_CHECKING:
     from gotunnel.core.view import LegsView
@@ -49,7 +49,7 @@ class DiallingEnd:
         self.usage = usage
         self.streams: dict[ILeg, DialledStream] = {}
         self.legs: set[ILeg] = set()
-        self._hashes: dict[ILeg, Hashes] = {}  # what a plain leg's proofs begin with
+        self._hashes = LegHashes(key, self.purpose)
         self._clock = clock
         self._changed = changed
         self._over = False
@@ -218,12 +218,7 @@ class DiallingEnd:
 
     def _prove(self, leg: ILeg, opening: OpenBody) -> None:
         """Whoever sits on the path of a plain leg must not open anything (protocol, section 5)."""
-        hashes = self._hashes.get(leg)
-        if hashes is None:
-            hashes = self._hashes[leg] = open_hashes(self.key.ks, self.key.sid, leg.tag, self.purpose)
-        n, (begun, ended) = leg.opens, hashes
-        kind, name = ("mapping", opening.mapping) if opening.mapping is not None else ("dial", opening.dial or "")
-        expected = FORM.prove(begun, ended, n, kind, name, opening.conn, opening.src, opening.dst)
+        n, expected = leg.opens, opening.proof(self._hashes[leg], leg.opens)
         if opening.n != n or opening.mac is None or not same_mac(opening.mac, expected):
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
 

@@ -16,13 +16,12 @@ from gotunnel.interfaces import ILeg, ILegOwner
 from gotunnel.logs import Logger
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.legacts import BREACH, BREACH_WORDS
+from gotunnel.net.leghashes import LegHashes
 from gotunnel.net.quiet import nothing
 from gotunnel.net.supply import LegSupply
 from gotunnel.net.visitor import Queue, Visitor
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.fields import Purpose
-from gotunnel.wire.handshake import open_hashes
-from gotunnel.wire.openform import Hashes
 
 __all__ = ["OpeningEnd"]
 
@@ -43,7 +42,7 @@ class OpeningEnd(LegSupply):
         self.key = key
         self.usage = usage
         self.streams: dict[ILeg, Visitor] = {}
-        self._hashes: dict[ILeg, Hashes] = {}  # what a plain leg's proofs begin with
+        self._hashes = LegHashes(key, self.purpose)
         self._warn = Warnings(self.log, clock).warn
 
     # For the subclass to say.
@@ -197,9 +196,5 @@ class OpeningEnd(LegSupply):
             self.visitor_opened(visitor)
         local = visitor.local
         local.on_gone = nothing
-        hashes = (self._hashes.get(leg) or self._begin_proofs(leg)) if leg.plain else None
+        hashes = self._hashes[leg] if leg.plain else None
         leg.open(local, visitor.opening(hashes, opens + 1), visitor.held, visitor.begins)
-
-    def _begin_proofs(self, leg: ILeg) -> Hashes:
-        hashes = self._hashes[leg] = open_hashes(self.key.ks, self.key.sid, leg.tag, self.purpose)
-        return hashes

@@ -11,7 +11,7 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.interfaces import ILocal
 from gotunnel.wire.legbodies import OpenBody
-from gotunnel.wire.openform import FORM, Hashes
+from gotunnel.wire.openform import Hashes
 
 __all__ = ["Queue", "Visitor", "Waiting"]
 
@@ -61,8 +61,7 @@ class Visitor:
         """Return the body of his OPEN; with a plain leg's hashes it has the proof of the n-th one there."""
         body = self.body()
         if hashes is not None:
-            kind, name = ("mapping", body.mapping) if body.mapping is not None else ("dial", body.dial or "")
-            body.n, body.mac = n, FORM.prove(*hashes, n, kind, name, body.conn, body.src, body.dst)
+            body.n, body.mac = n, body.proof(hashes, n)
         return body.encode()
 
     def allowed(self) -> bool:

@@ -273,11 +273,8 @@ class PublicVisitor(Visitor):
         local, conn, mapping = self.local, self.conn, self.mapping
         src = local.address
         dst = (local.destination() or None) if self.port.tells_destination else None
-        if hashes is None:
-            usual = FORM.write(conn, src, mapping, None, None, dst)
-        else:
-            mac = FORM.prove(*hashes, n, "mapping", mapping, conn, src, dst)
-            usual = FORM.write(conn, src, mapping, n, mac, dst)
+        mac = None if hashes is None else FORM.prove(*hashes, n, "mapping", mapping, conn, src, dst)
+        usual = FORM.write(conn, src, mapping, None if mac is None else n, mac, dst)
         return Visitor.opening(self, hashes, n) if usual is None else usual
 
     def allowed(self) -> bool:

@@ -31,7 +31,6 @@ __all__ = [
 SIZE = 32
 """Bytes of every key, MAC and channel binding."""
 
-
 NO_BINDING = bytes(SIZE)
 """The channel binding of a connection without TLS."""
 

@@ -21,7 +21,7 @@ from gotunnel.wire.fields import (
     Schema,
     Volume,
 )
-from gotunnel.wire.openform import FORM
+from gotunnel.wire.openform import FORM, Hashes
 
 __all__ = ["LIMIT", "OpenBody", "OpenedBody", "RstBody"]
 
@@ -55,6 +55,11 @@ class OpenBody:
         if (self.n is None) != (self.mac is None):
             return " must have both n and mac, or neither"
         return None
+
+    def proof(self, hashes: Hashes, n: int) -> bytes:
+        """Return the MAC that it has as the n-th OPEN of a plain leg, see keys.open_hashes."""
+        kind, name = ("mapping", self.mapping) if self.mapping is not None else ("dial", self.dial or "")
+        return FORM.prove(*hashes, n, kind, name, self.conn, self.src, self.dst)
 
     def encode(self) -> bytes:
         """Return the body. Raises LocalProtocolError for what the other end would refuse."""

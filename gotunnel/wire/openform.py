@@ -24,8 +24,6 @@ _uint64 = struct.Struct(">Q").pack
 
 Fields = tuple[str, str, str, int | None, bytes | None, str | None]
 """`conn`, `src`, `mapping`, `n`, `mac` and `dst` of an OPEN; the other fields are not there."""
-
-
 Hashes = tuple["hashlib._Hash", "hashlib._Hash"]
 """What the proofs of one leg's OPENs begin with, see keys.open_hashes."""
 
