@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.application.service import IService
+
+from gotunnel.tap.wrapper import Wrapper
 
 __all__ = ["Hangup"]
 
@@ -18,35 +19,24 @@ TERMINAL = 0
 where only the log is."""
 
 
-class Hangup(Service):
+class Hangup(Wrapper):
     """Wraps the service of a role. `reload()` is called for SIGHUP, one or several; or `stop("SIGHUP")` when the
     process was started from a terminal that is gone now, as such a process would end without us."""
 
     def __init__(
         self, service: IService, reactor: Any, reload: Callable[[], object], stop: Callable[[str], None]
     ) -> None:
-        self._inner = service
+        super().__init__(service)
         self._reactor = reactor
         self._reload = reload
         self._stop = stop
         self._on_terminal = False
 
-    def privilegedStartService(self) -> None:
-        """Called by the runner while it may still be root."""
-        super().privilegedStartService()
-        self._inner.privilegedStartService()
-
     def startService(self) -> None:
         """Start the role. The signal is taken at once, by the process that stays (a daemon has forked by now): what it
         asks for waits until the reactor runs."""
-        super().startService()
         self._take_signal()
-        self._inner.startService()
-
-    def stopService(self) -> Deferred[None]:
-        """Stop the role."""
-        super().stopService()
-        return maybeDeferred(self._inner.stopService)
+        super().startService()
 
     def _take_signal(self) -> None:
         self._on_terminal = os.isatty(TERMINAL)

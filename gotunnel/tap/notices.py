@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.logs import Logger
 from gotunnel.net.systemd import NotifySocket, watchdog_interval
+from gotunnel.tap.wrapper import Wrapper
 
 __all__ = ["AGAIN", "MARGIN", "Notices"]
 
@@ -23,7 +24,7 @@ MARGIN = 30.0
 """Seconds that a stop may take beside the time that visitors have to finish."""
 
 
-class Notices(Service):
+class Notices(Wrapper):
     """Wraps the service of a role. `drain` says how many seconds visitors have to finish: systemd is told to wait for
     that, so that a long one does not end in SIGKILL. `reloading` is to be called when a reload begins and ends.
 
@@ -36,7 +37,7 @@ class Notices(Service):
         self, service: IService, reactor: Any, notify: NotifySocket, drain: Callable[[], float],
         env: Mapping[str, str] = os.environ,
     ) -> None:  # fmt: skip
-        self._inner = service
+        super().__init__(service)
         self._reactor = reactor
         self._notify = notify
         self.drain = drain
@@ -45,24 +46,17 @@ class Notices(Service):
         self._waiting: list[tuple[str, ...]] = []
         self._failed = False
 
-    def privilegedStartService(self) -> None:
-        """Called by the runner while it may still be root."""
-        super().privilegedStartService()
-        self._inner.privilegedStartService()
-
     def startService(self) -> None:
         """Start the role. That it is ready is told once the reactor runs, by the process that stays: `twistd` may fork
         in between."""
-        self._inner.startService()
         super().startService()
         self._reactor.callWhenRunning(self._ready)
 
     def stopService(self) -> Deferred[None]:
         """Stop the role. Signs of life go on until the process ends."""
-        super().stopService()
         micro = int((self.drain() + MARGIN) * 1_000_000)
         self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={micro}")
-        return maybeDeferred(self._inner.stopService)
+        return super().stopService()
 
     def reloading(self, begun: bool) -> None:
         """The configuration is being read again, or has been: a second `systemctl reload` waits for that, and so does

@@ -11,8 +11,8 @@ import time
 from types import FrameType
 from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from gotunnel.errors import GotunnelError
@@ -20,6 +20,7 @@ from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.events import log_language
 from gotunnel.logs import Logger
 from gotunnel.tap.exits import FAILED
+from gotunnel.tap.wrapper import Wrapper
 
 __all__ = ["SAME_SIGNAL", "TwoStepStop"]
 
@@ -27,7 +28,7 @@ SAME_SIGNAL = 0.1
 """Seconds within which signals count as one: `timeout` and some init programs signal the process and its group."""
 
 
-class TwoStepStop(Service):
+class TwoStepStop(Wrapper):
     """Wraps the service of a role; lives as long as the process.
 
     Twisted's own signal handlers make `twistd` and `twist` kill themselves with the signal once the service has
@@ -38,7 +39,7 @@ class TwoStepStop(Service):
     log = Logger()
 
     def __init__(self, service: IService, reactor: Any, program: str) -> None:
-        self._inner = service
+        super().__init__(service)
         self._reactor = reactor
         self._program = program
         self._made_by = os.getpid()
@@ -47,16 +48,10 @@ class TwoStepStop(Service):
         self._stopping: Deferred[None] | None = None
         self._over: float | None = None
 
-    def privilegedStartService(self) -> None:
-        """Called by the runner while it may still be root."""
-        super().privilegedStartService()
-        self._inner.privilegedStartService()
-
     def startService(self) -> None:
         """Called by the runner before the reactor runs. The signals are taken once Twisted has set its own handlers."""
-        super().startService()
         try:
-            self._inner.startService()
+            super().startService()
         except (GotunnelError, OSError) as error:
             if os.getpid() != self._made_by:
                 # A daemon: `twistd` waits for an exception to tell its starter, and would wait for ever on an exit.
@@ -68,10 +63,9 @@ class TwoStepStop(Service):
 
     def stopService(self) -> Deferred[None]:
         """Called by the reactor's shutdown, which waits for the returned Deferred."""
-        super().stopService()
         stopping: Deferred[None] = Deferred()
         self._stopping = stopping
-        maybeDeferred(self._inner.stopService).addErrback(self._log_failure).addBoth(self._stopped)
+        super().stopService().addErrback(self._log_failure).addBoth(self._stopped)
         if self._at_once:
             self._stopped(None)
         return stopping

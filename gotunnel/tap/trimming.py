@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from gotunnel.tap.wrapper import Wrapper
 
 __all__ = ["MUCH", "PERIOD", "Trimming"]
 
@@ -18,38 +20,31 @@ MUCH = 4 << 20
 """Bytes that must have become free for it to be worth a millisecond or two: those of 150 legs inside TLS."""
 
 
-class Trimming(Service):
+class Trimming(Wrapper):
     """Wraps the service of a role. `free()` tells how many bytes of the heap are, given back or not, and `trim()` gives
     them back."""
 
     def __init__(
         self, service: IService, clock: IReactorTime, free: Callable[[], int], trim: Callable[[], object]
     ) -> None:
-        self._inner = service
+        super().__init__(service)
         self._clock = clock
         self._free = free
         self._trim = trim
         self._least = free()  # that was free at a look since the last time: what is now beyond that was in use
         self._next: IDelayedCall | None = None
 
-    def privilegedStartService(self) -> None:
-        """Called by the runner while it may still be root."""
-        super().privilegedStartService()
-        self._inner.privilegedStartService()
-
     def startService(self) -> None:
         """Start the role, and look from now on."""
         super().startService()
-        self._inner.startService()
         self._plan()
 
     def stopService(self) -> Deferred[None]:
         """Look no more, and stop the role."""
-        super().stopService()
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        return maybeDeferred(self._inner.stopService)
+        return super().stopService()
 
     def _plan(self) -> None:
         self._next = self._clock.callLater(PERIOD, self._look)
