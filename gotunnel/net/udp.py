@@ -27,12 +27,14 @@ from gotunnel.logs import Logger
 from gotunnel.net.listening import listen_failure
 from gotunnel.net.sockets import is_itself
 
-__all__ = ["BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
+__all__ = ["REFUSALS", "BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
 
 AT_ONCE = 32
 """Datagrams read per event, so that a flood of them does not keep everything else waiting."""
 ROOM = 1 << 20
 """Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
+REFUSALS = (ConnectionRefusedError, ConnectionResetError)
+"""How a system's word that nobody listens there is passed on; the second on Windows."""
 _BIGGEST = 65_536
 
 Here = tuple[int, int, bytes] | None
@@ -226,7 +228,7 @@ class TargetSocket(_Socket):
         super().__init__(reactor, sock)
 
     def send(self, datagram: bytes) -> None:
-        """Send one. Raises OSError, ConnectionRefusedError for what `refused` would tell."""
+        """Send one. Raises OSError, one of REFUSALS for what `refused` would tell of those before it."""
         if self._sock is not None:
             self._sock.send(datagram)
 
@@ -234,7 +236,7 @@ class TargetSocket(_Socket):
         self._arrived(sock.recv(_BIGGEST))
 
     def _failed(self, failed: OSError) -> None:
-        if isinstance(failed, (ConnectionRefusedError, ConnectionResetError)):
+        if isinstance(failed, REFUSALS):
             self._refused()
 
 
