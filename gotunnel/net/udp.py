@@ -8,6 +8,7 @@ not tell, it chooses."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -25,6 +26,7 @@ from gotunnel.errors import DialFailed, Sentence, system_words
 from gotunnel.interfaces import IDatagramRelay
 from gotunnel.logs import Logger
 from gotunnel.net.listening import listen_failure
+from gotunnel.net.reasons import NO_SOURCE
 from gotunnel.net.sockets import is_itself
 
 __all__ = ["REFUSALS", "BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
@@ -35,6 +37,8 @@ ROOM = 1 << 20
 """Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
 REFUSALS = (ConnectionRefusedError, ConnectionResetError)
 """How a system's word that nobody listens there is passed on; the second on Windows."""
+_NO_SOURCE = (errno.EADDRNOTAVAIL, errno.EAGAIN)
+"""The second of a machine whose ports are all bound: those of UDP are not shared."""
 _BIGGEST = 65_536
 
 Here = tuple[int, int, bytes] | None
@@ -220,7 +224,7 @@ class TargetSocket(_Socket):
         except OSError as failed:
             if sock is not None:
                 sock.close()
-            words = system_words(failed)
+            words = NO_SOURCE if failed.errno in _NO_SOURCE else system_words(failed)
             raise DialFailed("unreachable", Sentence("{target}: {words}", target=place, words=words)) from None
         self.here = _text(sock)
         self._arrived = arrived
