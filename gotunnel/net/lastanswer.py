@@ -31,8 +31,8 @@ class LastAnswers:
         return [host, *(each for each in hosts if each != host)]
 
     def answered(self, target: HostPort, host: str) -> None:
-        """This one answers, and one that comes before it does not."""
-        self._known[target] = (host, self._clock.seconds() + KNOWN)
+        """This one answers, and one that comes before it does not, or did not: to be told so again prolongs nothing."""
+        self._known.setdefault(target, (host, self._clock.seconds() + KNOWN))
 
     def forget(self, target: HostPort, host: str) -> None:
         """This one does not answer, or not any more."""

@@ -361,8 +361,8 @@ class LastAnswerTests(SynchronousTestCase):
     """What is remembered."""
 
     def test_order(self) -> None:
-        """An address that has answered comes first, the others as they were; not for longer than it is known for, not
-        where the name does not have it any more, and not when it has refused."""
+        """An address that has answered comes first, the others as they were; not for longer than it is known for, even
+        if it goes on answering, not where the name does not have it any more, and not when it has refused."""
         clock, target = Clock(), HostPort("service.test", 53)
         answers = LastAnswers(clock)
         self.assertEqual(answers.ordered(target, HOSTS), [*HOSTS])
@@ -371,6 +371,7 @@ class LastAnswerTests(SynchronousTestCase):
         self.assertEqual(answers.ordered(HostPort("other.test", 53), HOSTS), [*HOSTS])
         answers.forget(target, FIRST)
         clock.advance(KNOWN - 0.1)
+        answers.answered(target, SECOND)
         self.assertEqual(answers.ordered(target, HOSTS), [SECOND, FIRST, THIRD])
         clock.advance(0.1)
         self.assertEqual(answers.ordered(target, HOSTS), [*HOSTS])
