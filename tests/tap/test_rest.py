@@ -22,9 +22,10 @@ SECTIONS = {
 BOTH = {
     "gotunnel.admin.api", "gotunnel.admin.guard", "gotunnel.admin.logins", "gotunnel.admin.web",
     "gotunnel.config.changes", "gotunnel.config.difference", "gotunnel.config.effects", "gotunnel.config.file",
-    "gotunnel.config.judgeoptions", "gotunnel.config.observeroptions", "gotunnel.i18n.sentences",
-    "gotunnel.i18n.system", "gotunnel.net.egress", "gotunnel.net.leg", "gotunnel.net.local", "gotunnel.net.raw",
-    "gotunnel.net.relay", "click", "difflib", "prometheus_client", "rich", "sqlite3", "twisted.web",
+    "gotunnel.config.judgeoptions", "gotunnel.config.observeroptions", "gotunnel.i18n.columns",
+    "gotunnel.i18n.sentences", "gotunnel.i18n.system", "gotunnel.net.egress", "gotunnel.net.leg", "gotunnel.net.local",
+    "gotunnel.net.raw", "gotunnel.net.relay", "gotunnel.tap.rolehelp", "click", "difflib", "prometheus_client", "rich",
+    "sqlite3", "twisted.web",
 }  # fmt: skip
 """What is for who asks, for who changes the configuration or its mistakes, and for what this one does not name."""
 
