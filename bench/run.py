@@ -40,9 +40,7 @@ class Run:
         self._processes = processes
         self._say = say
         self._failures: dict[str, int] = {}
-        target = processes.talk("target")
-        assert target.stdout is not None
-        self._target = int(target.stdout.readline())
+        self._target = processes.talk("target")
         self._load = LoadProcess(processes)
 
     def run(self, subjects: Sequence[Subject]) -> None:
@@ -97,13 +95,22 @@ class Run:
 
     def _start(self, subject: Subject) -> Tunnel | None:
         try:
-            tunnel = start(subject, self._processes, self._target)
+            tunnel = start(subject, self._processes, self._service())
         except BenchError as error:
             self._failed(subject, error)
             return None
         if "start" in self._measures:
             self._report.add(subject.name, started(tunnel))
         return tunnel
+
+    def _service(self) -> int:
+        """Return a port of the service that no tunnel has led to yet: see `bench.target`."""
+        given, taken = self._target.stdin, self._target.stdout
+        assert given is not None and taken is not None
+        port = int(taken.readline())
+        given.write("\n")  # the next one
+        given.flush()
+        return port
 
     def _shuffled(self, tunnels: Sequence[Tunnel]) -> list[Tunnel]:
         mixed = random.sample(tunnels, len(tunnels))

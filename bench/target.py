@@ -1,4 +1,6 @@
-"""The service behind the tunnels, one process for all of them. Prints its port, then serves until its input ends.
+"""The service behind the tunnels, one process for all of them. Prints its port, and another one for each line that it
+reads: connections that are over stay in TIME_WAIT for a minute, and the next one to the same port has to look for a
+local port between them. Serves until its input ends.
 
 A connection's first byte says what it wants and is sent back: `E` to hear everything again, `D` to get as many bytes as
 each number says that it sends (8 bytes, big-endian), `U` to send that many and get one byte.
@@ -6,6 +8,7 @@ each number says that it sends (8 bytes, big-endian), `U` to send that many and 
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import sys
@@ -29,24 +32,33 @@ class _Connection:
 
 class _Target:
     def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        self._listening.setblocking(False)
-        # Inherited by what is accepted: one system call for all of them.
-        self._listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.port: int = self._listening.getsockname()[1]
         self._epoll = select.epoll()
-        self._epoll.register(self._listening.fileno(), select.EPOLLIN)
         self._epoll.register(0, select.EPOLLIN)
+        self._listening: dict[int, socket.socket] = {}
         self._open: dict[int, _Connection] = {}
 
+    def listen(self) -> int:
+        """Open one more port, and return it."""
+        listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        listening.setblocking(False)
+        # Inherited by what is accepted: one system call for all of them.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._epoll.register(listening.fileno(), select.EPOLLIN)
+        self._listening[listening.fileno()] = listening
+        return int(listening.getsockname()[1])
+
     def serve(self) -> None:
-        accepting = self._listening.fileno()
+        self._tell()
         while True:
             for fd, _ in self._epoll.poll():
-                if fd == accepting:
-                    self._accept()
+                if fd in self._listening:
+                    self._accept(self._listening[fd])
                 elif fd == 0:
-                    return
+                    asked = os.read(0, _CHUNK).count(b"\n")
+                    if not asked:
+                        return
+                    for _ in range(asked):
+                        self._tell()
                 else:
                     connection = self._open[fd]
                     try:
@@ -57,10 +69,14 @@ class _Target:
                     except OSError:
                         self._drop(fd)
 
-    def _accept(self) -> None:
+    def _tell(self) -> None:
+        sys.stdout.write(f"{self.listen()}\n")
+        sys.stdout.flush()
+
+    def _accept(self, listening: socket.socket) -> None:
         try:
             while True:
-                sock, _ = self._listening.accept()
+                sock, _ = listening.accept()
                 sock.setblocking(False)
                 self._open[sock.fileno()] = _Connection(sock)
                 self._epoll.register(sock.fileno(), select.EPOLLIN)
@@ -110,10 +126,7 @@ class _Target:
 
 def main() -> None:
     """Serve until standard input ends."""
-    target = _Target()
-    sys.stdout.write(f"{target.port}\n")
-    sys.stdout.flush()
-    target.serve()
+    _Target().serve()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from string import Formatter
 
 from gotunnel.catalogue import OWN, Catalogue
 from gotunnel.config.reference import takes_of
+from tests.helptexts import help_texts
 
 __all__ = ["LOOKS_LIKE_PROSE", "ROOT", "Entry", "NotConstant", "as_format", "entries", "log_formats", "of_source"]
 
@@ -47,8 +48,6 @@ HTTP = re.compile(r"\r\n|^(?:Bad|Method|Request|Service|Gateway) [A-Z]")
 IGNORED = {
     "  local_ports: {section}", "egress request", "gotunnel pin",
     "printf %s '{token}' | {words}",
-    "Publish ports of clients that cannot be reached themselves.",
-    "Publish ports of this machine on a gotunnel server.",
     "alert bad certificate", "alert certificate", "alert protocol version", "alert unknown ca",
     "alert unsupported certificate", "certificate required", "packet length too long", "wrong version number",
     "what is refused there", "{low} to {high}",
@@ -286,6 +285,9 @@ def entries(root: Path = ROOT / "gotunnel") -> list[Entry]:
             (found if entry.level else sentences).setdefault(entry.text, entry)
     for text in _of_plugins():
         sentences.setdefault(text, Entry(text, "", "plugins"))
+    for text in filter(None, help_texts()):
+        text = text.replace("{", "{{").replace("}", "}}")
+        sentences.setdefault(text, Entry(text, "", "help"))
     for word in (*WORDS, *CLICK):
         sentences.setdefault(word, Entry(word, "", "tests/messages.py"))
     return [*found.values(), *(entry for text, entry in sentences.items() if text not in found)]

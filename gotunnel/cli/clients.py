@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from gotunnel.cli.group import CommandGroup
+
 __all__ = ["client"]
 
 Command = Callable[..., Any]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def client() -> None:
     """Clients with tokens and rights of their own: run this where the server runs, as its user or as root.
 

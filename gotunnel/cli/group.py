@@ -6,13 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-__all__ = ["CommandGroup"]
+__all__ = ["Command", "CommandGroup"]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
@@ -44,9 +44,35 @@ def _drop_unwritten() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
 
 
+def _help(command: click.Command, ctx: click.Context, english: Callable[[click.Context], str]) -> str:
+    from gotunnel.i18n.language import ENGLISH, of_environment
+
+    language = of_environment()
+    if language is ENGLISH:
+        return english(ctx)
+    from gotunnel.cli.helppage import page
+
+    return page(command, ctx, language.sentence)
+
+
+class Command(click.Command):
+    """One command. Its help is in the language of the environment, and in English as click makes it."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Called by click for `--help`."""
+        return _help(self, ctx, super().get_help)
+
+
 class CommandGroup(click.Group):
-    """Says what is wrong with a command line in the language of the environment, and so of a standard output that takes
-    nothing: `gotunnel token > token` on a full disk."""
+    """Has such help, too. Says what is wrong with a command line in the language of the environment, and so of a
+    standard output that takes nothing: `gotunnel token > token` on a full disk."""
+
+    command_class = Command
+    group_class = type
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Called by click for `--help`, and where no command is named."""
+        return _help(self, ctx, super().get_help)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Called by whoever runs the command."""

@@ -14,24 +14,34 @@ from gotunnel.cli.logoutput import FORMATS, begin_logging
 if TYPE_CHECKING:
     from gotunnel.tap.role import RoleOptions
 
-__all__ = ["client", "server"]
+__all__ = ["client", "client_options", "server", "server_options"]
 
 
 def server(words: Sequence[str] | None = None, prog_name: str = "gotunnel-server") -> None:
     """The server: `words` are its options, those of the process if None."""
-    from gotunnel.tap.server import Options
-
-    _run(Options, words, prog_name, "Publish ports of clients that cannot be reached themselves.")
+    _run(server_options(prog_name), words)
 
 
 def client(words: Sequence[str] | None = None, prog_name: str = "gotunnel-client") -> None:
     """The client, likewise."""
+    _run(client_options(prog_name), words)
+
+
+def server_options(program: str = "gotunnel-server") -> RoleOptions:
+    """Return the options of the server as its own program has them."""
+    from gotunnel.tap.server import Options
+
+    return _foreground(Options, program, "Publish ports of clients that cannot be reached themselves.")
+
+
+def client_options(program: str = "gotunnel-client") -> RoleOptions:
+    """Return those of the client, likewise."""
     from gotunnel.tap.client import Options
 
-    _run(Options, words, prog_name, "Publish ports of this machine on a gotunnel server.")
+    return _foreground(Options, program, "Publish ports of this machine on a gotunnel server.")
 
 
-def _run(kind: type[RoleOptions], words: Sequence[str] | None, program: str, purpose: str) -> None:
+def _foreground(kind: type[RoleOptions], program: str, purpose: str) -> RoleOptions:
     class Foreground(kind):  # type: ignore[valid-type,misc]
         synopsis, longdesc = f"Usage: {program} [options]", purpose
         optParameters = [["log-format", None, None, f"{' or '.join(FORMATS)}, whatever log_format says.", _format]]
@@ -41,6 +51,10 @@ def _run(kind: type[RoleOptions], words: Sequence[str] | None, program: str, pur
             self.opt_help()
 
     options: RoleOptions = Foreground()
+    return options
+
+
+def _run(options: RoleOptions, words: Sequence[str] | None) -> None:
     options.parseOptions(sys.argv[1:] if words is None else list(words))
     from twisted.internet import reactor
 

@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import click
 
+from gotunnel.cli.helppage import usage_words
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import ENGLISH, Language, of_environment
 
@@ -31,7 +32,7 @@ class _Spoken(click.UsageError):
         """Called by click in the place of what it would say."""
         said = self._said
         if self.ctx is not None:
-            usage = " ".join([self.ctx.command_path, *self.ctx.command.collect_usage_pieces(self.ctx)])
+            usage = " ".join([self.ctx.command_path, *usage_words(self.ctx.command, self.ctx, said)])
             click.echo(said(Sentence("Usage: {usage}", usage=usage)), file, err=True)
             command = f"{self.ctx.command_path} {self.ctx.help_option_names[0]}"
             click.echo(said(Sentence("Try '{command}' for help.", command=command)) + "\n", file, err=True)

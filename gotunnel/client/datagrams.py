@@ -13,6 +13,7 @@ from gotunnel.config.model import MappingConfig
 from gotunnel.core.dropped import Drop, Drops, drop_lines, why
 from gotunnel.interfaces import ILocal, IRelay
 from gotunnel.logs import Logger
+from gotunnel.net.lastanswer import LastAnswers
 from gotunnel.net.targetflow import GRACE, dial_flow
 
 __all__ = ["Datagrams"]
@@ -28,6 +29,7 @@ class Datagrams:
         self._published = published
         self._totals = totals
         self._lines = drop_lines()
+        self._answers = LastAnswers(clock)
 
     def dial(self, mapping: MappingConfig, source: str, timeout: float) -> ILocal | Deferred[ILocal]:
         """Do as `IRelay.dial` does, for a visitor from `source`. Raises DialFailed."""
@@ -36,7 +38,7 @@ class Datagrams:
             local: ILocal = mapping.local.arrive(source, mapping.idle_time + GRACE, dropped)
             return local
         assert isinstance(mapping.local, HostPort)
-        return dial_flow(self._clock, self._relay, mapping.local, timeout, mapping.idle_time, dropped)
+        return dial_flow(self._clock, self._relay, mapping.local, timeout, mapping.idle_time, dropped, self._answers)
 
     def _drop(self, mapping: str, reason: Drop) -> None:
         self._totals[reason] += 1

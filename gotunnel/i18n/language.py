@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,8 @@ VARIABLE = "GOTUNNEL_LANG"
 
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
 """Where gettext looks, in its order: the first one that is set counts."""
+_SHOWN = "选项，编码"
+"""In Chinese as we write it, which Latin-1 and Big5 have not."""
 
 
 class Language:
@@ -70,9 +73,18 @@ def language(name: str) -> Language:
 
 def of_environment(env: Mapping[str, str] | None = None) -> Language:
     """Return the language of commands: what VARIABLE names, else Chinese where the system's messages are, else
-    English."""
-    env = os.environ if env is None else env
+    English. Of this process, without `env`, English too where standard output has no characters for Chinese."""
+    if env is None:
+        env = os.environ if _has_chinese(getattr(sys.stdout, "encoding", None)) else {}
     chosen = env.get(VARIABLE, "").strip().lower()
     if not chosen:
         chosen = next((env[name] for name in _LOCALE if env.get(name)), "").lower()
     return language("zh") if chosen.startswith("zh") else ENGLISH
+
+
+def _has_chinese(encoding: str | None) -> bool:
+    try:
+        _SHOWN.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

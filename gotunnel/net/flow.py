@@ -20,7 +20,7 @@ from gotunnel.interfaces import ILocal
 from gotunnel.net.quiet import nothing
 from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
 
-__all__ = ["MOST_WAITING", "Flow", "Outlet"]
+__all__ = ["MOST_WAITING", "MOST_WAITING_BYTES", "Flow", "Outlet"]
 
 MOST_WAITING = 16
 """Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg
@@ -90,6 +90,11 @@ class Flow(ABC):
     def answered(self) -> None:
         """Its target is there: what comes from now on is bounded by what the leg takes."""
         self._answered = True
+
+    def moved(self, host: str, here: str) -> None:
+        """Its target is another address of the same name."""
+        self.host = host
+        self._here = here
 
     def end(self, code: str) -> None:
         """It is over; `code` says why."""

@@ -7,7 +7,11 @@ from twisted.internet import error
 
 from gotunnel.errors import Sentence, system_words
 
-__all__ = ["openssl_words", "words_of"]
+__all__ = ["NO_SOURCE", "openssl_words", "words_of"]
+
+NO_SOURCE = "no local port is free towards it, or there is no local address for it"
+"""Of a target. The system has one number for both, EADDRNOTAVAIL: each of its ports has a connection to that very
+address already, if only in TIME_WAIT, or this machine does without IPv6."""
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (error.ConnectionDone, "the other end closed it"),

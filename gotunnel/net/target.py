@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from gotunnel.address import Address, InProcess, UnixPath
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.endpoint import InsideEndpoint, tcp_endpoint
-from gotunnel.net.reasons import words_of
+from gotunnel.net.reasons import NO_SOURCE, words_of
 from gotunnel.net.unixendpoint import UnixEndpoint
 
 __all__ = ["dial_failed", "target_endpoint"]
@@ -28,6 +28,7 @@ _DIAL_ERRNOS = {
     errno.ETIMEDOUT: ("timeout", "no answer in time"),
     errno.ENETUNREACH: ("unreachable", "no route to it"),
     errno.EHOSTUNREACH: ("unreachable", "no route to it"),
+    errno.EADDRNOTAVAIL: ("failed", NO_SOURCE),
     errno.EMFILE: ("no_fds", "out of file descriptors"),
     errno.ENFILE: ("no_fds", "out of file descriptors"),
 }

@@ -8,6 +8,7 @@ not tell, it chooses."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -25,14 +26,19 @@ from gotunnel.errors import DialFailed, Sentence, system_words
 from gotunnel.interfaces import IDatagramRelay
 from gotunnel.logs import Logger
 from gotunnel.net.listening import listen_failure
+from gotunnel.net.reasons import NO_SOURCE
 from gotunnel.net.sockets import is_itself
 
-__all__ = ["BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
+__all__ = ["REFUSALS", "BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
 
 AT_ONCE = 32
 """Datagrams read per event, so that a flood of them does not keep everything else waiting."""
 ROOM = 1 << 20
 """Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
+REFUSALS = (ConnectionRefusedError, ConnectionResetError)
+"""How a system's word that nobody listens there is passed on; the second on Windows."""
+_NO_SOURCE = (errno.EADDRNOTAVAIL, errno.EAGAIN)
+"""The second of a machine whose ports are all bound: those of UDP are not shared."""
 _BIGGEST = 65_536
 
 Here = tuple[int, int, bytes] | None
@@ -218,7 +224,7 @@ class TargetSocket(_Socket):
         except OSError as failed:
             if sock is not None:
                 sock.close()
-            words = system_words(failed)
+            words = NO_SOURCE if failed.errno in _NO_SOURCE else system_words(failed)
             raise DialFailed("unreachable", Sentence("{target}: {words}", target=place, words=words)) from None
         self.here = _text(sock)
         self._arrived = arrived
@@ -226,7 +232,7 @@ class TargetSocket(_Socket):
         super().__init__(reactor, sock)
 
     def send(self, datagram: bytes) -> None:
-        """Send one. Raises OSError, ConnectionRefusedError for what `refused` would tell."""
+        """Send one. Raises OSError, one of REFUSALS for what `refused` would tell of those before it."""
         if self._sock is not None:
             self._sock.send(datagram)
 
@@ -234,7 +240,7 @@ class TargetSocket(_Socket):
         self._arrived(sock.recv(_BIGGEST))
 
     def _failed(self, failed: OSError) -> None:
-        if isinstance(failed, (ConnectionRefusedError, ConnectionResetError)):
+        if isinstance(failed, REFUSALS):
             self._refused()
 
 

@@ -7,6 +7,8 @@ import ctypes  # Twisted has loaded it
 import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 __all__ = ["give_back", "heap", "keep", "untouched"]
 
@@ -28,7 +30,7 @@ def give_back() -> None:
 
     The second are mostly code that runs once: ten MiB in all. What is needed again after all is mapped again from the
     system's cache, within microseconds."""
-    library = ctypes.CDLL(None)
+    library, trim = _c_library()
     try:
         with open("/proc/self/smaps", "rb") as file:
             mappings = list(untouched(file))
@@ -36,20 +38,26 @@ def give_back() -> None:
         mappings = []
     for start, size in mappings:
         library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONTNEED)
-    trim = getattr(library, "malloc_trim", None)
     if trim is not None:
-        trim(0)
+        trim()
 
 
 def heap() -> tuple[Callable[[], int], Callable[[], object]] | None:
     """Return what tells how many bytes of the heap are free, given back or not, and what gives their pages back; None
     where the C library does not tell."""
-    library = ctypes.CDLL(None)
-    trim, ask = getattr(library, "malloc_trim", None), getattr(library, "mallinfo2", None)
+    library, trim = _c_library()
+    ask = getattr(library, "mallinfo2", None)
     if trim is None or ask is None:  # glibc has the second since 2.33
         return None
     ask.restype = _Mallinfo
-    return lambda: int(ask().fordblks), lambda: trim(0)
+    return lambda: int(ask().fordblks), trim
+
+
+def _c_library() -> tuple[Any, Callable[[], object] | None]:
+    """Return what this process calls in C, and what gives back the free pages of its heap, where that can be done."""
+    library = ctypes.CDLL(None)
+    trim = getattr(library, "malloc_trim", None)
+    return library, partial(trim, 0) if trim is not None else None
 
 
 class _Mallinfo(ctypes.Structure):

@@ -15,6 +15,7 @@ from twisted.python import usage
 from gotunnel import __version__
 from gotunnel.errors import Sentence
 from gotunnel.i18n.events import log_language, set_log_language
+from gotunnel.i18n.language import ENGLISH, of_environment
 from gotunnel.logs import Logger, set_level
 from gotunnel.net.choice import install_reactor
 from gotunnel.net.clock import use_monotonic
@@ -160,6 +161,15 @@ class RoleOptions(usage.Options):
         install_reactor()
         with one_line_errors(self.role.program):
             super().parseOptions(options)
+
+    def __str__(self) -> str:
+        """Called by Twisted for `--help`."""
+        language = of_environment()
+        if language is ENGLISH:
+            return super().__str__()
+        from gotunnel.tap.rolehelp import page
+
+        return page(self, language.sentence)
 
     def postOptions(self) -> None:
         """Load the file here, before twistd leaves the terminal, so that whoever started it reads what is wrong."""

@@ -16,6 +16,8 @@ from tests.texts import LOOKS_LIKE_PROSE, ROOT, NotConstant, entries, log_format
 CODE_TOO = [
     "mapping:  must have one of mapping, dial and measure",
     "mapping: .client needs mapping",
+    "mapping: What has a row of its own; mapping, if nothing is said. One of the first three can go with one of the "
+    "last.",
     "mapping: name it once; mappings can publish a service twice",
     "token: make one with `gotunnel token`, and name it with token or token_file",
     "token: make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from io import BytesIO, StringIO, TextIOWrapper
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.errors import ConfigError, GotunnelError, Problem
@@ -28,6 +32,16 @@ class ChoiceTests(SynchronousTestCase):
             ({"GOTUNNEL_LANG": "", "LANG": "de_DE.UTF-8"}, "en"),
         ]:
             self.assertEqual(of_environment(env).name, name, env)
+
+    def test_shown(self) -> None:
+        """Where standard output has no characters for it, a Chinese environment gets English, and no traceback."""
+        self.patch(os, "environ", {"GOTUNNEL_LANG": "zh"})
+        for encoding, name in [("latin-1", "en"), ("big5", "en"), ("gb18030", "zh"), ("utf-8", "zh")]:
+            self.patch(sys, "stdout", TextIOWrapper(BytesIO(), encoding=encoding))
+            self.assertEqual(of_environment().name, name, encoding)
+        for none in (None, StringIO()):
+            self.patch(sys, "stdout", none)
+            self.assertEqual(of_environment().name, "zh")
 
     def test_unknown(self) -> None:
         """A language that there is not is no language."""

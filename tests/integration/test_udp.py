@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import Any
 from unittest import skipUnless
 
@@ -111,6 +112,33 @@ class DatagramTests(UdpTestCase):
         ))  # fmt: skip
         self.assertEqual(await self.ask(self.asker(), b"by name", self.port_of(client, "dns")), b"by name")
         self.asker().transport.write(b"lost", (HOST, self.port_of(client, "none")))
+        await self.until(lambda: server.hub.outcomes[Outcome.REFUSED] == 1, "it is refused")
+
+    @skipUnless(sys.platform.startswith("linux"), "only Linux has all of 127.0.0.0/8")
+    async def test_several_addresses(self) -> None:
+        """Of a name with several addresses it is the one at which somebody listens, as `localhost` may be ::1 and the
+        service at 127.0.0.1: what the others refuse is not lost and comes once, and the next flows go there at once.
+        Where nobody listens at any the flow is refused."""
+        hosts = ("127.0.0.2", "127.0.0.3")
+        before = reactor.installNameResolver(GAIResolver(reactor, getaddrinfo=lambda host, port, *_: [
+            (socket.AF_INET, socket.SOCK_DGRAM, 17, "", (each, port or 0)) for each in hosts
+        ]))  # fmt: skip
+        self.addCleanup(reactor.installNameResolver, before)
+        server = await self.udp_server()
+        target, service = self.service(hosts[1])
+        client = await self.open_client(server, MappingConfig.model_validate(
+            {"name": "dns", "local": f"two.example:{target}", "remote": f"{HOST}:0", "protocol": "udp"}
+        ))  # fmt: skip
+        port, asked = self.port_of(client, "dns"), [b"one", b"two", b"three"]
+        asker = self.asker()
+        for datagram in asked:
+            asker.transport.write(datagram, (HOST, port))
+        await self.until(lambda: len(asker.got) == len(asked), "all answers")
+        self.assertEqual(await self.ask(self.asker(), b"another flow", port), b"another flow")
+        self.assertEqual([datagram for datagram, _ in service.heard], [*asked, b"another flow"])
+        self.assertEqual((asker.got, dict(server.hub.outcomes)), (asked, {}))
+        await service.transport.stopListening()
+        self.asker().transport.write(b"nobody", (HOST, port))
         await self.until(lambda: server.hub.outcomes[Outcome.REFUSED] == 1, "it is refused")
 
     async def test_from_where_it_was_asked(self) -> None:

@@ -9,6 +9,7 @@ import math
 import os
 import random
 import re
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import fields
@@ -43,7 +44,7 @@ try:
     from gotunnel.net.fast.nativeleg import NativeLocal, NativePlainLeg, NativePump, NativeTlsLeg
     from gotunnel.net.fast.nativerelay import NativeRelay
     from gotunnel.net.fast.nativerules import NativeTally
-    from gotunnel.net.fast.poller import MOST_EVENTS
+    from gotunnel.net.fast.poller import IN, MOST_EVENTS
     from gotunnel.net.fast.tlsleg import PLAIN_AT_ONCE, SEALED_AT_ONCE
     from gotunnel.net.fast.tools import RECORD_BYTES, Tools
 
@@ -142,6 +143,36 @@ class NativePumpTests(test_pump.PumpTests):
 
     if BUILT:
         make_pump = NativePump
+
+    def test_stays(self) -> None:
+        """It does not return for what has nothing to say to the reactor."""
+        near, far = self.pair()
+
+        def pass_on(events: int) -> None:
+            self.told.append(("near", events))
+            near.recv(1)
+            self.pump.must_return = len(self.told) == 5
+
+        self.pump.add(near.fileno(), IN, pass_on)
+        far.send(b"12345")
+        self.assertFalse(self.pump.serve(-1, -1))
+        self.assertEqual(len(self.told), 5)
+
+    def test_signal(self) -> None:
+        """A signal is heard while it waits, and what its handler raises comes out."""
+
+        def heard(number: int, frame: object) -> None:
+            self.told.append(("signal", number))
+            self.pump.must_return = True
+            if len(self.told) == 2:
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, heard)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        self.assertFalse(self.pump.serve(-1, -1))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        self.assertRaises(KeyboardInterrupt, self.pump.serve, -1, -1)
 
 
 class _NativeLocal(TestCase if TYPE_CHECKING else object):

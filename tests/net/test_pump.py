@@ -123,6 +123,41 @@ class PumpTests(SynchronousTestCase):
         far.send(b"x")
         self.assertTrue(self.pump.run(0, near.fileno()))
 
+    def test_serve(self) -> None:
+        """It returns when its time is over, for a descriptor that is not its own, and when a handler says so: what a
+        handler is told of meanwhile is all that has come."""
+        near, far = self.pair()
+        foreign, other = self.pair()
+        self.pump.add_foreign(foreign.fileno())
+
+        def pass_on(events: int) -> None:
+            count = len(near.recv(10))
+            self.told.append(("near", count))
+            if count == 1:
+                far.send(b"xx")
+            elif count == 2:
+                self.pump.must_return = True
+            else:
+                other.send(b"y")
+
+        self.pump.add(near.fileno(), IN, pass_on)
+        self.assertFalse(self.pump.serve(0.001, foreign.fileno()))
+        far.send(b"x")
+        while len(self.told) < 2:
+            self.assertFalse(self.pump.serve(-1, foreign.fileno()))
+        far.send(b"xxx")
+        while not self.pump.serve(-1, foreign.fileno()):
+            self.assertLess(len(self.told), 4)
+        self.assertEqual(self.told, [("near", 1), ("near", 2), ("near", 3)])
+
+    def test_time(self) -> None:
+        """A descriptor that is ready again and again does not keep it beyond its time."""
+        near, far = self.pair()
+        far.send(b"x")
+        self.pump.add(near.fileno(), IN, self.note("near"))
+        self.assertFalse(self.pump.serve(0.05, -1))
+        self.assertTrue(self.told)
+
 
 REACTOR = """
 from gotunnel.net.fast.reactor import PumpReactor, install

@@ -17,6 +17,7 @@ from gotunnel.address import HostPort
 from gotunnel.core.dropped import Drop
 from gotunnel.errors import DialFailed, PortUnavailable
 from gotunnel.net import udp
+from gotunnel.net.lastanswer import LastAnswers
 from gotunnel.net.relay import PortableRelay
 from gotunnel.net.targetflow import GRACE, dial_flow
 from gotunnel.net.udp import BoundSocket, TargetSocket, can_carry
@@ -120,6 +121,10 @@ class TargetTests(TestCase):
         self.addCleanup(found.close)
         return found
 
+    def dial(self, relay: Any, target: HostPort) -> Any:
+        """Begin a flow."""
+        return dial_flow(reactor, relay, target, 1.0, 60.0, self.dropped.append, LastAnswers(reactor))
+
     async def test_refused(self) -> None:
         """A refusal is heard by who only waits, and by who sends next; the socket itself is none the worse."""
         gone = self.target()
@@ -168,12 +173,12 @@ class TargetTests(TestCase):
                 probe.connect(("2001:db8::1", 53))
             except OSError:
                 nowhere = HostPort("2001:db8::1", 53)
-                refused = self.assertRaises(DialFailed, dial_flow, reactor, relay, nowhere, 1.0, 60.0, print)
+                refused = self.assertRaises(DialFailed, self.dial, relay, nowhere)
                 self.assertEqual(refused.code, "unreachable")
         clock: Any = reactor
         before = clock.installNameResolver(NoNames(silent=False))
         try:
-            dialling: Any = dial_flow(reactor, relay, HostPort("no.test", 53), 1.0, 60.0, self.dropped.append)
+            dialling: Any = self.dial(relay, HostPort("no.test", 53))
             refused = await self.assertFailure(dialling, DialFailed)
         finally:
             clock.installNameResolver(before)
@@ -183,7 +188,7 @@ class TargetTests(TestCase):
         """A flow of a target knows where it leads and from where; what the system does not take is dropped, and it
         waits a little longer than it was told before it ends by itself."""
         relay, target = PortableRelay(reactor), self.target()
-        flow: Any = dial_flow(reactor, relay, HostPort(HOST, target.getsockname()[1]), 1.0, 60.0, self.dropped.append)
+        flow: Any = self.dial(relay, HostPort(HOST, target.getsockname()[1]))
         self.addCleanup(flow.abort)
         self.assertEqual((flow.host, flow.address), (HOST, "{}:{}".format(*target.getsockname())))
         self.assertTrue(flow.destination().startswith(f"{HOST}:"))
@@ -199,5 +204,5 @@ class TargetTests(TestCase):
         self.assertTrue(can_carry(PortableRelay(reactor), reactor))
         self.assertFalse(can_carry(object(), reactor))
         self.assertFalse(can_carry(PortableRelay(reactor), Clock()))
-        refused = self.assertRaises(DialFailed, dial_flow, reactor, object(), HostPort(HOST, 53), 1.0, 60.0, print)
+        refused = self.assertRaises(DialFailed, self.dial, object(), HostPort(HOST, 53))
         self.assertIn("this relay carries no datagrams", refused.reason)

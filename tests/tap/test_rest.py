@@ -22,9 +22,10 @@ SECTIONS = {
 BOTH = {
     "gotunnel.admin.api", "gotunnel.admin.guard", "gotunnel.admin.logins", "gotunnel.admin.web",
     "gotunnel.config.changes", "gotunnel.config.difference", "gotunnel.config.effects", "gotunnel.config.file",
-    "gotunnel.config.judgeoptions", "gotunnel.config.observeroptions", "gotunnel.i18n.sentences",
-    "gotunnel.i18n.system", "gotunnel.net.egress", "gotunnel.net.leg", "gotunnel.net.local", "gotunnel.net.raw",
-    "gotunnel.net.relay", "click", "difflib", "prometheus_client", "rich", "sqlite3", "twisted.web",
+    "gotunnel.config.judgeoptions", "gotunnel.config.observeroptions", "gotunnel.i18n.columns",
+    "gotunnel.i18n.sentences", "gotunnel.i18n.system", "gotunnel.net.egress", "gotunnel.net.leg", "gotunnel.net.local",
+    "gotunnel.net.raw", "gotunnel.net.relay", "gotunnel.tap.rolehelp", "click", "difflib", "prometheus_client", "rich",
+    "sqlite3", "twisted.web",
 }  # fmt: skip
 """What is for who asks, for who changes the configuration or its mistakes, and for what this one does not name."""
 
@@ -59,7 +60,7 @@ roles.{role}(["--config", {config!r}, "--state", {state!r}])
 
 HOLE = """
 import os
-from gotunnel.tap.memory import give_back
+{begins}
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -69,10 +70,24 @@ held = [bytearray(1 << 14) for _ in range(2000)]
 last = bytearray(1 << 14)  # above the hole, or it would go back of itself
 before = resident()
 held.clear()
-give_back()
+{ends}
 print(before - resident())
 """
 
+AT_START = {"begins": "from gotunnel.tap.memory import give_back", "ends": "give_back()"}
+WHILE_IT_RUNS = {
+    "begins": """
+from twisted.application.service import Service
+from twisted.internet.task import Clock
+from gotunnel.tap.memory import heap
+from gotunnel.tap.trimming import PERIOD, Trimming
+
+clock = Clock()
+Trimming(Service(), clock, *heap()).startService()
+clock.advance(PERIOD)
+""",
+    "ends": "clock.advance(PERIOD)",
+}
 
 PAGES = """
 import os
@@ -156,14 +171,16 @@ class RestTests(SynchronousTestCase):
             self.assertEqual(inside == "Trimming", heap() is not None, role)
 
     def test_given_back(self) -> None:
-        """What is free inside of the heap goes back to the system."""
+        """What is free inside of the heap goes back to the system, when a role has started and when a crowd has
+        gone."""
         if platform.libc_ver()[0] != "glibc":
             raise SkipTest("only glibc gives it back")
-        found = subprocess.run(
-            [sys.executable, "-c", HOLE], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-        )
-        self.assertGreater(int(found.stdout), 16 << 20)
-
+        for when in (AT_START, WHILE_IT_RUNS)[: 1 if heap() is None else 2]:
+            script = HOLE.format(**when)
+            found = subprocess.run(
+                [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+            )
+            self.assertGreater(int(found.stdout), 16 << 20, when)
 
     def test_files(self) -> None:
         """Pages that stand in a file just so go back, and nothing that was written goes with them."""

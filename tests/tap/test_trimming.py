@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 from twisted.application.service import Service
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -14,10 +16,15 @@ class TrimmingTests(SynchronousTestCase):
     """A heap that is a number."""
 
     def setUp(self) -> None:
-        self.clock, self.free, self.trims = Clock(), MUCH, 0
+        self.clock, self.free, self.trims, self.looks = Clock(), MUCH, 0, 0
         self.inner = Service()
-        self.role = Trimming(self.inner, self.clock, lambda: self.free, self.trim)
+        self.role = Trimming(self.inner, self.clock, self.look, self.trim)
         self.role.startService()
+
+    def look(self) -> int:
+        """Count, and tell what is free."""
+        self.looks += 1
+        return self.free
 
     def trim(self) -> None:
         """Count; what is free counts as free all the same, but for the end of the heap."""
@@ -39,22 +46,35 @@ class TrimmingTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertEqual(self.looked(free), trims, free)
 
+    def test_first_look(self) -> None:
+        """What has become free since the start counts at the first look."""
+        self.assertEqual((self.looked(2 * MUCH), self.looks), (1, 3))
+
+    def test_seldom(self) -> None:
+        """It looks once in each period, when that is over."""
+        self.clock.pump([PERIOD - 0.1, 0.05])
+        self.assertEqual(self.looks, 1)
+        self.clock.pump([0.05, PERIOD - 0.1, 0.1])
+        self.assertEqual(self.looks, 3)
+
     def test_stopped(self) -> None:
-        """It ends with its role, and leaves no timer."""
+        """It ends with its role, and leaves no timer; to stop it again, or without a start, does no harm."""
         self.assertTrue(self.inner.running)
         self.looked(MUCH)
         self.successResultOf(self.role.stopService())
         self.assertEqual((self.inner.running, self.clock.getDelayedCalls()), (False, []))
+        self.successResultOf(self.role.stopService())
+        self.successResultOf(Trimming(self.inner, self.clock, self.look, self.trim).stopService())
 
     def test_heap(self) -> None:
-        """What is free is told, of this very process, and can be given back."""
-        found = heap()
+        """What is free is told, of this very process, by a C library that can."""
+        found, (name, version) = heap(), platform.libc_ver()
+        self.assertEqual(found is not None, name == "glibc" and [*map(int, version.split("."))] >= [2, 33])
         if found is None:
             raise SkipTest("this C library does not tell")
-        free, trim = found
+        free, _ = found
         held = [bytearray(1 << 14) for _ in range(MUCH >> 13)]
         last = bytearray(1 << 14)  # above the hole, or it would go back of itself
         before = free()
         held.clear()
         self.assertGreater(free() - before, MUCH, last[0])
-        trim()

@@ -21,20 +21,38 @@ PATIENCE = 0.5
 
 
 async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: float) -> list[Finding]:
-    """Send one empty datagram, which harms nobody, and hear whether the target's system refuses it."""
+    """Send one empty datagram, which harms nobody, and hear whether the target's system refuses it. Of the addresses of
+    a name it is the first that does not, as for a flow."""
+    hosts = [target.host]
     try:
-        host = target.host
-        if not is_ip(host):
-            host = (await resolve(reactor, host, target.port, timeout))[0]
-        refused: Deferred[bool] = Deferred()
+        if not is_ip(target.host):
+            hosts = list(dict.fromkeys(await resolve(reactor, target.host, target.port, timeout)))
+    except DialFailed as failed:
+        return [_unreached(check, failed)]
+    found: list[Finding] = []
+    for host in hosts:
+        found = await _ask(reactor, check, target, host, timeout)
+        if not found:
+            return [note(check, Sentence(
+                "nobody refuses datagrams to {target}; whether a service answers there, only its own protocol can tell "
+                "(health with type: command)",
+                target=target,
+            ))]  # fmt: skip
+    return found
 
-        def hear(said: bool) -> None:
-            if not refused.called:
-                refused.callback(said)
 
+async def _ask(reactor: Any, check: str, target: HostPort, host: str, timeout: float) -> list[Finding]:
+    """Return what is wrong with one of its addresses."""
+    refused: Deferred[bool] = Deferred()
+
+    def hear(said: bool) -> None:
+        if not refused.called:
+            refused.callback(said)
+
+    try:
         sock = TargetSocket(reactor, host, target.port, lambda datagram: hear(False), lambda: hear(True))
     except DialFailed as failed:
-        return [problem(check, str(failed), CURES.get(failed.code, "see that this machine can reach it"))]
+        return [_unreached(check, failed)]
     late = reactor.callLater(min(PATIENCE, timeout), hear, False)
     try:
         sock.send(b"")
@@ -48,11 +66,11 @@ async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: f
         if late.active():
             late.cancel()
         sock.close()
-    if nobody:
-        said = Sentence("{target}: its system says that nobody listens there (UDP)", target=target)
-        return [problem(check, said, "start the service, or correct the mapping's local")]
-    return [note(check, Sentence(
-        "nobody refuses datagrams to {target}; whether a service answers there, only its own protocol can tell (health "
-        "with type: command)",
-        target=target,
-    ))]  # fmt: skip
+    if not nobody:
+        return []
+    said = Sentence("{target}: its system says that nobody listens there (UDP)", target=target)
+    return [problem(check, said, "start the service, or correct the mapping's local")]
+
+
+def _unreached(check: str, failed: DialFailed) -> Finding:
+    return problem(check, str(failed), CURES.get(failed.code, "see that this machine can reach it"))

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from gotunnel.cli.group import Command, CommandGroup
+
 __all__ = ["COMMANDS"]
 
-Command = Callable[..., Any]
+Function = Callable[..., Any]
 
 
-def _where(command: Command) -> Command:
+def _where(command: Function) -> Function:
     """Add what says whom to ask."""
     options = (
         click.option("--role", type=click.Choice(("server", "client")), help="Ask only this one."),
@@ -25,7 +27,7 @@ def _where(command: Command) -> Command:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--streams", is_flag=True, help="Show each visitor, too.")
 @click.option("--events", is_flag=True, help="Show what has happened lately, too.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
@@ -53,7 +55,7 @@ def status(
         show_status(Where(**where), Wish(streams, events, as_json, interval if watch else None))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False)
 @click.option("--stream", metavar="ID", help="Only reset this visitor, by the id that the log and --streams show.")
 @_where
@@ -70,12 +72,12 @@ def kick(name: str | None, stream: str | None, **where: Any) -> None:
     kick_now(Where(**where), name, stream)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def mapping() -> None:
     """Close a mapping to new visitors, and open it again."""
 
 
-def _switch(command: Command) -> Command:
+def _switch(command: Function) -> Function:
     return click.argument("name")(
         click.option("--client", metavar="NAME", help="Whose, where several clients have one of that name.")(
             _where(command)
@@ -107,7 +109,7 @@ def on(name: str, client: str | None, **where: Any) -> None:
     switch(Where(**where), name, client, on=True)
 
 
-@click.command("log-level")
+@click.command("log-level", cls=Command)
 @click.argument("level", required=False, type=click.Choice(("debug", "info", "warn", "error")))
 @_where
 def log_level(level: str | None, **where: Any) -> None:
@@ -118,7 +120,7 @@ def log_level(level: str | None, **where: Any) -> None:
     set_level(Where(**where), level)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--timeout", metavar="SECONDS", type=click.FloatRange(0, 86_400), default=30.0, show_default=True,
     help="How long visitors have to finish.",
@@ -137,7 +139,7 @@ def drain(timeout: float, **where: Any) -> None:
     drain_now(Where(**where), timeout)
 
 
-@click.command()
+@click.command(cls=Command)
 @_where
 def reload(**where: Any) -> None:
     """Read the configuration file again and go on with what has changed in it, without cutting a visitor; say what that
@@ -151,7 +153,7 @@ def reload(**where: Any) -> None:
     reload_now(Where(**where))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--since", metavar="TIME", default="24h", show_default=True,
     help="A length of time before now (90m, 24h, 7d, 12w), or a date (2026-11-29T14:00).",
@@ -194,7 +196,7 @@ def usage(
     show_usage(Where(**where), Asked(query, as_json, as_csv))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
 @_where
 def dashboard(port: int | None, **where: Any) -> None:

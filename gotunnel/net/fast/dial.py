@@ -28,6 +28,7 @@ from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
+from gotunnel.net.reasons import NO_SOURCE
 from gotunnel.net.resolve import resolve
 from gotunnel.net.sockets import LINGER_RESET, ROOM_AGAIN, is_itself, set_keepalive, spare_pacing_at
 
@@ -49,6 +50,7 @@ _CODES = {
     errno.ECONNREFUSED: ("refused", "connection refused"),
     errno.ENOENT: ("failed", "there is no such socket"),
     errno.EACCES: ("failed", "permission denied"),
+    errno.EADDRNOTAVAIL: ("failed", NO_SOURCE),
     errno.ETIMEDOUT: ("timeout", "no answer in time"),
     errno.ENETUNREACH: ("unreachable", "no route to it"),
     errno.EHOSTUNREACH: ("unreachable", "no route to it"),

@@ -77,6 +77,9 @@ class Pump(Mishaps):
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._fresh: set[int] = set()
+        self.must_return = False
+        """Set by a handler: `serve` is to return behind its batch, since what it was told of the time to wait has
+        changed. It may do so unasked."""
 
     def fileno(self) -> int:
         """Return the descriptor of the epoll set."""
@@ -123,6 +126,10 @@ class Pump(Mishaps):
             elif fd == foreign:
                 found = True
         return found
+
+    serve = run
+    """The same; the compiled one does not return for each batch, but when there is a reason to: the time is over,
+    `foreign` is ready, or somebody says so."""
 
     def add_foreign(self, fd: int) -> None:
         """Wait for a descriptor that has no handler here."""

@@ -20,7 +20,9 @@ __all__ = ["PumpReactor", "install", "install_if_free", "make_pump"]
 class OwnPoller(Poller, Protocol):
     """A pump, compiled or not, as `fast.reactor` runs it."""
 
-    def run(self, timeout: float, foreign: int) -> bool: ...
+    must_return: bool
+
+    def serve(self, timeout: float, foreign: int) -> bool: ...
     def add_foreign(self, fd: int) -> None: ...
     def close(self) -> None: ...
 
@@ -38,8 +40,8 @@ class PumpReactor(epollreactor.EPollReactor):
     """An event of the fast relay costs one dictionary look-up here, instead of a turn of the reactor."""
 
     def __init__(self) -> None:
+        self.pump = make_pump()  # ahead of what may schedule something
         super().__init__()
-        self.pump = make_pump()
         self._asked_to_stop = False
         self._timers_changed = False
         # What is private of Twisted here, this and `_moveCallLaterSooner`, is watched over by tests.
@@ -49,23 +51,23 @@ class PumpReactor(epollreactor.EPollReactor):
     def stop(self) -> None:
         """Stop, also when a handler of the pump says so."""
         super().stop()
-        self._asked_to_stop = True
+        self._asked_to_stop = self.pump.must_return = True
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
         """See IReactorTime; also how long to wait is another."""
-        self._timers_changed = True
+        self._timers_changed = self.pump.must_return = True
         return super().callLater(delay, callable, *args, **kw)
 
     def _moveCallLaterSooner(self, delayed: DelayedCall) -> None:
-        self._timers_changed = True
+        self._timers_changed = self.pump.must_return = True
         super()._moveCallLaterSooner(delayed)
 
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events and pass them on; return when Twisted has something to do itself."""
-        run, theirs, seconds = self.pump.run, self._theirs, self.seconds
+        serve, theirs, seconds = self.pump.serve, self._theirs, self.seconds
         self._timers_changed = False
         until = None if timeout is None else seconds() + timeout
-        while not run(-1 if timeout is None else max(0.0, timeout), theirs):
+        while not serve(-1 if timeout is None else max(0.0, timeout), theirs):
             if self._asked_to_stop:
                 self._asked_to_stop = False
                 return

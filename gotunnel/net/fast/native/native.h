@@ -48,6 +48,7 @@ typedef struct {
     Soon *soon; /* from `first` to `last`, the earliest first */
     int first, last, soon_room;
     char keeps_time; /* for them; else a timer of the reactor's does, which a test can turn */
+    char must_return; /* from `serve`, behind the batch that is being told */
 } Pump;
 
 typedef struct {
@@ -171,6 +172,7 @@ int pump_control(Pump *self, int operation, int fd, int mask);
 Slot *pump_slot(Pump *self, int fd); /* NULL if nobody is told */
 Leg *pump_take_soon(Pump *self);     /* a reference */
 PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count);
+PyObject *pump_serve(PyObject *object, PyObject *const *arguments, Py_ssize_t count);
 
 int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind);
 int poller_set(PyObject *poller, int fd, int mask);

@@ -218,37 +218,19 @@ static int flush_due(Pump *self)
     return 0;
 }
 
-PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+/* Wait once and tell what has happened. Returns whether `foreign` was among it, or -1. */
+static int run_once(Pump *self, double timeout, int foreign)
 {
-    Pump *self = (Pump *)object;
     struct epoll_event events[MOST_EVENTS];
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "run(timeout, foreign)");
-        return NULL;
-    }
-    double timeout = PyFloat_AsDouble(arguments[0]);
-    if (timeout == -1 && PyErr_Occurred())
-        return NULL;
-    int foreign, got, found = 0;
-    if (int_of(arguments[1], &foreign) < 0)
-        return NULL;
-    if (isnan(timeout)) {
-        PyErr_SetString(PyExc_ValueError, "not a number of seconds");
-        return NULL;
-    }
+    int got, found = 0;
     double milliseconds = ceil(timeout * 1000);
     int wait = timeout < 0 ? -1 : milliseconds > LONGEST_WAIT ? LONGEST_WAIT : (int)milliseconds;
     wait = until_soon(self, wait);
     Py_BEGIN_ALLOW_THREADS
     got = epoll_wait(self->epfd, events, MOST_EVENTS, wait);
     Py_END_ALLOW_THREADS
-    if (got < 0) {
-        if (errno != EINTR)
-            return PyErr_SetFromErrno(PyExc_OSError);
-        if (PyErr_CheckSignals() < 0)
-            return NULL;
-        Py_RETURN_FALSE; /* the reactor asks again, with what is left of its time */
-    }
+    if (got < 0)
+        return errno == EINTR ? 0 : failed_system(); /* who called asks for signals, and waits for what is left */
     self->round++;
     for (int i = 0; i < got; i++) {
         int fd = events[i].data.fd;
@@ -268,7 +250,53 @@ PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t coun
             said = failed(self, fd, handler);
         Py_DECREF(handler);
         if (said < 0)
-            return NULL;
+            return -1;
     }
-    return flush_due(self) < 0 ? NULL : PyBool_FromLong(found);
+    return flush_due(self) < 0 ? -1 : found;
+}
+
+static int read_run(PyObject *const *arguments, Py_ssize_t count, double *timeout, int *foreign)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "a timeout and a foreign descriptor");
+        return -1;
+    }
+    *timeout = PyFloat_AsDouble(arguments[0]);
+    if (*timeout == -1 && PyErr_Occurred())
+        return -1;
+    if (isnan(*timeout)) {
+        PyErr_SetString(PyExc_ValueError, "not a number of seconds");
+        return -1;
+    }
+    return int_of(arguments[1], foreign);
+}
+
+PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    double timeout;
+    int foreign;
+    if (read_run(arguments, count, &timeout, &foreign) < 0)
+        return NULL;
+    int found = run_once((Pump *)object, timeout, foreign);
+    return found < 0 || PyErr_CheckSignals() < 0 ? NULL : PyBool_FromLong(found);
+}
+
+/* Most batches are bytes, which change nothing for the reactor: to go back to it for each costs as much as the bytes. */
+PyObject *pump_serve(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    Pump *self = (Pump *)object;
+    double timeout;
+    int foreign, found;
+    if (read_run(arguments, count, &timeout, &foreign) < 0)
+        return NULL;
+    double left = timeout, until = monotonic() + timeout;
+    self->must_return = 0;
+    do {
+        found = run_once(self, left, foreign);
+        if (found < 0 || PyErr_CheckSignals() < 0)
+            return NULL;
+        if (timeout >= 0)
+            left = until - monotonic();
+    } while (!found && !self->must_return && (timeout < 0 || left > 0));
+    return PyBool_FromLong(found);
 }

@@ -134,6 +134,7 @@ static PyMethodDef pump_methods[] = {
     {"set", pump_set_py, METH_VARARGS, "See poller.Pump."},
     {"remove", (PyCFunction)(void (*)(void))pump_remove_py, METH_VARARGS | METH_KEYWORDS, "See poller.Pump."},
     {"run", (PyCFunction)(void (*)(void))pump_run, METH_FASTCALL, "See poller.Pump."},
+    {"serve", (PyCFunction)(void (*)(void))pump_serve, METH_FASTCALL, "See poller.Pump."},
     {"add_foreign", pump_add_foreign, METH_O, "See poller.Pump."},
     {"handler_of", pump_handler_of, METH_O, "Return who is told of a descriptor's events, None if nobody is."},
     {"fileno", pump_fileno, METH_NOARGS, "See poller.Pump."},
@@ -143,6 +144,7 @@ static PyMethodDef pump_methods[] = {
 
 static PyMemberDef pump_members[] = {
     {"keeps_time", T_BOOL, offsetof(Pump, keeps_time), 0, "Whether it times an OPENED that waits for company."},
+    {"must_return", T_BOOL, offsetof(Pump, must_return), 0, "See poller.Pump."},
     {NULL, 0, 0, 0, NULL},
 };
 

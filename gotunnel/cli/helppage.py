@@ -1,0 +1,91 @@
+"""A page of `--help` in another language than English: what click would show, in columns that are right where
+characters are two wide. Loaded when one is asked for."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+
+import click
+
+from gotunnel.errors import Sentence
+from gotunnel.i18n.columns import cells, table, wrapped
+
+__all__ = ["page", "usage_words"]
+
+Said = Callable[[str], str]
+
+TERM = 30
+"""Columns that an option takes beside its description, as in click: a longer one stands above."""
+BESIDE = 20
+"""Columns that the arguments must have beside the command's name, as in click."""
+
+_EXTRA = re.compile(r"\[(.+)\]", re.DOTALL)
+_DEFAULT = re.compile("default: (.+)", re.DOTALL)
+
+
+def page(command: click.Command, ctx: click.Context, said: Said) -> str:
+    """Return the page, in the words of `said`."""
+    width = ctx.make_formatter().width
+    lines = list(_usage(command, ctx, said, width))
+    for paragraph in _paragraphs(command):
+        lines += ["", *(f"  {line}" for line in wrapped(said(paragraph), width - 2))]
+    options = list(_options(command, ctx, said))
+    if options:
+        lines += ["", said(Sentence("Options:")), *table(options, width, TERM)]
+    commands = list(_commands(command, ctx, said))
+    if commands:
+        lines += ["", said(Sentence("Commands:")), *table(commands, width, TERM)]
+    return "\n".join(lines)
+
+
+def usage_words(command: click.Command, ctx: click.Context, said: Said) -> list[str]:
+    """Return what stands behind the command's name. Words of ours that stand for a value, like FILE, stay: descriptions
+    and errors name them."""
+    whole = {command.options_metavar, getattr(command, "subcommand_metavar", None)}
+    return [said(piece) if piece in whole else piece for piece in command.collect_usage_pieces(ctx)]
+
+
+def _usage(command: click.Command, ctx: click.Context, said: Said, width: int) -> Iterator[str]:
+    name = said(Sentence("Usage: {usage}", usage=ctx.command_path))
+    lines = wrapped(" ".join(usage_words(command, ctx, said)), max(width - cells(name) - 1, BESIDE))
+    if width - cells(name) - 1 < BESIDE:
+        yield name
+        yield from (f"    {line}" for line in lines)
+    else:
+        yield f"{name} {lines[0]}"
+        yield from (f"{' ' * (cells(name) + 1)}{line}" for line in lines[1:])
+
+
+def _paragraphs(command: click.Command) -> list[str]:
+    text = inspect.cleandoc(command.help or "")
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph]
+
+
+def _options(command: click.Command, ctx: click.Context, said: Said) -> Iterator[tuple[str, str]]:
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+        if record is not None:
+            words = getattr(param, "help", None) or ""
+            extra = record[1].removeprefix(words).strip()
+            yield record[0], f"{said(words) if words else ''} {_EXTRA.sub(lambda found: _extra(found, said), extra)}"
+
+
+def _extra(found: re.Match[str], said: Said) -> str:
+    """Say what click puts behind a description: the default, a range, and whether it must be there."""
+    parts = []
+    for part in found[1].split("; "):
+        default = _DEFAULT.fullmatch(part)
+        parts.append(said(part if default is None else Sentence("default: {value}", value=default[1])))
+    return f"[{'；'.join(parts)}]"
+
+
+def _commands(command: click.Command, ctx: click.Context, said: Said) -> Iterator[tuple[str, str]]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(ctx):
+            found = command.get_command(ctx, name)
+            if found is not None and not found.hidden:
+                # Whole sentences: they are shorter than English ones, and need no "..." at their ends.
+                paragraphs = _paragraphs(found)
+                yield name, said(paragraphs[0]).partition("。")[0] if paragraphs else ""
