@@ -91,6 +91,11 @@ def dropped(name: str) -> Change:
     """Take away the older one of two keys. Raises ClientRefused."""
 
     def drop(client: FileIdentity) -> FileIdentity:
+        if len(client.keys) == 1 and client.join is not None:
+            raise ClientRefused(
+                f"the second token of the client {name} is for a join, which has not taken place: paste its line "
+                f"there, or `gotunnel client rotate {name} --at-once --print-join` ends both and makes another line"
+            )
         if len(client.keys) < 2:
             raise ClientRefused(
                 f"the client {name} has no older token: `gotunnel client rotate {name}` makes a second one first, "

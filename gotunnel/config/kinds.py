@@ -174,16 +174,17 @@ def count(low: int, high: int) -> Kind:
 
 def seconds(low: float, high: float, why: str = "") -> Kind:
     """Return the kind of a duration in seconds from `low` to `high`; `why` is told to who goes beyond."""
-    cure = f"write seconds from {low:g} to {high:g}" + (f"; {why}" if why else "")
+    # As many digits as a number of seconds has: a year is 31536000 and not 3.1536e+07.
+    cure = f"write seconds from {low:.15g} to {high:.15g}" + (f"; {why}" if why else "")
 
     def read(value: Any) -> float:
         found = float(_number(value, "a number of seconds", cure))
         if not low <= found <= high:
-            raise wrong(f"{shown(value)} is not between {low:g} and {high:g} seconds", cure)
+            raise wrong(f"{shown(value)} is not between {low:.15g} and {high:.15g} seconds", cure)
         return found
 
     return Kind(
-        f"seconds, {low:g} to {high:g}", read, float, {"type": "number", "minimum": low, "maximum": high}
+        f"seconds, {low:.15g} to {high:.15g}", read, float, {"type": "number", "minimum": low, "maximum": high}
     )
 
 

@@ -152,7 +152,9 @@ def _read(path: str | os.PathLike[str]) -> str:
     except IsADirectoryError:
         raise Unreadable(None, "is a directory", "name the file in it") from None
     except FileNotFoundError:
-        raise Unreadable(None, "does not exist", "write it, or name another one with --config") from None
+        raise Unreadable(
+            None, "does not exist", "write it, or name another one: by --config, or behind `gotunnel check`"
+        ) from None
     except PermissionError:
         raise Unreadable(
             None, "may not be read by this user", "change its owner or mode, or name another file"

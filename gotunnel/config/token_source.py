@@ -133,12 +133,13 @@ def _refuse_two(role: str, section: dict[str, Any], env: Mapping[str, str], docu
     same = isinstance(token, Text) and token.written.strip() == f"${{{VARIABLE}}}"
     named: list[str] = [key for key in ("token", "token_file") if key in section]
     if env.get(VARIABLE) and not same:
-        named.append(f"{VARIABLE} in the environment")
+        named.append(Sentence("{variable} in the environment", variable=VARIABLE))
     if len(named) > 1:
+        first, second, *more = named
         what = (
-            f"{' and '.join(named)} both name a token"
-            if len(named) == 2
-            else f"{', '.join(named)} all name a token"
+            Sentence("{first}, {second}, {third} all name a token", first=first, second=second, third=more[0])
+            if more
+            else Sentence("{first} and {second} both name a token", first=first, second=second)
         )
         _add(document, (role, "token" if "token" in section else "token_file"), what, "keep one of them")
 

@@ -101,3 +101,17 @@ class CheckTests(FileTestCase):
         for lang, first in (("zh", "服务端：在 "), ("en", "server: listens")):
             done = CliRunner().invoke(main, words, env={"GOTUNNEL_LANG": lang})
             self.assertEqual((done.exit_code, done.output[: len(first)]), (0, first), done.output)
+
+    def test_two_tokens(self) -> None:
+        """What is named twice is named in Chinese, whichever two or three of the ways these are."""
+        self.write(TOKENS[1], "token")
+        for keys, named in (
+            ([f"token: {TOKENS[0]}"], "token 和 环境变量 GOTUNNEL_TOKEN 都给出了令牌"),
+            (["token_file: token"], "token_file 和 环境变量 GOTUNNEL_TOKEN 都给出了令牌"),
+            ([f"token: {TOKENS[0]}", "token_file: token"], "token、token_file 和环境变量 GOTUNNEL_TOKEN 都给出了令牌"),
+        ):
+            path = self.write("\n  ".join(["server:", *keys]))
+            env = {"GOTUNNEL_LANG": "zh", "GOTUNNEL_TOKEN": TOKENS[2]}
+            done = CliRunner().invoke(main, ["check", str(path)], env=env)
+            self.assertIn(named, done.output)
+            self.assertEqual(done.exit_code, 2)

@@ -113,6 +113,8 @@ class ChangeTests(SynchronousTestCase):
         """The older of two; the only one is not dropped by this."""
         self.becomes(dropped("edge"), client(OLD, NEW), NEW)
         self.refused(dropped("edge"), None, client(OLD), client(OLD, join=join()), client())
+        error = self.assertRaises(ClientRefused, self.after, dropped("edge"), client(OLD, join=join()))
+        self.assertIn("is for a join, which has not taken place", str(error))  # there is a second one
 
     def test_begin(self) -> None:
         """The lasting key is kept beside the one-time one, in place of one that was sent before."""

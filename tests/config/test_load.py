@@ -25,11 +25,10 @@ class UnreadableTests(FileTestCase):
         return str(error)
 
     def test_missing(self) -> None:
-        """The line names the file and --config."""
+        """The line names the file, --config, and the command that has no such option."""
         path = self.folder / "none.yaml"
-        self.assertEqual(
-            self.refused(path), f"{path}: does not exist; write it, or name another one with --config"
-        )
+        cure = "write it, or name another one: by --config, or behind `gotunnel check`"
+        self.assertEqual(self.refused(path), f"{path}: does not exist; {cure}")
 
     def test_directory(self) -> None:
         """A folder is called one."""

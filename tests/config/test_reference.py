@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from gotunnel.config.kinds import seconds
 from gotunnel.config.reference import schema, table
 from gotunnel.config.tree import walk
 from tests.config.files import CLIENT, SERVER, FileTestCase
@@ -76,6 +77,14 @@ class TableTests(FileTestCase):
                 lines.append(f"  {group}: {json.dumps(values)}")
             self.assertGreater(len(lines), 3)
             self.assertEqual(getattr(self.load(text + "\n".join(lines)), role), plain)
+
+
+class KindTests(FileTestCase):
+    """What a key takes."""
+
+    def test_digits(self) -> None:
+        """A long time stands in all its digits, as one would write it."""
+        self.assertEqual(seconds(0.1, 86_400 * 365).takes, "seconds, 0.1 to 31536000")
 
 
 class SchemaTests(FileTestCase):

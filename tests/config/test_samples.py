@@ -10,6 +10,7 @@ from gotunnel.config.explain import explain
 from gotunnel.config.health import HealthConfig
 from gotunnel.config.load import load
 from gotunnel.config.tree import walk
+from gotunnel.core.ports import PortSet
 from tests.config.files import OTHER_TOKEN, TOKEN, FileTestCase
 
 ETC = Path(__file__).parents[2] / "etc"
@@ -117,6 +118,16 @@ class SampleTests(FileTestCase):
             if role == "client":
                 self.assertEqual(after.mappings[2].health, HealthConfig())
                 self.assertEqual(before.mappings[-1].health.status, after.mappings[-1].health.status)
+
+    def test_fit(self) -> None:
+        """What the sample of a client publishes, the sample of a server lets it publish."""
+        self.write(TOKEN, "token")
+        server = load(Path(shutil.copy(ETC / "server.yaml", self.folder)), {}).server
+        client = load(Path(shutil.copy(ETC / "client.yaml", self.folder)), {}).client
+        assert server is not None and client is not None
+        wanted = [mapping.remote_port for mapping in client.mappings if mapping.public]
+        allowed = PortSet.parse(server.allow_ports)
+        self.assertEqual([port for port in wanted if port not in allowed], [])
 
     def test_index(self) -> None:
         """The index names every file of the folder, and of the folders in it; a chart and a set of manifests by one."""
