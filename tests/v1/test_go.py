@@ -108,7 +108,7 @@ class GoServerTests(ClientTestCase):
         await self.opened(client)
         await self.until(lambda: not self.nobody_listens(remote), "it listens")  # ok comes a moment before
         await self.echoes(remote)
-        watch = client.link._health._watches[0]
+        watch = client.link._health._watches["web"]
         for _ in range(3):
             watch._changed("web", False, "gone")
             await self.until(lambda: self.nobody_listens(remote), "the port is closed")
