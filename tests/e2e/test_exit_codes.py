@@ -60,7 +60,7 @@ class _StartCases:
         """A file that does not exist is a bad command line."""
         program = self.begin("server", Path("nowhere.yaml"))
         self.assertEqual(program.wait(), 2)
-        self.assertRegex(program.said, r"\Anowhere\.yaml: .*does not exist.*--config\n\Z")
+        self.assertRegex(program.said, r"\Anowhere\.yaml: .*does not exist.*`gotunnel check`\n\Z")
 
     def test_control_port_in_use(self) -> None:
         """Whoever starts a second server is told in one line; exit code 1."""
