@@ -79,7 +79,7 @@ class Pump(Mishaps):
         self._fresh: set[int] = set()
         self.must_return = False
         """Set by a handler: `serve` is to return behind its batch, since what it was told of the time to wait has
-        changed. It may do so unasked."""
+        changed. It may do so unasked. Whoever called it sets this back."""
 
     def fileno(self) -> int:
         """Return the descriptor of the epoll set."""

@@ -43,7 +43,6 @@ class PumpReactor(epollreactor.EPollReactor):
         self.pump = make_pump()  # ahead of what may schedule something
         super().__init__()
         self._asked_to_stop = False
-        self._timers_changed = False
         # What is private of Twisted here, this and `_moveCallLaterSooner`, is watched over by tests.
         self._theirs = self._poller.fileno()
         self.pump.add_foreign(self._theirs)
@@ -55,25 +54,25 @@ class PumpReactor(epollreactor.EPollReactor):
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
         """See IReactorTime; also how long to wait is another."""
-        self._timers_changed = self.pump.must_return = True
+        self.pump.must_return = True
         return super().callLater(delay, callable, *args, **kw)
 
     def _moveCallLaterSooner(self, delayed: DelayedCall) -> None:
-        self._timers_changed = self.pump.must_return = True
+        self.pump.must_return = True
         super()._moveCallLaterSooner(delayed)
 
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events and pass them on; return when Twisted has something to do itself."""
-        serve, theirs, seconds = self.pump.serve, self._theirs, self.seconds
-        self._timers_changed = False
+        pump, theirs, seconds = self.pump, self._theirs, self.seconds
+        serve, pump.must_return = pump.serve, False
         until = None if timeout is None else seconds() + timeout
         while not serve(-1 if timeout is None else max(0.0, timeout), theirs):
             if self._asked_to_stop:
                 self._asked_to_stop = False
                 return
-            if self._timers_changed:
+            if pump.must_return:
                 # What the handlers scheduled decides how long to wait next.
-                self._timers_changed = False
+                pump.must_return = False
                 timeout = self.timeout()
                 until = None if timeout is None else seconds() + timeout
             elif until is not None:

@@ -290,7 +290,6 @@ PyObject *pump_serve(PyObject *object, PyObject *const *arguments, Py_ssize_t co
     if (read_run(arguments, count, &timeout, &foreign) < 0)
         return NULL;
     double left = timeout, until = monotonic() + timeout;
-    self->must_return = 0;
     do {
         found = run_once(self, left, foreign);
         if (found < 0 || PyErr_CheckSignals() < 0)
