@@ -15,8 +15,8 @@ __all__ = ["resolve"]
 
 
 def resolve(reactor: Any, host: str, port: int, timeout: float) -> Deferred[list[str]]:
-    """Return the IP addresses of a name, at least one. Fails with DialFailed (unknown_host), after `timeout` seconds at
-    the latest."""
+    """Return the IP addresses of a name, at least one, and each once. Fails with DialFailed (unknown_host), after
+    `timeout` seconds at the latest."""
     receiver = _Receiver(HostPort(host, port))
     reactor.nameResolver.resolveHostName(receiver, host, port)
     late = DialFailed("unknown_host", Sentence(
@@ -39,7 +39,8 @@ class _Receiver:
 
     def addressResolved(self, address: Any) -> None:
         """One address."""
-        self._found.append(address.host)
+        if address.host not in self._found:
+            self._found.append(address.host)
 
     def resolutionComplete(self) -> None:
         """All are there."""

@@ -45,7 +45,7 @@ def dial_flow(
         raise DialFailed("no_fds", Sentence("{target}: out of file descriptors", target=target))
 
     def connect(hosts: Sequence[str]) -> ILocal:
-        flow: ILocal = _Target(reactor, relay, tuple(dict.fromkeys(hosts)), target, idle, dropped, answers).flow
+        flow: ILocal = _Target(reactor, relay, tuple(hosts), target, idle, dropped, answers).flow
         return flow
 
     if is_ip(target.host):

@@ -26,7 +26,7 @@ async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: f
     hosts = [target.host]
     try:
         if not is_ip(target.host):
-            hosts = list(dict.fromkeys(await resolve(reactor, target.host, target.port, timeout)))
+            hosts = await resolve(reactor, target.host, target.port, timeout)
     except DialFailed as failed:
         return [_unreached(check, failed)]
     found: list[Finding] = []

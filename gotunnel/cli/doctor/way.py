@@ -29,7 +29,7 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
     hosts = [server.host]
     if not is_ip(server.host):
         try:
-            hosts = list(dict.fromkeys(await resolve(reactor, server.host, server.port, timeout)))
+            hosts = await resolve(reactor, server.host, server.port, timeout)
         except DialFailed as lost:
             cure = "correct client.server_addr (or servers), or what answers for this name (/etc/hosts, DNS)"
             return [problem("resolve", str(lost), cure)], []
