@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+
 from OpenSSL import SSL
 from twisted.internet import error
 
 from gotunnel.errors import Sentence, system_words
 
-__all__ = ["NO_SOURCE", "openssl_words", "words_of"]
+__all__ = ["DIAL_ERRNOS", "NO_SOURCE", "openssl_words", "words_of"]
 
 NO_SOURCE = "no local port is free towards it, or there is no local address for it"
 """Of a target. The system has one number for both, EADDRNOTAVAIL: each of its ports has a connection to that very
 address already, if only in TIME_WAIT, or this machine does without IPv6."""
+DIAL_ERRNOS = {
+    errno.ETIMEDOUT: ("timeout", "no answer in time"),
+    errno.ENETUNREACH: ("unreachable", "no route to it"),
+    errno.EHOSTUNREACH: ("unreachable", "no route to it"),
+    errno.EADDRNOTAVAIL: ("failed", NO_SOURCE),
+    errno.EMFILE: ("no_fds", "out of file descriptors"),
+    errno.ENFILE: ("no_fds", "out of file descriptors"),
+}
+"""What a target that cannot be dialled is told by: the code on the wire, and the words."""
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (error.ConnectionDone, "the other end closed it"),

@@ -3,7 +3,6 @@ at a target and carries nothing."""
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
 from twisted.internet import error
@@ -14,7 +13,7 @@ from twisted.python.failure import Failure
 from gotunnel.address import Address, InProcess, UnixPath
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.endpoint import InsideEndpoint, tcp_endpoint
-from gotunnel.net.reasons import NO_SOURCE, words_of
+from gotunnel.net.reasons import DIAL_ERRNOS, words_of
 from gotunnel.net.unixendpoint import UnixEndpoint
 
 __all__ = ["dial_failed", "target_endpoint"]
@@ -24,14 +23,6 @@ _DIAL_CODES: tuple[tuple[type[Exception], str, str], ...] = (
     (error.TimeoutError, "timeout", "no answer in time"),
     (error.DNSLookupError, "unknown_host", "the name does not resolve"),
 )
-_DIAL_ERRNOS = {
-    errno.ETIMEDOUT: ("timeout", "no answer in time"),
-    errno.ENETUNREACH: ("unreachable", "no route to it"),
-    errno.EHOSTUNREACH: ("unreachable", "no route to it"),
-    errno.EADDRNOTAVAIL: ("failed", NO_SOURCE),
-    errno.EMFILE: ("no_fds", "out of file descriptors"),
-    errno.ENFILE: ("no_fds", "out of file descriptors"),
-}
 
 
 def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamClientEndpoint:
@@ -53,8 +44,8 @@ def dial_failed(failure: Failure, target: Address) -> Any:
         if failure.check(kind):
             raise DialFailed(code, Sentence("{target}: {words}", target=target, words=words)) from None
     number = getattr(failure.value, "osError", None) or getattr(failure.value, "errno", None)
-    if number in _DIAL_ERRNOS:
-        code, words = _DIAL_ERRNOS[number]
+    if number in DIAL_ERRNOS:
+        code, words = DIAL_ERRNOS[number]
         raise DialFailed(code, Sentence("{target}: {words}", target=target, words=words)) from None
     words = words_of(failure.value)
     raise DialFailed("failed", Sentence("{target}: {words}", target=target, words=words)) from None

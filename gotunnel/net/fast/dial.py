@@ -28,7 +28,7 @@ from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 from gotunnel.net.fast.local import FastLocal
 from gotunnel.net.fast.poller import OUT
 from gotunnel.net.fast.tools import Tools
-from gotunnel.net.reasons import NO_SOURCE
+from gotunnel.net.reasons import DIAL_ERRNOS
 from gotunnel.net.resolve import resolve
 from gotunnel.net.sockets import LINGER_RESET, ROOM_AGAIN, is_itself, set_keepalive, spare_pacing_at
 
@@ -47,15 +47,10 @@ class Place(NamedTuple):
     candidates: tuple[Candidate, ...]
 
 _CODES = {
+    **DIAL_ERRNOS,
     errno.ECONNREFUSED: ("refused", "connection refused"),
     errno.ENOENT: ("failed", "there is no such socket"),
     errno.EACCES: ("failed", "permission denied"),
-    errno.EADDRNOTAVAIL: ("failed", NO_SOURCE),
-    errno.ETIMEDOUT: ("timeout", "no answer in time"),
-    errno.ENETUNREACH: ("unreachable", "no route to it"),
-    errno.EHOSTUNREACH: ("unreachable", "no route to it"),
-    errno.EMFILE: ("no_fds", "out of file descriptors"),
-    errno.ENFILE: ("no_fds", "out of file descriptors"),
     errno.ENOBUFS: ("no_fds", "the system has no room for another socket"),
     errno.ENOMEM: ("no_fds", "the system has no room for another socket"),
 }
