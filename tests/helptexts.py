@@ -3,11 +3,11 @@ commands themselves as they are."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 
 import click
 
+from gotunnel.cli.helppage import paragraphs
 from gotunnel.cli.main import main
 from gotunnel.cli.roles import client_options, server_options
 
@@ -30,8 +30,7 @@ def help_texts() -> Iterator[str]:
         command = context.command
         yield command.options_metavar or ""
         yield getattr(command, "subcommand_metavar", None) or ""
-        for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
-            yield " ".join(paragraph.split())
+        yield from paragraphs(command)
         for param in command.get_params(context):
             if isinstance(param, click.Option) and not param.hidden:
                 yield param.help or ""

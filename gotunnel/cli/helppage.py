@@ -12,7 +12,7 @@ import click
 from gotunnel.errors import Sentence
 from gotunnel.i18n.columns import cells, table, wrapped
 
-__all__ = ["page", "usage_words"]
+__all__ = ["page", "paragraphs", "usage_words"]
 
 Said = Callable[[str], str]
 
@@ -29,7 +29,7 @@ def page(command: click.Command, ctx: click.Context, said: Said) -> str:
     """Return the page, in the words of `said`."""
     width = ctx.make_formatter().width
     lines = list(_usage(command, ctx, said, width))
-    for paragraph in _paragraphs(command):
+    for paragraph in paragraphs(command):
         lines += ["", *(f"  {line}" for line in wrapped(said(paragraph), width - 2))]
     options = list(_options(command, ctx, said))
     if options:
@@ -58,7 +58,8 @@ def _usage(command: click.Command, ctx: click.Context, said: Said, width: int) -
         yield from (f"{' ' * (cells(name) + 1)}{line}" for line in lines[1:])
 
 
-def _paragraphs(command: click.Command) -> list[str]:
+def paragraphs(command: click.Command) -> list[str]:
+    """Return what a command says of itself, as it is translated."""
     text = inspect.cleandoc(command.help or "")
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph]
 
@@ -87,5 +88,5 @@ def _commands(command: click.Command, ctx: click.Context, said: Said) -> Iterato
             found = command.get_command(ctx, name)
             if found is not None and not found.hidden:
                 # Whole sentences: they are shorter than English ones, and need no "..." at their ends.
-                paragraphs = _paragraphs(found)
-                yield name, said(paragraphs[0]).partition("。")[0] if paragraphs else ""
+                first = next(iter(paragraphs(found)), None)
+                yield name, "" if first is None else said(first).partition("。")[0]

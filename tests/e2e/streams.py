@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tests.e2e.harness import TunnelTestCase
 from tests.processes import DEADLINE
 
-__all__ = ["CHUNK", "Pump", "drain", "source"]
+__all__ = ["CHUNK", "Pump", "source"]
 
 CHUNK = bytes(range(256)) * 256
 """64 KiB."""
@@ -23,12 +23,6 @@ def source(amount: int) -> Callable[[socket.socket], None]:
             connection.sendall(CHUNK)
 
     return serve
-
-
-def drain(connection: socket.socket) -> None:
-    """Read to the end of the stream; as a service, a target that takes an upload."""
-    while connection.recv(1 << 16):
-        pass
 
 
 class Pump:
