@@ -48,6 +48,11 @@ class _Port:
         return None
 
     @property
+    def encrypt(self) -> bool:
+        """Whether its visitors are to travel inside TLS."""
+        return True
+
+    @property
     def failure(self) -> str:
         """Why it does not listen, as far as it has tried."""
         return self._port.failure
@@ -107,6 +112,11 @@ class ForwardPort(_Port):
     def leads_to(self) -> object:
         """See _Port."""
         return self._config.dial
+
+    @property
+    def encrypt(self) -> bool:
+        """See _Port."""
+        return self._config.encrypt
 
     @property
     def address(self) -> HostPort | UnixPath | None:

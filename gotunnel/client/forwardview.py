@@ -12,11 +12,12 @@ __all__ = ["ForwardsView"]
 
 
 class ForwardsView:
-    """Those of one client."""
+    """Those of one client, whose connections run inside TLS if it is `encrypted`."""
 
-    def __init__(self, forwards: Forwards, client: str) -> None:
+    def __init__(self, forwards: Forwards, client: str, *, encrypted: bool) -> None:
         self._forwards = forwards
         self._client = client
+        self._encrypted = encrypted
 
     @property
     def pending(self) -> int:
@@ -41,8 +42,13 @@ class ForwardsView:
                 state, reason = MappingState.OFF, why
             yield MappingView(
                 self._client, port.name, port.kind, port.wanted, port.target, state, reason, there[port.name],
-                port.carried.ended, port.carried.up, port.carried.down, "",
+                port.carried.ended, port.carried.up, port.carried.down, "", encrypted=self._in_tls(port.encrypt),
             )  # fmt: skip
+
+    def _in_tls(self, wanted: bool) -> bool | None:
+        if wanted or not self._encrypted:
+            return self._encrypted
+        return not self._forwards.outside if self._forwards.openers.serving else None
 
     def streams(self, now: float) -> Iterator[StreamView]:
         """Those who wait, at this time (seconds)."""

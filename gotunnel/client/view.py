@@ -69,7 +69,9 @@ class ClientView:
     @property
     def _forwards(self) -> ForwardsView | None:
         links = self._service.links
-        return ForwardsView(links.forwards, self.name) if isinstance(links, Links) else None
+        if not isinstance(links, Links):
+            return None
+        return ForwardsView(links.forwards, self.name, encrypted=self._service.config.tls.mode != "off")
 
     @property
     def _nowhere(self) -> list[tuple[str, str]]:

@@ -120,6 +120,8 @@ class MappingView:
     """Or udp: its visitors are flows of datagrams."""
     dropped: int | None = None
     """Datagrams that were not carried, as far as this end knows; None where there are none to carry."""
+    encrypted: bool | None = None
+    """Whether its visitors travel inside gotunnel's TLS; None where that is not known now."""
 
 
 @dataclass(frozen=True, slots=True)

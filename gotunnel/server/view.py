@@ -115,6 +115,7 @@ class ServerView:
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
                     protocol="tcp" if dropped is None else "udp", dropped=dropped,
+                    encrypted=self._hub.tls is not None and peer.name in self._hub.peers and not mapping.plain,
                 )  # fmt: skip
             for refusal in peer.published.refused:
                 if refusal.name not in peer.mappings:

@@ -33,7 +33,7 @@ class ServersTests(ClientTestCase):
         """Return the face of a client."""
         links: Links = world.links
         service = SimpleNamespace(
-            links=links, each_link=tuple(links.links), config=SimpleNamespace(name="edge"), draining=False
+            links=links, each_link=tuple(links.links), config=world.links._config, draining=False
         )
         return ClientView(service, world.clock)  # type: ignore[arg-type]
 
@@ -124,7 +124,7 @@ class ForwardsTests(ClientTestCase):
 
     def shown(self, world: World) -> tuple[MappingState, str]:
         """Return what the view says of the only one."""
-        (found,) = ForwardsView(world.links.forwards, "edge").mappings(Counter())
+        (found,) = ForwardsView(world.links.forwards, "edge", encrypted=True).mappings(Counter())
         return found.state, found.reason
 
     def test_who_serves(self) -> None:
@@ -164,7 +164,7 @@ class ForwardsTests(ClientTestCase):
         server.challenge().accept().grant()
 
         def shown() -> list[tuple[MappingState, str]]:
-            found = ForwardsView(world.links.forwards, "edge").mappings(Counter())
+            found = ForwardsView(world.links.forwards, "edge", encrypted=True).mappings(Counter())
             return [(each.state, each.reason) for each in found]
 
         is_open = (MappingState.OPEN, "")

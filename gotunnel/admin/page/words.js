@@ -173,6 +173,7 @@ const WORDS = {
   visitorsNow: ["Visitors now", "当前访客"],
   waiting: ["{n} waiting", "{n} 位等待"],
   warnings: ["Warnings", "警告"],
+  withoutTls: ["without TLS", "没有 TLS"],
 };
 
 const NAMES = ["en", "zh"];

@@ -118,13 +118,18 @@ class _Picture:
         rows = []
         for each in status["mappings"]:
             whose = each["client"] if server else each["server"] if several else ""
-            kind = "" if each["kind"] == "mapping" else f" ({self._said.sentence(each['kind'])})"
             rows.append((
-                printable(each["name"]) + kind, printable(whose or ""), self._state(each["state"]),
+                printable(each["name"]) + self._apart(each), printable(whose or ""), self._state(each["state"]),
                 printable(each["address"]), printable(each["target"] or ""), _number(each["streams"]),
                 _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), self._reason(each, each["age"]),
             ))  # fmt: skip
         return _Table(("MAPPING", "CLIENT" if server else "SERVER", *MAPPINGS), rows, self._said)
+
+    def _apart(self, mapping: dict[str, Any]) -> str:
+        words = [] if mapping["kind"] == "mapping" else [mapping["kind"]]
+        if mapping.get("encrypted") is False:  # an older process does not say
+            words.append("without TLS")
+        return f" ({', '.join(map(self._said.sentence, words))})" if words else ""
 
     def _streams(self, streams: list[dict[str, Any]]) -> RenderableType:
         if not streams:

@@ -87,7 +87,7 @@ class V1LinksView:
             yield MappingView(
                 self._client, config.name, "mapping", f"{self._links.address.host}:{config.remote_port}",
                 str(config.local), state, reason, link.streams, status.carried.ended, status.carried.up,
-                status.carried.down, self.server,
+                status.carried.down, self.server, encrypted=False,
             )  # fmt: skip
 
     def streams(self) -> Iterator[StreamView]:
