@@ -224,6 +224,11 @@ class ServerService(Reloadable):
         return Egress(self.hub, config.egress, self._reactor)
 
     @property
+    def egress(self) -> Egress | None:
+        """The socket on which kube-apiserver asks for nodes, if there is one."""
+        return self._egress
+
+    @property
     def accepting(self) -> bool:
         """Whether clients can connect: it listens, and there are descriptors for them."""
         return self._port is not None and not self._descriptors.clients.short

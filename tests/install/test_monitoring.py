@@ -39,7 +39,7 @@ def told() -> dict[str, set[str]]:
     """Return the names of all samples of a server with one client, and the labels of each."""
     world = World()
     world.login().publish(8080)
-    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here",
+    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
             "descriptors": Descriptors(world.clock)}  # fmt: skip
     view = ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
     api = Api(view, {}, Lag(Clock()), Events())

@@ -10,9 +10,11 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from gotunnel.address import UnixPath
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
+from gotunnel.core.view import MappingState
 from gotunnel.net import egress as egress_module
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.view import ServerView
 from gotunnel.wire.messages import Nodes
 
 from .base import IntegrationTestCase, Peer, reactor
@@ -91,6 +93,19 @@ class ServerEgressTests(EgressCase):
         self.assertEqual(len(made), 3)
         await self.said(f"visitor egress of node 10.200.0.11:{target} ended: completed")
         self.assertEqual(server.hub.live, 0)
+
+    async def test_shown(self) -> None:
+        """Who asks the server how it is hears of its socket: that it is open, or why not."""
+        server = await self.server(egress=self.config)
+        nowhere = UnixPath(os.path.relpath(self.folder / "nowhere" / "e"))
+        failing = await self.server(egress=ServerEgressConfig(listen=nowhere))
+        shown = [(each.kind, each.address, each.state, each.reason)
+                 for each in (*ServerView(server).mappings(), *ServerView(failing).mappings())]  # fmt: skip
+        self.assertEqual(
+            shown,
+            [("egress", str(self.socket), MappingState.OPEN, ""),
+             ("egress", str(nowhere), MappingState.FAILED, f"{nowhere}: its folder does not exist")],
+        )  # fmt: skip
 
     async def test_byte_by_byte(self) -> None:
         """A header in single bytes, and one with stream bytes right behind it in the same segment."""
