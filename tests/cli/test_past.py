@@ -51,6 +51,13 @@ class PastTests(SynchronousTestCase):
         self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
         self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
 
+    def test_brackets(self) -> None:
+        """A client may call its mapping what means something to who draws the table: it stands there as it is."""
+        store = Store(str(self.state / "usage-server.db"))
+        store.add(self.now - HOUR, [Row("w3", "[/x] :smile: [red]", 1, 1, 1, 0, 1)])
+        store.close()
+        self.assertIn("[/x] :smile: [red]", self.run_it().stdout)
+
     def test_csv(self) -> None:
         """Times are UTC, and a name that a spreadsheet would compute is text."""
         found = self.run_it("--csv", "--by", "hour", "--by", "mapping", "--client", "w1").stdout.splitlines()

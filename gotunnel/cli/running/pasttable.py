@@ -57,7 +57,8 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
     most = max(row["up"] + row["down"] for row in rows)
     for row in rows[:MOST_ROWS]:
         when = [say(_when(row["time"], told["step"]))] if told["step"] else []
-        names = [printable(row[key], 200) for key in ("mapping", "client") if key in row]
+        # As Text: rich reads names as markup else.
+        names = [Text(printable(row[key], 200)) for key in ("mapping", "client") if key in row]
         failed = Text(str(row["failures"] or ""), "red")
         table.add_row(*when, *names, str(row["streams"]), failed, str(row["peak"]), bytes_of(row["up"]),
                       bytes_of(row["down"]), Text(_bar(row["up"] + row["down"], most), "cyan"))  # fmt: skip

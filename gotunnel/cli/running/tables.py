@@ -210,7 +210,8 @@ class _Table:
                 min_width=least[number] if fits else None,
             )  # fmt: skip
         for row in self._rows[:MOST_ROWS]:
-            table.add_row(*(row[number] for number in kept))
+            # What is no Text is read by rich as markup: a [fe80::1] would vanish, and a name of a peer's could end us.
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in (row[each] for each in kept)))
         yield table
         if len(self._rows) > MOST_ROWS:
             more = Sentence("… and {rows} more; --json has all of them", rows=len(self._rows) - MOST_ROWS)
