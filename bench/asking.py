@@ -65,7 +65,7 @@ def ask(where: str, path: str) -> tuple[float, int]:
 async def measured(world: World, folder: str, stall: list[float]) -> None:
     """Print a row for each path."""
     made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
-            "descriptors": Descriptors(reactor)}  # fmt: skip
+            "listeners": (), "descriptors": Descriptors(reactor)}  # fmt: skip
     view = ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
     admin = AdminService(AdminConfig(), view, {}, reactor, Path(folder))
     admin.startService()

@@ -41,6 +41,18 @@ class Listener:
         found: HostPort = self._made.address
         return found
 
+    @property
+    def name(self) -> str:
+        """The plugin's."""
+        return self._name
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not listen, None while it does."""
+        if self._port is not None and self._port.listening is not None:
+            return None
+        return (self._port and self._port.failure) or "it does not listen"
+
     def take(self, handed: Handed) -> None:
         """Listen on this one, and open none. Raises ActivationError."""
         if not ISocketTaker.providedBy(self._made):

@@ -224,6 +224,11 @@ class ServerService(Reloadable):
         return Egress(self.hub, config.egress, self._reactor)
 
     @property
+    def listeners(self) -> Sequence[Listener]:
+        """Where it takes clients beside its own port."""
+        return self._listeners
+
+    @property
     def egress(self) -> Egress | None:
         """The socket on which kube-apiserver asks for nodes, if there is one."""
         return self._egress

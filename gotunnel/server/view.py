@@ -195,6 +195,10 @@ class ServerView:
             )))
         else:
             found.append(Finding("control port", False, "not accepting: see the log (file descriptors?)"))
+        for each in () if service.draining else service.listeners:
+            said = each.trouble or Sentence("listening on {address}", address=each.address)
+            check = Sentence("{what} {name}", what=Sentence.word("listener"), name=each.name)
+            found.append(Finding(check, each.trouble is None, said))
         if client is not None:
             found.append(self._is_here(client))
         return found

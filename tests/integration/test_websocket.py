@@ -27,6 +27,7 @@ from gotunnel.net.transports import unsent_bytes
 from gotunnel.net.ws import listener, stream, websocket
 from gotunnel.net.ws.stream import WsStream
 from gotunnel.server.service import ServerService
+from gotunnel.server.view import ServerView
 from tests.certificates import Authority
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
 from tests.ports import free_port
@@ -552,8 +553,13 @@ class StrangerTests(WebSocketTestCase):
         """A port that another program has is named once, and tried again."""
         taken = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
         self.addCleanup(taken.stopListening)
-        await self.server(listeners=[{"plugin": "websocket", "listen": f"127.0.0.1:{taken.getHost().port}"}])
+        port = taken.getHost().port
+        server = await self.server(listeners=[{"plugin": "websocket", "listen": f"127.0.0.1:{port}"}])
         await self.said("the listener websocket cannot listen: ")
+        shown = {each.check: (each.ok, each.reason) for each in ServerView(server).ready()}
+        why = f"127.0.0.1:{port}: another program listens there"
+        self.assertEqual(shown["listener websocket"], (False, why))
+        self.assertTrue(shown["control port"][0])
 
 
 class ReasonTests(WebSocketTestCase):
