@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -96,6 +97,27 @@ class GoneLocalTests(SynchronousTestCase):
         self.assertEqual(os.read(number, 100), b"for the other one")
         self.assertRaises(BlockingIOError, far.recv, 100)
         self.assertEqual(self.said, ["gone"])
+
+    def test_another_process_has_it(self) -> None:
+        """One that this process has closed, while a child by `fork` has the same connection, says nothing any more: not
+        to the next one that gets its number, nor so that the loop goes round in circles."""
+        local = self.local()
+        number = local.fd
+        with socket.socket(fileno=os.dup(number)) as childs:
+            local.watch_for_loss()
+            local.abort()
+            other, far = socket.socketpair()
+            self.addCleanup(far.close)
+            self.addCleanup(other.close)
+            if other.fileno() != number:
+                os.dup2(other.fileno(), number)
+                self.addCleanup(os.close, number)
+            told: list[int] = []
+            self.pump.add(number, IN, told.append)
+            childs.shutdown(socket.SHUT_RDWR)
+            self.assertEqual(select.select([self.pump.fileno()], [], [], 0)[0], [])
+            self.pump.run(0, -1)
+            self.assertEqual(told, [])
 
     def test_not_in_the_poller(self) -> None:
         """Where the poller does not take it (the kernel has no room for one more), that is said, and it closes all the

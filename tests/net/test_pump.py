@@ -1,24 +1,22 @@
-"""The fast relay's own loop: what it tells to whom, and that a reactor which waits by it is one like any
-other."""
+"""The fast relay's own loop: what it tells to whom, and when it returns. The reactor which waits by it is tried in
+test_pump_reactor."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
-import subprocess
 import sys
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from unittest import skipUnless
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 LINUX = sys.platform.startswith("linux")
 if LINUX:
     from gotunnel.net.fast.poller import ERR, IN, OUT, Pump
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @skipUnless(LINUX, "the fast relay needs Linux")
@@ -77,7 +75,7 @@ class PumpTests(SynchronousTestCase):
         def replace(events: int) -> None:
             for sock in (first, second):
                 if sock.fileno() >= 0 and sock is not keep:
-                    self.pump.remove(sock.fileno(), closing=True)
+                    self.pump.remove(sock.fileno())
             os.dup2(spare.fileno(), number)
             self.pump.add(number, IN, self.note("newcomer"))
 
@@ -151,100 +149,60 @@ class PumpTests(SynchronousTestCase):
         self.assertEqual(self.told, [("near", 1), ("near", 2), ("near", 3)])
 
     def test_time(self) -> None:
-        """A descriptor that is ready again and again does not keep it beyond its time."""
+        """A descriptor that is ready again and again does not keep it beyond its time, nor does it return before."""
         near, far = self.pair()
         far.send(b"x")
-        self.pump.add(near.fileno(), IN, self.note("near"))
+        began = time.monotonic()
+
+        def still(events: int) -> None:
+            self.told.append(("near", events))
+            if time.monotonic() > began + 20:  # it would stay for ever
+                self.pump.must_return = True
+
+        self.pump.add(near.fileno(), IN, still)
         self.assertFalse(self.pump.serve(0.05, -1))
         self.assertTrue(self.told)
+        self.assertGreaterEqual(time.monotonic(), began + 0.05)
+        self.assertFalse(self.pump.must_return)
 
+    def test_time_of_interruptions(self) -> None:
+        """What comes now and then does not begin its time anew, be it a signal or an event."""
+        near, far = self.pair()
+        heard: list[int] = []
 
-REACTOR = """
-from gotunnel.net.fast.reactor import PumpReactor, install
-install()
-import socket
-from twisted.internet import reactor, task, threads
-from gotunnel.net.fast.poller import IN
-assert isinstance(reactor, PumpReactor)
-reactor._poller.fileno()  # the one private attribute that it reads
-reactor._moveCallLaterSooner  # the private method that it replaces
-near, far = socket.socketpair()
-near.setblocking(False)
-said = []
+        def ring(number: int, frame: object) -> None:
+            heard.append(number)
+            if len(heard) % 2:
+                far.send(b"x")
+            if len(heard) > 400:
+                self.pump.must_return = True  # it would stay for ever
 
-def readable(events):
-    near.recv(10)
-    said.append("read")
-    # Scheduled by a handler of the pump, while the reactor waits for something much later.
-    reactor.callLater(0.01, far.send, b"y")
-    reactor.pump.remove(near.fileno())
-    reactor.pump.add(near.fileno(), IN, readable_again)
+        before = signal.signal(signal.SIGALRM, ring)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        self.pump.add(near.fileno(), IN, lambda events: near.recv(1))
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        self.assertFalse(self.pump.serve(0.2, -1))
+        self.assertFalse(self.pump.must_return)
+        self.assertTrue(heard)
 
-def readable_again(events):
-    near.recv(10)
-    said.append("read again")
-    # Moved by a handler of the pump: to a time before that which the reactor waits for.
-    moved.reset(0.01)
+    def test_run_by_a_handler(self) -> None:
+        """A handler that runs the loop itself: an event which was taken before it did reaches nobody who came since."""
+        (first, other), (second, _), (spare, spare_far) = self.pair(), self.pair(), self.pair()
+        number = second.fileno()
 
-def late():
-    said.append("late")
-    threads.deferToThread(lambda: 7).addCallback(threaded)
+        def replace(events: int) -> None:
+            first.recv(1)
+            self.pump.remove(number)
+            os.dup2(spare.fileno(), number)
+            self.pump.add(number, IN, self.note("newcomer"))
+            self.pump.run(0, -1)
 
-def threaded(result):
-    said.append(f"thread {result}")
-    reactor.pump.add(far.fileno(), 4, writable)
-
-def writable(events):
-    reactor.pump.remove(far.fileno())
-    said.append("stop")
-    reactor.stop()
-
-reactor.addSystemEventTrigger("before", "shutdown", lambda: task.deferLater(reactor, 0.01, said.append, "drained"))
-reactor.pump.add(near.fileno(), IN, readable)
-reactor.callLater(60, said.append, "never")
-moved = reactor.callLater(70, late)
-reactor.callWhenRunning(far.send, b"x")
-reactor.run()
-assert said == ["read", "read again", "late", "thread 7", "stop", "drained"], said
-"""
-
-CONTRACT = """
-from gotunnel.net.fast.reactor import install
-install()
-from twisted.internet import reactor
-from gotunnel.net.clock import use_monotonic
-use_monotonic(reactor)  # as the roles do
-from twisted.scripts.trial import run
-run()
-"""
-
-
-@skipUnless(LINUX, "the fast relay needs Linux")
-class PumpReactorTests(TestCase):
-    """In processes of their own, since a process has one reactor."""
-
-    def run_python(self, script: str, *words: str) -> None:
-        """Run a script and expect that it succeeds."""
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
-        found = subprocess.run(
-            [sys.executable, "-c", script, *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=110,
-        )
-        self.assertEqual(found.returncode, 0, found.stdout[-3000:] + found.stderr[-3000:])
-
-    def test_reactor(self) -> None:
-        """Timers, threads, stopping and shutdown triggers work while the pump waits."""
-        self.run_python(REACTOR)
-
-    def test_contract_plain(self) -> None:
-        """The contract of relays holds on this loop too, over plain legs."""
-        self.run_python(CONTRACT, "tests.net.test_fast.FastRelayTests")
-
-    def test_contract_tls(self) -> None:
-        """And over TLS of its own."""
-        self.run_python(CONTRACT, "tests.net.test_fast.FastRelayOverOwnTlsTests")
+        other.send(b"x")
+        self.pump.add(first.fileno(), IN, replace)
+        self.pump.add(number, IN | OUT, lambda events: None)
+        self.pump.run(0, -1)
+        self.assertEqual(self.told, [])
+        spare_far.send(b"y")
+        self.pump.run(0, -1)
+        self.assertEqual(self.told, [("newcomer", IN)])
