@@ -272,7 +272,7 @@ class SocketTests(SynchronousTestCase):
             self.assertEqual(len(self.visitors), 1)
 
     def test_raising(self) -> None:
-        """A bug at a visitor's arrival is logged, and the next one is accepted."""
+        """A bug at a visitor's arrival is logged and ends him, and the next one is accepted."""
         said = [ZeroDivisionError()]
 
         def on_visitor(local: Any) -> None:
@@ -282,10 +282,12 @@ class SocketTests(SynchronousTestCase):
 
         other = self.listen(on_visitor)
         self.place = "127.0.0.1", other.getHost().port
-        self.come(2)
+        first, _ = self.come(2)
         for _ in range(3):
             self.pump.run(0, -1)
         self.assertEqual((len(self.visitors), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
+        self.assertEqual(self.others, set(self.visitors))
+        self.assertRaises(ConnectionResetError, first.recv, 1)
 
     def test_forgotten(self) -> None:
         """One whom nobody has any more is closed."""
