@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -84,12 +85,13 @@ class _Socket:
         return "gotunnel"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor gives it up, mostly since the kernel has an error for it: that is no end of a datagram socket."""
+        """The reactor gives it up for an error. The kernel may have none any more: who sent was told it, or it was that
+        of a closed socket with this number. None is the end of a datagram socket."""
         number = 0 if self._sock is None else self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if not number:
+        if number:
+            self._failed(OSError(number, os.strerror(number)))
+        elif not reason.check(ConnectionDone):  # the reactor is stopped
             self.close()
-            return
-        self._failed(OSError(number, os.strerror(number)))
         if self._sock is not None:
             self._reactor.addReader(self)
 
