@@ -20,7 +20,8 @@ from gotunnel.net import udp
 from gotunnel.net.lastanswer import LastAnswers
 from gotunnel.net.relay import PortableRelay
 from gotunnel.net.targetflow import GRACE, dial_flow
-from gotunnel.net.udp import BoundSocket, TargetSocket, can_carry
+from gotunnel.net.targetsocket import TargetSocket
+from gotunnel.net.udp import BoundSocket, can_carry
 from tests.ports import free_port
 from tests.relay_link import NoNames, until
 
