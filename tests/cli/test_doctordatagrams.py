@@ -14,9 +14,9 @@ from gotunnel.address import HostPort
 from gotunnel.cli.doctor import datagrams
 from gotunnel.cli.doctor.datagrams import check_datagrams
 from gotunnel.errors import DialFailed
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 from tests.integration.udp import Service
-from tests.net.test_targetflow import FIRST, SECOND, Slow
+from tests.net.targetflows import FIRST, SECOND, Slow
 from tests.ports import free_port
 
 

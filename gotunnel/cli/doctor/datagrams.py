@@ -12,7 +12,7 @@ from gotunnel.cli.doctor.findings import Finding, note, problem
 from gotunnel.cli.doctor.way import CURES
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.resolve import resolve
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 
 __all__ = ["check_datagrams"]
 
