@@ -8,10 +8,10 @@ import select
 import socket
 from stat import S_ISSOCK
 
-__all__ = ["Outlet"]
+__all__ = ["LogDestination"]
 
 
-class Outlet:
+class LogDestination:
     """What is written arrives where `fd` leads. Whether a descriptor waits is a setting that all who have inherited it
     share: so a pipe or a terminal is opened once more, and a socket is told with each call. Raises OSError for a
     descriptor that is closed."""
