@@ -7,50 +7,85 @@ import os
 import select
 import socket
 from stat import S_ISSOCK
+from typing import Protocol
 
-__all__ = ["LogDestination"]
+from gotunnel.cli.logwriter import LogWriter
+
+__all__ = ["LogDestination", "destination_of"]
 
 
-class LogDestination:
-    """What is written arrives where `fd` leads. Whether a descriptor waits is a setting that all who have inherited it
-    share: so a pipe or a terminal is opened once more, and a socket is told with each call. Raises OSError for a
-    descriptor that is closed."""
-
-    def __init__(self, fd: int) -> None:
-        self._socket: socket.socket | None = None
-        self._certain = True
-        if S_ISSOCK(os.fstat(fd).st_mode):
-            self._socket = socket.socket(fileno=os.dup(fd))
-            self._fd = self._socket.fileno()
-        else:
-            try:
-                self._fd = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            except OSError:
-                # No such files here, or a user who may not open what he was handed. A pipe that says that it takes
-                # something takes PIPE_BUF bytes, unless another process is quicker; a terminal may take fewer, and
-                # keep us waiting.
-                self._fd = os.dup(fd)
-                self._certain = False
-        self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLOUT)
+class LogDestination(Protocol):
+    """What is written arrives where a descriptor leads."""
 
     def write(self, data: bytes) -> int:
         """Write at most PIPE_BUF bytes, and return how many of them were taken; 0: none at the moment. Raises OSError
         where none ever will be."""
+
+    def takes(self, seconds: float) -> bool:
+        """Wait so long for it to take something again; say whether it does, or has broken. Not at all below zero."""
+
+    def finish(self, seconds: float) -> None:
+        """Wait so long for what was taken to be written. Not at all below zero."""
+
+    def close(self) -> None:
+        """Let go of it. The descriptor that it was made for stays open."""
+
+
+def destination_of(fd: int) -> LogDestination:
+    """Return where `fd` leads. Whether a descriptor waits is a setting that all who have inherited it share: so a pipe
+    or a terminal is opened once more, and a socket is told with each call; where a user may not open what he was
+    handed, or there is no /proc, a thread waits. Raises OSError for a descriptor that is closed, and where no thread
+    can be had."""
+    if S_ISSOCK(os.fstat(fd).st_mode):
+        return _Socket(socket.socket(fileno=os.dup(fd)))
+    try:
+        again = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return LogWriter(fd)
+    return _Opened(again)
+
+
+class _Opened:
+    """A descriptor of our own that does not wait."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def write(self, data: bytes) -> int:
+        """See LogDestination."""
         try:
-            if self._socket is not None:
-                return self._socket.send(data, socket.MSG_DONTWAIT)
-            return os.write(self._fd, data) if self._certain or self.takes(0.0) else 0
+            return os.write(self._fd, data)
         except BlockingIOError:
             return 0
 
     def takes(self, seconds: float) -> bool:
-        """Wait so long for it to take something again; say whether it does, or has broken. Not at all below zero."""
+        """See LogDestination."""
         return seconds >= 0 and bool(self._poll.poll(seconds * 1000))
 
+    def finish(self, seconds: float) -> None:
+        """See LogDestination."""
+
     def close(self) -> None:
-        """Let go of it. The descriptor that it was made for stays open."""
-        if self._socket is not None:
-            self._socket.close()
-        else:
-            os.close(self._fd)
+        """See LogDestination."""
+        os.close(self._fd)
+
+
+class _Socket(_Opened):
+    """The end of a socket that others have too."""
+
+    def __init__(self, end: socket.socket) -> None:
+        super().__init__(end.fileno())
+        self._end = end
+
+    def write(self, data: bytes) -> int:
+        """See LogDestination."""
+        try:
+            return self._end.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """See LogDestination."""
+        self._end.close()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from stat import S_ISREG
 from typing import TextIO
 
-from gotunnel.cli.logdestination import LogDestination
+from gotunnel.cli.logdestination import LogDestination, destination_of
 from gotunnel.logs import Logger
 
 __all__ = ["LAST_WORDS", "MOST_HELD", "RETRY", "SteadyStream"]
@@ -64,7 +64,7 @@ class SteadyStream:
             fd = stream.fileno()
             if not S_ISREG(os.fstat(fd).st_mode):
                 stream.flush()  # from here on nothing goes through its buffer
-                self._destination = LogDestination(fd)
+                self._destination = destination_of(fd)
         except (OSError, ValueError):  # no descriptor, or closed, or broken: as without this
             return
         if self._destination is not None:
@@ -158,5 +158,8 @@ class SteadyStream:
             )  # fmt: skip
 
     def _end(self) -> None:
+        assert self._destination is not None
+        until = time.monotonic() + LAST_WORDS
         with self._lock:
-            self._drain(time.monotonic() + LAST_WORDS)
+            self._drain(until)
+            self._destination.finish(until - time.monotonic())

@@ -175,24 +175,12 @@ class SteadyTests(SynchronousTestCase):
         self.addCleanup(os.close, reader)
         stream = self.steady(os.fdopen(writer, "w"))
         self.assertTrue(os.get_blocking(writer))
-        assert stream._destination is not None
         full = select.poll()
         full.register(writer, select.POLLOUT)
         while full.poll(0):
             os.write(writer, bytes(4096))
-        self.patch(logdestination.LogDestination, "takes", lambda *_: True)
         stream.write("one\n")
         self.assertEqual(self.read_on(reader).lstrip("\0"), "one\n")
-
-    def test_not_to_be_opened_again(self) -> None:
-        """Where the pipe cannot be opened once more, it is asked ahead of each write."""
-        self.in_time()
-
-        def refused(path: str, flags: int) -> int:
-            raise PermissionError
-
-        self.patch(logdestination.os, "open", refused)
-        self.test_reader_stands_still()
 
     def test_one_long_line(self) -> None:
         """A line longer than all that may be held is written like any other, and those behind it are."""
