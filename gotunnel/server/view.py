@@ -134,8 +134,7 @@ class ServerView:
             yield _rights(name, state, self.connected(name), source, identity.rights)
         for peer in hub.holders:
             if peer.name not in named:
-                source = "the shared token" if peer.name in hub.peers else "server.v1"
-                yield _rights(peer.name, "active", peer.session is not None, source, peer.rights)
+                yield _rights(peer.name, "active", peer.session is not None, self._source(peer), peer.rights)
 
     def legs(self) -> LegsView:
         """Those of all sessions together."""
@@ -221,6 +220,12 @@ class ServerView:
             peer.name, refusal.name, "mapping", refusal.address, None, state, reason, here, 0, 0, 0, age=age
         )
 
+    def _source(self, peer: Peer) -> str:
+        if peer.name not in self._hub.peers:
+            return "server.v1"
+        guest = self._hub.guests.get(peer.name)
+        return "the shared token" if guest is None else f"the authenticator {guest.by.plugin}"
+
     def _asked_for(self) -> set[tuple[str, str]]:
         return {(peer.name, name) for peer in self._hub.holders for name in peer.published.asked_for}
 
@@ -276,5 +281,5 @@ def _rights(client: str, state: str, connected: bool, source: str, rights: Right
     return RightsView(
         client, state, connected, source, str(rights.allow_ports), binds, list(rights.allow_dial.texts),
         list(rights.allow_nodes), rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending,
-        str(rights.allow_udp_ports),
+        str(rights.allow_udp_ports), list(rights.allow_groups),
     )  # fmt: skip

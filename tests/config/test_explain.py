@@ -39,6 +39,9 @@ class ExplainTests(FileTestCase):
         self.assertIn("server: lets clients announce the nodes worker-*", lines)
         leads = "server: leads who asks on unix:/e to the nodes of clients, and dials what no client announces itself"
         self.assertIn(leads, lines)
+        for own, words in (("['worker-1']", "may announce the nodes worker-1"), ("[]", "may announce no nodes")):
+            clients = f"  clients: [{{name: w, token: 9d3e51b7c02f8a64e1970b5dc8f3a26e, allow_nodes: {own}}}]\n"
+            self.assertIn(words, self.lines(SERVER + clients)[-1])
         text = (
             "  nodes: [{match: [node, 10.0.0.1], allow_ports: [10250], dial: 127.0.0.1}]\n"
             "  egress: {listen: 'unix:/e'}\n"
@@ -98,6 +101,31 @@ class ExplainTests(FileTestCase):
         self.write("c", "ca.pem")
         with_ca = self.lines(CLIENT + "  local_ports: 22\n  tls: {ca: ca.pem}\n")[0]
         self.assertIn("a certificate for tunnel.example.com that", with_ca)
+
+    def test_plugins_of_the_way(self) -> None:
+        """Where a server takes clients beside its port, whom it believes, and how a client gets to it."""
+        text = "  listeners: [{plugin: websocket, listen: '127.0.0.1:8443'}]\n  proxy_from: [10.0.0.5, 'fd00::/8']\n"
+        lines = self.lines(SERVER + text)
+        self.assertIn("server: takes clients by websocket on 127.0.0.1:8443, too", lines)
+        self.assertIn(
+            "server: believes 10.0.0.5/32, fd00::/8, by the PROXY protocol, whose connections they bring to public "
+            "ports", lines,
+        )  # fmt: skip
+        ways = "  transport: websocket\n", "  transport: {plugin: websocket, proxy: 'proxy.example.com:3128'}\n"
+        self.assertEqual(
+            [self.lines(CLIENT + "  local_ports: 22\n" + way)[1] for way in ways],
+            ["client edge-07: gets there by websocket",
+             "client edge-07: gets there by websocket, through the proxy proxy.example.com:3128"],
+        )  # fmt: skip
+
+    def test_without_a_port(self) -> None:
+        """A mapping without a port of its own is told of as any other: by what it travels, and that it is probed."""
+        text = "  mappings: [{local: 6443, public: false, clients: [w], encrypt: false, health: tcp}]\n"
+        self.assertEqual(
+            self.lines(CLIENT + text)[-1],
+            "client edge-07: publishes 127.0.0.1:6443 only to the clients w as '127.0.0.1:6443', without a TLS of "
+            "gotunnel's around it, while a probe finds it there (tcp every 10 s)",
+        )
 
     def test_token_file(self) -> None:
         """A token file is named, its content is not."""
