@@ -10,9 +10,11 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from gotunnel.address import UnixPath
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
+from gotunnel.core.view import MappingState
 from gotunnel.net import egress as egress_module
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.view import ServerView
 from gotunnel.wire.messages import Nodes
 
 from .base import IntegrationTestCase, Peer, reactor
@@ -91,6 +93,22 @@ class ServerEgressTests(EgressCase):
         self.assertEqual(len(made), 3)
         await self.said(f"visitor egress of node 10.200.0.11:{target} ended: completed")
         self.assertEqual(server.hub.live, 0)
+
+    async def test_seen(self) -> None:
+        """Who asks the server how it is sees the socket, and why it does not listen."""
+        where = UnixPath(os.path.relpath(self.folder / "later" / "e"))
+        server = await self.server(egress=ServerEgressConfig(listen=where))
+        view = ServerView(server)
+        (seen,) = view.mappings()
+        self.assertEqual((seen.kind, seen.address, seen.state), ("egress", str(where), MappingState.FAILED))
+        self.assertIn("its folder does not exist", seen.reason)
+        (self.folder / "later").mkdir()
+        assert server.egress is not None
+        server.egress.start()
+        (seen,) = view.mappings()
+        self.assertEqual((seen.name, seen.state, seen.reason), (str(where), MappingState.OPEN, ""))
+        await server.drain(0)
+        self.assertEqual(list(view.mappings()), [])
 
     async def test_byte_by_byte(self) -> None:
         """A header in single bytes, and one with stream bytes right behind it in the same segment."""
