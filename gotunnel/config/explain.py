@@ -20,6 +20,7 @@ from gotunnel.config.model import (
     NodeConfig,
     ServerConfig,
 )
+from gotunnel.config.plugged import ListenerConfig
 from gotunnel.errors import Sentence
 
 __all__ = ["explain"]
@@ -48,6 +49,7 @@ def _server(server: ServerConfig) -> list[str]:
         where = Sentence("{host}, on every address", host=where)
     return [
         Sentence("listens for clients on {address} {tls}", address=address, tls=_server_tls(server)),
+        *map(_listener, server.listeners),
         _server_token(server),
         Sentence("lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
                  ports=ports, where=where),
@@ -57,6 +59,7 @@ def _server(server: ServerConfig) -> list[str]:
         if server.allow_dial
         else "lets clients reach nothing by forwards",
         *_server_groups(server),
+        *_server_fronts(server),
         *_server_egress(server),
         *_server_plugins(server),
         *_admin(server.admin),
@@ -70,6 +73,20 @@ def _server_groups(server: ServerConfig) -> list[str]:
     if not server.allow_groups:
         return []
     return [Sentence("lets several clients publish one port as a group: {groups}", groups=listed(server.allow_groups))]
+
+
+def _listener(listener: ListenerConfig) -> Sentence:
+    address = getattr(listener.options, "listen", None)
+    if address is None:
+        return Sentence("takes clients by {plugin}, too", plugin=listener)
+    return Sentence("takes clients by {plugin}, too, on {address}", plugin=listener, address=address)
+
+
+def _server_fronts(server: ServerConfig) -> list[str]:
+    if not server.proxy_from:
+        return []
+    return [Sentence("hears from {networks} for whom a connection to a public port is, by the PROXY protocol",
+                     networks=listed(server.proxy_from))]  # fmt: skip
 
 
 def _server_egress(server: ServerConfig) -> list[str]:
@@ -151,6 +168,7 @@ def _server_tls(server: ServerConfig) -> str:
 def _client(client: ClientConfig) -> list[str | list[str]]:
     return [
         Sentence("connects to {servers} {tls}", servers=_servers(client), tls=_client_tls(client)),
+        *([] if client.transport is None else [Sentence("reaches it by {transport}", transport=client.transport)]),
         _own_token(client.token_file),
         *(["shows its token to that server"] if client.bearer else []),
         *map(_mapping, client.mappings),

@@ -32,6 +32,23 @@ class ExplainTests(FileTestCase):
         lines = self.lines(SERVER + "  allow_dial: [10.0.0.0/8:443, 'mapping:home/api']\n")
         self.assertIn("reach 10.0.0.0/8:443, mapping:home/api by their forwards", lines[3])
 
+    def test_other_ways(self) -> None:
+        """Where else it takes clients, whom it believes, what each client leads to; and how a client gets there."""
+        lines = self.lines(
+            "server:\n  clients:\n"
+            f"  - {{name: a, token: {TOKEN}, allow_nodes: [node-a, 10.0.0.0/8]}}\n"
+            f"  - {{name: b, token: {TOKEN[::-1]}, allow_nodes: []}}\n"
+            "  listeners: {plugin: websocket, listen: '127.0.0.1:8443'}\n"
+            "  proxy_from: [10.0.0.5, 'fd00::/8']\n"
+        )
+        self.assertEqual(lines[1], "server: takes clients by websocket, too, on 127.0.0.1:8443")
+        hears = "hears from 10.0.0.5/32, fd00::/8 for whom a connection to a public port is, by the PROXY protocol"
+        self.assertIn(f"server: {hears}", lines)
+        self.assertIn("may announce the nodes node-a, 10.0.0.0/8", lines[-2])
+        self.assertIn("may announce no nodes", lines[-1])
+        lines = self.lines(CLIENT + "  local_ports: 22\n  transport: websocket\n")
+        self.assertEqual(lines[1], "client edge-07: reaches it by websocket")
+
     def test_egress(self) -> None:
         """Who leads where."""
         text = "  allow_nodes: ['worker-*']\n  egress: {listen: 'unix:/e', default: direct}\n"
