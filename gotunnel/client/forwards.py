@@ -164,7 +164,8 @@ class Forwards:
                 code=end.bracketed if end is not None else "",
                 up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
             )  # fmt: skip
-        cure = _CURES.get(end.code or "") if end is not None else None
+        cures = _EGRESS_CURES if isinstance(visitor, EgressVisitor) else _CURES
+        cure = cures.get(end.code or "") if end is not None else None
         if cure is not None and self._lines.allow(visitor.mapping, now)[0]:
             self.log.warn(
                 "forward {forward} was refused by the server: {target}: {cure}",
@@ -216,3 +217,6 @@ _CURES = {
     "unknown_mapping": "that client is not connected, has no such mapping, or its `clients` leave this one out",
     "limit": "the server's limits (visitors of a client, streams of all, names being looked up) say how many",
 }
+_EGRESS_CURES = {
+    **_CURES, "not_allowed": "let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`",
+}  # fmt: skip

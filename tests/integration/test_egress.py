@@ -405,6 +405,17 @@ class ClientEgressTests(EgressCase):
         await self.refused(connect(f"n:{target}"), 502, "not allowed")
         self.assertEqual(made, [])
 
+    async def test_nobody_announces_it(self) -> None:
+        """With a rule, a node that nobody leads to is told to be that, as on a server's own socket."""
+        server = await self.server(allow_nodes=("n",), allow_dial=("nodes:10250", "127.0.0.1:1"))
+        controller = self.client(server, egress=self.config, name="controller")
+        await self.until(lambda: controller.link.session is not None, "a session")
+        for target in ("n:10250", "10.0.0.1:10250"):
+            await self.refused(connect(target), 502, "no client announces it")
+            await self.said(f"no client announces {target} (client.nodes), and allow_dial of this client")
+        await self.said("let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`")
+        await self.refused(connect("127.0.0.1:1"), 502, "connection refused")
+
 
 class PortableClientEgressTests(ClientEgressTests):
     """The same on the portable relay."""
