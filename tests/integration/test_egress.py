@@ -9,6 +9,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 
 from gotunnel.address import UnixPath
 from gotunnel.client.service import ClientService
+from gotunnel.client.view import ClientView
 from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.core.view import MappingState
 from gotunnel.net import egress as egress_module
@@ -376,6 +377,8 @@ class ClientEgressTests(EgressCase):
         await self.until(lambda: peer.ended, "the end")
         await self.refused(connect(f"m:{target}"), 502, "not allowed")
         await self.refused(connect("n:1"), 502, "not allowed")
+        (seen,) = [view for view in ClientView(controller, reactor).mappings() if view.kind == "egress"]
+        self.assertEqual((seen.ended, seen.up, seen.down, seen.reason), (3, 5, 5, ""))
 
     async def test_node_away(self) -> None:
         """Why a node was not reached is told as at the server: the client that leads there is away, or has as many
