@@ -103,7 +103,8 @@ class ServerView:
             yield self._session(peer)
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to."""
+        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to; and
+        its egress socket, whose visitors are counted as those of the clients that lead to nodes."""
         here: Counter[tuple[str, str]] = self.streams.here()
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
@@ -123,6 +124,11 @@ class ServerView:
         for client, name in sorted(self._hub.switched_off - self._asked_for()):
             reason = Sentence("{switched_off}; its client does not ask for it now", switched_off=SWITCHED_OFF)
             yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
+        egress = self._service.egress
+        if egress is not None and not self.draining:
+            address, failure = egress.address, egress.failure
+            state = MappingState.OPEN if failure is None else MappingState.FAILED
+            yield MappingView("", address, "egress", address, None, state, failure or "", None, None, None, None)
 
     def rights(self) -> Iterator[RightsView]:
         """Each client with an identity of its own, and each other one that is here."""

@@ -128,6 +128,17 @@ class AddressTests(ForwardCase):
         await self.said("name it in allow_dial of this client, in the server's configuration")
         await self.said("is not allowed (allow_dial of this client on the server)")
         self.assertEqual(made, [])
+        cure = "name it in allow_dial of this client, in the server's configuration"
+        self.assertEqual(self.reasons(client), [f"the server refused the last visitor: {cure}"])
+        config = server.hub.config
+        await server.reload(config.model_copy(update={"allow_dial": (f"127.0.0.1:{target}",)}))
+        visitor = await self.echoes(self.port(client))
+        visitor.transport.loseConnection()
+        await self.until(lambda: self.reasons(client) == [""], "the last one was served")
+
+    def reasons(self, client: ClientService) -> list[str]:
+        """Return what an operator sees beside its forwards."""
+        return [view.reason for view in ClientView(client, reactor).mappings() if view.kind == "forward"]
 
     async def test_two_servers(self) -> None:
         """Where one server does not allow it, or has no such service, each visitor is served by the other one, with all

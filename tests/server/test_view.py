@@ -21,7 +21,10 @@ from tests.server.world import OTHER_TOKEN, ServerTestCase, World, identity
 
 def view_of(world: World, **service: Any) -> ServerView:
     """Return the view of a server without sockets."""
-    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", **service}
+    made = {
+        "hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
+        **service,
+    }  # fmt: skip
     return ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
 
 

@@ -356,6 +356,24 @@ class EndTests(ClientTestCase):
         await self.said("1 visitors were cut")
         await self.said("client stopped")
 
+    async def test_reload(self) -> None:
+        """What has nothing to do with its connections changes while it runs; all else says that it waits."""
+        server = await self.go_server()
+        target, _ = await self.target()
+        client = self.v1_client(server.port, self.published(target))
+        await self.opened(client)
+        keys = {name: getattr(client.config, name) for name in client.config.model_fields_set}
+        observers, spoken = ({"plugin": "metrics"},), []
+        client.speak = spoken.append
+        changed = {"log_lang": "zh", "observers": observers, "usage": False, "drain_timeout": 3, "dial_timeout": 5}
+        report = await client.reload(type(client.config).model_validate({**keys, **changed}))
+        self.assertEqual((spoken, client.drain_timeout), (["zh"], 3))
+        self.assertIsNotNone(client.usage.observers)
+        self.assertFalse(client.config.usage.enabled)
+        self.assertIn("client.dial_timeout changed: needs a restart", report.lines)
+        visitor = await self.echoes(client.config.mappings[0].remote_port)
+        visitor.hang_up()
+
     async def test_stop_at_any_time(self) -> None:
         """It stops at once while it connects, waits to try again, or waits for its target."""
         for port, health in ((self.free_port(), False), (self.free_port(), True)):

@@ -77,6 +77,8 @@ const WORDS = {
   leaveTitle: ["Leave the server {name} and come back?", "断开服务端 {name} 再重连？"],
   leaveWhy: ["No visitor is cut. The client connects again by itself.|{n} visitor is cut. The client connects again by itself.|{n} visitors are cut. The client connects again by itself.",
     "{n} 位访客会被切断。客户端会自动重新连接。"],
+  kind_egress: ["egress", "egress 套接字"],
+  kind_forward: ["forward", "正向转发"],
   level_critical: ["critical", "严重"],
   level_error: ["error", "错误"],
   level_info: ["info", "信息"],
