@@ -3,12 +3,15 @@ test_pump_reactor."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import skipUnless
 
@@ -166,37 +169,78 @@ class PumpTests(SynchronousTestCase):
         self.assertFalse(self.pump.must_return)
 
     def test_time_of_interruptions(self) -> None:
-        """What comes now and then does not begin its time anew, be it a signal or an event."""
+        """What comes meanwhile does not begin its time anew, be it a signal or an event."""
         near, far = self.pair()
-        heard: list[int] = []
+        rung: list[int] = []
 
         def ring(number: int, frame: object) -> None:
-            heard.append(number)
-            if len(heard) % 2:
-                far.send(b"x")
-            if len(heard) > 400:
-                self.pump.must_return = True  # it would stay for ever
+            rung.append(number)
+            far.send(b"x")
 
         before = signal.signal(signal.SIGALRM, ring)
         self.addCleanup(signal.signal, signal.SIGALRM, before)
         self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
         self.pump.add(near.fileno(), IN, lambda events: near.recv(1))
-        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-        self.assertFalse(self.pump.serve(0.2, -1))
-        self.assertFalse(self.pump.must_return)
-        self.assertTrue(heard)
+        for _ in range(10):  # a busy machine may be late for once; a time that begins anew always is
+            rung.clear()
+            signal.setitimer(signal.ITIMER_REAL, 0.45, 0.45)
+            self.assertFalse(self.pump.serve(0.5, -1))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if len(rung) == 1:
+                return
+        self.fail("it stays longer than it is told")
 
-    def test_run_by_a_handler(self) -> None:
-        """A handler that runs the loop itself: an event which was taken before it did reaches nobody who came since."""
+    def test_keeps_nothing(self) -> None:
+        """A handler that is removed is forgotten, whatever it was told and has raised."""
+
+        class Handler:
+            def __call__(self, events: int) -> None:
+                if events == ERR:
+                    return
+                near.recv(1)
+                raise ZeroDivisionError
+
+        near, far = self.pair()
+        handler = Handler()
+        self.pump.add(near.fileno(), IN, handler)
+        for _ in range(3):
+            far.send(b"x")
+            self.pump.run(0, -1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
+        self.pump.remove(near.fileno())
+        kept = weakref.ref(handler)
+        del handler
+        gc.collect()
+        self.assertIsNone(kept())
+
+    def test_removes_itself(self) -> None:
+        """A handler may be held by nothing but the loop, and leave it while it is told."""
+        near, far = self.pair()
+
+        def leave(events: int, held: list[int]) -> None:
+            self.pump.remove(near.fileno())
+            gc.collect()
+            self.told.append(("left", len(held)))
+
+        self.pump.add(near.fileno(), IN, partial(leave, held=[1, 2, 3]))
+        far.send(b"x")
+        self.pump.run(0, -1)
+        self.assertEqual(self.told, [("left", 3)])
+
+    def newcomer(self, runs_first: bool) -> None:
+        """A handler runs the loop itself, and puts another connection behind a number with an event in its batch."""
         (first, other), (second, _), (spare, spare_far) = self.pair(), self.pair(), self.pair()
         number = second.fileno()
 
         def replace(events: int) -> None:
             first.recv(1)
+            if runs_first:
+                self.pump.run(0, -1)
             self.pump.remove(number)
             os.dup2(spare.fileno(), number)
             self.pump.add(number, IN, self.note("newcomer"))
-            self.pump.run(0, -1)
+            if not runs_first:
+                self.pump.run(0, -1)
 
         other.send(b"x")
         self.pump.add(first.fileno(), IN, replace)
@@ -206,3 +250,11 @@ class PumpTests(SynchronousTestCase):
         spare_far.send(b"y")
         self.pump.run(0, -1)
         self.assertEqual(self.told, [("newcomer", IN)])
+
+    def test_run_by_a_handler(self) -> None:
+        """That one is told nothing of it, if it was there when the handler ran the loop."""
+        self.newcomer(runs_first=False)
+
+    def test_run_by_a_handler_first(self) -> None:
+        """Nor if it came behind that."""
+        self.newcomer(runs_first=True)
