@@ -11,7 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.cli.doctor import login, proxied, targets, throughput
+from gotunnel.cli.doctor import login, proxied, targets, throughput, visit
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
 from gotunnel.cli.doctor.wish import Wish
@@ -361,6 +361,29 @@ class DoctorTests(IntegrationTestCase):
         forward = ForwardConfig.model_validate({"name": "api", "listen": other.address.port, "dial": "10.0.0.1:6443"})
         found = await self.examined(server, forwards=(forward,))
         self.one(found, "forward api", "warning", "nothing serves", "start the client")
+
+    async def test_a_forward_to_nowhere(self) -> None:
+        """Its port is served, and whoever comes is reset, at once or after a moment."""
+
+        class Resetting(Echo):
+            def connectionMade(self) -> None:
+                self.transport.abortConnection()
+
+        class ResettingLater(Echo):
+            def connectionMade(self) -> None:
+                reactor.callLater(0.01, self.transport.abortConnection)
+
+        server = await self.server()
+        for kind in (Resetting, ResettingLater):
+            port, _ = await self.target(kind)
+            forward = ForwardConfig.model_validate({"name": "api", "listen": port, "dial": "10.0.0.1:80"})
+            found = await self.examined(server, forwards=(forward,))
+            self.one(found, "forward api", "problem", "is reset: nobody is led to 10.0.0.1:80", "read the client's log")
+            self.assertEqual([each.status for each in found if each.check == "forward api"], ["problem"])
+        self.patch(visit, "SECONDS", 0.2)
+        port, _ = await self.target(Echo)
+        forward = ForwardConfig.model_validate({"name": "api", "listen": port, "dial": "10.0.0.1:80"})
+        self.one(await self.examined(server, forwards=(forward,)), "forward api", "ok", "does not reset")
 
     async def test_nothing_of_kubernetes(self) -> None:
         """Asked for it, the doctor says that there was nothing to examine."""
