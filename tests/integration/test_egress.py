@@ -337,6 +337,7 @@ class DirectTests(EgressCase):
         peer.transport.loseConnection()
         await self.until(lambda: made[0].ended, "the end")
         await self.said(f"visitor egress of 127.0.0.1:{target} ended: completed, 300000 bytes up, 300000 down")
+        self.assertEqual(sum(server.hub.usage.dial.counts), 1)
         led = await self.ask(connect(f"n:{node}"))
         await self.until(lambda: led.received == OK, "the answer")
         await self.refused(connect("127.0.0.1:1"), 502, "connection refused")
