@@ -346,6 +346,48 @@ class UnhurriedTests(SynchronousTestCase):
         self.assertTrue(far.recv(100))
         self.assertLess(time.monotonic() - began, 30.0)
 
+    def test_keeps_nobody(self) -> None:
+        """Neither who waited to the end nor who has left before is kept."""
+        left = []
+        for leaves in (False, True, False):
+            leg, _ = self.accepting()
+            if leaves:
+                leg._write(FIN_FRAME)
+            until = time.monotonic() + 10.0
+            while leg._unhurried and time.monotonic() < until:
+                self.pump.run(1.0, -1)
+            self.pump.remove(leg._fd)
+            leg._local.abort()
+            leg._local = None
+            left.append(weakref.ref(leg))
+            del leg
+        self.pump.run(0, -1)
+        gc.collect()
+        self.assertEqual([each() for each in left], [None] * 3)
+
+    def test_failing(self) -> None:
+        """What one of them raises then is a bug of his alone; what ends the process comes out."""
+        told: list[Any] = []
+        self.pump._failed = lambda fd, leg, problem: told.append((fd, leg, problem))  # type: ignore[method-assign]
+        until = time.monotonic() + 10.0
+        for problem in (ZeroDivisionError(), KeyboardInterrupt()):
+
+            def fail(pipe: object, problem: BaseException = problem) -> None:
+                raise problem
+
+            (leg, _), (other, far) = self.accepting(), self.accepting()
+            leg._up, leg._flush_pipe = object(), fail
+            if isinstance(problem, KeyboardInterrupt):
+                with self.assertRaises(KeyboardInterrupt):
+                    while time.monotonic() < until:
+                        self.pump.run(1.0, -1)
+            while other._unhurried and time.monotonic() < until:
+                self.pump.run(1.0, -1)
+            self.assertTrue(far.recv(100))
+            if not isinstance(problem, KeyboardInterrupt):
+                self.assertEqual(told, [(leg._fd, leg, problem)])
+        self.assertEqual(len(told), 1)
+
     def test_closed(self) -> None:
         """A loop that closes keeps none of them."""
         left = []
