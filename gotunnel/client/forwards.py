@@ -62,6 +62,8 @@ class Forwards:
         self.changed: Callable[[], None] = lambda: None
         """Called when a session has begun, and when somebody comes to a forward outside of TLS."""
         self._running = False
+        self.stopped = False
+        """Whether nobody is let in any more."""
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._configs = {config.name: config for config in forwards}
         self._egress_config = egress
@@ -138,7 +140,7 @@ class Forwards:
 
     async def stop(self) -> None:
         """Let nobody in any more, and reset those who wait; those with a leg go on."""
-        self._running = False
+        self._running, self.stopped = False, True
         async with self._turn:
             for port in self.ports:
                 await port.stop()

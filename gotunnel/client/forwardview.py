@@ -33,7 +33,9 @@ class ForwardsView:
         openers = self._forwards.openers
         for port in self._forwards.ports:
             state, reason = MappingState.OPEN, ""
-            if not port.listening:
+            if self._forwards.stopped:
+                state, reason = MappingState.PENDING, "the client drains: it serves nobody new"
+            elif not port.listening:
                 state, reason = MappingState.FAILED, port.failure or "it does not listen"
             elif openers.refusing:
                 state, reason = MappingState.REFUSED, openers.why_not

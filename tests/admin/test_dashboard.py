@@ -125,7 +125,7 @@ class FilesTests(PageTestCase):
         wanted = set(re.findall(r'\bsay\("(\w+)"', used + words)) | set(re.findall(r'data-word(?:-\w+)?="(\w+)"', used))
         self.assertEqual(wanted - set(known), set())
         in_vain = {key for key in known if not re.search(rf'"{key}"', used + words.replace(table, ""))}
-        made_of_parts = r"(kind|state|level|role|theme|span)_|(switchOff|switchOn)(Title|Why)$"
+        made_of_parts = r"(check|kind|state|level|role|theme|span)_|(switchOff|switchOn)(Title|Why)$"
         made = {key for key in in_vain if re.match(made_of_parts, key)}
         self.assertEqual(in_vain - made - {"day", "hour", "minute", "second"}, set())
 
@@ -137,6 +137,12 @@ class FilesTests(PageTestCase):
             self.assertIn(f"\n  {key}: [", words)
         for kind in ("kind", "state"):
             self.assertIn(f'sayWord("{kind}", ', views)
+        checks: set[str] = set()
+        for source in ("admin/api.py", "client/view.py", "server/view.py"):
+            checks.update(re.findall(r'Finding\("([a-z ]+)"', (FOLDER.parents[1] / source).read_text("utf-8")))
+        self.assertIn("event loop", checks)
+        for check in checks:
+            self.assertIn(f"\n  check_{check.replace(' ', '_')}: [", words)
 
 
 class LoginTests(PageTestCase):
