@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from gotunnel.address import HostPort
 from gotunnel.client.link import Link
 from gotunnel.client.session import ClientSession
 from gotunnel.client.standing import MappingStatus, Standing
@@ -190,7 +191,7 @@ class LinkView:
         elif status.address is not None:
             address = status.where
         else:
-            address = f"{config.bind or self._link.path.address.host}:{config.remote_port}"
+            address = str(HostPort(config.bind or self._link.path.address.host, config.remote_port))
             address += "/udp" if config.protocol == "udp" else ""
         return MappingView(
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,

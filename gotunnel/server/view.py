@@ -128,7 +128,10 @@ class ServerView:
         if egress is not None and not self.draining:
             address, failure = egress.address, egress.failure
             state = MappingState.OPEN if failure is None else MappingState.FAILED
-            yield MappingView("", address, "egress", address, None, state, failure or "", None, None, None, None)
+            yield MappingView(
+                "", address, "egress", address, None, state, failure or "", None, None, None, None,
+                encrypted=self._hub.tls is not None,
+            )  # fmt: skip
 
     def rights(self) -> Iterator[RightsView]:
         """Each client with an identity of its own, and each other one that is here."""

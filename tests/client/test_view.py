@@ -14,7 +14,7 @@ from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.links import Links
 from gotunnel.client.view import ClientView
 from gotunnel.config.difference import difference
-from gotunnel.config.model import ForwardConfig
+from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_AT_SERVER, MappingState
@@ -48,6 +48,12 @@ class ServersTests(ClientTestCase):
         self.assertEqual([finding.check for finding in view.ready() if not finding.ok], [])
         self.assertIn(f"{B}: not connected: connection refused", view.ready()[0].reason)
         self.assertEqual(dict(view.expected()), {A: True, B: False})
+
+    def test_address_of_ipv6(self) -> None:
+        """Where a mapping would be that is not open yet is written as an address, in brackets if it is one of IPv6."""
+        wanted = MappingConfig.model_validate({"name": "six", "local": 1, "remote": "[2001:db8::1]:8080"})
+        (found,) = self.view(Many(A, mappings=(wanted,))).mappings()
+        self.assertEqual(found.address, "[2001:db8::1]:8080")
 
     def test_both_are_away(self) -> None:
         """With no server left it is not ready."""

@@ -30,6 +30,7 @@ from gotunnel.server import measuring
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
 from tests.integration.base import TOKEN, Echo, IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 WRONG = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 PIN = "sha256:" + 43 * "A" + "="
@@ -407,6 +408,31 @@ class DoctorTests(IntegrationTestCase):
         found = await examine(reactor, File(server=config), str(state), Wish(timeout=1.0))
         self.one(found, "port", "problem", "another program")
         await self.until(lambda: made and all(each.ended for each in made), "the connections are gone")
+
+    async def test_listeners(self) -> None:
+        """Their ports: served while the server runs, free, taken by another program, or not served though it runs; and
+        the dates of their certificates."""
+        authority = Authority(self.folder)
+        cert, key = authority.issue("web.example.com", last=1)
+        web = {"plugin": "websocket", "listen": f"127.0.0.1:{free_port(self)}", "cert": str(cert), "key": str(key)}
+        server = await self.server(listeners=[web])
+        (state,) = [path for path in self.folder.iterdir() if path.name.startswith("state")]
+
+        async def examined(**changed: Any) -> list[Finding]:
+            values: dict[str, Any] = {"addr": server.address, "token": TOKEN, "listeners": [web | changed]}
+            return await examine(reactor, File(server=ServerConfig(**values)), str(state), Wish())
+
+        found = await examined()
+        self.one(found, "listener websocket", "ok", "accepts connections")
+        self.one(found, "listener websocket", "warning", "expires on", str(cert))
+        nowhere = f"127.0.0.1:{free_port(self)}"
+        self.one(await examined(listen=nowhere, cert=None, key=None), "listener websocket", "problem",
+                 f"the server runs, and nothing accepts connections on {nowhere}", "log")  # fmt: skip
+        await self.stop(server)
+        self.one(await examined(cert=None, key=None), "listener websocket", "ok", "is free")
+        other, _ = await self.target(Echo)
+        found = await examined(listen=f"127.0.0.1:{other}", cert=None, key=None)
+        self.one(found, "listener websocket", "problem", "another program has", "server.listeners")
 
     async def test_authenticators(self) -> None:
         """Who else lets clients in is named: it is not true then that nobody can connect. A file of theirs that a start
