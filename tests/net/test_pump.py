@@ -167,6 +167,10 @@ class PumpTests(SynchronousTestCase):
         self.assertTrue(self.told)
         self.assertGreaterEqual(time.monotonic(), began + 0.05)
         self.assertFalse(self.pump.must_return)
+        self.pump.set(near.fileno(), 0)
+        began = time.monotonic()
+        self.pump.run(0.0009, -1)  # in milliseconds nothing: who asks again and again would go round in circles
+        self.assertGreaterEqual(time.monotonic(), began + 0.0009)
 
     def test_time_of_interruptions(self) -> None:
         """What comes meanwhile does not begin its time anew, be it a signal or an event."""
