@@ -26,8 +26,10 @@ from tests.net.test_fast_local import LINUX
 
 if LINUX:
     from gotunnel.net.fast.local import FastLocal
+    from gotunnel.net.fast.plainleg import PlainFastLeg
     from gotunnel.net.fast.poller import IN, Pump
     from gotunnel.net.fast.slottedlocal import SlottedLocal
+    from gotunnel.net.fast.tlsleg import TlsFastLeg
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import PathWatch
 try:
@@ -289,6 +291,38 @@ class RefusalTests(SynchronousTestCase):
         )
         ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
         self.assertEqual(ran.stdout, "refused\n", ran.stderr)
+
+
+@skipUnless(LINUX, "the fast relay needs Linux")
+class PausedLegTests(SynchronousTestCase):
+    """A leg that is not read on for now."""
+
+    def kinds(self) -> list[Any]:
+        """Return what is tried."""
+        return [PlainFastLeg, TlsFastLeg]
+
+    def test_hang_up(self) -> None:
+        """Its connection is over, and an attempt to send has heard of the reset already: what is told then, again and
+        again, is a hang-up and no error."""
+        for kind in self.kinds():
+            for paused in ("_full", "_dialling"):
+                leg: Any = kind.__new__(kind)
+                leg._full = leg._dialling = leg._unhurried = False
+                leg._out, leg.state = bytearray(), State.STREAMING
+                setattr(leg, paused, True)
+                said: list[str] = []
+                leg.give_up = said.append
+                leg.handle(select.EPOLLHUP)
+                self.assertEqual(said, ["the connection broke"], (kind, paused))
+
+
+@built
+class PausedNativeLegTests(PausedLegTests):
+    """The same, compiled."""
+
+    def kinds(self) -> list[Any]:
+        """See above."""
+        return [NativePlainLeg, NativeTlsLeg]
 
 
 @built
