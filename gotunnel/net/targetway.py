@@ -112,7 +112,7 @@ class TargetWay:
         except DialFailed:
             self._settle()
             return False
-        if again and _source(found) == _source(self._socket):
+        if again and found.source() == self._socket.source():
             found.close()
             return False
         self._use(found)
@@ -275,7 +275,3 @@ class TargetWay:
         if self._standby is not None:
             self._standby.close()
             self._standby = None
-
-
-def _source(sock: TargetSocket) -> str:
-    return sock.here.rpartition(":")[0]
