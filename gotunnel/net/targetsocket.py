@@ -59,11 +59,17 @@ class TargetSocket(DatagramSocket):
             if failed.errno in _NO_FDS:
                 code, words = DIAL_ERRNOS[failed.errno]
             raise DialFailed(code, Sentence("{target}: {words}", target=place, words=words)) from None
-        self.here = _text(sock)
+        name = sock.getsockname()
+        self.here = str(HostPort(name[0], name[1]))
         self.arrived = arrived
         self.refused = refused
         self.unreached = unreached
         super().__init__(reactor, sock)
+
+    def source(self) -> str:
+        """Return the address of this machine from which it sends now: none that can be, once the socket was
+        disconnected by who administers the machine (`ss --kill`)."""
+        return "" if self._sock is None else str(self._sock.getsockname()[0])
 
     def send(self, datagram: bytes) -> None:
         """Send one. Raises OSError, one of REFUSALS for what `refused` would tell of those before it; others, too, may
@@ -79,8 +85,3 @@ class TargetSocket(DatagramSocket):
             self.refused()
         elif no_way(failed):
             self.unreached()
-
-
-def _text(sock: socket.socket) -> str:
-    name = sock.getsockname()
-    return str(HostPort(name[0], name[1]))

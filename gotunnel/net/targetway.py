@@ -99,11 +99,12 @@ class TargetWay:
     def renew(self, hosts: Sequence[str]) -> bool:
         """Go another way if this one leads nowhere any more: these are the target's addresses now, and the system
         chooses from which of its own they are reached. Return whether it is another one."""
-        if self._trying:
+        if self._settling is not None:
             return False
         again = self.host in hosts
         try:
             if not again:
+                self._leave_standby()
                 self._unheard = len(hosts) > 1
                 self._hosts = tuple(hosts)
                 self._others = self._answers.ordered(self._target, self._hosts)
@@ -112,7 +113,7 @@ class TargetWay:
         except DialFailed:
             self._settle()
             return False
-        if again and _source(found) == _source(self._socket):
+        if again and found.source() == self._socket.source():
             found.close()
             return False
         self._use(found)
@@ -246,11 +247,15 @@ class TargetWay:
             self._settling.reset(PATIENCE)
 
     def _time_over(self) -> None:
-        """Nobody has refused."""
-        if self._standby is not None and self._standby.heard:
+        """Nobody has refused. That may be since a datagram was lost: without an answer it can still come back."""
+        if self._standby is None:
+            self._settle()
+        elif self._standby.heard:
             self._use(self._back())
             self._silent_since = None
-        self._settle()
+            self._settle()
+        else:
+            self._forget_kept()
 
     def _answered(self) -> None:
         self._unheard = False
@@ -263,9 +268,13 @@ class TargetWay:
 
     def _settle(self) -> None:
         """It stays with this address."""
-        self._others, self._kept = [], Kept()
-        self._answers.hopes_no_more(self._target, self.host, self)
+        self._others = []
         self._leave_standby()
+        self._forget_kept()
+
+    def _forget_kept(self) -> None:
+        self._kept = Kept()
+        self._answers.hopes_no_more(self._target, self.host, self)
         if self._settling is not None:
             if self._settling.active():
                 self._settling.cancel()
@@ -275,7 +284,3 @@ class TargetWay:
         if self._standby is not None:
             self._standby.close()
             self._standby = None
-
-
-def _source(sock: TargetSocket) -> str:
-    return sock.here.rpartition(":")[0]

@@ -136,6 +136,10 @@ class Played:
                 raise ConnectionRefusedError
             self.sent.append(datagram)
 
+        def source(self) -> str:
+            """From which address it sends."""
+            return self.here.rpartition(":")[0]
+
         def close(self) -> None:
             """Nothing more."""
             self.closed = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
+import struct
 import sys
 from typing import Any
 from unittest import skipUnless
@@ -147,3 +149,15 @@ class RealTests(FlowCase):
         self.assertEqual(len({source for _, source in got}), 1)
         service.setblocking(False)
         self.assertRaises(BlockingIOError, service.recv, 100)
+
+    async def test_disconnected(self) -> None:
+        """A socket that was taken away by who administers the machine (`ss --kill`) is replaced."""
+        service = self.service(FIRST)
+        self.slow.hosts = (FIRST,)
+        flow = self.flow()
+        self.slow.clock.advance(1)
+        anybody = struct.pack("=H14x", socket.AF_UNSPEC)
+        ctypes.CDLL(None).connect(flow._outlet._way._socket.fileno(), anybody, len(anybody))
+        flow._take(b"still there", True)
+        self.heard(service, b"still there")
+        self.assertEqual(self.dropped, [])

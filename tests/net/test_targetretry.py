@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gotunnel.core.stream import PORT_UNREACHABLE
+from gotunnel.net.targetflow import SILENCE
 from gotunnel.net.targetway import AGAIN, PATIENCE
 
-from .targetflows import FIRST, SECOND, Played, PlayedCase
+from .targetflows import FIRST, SECOND, THIRD, Played, PlayedCase
 
 
 class SilentTests(PlayedCase):
@@ -44,13 +45,35 @@ class SilentTests(PlayedCase):
         self.after(*[b"two", b"three"] * 2)
 
     def test_stays(self) -> None:
-        """Where it does not refuse, the flow stays there, with or without an answer."""
+        """Where it does not refuse, the flow stays there, and has no need of its former socket once it is answered."""
         tried = self.tries()
-        self.slow.clock.advance(PATIENCE)
+        self.slow.clock.advance(10 * AGAIN)
         self.one._take(b"four", True)
-        self.assertEqual((self.silent.closed, tried.sent[2:]), (True, [b"four"]))
+        self.assertEqual((self.silent.closed, tried.sent[2:]), (False, [b"four"]))
+        self.slow.clock.advance(PATIENCE)
+        self.assertEqual((self.slow.clock.getDelayedCalls(), self.answers._hopeful), ([], {}))
+        tried.arrived(b"answer")
+        self.assertEqual(self.silent.closed, True)
         tried.refused()
         self.assertEqual(self.one.why, PORT_UNREACHABLE)
+
+    def test_lost(self) -> None:
+        """That it does not refuse may be since what it was sent was lost, or its refusal: it comes back still when a
+        later one is refused, with that one."""
+        tried = self.tries()
+        self.slow.clock.advance(10 * AGAIN)
+        self.one._take(b"four", True)
+        tried.refused()
+        self.after(b"four")
+
+    def test_another_name(self) -> None:
+        """Nor is there a way back to an address that the name does not have any more."""
+        self.tries()
+        self.slow.clock.advance(SILENCE)
+        self.slow.hosts = (THIRD,)
+        self.one._take(b"four", True)
+        self.assertEqual((self.one.host, self.sent()[-1]), (THIRD, (THIRD, [b"four"])))
+        self.assertEqual(sum(not each.closed for each in self.played.made), 1)
 
     def test_answers(self) -> None:
         """Where it answers, the flow stays there at once."""
