@@ -15,6 +15,8 @@ from tests.pages import READMES, ROOT, blocks, markdown, prose
 RUN = {"first-steps.md", "endpoints.md"}
 """Pages whose plain `sh` blocks a test runs (tests.test_docs_steps, tests.e2e.test_library)."""
 
+CHINESE, CURES = ROOT / "gotunnel" / "i18n" / "zh.po", ROOT / "docs" / "cures.yaml"
+
 _START = re.compile(r"(?:^|[|;&(] *|/|sudo -u gotunnel |[a-z]+ -- |  )gotunnel ((?!server\b|gotunnel-)[a-z].*)")
 
 
@@ -60,6 +62,22 @@ class CommandTests(SynchronousTestCase):
                     count += 1
                     self.assertIsNone(unknown(words), f"{path.relative_to(ROOT)}: gotunnel {words}")
         self.assertGreater(count, 200)
+
+    def test_elsewhere(self) -> None:
+        """So is what our files of `etc` name, and what is said by logs, errors and hints, in both languages."""
+        files = [path for path in sorted((ROOT / "etc").rglob("*")) if path.suffix in (".yml", ".yaml", ".service")]
+        texts = {path.name: path.read_text("utf-8") for path in files}
+        said = CHINESE.read_text("utf-8").replace('"\n"', "")
+        texts |= {CHINESE.name: said, CURES.name: CURES.read_text("utf-8")}
+        count = 0
+        for name, text in texts.items():
+            named = re.findall(r"`gotunnel ([a-z][^`]*)`", text)
+            named += re.findall(r"(?<![`/\w.-])gotunnel ((?:client|mapping) [a-z]+)", text)
+            for words in named:
+                if words != "client on":  # "a gotunnel client on every node"
+                    count += 1
+                    self.assertIsNone(unknown(words), f"{name}: gotunnel {words}")
+        self.assertGreater(count, 20)
 
     def test_finds_others(self) -> None:
         """The search sees a command and an option that are not there."""

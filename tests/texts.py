@@ -17,7 +17,7 @@ WORDS = (
     "servers", "links", "heartbeat", "drain", "descriptors",
     "TLS", "without TLS", "up", "down", "on", "off", "visitors", "clients", "closed", "stopping", "joined", "shutdown",
     "(unknown)", "control", "forward", "mapping", "node", "nodes", "client", "server", "egress", "mappings", "forwards",
-    "added", "unchanged", "changed", "opened anew", "removed", "kept", "draining",
+    "listener", "added", "unchanged", "changed", "opened anew", "removed", "kept", "draining",
 )  # fmt: skip
 """Words that are values of log lines or of their lists, too short to be found as prose."""
 

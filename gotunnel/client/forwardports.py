@@ -25,6 +25,8 @@ class _Port:
     def __init__(self, name: str, clock: Any) -> None:
         self.name = name
         self.carried = Carried()
+        self.refused = ""
+        """Why the server refused the last visitor, and what to do; empty if he reached his target, or left."""
         self._port = Persistent(clock, self._listen, self._cannot_listen)
 
     @property
@@ -46,6 +48,11 @@ class _Port:
     def leads_to(self) -> object:
         """The same as it is, and not as text."""
         return None
+
+    @property
+    def encrypt(self) -> bool:
+        """Whether its visitors are to travel inside TLS."""
+        return True
 
     @property
     def failure(self) -> str:
@@ -107,6 +114,11 @@ class ForwardPort(_Port):
     def leads_to(self) -> object:
         """See _Port."""
         return self._config.dial
+
+    @property
+    def encrypt(self) -> bool:
+        """See _Port."""
+        return self._config.encrypt
 
     @property
     def address(self) -> HostPort | UnixPath | None:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from gotunnel.address import HostPort
 from gotunnel.client.link import Link
 from gotunnel.client.session import ClientSession
 from gotunnel.client.standing import MappingStatus, Standing
+from gotunnel.config.model import MappingConfig
 from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
     SWITCHED_OFF,
@@ -189,14 +191,20 @@ class LinkView:
         elif status.address is not None:
             address = status.where
         else:
-            address = f"{config.bind or self._link.path.address.host}:{config.remote_port}"
+            address = str(HostPort(config.bind or self._link.path.address.host, config.remote_port))
             address += "/udp" if config.protocol == "udp" else ""
         return MappingView(
             self._client, config.name, "mapping", address, str(config.local), state, reason, streams,
             status.carried.ended, status.carried.up, status.carried.down, self.server,
             self._clock.seconds() - status.since if state is MappingState.REFUSED else None, config.protocol,
-            dropped,
+            dropped, self._encrypted(config),
         )  # fmt: skip
+
+    def _encrypted(self, config: MappingConfig) -> bool | None:
+        if config.encrypt or not self._link.path.encrypted:
+            return self._link.path.encrypted
+        session = self._link.session
+        return None if session is None else not session.forward_legs.plain_legs  # what its server takes of either kind
 
 
 def _legs(session: ClientSession) -> tuple[LegsView, LegsView]:

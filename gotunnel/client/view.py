@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gotunnel.client.forwardview import ForwardsView
@@ -69,7 +70,9 @@ class ClientView:
     @property
     def _forwards(self) -> ForwardsView | None:
         links = self._service.links
-        return ForwardsView(links.forwards, self.name) if isinstance(links, Links) else None
+        if not isinstance(links, Links):
+            return None
+        return ForwardsView(links.forwards, self.name, encrypted=self._service.config.tls.mode != "off")
 
     @property
     def _nowhere(self) -> list[tuple[str, str]]:
@@ -152,10 +155,14 @@ class ClientView:
 
     def mappings(self) -> Iterator[MappingView]:
         """Each mapping, forward and egress socket."""
+        links, forwards = self._service.links, self._forwards
+        clear, forwards_clear = (links.in_clear, links.forwards_in_clear) if isinstance(links, Links) else ({}, {})
         for link in self.links:
-            yield from link.mappings()
-        if self._forwards is not None:
-            yield from self._forwards.mappings(self._served)
+            for mapping in link.mappings():
+                yield _warned(mapping, clear)
+        if forwards is not None:
+            for forward in forwards.mappings(self._served):
+                yield _warned(forward, forwards_clear)
 
     @property
     def streams(self) -> Iterator[StreamView]:
@@ -222,6 +229,17 @@ class ClientView:
             elif view.state is MappingState.OFF:
                 found.append(Finding(f"{view.kind} {view.name}", True, view.reason))
         return found
+
+
+def _warned(view: MappingView, clear: dict[str, str]) -> MappingView:
+    """Return it with a warning if whoever is on the path reads what it carries; `clear` says of which targets."""
+    verdict = clear.get(view.name)
+    if verdict is None or view.encrypted is not False or view.state is not MappingState.OPEN:
+        return view
+    return replace(view, reason=Sentence(
+        "its target does not speak TLS: {verdict}; whoever is on the path reads what travels: remove encrypt: false",
+        verdict=verdict,
+    ))
 
 
 def kick_stream(view: ClientView, conn: str) -> bool:

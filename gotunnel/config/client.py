@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
@@ -37,9 +37,9 @@ from gotunnel.config.fields import (
     ServerList,
     Token,
 )
-from gotunnel.config.forward import ForwardConfig, check_forwards
+from gotunnel.config.forward import ForwardConfig, forwards_that_collide
 from gotunnel.config.health import HealthConfig
-from gotunnel.config.kinds import FLAG, Part, Section, seconds, several, with_more, wrong
+from gotunnel.config.kinds import FLAG, Section, seconds, several, with_parts, wrong
 from gotunnel.config.mapping import MappingConfig, collisions, published
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.plugged import ONE, Observers, TransportConfig
@@ -171,16 +171,9 @@ class ClientConfig(Section):
 
     @field_validator("servers")
     @classmethod
-    def _few_and_different(cls, servers: tuple[HostPort, ...]) -> tuple[HostPort, ...]:
+    def _few(cls, servers: tuple[HostPort, ...]) -> tuple[HostPort, ...]:
         if len(servers) > MOST_SERVERS:
             raise wrong(f"names {len(servers)} servers", f"name {MOST_SERVERS} at most")
-        parts: list[Part] = [
-            ((index,), f"{server} stands twice", "name it once")
-            for index, server in enumerate(servers)
-            if server in servers[:index]
-        ]
-        if parts:
-            raise several(parts)
         return servers
 
     @field_validator("server_addr")
@@ -198,18 +191,6 @@ class ClientConfig(Section):
         """The servers as the file names them, at least one."""
         return self.servers if self.server_addr is None else (self.server_addr,)
 
-    @field_validator("local_ports", "remote_port")
-    @classmethod
-    def _all_different(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
-        parts: list[Part] = [
-            ((index,), f"port {port} stands twice", "name it once; mappings can publish a service twice")
-            for index, port in enumerate(ports)
-            if port and port in ports[:index]
-        ]
-        if parts:
-            raise several(parts)
-        return ports
-
     @field_validator("remote_port")
     @classmethod
     def _one_for_each(cls, remote: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
@@ -221,11 +202,10 @@ class ClientConfig(Section):
             raise wrong(what, "write a list with one remote port for each local port")
         return remote
 
-    @field_validator("forwards")
+    @field_validator("forwards", mode="wrap")
     @classmethod
-    def _forwards_differ(cls, forwards: tuple[ForwardConfig, ...]) -> tuple[ForwardConfig, ...]:
-        check_forwards(forwards)
-        return forwards
+    def _forwards_differ(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return with_parts(value, handler, forwards_that_collide(value))
 
     @field_validator("egress")
     @classmethod
@@ -247,13 +227,8 @@ class ClientConfig(Section):
     def _complete(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         local, remote = info.data.get("local_ports"), info.data.get("remote_port")
         first = [] if local is None or remote is None else published(local, remote)
-        found = collisions(first, value, info.context)
-        try:
-            mappings = handler(value)
-        except ValidationError as error:
-            raise with_more(error, found) from None
-        if found:
-            raise several(found)
+        found = collisions(first, value)
+        mappings = with_parts(value, handler, found)
         others = any(info.data.get(key, "what is refused there") for key in ("forwards", "nodes", "egress"))
         if not mappings and local == () and not others:
             raise wrong("there is nothing to publish", EXAMPLE)

@@ -8,8 +8,15 @@ from typing import Annotated
 from pydantic import Field
 
 from gotunnel.config import tokens
-from gotunnel.config.fields import BindAddresses, ClientName, PortRules, Tokens, UdpPortRules
-from gotunnel.config.kinds import FLAG, Part, Section, count
+from gotunnel.config.fields import (
+    BindAddresses,
+    ClientName,
+    PortRules,
+    Tokens,
+    UdpPortRules,
+    read_client_name,
+)
+from gotunnel.config.kinds import FLAG, Part, Section, count, read_of
 from gotunnel.config.paths import TokenFile
 from gotunnel.config.routes import DialRuleList, GroupPatterns, NodePatterns
 
@@ -75,13 +82,15 @@ class IdentityConfig(RightsConfig):
     )
 
 
-def same_names(clients: tuple[IdentityConfig, ...]) -> list[Part]:
-    """Return a mistake for each name that stands again."""
+def same_names(value: object) -> list[Part]:
+    """Return a mistake for each name that stands again in `value`, a list as the file has it, whatever else is wrong
+    with its items."""
     first: dict[str, int] = {}
     parts: list[Part] = []
-    for index, client in enumerate(clients):
-        if first.setdefault(client.name, index) != index:
-            what = f"{client.name} is the name of clients[{first[client.name]}] already"
+    for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        name = read_of(item, "name", read_client_name)
+        if name is not None and first.setdefault(name, index) != index:
+            what = f"{name} is the name of clients[{first[name]}] already"
             parts.append(((index, "name"), what, "give each client a name of its own"))
     return parts
 

@@ -20,6 +20,7 @@ from gotunnel.config.model import (
     NodeConfig,
     ServerConfig,
 )
+from gotunnel.config.plugged import ListenerConfig, TransportConfig
 from gotunnel.errors import Sentence
 
 __all__ = ["explain"]
@@ -48,6 +49,7 @@ def _server(server: ServerConfig) -> list[str]:
         where = Sentence("{host}, on every address", host=where)
     return [
         Sentence("listens for clients on {address} {tls}", address=address, tls=_server_tls(server)),
+        *map(_listener, server.listeners),
         _server_token(server),
         Sentence("lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
                  ports=ports, where=where),
@@ -58,12 +60,22 @@ def _server(server: ServerConfig) -> list[str]:
         else "lets clients reach nothing by forwards",
         *_server_groups(server),
         *_server_egress(server),
+        *([Sentence("believes {networks}, by the PROXY protocol, whose connections they bring to public ports",
+                    networks=listed(server.proxy_from))] if server.proxy_from else []),
         *_server_plugins(server),
         *_admin(server.admin),
         "mappings with encrypt: false may travel without TLS of their own" if server.allow_plain_legs
         else "mappings with encrypt: false may not travel without TLS of their own",
         *([_server_v1(server)] if server.v1.enabled else []),
     ]  # fmt: skip
+
+
+def _listener(listener: ListenerConfig) -> str:
+    # What a listener of others needs, and calls its address, is its own business.
+    place = getattr(listener.options, "listen", None)
+    if place is None:
+        return Sentence("takes clients by {plugin}, too", plugin=listener)
+    return Sentence("takes clients by {plugin} on {place}, too", plugin=listener, place=place)
 
 
 def _server_groups(server: ServerConfig) -> list[str]:
@@ -151,6 +163,7 @@ def _server_tls(server: ServerConfig) -> str:
 def _client(client: ClientConfig) -> list[str | list[str]]:
     return [
         Sentence("connects to {servers} {tls}", servers=_servers(client), tls=_client_tls(client)),
+        *([] if client.transport is None else [_transport(client.transport)]),
         _own_token(client.token_file),
         *(["shows its token to that server"] if client.bearer else []),
         *map(_mapping, client.mappings),
@@ -160,6 +173,13 @@ def _client(client: ClientConfig) -> list[str | list[str]]:
         *_observers(client.observers),
         *_admin(client.admin),
     ]
+
+
+def _transport(transport: TransportConfig) -> str:
+    proxy = getattr(transport.options, "proxy", None)
+    if proxy is None:
+        return Sentence("gets there by {plugin}", plugin=transport)
+    return Sentence("gets there by {plugin}, through the proxy {proxy}", plugin=transport, proxy=proxy)
 
 
 def _servers(client: ClientConfig) -> str:
@@ -200,10 +220,13 @@ def _certificate_name(client: ClientConfig) -> str:
 def _mapping(mapping: MappingConfig) -> list[str]:
     local, name, told = mapping.local, repr(mapping.name), _told(mapping.proxy_protocol)
     clients = listed(mapping.clients)
+    bare = "" if mapping.encrypt else BARE
+    probed = "" if mapping.health is None else Sentence("while a probe finds it there ({probe})",
+                                                        probe=mapping.health.said)  # fmt: skip
     if not mapping.public:
         only = Sentence("publishes {local} only to the clients {clients} as {name}", local=local, clients=clients,
                         name=name)  # fmt: skip
-        return [only, told]
+        return [only, bare, told, probed]
     where = _place(mapping)
     return [
         Sentence("publishes {local} on {where} as {name}", local=local, where=where, name=name),
@@ -211,9 +234,9 @@ def _mapping(mapping: MappingConfig) -> list[str]:
             "datagrams of UDP, where a flow ends when it was quiet for {idle:g} s", idle=mapping.idle_time),
         "" if mapping.group is None else Sentence("together with others of the group {group}", group=mapping.group),
         Sentence("also to the clients {clients}", clients=clients) if clients else "",
-        "" if mapping.encrypt else BARE,
+        bare,
         told,
-        "" if mapping.health is None else Sentence("while a probe finds it there ({probe})", probe=mapping.health.said),
+        probed,
     ]
 
 

@@ -45,6 +45,9 @@ def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> l
         reach = listed(rights.allow_dial)
         may.append(Sentence("may reach {targets} by forwards", targets=reach) if reach
                    else "may reach nothing by forwards")  # fmt: skip
+    if rights.allow_nodes is not None:
+        nodes = listed(rights.allow_nodes)
+        may.append(Sentence("may announce the nodes {nodes}", nodes=nodes) if nodes else "may announce no nodes")
     if rights.allow_groups is not None:
         groups = listed(rights.allow_groups)
         may.append(Sentence("may publish in the groups {groups}", groups=groups) if groups

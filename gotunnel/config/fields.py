@@ -35,6 +35,9 @@ __all__ = [
     "Token",
     "Tokens",
     "UdpPortRules",
+    "read_client_name",
+    "read_mapping_name",
+    "read_remote",
     "read_target",
     "read_token",
     "read_tokens",
@@ -63,12 +66,16 @@ PortRule = int | str
 """A port, or a range written "1024-65535"."""
 
 
+def _port_again(port: int) -> tuple[str, str] | None:
+    return (f"port {port} stands twice", "name it once; mappings can publish a service twice") if port else None
+
+
 def _read_ports(value: Any) -> tuple[int, ...]:
-    return each(value, read_port)
+    return each(value, read_port, _port_again)
 
 
 def _read_free_ports(value: Any) -> tuple[int, ...]:
-    return each(value, lambda item: read_port(item, zero=True))
+    return each(value, lambda item: read_port(item, zero=True), _port_again)
 
 
 def _read_listen(value: Any) -> HostPort:
@@ -87,6 +94,10 @@ def _read_server_address(value: Any) -> HostPort:
     return found
 
 
+def _server_again(server: HostPort) -> tuple[str, str]:
+    return f"{server} stands twice", "name it once"
+
+
 def read_target(value: Any) -> Address:
     """Return where a client finds a service. A port alone is on 127.0.0.1. Raises the error of `wrong`."""
     if isinstance(value, (HostPort, UnixPath)):
@@ -102,7 +113,8 @@ def read_target(value: Any) -> Address:
     return found
 
 
-def _read_remote(value: Any) -> Remote:
+def read_remote(value: Any) -> Remote:
+    """Return where a mapping listens on the server. Raises the error of `wrong`."""
     if isinstance(value, Remote):
         return value
     cure = 'write a port (0: any free one), or "ip:port" with an IP address of the server'
@@ -157,7 +169,8 @@ def _read_binds(value: Any) -> tuple[str, ...]:
     return found
 
 
-def _read_client_name(value: Any) -> str:
+def read_client_name(value: Any) -> str:
+    """Return the name of a client. Raises the error of `wrong`."""
     cure = "write 1 to 64 of A-Z a-z 0-9 . _ -"
     name = text_of(value, "a name", cure)
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
@@ -173,7 +186,8 @@ def _read_leg_name(value: Any) -> str:
     return str(name)
 
 
-def _read_mapping_name(value: Any) -> str:
+def read_mapping_name(value: Any) -> str:
+    """Return the name of a mapping or a forward. Raises the error of `wrong`."""
     cure = "write 1 to 128 printable ASCII characters"
     name = text_of(value, "a name", cure)
     if not re.fullmatch(r"[\x20-\x7e]{1,128}", name):
@@ -238,9 +252,9 @@ BindAddresses = Annotated[
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
     ),
 ]
-ClientName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", _read_client_name)]
+ClientName = Annotated[str, Kind("1 to 64 of A-Z a-z 0-9 . _ -", read_client_name)]
 LegName = Annotated[str, Kind("1 to 32 of a-z 0-9 -", _read_leg_name)]
-MappingName = Annotated[str, Kind("1 to 128 printable ASCII characters", _read_mapping_name)]
+MappingName = Annotated[str, Kind("1 to 128 printable ASCII characters", read_mapping_name)]
 ServerName = Annotated[str, Kind("host name or IP address", _read_server_name)]
 ListenAddress = Annotated[HostPort, Kind('port, ":port" or "ip:port"', _read_listen, json=_ADDRESS)]
 ServerAddress = Annotated[HostPort, Kind('"host" or "host:port"', _read_server_address)]
@@ -248,13 +262,13 @@ ServerList = Annotated[
     tuple[HostPort, ...],
     Kind(
         '"host" or "host:port", or a list',
-        lambda value: each(value, _read_server_address),
+        lambda value: each(value, _read_server_address, _server_again),
         lambda found: [str(server) for server in found],
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
     ),
 ]
 Target = Annotated[Address, Kind('port, "host:port" or "unix:/path"', read_target, json=_ADDRESS)]
-RemotePort = Annotated[Remote, Kind('port (0: any free one) or "ip:port"', _read_remote, json=_ADDRESS)]
+RemotePort = Annotated[Remote, Kind('port (0: any free one) or "ip:port"', read_remote, json=_ADDRESS)]
 PortList = Annotated[tuple[int, ...], Kind("port, or list of ports", _read_ports, list, _PORTS)]
 FreePortList = Annotated[
     tuple[int, ...], Kind("port (0: any free one), or list of ports", _read_free_ports, list, _PORTS)

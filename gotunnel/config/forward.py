@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from gotunnel.address import HostPort, UnixPath
+from gotunnel.address import HostPort
+from gotunnel.config.atonce import told_at_once
 from gotunnel.config.choices import PROXY_PROTOCOL, ProxyProtocol
-from gotunnel.config.fields import MappingName
-from gotunnel.config.kinds import FLAG, Part, Section, several
+from gotunnel.config.fields import MappingName, read_mapping_name
+from gotunnel.config.kinds import FLAG, Part, Section, read_of, several
 from gotunnel.config.routes import DialTarget, FileMode, ForwardListen, SocketMode, read_forward_listen
 from gotunnel.dialrules import MappingTarget
 
-__all__ = ["ForwardConfig", "check_forwards"]
+__all__ = ["ForwardConfig", "forwards_that_collide"]
 
 
 class ForwardConfig(Section):
@@ -55,6 +56,14 @@ class ForwardConfig(Section):
         except PydanticCustomError:
             return data  # `listen` itself says why
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[ForwardConfig], info: ValidationInfo) -> Any:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise told_at_once(cls, data, error, info.context, "dial", {"listen": 0}) from None
+
     @model_validator(mode="after")
     def _sealed(self) -> ForwardConfig:
         if isinstance(self.dial, MappingTarget) and not self.encrypt:
@@ -64,19 +73,23 @@ class ForwardConfig(Section):
         return self
 
 
-def check_forwards(forwards: tuple[ForwardConfig, ...]) -> None:
-    """Raise the error of `several` for names and addresses that stand twice."""
+def forwards_that_collide(value: object) -> list[Part]:
+    """Name the items of `value`, a list as the file has it, that use a name or an address of an earlier one, whatever
+    else is wrong with them."""
     parts: list[Part] = []
-    for index, forward in enumerate(forwards):
-        earlier = forwards[:index]
-        if any(other.name == forward.name for other in earlier):
-            parts.append(((index, "name"), f"another forward is called {forward.name!r}", "give it a name of its own"))
-        if any(_same_place(other.listen, forward.listen) for other in earlier):
-            parts.append(((index, "listen"), f"another forward listens on {forward.listen}", "choose another one"))
-    if parts:
-        raise several(parts)
-
-
-def _same_place(one: HostPort | UnixPath, other: HostPort | UnixPath) -> bool:
-    return one == other and not (isinstance(one, HostPort) and one.port == 0)
+    names: set[str] = set()
+    places: set[object] = set()
+    for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        listen = read_of(item, "listen", read_forward_listen)
+        name = read_of(item, "name", read_mapping_name)
+        if name is None and listen is not None and "name" not in item:
+            name = str(listen)
+        if name in names:
+            parts.append(((index, "name"), f"another forward is called {name!r}", "give it a name of its own"))
+        if listen in places:
+            parts.append(((index, "listen"), f"another forward listens on {listen}", "choose another one"))
+        names.update(() if name is None else (name,))
+        if listen is not None and not (isinstance(listen, HostPort) and listen.port == 0):
+            places.add(listen)
+    return parts
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from gotunnel.address import parse_host_port
+from gotunnel.config.atonce import told_at_once
 from gotunnel.config.fields import ServerName
 from gotunnel.config.kinds import (
     FLAG,
@@ -184,6 +192,14 @@ class HealthConfig(HttpOptions, _Pace):
         common = {key: value for key, value in data.items() if key in _Pace.model_fields}
         options = read_options(plugin, {key: value for key, value in data.items() if key not in common}, info.context)
         return {**common, "type": plugin.name, "options": options}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[HealthConfig], info: ValidationInfo) -> Any:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise told_at_once(cls, data, error, info.context, "type", {}) from None
 
     @model_validator(mode="after")
     def _keys_fit_type(self) -> HealthConfig:

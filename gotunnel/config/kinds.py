@@ -17,8 +17,8 @@ from gotunnel.config.scalars import Text, bare, read_plain, shown
 from gotunnel.config.source import BROKEN
 
 __all__ = [
-    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "from_flag", "parts_of", "seconds",
-    "several", "sort", "text_of", "with_more", "wrong",
+    "FLAG", "Kind", "Part", "Section", "Short", "choice", "count", "each", "from_flag", "parts_of", "read_of",
+    "seconds", "several", "sort", "text_of", "with_more", "with_parts", "wrong",
 ]  # fmt: skip
 
 Part = tuple[tuple[str | int, ...], str, str]
@@ -100,13 +100,37 @@ def with_more(error: ValidationError, parts: Sequence[Part]) -> ValidationError:
     return ValidationError.from_exception_data(error.title, details)
 
 
+def with_parts(value: Any, handler: Callable[[Any], Any], parts: Sequence[Part]) -> Any:
+    """Return what `handler` makes of a value; raise `parts` together with what it finds."""
+    try:
+        found = handler(value)
+    except ValidationError as error:
+        raise with_more(error, parts) from None
+    if parts:
+        raise several(parts)
+    return found
+
+
+def read_of(item: Any, key: str, read: Callable[[Any], Any]) -> Any:
+    """Return what a group of keys has under `key`, whatever else is wrong with the group; None if it cannot be read."""
+    if isinstance(item, BaseModel):
+        return getattr(item, key)
+    try:
+        return read(item[key]) if isinstance(item, dict) and key in item else None
+    except PydanticCustomError:
+        return None  # it is refused for what it is
+
+
 def parts_of(error: PydanticCustomError) -> list[Part]:
     """Return the mistakes that an error of this module carries."""
     return list((error.context or {})["parts"])
 
 
-def each(value: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """Read a list, or one value in place of a list of one; mistakes in all items are raised together."""
+def each(
+    value: Any, read: Callable[[Any], Any], again: Callable[[Any], tuple[str, str] | None] | None = None
+) -> tuple[Any, ...]:
+    """Read a list, or one value in place of a list of one; mistakes in all items are raised together. `again` says what
+    is wrong with an item that stands there twice, and what would be right, or None."""
     if not isinstance(value, (list, tuple)):
         return (read(value),)
     found: list[Any] = []
@@ -115,9 +139,14 @@ def each(value: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
         if item is BROKEN:
             continue  # reported when it was parsed; the list is refused for that
         try:
-            found.append(read(item))
+            one = read(item)
         except PydanticCustomError as error:
             parts += [((index, *path), what, cure) for path, what, cure in parts_of(error)]
+            continue
+        twice = again(one) if again is not None and one in found else None
+        if twice is not None:
+            parts.append(((index,), *twice))
+        found.append(one)
     if parts:
         raise several(parts)
     return tuple(found)

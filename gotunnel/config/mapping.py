@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from gotunnel.address import HostPort, is_wildcard
+from gotunnel.config.atonce import told_at_once
 from gotunnel.config.choices import PROTOCOL, PROXY_PROTOCOL, Protocol, ProxyProtocol
 from gotunnel.config.datagrams import DEFAULT_IDLE, IDLE, amiss_with_udp
-from gotunnel.config.fields import MappingName, Remote, RemotePort, Target, read_target
+from gotunnel.config.fields import (
+    MappingName,
+    Remote,
+    RemotePort,
+    Target,
+    read_mapping_name,
+    read_remote,
+    read_target,
+)
 from gotunnel.config.health import HealthConfig, OptionalHealth
-from gotunnel.config.kinds import FLAG, Part, Section, several
+from gotunnel.config.kinds import FLAG, Part, Section, read_of, several
 from gotunnel.config.routes import ClientPatterns, GroupName
 
 __all__ = ["MappingConfig", "collisions", "published"]
@@ -105,6 +114,14 @@ class MappingConfig(Section):
         except PydanticCustomError:
             return data  # `local` itself says why
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[MappingConfig], info: ValidationInfo) -> Any:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise told_at_once(cls, data, error, info.context, "protocol", {"local": 1, "remote": 0}) from None
+
     @model_validator(mode="after")
     def _fits_protocol(self) -> MappingConfig:
         parts = amiss_with_udp(self)
@@ -145,30 +162,39 @@ def published(local_ports: Iterable[int], remote_ports: Iterable[int]) -> list[M
     ]
 
 
-def collisions(first: list[MappingConfig], value: object, context: Any) -> list[Part]:
+def collisions(first: list[MappingConfig], value: object) -> list[Part]:
     """Name the items of `value`, a list as the file has it, that use a name or a port of an earlier one or of
-    `first`. `context` is pydantic's."""
+    `first`, whatever else is wrong with them."""
     parts: list[Part] = []
-    seen = list(first)
+    names = {mapping.name for mapping in first}
+    places = [_place(mapping) for mapping in first]
     for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
-        try:
-            mapping = MappingConfig.model_validate(item, context=context)
-        except ValidationError:
-            continue  # it is refused for what it is
-        if any(other.name == mapping.name for other in seen):
-            parts.append(
-                ((index, "name"), f"another mapping is called {mapping.name!r}", "give it a name of its own")
-            )
-        if any(other.protocol == mapping.protocol and _overlap(other.remote, mapping.remote) for other in seen):
-            parts.append(
-                ((index, "remote"), f"another mapping listens on {mapping.remote}", "choose another port")
-            )
-        seen.append(mapping)
+        name, place = _name(item), _place(item)
+        if name in names:
+            parts.append(((index, "name"), f"another mapping is called {name!r}", "give it a name of its own"))
+        protocol, remote = place
+        if any(protocol == its and _overlap(other, remote) for its, other in places):
+            parts.append(((index, "remote"), f"another mapping listens on {remote}", "choose another port"))
+        names.update(() if name is None else (name,))
+        places.append(place)
     return parts
 
 
-def _overlap(one: Remote, other: Remote) -> bool:
-    if one.port != other.port or one.port == 0:
+def _name(item: Any) -> str | None:
+    name: str | None = read_of(item, "name", read_mapping_name)
+    if name is not None or not isinstance(item, dict) or "name" in item:
+        return name
+    local = read_of(item, "local", read_target)
+    return None if local is None else str(local)
+
+
+def _place(item: Any) -> tuple[str, Remote | None]:
+    remote = None if read_of(item, "public", FLAG.read) is False else read_of(item, "remote", read_remote)
+    return read_of(item, "protocol", PROTOCOL.read) or "tcp", remote
+
+
+def _overlap(one: Remote | None, other: Remote | None) -> bool:
+    if one is None or other is None or one.port != other.port or one.port == 0:
         return False
     if one.bind == other.bind:
         return True

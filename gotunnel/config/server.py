@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from gotunnel.address import HostPort
 from gotunnel.config import tokens
@@ -31,7 +38,7 @@ from gotunnel.config.choices import (
 from gotunnel.config.clients import IdentityConfig, same_names, token_warnings
 from gotunnel.config.egress import ServerEgressConfig
 from gotunnel.config.fields import DEFAULT_PORT, LegName, ListenAddress, PortRules, Token, UdpPortRules
-from gotunnel.config.kinds import FLAG, Section, seconds, several, wrong
+from gotunnel.config.kinds import FLAG, Section, seconds, several, with_parts, wrong
 from gotunnel.config.limits import LimitsConfig, PenaltiesConfig
 from gotunnel.config.networks import Networks
 from gotunnel.config.paths import ClientsFile, ReadableFile, TokenFile
@@ -237,13 +244,10 @@ class ServerConfig(Section):
             raise several([(("token",), what, OWN_CURE)])
         return v1
 
-    @field_validator("clients")
+    @field_validator("clients", mode="wrap")
     @classmethod
-    def _all_different(cls, clients: tuple[IdentityConfig, ...]) -> tuple[IdentityConfig, ...]:
-        parts = same_names(clients)
-        if parts:
-            raise several(parts)
-        return clients
+    def _all_different(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return with_parts(value, handler, same_names(value))
 
     @model_validator(mode="before")
     @classmethod

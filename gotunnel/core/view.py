@@ -8,7 +8,7 @@ scripts read them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -120,6 +120,8 @@ class MappingView:
     """Or udp: its visitors are flows of datagrams."""
     dropped: int | None = None
     """Datagrams that were not carried, as far as this end knows; None where there are none to carry."""
+    encrypted: bool | None = None
+    """Whether its visitors travel inside gotunnel's TLS; None where that is not known now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class RightsView:
     visitors: int
     pending: int
     allow_udp_ports: str = "none"
+    allow_groups: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,16 @@ class Egress:
 
             self._direct = Direct(hub, reactor)
 
+    @property
+    def address(self) -> str:
+        """Where it listens, or tries to."""
+        return str(self._config.listen)
+
+    @property
+    def failure(self) -> str | None:
+        """Why it does not listen; None while it does."""
+        return None if self._port.listening is not None else self._port.failure or "it does not listen"
+
     def start(self) -> None:
         """Listen."""
         self._port.start()

@@ -216,6 +216,11 @@ class ServerService(Reloadable):
         if self._egress is not None and not self.draining:
             self._egress.start()
 
+    @property
+    def egress(self) -> Egress | None:
+        """Its egress socket."""
+        return self._egress
+
     def _egress_of(self, config: ServerConfig) -> Egress | None:
         if config.egress is None:
             return None

@@ -103,7 +103,8 @@ class ServerView:
             yield self._session(peer)
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to."""
+        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to; and
+        its egress socket, whose visitors are counted as those of the clients that lead to nodes."""
         here: Counter[tuple[str, str]] = self.streams.here()
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
@@ -115,6 +116,7 @@ class ServerView:
                     peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
                     here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
                     protocol="tcp" if dropped is None else "udp", dropped=dropped,
+                    encrypted=self._hub.tls is not None and peer.name in self._hub.peers and not mapping.plain,
                 )  # fmt: skip
             for refusal in peer.published.refused:
                 if refusal.name not in peer.mappings:
@@ -122,6 +124,14 @@ class ServerView:
         for client, name in sorted(self._hub.switched_off - self._asked_for()):
             reason = Sentence("{switched_off}; its client does not ask for it now", switched_off=SWITCHED_OFF)
             yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
+        egress = self._service.egress
+        if egress is not None and not self.draining:
+            address, failure = egress.address, egress.failure
+            state = MappingState.OPEN if failure is None else MappingState.FAILED
+            yield MappingView(
+                "", address, "egress", address, None, state, failure or "", None, None, None, None,
+                encrypted=self._hub.tls is not None,
+            )  # fmt: skip
 
     def rights(self) -> Iterator[RightsView]:
         """Each client with an identity of its own, and each other one that is here."""
@@ -133,8 +143,7 @@ class ServerView:
             yield _rights(name, state, self.connected(name), source, identity.rights)
         for peer in hub.holders:
             if peer.name not in named:
-                source = "the shared token" if peer.name in hub.peers else "server.v1"
-                yield _rights(peer.name, "active", peer.session is not None, source, peer.rights)
+                yield _rights(peer.name, "active", peer.session is not None, self._source(peer), peer.rights)
 
     def legs(self) -> LegsView:
         """Those of all sessions together."""
@@ -220,6 +229,12 @@ class ServerView:
             peer.name, refusal.name, "mapping", refusal.address, None, state, reason, here, 0, 0, 0, age=age
         )
 
+    def _source(self, peer: Peer) -> str:
+        if peer.name not in self._hub.peers:
+            return "server.v1"
+        guest = self._hub.guests.get(peer.name)
+        return "the shared token" if guest is None else f"the authenticator {guest.by.plugin}"
+
     def _asked_for(self) -> set[tuple[str, str]]:
         return {(peer.name, name) for peer in self._hub.holders for name in peer.published.asked_for}
 
@@ -275,5 +290,5 @@ def _rights(client: str, state: str, connected: bool, source: str, rights: Right
     return RightsView(
         client, state, connected, source, str(rights.allow_ports), binds, list(rights.allow_dial.texts),
         list(rights.allow_nodes), rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending,
-        str(rights.allow_udp_ports),
+        str(rights.allow_udp_ports), list(rights.allow_groups),
     )  # fmt: skip

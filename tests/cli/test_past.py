@@ -52,6 +52,15 @@ class PastTests(SynchronousTestCase):
         self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
         self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
 
+    def test_words_that_rich_knows(self) -> None:
+        """What a forward or a node is counted under is shown whole, an address of IPv6 among it."""
+        store = Store(str(self.state / "usage-server.db"))
+        store.add(self.now, [Row("[red]w3", "[fd00::1]:10250", 1, 1, 1, 0, 1), Row("w4", ":key:", 1, 1, 1, 0, 1)])
+        store.close()
+        shown = self.run_it().stdout
+        for word in ("[red]w3 ", "[fd00::1]:10250", ":key: "):
+            self.assertIn(word, shown)
+
     def test_csv(self) -> None:
         """Times are UTC, and a name that a spreadsheet would compute is text."""
         found = self.run_it("--csv", "--by", "hour", "--by", "mapping", "--client", "w1").stdout.splitlines()

@@ -14,7 +14,7 @@ from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.links import Links
 from gotunnel.client.view import ClientView
 from gotunnel.config.difference import difference
-from gotunnel.config.model import ForwardConfig
+from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_AT_SERVER, MappingState
@@ -33,7 +33,7 @@ class ServersTests(ClientTestCase):
         """Return the face of a client."""
         links: Links = world.links
         service = SimpleNamespace(
-            links=links, each_link=tuple(links.links), config=SimpleNamespace(name="edge"), draining=False
+            links=links, each_link=tuple(links.links), config=world.links._config, draining=False
         )
         return ClientView(service, world.clock)  # type: ignore[arg-type]
 
@@ -48,6 +48,12 @@ class ServersTests(ClientTestCase):
         self.assertEqual([finding.check for finding in view.ready() if not finding.ok], [])
         self.assertIn(f"{B}: not connected: connection refused", view.ready()[0].reason)
         self.assertEqual(dict(view.expected()), {A: True, B: False})
+
+    def test_address_of_ipv6(self) -> None:
+        """Where a mapping would be that is not open yet is written as an address, in brackets if it is one of IPv6."""
+        wanted = MappingConfig.model_validate({"name": "six", "local": 1, "remote": "[2001:db8::1]:8080"})
+        (found,) = self.view(Many(A, mappings=(wanted,))).mappings()
+        self.assertEqual(found.address, "[2001:db8::1]:8080")
 
     def test_both_are_away(self) -> None:
         """With no server left it is not ready."""
@@ -124,7 +130,7 @@ class ForwardsTests(ClientTestCase):
 
     def shown(self, world: World) -> tuple[MappingState, str]:
         """Return what the view says of the only one."""
-        (found,) = ForwardsView(world.links.forwards, "edge").mappings(Counter())
+        (found,) = ForwardsView(world.links.forwards, "edge", encrypted=True).mappings(Counter())
         return found.state, found.reason
 
     def test_who_serves(self) -> None:
@@ -149,6 +155,14 @@ class ForwardsTests(ClientTestCase):
             server.transport.lose()
             self.assertEqual(self.shown(world), away)
 
+    def test_drained(self) -> None:
+        """A client that lets nobody in any more has not failed: no alarm is to come of it."""
+        forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
+        world = World(forwards=(forward,))
+        world.links.start()
+        world.links.drain(0)
+        self.assertEqual(self.shown(world), (MappingState.PENDING, "the client drains: it serves nobody new"))
+
     def test_switched_off(self) -> None:
         """A forward to a mapping that the server calls off is shown so, and logged once; the word on another mapping,
         and on whichever client shares one of that name, changes nothing, and the end of the session takes it back."""
@@ -164,7 +178,7 @@ class ForwardsTests(ClientTestCase):
         server.challenge().accept().grant()
 
         def shown() -> list[tuple[MappingState, str]]:
-            found = ForwardsView(world.links.forwards, "edge").mappings(Counter())
+            found = ForwardsView(world.links.forwards, "edge", encrypted=True).mappings(Counter())
             return [(each.state, each.reason) for each in found]
 
         is_open = (MappingState.OPEN, "")

@@ -32,6 +32,18 @@ class ExplainTests(FileTestCase):
         lines = self.lines(SERVER + "  allow_dial: [10.0.0.0/8:443, 'mapping:home/api']\n")
         self.assertIn("reach 10.0.0.0/8:443, mapping:home/api by their forwards", lines[3])
 
+    def test_other_ways(self) -> None:
+        """Where else it takes clients stands right behind where it listens, and with each client what it leads to."""
+        lines = self.lines(
+            "server:\n  clients:\n"
+            f"  - {{name: a, token: {TOKEN}, allow_nodes: [node-a, 10.0.0.0/8]}}\n"
+            f"  - {{name: b, token: {TOKEN[::-1]}, allow_nodes: []}}\n"
+            "  listeners: {plugin: websocket, listen: '127.0.0.1:8443'}\n"
+        )
+        self.assertEqual(lines[1], "server: takes clients by websocket on 127.0.0.1:8443, too")
+        self.assertIn("may announce the nodes node-a, 10.0.0.0/8", lines[-2])
+        self.assertIn("may announce no nodes", lines[-1])
+
     def test_egress(self) -> None:
         """Who leads where."""
         text = "  allow_nodes: ['worker-*']\n  egress: {listen: 'unix:/e', default: direct}\n"
@@ -39,6 +51,9 @@ class ExplainTests(FileTestCase):
         self.assertIn("server: lets clients announce the nodes worker-*", lines)
         leads = "server: leads who asks on unix:/e to the nodes of clients, and dials what no client announces itself"
         self.assertIn(leads, lines)
+        for own, words in (("['worker-1']", "may announce the nodes worker-1"), ("[]", "may announce no nodes")):
+            clients = f"  clients: [{{name: w, token: 9d3e51b7c02f8a64e1970b5dc8f3a26e, allow_nodes: {own}}}]\n"
+            self.assertIn(words, self.lines(SERVER + clients)[-1])
         text = (
             "  nodes: [{match: [node, 10.0.0.1], allow_ports: [10250], dial: 127.0.0.1}]\n"
             "  egress: {listen: 'unix:/e'}\n"
@@ -98,6 +113,31 @@ class ExplainTests(FileTestCase):
         self.write("c", "ca.pem")
         with_ca = self.lines(CLIENT + "  local_ports: 22\n  tls: {ca: ca.pem}\n")[0]
         self.assertIn("a certificate for tunnel.example.com that", with_ca)
+
+    def test_plugins_of_the_way(self) -> None:
+        """Where a server takes clients beside its port, whom it believes, and how a client gets to it."""
+        text = "  listeners: [{plugin: websocket, listen: '127.0.0.1:8443'}]\n  proxy_from: [10.0.0.5, 'fd00::/8']\n"
+        lines = self.lines(SERVER + text)
+        self.assertIn("server: takes clients by websocket on 127.0.0.1:8443, too", lines)
+        self.assertIn(
+            "server: believes 10.0.0.5/32, fd00::/8, by the PROXY protocol, whose connections they bring to public "
+            "ports", lines,
+        )  # fmt: skip
+        ways = "  transport: websocket\n", "  transport: {plugin: websocket, proxy: 'proxy.example.com:3128'}\n"
+        self.assertEqual(
+            [self.lines(CLIENT + "  local_ports: 22\n" + way)[1] for way in ways],
+            ["client edge-07: gets there by websocket",
+             "client edge-07: gets there by websocket, through the proxy proxy.example.com:3128"],
+        )  # fmt: skip
+
+    def test_without_a_port(self) -> None:
+        """A mapping without a port of its own is told of as any other: by what it travels, and that it is probed."""
+        text = "  mappings: [{local: 6443, public: false, clients: [w], encrypt: false, health: tcp}]\n"
+        self.assertEqual(
+            self.lines(CLIENT + text)[-1],
+            "client edge-07: publishes 127.0.0.1:6443 only to the clients w as '127.0.0.1:6443', without a TLS of "
+            "gotunnel's around it, while a probe finds it there (tcp every 10 s)",
+        )
 
     def test_token_file(self) -> None:
         """A token file is named, its content is not."""

@@ -158,10 +158,11 @@ class MappingTests(ClientTestCase):
             self.assertEqual(len(self.client(lines).mappings), 2)
 
     def test_collisions_beside_other_mistakes(self) -> None:
-        """A wrong mapping does not hide that two others collide."""
+        """A wrong mapping does not hide that two others collide, nor that one of them collides with it."""
         lines = "mappings: [{local: x, remote: 1}, {name: a, local: 1, remote: 1}, {name: a, local: 2, remote: 2}]"
         self.assertEqual(
-            {key for key, _ in self.refused(lines)}, {"client.mappings[0].local", "client.mappings[2].name"}
+            {key for key, _ in self.refused(lines)},
+            {"client.mappings[0].local", "client.mappings[1].remote", "client.mappings[2].name"},
         )
 
 

@@ -13,10 +13,12 @@ from unittest import SkipTest
 
 import yaml
 
+from gotunnel.cli.running import asking
 from gotunnel.config.model import File
 from tests.config.files import TOKEN, FileTestCase
 from tests.install.chart import CHART, render
 from tests.processes import DEADLINE, ROOT
+from tests.test_docs_commands import unknown
 
 KUBERNETES = ROOT / "etc" / "kubernetes"
 TEMPLATES = sorted((CHART / "templates").glob("*.yaml"))
@@ -140,6 +142,13 @@ class ObjectsTestCase(FileTestCase):
         self.assertEqual(len(client.nodes), 1)
         pod = of_kind(objects, "DaemonSet")["spec"]["template"]["spec"]
         self.assertEqual((pod["hostNetwork"], pod["dnsPolicy"]), (True, "ClusterFirstWithHostNet"))
+        (container,) = pod["containers"]
+        for probe, more in (("readinessProbe", ["--ready"]), ("livenessProbe", [])):
+            program, *words = container[probe]["exec"]["command"]
+            self.assertEqual((program, words), ("gotunnel", ["status", *more, "--role", "client"]))
+            self.assertIsNone(unknown(" ".join(words)))
+            # A process that is stuck is told of by the command itself, and not by a probe that was cut.
+            self.assertGreater(container[probe]["timeoutSeconds"], asking.SECONDS)
 
 
 class ManifestTests(ObjectsTestCase):

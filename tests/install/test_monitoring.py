@@ -40,7 +40,7 @@ def told() -> dict[str, set[str]]:
     world = World()
     world.login().publish(8080)
     made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here",
-            "descriptors": Descriptors(world.clock)}  # fmt: skip
+            "descriptors": Descriptors(world.clock), "egress": None}  # fmt: skip
     view = ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
     api = Api(view, {}, Lag(Clock()), Events())
     _, text = exposition(api, "")

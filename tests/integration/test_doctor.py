@@ -11,7 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import PrivateCertificate
 
 from gotunnel.address import HostPort, UnixPath
-from gotunnel.cli.doctor import login, proxied, targets, throughput
+from gotunnel.cli.doctor import login, proxied, targets, throughput, visit
 from gotunnel.cli.doctor.command import examine
 from gotunnel.cli.doctor.findings import Finding, as_json
 from gotunnel.cli.doctor.wish import Wish
@@ -30,6 +30,7 @@ from gotunnel.server import measuring
 from gotunnel.server.service import ServerService
 from tests.certificates import Authority
 from tests.integration.base import TOKEN, Echo, IntegrationTestCase, Peer, reactor
+from tests.ports import free_port
 
 WRONG = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 PIN = "sha256:" + 43 * "A" + "="
@@ -362,6 +363,29 @@ class DoctorTests(IntegrationTestCase):
         found = await self.examined(server, forwards=(forward,))
         self.one(found, "forward api", "warning", "nothing serves", "start the client")
 
+    async def test_a_forward_to_nowhere(self) -> None:
+        """Its port is served, and whoever comes is reset, at once or after a moment."""
+
+        class Resetting(Echo):
+            def connectionMade(self) -> None:
+                self.transport.abortConnection()
+
+        class ResettingLater(Echo):
+            def connectionMade(self) -> None:
+                reactor.callLater(0.01, self.transport.abortConnection)
+
+        server = await self.server()
+        for kind in (Resetting, ResettingLater):
+            port, _ = await self.target(kind)
+            forward = ForwardConfig.model_validate({"name": "api", "listen": port, "dial": "10.0.0.1:80"})
+            found = await self.examined(server, forwards=(forward,))
+            self.one(found, "forward api", "problem", "is reset: nobody is led to 10.0.0.1:80", "read the client's log")
+            self.assertEqual([each.status for each in found if each.check == "forward api"], ["problem"])
+        self.patch(visit, "SECONDS", 0.2)
+        port, _ = await self.target(Echo)
+        forward = ForwardConfig.model_validate({"name": "api", "listen": port, "dial": "10.0.0.1:80"})
+        self.one(await self.examined(server, forwards=(forward,)), "forward api", "ok", "does not reset")
+
     async def test_nothing_of_kubernetes(self) -> None:
         """Asked for it, the doctor says that there was nothing to examine."""
         server = await self.server()
@@ -384,6 +408,31 @@ class DoctorTests(IntegrationTestCase):
         found = await examine(reactor, File(server=config), str(state), Wish(timeout=1.0))
         self.one(found, "port", "problem", "another program")
         await self.until(lambda: made and all(each.ended for each in made), "the connections are gone")
+
+    async def test_listeners(self) -> None:
+        """Their ports: served while the server runs, free, taken by another program, or not served though it runs; and
+        the dates of their certificates."""
+        authority = Authority(self.folder)
+        cert, key = authority.issue("web.example.com", last=1)
+        web = {"plugin": "websocket", "listen": f"127.0.0.1:{free_port(self)}", "cert": str(cert), "key": str(key)}
+        server = await self.server(listeners=[web])
+        (state,) = [path for path in self.folder.iterdir() if path.name.startswith("state")]
+
+        async def examined(**changed: Any) -> list[Finding]:
+            values: dict[str, Any] = {"addr": server.address, "token": TOKEN, "listeners": [web | changed]}
+            return await examine(reactor, File(server=ServerConfig(**values)), str(state), Wish())
+
+        found = await examined()
+        self.one(found, "listener websocket", "ok", "accepts connections")
+        self.one(found, "listener websocket", "warning", "expires on", str(cert))
+        nowhere = f"127.0.0.1:{free_port(self)}"
+        self.one(await examined(listen=nowhere, cert=None, key=None), "listener websocket", "problem",
+                 f"the server runs, and nothing accepts connections on {nowhere}", "log")  # fmt: skip
+        await self.stop(server)
+        self.one(await examined(cert=None, key=None), "listener websocket", "ok", "is free")
+        other, _ = await self.target(Echo)
+        found = await examined(listen=f"127.0.0.1:{other}", cert=None, key=None)
+        self.one(found, "listener websocket", "problem", "another program has", "server.listeners")
 
     async def test_authenticators(self) -> None:
         """Who else lets clients in is named: it is not true then that nobody can connect. A file of theirs that a start

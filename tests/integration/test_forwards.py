@@ -17,6 +17,7 @@ from twisted.trial.unittest import SkipTest
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.service import ClientService
+from gotunnel.client.view import ClientView
 from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import SWITCHED_OFF_AT_SERVER
@@ -83,6 +84,10 @@ class AddressTests(ForwardCase):
         self.assertEqual((server.hub.visitors_total, server.hub.live), (20, 0))
         self.assertEqual(server.hub.streaming, set())
 
+    def seen_encrypted(self, client: Any) -> dict[str, bool | None]:
+        """Return what the client tells an operator of each forward: is it inside TLS?"""
+        return {each.name: each.encrypted for each in ClientView(client, reactor).mappings()}
+
     async def test_much(self) -> None:
         """8 MiB go through as they are, with TLS legs and with plain ones, where both sides agree on those."""
         target, _ = await self.target()
@@ -99,15 +104,20 @@ class AddressTests(ForwardCase):
             visitor.transport.loseConnection()
         (session,) = server.hub._live
         self.assertEqual({leg.plain for leg in session.forward.legs}, {False, True})
+        self.assertEqual(self.seen_encrypted(client), {"out": True, "bare": False})
 
     async def test_plain_not_allowed(self) -> None:
         """A server that allows no plain legs is not asked for any: such a forward runs inside TLS."""
         target, _ = await self.target()
         server = await self.server(allow_dial=(f"127.0.0.1:{target}",))
         client = await self.connected(server, self.forward(f"127.0.0.1:{target}", encrypt=False))
+        self.assertEqual(self.seen_encrypted(client), {"out": True})
         await self.echoes(self.port(client))
         (session,) = server.hub._live
         self.assertEqual({leg.plain for leg in session.forward.legs}, {False})
+        await self.stop(server)
+        await self.until(lambda: client.link.session is None, "the client has noticed")
+        self.assertEqual(self.seen_encrypted(client), {"out": None})
 
     async def test_nothing_is_allowed_by_default(self) -> None:
         """Without a rule every address is refused at once, and both logs say what to do."""
@@ -118,6 +128,17 @@ class AddressTests(ForwardCase):
         await self.said("name it in allow_dial of this client, in the server's configuration")
         await self.said("is not allowed (allow_dial of this client on the server)")
         self.assertEqual(made, [])
+        cure = "name it in allow_dial of this client, in the server's configuration"
+        self.assertEqual(self.reasons(client), [f"the server refused the last visitor: {cure}"])
+        config = server.hub.config
+        await server.reload(config.model_copy(update={"allow_dial": (f"127.0.0.1:{target}",)}))
+        visitor = await self.echoes(self.port(client))
+        visitor.transport.loseConnection()
+        await self.until(lambda: self.reasons(client) == [""], "the last one was served")
+
+    def reasons(self, client: ClientService) -> list[str]:
+        """Return what an operator sees beside its forwards."""
+        return [view.reason for view in ClientView(client, reactor).mappings() if view.kind == "forward"]
 
     async def test_two_servers(self) -> None:
         """Where one server does not allow it, or has no such service, each visitor is served by the other one, with all
@@ -546,7 +567,7 @@ class CrossingTests(ForwardCase):
         edge, _, server = await self.pair()
 
         def shown() -> tuple[str, str]:
-            (found,) = ForwardsView(edge.links.forwards, "edge").mappings(Counter())
+            (found,) = ForwardsView(edge.links.forwards, "edge", encrypted=True).mappings(Counter())
             return found.state.value, found.reason
 
         self.assertEqual(shown(), ("open", ""))

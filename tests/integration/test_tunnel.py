@@ -12,12 +12,15 @@ from twisted.internet.protocol import Factory
 
 from gotunnel.address import HostPort
 from gotunnel.client import legs as client_legs
+from gotunnel.client.service import ClientService
 from gotunnel.client.standing import Standing
+from gotunnel.client.view import ClientView
 from gotunnel.config.model import ServerConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.server import claim as server_claim
 from gotunnel.server import keeping
-from gotunnel.server.service import make_server
+from gotunnel.server.service import ServerService, make_server
+from gotunnel.server.view import ServerView
 from tests.integration.base import TOKEN, IntegrationTestCase, Peer, reactor
 from tests.ports import free_port
 
@@ -27,6 +30,11 @@ CLIENT_OFF: dict[str, Any] = {"tls": TlsClientConfig(mode="off")}
 
 class TrafficTests(IntegrationTestCase):
     """Bytes."""
+
+    def seen_encrypted(self, server: ServerService, *clients: ClientService) -> list[dict[str, bool | None]]:
+        """Return what the server and each client tell an operator of each mapping or forward: is it inside TLS?"""
+        views = [ServerView(server), *(ClientView(client, reactor) for client in clients)]
+        return [{each.name: each.encrypted for each in view.mappings()} for view in views]
 
     async def test_tls(self) -> None:
         """The default: TLS with the server's own certificate."""
@@ -38,9 +46,11 @@ class TrafficTests(IntegrationTestCase):
     async def test_without_tls(self) -> None:
         """TLS off at both ends; both logs say what that means."""
         target, _ = await self.target()
-        client = await self.open_client(await self.server(**OFF), self.mapping(target), **CLIENT_OFF)
+        server = await self.server(**OFF)
+        client = await self.open_client(server, self.mapping(target), **CLIENT_OFF)
         await self.echoes(self.port_of(client))
         await self.said("without TLS: whoever is on the path can read and change everything")
+        self.assertEqual(self.seen_encrypted(server, client), [{"web": False}] * 2)
 
     async def test_plain_legs(self) -> None:
         """`encrypt: false` travels outside TLS where the server allows it, one visitor after the other on a leg; what
@@ -50,6 +60,7 @@ class TrafficTests(IntegrationTestCase):
         client = await self.open_client(
             server, self.mapping(target, "open", encrypt=False), self.mapping(target, "sealed")
         )
+        self.assertEqual(self.seen_encrypted(server, client), [{"open": False, "sealed": True}] * 2)
         for name, plain in (("open", True), ("sealed", False)):
             for _ in range(3):
                 visitor = await self.echoes(self.port_of(client, name))
@@ -60,14 +71,18 @@ class TrafficTests(IntegrationTestCase):
         self.assertEqual(server.hub.outcomes, {Outcome.COMPLETED: 6})
 
     async def test_plain_legs_not_allowed(self) -> None:
-        """Elsewhere it travels inside TLS, and the server says why."""
+        """Elsewhere it travels inside TLS, and the server says why; of a server that is away nobody knows."""
         target, _ = await self.target()
         server = await self.server()
         client = await self.open_client(server, self.mapping(target, encrypt=False))
+        self.assertEqual(self.seen_encrypted(server, client), [{"web": True}] * 2)
         await self.echoes(self.port_of(client))
         (session,) = server.hub.streaming
         self.assertEqual([leg.plain for leg in session.streams], [False])
         await self.said("encrypt: false, which this server does not allow")
+        await self.stop(server)
+        await self.until(lambda: client.link.session is None, "the client has noticed")
+        self.assertEqual(self.seen_encrypted(server, client)[1], {"web": None})
 
     async def test_many(self) -> None:
         """60 visitors at once, each with 100 kB of his own, byte-exact."""

@@ -17,7 +17,7 @@ from gotunnel.address import HostPort
 from gotunnel.errors import DialFailed
 from gotunnel.net.reasons import NO_SOURCE
 from gotunnel.net.relay import PortableRelay
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 
 HOST = "127.0.0.1"
 

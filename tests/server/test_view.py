@@ -7,8 +7,11 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+from gotunnel.config.plugged import AuthenticatorConfig
+from gotunnel.core.logins import Accepted
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import MappingState, SessionState
+from gotunnel.server.guests import Guest
 from gotunnel.server.kicking import kick_client
 from gotunnel.server.view import ServerView
 from gotunnel.wire.messages import Error, MappingRequest, Ping, Pong
@@ -18,7 +21,10 @@ from tests.server.world import OTHER_TOKEN, ServerTestCase, World, identity
 
 def view_of(world: World, **service: Any) -> ServerView:
     """Return the view of a server without sockets."""
-    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", **service}
+    made = {
+        "hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
+        **service,
+    }  # fmt: skip
     return ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
 
 
@@ -142,6 +148,15 @@ class ViewTests(ServerTestCase):
         self.assertEqual(found["known"], ("active", True, "the clients file"))
         self.assertEqual(found["edge"], ("active", True, "the shared token"))
         self.assertEqual(found["off"][0], "it is disabled")
+
+    def test_rights_of_a_guest(self) -> None:
+        """Who was let in by an authenticator is said to be, and the groups of each are told."""
+        guest = Guest(bytes(32), Accepted(), AuthenticatorConfig.model_construct(plugin="htpasswd"))
+        self.it.hub.guests.add("edge", guest)
+        self.it.clients_are(identity("known", OTHER_TOKEN, allow_groups=("web", "api*")))
+        found = {each.client: each for each in self.view.rights()}
+        self.assertEqual(found["edge"].source, "the authenticator htpasswd")
+        self.assertEqual((found["known"].allow_groups, found["edge"].allow_groups), (["web", "api*"], []))
 
     def test_refused_logins(self) -> None:
         """A wrong token is counted, by the code of the refusal."""

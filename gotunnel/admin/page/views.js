@@ -64,6 +64,11 @@ export function sessionsTable(server, acts) {
   };
 }
 
+function apart(mapping) {
+  const words = mapping.kind === "mapping" ? [] : [sayWord("kind", mapping.kind)];
+  return (mapping.encrypted === false ? [...words, say("withoutTls")] : words).join(", ");
+}
+
 /** Mappings, forwards and egress sockets. `acts.switch(row, on)`. */
 export function mappingsTable(server, acts) {
   const targets = { id: "target", title: "columnTarget", sort: (row) => row.target ?? "", cell: (row) => ({ text: row.target ?? "" }) };
@@ -75,7 +80,7 @@ export function mappingsTable(server, acts) {
     empty: () => say(server ? "emptyMappings" : "emptyMappingsClient"),
     columns: [
       { id: "name", title: "mapping", sort: (row) => row.name,
-        cell: (row) => ({ text: row.name, below: row.kind === "mapping" ? undefined : row.kind }) },
+        cell: (row) => ({ text: row.name, below: apart(row) || undefined }) },
       { id: "whose", title: server ? "client" : "server", sort: whose, cell: (row) => ({ text: whose(row) }) },
       { ...stateColumn(), cell: (row) => state(row, row.age) },
       { id: "address", title: "columnAddress", sort: (row) => row.address, cell: (row) => ({ text: row.address }) },

@@ -6,10 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 
 from gotunnel.cli.doctor.findings import Finding, warning
+from gotunnel.cli.doctor.visit import SECONDS, Visit
 from gotunnel.config.model import MappingConfig
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.beginning import Beginning
@@ -18,9 +17,6 @@ from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.wire.proxyheader import proxy_header_of_nobody
 
 __all__ = ["check_header", "header_of"]
-
-SECONDS = 1.0
-"""For the target to close the connection. HTTP servers, SSH and TLS do within a moment."""
 
 
 def header_of(mapping: MappingConfig) -> bytes:
@@ -31,39 +27,16 @@ def header_of(mapping: MappingConfig) -> bytes:
 
 async def check_header(reactor: Any, check: str, mapping: MappingConfig, timeout: float) -> list[Finding]:
     """Connect to the target of a mapping with `proxy_protocol`, and say nothing but the header."""
-    target, waiting = mapping.local, _Waiting(reactor)
+    target, visit = mapping.local, Visit(reactor, SECONDS)
     endpoint = Beginning(target_endpoint(reactor, target, timeout), header_of(mapping))
-    connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: waiting))
+    connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: visit))
     try:
         await connecting.addErrback(dial_failed, target)
     except DialFailed as failed:
         return [warning(check, str(failed), "run it again")]
-    if not await waiting.closes:
+    if await visit.closed is None:
         return []
     said = Sentence("{target} closes the connection when it gets the header of the PROXY protocol ({version})",
                     target=target, version=mapping.proxy_protocol)  # fmt: skip
     cure = "let it expect one from this machine, in this version, or remove proxy_protocol from the mapping"
     return [warning(check, said, cure)]
-
-
-class _Waiting(Protocol):
-    """Fires `closes` with whether the other end closes by itself."""
-
-    transport: Any
-
-    def __init__(self, reactor: Any) -> None:
-        self.closes: Deferred[bool] = Deferred()
-        self._reactor = reactor
-        self._late: Any = None
-
-    def connectionMade(self) -> None:
-        self._late = self._reactor.callLater(SECONDS, self._stays)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not self.closes.called:
-            self._late.cancel()
-            self.closes.callback(True)
-
-    def _stays(self) -> None:
-        self.closes.callback(False)
-        self.transport.loseConnection()

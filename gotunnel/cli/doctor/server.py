@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
-from gotunnel.address import HostPort, is_wildcard
+from gotunnel.address import HostPort
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, warning
 from gotunnel.cli.doctor.machine import server_descriptors
+from gotunnel.cli.doctor.ports import bound, check_listeners, near, taken
 from gotunnel.cli.doctor.serving import APISERVER, check_apiserver, shown_by
 from gotunnel.cli.doctor.targets import check_egress
 from gotunnel.cli.doctor.way import knock
@@ -17,7 +17,6 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError, DialFailed, GotunnelError, Sentence, lines_of, system_words
 from gotunnel.net.certificates import KeyPair, TlsFilesError, dates, load_authorities, load_pair, spki_pin
 from gotunnel.net.expiry import problem_with, utc_now
-from gotunnel.net.listening import listen_failure
 from gotunnel.net.owncert import OWN_FILE
 from gotunnel.server.credentials import clients_path, filed_clients
 from gotunnel.server.plugins import check_authenticators
@@ -25,12 +24,7 @@ from gotunnel.tap.role import state_path
 
 __all__ = ["check_server"]
 
-PORT_CURES = {
-    "port_in_use": "stop the program that has it (`ss -ltnp`), or choose another port in server.addr",
-    "bad_request": "write an address of this machine into server.addr, or 0.0.0.0",
-    "acl_denied": "choose a port from 1024 on, or give the service AmbientCapabilities=CAP_NET_BIND_SERVICE",
-}
-
+KEY = "server.addr"
 
 async def check_server(reactor: Any, config: ServerConfig, state: str | None, wish: Wish) -> list[Finding]:
     """Return all findings about a server. `state` is the `--state` of the command line."""
@@ -38,7 +32,9 @@ async def check_server(reactor: Any, config: ServerConfig, state: str | None, wi
     pair, told = _certificate(config, state)
     found += told
     found += _clients(config, state)
-    found += await _port(reactor, config, pair, wish.timeout)
+    runs, at_port = await _port(reactor, config, pair, wish.timeout)
+    found.append(at_port)
+    found += await check_listeners(reactor, config, runs, wish.timeout)
     if config.egress is not None:
         found += await check_egress(reactor, "server.egress", config.egress.listen, wish.timeout)
     if wish.kubernetes:
@@ -115,43 +111,29 @@ def _unread(broken: Exception) -> str:
     return Sentence.joined("; ", lines_of(broken))
 
 
-async def _port(reactor: Any, config: ServerConfig, pair: KeyPair | None, timeout: float) -> list[Finding]:
+async def _port(
+    reactor: Any, config: ServerConfig, pair: KeyPair | None, timeout: float
+) -> tuple[bool | None, Finding]:
+    """Return whether this server runs, None for who knows, and what was found of its port for clients."""
     check, addr = "port", config.addr
-    near = HostPort({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(addr.host, addr.host), addr.port)  # noqa: S104
+    here = near(addr)
     if addr.port == 0:
-        return [note(check, "not tried: port 0 is any free one, which the server's log tells")]
+        return None, note(check, "not tried: port 0 is any free one, which the server's log tells")
     try:
-        await knock(reactor, near, timeout)
+        await knock(reactor, here, timeout)
     except DialFailed:
-        return [_bound(addr)]
+        return False, bound(check, addr, KEY)
     if config.tls.mode == "off":
-        said = Sentence("something accepts connections on {near}: a server runs there, or another program", near=near)
-        return [ok(check, said)]
+        said = Sentence("something accepts connections on {near}: a server runs there, or another program", near=here)
+        return None, ok(check, said)
     try:
-        shown = (await shown_by(reactor, near, timeout))[0]
+        shown = (await shown_by(reactor, here, timeout))[0]
     except (Unhealthy, GotunnelError) as failed:
-        said = Sentence("another program has {address}: {failed}", address=addr, failed=failed)
-        return [problem(check, said, PORT_CURES["port_in_use"])]
+        return False, taken(check, addr, KEY, str(failed))
     if pair is None:
         said = Sentence("a server with another state folder has {address}", address=addr)
-        return [warning(check, said, "name its folder with --state")]
+        return None, warning(check, said, "name its folder with --state")
     if spki_pin(shown) == spki_pin(pair.leaf):
-        return [ok(check, Sentence("a server with this very key answers on {address}", address=near))]
+        return True, ok(check, Sentence("a server with this very key answers on {address}", address=here))
     said = Sentence("{address} is served with another key, pin {pin}", address=addr, pin=spki_pin(shown))
-    return [warning(check, said, "name its state folder with --state, or stop it")]
-
-
-def _bound(addr: HostPort) -> Finding:
-    family = socket.AF_INET6 if ":" in addr.host else socket.AF_INET
-    try:
-        with socket.socket(family) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind((addr.host, addr.port))
-    except OSError as cause:
-        refused = listen_failure(addr.host, addr.port, cause)
-        return problem("port", refused.reason, PORT_CURES.get(refused.code, "correct server.addr"))
-    if is_wildcard(addr.host):
-        everywhere = Sentence("{address} is free: no server runs there now, and one could, on all addresses",
-                              address=addr)  # fmt: skip
-        return ok("port", everywhere)
-    return ok("port", Sentence("{address} is free: no server runs there now, and one could", address=addr))
+    return None, warning(check, said, "name its state folder with --state, or stop it")

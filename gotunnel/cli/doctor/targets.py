@@ -13,6 +13,7 @@ from gotunnel.cli.doctor.datagrams import check_datagrams
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, subject, warning
 from gotunnel.cli.doctor.proxied import check_header, header_of
 from gotunnel.cli.doctor.serving import APISERVER, KUBELET, check_apiserver, check_kubelet
+from gotunnel.cli.doctor.visit import is_reset
 from gotunnel.cli.doctor.way import CURES, knock
 from gotunnel.client.checks import check_for
 from gotunnel.client.tlsprobe import ask_for_tls
@@ -63,8 +64,8 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
 
 
 async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> list[Finding]:
-    """Examine whether a client serves the port of a forward; whether the server allows it, only a visitor can find
-    out."""
+    """Examine whether a client serves the port of a forward, and whether a visitor who says nothing is let stay there:
+    one whom the server does not lead to the target is reset."""
     check, listen = subject("forward", forward.name), forward.listen
     if isinstance(listen, UnixPath):
         found = await _check_socket(reactor, check, listen, wish.timeout)
@@ -74,14 +75,18 @@ async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> lis
         return [note(check, "not tried: it takes any free port, which the client's log tells")]
     else:
         listen = HostPort("127.0.0.1" if is_wildcard(listen.host) else listen.host, listen.port)
-        try:
-            await knock(reactor, listen, wish.timeout)
-        except DialFailed as failed:
-            said = Sentence("nothing serves {listen}: {failed}", listen=listen, failed=failed)
-            return [warning(check, said, "start the client, or read its log")]
-        said = Sentence("{listen} accepts connections; whether the server allows {dial} shows at a visit",
-                        listen=listen, dial=forward.dial)  # fmt: skip
-        found = [ok(check, said)]
+        found = []
+    try:
+        reset = await is_reset(reactor, listen, wish.timeout)
+    except DialFailed as failed:
+        said = Sentence("nothing serves {listen}: {failed}", listen=listen, failed=failed)
+        return [warning(check, said, "start the client, or read its log")]
+    if reset:
+        said = Sentence("who connects to {listen} is reset: nobody is led to {dial}", listen=listen, dial=forward.dial)
+        cure = "read the client's log: it names who refuses, the server, the other client or the target"
+        return [problem(check, said, cure)]
+    found = found or [ok(check, Sentence("{listen} accepts connections, and does not reset who says nothing",
+                                         listen=listen))]  # fmt: skip
     ports = {each.port for each in (forward.dial, listen) if isinstance(each, HostPort)}
     if APISERVER in ports:
         name = () if isinstance(listen, UnixPath) else (listen.host,)

@@ -15,7 +15,7 @@ from gotunnel.cli.running.words import COLOURS, bytes_of, seconds_of, since
 from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import ENGLISH, Language
 
-__all__ = ["MOST_ROWS", "picture"]
+__all__ = ["MOST_ROWS", "as_it_is", "picture"]
 
 MOST_ROWS = 200
 """Rows of one table; JSON has no such limit."""
@@ -118,13 +118,18 @@ class _Picture:
         rows = []
         for each in status["mappings"]:
             whose = each["client"] if server else each["server"] if several else ""
-            kind = "" if each["kind"] == "mapping" else f" ({self._said.sentence(each['kind'])})"
             rows.append((
-                printable(each["name"]) + kind, printable(whose or ""), self._state(each["state"]),
+                printable(each["name"]) + self._apart(each), printable(whose or ""), self._state(each["state"]),
                 printable(each["address"]), printable(each["target"] or ""), _number(each["streams"]),
                 _number(each["ended"]), bytes_of(each["up"]), bytes_of(each["down"]), self._reason(each, each["age"]),
             ))  # fmt: skip
         return _Table(("MAPPING", "CLIENT" if server else "SERVER", *MAPPINGS), rows, self._said)
+
+    def _apart(self, mapping: dict[str, Any]) -> str:
+        words = [] if mapping["kind"] == "mapping" else [mapping["kind"]]
+        if mapping.get("encrypted") is False:  # an older process does not say
+            words.append("without TLS")
+        return f" ({', '.join(map(self._said.sentence, words))})" if words else ""
 
     def _streams(self, streams: list[dict[str, Any]]) -> RenderableType:
         if not streams:
@@ -205,11 +210,16 @@ class _Table:
                 min_width=least[number] if fits else None,
             )  # fmt: skip
         for row in self._rows[:MOST_ROWS]:
-            table.add_row(*(row[number] for number in kept))
+            table.add_row(*(as_it_is(row[number]) for number in kept))
         yield table
         if len(self._rows) > MOST_ROWS:
             more = Sentence("… and {rows} more; --json has all of them", rows=len(self._rows) - MOST_ROWS)
             yield Text(self._said.sentence(more), "dim")
+
+
+def as_it_is(cell: str | Text) -> Text:
+    """Return a cell in which rich looks for nothing: it takes `[fd00::1]` for a tag, and `:key:` for a picture."""
+    return Text(cell) if isinstance(cell, str) else cell
 
 
 def _number(value: int | None) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gotunnel.address import HostPort
 from gotunnel.client.standing import Standing
 from gotunnel.client.v1.links import V1Links
 from gotunnel.client.v1.session import NOBODY
@@ -85,9 +86,9 @@ class V1LinksView:
                 state = MappingState.REFUSED
             config = status.config
             yield MappingView(
-                self._client, config.name, "mapping", f"{self._links.address.host}:{config.remote_port}",
+                self._client, config.name, "mapping", str(HostPort(self._links.address.host, config.remote_port)),
                 str(config.local), state, reason, link.streams, status.carried.ended, status.carried.up,
-                status.carried.down, self.server,
+                status.carried.down, self.server, encrypted=False,
             )  # fmt: skip
 
     def streams(self) -> Iterator[StreamView]:
