@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
@@ -17,6 +17,7 @@ from gotunnel.cli.running import past
 from gotunnel.cli.running.asking import Unasked
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.store import Store
+from tests.cli.runner import Runner
 
 HOUR = 3600
 
@@ -36,7 +37,7 @@ class PastTests(SynchronousTestCase):
 
     def run_it(self, *words: str) -> Result:
         """Run the command with this folder."""
-        return CliRunner().invoke(main, ["usage", "--state", str(self.state), *words])
+        return Runner().invoke(main, ["usage", "--state", str(self.state), *words])
 
     def test_table(self) -> None:
         """Mappings with most bytes first, and a sum below; the hour in which nobody came is to be seen."""
