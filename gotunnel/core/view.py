@@ -8,7 +8,7 @@ scripts read them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -156,6 +156,7 @@ class RightsView:
     visitors: int
     pending: int
     allow_udp_ports: str = "none"
+    allow_groups: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

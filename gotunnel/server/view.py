@@ -282,5 +282,5 @@ def _rights(client: str, state: str, connected: bool, source: str, rights: Right
     return RightsView(
         client, state, connected, source, str(rights.allow_ports), binds, list(rights.allow_dial.texts),
         list(rights.allow_nodes), rights.max_mappings, rights.max_legs, rights.max_visitors, rights.max_pending,
-        str(rights.allow_udp_ports),
+        str(rights.allow_udp_ports), list(rights.allow_groups),
     )  # fmt: skip

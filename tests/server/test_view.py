@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.view import MappingState, SessionState
+from gotunnel.core.rights import Rights
+from gotunnel.core.view import MappingState, SessionState, plain
 from gotunnel.server.kicking import kick_client
 from gotunnel.server.view import ServerView
 from gotunnel.wire.messages import Error, MappingRequest, Ping, Pong
@@ -145,6 +147,18 @@ class ViewTests(ServerTestCase):
         self.assertEqual(found["known"], ("active", True, "the clients file"))
         self.assertEqual(found["edge"], ("active", True, "the shared token"))
         self.assertEqual(found["off"][0], "it is disabled")
+
+    def test_rights(self) -> None:
+        """All that a client may do is told, and where it is written."""
+        rights = {"allow_nodes": ["n"], "allow_groups": ["api*"], "allow_dial": ["10.0.0.1:1"]}
+        self.it.clients_are(identity("other", OTHER_TOKEN, allow_udp_ports=["53"], **rights))
+        found, shared = self.view.rights()
+        told = plain(found)
+        self.assertEqual({key: told[key] for key in rights}, rights)
+        self.assertEqual(found.allow_udp_ports, "53")
+        self.assertEqual((found.client, found.connected, shared.client), ("other", False, "edge"))
+        names = {field.name for field in fields(Rights) if field.name.startswith("allow_")}
+        self.assertEqual(names - set(told), set())
 
     def test_refused_logins(self) -> None:
         """A wrong token is counted, by the code of the refusal."""
