@@ -140,7 +140,9 @@ class ServerView:
             yield _rights(name, state, self.connected(name), source, identity.rights)
         for peer in hub.holders:
             if peer.name not in named:
+                guest = hub.guests.get(peer.name)
                 source = "the shared token" if peer.name in hub.peers else "server.v1"
+                source = source if guest is None else f"the authenticator {guest.by}"
                 yield _rights(peer.name, "active", peer.session is not None, source, peer.rights)
 
     def legs(self) -> LegsView:
