@@ -187,6 +187,15 @@ class Forwards:
         else:
             self.openers.place(visitor)
 
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id who waits for a leg; False if there is none."""
+        for waiting in self._lobby.waiting.values():
+            for visitor in waiting:
+                if visitor.conn == conn and waiting.leave(visitor):
+                    self._lobby.turn_away([visitor], Outcome.STOPPED)
+                    return True
+        return False
+
     def next_conn(self) -> str:
         """Return the id of a new visitor."""
         return f"{self._conn_prefix}-{next(self._conns)}"

@@ -31,7 +31,7 @@ from gotunnel.net.descriptors import Descriptors
 if TYPE_CHECKING:
     from gotunnel.client.service import ClientService
 
-__all__ = ["ClientView", "kick_stream", "reconnect"]
+__all__ = ["ClientView", "reconnect"]
 
 
 class OneLink(Protocol):
@@ -172,6 +172,11 @@ class ClientView:
         if self._forwards is not None:
             yield from self._forwards.streams(self._clock.seconds())
 
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id, also one who waits; False if there is none."""
+        links = self._service.links
+        return any(link.kick(conn) for link in self.links) or (isinstance(links, Links) and links.forwards.kick(conn))
+
     def rights(self) -> Iterator[RightsView]:
         """A client does not know them: its server does."""
         return iter(())
@@ -240,11 +245,6 @@ def _warned(view: MappingView, clear: dict[str, str]) -> MappingView:
         "its target does not speak TLS: {verdict}; whoever is on the path reads what travels: remove encrypt: false",
         verdict=verdict,
     ))
-
-
-def kick_stream(view: ClientView, conn: str) -> bool:
-    """Reset the visitor with this id; False if there is none."""
-    return any(link.kick(conn) for link in view.links)
 
 
 def reconnect(view: ClientView, server: str | None) -> int | None:

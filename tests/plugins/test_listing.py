@@ -31,6 +31,15 @@ class ListingTests(PlaceTestCase):
         self.assertIn("health acme: asks acme\n    from gotunnel.plugins.acme of no distribution\n", text)
         self.assertIn("    level (int; default 3): how loud\n    word (str; required)\n", text)
 
+    def test_words_of_others(self) -> None:
+        """In Chinese, too, they are whole, also where a part of them looks like a sentence of ours."""
+        options = 'class O(Options):\n    flag: str = Field(description="file, there while the target is well")\n'
+        plugin = 'flag = Plugin(IHealthCheck, "flag", dict, options=O, summary="whether the target is well")\n'
+        self.module(self.folder, "flag", options + plugin)
+        text = Runner().invoke(main, ["plugins"], env={"GOTUNNEL_LANG": "zh"}).output
+        self.assertIn("health flag: whether the target is well\n", text)
+        self.assertIn("：file, there while the target is well\n", text)
+
     def test_broken(self) -> None:
         """One that is broken is named with its file and its reason; the exit code is 1, and the rest is listed."""
         path = self.module(self.folder, "bad", "import no_such_module_anywhere\n")
