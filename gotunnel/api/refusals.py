@@ -17,6 +17,7 @@ _PORT = {
     "acl_denied": "choose an allowed remote port, or have the server allow it (allow_ports, allow_bind, allow_groups)",
     "reserved": "choose another remote port",
     "limit": "the server's limits.mappings says how many",
+    "bad_request": "correct the remote address, or what was asked for with it",
 }
 
 

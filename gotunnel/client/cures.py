@@ -21,6 +21,7 @@ _CURES = {
     "(allow_ports, allow_bind)",
     "reserved": "; choose another one (remote, or remote_port beside local_ports)",
     "limit": "; the server's limits.mappings says how many",
+    "bad_request": "; correct this mapping: its remote, or what stands beside that",
 }
 _UDP_CURE = "; choose an allowed one (remote), or have the server allow it (allow_udp_ports, allow_bind)"
 

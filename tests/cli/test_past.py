@@ -55,10 +55,10 @@ class PastTests(SynchronousTestCase):
     def test_words_that_rich_knows(self) -> None:
         """What a forward or a node is counted under is shown whole, an address of IPv6 among it."""
         store = Store(str(self.state / "usage-server.db"))
-        store.add(self.now, [Row("[red]w3", "[fd00::1]:10250", 1, 1, 1, 0, 1), Row("w4", ":key:", 1, 1, 1, 0, 1)])
+        store.add(self.now, [Row("[red]w3", "[fd00::1]:10250 [/x]", 1, 1, 1, 0, 1), Row("w4", ":key:", 1, 1, 1, 0, 1)])
         store.close()
         shown = self.run_it().stdout
-        for word in ("[red]w3 ", "[fd00::1]:10250", ":key: "):
+        for word in ("[red]w3 ", "[fd00::1]:10250 [/x]", ":key: "):
             self.assertIn(word, shown)
 
     def test_csv(self) -> None:

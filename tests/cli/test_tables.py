@@ -86,6 +86,19 @@ class MappingsTests(SynchronousTestCase):
             self.assertIn(word, stream.getvalue())
 
 
+    def test_brackets(self) -> None:
+        """Addresses and names stand there as they are, whatever they mean to who draws the tables."""
+        rows = [mapping("[/nothing]", address="[fe80::1]:28005"), mapping("[red]:smile:", address="[fd00::7]:80")]
+        stream = StringIO()
+        table = _Picture(ENGLISH)._mappings({"role": {"role": "server"}, "sessions": [{}], "mappings": rows})
+        Console(file=stream, width=200).print(table)
+        stream_rows = [{"conn": "c-1", "client": "[b]", "mapping": "m", "visitor": "[fd00::5]:1", "state": "open",
+                        "age": 1.0, "up": 0, "down": 0}]  # fmt: skip
+        Console(file=stream, width=200).print(_Picture(ENGLISH)._streams(stream_rows))
+        for words in ("[/nothing]", "[fe80::1]:28005", "[red]:smile:", "[fd00::7]:80", "[b]", "[fd00::5]:1"):
+            self.assertIn(words, stream.getvalue())
+
+
 def mapping(name: str, kind: str = "mapping", **more: Any) -> dict[str, Any]:
     """Return one as a process tells it."""
     return {

@@ -36,6 +36,8 @@ class RefusalTests(SynchronousTestCase):
                 ("port_in_use", "*:80: another program on the server listens there", "end that program", "group"),
                 ("port_in_use", "client other has it", "choose another", "end that program"),
                 ("bad_request", "10.0.0.1:80: the server has no such address", "one that it has", "allow_"),
+                # The server's log says that this one says what to do.
+                ("bad_request", "[fe80::1]:80: Invalid argument", "correct this mapping: its remote", "server's log"),
             ):
                 line = self.said(code, reason, **group)
                 self.assertIn(has, line, line)

@@ -403,6 +403,21 @@ class HtpasswdTests(JudgeTestCase):
             self.assertIsNone(judge._compare(Login(name, LOGIN.token, "")))
         self.assertEqual(rounds, [2000] * 3)
 
+    def test_compared(self) -> None:
+        """Hashes are compared as every other secret is, in a time that does not tell where they differ."""
+        file = self.write("passwords", self.line("prod.edge", LOGIN.token))
+        judge = Htpasswd(reactor, HtpasswdOptions.model_validate({"file": str(file)}))
+        compared: list[bool] = []
+
+        def noted(one: bytes, other: bytes) -> bool:
+            compared.append(one == other)
+            return compared[-1]
+
+        self.patch(htpasswd, "same_mac", noted)
+        for password, accepted in ((LOGIN.token, True), ("another-password", False)):
+            self.assertEqual(judge._compare(Login("prod.edge", password, "")) is not None, accepted)
+        self.assertEqual(compared, [True, False])
+
     def test_crowd(self) -> None:
         """Two hashes at a time, however many are asked for; who is given up ahead of his turn costs none, and a thread
         that nobody waits for any more is busy until it is done."""
