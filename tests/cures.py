@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tests.texts import ROOT, as_format
+from tests.formats import as_format
+from tests.sourcetexts import ROOT
 
 __all__ = ["problems"]
 

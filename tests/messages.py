@@ -1,6 +1,6 @@
 """Keeps the catalogues of texts: `python -m tests.messages` (`make messages`) adds what is new in the source to
 `gotunnel/i18n/zh.po` and `codes.txt`, lists what lacks Chinese, and compiles `zh.mo`. A developer's tool, and what the
-tests ask for the same. The source is read by `tests.texts`."""
+tests ask for the same. The texts are those of `tests.texts`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from gotunnel.i18n.codes import FILE, numbers
-from tests.texts import ROOT, Entry, entries
+from tests.sourcetexts import ROOT, Entry
+from tests.texts import entries
 
 __all__ = ["MO", "PO", "catalogue", "compiled", "numbered", "renewed", "written"]
 

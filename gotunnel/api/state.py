@@ -18,7 +18,7 @@ from gotunnel.client.standing import MappingStatus, Standing
 from gotunnel.errors import AuthRejected, NotConnected, Sentence
 from gotunnel.interfaces import IRelay
 
-__all__ = ["SessionState"]
+__all__ = ["SessionState", "is_shut"]
 
 
 class SessionState:
@@ -113,13 +113,31 @@ class SessionState:
             tell(Lost(link.label, link.trouble))
         self._up = up if up or link.trouble else self._up
         for name, status in link.published.statuses.items():
-            closed = Sentence(
-                "its target is down: {down}", down=status.down
-            ) if status.down is not None else status.reason
-            if status.standing is Standing.OPEN and status.down is None:
+            closed = _why_closed(status)
+            if status.standing is Standing.OPEN and closed is None:
                 if name not in self._told or self._told[name] != status.address:
                     self._told[name] = status.address
                     tell(MappingOpened(name, status.address))
-            elif name in self._told and (status.down is not None or status.standing is Standing.REFUSED):
+            elif name in self._told and closed is not None:
                 del self._told[name]
                 tell(MappingClosed(name, closed))
+
+
+def _why_closed(status: MappingStatus) -> str | None:
+    """Why visitors cannot come in; None while they can, or it is not known whether they can."""
+    if status.down is not None:
+        return Sentence("its target is down: {down}", down=status.down)
+    if status.standing is Standing.REFUSED:
+        return status.reason
+    if status.shut is not None:
+        return _shut(status.shut)
+    return None
+
+
+def _shut(reason: str) -> Sentence:
+    return Sentence("the server lets nobody in: {reason}", reason=reason)
+
+
+def is_shut(closed: MappingClosed) -> bool:
+    """Whether the server has the mapping as before, and lets nobody in for a while, as its operator may wish."""
+    return isinstance(closed.reason, Sentence) and closed.reason.english == _shut("").english

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from gotunnel.api import Event, MappingClosed, MappingOpened, NotConnected, PortUnavailable, Tunnel
+from gotunnel.api.state import is_shut
 from gotunnel.cli.foreground import run
 from gotunnel.cli.logoutput import begin_logging
 from gotunnel.cli.saying import say
@@ -133,8 +134,8 @@ class _Exposing(Service):
         if isinstance(event, MappingOpened):
             local = self._mapping.local
             say(Sentence("{address} reaches {local}. Ctrl-C ends it.", address=event.address, local=local))
-        elif isinstance(event, MappingClosed) and self.running:
-            self._refuse(event.reason)
+        elif isinstance(event, MappingClosed) and self.running and not is_shut(event):
+            self._refuse(event.reason)  # else the log has said so, and it opens again by itself
 
     def _not_opened(self, failure: Failure) -> None:
         failure.trap(GotunnelError)

@@ -36,7 +36,7 @@ def list_plugins(*, as_json: bool) -> None:
 
 
 def _print(found: Found, owners: dict[str, str]) -> None:
-    kind, summary = Sentence.word(found.kind), Sentence.word(printable(found.extension.summary, 400))
+    kind, summary = Sentence.word(found.kind), _said(found, printable(found.extension.summary, 400))
     say(Sentence("{kind} {name}: {summary}", kind=kind, name=found.name, summary=summary))
     say(Sentence("    from {module} of {owner}", module=found.module, owner=_owner(found, owners)))
     for option in _options(found):
@@ -45,7 +45,8 @@ def _print(found: Found, owners: dict[str, str]) -> None:
         )  # fmt: skip
         takes = Sentence.word(printable(option["takes"]))
         what = Sentence("    {name} ({takes}; {default})", name=option["name"], takes=takes, default=default)
-        say(Sentence.joined(": ", (what, Sentence.word(printable(option["description"], 400)))))
+        description = printable(option["description"], 400)
+        say(Sentence.joined(": ", (what, _said(found, description) if description else "")))
 
 
 def _object(found: Found, owners: dict[str, str]) -> dict[str, Any]:
@@ -77,8 +78,17 @@ def _options(found: Found) -> list[dict[str, Any]]:
     ]
 
 
+def _is_own(found: Found) -> bool:
+    return found.module.rpartition(".")[2] in OWN
+
+
+def _said(found: Found, text: str) -> Sentence:
+    """Return what a plugin says of itself: words of ours, or somebody's, which stay as they are in any language."""
+    return Sentence.word(text) if _is_own(found) else Sentence("{text}", text=text)
+
+
 def _owner(found: Found, owners: dict[str, str]) -> str:
-    if found.module.rpartition(".")[2] in OWN:
+    if _is_own(found):
         return " ".join(("gotunnel", __version__))
     return owners.get(found.module.replace(".", "/") + ".py", "no distribution")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from stat import S_ISREG
 from typing import TextIO
 
-from gotunnel.cli.outlet import Outlet
+from gotunnel.cli.logdestination import LogDestination, destination_of
 from gotunnel.logs import Logger
 
 __all__ = ["LAST_WORDS", "MOST_HELD", "RETRY", "SteadyStream"]
@@ -59,20 +59,20 @@ class SteadyStream:
         self._since = 0.0  # when the reader took no more
         self._planned = False
         self._draining = False
-        self._outlet: Outlet | None = None
+        self._destination: LogDestination | None = None
         try:
             fd = stream.fileno()
             if not S_ISREG(os.fstat(fd).st_mode):
                 stream.flush()  # from here on nothing goes through its buffer
-                self._outlet = Outlet(fd)
+                self._destination = destination_of(fd)
         except (OSError, ValueError):  # no descriptor, or closed, or broken: as without this
             return
-        if self._outlet is not None:
+        if self._destination is not None:
             atexit.register(self._end)
 
     def write(self, text: str) -> int:
         """Write a line, or hold it."""
-        if self._outlet is None:
+        if self._destination is None:
             return self._stream.write(text)
         raw = text.encode(self._stream.encoding or "utf-8", self._stream.errors or "backslashreplace")
         with self._lock:
@@ -88,7 +88,7 @@ class SteadyStream:
 
     def flush(self) -> None:
         """Nothing of what can be written waits."""
-        if self._outlet is None:
+        if self._destination is None:
             self._stream.flush()
 
     def _drain(self, until: float = 0.0, *, raises: bool = False) -> None:
@@ -107,11 +107,11 @@ class SteadyStream:
             self._tell()
 
     def _drain_held(self, until: float, raises: bool) -> None:
-        assert self._outlet is not None
+        assert self._destination is not None
         while self._held:
             raw = self._held[0]
             try:
-                sent = self._outlet.write(raw[:PIECE])
+                sent = self._destination.write(raw[:PIECE])
             except OSError:
                 self._drop()
                 if raises:
@@ -125,7 +125,7 @@ class SteadyStream:
                     self._held[0] = raw[sent:]
                 else:
                     self._held.popleft()
-            elif not until or not self._outlet.takes(until - time.monotonic()):
+            elif not until or not self._destination.takes(until - time.monotonic()):
                 return
 
     def _drop(self) -> None:
@@ -158,5 +158,8 @@ class SteadyStream:
             )  # fmt: skip
 
     def _end(self) -> None:
+        assert self._destination is not None
+        until = time.monotonic() + LAST_WORDS
         with self._lock:
-            self._drain(time.monotonic() + LAST_WORDS)
+            self._drain(until)
+            self._destination.finish(until - time.monotonic())

@@ -25,6 +25,8 @@ class _Port:
     def __init__(self, name: str, clock: Any) -> None:
         self.name = name
         self.carried = Carried()
+        self.refused = ""
+        """Why the server refused the last visitor, and what to do; empty if he reached his target, or left."""
         self._port = Persistent(clock, self._listen, self._cannot_listen)
 
     @property

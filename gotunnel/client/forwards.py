@@ -62,6 +62,8 @@ class Forwards:
         self.changed: Callable[[], None] = lambda: None
         """Called when a session has begun, and when somebody comes to a forward outside of TLS."""
         self._running = False
+        self.stopped = False
+        """Whether nobody is let in any more."""
         self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
         self._configs = {config.name: config for config in forwards}
         self._egress_config = egress
@@ -138,7 +140,7 @@ class Forwards:
 
     async def stop(self) -> None:
         """Let nobody in any more, and reset those who wait; those with a leg go on."""
-        self._running = False
+        self._running, self.stopped = False, True
         async with self._turn:
             for port in self.ports:
                 await port.stop()
@@ -152,9 +154,13 @@ class Forwards:
         self._usage.ended(visitor.account, outcome, end)
         if self._usage.observers is not None:
             self._usage.observers.closed(visitor, outcome, end)
-        port = self._named.get(visitor.mapping)
+        cures = _EGRESS_CURES if isinstance(visitor, EgressVisitor) else _CURES
+        cure = cures.get(end.code or "") if end is not None else None
+        port = self._egress if isinstance(visitor, EgressVisitor) else self._named.get(visitor.mapping)
         if port is not None:
             port.carried.add(end)
+            if end is not None:
+                port.refused = cure or ""
         now = self._clock.seconds()
         if self._usage.crowds.has_line(now, "forward:" + visitor.mapping, outcome, end):
             self.log.info(
@@ -164,7 +170,6 @@ class Forwards:
                 code=end.bracketed if end is not None else "",
                 up=end.up if end else 0, down=end.down if end else 0, seconds=now - visitor.arrived, conn=visitor.conn,
             )  # fmt: skip
-        cure = _CURES.get(end.code or "") if end is not None else None
         if cure is not None and self._lines.allow(visitor.mapping, now)[0]:
             self.log.warn(
                 "forward {forward} was refused by the server: {target}: {cure}",
@@ -181,6 +186,15 @@ class Forwards:
             self._lobby.turn_away([visitor], Outcome.DENIED)
         else:
             self.openers.place(visitor)
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id who waits for a leg; False if there is none."""
+        for waiting in self._lobby.waiting.values():
+            for visitor in waiting:
+                if visitor.conn == conn and waiting.leave(visitor):
+                    self._lobby.turn_away([visitor], Outcome.STOPPED)
+                    return True
+        return False
 
     def next_conn(self) -> str:
         """Return the id of a new visitor."""
@@ -216,3 +230,6 @@ _CURES = {
     "unknown_mapping": "that client is not connected, has no such mapping, or its `clients` leave this one out",
     "limit": "the server's limits (visitors of a client, streams of all, names being looked up) say how many",
 }
+_EGRESS_CURES = {
+    **_CURES, "not_allowed": "let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`",
+}  # fmt: skip

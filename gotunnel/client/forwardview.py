@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gotunnel.client.forwards import Forwards
 from gotunnel.core.view import MappingState, MappingView, StreamView
+from gotunnel.errors import Sentence
 
 __all__ = ["ForwardsView"]
 
@@ -32,7 +33,9 @@ class ForwardsView:
         openers = self._forwards.openers
         for port in self._forwards.ports:
             state, reason = MappingState.OPEN, ""
-            if not port.listening:
+            if self._forwards.stopped:
+                state, reason = MappingState.PENDING, "the client drains: it serves nobody new"
+            elif not port.listening:
                 state, reason = MappingState.FAILED, port.failure or "it does not listen"
             elif openers.refusing:
                 state, reason = MappingState.REFUSED, openers.why_not
@@ -40,6 +43,8 @@ class ForwardsView:
                 state, reason = MappingState.AWAY, "no server is connected; visitors wait for one"
             elif why := openers.why_off(port.leads_to):
                 state, reason = MappingState.OFF, why
+            elif port.refused and port.target is not None:  # who asks for many targets says nothing of the next one
+                reason = Sentence("the server refused the last visitor: {cure}", cure=port.refused)
             yield MappingView(
                 self._client, port.name, port.kind, port.wanted, port.target, state, reason, there[port.name],
                 port.carried.ended, port.carried.up, port.carried.down, "", encrypted=self._in_tls(port.encrypt),

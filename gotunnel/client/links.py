@@ -99,6 +99,16 @@ class Links:
             link.noticed = noticed
 
     @property
+    def in_clear(self) -> dict[str, str]:
+        """What is wrong with mappings whose targets do not speak TLS and that ask to travel outside of it, by name."""
+        return self._plain.in_clear
+
+    @property
+    def forwards_in_clear(self) -> dict[str, str]:
+        """The same of forwards."""
+        return self._plain_forwards.in_clear
+
+    @property
     def draining(self) -> bool:
         """Whether it is to connect no more."""
         return self._draining

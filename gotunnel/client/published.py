@@ -57,8 +57,8 @@ class Published:
         status = self.statuses.get(name)
         return self._leaving.get(name) if status is None else status.config
 
-    def carried(self, name: str, end: StreamEnd) -> None:
-        """A visitor of that mapping is over, if this client has one of that name."""
+    def carried(self, name: str, end: StreamEnd | None) -> None:
+        """A visitor of that mapping is over, if this client has one of that name; without `end` he was not served."""
         status = self.statuses.get(name)
         if status is not None:
             status.carried.add(end)

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["ClientService", "check_version", "make_client"]
 
 
-V1_KEYS = ("client.drain_timeout", "client.log_level")
+V1_KEYS = (
+    "client.drain_timeout", "client.log_lang", "client.log_level", "client.observers", "client.usage.enabled",
+    "client.usage.file", "client.usage.keep",
+)  # fmt: skip
 """What can change while a client speaks version 1: each of its mappings has a connection of its own."""
 
 
@@ -142,6 +145,7 @@ class ClientService(Reloadable):
         tried("transport", [self._settings.transport], [config.transport], self._reactor)
         if not isinstance(links, Links):
             found = difference("client", self._settings, config, V1_KEYS)
+            self._observers(found.config)()
             return found, key_lines(found)
         found = difference("client", self._settings, config)
         use_tls = self._prepared(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gotunnel.client.forwardview import ForwardsView
@@ -30,7 +31,7 @@ from gotunnel.net.descriptors import Descriptors
 if TYPE_CHECKING:
     from gotunnel.client.service import ClientService
 
-__all__ = ["ClientView", "kick_stream", "reconnect"]
+__all__ = ["ClientView", "reconnect"]
 
 
 class OneLink(Protocol):
@@ -154,10 +155,14 @@ class ClientView:
 
     def mappings(self) -> Iterator[MappingView]:
         """Each mapping, forward and egress socket."""
+        links, forwards = self._service.links, self._forwards
+        clear, forwards_clear = (links.in_clear, links.forwards_in_clear) if isinstance(links, Links) else ({}, {})
         for link in self.links:
-            yield from link.mappings()
-        if self._forwards is not None:
-            yield from self._forwards.mappings(self._served)
+            for mapping in link.mappings():
+                yield _warned(mapping, clear)
+        if forwards is not None:
+            for forward in forwards.mappings(self._served):
+                yield _warned(forward, forwards_clear)
 
     @property
     def streams(self) -> Iterator[StreamView]:
@@ -166,6 +171,11 @@ class ClientView:
             yield from link.streams()
         if self._forwards is not None:
             yield from self._forwards.streams(self._clock.seconds())
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id, also one who waits; False if there is none."""
+        links = self._service.links
+        return any(link.kick(conn) for link in self.links) or (isinstance(links, Links) and links.forwards.kick(conn))
 
     def rights(self) -> Iterator[RightsView]:
         """A client does not know them: its server does."""
@@ -226,9 +236,15 @@ class ClientView:
         return found
 
 
-def kick_stream(view: ClientView, conn: str) -> bool:
-    """Reset the visitor with this id; False if there is none."""
-    return any(link.kick(conn) for link in view.links)
+def _warned(view: MappingView, clear: dict[str, str]) -> MappingView:
+    """Return it with a warning if whoever is on the path reads what it carries; `clear` says of which targets."""
+    verdict = clear.get(view.name)
+    if verdict is None or view.encrypted is not False or view.state is not MappingState.OPEN:
+        return view
+    return replace(view, reason=Sentence(
+        "its target does not speak TLS: {verdict}; whoever is on the path reads what travels: remove encrypt: false",
+        verdict=verdict,
+    ))
 
 
 def reconnect(view: ClientView, server: str | None) -> int | None:

@@ -49,6 +49,7 @@ def _server(server: ServerConfig) -> list[str]:
         where = Sentence("{host}, on every address", host=where)
     return [
         Sentence("listens for clients on {address} {tls}", address=address, tls=_server_tls(server)),
+        *map(_listener, server.listeners),
         _server_token(server),
         Sentence("lets clients publish the ports {ports}; a mapping that names no address listens on {where}",
                  ports=ports, where=where),
@@ -59,7 +60,6 @@ def _server(server: ServerConfig) -> list[str]:
         else "lets clients reach nothing by forwards",
         *_server_groups(server),
         *_server_egress(server),
-        *map(_listener, server.listeners),
         *([Sentence("believes {networks}, by the PROXY protocol, whose connections they bring to public ports",
                     networks=listed(server.proxy_from))] if server.proxy_from else []),
         *_server_plugins(server),

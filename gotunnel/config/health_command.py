@@ -46,5 +46,6 @@ class CommandOptions(Section):
         ),
     ] = Field(
         description="what to run, without a shell; exit code 0 within `timeout` is well. It finds the target in "
-        "GOTUNNEL_TARGET, and none of the other variables GOTUNNEL_…; with it ends all that it has started"
+        "GOTUNNEL_TARGET, its parts in GOTUNNEL_TARGET_HOST and GOTUNNEL_TARGET_PORT, and none of the other variables "
+        "GOTUNNEL_…; with it ends all that it has started"
     )

@@ -22,7 +22,7 @@ class Drop(Enum):
     RATE = "rate"  # the same, for new flows a second
     SHUT = "shut"  # the mapping lets nobody new in
     EMPTY = "empty"  # it holds no byte, and a DATA frame has one at least
-    TOO_LONG = "too_long"  # the other end sent a frame that is longer than any datagram
+    TOO_LONG = "too_long"  # it has more bytes than IPv4 can carry in one
     UNSENT = "unsent"  # the system did not take it
     SYSTEM = "system"  # the system had no room for it ahead of us
 
@@ -36,7 +36,7 @@ _WHY = {
     Drop.RATE: "too many new flows a second (server.limits.new_flows)",
     Drop.SHUT: "the mapping lets nobody new in",
     Drop.EMPTY: "they hold no byte, and such a one cannot be carried",
-    Drop.TOO_LONG: "the other end sent frames that are longer than any datagram",
+    Drop.TOO_LONG: "they have more than 65507 bytes, and such a one cannot be carried",
     Drop.UNSENT: "the system does not send them",
     Drop.SYSTEM: "they come faster than this process reads them",
 }

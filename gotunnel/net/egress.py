@@ -41,7 +41,7 @@ _CODES = {
     "unreachable": (502, "no route to it"),
     "timeout": (504, "the target did not answer in time"),
     "unknown_host": (502, "the name does not resolve where it is dialled"),
-    "not_allowed": (502, "it is not allowed"),
+    "not_allowed": (502, "it is not allowed, or no client announces it"),
     "unknown_node": (502, "no client announces it"),
     "unknown_mapping": (502, "the client does not lead there (its `nodes`)"),
     "mapping_down": (502, "the target of that mapping is down"),

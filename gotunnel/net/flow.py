@@ -20,13 +20,20 @@ from gotunnel.interfaces import ILocal
 from gotunnel.net.quiet import nothing
 from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
 
-__all__ = ["MOST_WAITING", "MOST_WAITING_BYTES", "Flow", "Outlet"]
+__all__ = ["MOST_WAITING", "MOST_WAITING_BYTES", "Flow", "Outlet", "unfit"]
 
 MOST_WAITING = 16
 """Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg
 that is there takes none: a burst fills what the leg has of its own, and there is more room a moment later."""
 MOST_WAITING_BYTES = MOST_DATAGRAM
 """Their bytes: as many as one may have. Who comes first may be forged, and there are many of them."""
+
+
+def unfit(datagram: bytes) -> Drop | None:
+    """Return why a datagram cannot be carried at all, if so."""
+    if not datagram:
+        return Drop.EMPTY
+    return Drop.TOO_LONG if len(datagram) > MOST_DATAGRAM else None
 
 
 class Outlet(Protocol):
@@ -75,8 +82,8 @@ class Flow(ABC):
         if self.gone:
             return
         self._last = self._clock.seconds()
-        if not datagram:
-            self._dropped(Drop.EMPTY)
+        if (why := unfit(datagram)) is not None:
+            self._dropped(why)
         elif not self._answered and not self._room_for(datagram):
             self._dropped(Drop.WAITING)
         elif self.reading:

@@ -1,6 +1,7 @@
 """A target of datagrams, dialled: a socket of its own for each flow, so that an answer belongs to one visitor and the
 target's system can say that nobody listens. Datagrams know no connection: that one is dialled says nothing more. So who
-listens at which address of a name is found out with the flow's first datagrams, which are kept as long."""
+listens at which address of a name is found out with the flow's first datagrams, and whether that holds, by its silence.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +9,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from gotunnel.address import HostPort, is_ip
 from gotunnel.core.dropped import Drop
 from gotunnel.core.stream import PORT_UNREACHABLE
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal
-from gotunnel.net.flow import MOST_WAITING, MOST_WAITING_BYTES
 from gotunnel.net.lastanswer import LastAnswers
 from gotunnel.net.resolve import resolve
-from gotunnel.net.udp import REFUSALS, TargetSocket, can_carry
+from gotunnel.net.targetsocket import REFUSALS, no_way
+from gotunnel.net.targetway import TargetWay
+from gotunnel.net.udp import can_carry
 
-__all__ = ["AGAIN", "GRACE", "PATIENCE", "dial_flow"]
+__all__ = ["GRACE", "SILENCE", "dial_flow"]
 
 GRACE = 5.0
 """Seconds that this end waits beyond the idle time: it is for the opener to say when a flow is quiet, and this is for
 one who never does."""
-PATIENCE = 1.0
-"""Seconds that the refusal of a flow's first datagram may take for another address to be tried: it takes as long as
-there and back."""
-AGAIN = 10.0
-"""Seconds that an address may say nothing to which a flow has come because another one had refused. Perhaps there is
-nobody, and no system to say so, while the service has come back where it was: all are tried anew then."""
-
+SILENCE = 60.0
+"""Seconds without an answer after which a flow that goes on sending makes sure that it still leads somewhere: its name
+may have another address by now, and so may this machine, of which no system says anything. Many services never answer,
+and are to see it come from one port."""
+_RENEWED = 1.0
+"""Seconds between two attempts to find another way at once, where the system says that there is none."""
 
 def dial_flow(
     reactor: Any, relay: Any, target: HostPort, timeout: float, idle: float, dropped: Callable[[Drop], None],
@@ -45,7 +45,7 @@ def dial_flow(
         raise DialFailed("no_fds", Sentence("{target}: out of file descriptors", target=target))
 
     def connect(hosts: Sequence[str]) -> ILocal:
-        flow: ILocal = _Target(reactor, relay, tuple(hosts), target, idle, dropped, answers).flow
+        flow: ILocal = _Target(reactor, relay, tuple(hosts), target, timeout, idle, dropped, answers).flow
         return flow
 
     if is_ip(target.host):
@@ -54,148 +54,82 @@ def dial_flow(
 
 
 class _Target:
-    """The outlet of one flow. Where its target is a name, the addresses of that are tried one after the other, until
-    one does not refuse. Raises DialFailed where there is no way to any."""
+    """The outlet of one flow. Raises DialFailed where there is no way to any address of its target."""
 
     flow: Any
 
     def __init__(
-        self, reactor: Any, relay: Any, hosts: tuple[str, ...], target: HostPort, idle: float,
+        self, reactor: Any, relay: Any, hosts: tuple[str, ...], target: HostPort, timeout: float, idle: float,
         dropped: Callable[[Drop], None], answers: LastAnswers,
     ) -> None:  # fmt: skip
+        self.dropped = dropped
         self._reactor = reactor
         self._target = target
-        self._hosts = hosts
-        self._dropped = dropped
+        self._timeout = timeout
         self._answers = answers
-        self._unheard = len(hosts) > 1
-        """Whether it is yet to be seen who answers."""
-        self._silent_since: float | None = None
-        """When it came to this address, if there is a better one for all we know."""
-        self._others: list[str] = []
-        """What is left to try when this one refuses; none when it is settled."""
-        self._kept: list[bytes] = []
-        """What this one was sent, and may refuse yet."""
-        self._settling: IDelayedCall | None = None
-        self._begin()
-        here = self._socket.here
-        self.flow = relay.flow(self, idle + GRACE, str(target), self._socket.host, here, dropped, True)
+        way = TargetWay(reactor, target, hosts, answers, self)
+        self._way: TargetWay | None = way
+        self._told = self._renewed = reactor.seconds()
+        """When it was last known that this way leads somewhere, and when another one was looked for."""
+        self.flow = relay.flow(self, idle + GRACE, str(target), way.host, way.here, dropped, True)
 
     def send(self, datagram: bytes) -> None:
         """See Outlet."""
-        if self._silent_since is not None and self._reactor.seconds() - self._silent_since >= AGAIN:
-            self._begin_again()
-        while True:
+        assert self._way is not None
+        if self._reactor.seconds() - self._told >= SILENCE:
+            self._make_sure()
+        try:
             try:
-                self._socket.send(datagram)
-            except REFUSALS:  # what was sent before it is; this one was not sent
-                if not self._moved_on():
-                    self.flow.why = PORT_UNREACHABLE
+                self._way.send(datagram)
+            except OSError as failed:
+                if isinstance(failed, REFUSALS) or not no_way(failed) or not self._another_way():
                     raise
-            except OSError:
-                self._dropped(Drop.UNSENT)
-                return
-            else:
-                break
-        if self._others:
-            self._keep(datagram)
+                self._way.send(datagram)
+        except REFUSALS:
+            self.flow.why = PORT_UNREACHABLE
+            raise
+        except OSError:
+            self.dropped(Drop.UNSENT)
 
     def close(self) -> None:
         """See Outlet."""
-        self._settle()
-        sock = self._socket
-        del self._socket  # it calls this outlet, and each would keep the other until the garbage is collected
-        sock.close()
+        way, self._way = self._way, None
+        if way is not None:
+            way.close()
 
-    def _arrived(self, datagram: bytes) -> None:
-        if self._unheard:
-            self._unheard = False
-            self._settle()
-            if self._silent_since is not None:
-                self._silent_since = None
-                self._answers.answered(self._target, self._socket.host)
+    # As a traveller.
+
+    def arrived(self, datagram: bytes) -> None:
+        """See Traveller."""
+        self._told = self._reactor.seconds()
         self.flow.arrived(datagram)
 
-    def _refused(self) -> None:
-        if not self._moved_on():
-            self.flow.end(PORT_UNREACHABLE)
+    def refused(self) -> None:
+        """See Traveller."""
+        self.flow.end(PORT_UNREACHABLE)
 
-    # Which address it is.
+    def moved(self, host: str, here: str) -> None:
+        """See Traveller."""
+        self.flow.moved(host, here)
 
-    def _begin(self) -> None:
-        """Try one after the other. Raises DialFailed."""
-        self._others = self._answers.ordered(self._target, self._hosts)
-        self._silent_since = None if self._others[0] == self._hosts[0] else self._reactor.seconds()
-        self._open()
+    # Whether it leads somewhere.
 
-    def _begin_again(self) -> None:
-        """The same later on. Raises ConnectionRefusedError where that leads nowhere."""
-        self._settle()
-        self._answers.forget(self._target, self._socket.host)
-        self._socket.close()
-        try:
-            self._begin()
-        except DialFailed:
-            self.flow.why = PORT_UNREACHABLE
-            raise ConnectionRefusedError from None
-        self.flow.moved(self._socket.host, self._socket.here)
+    def _make_sure(self) -> None:
+        self._told = self._reactor.seconds()
+        if is_ip(self._target.host):
+            self._found((self._target.host,))
+        else:
+            self._answers.look(self._target, self._timeout, self._found)
 
-    def _open(self) -> None:
-        """Connect to the next one to which there is a way. Raises DialFailed."""
-        while True:
-            try:
-                host = self._others.pop(0)
-                self._socket = TargetSocket(self._reactor, host, self._target.port, self._arrived, self._refused)
-                return
-            except DialFailed:
-                if not self._others:  # there is no way to IPv6 on many machines
-                    raise
+    def _found(self, hosts: Sequence[str]) -> None:
+        if self._way is not None:
+            self._way.renew(hosts)
 
-    def _moved_on(self) -> bool:
-        """Nobody listens here: send what was refused to the next address. False where none is left to try."""
-        self._answers.forget(self._target, self._socket.host)
-        refused = self._kept
-        while self._others:
-            self._socket.close()
-            try:
-                self._open()
-            except DialFailed:
-                break
-            self._silent_since = self._reactor.seconds()
-            self.flow.moved(self._socket.host, self._socket.here)
-            if self._passed_on(refused):
-                return True
-        return False
-
-    def _passed_on(self, refused: list[bytes]) -> bool:
-        self._settle_later()
-        for datagram in refused:
-            try:
-                self._socket.send(datagram)
-            except REFUSALS:
-                return False
-            except OSError:
-                self._dropped(Drop.UNSENT)
-        return True
-
-    def _keep(self, datagram: bytes) -> None:
-        if self._settling is None:
-            self._settling = self._reactor.callLater(PATIENCE, self._settle)
-        room = MOST_WAITING_BYTES - sum(map(len, self._kept))
-        if len(self._kept) < MOST_WAITING and len(datagram) <= room:
-            self._kept.append(datagram)
-
-    def _settle_later(self) -> None:
-        """Wait for a refusal anew, as long as there is somewhere else to go."""
-        if not self._others:
-            self._settle()
-        elif self._settling is not None:
-            self._settling.reset(PATIENCE)
-
-    def _settle(self) -> None:
-        """It stays with this address."""
-        self._others, self._kept = [], []
-        if self._settling is not None:
-            if self._settling.active():
-                self._settling.cancel()
-            self._settling = None
+    def _another_way(self) -> bool:
+        """The system says that there is none: perhaps since this machine has another address by now."""
+        assert self._way is not None
+        now = self._reactor.seconds()
+        if now - self._renewed < _RENEWED:
+            return False
+        self._renewed = now
+        return self._way.renew((self._way.host,))

@@ -1,5 +1,5 @@
-"""Datagram sockets, on any reactor that waits for descriptors: one that is bound, for whoever sends to it, and one that
-is connected to a target. They pass datagrams on and know no flows.
+"""Datagram sockets, on any reactor that waits for descriptors: what they share, and one that is bound, for whoever
+sends to it. One that is connected to a target is in `targetsocket`. They pass datagrams on and know no flows.
 
 An answer leaves from the address that was asked, also where a socket is bound to all of them: the kernel tells with
 each datagram where it came to (IP_PKTINFO of ip(7), IPV6_RECVPKTINFO of ipv6(7)), and is told so with each answer. One
@@ -8,7 +8,6 @@ not tell, it chooses."""
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import os
 import socket
@@ -17,29 +16,24 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import HostPort, is_wildcard
-from gotunnel.errors import DialFailed, Sentence, system_words
 from gotunnel.interfaces import IDatagramRelay
 from gotunnel.logs import Logger
 from gotunnel.net.listening import listen_failure
-from gotunnel.net.reasons import NO_SOURCE
-from gotunnel.net.sockets import is_itself
 
-__all__ = ["REFUSALS", "BoundSocket", "Here", "TargetSocket", "can_carry", "plain_host"]
+__all__ = ["BIGGEST", "BoundSocket", "DatagramSocket", "Here", "can_carry", "plain_host"]
 
 AT_ONCE = 32
 """Datagrams read per event, so that a flood of them does not keep everything else waiting."""
 ROOM = 1 << 20
 """Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
-REFUSALS = (ConnectionRefusedError, ConnectionResetError)
-"""How a system's word that nobody listens there is passed on; the second on Windows."""
-_NO_SOURCE = (errno.EADDRNOTAVAIL, errno.EAGAIN)
-"""The second of a machine whose ports are all bound: those of UDP are not shared."""
-_BIGGEST = 65_536
+BIGGEST = 65_536
+"""Bytes of the buffer that any datagram fits in."""
 
 Here = tuple[int, int, bytes] | None
 """Where a datagram came to, as the kernel wants to hear it with the answer; None: it knows by itself."""
@@ -65,7 +59,7 @@ def plain_host(host: str) -> str:
 
 
 @implementer(IReadDescriptor)
-class _Socket:
+class DatagramSocket:
     """What both kinds share."""
 
     log = Logger()
@@ -84,12 +78,13 @@ class _Socket:
         return "gotunnel"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor gives it up, mostly since the kernel has an error for it: that is no end of a datagram socket."""
+        """The reactor gives it up for an error. The kernel may have none any more: who sent was told it, or it was that
+        of a closed socket with this number. None is the end of a datagram socket."""
         number = 0 if self._sock is None else self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if not number:
+        if number:
+            self._failed(OSError(number, os.strerror(number)))
+        elif not reason.check(ConnectionDone):  # the reactor is stopped
             self.close()
-            return
-        self._failed(OSError(number, os.strerror(number)))
         if self._sock is not None:
             self._reactor.addReader(self)
 
@@ -122,7 +117,7 @@ class _Socket:
         """An error that the kernel keeps for who reads."""
 
 
-class BoundSocket(_Socket):
+class BoundSocket(DatagramSocket):
     """Bound to `host` and `port` as soon as it is made. `arrived(datagram, source, here)` is called for each datagram,
     `lost(count)` for those for which the kernel had no room. Raises PortUnavailable."""
 
@@ -171,10 +166,10 @@ class BoundSocket(_Socket):
 
     def _read(self, sock: socket.socket) -> None:
         if not _TELLS:
-            datagram, source = sock.recvfrom(_BIGGEST)
+            datagram, source = sock.recvfrom(BIGGEST)
             self._arrived(datagram, source, None)
             return
-        datagram, ancillary, _, source = sock.recvmsg(_BIGGEST, _ANCILLARY)
+        datagram, ancillary, _, source = sock.recvmsg(BIGGEST, _ANCILLARY)
         here: Here = None
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == _RXQ_OVFL:
@@ -201,49 +196,3 @@ def _tell_where(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     elif _IP_PKTINFO is not None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-
-
-class TargetSocket(_Socket):
-    """Connected to one target; `arrived(datagram)` is called for each datagram of it, `refused()` when its system says
-    that nobody listens there. Raises DialFailed."""
-
-    def __init__(
-        self, reactor: Any, host: str, port: int, arrived: Callable[[bytes], None], refused: Callable[[], None]
-    ) -> None:
-        self.host = host
-        place = HostPort(host, port)
-        sock = None
-        try:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-            sock.connect((host, port))
-            if is_itself(sock):  # as long as it is there the system chooses another port
-                with sock:
-                    sock = socket.socket(sock.family, sock.type)
-                    sock.connect((host, port))
-            sock.setblocking(False)
-        except OSError as failed:
-            if sock is not None:
-                sock.close()
-            words = NO_SOURCE if failed.errno in _NO_SOURCE else system_words(failed)
-            raise DialFailed("unreachable", Sentence("{target}: {words}", target=place, words=words)) from None
-        self.here = _text(sock)
-        self._arrived = arrived
-        self._refused = refused
-        super().__init__(reactor, sock)
-
-    def send(self, datagram: bytes) -> None:
-        """Send one. Raises OSError, one of REFUSALS for what `refused` would tell of those before it."""
-        if self._sock is not None:
-            self._sock.send(datagram)
-
-    def _read(self, sock: socket.socket) -> None:
-        self._arrived(sock.recv(_BIGGEST))
-
-    def _failed(self, failed: OSError) -> None:
-        if isinstance(failed, REFUSALS):
-            self._refused()
-
-
-def _text(sock: socket.socket) -> str:
-    name = sock.getsockname()
-    return str(HostPort(name[0], name[1]))

@@ -79,7 +79,9 @@ class Direct:
         self._relay.stop()
 
     def _dialled(self, result: object, dialling: Deferred[Local]) -> object:
-        del self.dialling[dialling]
+        _, began = self.dialling.pop(dialling)
+        if not isinstance(result, Failure):
+            self._hub.usage.dial.observe(self._hub.clock.seconds() - began)
         return result
 
     def _failed(self, request: EgressRequest, failure: Failure, account: Account) -> None:

@@ -39,12 +39,12 @@ class Egress:
 
     @property
     def address(self) -> str:
-        """Where it listens, or would."""
+        """Where it listens, or tries to."""
         return str(self._config.listen)
 
     @property
-    def trouble(self) -> str | None:
-        """Why it does not listen, None while it does."""
+    def failure(self) -> str | None:
+        """Why it does not listen; None while it does."""
         return None if self._port.listening is not None else self._port.failure or "it does not listen"
 
     def start(self) -> None:

@@ -12,6 +12,7 @@ from gotunnel.address import HostPort
 from gotunnel.core.dropped import Drop, Drops, drop_lines, why
 from gotunnel.core.flowroom import FlowRoom
 from gotunnel.logs import Logger
+from gotunnel.net.flow import unfit
 from gotunnel.net.udp import BoundSocket, Here, plain_host
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class Flows:
             known.flow.arrived(datagram)
         elif not self._accepting:
             self.drop(Drop.SHUT)
-        elif not datagram:
-            self.drop(Drop.EMPTY)
+        elif (why_not := unfit(datagram)) is not None:
+            self.drop(why_not)
         else:
             self._begin(datagram, source, here)
 

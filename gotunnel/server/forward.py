@@ -150,6 +150,11 @@ class ForwardLegs(DiallingEnd):
                     ), lambda: cross_to_node(self._hub, peer, target, opening, self._origin),
                     lambda _: self._rules.allows_node(target.port),
                 )  # fmt: skip
+            if not still_allowed(self._rules, target, ""):
+                raise DialFailed(NOT_ALLOWED, Sentence(
+                    "no client announces {target} (client.nodes), and allow_dial of this client does not name it",
+                    target=target,
+                ))
         hub, resolve = self._hub, partial(self._hub.lookups.resolve, self.peer.name)
         return Route(
             str(target), lambda: reach(hub.clock, hub.relay, self._rules, target, DIAL_TIMEOUT, resolve),

@@ -216,6 +216,11 @@ class ServerService(Reloadable):
         if self._egress is not None and not self.draining:
             self._egress.start()
 
+    @property
+    def egress(self) -> Egress | None:
+        """Its egress socket."""
+        return self._egress
+
     def _egress_of(self, config: ServerConfig) -> Egress | None:
         if config.egress is None:
             return None
@@ -227,11 +232,6 @@ class ServerService(Reloadable):
     def listeners(self) -> Sequence[Listener]:
         """Where it takes clients beside its own port."""
         return self._listeners
-
-    @property
-    def egress(self) -> Egress | None:
-        """The socket on which kube-apiserver asks for nodes, if there is one."""
-        return self._egress
 
     @property
     def accepting(self) -> bool:

@@ -103,8 +103,8 @@ class ServerView:
             yield self._session(peer)
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to, and
-        its egress socket."""
+        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to; and
+        its egress socket, whose visitors are counted as those of the clients that lead to nodes."""
         here: Counter[tuple[str, str]] = self.streams.here()
         for peer in self._hub.holders:
             for mapping in tuple(peer.mappings.values()):
@@ -125,11 +125,11 @@ class ServerView:
             reason = Sentence("{switched_off}; its client does not ask for it now", switched_off=SWITCHED_OFF)
             yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
         egress = self._service.egress
-        if egress is not None:
-            state = MappingState.OPEN if egress.trouble is None else MappingState.FAILED
-            # Its visitors are counted for the clients that lead to the nodes.
+        if egress is not None and not self.draining:
+            address, failure = egress.address, egress.failure
+            state = MappingState.OPEN if failure is None else MappingState.FAILED
             yield MappingView(
-                "", egress.address, "egress", egress.address, None, state, egress.trouble or "", None, None, None, None,
+                "", address, "egress", address, None, state, failure or "", None, None, None, None,
                 encrypted=self._hub.tls is not None,
             )  # fmt: skip
 

@@ -62,7 +62,7 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
     """Return those of a client: `kick` takes a `server` (all of them, without), or the `stream` of a visitor; `mapping`
     takes its `name` and `on`."""
     from gotunnel.client.switching import switch_mapping
-    from gotunnel.client.view import kick_stream, reconnect
+    from gotunnel.client.view import reconnect
 
     def kick(wish: dict[str, Any]) -> dict[str, Any]:
         server, stream = text(wish, "server"), text(wish, "stream")
@@ -70,7 +70,7 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
             raise Refused("this is a client: it can leave its server and come back (server), or reset a stream")
         only(wish, "server", "stream")
         if stream is not None:
-            return _stream(stream, kick_stream(view, stream))
+            return _stream(stream, view.kick(stream))
         cut = reconnect(view, server)
         if cut is None:
             what = "it is not connected"

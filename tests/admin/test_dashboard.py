@@ -12,6 +12,7 @@ from gotunnel.admin.browser import FOLDER, page_file
 from gotunnel.admin.guard import DASHBOARD
 from gotunnel.admin.listener import AdminService
 from gotunnel.admin.logins import IDLE
+from gotunnel.core.view import MappingState, SessionState
 from tests.admin.scene import TOKEN, Scene, shown
 from tests.admin.test_web import Answered, request, talk
 from tests.integration.base import IntegrationTestCase, reactor
@@ -124,9 +125,24 @@ class FilesTests(PageTestCase):
         wanted = set(re.findall(r'\bsay\("(\w+)"', used + words)) | set(re.findall(r'data-word(?:-\w+)?="(\w+)"', used))
         self.assertEqual(wanted - set(known), set())
         in_vain = {key for key in known if not re.search(rf'"{key}"', used + words.replace(table, ""))}
-        made_of_parts = r"(state|level|role|theme|span)_|(switchOff|switchOn)(Title|Why)$"
+        made_of_parts = r"(check|kind|state|level|role|theme|span)_|(switchOff|switchOn)(Title|Why)$"
         made = {key for key in in_vain if re.match(made_of_parts, key)}
         self.assertEqual(in_vain - made - {"day", "hour", "minute", "second"}, set())
+
+    def test_words_of_the_api(self) -> None:
+        """Those that it shows are there in both languages: what things are, how they stand, and levels."""
+        words, views = ((FOLDER / name).read_text("utf-8") for name in ("words.js", "views.js"))
+        states = {*map(str.lower, MappingState.__members__), *map(str.lower, SessionState.__members__), "dialling"}
+        for key in (*(f"state_{each}" for each in states), "kind_forward", "kind_egress", "level_warn", "level_error"):
+            self.assertIn(f"\n  {key}: [", words)
+        for kind in ("kind", "state"):
+            self.assertIn(f'sayWord("{kind}", ', views)
+        checks: set[str] = set()
+        for source in ("admin/api.py", "client/view.py", "server/view.py"):
+            checks.update(re.findall(r'Finding\("([a-z ]+)"', (FOLDER.parents[1] / source).read_text("utf-8")))
+        self.assertIn("event loop", checks)
+        for check in checks:
+            self.assertIn(f"\n  check_{check.replace(' ', '_')}: [", words)
 
 
 class LoginTests(PageTestCase):

@@ -27,6 +27,7 @@ from gotunnel.api import (
 from gotunnel.api import session as session_module
 from gotunnel.api.listening import FactoryListener
 from gotunnel.core.outcome import Outcome
+from gotunnel.server.switching import switch_mapping
 from tests.api.base import ApiTestCase, Service
 from tests.integration.base import Peer, reactor
 from tests.ports import free_port
@@ -428,6 +429,24 @@ class EventTests(ApiTestCase):
         stop()
         self.assertEqual(heard, [Lost("127.0.0.1:1", "cannot reach 127.0.0.1:1: connection refused")])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_switched_off(self) -> None:
+        """A port that an operator of the server closes to visitors is heard of, also over a loss of the connection, and
+        so is its opening."""
+        self.quick()
+        server = await self.server()
+        tunnel = self.tunnel(server, name="edge")
+        heard = self.events(tunnel)
+        port = await tunnel.expose(Service(), "127.0.0.1:0")
+        await switch_mapping(server.hub, "edge", port.name, off=True)
+        closed = MappingClosed(port.name, "the server lets nobody in: switched off by an operator")
+        await self.until(lambda: heard[-1] == closed, "it is closed")
+        tunnel._session.link.session.control.transport.abortConnection()
+        await self.until(lambda: isinstance(heard[-1], Connected), "it is back")
+        await self.until(lambda: tunnel._session.link.published.statuses[port.name].shut, "it is off still")
+        del heard[:]
+        await switch_mapping(server.hub, "edge", port.name, off=False)
+        await self.until(lambda: heard == [MappingOpened(port.name, port.address)], "it is open, and was not before")
 
     async def test_target_down(self) -> None:
         """A target that is probed closes its port when it goes, and opens it again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +15,7 @@ from gotunnel.config.identityfile import FileIdentity, JoinConfig, written
 from gotunnel.config.load import load
 from gotunnel.errors import GotunnelError, lines_of
 from gotunnel.server.service import bind_control, make_server
+from tests.cli.runner import Runner
 
 TOKEN = "c94e01b7d6f85a2338e07b1f6ad95c42"
 KEY = bytes(range(32))
@@ -44,7 +45,7 @@ class CheckTests(SynchronousTestCase):
         path.write_text(text)
         words = ["check", str(path), *(["--state", str(self.state)] if state else [])]
         env = {"XDG_STATE_HOME": str(self.folder / "none"), "STATE_DIRECTORY": None, "GOTUNNEL_TOKEN": None}
-        result = CliRunner().invoke(main, words, env=env)
+        result = Runner().invoke(main, words, env=env)
         for secret in (TOKEN, TEXT, repr(KEY)[2:-1]):
             self.assertNotIn(secret, result.output)
         return result
@@ -112,7 +113,7 @@ class CheckTests(SynchronousTestCase):
         (line,) = result.stderr.splitlines()
         self.assertIn(f"server.observers[0].file: {file} is the file of server.usage already", line)
         words = ["doctor", "-c", str(self.folder / "server.yaml"), "--state", str(self.state)]
-        result = CliRunner().invoke(main, words, env={"GOTUNNEL_TOKEN": None})
+        result = Runner().invoke(main, words, env={"GOTUNNEL_TOKEN": None})
         self.assertEqual((result.exit_code, result.stdout, result.stderr), (2, "", f"{line}\n"))
 
 
@@ -151,7 +152,7 @@ class StartTests(SynchronousTestCase):
         """Run the command."""
         path = self.folder / "config.yaml"
         path.write_text(text)
-        return CliRunner().invoke(main, ["check", str(path), "--state", str(self.folder)])
+        return Runner().invoke(main, ["check", str(path), "--state", str(self.folder)])
 
     def test_refused(self) -> None:
         """Each of them is one line, word for word that of a start, and the exit code is that of a start; no file is

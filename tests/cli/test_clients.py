@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SkipTest
 
 from gotunnel.cli.joinline import place_of
@@ -23,6 +23,7 @@ from gotunnel.config.model import ServerConfig
 from gotunnel.errors import ConfigError
 from gotunnel.net.owncert import own_pair
 from gotunnel.wire.handshake import derive_key
+from tests.cli.runner import Runner
 from tests.processes import DEADLINE, ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -45,7 +46,7 @@ class ClientsTestCase(ProcessTestCase):
         """Run `gotunnel client …` for it."""
         where = ["-c", str(self.config), "--state", str(self.state)]
         env = {"GOTUNNEL_TOKEN": None}
-        return CliRunner().invoke(main, ["client", words[0], *where, *words[1:]], env=env, prog_name="gotunnel")
+        return Runner().invoke(main, ["client", words[0], *where, *words[1:]], env=env, prog_name="gotunnel")
 
     def good(self, *words: str) -> str:
         """Run it, and return what it prints on standard output."""
@@ -125,7 +126,7 @@ class AddTests(ClientsTestCase):
         self.assertNotIn("--pin", self.good("add", "a", "--print-join"))
         self.assertEqual({path.name for path in self.state.iterdir()}, {"clients.json", "clients.json.lock"})
         own_pair(self.state)
-        pin = CliRunner().invoke(main, ["pin", "-c", str(self.config), "--state", str(self.state)]).stdout.strip()
+        pin = Runner().invoke(main, ["pin", "-c", str(self.config), "--state", str(self.state)]).stdout.strip()
         self.assertRegex(pin, r"\Asha256:\S{44}\Z")
         self.assertTrue(self.good("add", "b", "--print-join").endswith(f" --name b --pin {pin}\n"))
         self.assertNotIn("--pin", self.good("add", "c", "--print-join", "--no-pin"))

@@ -14,9 +14,9 @@ from gotunnel.address import HostPort
 from gotunnel.cli.doctor import datagrams
 from gotunnel.cli.doctor.datagrams import check_datagrams
 from gotunnel.errors import DialFailed
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 from tests.integration.udp import Service
-from tests.net.test_targetflow import FIRST, SECOND, Slow
+from tests.net.targetflows import FIRST, SECOND, Slow
 from tests.ports import free_port
 
 
@@ -70,3 +70,20 @@ class NameTests(TestCase):
         self.slow.hosts = (SECOND,)
         self.patch(socket.socket, "connect", lambda *_: None)
         self.assertEqual((await self.found())[0], "problem")
+
+    async def test_forbidden(self) -> None:
+        """Nor is one that a firewall forbids, as it says, while another one can be reached; where there is none, that
+        is what is told."""
+        self.serve()
+        made = TargetSocket
+        forbidden = {FIRST}
+
+        def firewalled(reactor: Any, host: str, port: int, arrived: Any, refused: Any, unreached: Any) -> TargetSocket:
+            return made(reactor, host, port, arrived, unreached if host in forbidden else refused)
+
+        self.patch(datagrams, "TargetSocket", firewalled)
+        self.assertEqual((await self.found())[0], "note")
+        self.slow.hosts = (FIRST,)
+        self.assertEqual(await self.found(), (
+            "problem", f"{self.target}: a system on the way says that it lets nothing through (UDP)"
+        ))

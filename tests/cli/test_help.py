@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from copy import copy
 
 import click
-from click.testing import CliRunner
 from rich.cells import cell_len
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
 from gotunnel.cli.roles import client_options, server_options
+from tests.cli.runner import Runner
 from tests.helptexts import contexts, help_texts
 from tests.processes import ProcessTestCase
 
@@ -28,8 +28,8 @@ ROW = re.compile(r"(?:  |      (?=--))(-\S.*?|\S+)(?:  +(.*))?")
 
 
 def helped(language: str, *words: str) -> str:
-    """Return what `gotunnel WORDS --help` prints; a CliRunner makes it 80 columns wide."""
-    done = CliRunner().invoke(main, [*words, "--help"], env={"GOTUNNEL_LANG": language}, prog_name="gotunnel")
+    """Return what `gotunnel WORDS --help` prints; a Runner makes it 80 columns wide."""
+    done = Runner().invoke(main, [*words, "--help"], env={"GOTUNNEL_LANG": language}, prog_name="gotunnel")
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -115,7 +115,7 @@ class CommandTests(HelpTestCase):
     def test_without_command(self) -> None:
         """So is the page that a group shows when it is called without a command."""
         for words in ((), ("client",), ("mapping",)):
-            done = CliRunner().invoke(main, words, env={"GOTUNNEL_LANG": "zh"}, prog_name="gotunnel")
+            done = Runner().invoke(main, words, env={"GOTUNNEL_LANG": "zh"}, prog_name="gotunnel")
             self.assertEqual(done.output, helped("zh", *words))
 
     def test_narrow(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli import join, tokeninput
@@ -22,6 +22,7 @@ from gotunnel.config.load import load_client
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import ConfigError
 from gotunnel.logs import set_level
+from tests.cli.runner import Runner
 from tests.processes import ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -170,7 +171,7 @@ class RefusalTests(ProcessTestCase):
         more = [] if "-o" in words else ["-o", str(self.folder / "config.yaml")]
         self.addCleanup(set_level, "info")  # the command runs in this process, and logs only warnings
         self.patch(join, "use_monotonic", lambda reactor: None)  # which is that of the tests, and has timers of theirs
-        return CliRunner().invoke(
+        return Runner().invoke(
             main, ["join", *words, *more], input=token, env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel"
         )
 

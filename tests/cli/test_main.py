@@ -9,13 +9,14 @@ import sys
 from typing import IO
 from unittest import SkipTest
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel import __version__
 from gotunnel.cli.expose import Wish, client_config
 from gotunnel.cli.main import main
 from gotunnel.errors import ConfigError
+from tests.cli.runner import Runner
 from tests.processes import DEADLINE, ProcessTestCase
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -23,7 +24,7 @@ TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
 
 def call(*words: str, **env: str) -> Result:
     """Run the command in this process."""
-    return CliRunner().invoke(main, list(words), env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel")
+    return Runner().invoke(main, list(words), env={"GOTUNNEL_TOKEN": None, **env}, prog_name="gotunnel")
 
 
 class MainTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
@@ -17,6 +17,7 @@ from gotunnel.cli.running import past
 from gotunnel.cli.running.asking import Unasked
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.store import Store
+from tests.cli.runner import Runner
 
 HOUR = 3600
 
@@ -36,7 +37,7 @@ class PastTests(SynchronousTestCase):
 
     def run_it(self, *words: str) -> Result:
         """Run the command with this folder."""
-        return CliRunner().invoke(main, ["usage", "--state", str(self.state), *words])
+        return Runner().invoke(main, ["usage", "--state", str(self.state), *words])
 
     def test_table(self) -> None:
         """Mappings with most bytes first, and a sum below; the hour in which nobody came is to be seen."""
@@ -51,12 +52,14 @@ class PastTests(SynchronousTestCase):
         self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
         self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
 
-    def test_brackets(self) -> None:
-        """A client may call its mapping what means something to who draws the table: it stands there as it is."""
+    def test_words_that_rich_knows(self) -> None:
+        """What a forward or a node is counted under is shown whole, an address of IPv6 among it."""
         store = Store(str(self.state / "usage-server.db"))
-        store.add(self.now - HOUR, [Row("w3", "[/x] :smile: [red]", 1, 1, 1, 0, 1)])
+        store.add(self.now, [Row("[red]w3", "[fd00::1]:10250 [/x]", 1, 1, 1, 0, 1), Row("w4", ":key:", 1, 1, 1, 0, 1)])
         store.close()
-        self.assertIn("[/x] :smile: [red]", self.run_it().stdout)
+        shown = self.run_it().stdout
+        for word in ("[red]w3 ", "[fd00::1]:10250 [/x]", ":key: "):
+            self.assertIn(word, shown)
 
     def test_csv(self) -> None:
         """Times are UTC, and a name that a spreadsheet would compute is text."""

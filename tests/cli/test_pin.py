@@ -7,13 +7,14 @@ import ssl
 import threading
 from pathlib import Path
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
 from gotunnel.net.certificates import load_pair, spki_pin
 from gotunnel.net.owncert import OWN_FILE, own_pair
 from tests.certificates import Authority
+from tests.cli.runner import Runner
 from tests.ports import free_port
 
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -21,7 +22,7 @@ TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
 
 def call(*words: str) -> Result:
     """Run the command in this process."""
-    return CliRunner().invoke(main, ["pin", *words], prog_name="gotunnel")
+    return Runner().invoke(main, ["pin", *words], prog_name="gotunnel")
 
 
 class PinTests(SynchronousTestCase):

@@ -7,12 +7,11 @@ import signal
 import stat
 from pathlib import Path
 
-from click.testing import CliRunner
-
 from gotunnel.cli.clientconfig import Wish, client_section, config_of
 from gotunnel.cli.main import main
 from gotunnel.cli.renewal import Renewal
 from gotunnel.errors import ConfigError
+from tests.cli.runner import Runner
 from tests.processes import ProcessTestCase
 
 OLD = "6f1d0c9b8a7e5f4d3c2b1a09f8e7d6c5b4a39281706f5e4d6f1d0c9b8a7e5f4d"
@@ -114,7 +113,7 @@ class RenewalTests(ProcessTestCase):
         """It does not go with --force; and refusals come before anything is sent."""
         for words in (["--renew", "--force"], ["--renew", "--name", "other"]):
             command = ["join", "127.0.0.1:1", "--name", "edge", "-o", str(self.config), *words]
-            result = CliRunner().invoke(main, command, input=NEW, env={"GOTUNNEL_TOKEN": None})
+            result = Runner().invoke(main, command, input=NEW, env={"GOTUNNEL_TOKEN": None})
             self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)
             self.assertIn("--renew", result.stderr)
 

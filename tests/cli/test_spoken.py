@@ -7,7 +7,7 @@ import re
 from io import StringIO
 from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +16,7 @@ from gotunnel.cli.main import main
 from gotunnel.cli.running import asking, doing, past, pasttable, status, tables
 from gotunnel.cli.running.words import STATES, bytes_of, seconds_of, since
 from gotunnel.i18n.language import language
+from tests.cli.runner import Runner
 
 ZH = language("zh")
 LEGS = {"idle": 1, "busy": 2, "requested": 0, "limit": None}
@@ -139,7 +140,7 @@ class CommandTests(SynchronousTestCase):
 
         for module in (doing, past, status):
             self.patch(module, "found", found)
-        return CliRunner().invoke(main, words, env={"GOTUNNEL_LANG": "zh"}), asked
+        return Runner().invoke(main, words, env={"GOTUNNEL_LANG": "zh"}), asked
 
     def test_for_programs(self) -> None:
         """--json and --csv ask for English, and print names of columns as they are."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from click.testing import CliRunner
-
 from gotunnel.cli.main import main
 from gotunnel.config.explain import explain
 from gotunnel.config.identityfile import FileIdentity, JoinConfig
 from gotunnel.i18n.language import language
+from tests.cli.runner import Runner
 from tests.config.files import FileTestCase
 
 ZH = language("zh")
@@ -99,7 +98,7 @@ class CheckTests(FileTestCase):
         path = self.write(f"server:\n  token: {TOKENS[0]}\n")
         words = ["check", str(path), "--state", str(self.folder)]
         for lang, first in (("zh", "服务端：在 "), ("en", "server: listens")):
-            done = CliRunner().invoke(main, words, env={"GOTUNNEL_LANG": lang})
+            done = Runner().invoke(main, words, env={"GOTUNNEL_LANG": lang})
             self.assertEqual((done.exit_code, done.output[: len(first)]), (0, first), done.output)
 
     def test_two_tokens(self) -> None:
@@ -112,6 +111,6 @@ class CheckTests(FileTestCase):
         ):
             path = self.write("\n  ".join(["server:", *keys]))
             env = {"GOTUNNEL_LANG": "zh", "GOTUNNEL_TOKEN": TOKENS[2]}
-            done = CliRunner().invoke(main, ["check", str(path)], env=env)
+            done = Runner().invoke(main, ["check", str(path)], env=env)
             self.assertIn(named, done.output)
             self.assertEqual(done.exit_code, 2)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from rich.cells import cell_len
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,6 +17,7 @@ from gotunnel.cli.main import main
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import language
 from gotunnel.logs import level, set_level
+from tests.cli.runner import Runner
 
 ZH = language("zh")
 TOKEN = "c122c389f83d7543115721971c499abec8e9b36c9673b506cef611478c040c9b"
@@ -38,7 +39,7 @@ class SpokenTestCase(SynchronousTestCase):
     def run_it(self, *words: str, lang: str = "zh", said: str = "") -> Result:
         """Run one, and see that it succeeds."""
         env = {"GOTUNNEL_LANG": lang, "GOTUNNEL_TOKEN": None}
-        done = CliRunner().invoke(main, words, env=env, input=said, prog_name="gotunnel")
+        done = Runner().invoke(main, words, env=env, input=said, prog_name="gotunnel")
         self.assertEqual(done.exit_code, 0, done.output)
         return done
 

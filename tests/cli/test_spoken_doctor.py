@@ -7,7 +7,6 @@ import json
 import re
 from pathlib import Path
 
-from click.testing import CliRunner
 from cryptography import x509
 from rich.cells import cell_len
 from twisted.internet.defer import Deferred
@@ -29,6 +28,7 @@ from gotunnel.errors import AuthRejected, RemoteProtocolError, Sentence
 from gotunnel.i18n.language import language
 from gotunnel.logs import level, set_level
 from tests.certificates import Authority
+from tests.cli.runner import Runner
 
 ZH = language("zh")
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -155,7 +155,7 @@ class CommandTests(SynchronousTestCase):
         said = Sentence("{target} is well", target=AT)
         found = [ok(subject("mapping", "web"), said), problem("leg", "run it again", "raise `ulimit -n`")]
         self.patch(command, "_run", lambda *_: found)
-        done = CliRunner().invoke(main, ["doctor", "--config", str(file), *words], env={"GOTUNNEL_LANG": "zh"})
+        done = Runner().invoke(main, ["doctor", "--config", str(file), *words], env={"GOTUNNEL_LANG": "zh"})
         self.assertEqual(done.exit_code, 1, done.output)
         return done.stdout
 

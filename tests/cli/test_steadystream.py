@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.cli import outlet, steadystream
+from gotunnel.cli import logdestination, steadystream
 from gotunnel.cli.steadystream import PIECE, RETRY, SteadyStream
 
 
@@ -47,8 +47,8 @@ class SteadyTests(SynchronousTestCase):
 
         made = SteadyStream(stream, most, later)
         self.addCleanup(steadystream.atexit.unregister, made._end)
-        if made._outlet is not None:
-            self.addCleanup(made._outlet.close)
+        if made._destination is not None:
+            self.addCleanup(made._destination.close)
         return made
 
     def fill(self, stream: SteadyStream, lines: int) -> list[str]:
@@ -175,24 +175,12 @@ class SteadyTests(SynchronousTestCase):
         self.addCleanup(os.close, reader)
         stream = self.steady(os.fdopen(writer, "w"))
         self.assertTrue(os.get_blocking(writer))
-        assert stream._outlet is not None
         full = select.poll()
         full.register(writer, select.POLLOUT)
         while full.poll(0):
             os.write(writer, bytes(4096))
-        self.patch(outlet.Outlet, "takes", lambda *_: True)
         stream.write("one\n")
         self.assertEqual(self.read_on(reader).lstrip("\0"), "one\n")
-
-    def test_not_to_be_opened_again(self) -> None:
-        """Where the pipe cannot be opened once more, it is asked ahead of each write."""
-        self.in_time()
-
-        def refused(path: str, flags: int) -> int:
-            raise PermissionError
-
-        self.patch(outlet.os, "open", refused)
-        self.test_reader_stands_still()
 
     def test_one_long_line(self) -> None:
         """A line longer than all that may be held is written like any other, and those behind it are."""
@@ -211,7 +199,7 @@ class SteadyTests(SynchronousTestCase):
                 stream.write(amid.pop())
             return write(fd, data)
 
-        self.patch(outlet.os, "write", written)
+        self.patch(logdestination.os, "write", written)
         for line in ("one\n", "two\n"):
             stream.write(line)
         self.assertEqual(self.read(reader), "one\nfound\ntwo\n")
@@ -228,7 +216,7 @@ class SteadyTests(SynchronousTestCase):
                 raise answer
             return write(fd, data)
 
-        self.patch(outlet.os, "write", written)
+        self.patch(logdestination.os, "write", written)
         self.assertRaises(OSError, stream.write, "x" * PIECE + "cut\n")
         stream.write("on\n")
         self.assertEqual(self.read(reader), "x" * PIECE + "\non\n")
@@ -245,7 +233,7 @@ class SteadyTests(SynchronousTestCase):
         def written(fd: int, data: bytes) -> int:
             raise broken
 
-        self.patch(outlet.os, "write", written)
+        self.patch(logdestination.os, "write", written)
         self.clock.advance(RETRY)
         self.assertEqual([event["count"] for event in self.events], [10])
         self.assertEqual((self.clock.getDelayedCalls(), stream._size), ([], 0))

@@ -76,6 +76,15 @@ class MappingsTests(SynchronousTestCase):
                 for words in marked:
                     self.assertIn(words, shown)
 
+    def test_words_that_rich_knows(self) -> None:
+        """Addresses of IPv6 and names are shown as they are, also where rich has a meaning for them."""
+        rows = [mapping(name, address="[fd00::1]:443", target="[fe80::1]:80") for name in ("[red]a[/red]", ":key:")]
+        stream = StringIO()
+        table = _Picture(ENGLISH)._mappings({"role": {"role": "client"}, "sessions": [{}], "mappings": rows})
+        Console(file=stream, width=200).print(table)
+        for word in ("[red]a[/red] ", ":key: ", "[fd00::1]:443", "[fe80::1]:80"):
+            self.assertIn(word, stream.getvalue())
+
 
     def test_brackets(self) -> None:
         """Addresses and names stand there as they are, whatever they mean to who draws the tables."""

@@ -155,6 +155,14 @@ class ForwardsTests(ClientTestCase):
             server.transport.lose()
             self.assertEqual(self.shown(world), away)
 
+    def test_drained(self) -> None:
+        """A client that lets nobody in any more has not failed: no alarm is to come of it."""
+        forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
+        world = World(forwards=(forward,))
+        world.links.start()
+        world.links.drain(0)
+        self.assertEqual(self.shown(world), (MappingState.PENDING, "the client drains: it serves nobody new"))
+
     def test_switched_off(self) -> None:
         """A forward to a mapping that the server calls off is shown so, and logged once; the word on another mapping,
         and on whichever client shares one of that name, changes nothing, and the end of the session takes it back."""

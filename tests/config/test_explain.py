@@ -32,6 +32,18 @@ class ExplainTests(FileTestCase):
         lines = self.lines(SERVER + "  allow_dial: [10.0.0.0/8:443, 'mapping:home/api']\n")
         self.assertIn("reach 10.0.0.0/8:443, mapping:home/api by their forwards", lines[3])
 
+    def test_other_ways(self) -> None:
+        """Where else it takes clients stands right behind where it listens, and with each client what it leads to."""
+        lines = self.lines(
+            "server:\n  clients:\n"
+            f"  - {{name: a, token: {TOKEN}, allow_nodes: [node-a, 10.0.0.0/8]}}\n"
+            f"  - {{name: b, token: {TOKEN[::-1]}, allow_nodes: []}}\n"
+            "  listeners: {plugin: websocket, listen: '127.0.0.1:8443'}\n"
+        )
+        self.assertEqual(lines[1], "server: takes clients by websocket on 127.0.0.1:8443, too")
+        self.assertIn("may announce the nodes node-a, 10.0.0.0/8", lines[-2])
+        self.assertIn("may announce no nodes", lines[-1])
+
     def test_egress(self) -> None:
         """Who leads where."""
         text = "  allow_nodes: ['worker-*']\n  egress: {listen: 'unix:/e', default: direct}\n"

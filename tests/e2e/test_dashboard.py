@@ -334,6 +334,8 @@ class ActingTests(BrowserTestCase):
         page.click("#confirm-yes")
         page.wait_for_selector("#verdict:text-is('draining')")
         self.assertIn("nobody new is let in", page.inner_text("#findings"))
+        page.click("#language")
+        page.wait_for_selector("#findings strong:text-is('排空')")
 
 
 class RealTests(BrowserTestCase):

@@ -6,12 +6,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
 import re
 import select
 import socket
+import termios
 from typing import Any
+from unittest import SkipTest
 
-from tests.e2e.harness import FORBIDDEN, RELAY, TunnelTestCase
+from tests.e2e.harness import FORBIDDEN, RELAY, TunnelTestCase, need
 from tests.e2e.peers import Service, echo
 
 
@@ -92,6 +95,56 @@ class UnreadTests(TunnelTestCase):
             self.assert_echo(public)
         self.assertEqual(server.stop(), 0)
         self.assertNotRegex(said.decode(), FORBIDDEN)
+
+
+class UnopenedTests(TunnelTestCase):
+    """A log that goes to a terminal which the role may not open itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if os.geteuid() != 0:
+            raise SkipTest("what root may do is needed to take it from a role")
+        self.ours, self.theirs = pty.openpty()
+        self.addCleanup(os.close, self.ours)
+        self.addCleanup(os.close, self.theirs)
+
+    def tell(self, *prefix: str) -> None:
+        """Start a server behind a command, with the terminal as its standard error: nobody reads what that says, then
+        it is stopped, and visitors are served all the while; who reads on has every line, and the server stops."""
+        section = {"addr": f"{self.host}:{self.control}", "token": self.token, "log_level": "debug", **RELAY}
+        path = self.write("server.yaml", {"server": section})
+        onto = ("sh", "-c", f'exec "$@" 2>"{os.ttyname(self.theirs)}"', "sh")
+        server = self.role("server", ["--config", path], prefix=(*onto, *prefix))
+        service, public = Service(self, echo), self.port()
+        self.client({"web": (service.address, public)})
+        for _ in range(400):
+            self.assert_echo(public)
+        termios.tcflow(self.theirs, termios.TCOOFF)
+        for _ in range(100):
+            self.assert_echo(public)
+        termios.tcflow(self.theirs, termios.TCOON)
+        said = b""
+
+        def all_said() -> bool:
+            nonlocal said
+            while select.select([self.ours], [], [], 0)[0]:
+                said += os.read(self.ours, 1 << 20)
+            return said.count(b"connected to web") == 500
+
+        self.wait_until(all_said, "the lines of all visitors")
+        self.assertEqual(server.stop(), 0)
+        self.assertNotRegex(said.decode(), FORBIDDEN)
+
+    def test_of_another_user(self) -> None:
+        """The terminal is another user's, as after `su`."""
+        os.fchown(self.theirs, 65534, 65534)
+        os.fchmod(self.theirs, 0o600)
+        self.tell(need("setpriv", "util-linux"), "--bounding-set", "-dac_override,-dac_read_search")
+
+    def test_without_proc(self) -> None:
+        """There is no /proc."""
+        hidden = 'mount -t tmpfs none /proc && exec "$@"'
+        self.tell(need("unshare", "util-linux"), "--mount", "sh", "-c", hidden, "sh")
 
 
 class ClosedTests(TunnelTestCase):

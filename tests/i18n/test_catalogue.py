@@ -11,7 +11,8 @@ from gotunnel.i18n.codes import FILE, code_of, numbers
 from gotunnel.i18n.events import PROSE
 from gotunnel.i18n.sentences import fields_of
 from tests.messages import MO, PO, catalogue, compiled, renewed, written
-from tests.texts import LOOKS_LIKE_PROSE, ROOT, NotConstant, entries, log_formats, of_source
+from tests.sourcetexts import LOOKS_LIKE_PROSE, ROOT, NotConstant, of_source
+from tests.texts import entries, log_formats
 
 CODE_TOO = [
     "mapping:  must have one of mapping, dial and measure",

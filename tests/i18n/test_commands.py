@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
+from tests.cli.runner import Runner
 
 
 class CommandTests(SynchronousTestCase):
     """The `gotunnel` command."""
 
     def run_command(self, language: str, *words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(main, words, env={"GOTUNNEL_LANG": language})
+        done = Runner().invoke(main, words, env={"GOTUNNEL_LANG": language})
         return done.exit_code, done.output
 
     def test_command_line(self) -> None:
@@ -29,10 +29,10 @@ class CommandTests(SynchronousTestCase):
 
     def test_of_click(self) -> None:
         """One that click finds is said in that language too, and keeps its exit code."""
-        for language, said in (("zh", "没有选项 '--nothing'"), ("en", "No such option")):
+        for language, said in (("zh", "没有选项 '?--nothing'?"), ("en", "No such option")):
             code, text = self.run_command(language, "check", "--nothing")
             self.assertEqual(code, 2)
-            self.assertIn(said, text)
+            self.assertRegex(text, said)
 
     def test_configuration(self) -> None:
         """All mistakes of a file, a line each, in either language."""

@@ -9,6 +9,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 
 from gotunnel.address import UnixPath
 from gotunnel.client.service import ClientService
+from gotunnel.client.view import ClientView
 from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
 from gotunnel.core.view import MappingState
 from gotunnel.net import egress as egress_module
@@ -94,18 +95,21 @@ class ServerEgressTests(EgressCase):
         await self.said(f"visitor egress of node 10.200.0.11:{target} ended: completed")
         self.assertEqual(server.hub.live, 0)
 
-    async def test_shown(self) -> None:
-        """Who asks the server how it is hears of its socket: that it is open, or why not."""
-        server = await self.server(egress=self.config)
-        nowhere = UnixPath(os.path.relpath(self.folder / "nowhere" / "e"))
-        failing = await self.server(egress=ServerEgressConfig(listen=nowhere))
-        shown = [(each.kind, each.address, each.state, each.reason)
-                 for each in (*ServerView(server).mappings(), *ServerView(failing).mappings())]  # fmt: skip
-        self.assertEqual(
-            shown,
-            [("egress", str(self.socket), MappingState.OPEN, ""),
-             ("egress", str(nowhere), MappingState.FAILED, f"{nowhere}: its folder does not exist")],
-        )  # fmt: skip
+    async def test_seen(self) -> None:
+        """Who asks the server how it is sees the socket, and why it does not listen."""
+        where = UnixPath(os.path.relpath(self.folder / "later" / "e"))
+        server = await self.server(egress=ServerEgressConfig(listen=where))
+        view = ServerView(server)
+        (seen,) = view.mappings()
+        self.assertEqual((seen.kind, seen.address, seen.state), ("egress", str(where), MappingState.FAILED))
+        self.assertIn("its folder does not exist", seen.reason)
+        (self.folder / "later").mkdir()
+        assert server.egress is not None
+        server.egress.start()
+        (seen,) = view.mappings()
+        self.assertEqual((seen.name, seen.state, seen.reason), (str(where), MappingState.OPEN, ""))
+        await server.drain(0)
+        self.assertEqual(list(view.mappings()), [])
 
     async def test_byte_by_byte(self) -> None:
         """A header in single bytes, and one with stream bytes right behind it in the same segment."""
@@ -333,6 +337,7 @@ class DirectTests(EgressCase):
         peer.transport.loseConnection()
         await self.until(lambda: made[0].ended, "the end")
         await self.said(f"visitor egress of 127.0.0.1:{target} ended: completed, 300000 bytes up, 300000 down")
+        self.assertEqual(sum(server.hub.usage.dial.counts), 1)
         led = await self.ask(connect(f"n:{node}"))
         await self.until(lambda: led.received == OK, "the answer")
         await self.refused(connect("127.0.0.1:1"), 502, "connection refused")
@@ -373,6 +378,8 @@ class ClientEgressTests(EgressCase):
         await self.until(lambda: peer.ended, "the end")
         await self.refused(connect(f"m:{target}"), 502, "not allowed")
         await self.refused(connect("n:1"), 502, "not allowed")
+        (seen,) = [view for view in ClientView(controller, reactor).mappings() if view.kind == "egress"]
+        self.assertEqual((seen.ended, seen.up, seen.down, seen.reason), (3, 5, 5, ""))
 
     async def test_node_away(self) -> None:
         """Why a node was not reached is told as at the server: the client that leads there is away, or has as many
@@ -401,6 +408,17 @@ class ClientEgressTests(EgressCase):
         await self.until(lambda: controller.link.session is not None, "a session")
         await self.refused(connect(f"n:{target}"), 502, "not allowed")
         self.assertEqual(made, [])
+
+    async def test_nobody_announces_it(self) -> None:
+        """With a rule, a node that nobody leads to is told to be that, as on a server's own socket."""
+        server = await self.server(allow_nodes=("n",), allow_dial=("nodes:10250", "127.0.0.1:1"))
+        controller = self.client(server, egress=self.config, name="controller")
+        await self.until(lambda: controller.link.session is not None, "a session")
+        for target in ("n:10250", "10.0.0.1:10250"):
+            await self.refused(connect(target), 502, "no client announces it")
+            await self.said(f"no client announces {target} (client.nodes), and allow_dial of this client")
+        await self.said("let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`")
+        await self.refused(connect("127.0.0.1:1"), 502, "connection refused")
 
 
 class PortableClientEgressTests(ClientEgressTests):

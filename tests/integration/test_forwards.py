@@ -15,6 +15,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from gotunnel.address import HostPort, UnixPath
+from gotunnel.admin.face import Refused
 from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.service import ClientService
 from gotunnel.client.view import ClientView
@@ -27,6 +28,7 @@ from gotunnel.net.dialled import DialledStream
 from gotunnel.net.quiet import OneProtocol
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.switching import switch_mapping
+from gotunnel.tap.acts import client_acts
 from gotunnel.wire.legbodies import OpenBody
 from tests.ports import free_port
 
@@ -128,6 +130,17 @@ class AddressTests(ForwardCase):
         await self.said("name it in allow_dial of this client, in the server's configuration")
         await self.said("is not allowed (allow_dial of this client on the server)")
         self.assertEqual(made, [])
+        cure = "name it in allow_dial of this client, in the server's configuration"
+        self.assertEqual(self.reasons(client), [f"the server refused the last visitor: {cure}"])
+        config = server.hub.config
+        await server.reload(config.model_copy(update={"allow_dial": (f"127.0.0.1:{target}",)}))
+        visitor = await self.echoes(self.port(client))
+        visitor.transport.loseConnection()
+        await self.until(lambda: self.reasons(client) == [""], "the last one was served")
+
+    def reasons(self, client: ClientService) -> list[str]:
+        """Return what an operator sees beside its forwards."""
+        return [view.reason for view in ClientView(client, reactor).mappings() if view.kind == "forward"]
 
     async def test_two_servers(self) -> None:
         """Where one server does not allow it, or has no such service, each visitor is served by the other one, with all
@@ -204,6 +217,22 @@ class AddressTests(ForwardCase):
         visitor.transport.write(b"patience")
         await self.server(addr=address, allow_dial=rules)
         await self.until(lambda: visitor.received == b"patience", "the echo")
+
+    async def test_kicked_while_he_waits(self) -> None:
+        """An operator of the client can reset a visitor of a forward who waits for a server, by the id that he sees."""
+        server = await self.server()
+        client = await self.connected(server, self.forward("127.0.0.1:1"))
+        await self.stop(server)
+        await self.until(lambda: client.link.session is None, "the session is lost")
+        visitor, view = await self.connect(self.port(client)), ClientView(client, reactor)
+        await self.until(lambda: view.pending, "he waits")
+        (seen,) = view.streams
+        kick = client_acts(client, view)["kick"]
+        self.assertEqual(kick({"stream": seen.conn}), {"stream": seen.conn, "cut": 1})
+        await self.until(lambda: visitor.ended, "the reset")
+        self.assertTrue(visitor.was_reset)
+        self.assertEqual((view.pending, client.usage.outcomes[Outcome.STOPPED]), (0, 1))
+        self.assertRaises(Refused, kick, {"stream": seen.conn})
 
     async def test_streams_outlive_the_session(self) -> None:
         """A control connection that breaks cuts no forwarded stream."""

@@ -18,7 +18,7 @@ from gotunnel.net.greeting import Greeting
 from gotunnel.net.ipendpoint import _Attempt
 from gotunnel.net.legbase import LegBase
 from gotunnel.net.targetflow import _Target
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 from gotunnel.server.flows import _Source
 from gotunnel.server.greeting import ServerGreeting
 

@@ -13,7 +13,9 @@ from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.client import tlsprobe
+from gotunnel.client.service import ClientService
 from gotunnel.client.tlsprobe import ask_for_tls
+from gotunnel.client.view import ClientView
 from gotunnel.config.model import ForwardConfig, TlsClientConfig, TlsServerConfig
 from gotunnel.errors import DialFailed
 from tests.certificates import Authority
@@ -73,6 +75,11 @@ class ProbeTests(IntegrationTestCase):
         port = await SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(Service())
         self.addCleanup(port.stopListening)
         return port.getHost().port, made
+
+    def warned(self, client: ClientService) -> list[str]:
+        """Return what an operator is warned of as well."""
+        views = ClientView(client, reactor).mappings()
+        return [view.name for view in views if "its target does not speak TLS: it answers in clear" in view.reason]
 
     async def test_tls(self) -> None:
         """A target with TLS sees a connection that was closed in order, and no more."""
@@ -145,6 +152,14 @@ class ProbeTests(IntegrationTestCase):
         await self.echoes(self.port_of(client, "clear"))
         self.assertEqual(sum("does not speak TLS" in line for line in self.lines()), 1)
         await self.said("outside of gotunnel's TLS, if the server allows it (encrypt: false): tls, clear")
+        self.assertEqual(self.warned(client), ["clear"])
+
+    async def test_inside_after_all(self) -> None:
+        """Where the server does not let it out of TLS nobody on the path reads it: its operator sees no warning."""
+        clear, _ = await self.target()
+        client = await self.open_client(await self.server(), self.mapping(clear, encrypt=False))
+        await self.said("does not speak TLS")
+        self.assertEqual(self.warned(client), [])
 
     async def test_through_a_forward(self) -> None:
         """A client looks at the target of a forward from where its visitors come, too: the one in clear is warned of,
@@ -169,6 +184,7 @@ class ProbeTests(IntegrationTestCase):
         await self.echoes(address.port)
         self.assertEqual(sum("does not speak TLS" in line for line in self.lines()), 1)
         self.assertEqual(len(made), 2)
+        self.assertEqual(self.warned(client), ["clear"])
 
     async def test_without_tls_at_all(self) -> None:
         """Then there is nothing that it could be outside of."""

@@ -155,7 +155,8 @@ class DatagramTests(UdpTestCase):
 
     @skipUnless(has_ipv6(), "this machine has no IPv6")
     async def test_ipv6(self) -> None:
-        """A socket on [::] serves both families, each from the address that was asked; a target may be one of IPv6."""
+        """A socket on [::] serves both families, each from the address that was asked; a target may be one of IPv6.
+        Datagrams that only IPv6 knows are longer than what is carried, and are counted where they come."""
         server = await self.udp_server()
         target, _service = self.service("::1")
         client = await self.open_client(server, self.udp(f"[::1]:{target}", "[::]:0"))
@@ -165,6 +166,10 @@ class DatagramTests(UdpTestCase):
         self.assertEqual(await self.ask(four, b"four", port, "127.0.0.9"), b"four")
         self.assertEqual((six.sources, four.sources), ([("::1", port)], [("127.0.0.9", port)]))
         self.assertEqual({view.visitor.rpartition(":")[0] for view in self.view(server).streams}, {"[::1]", HOST})
+        six.transport.write(b"x" * (MOST_DATAGRAM + 1), ("::1", port))
+        self.asker("::1").transport.write(b"x" * (MOST_DATAGRAM + 1), ("::1", port))
+        await self.dropped(server, Drop.TOO_LONG, 2)
+        self.assertEqual(len(self.port(server).flows), 2)
 
     async def test_before_there_is_a_leg(self) -> None:
         """What comes before a leg is there waits, as far as it is little, and is delivered; of the rest each is

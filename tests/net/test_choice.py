@@ -27,6 +27,7 @@ from tests.processes import DEADLINE, ROOT
 
 LINUX = sys.platform.startswith("linux")
 BUILT = LINUX and find_spec(NATIVE) is not None
+BEST = "it was built, and relay: auto takes it then"
 NOT_BUILT = "was not built when gotunnel was installed, which takes a C compiler and Python's headers"
 STALE = "was built from other sources than this tree has now; install gotunnel anew (pip install -e .)"
 
@@ -150,11 +151,11 @@ class ChoiceTests(SynchronousTestCase):
 
     @skipUnless(BUILT, "the native relay was not built")
     def test_native(self) -> None:
-        """On any reactor it is what auto takes, too."""
+        """On any reactor it is what auto takes, too, and the log says why."""
         for wish in ("native", "auto"):
             self.assertEqual(choose_relay(wish, Clock()).name, "native")
         said = "bytes are moved by the native relay, the fast one in part compiled on the reactor's own descriptors"
-        self.assertEqual(self.said, [said, said])
+        self.assertEqual(self.said, [f"{said}: as configured", f"{said}: {BEST}"])
 
     @skipUnless(LINUX, "the fast relay needs Linux")
     def test_by_itself(self) -> None:
@@ -162,6 +163,6 @@ class ChoiceTests(SynchronousTestCase):
         done = subprocess.run(
             [sys.executable, "-c", BY_ITSELF], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE
         )
-        native = "bytes are moved by the native relay, the fast one in part compiled\nnative\n"
+        native = f"bytes are moved by the native relay, the fast one in part compiled: {BEST}\nnative\n"
         fast = f"bytes are moved by the fast relay: the native one {NOT_BUILT}\nfast\n"
         self.assertEqual((done.stdout, done.stderr), (native if BUILT else fast, ""))

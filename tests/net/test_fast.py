@@ -1,5 +1,5 @@
 """The fast relay against the contract of all relays: over plain legs, over TLS of its own and over Twisted's; on
-trial's reactor, where each descriptor is one of the reactor's. Its own loop is tried in test_pump."""
+trial's reactor, where each descriptor is one of the reactor's. Its own loop is tried in test_pump_reactor."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Poller:
     def set(self, fd: int, mask: int) -> None:
         self.mask = mask
 
-    def remove(self, fd: int, *, closing: bool = False) -> None:
+    def remove(self, fd: int) -> None:
         self.mask = 0
 
 
@@ -45,8 +45,12 @@ class Local:
 
     leg = None
     fd = 100
+    gone = False
 
     def watch_for_loss(self) -> None: ...
+
+    def lost(self) -> None:
+        self.gone = True
 
 
 @skipUnless(LINUX, "the fast relay needs Linux")
@@ -106,3 +110,16 @@ class ListenerTests(SynchronousTestCase):
         self.assertEqual(self.come(errno.ECONNABORTED), 3)  # he, who came, and nobody more
         self.assertEqual((self.poller.mask, self.visitors), (IN, 1))
         self.assertEqual(self.come(*[errno.ECONNABORTED] * 100), ACCEPTS_AT_ONCE)
+
+    def test_bug(self) -> None:
+        """What goes wrong at a visitor's arrival ends him."""
+        came: list[Any] = []
+
+        def on_visitor(local: Any) -> None:
+            came.append(local)
+            raise ZeroDivisionError
+
+        gate = self.descriptors.visitors
+        with socket.create_connection(("127.0.0.1", self.listener.getHost().port)):
+            self.assertRaises(ZeroDivisionError, welcome, gate, on_visitor, cast("Any", self.accept), self.listener, IN)
+        self.assertEqual([local.gone for local in came], [True])

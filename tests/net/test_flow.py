@@ -10,6 +10,7 @@ from gotunnel.core.dropped import Drop
 from gotunnel.errors import LocalProtocolError
 from gotunnel.net.flow import MOST_WAITING, MOST_WAITING_BYTES
 from gotunnel.net.portableflow import PortableFlow
+from gotunnel.wire.datagrams import MOST_DATAGRAM
 
 
 class Sink:
@@ -97,6 +98,18 @@ class FlowTests(SynchronousTestCase):
         flow.answered()
         flow.arrived(b"d")
         self.assertEqual(self.sink.said[-1], b"d")
+
+    def test_unfit(self) -> None:
+        """What is longer than the other end takes is not given to the leg, nor kept: IPv6 has such datagrams."""
+        flow = self.flow()
+        flow.arrived(b"x" * (MOST_DATAGRAM + 1))
+        flow.arrived(b"x" * MOST_DATAGRAM)
+        flow.attach(self.sink)
+        flow.resume()
+        flow.answered()
+        flow.arrived(b"y" * (MOST_DATAGRAM + 20))
+        self.assertEqual((len(self.sink.said), self.dropped), (1, [Drop.TOO_LONG] * 2))
+        flow.abort()
 
     def test_paused(self) -> None:
         """A leg that takes nothing for a while gets what was kept, and only that, when it takes more."""

@@ -31,7 +31,7 @@ from gotunnel.net import pathwatch
 from gotunnel.net.legbase import MOST_UNSENT
 from gotunnel.net.sockets import LINGER_RESET
 from gotunnel.wire.legs import HEADER_BYTES, MAX_BODY_BYTES, MAX_DATA_BYTES, data_header
-from tests.net import test_fast, test_fast_local, test_pump
+from tests.net import test_fast, test_fast_local, test_pump, test_pump_reactor
 from tests.ports import KERNELS
 from tests.relay_link import digest_of
 from tests.relay_stage import MIB
@@ -125,16 +125,16 @@ class NativePacingOverOwnTlsTests(NativePacingTests):
 
 
 @built
-class OwnLoopTests(test_pump.PumpReactorTests):
+class OwnLoopTests(test_pump_reactor.ContractTests):
     """The same on the compiled loop."""
 
-    def test_contract_plain(self) -> None:
+    def test_plain(self) -> None:
         """Over plain legs."""
-        self.run_python(test_pump.CONTRACT, "tests.net.test_native.NativeRelayTests")
+        self.run_python(test_pump_reactor.CONTRACT, "tests.net.test_native.NativeRelayTests")
 
-    def test_contract_tls(self) -> None:
+    def test_tls(self) -> None:
         """Over TLS of its own."""
-        self.run_python(test_pump.CONTRACT, "tests.net.test_native.NativeRelayOverOwnTlsTests")
+        self.run_python(test_pump_reactor.CONTRACT, "tests.net.test_native.NativeRelayOverOwnTlsTests")
 
 
 @built
@@ -167,8 +167,7 @@ class NativePumpTests(test_pump.PumpTests):
             if len(self.told) == 2:
                 raise KeyboardInterrupt
 
-        before = signal.signal(signal.SIGALRM, heard)
-        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, heard)
         signal.setitimer(signal.ITIMER_REAL, 0.01)
         self.assertFalse(self.pump.serve(-1, -1))
         signal.setitimer(signal.ITIMER_REAL, 0.01)
@@ -272,7 +271,7 @@ class SocketTests(SynchronousTestCase):
             self.assertEqual(len(self.visitors), 1)
 
     def test_raising(self) -> None:
-        """A bug at a visitor's arrival is logged, and the next one is accepted."""
+        """A bug at a visitor's arrival is logged and ends him, and the next one is accepted."""
         said = [ZeroDivisionError()]
 
         def on_visitor(local: Any) -> None:
@@ -282,10 +281,12 @@ class SocketTests(SynchronousTestCase):
 
         other = self.listen(on_visitor)
         self.place = "127.0.0.1", other.getHost().port
-        self.come(2)
+        first, _ = self.come(2)
         for _ in range(3):
             self.pump.run(0, -1)
         self.assertEqual((len(self.visitors), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
+        self.assertEqual(self.others, set(self.visitors))
+        self.assertRaises(ConnectionResetError, first.recv, 1)
 
     def test_forgotten(self) -> None:
         """One whom nobody has any more is closed."""

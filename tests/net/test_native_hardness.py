@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -25,8 +26,10 @@ from tests.net.test_fast_local import LINUX
 
 if LINUX:
     from gotunnel.net.fast.local import FastLocal
+    from gotunnel.net.fast.plainleg import PlainFastLeg
     from gotunnel.net.fast.poller import IN, Pump
     from gotunnel.net.fast.slottedlocal import SlottedLocal
+    from gotunnel.net.fast.tlsleg import TlsFastLeg
     from gotunnel.net.fast.tools import Tools
     from gotunnel.net.pathwatch import PathWatch
 try:
@@ -96,6 +99,27 @@ class GoneLocalTests(SynchronousTestCase):
         self.assertEqual(os.read(number, 100), b"for the other one")
         self.assertRaises(BlockingIOError, far.recv, 100)
         self.assertEqual(self.said, ["gone"])
+
+    def test_another_process_has_it(self) -> None:
+        """One that this process has closed, while a child by `fork` has the same connection, says nothing any more: not
+        to the next one that gets its number, nor so that the loop goes round in circles."""
+        local = self.local()
+        number = local.fd
+        with socket.socket(fileno=os.dup(number)) as childs:
+            local.watch_for_loss()
+            local.abort()
+            other, far = socket.socketpair()
+            self.addCleanup(far.close)
+            self.addCleanup(other.close)
+            if other.fileno() != number:
+                os.dup2(other.fileno(), number)
+                self.addCleanup(os.close, number)
+            told: list[int] = []
+            self.pump.add(number, IN, told.append)
+            childs.shutdown(socket.SHUT_RDWR)
+            self.assertEqual(select.select([self.pump.fileno()], [], [], 0)[0], [])
+            self.pump.run(0, -1)
+            self.assertEqual(told, [])
 
     def test_not_in_the_poller(self) -> None:
         """Where the poller does not take it (the kernel has no room for one more), that is said, and it closes all the
@@ -269,6 +293,38 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(ran.stdout, "refused\n", ran.stderr)
 
 
+@skipUnless(LINUX, "the fast relay needs Linux")
+class PausedLegTests(SynchronousTestCase):
+    """A leg that is not read on for now."""
+
+    def kinds(self) -> list[Any]:
+        """Return what is tried."""
+        return [PlainFastLeg, TlsFastLeg]
+
+    def test_hang_up(self) -> None:
+        """Its connection is over, and an attempt to send has heard of the reset already: what is told then, again and
+        again, is a hang-up and no error."""
+        for kind in self.kinds():
+            for paused in ("_full", "_dialling"):
+                leg: Any = kind.__new__(kind)
+                leg._full = leg._dialling = leg._unhurried = False
+                leg._out, leg.state = bytearray(), State.STREAMING
+                setattr(leg, paused, True)
+                said: list[str] = []
+                leg.give_up = said.append
+                leg.handle(select.EPOLLHUP)
+                self.assertEqual(said, ["the connection broke"], (kind, paused))
+
+
+@built
+class PausedNativeLegTests(PausedLegTests):
+    """The same, compiled."""
+
+    def kinds(self) -> list[Any]:
+        """See above."""
+        return [NativePlainLeg, NativeTlsLeg]
+
+
 @built
 class UnhurriedTests(SynchronousTestCase):
     """OPENED that waits for company, for which the loop keeps the time."""
@@ -323,6 +379,48 @@ class UnhurriedTests(SynchronousTestCase):
         self.pump.run(0, -1)
         self.assertTrue(far.recv(100))
         self.assertLess(time.monotonic() - began, 30.0)
+
+    def test_keeps_nobody(self) -> None:
+        """Neither who waited to the end nor who has left before is kept."""
+        left = []
+        for leaves in (False, True, False):
+            leg, _ = self.accepting()
+            if leaves:
+                leg._write(FIN_FRAME)
+            until = time.monotonic() + 10.0
+            while leg._unhurried and time.monotonic() < until:
+                self.pump.run(1.0, -1)
+            self.pump.remove(leg._fd)
+            leg._local.abort()
+            leg._local = None
+            left.append(weakref.ref(leg))
+            del leg
+        self.pump.run(0, -1)
+        gc.collect()
+        self.assertEqual([each() for each in left], [None] * 3)
+
+    def test_failing(self) -> None:
+        """What one of them raises then is a bug of his alone; what ends the process comes out."""
+        told: list[Any] = []
+        self.pump._failed = lambda fd, leg, problem: told.append((fd, leg, problem))  # type: ignore[method-assign]
+        until = time.monotonic() + 10.0
+        for problem in (ZeroDivisionError(), KeyboardInterrupt()):
+
+            def fail(pipe: object, problem: BaseException = problem) -> None:
+                raise problem
+
+            (leg, _), (other, far) = self.accepting(), self.accepting()
+            leg._up, leg._flush_pipe = object(), fail
+            if isinstance(problem, KeyboardInterrupt):
+                with self.assertRaises(KeyboardInterrupt):
+                    while time.monotonic() < until:
+                        self.pump.run(1.0, -1)
+            while other._unhurried and time.monotonic() < until:
+                self.pump.run(1.0, -1)
+            self.assertTrue(far.recv(100))
+            if not isinstance(problem, KeyboardInterrupt):
+                self.assertEqual(told, [(leg._fd, leg, problem)])
+        self.assertEqual(len(told), 1)
 
     def test_closed(self) -> None:
         """A loop that closes keeps none of them."""

@@ -17,7 +17,7 @@ from gotunnel.address import HostPort
 from gotunnel.errors import DialFailed
 from gotunnel.net.reasons import NO_SOURCE
 from gotunnel.net.relay import PortableRelay
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 
 HOST = "127.0.0.1"
 
@@ -76,13 +76,14 @@ class DatagramTests(SynchronousTestCase):
 
     def test_words(self) -> None:
         """What the system says of that is said as it is of connections; what else it says stays as it is."""
-        for number, words in (
-            (errno.EAGAIN, NO_SOURCE), (errno.EADDRNOTAVAIL, NO_SOURCE),
-            (errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)),
+        for number, code, words in (
+            (errno.EAGAIN, "unreachable", NO_SOURCE), (errno.EADDRNOTAVAIL, "unreachable", NO_SOURCE),
+            (errno.ENETUNREACH, "unreachable", os.strerror(errno.ENETUNREACH)),
+            (errno.EMFILE, "no_fds", "out of file descriptors"), (errno.ENFILE, "no_fds", "out of file descriptors"),
         ):  # fmt: skip
             def connect(sock: socket.socket, place: Any, number: int = number) -> None:
                 raise OSError(number, os.strerror(number))
 
             self.patch(socket.socket, "connect", connect)
             failed = self.assertRaises(DialFailed, TargetSocket, reactor, HOST, 53, print, print)
-            self.assertEqual((failed.code, str(failed)), ("unreachable", f"{HOST}:53: {words}"))
+            self.assertEqual((failed.code, str(failed)), (code, f"{HOST}:53: {words}"))

@@ -1,82 +1,19 @@
-"""Tests of gotunnel.net.targetflow and gotunnel.net.lastanswer: a target of datagrams with several addresses."""
+"""Tests of gotunnel.net.targetflow: a target of datagrams with several addresses, with real sockets."""
 
 from __future__ import annotations
 
-import errno
+import ctypes
 import socket
+import struct
 import sys
-from collections.abc import Callable
 from typing import Any
 from unittest import skipUnless
 
-from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IReactorFDSet
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
-from zope.interface import implementer
-
-from gotunnel.address import HostPort
-from gotunnel.core.dropped import Drop
 from gotunnel.core.stream import PORT_UNREACHABLE
-from gotunnel.errors import DialFailed
-from gotunnel.net import targetflow
-from gotunnel.net.flow import MOST_WAITING, MOST_WAITING_BYTES
-from gotunnel.net.lastanswer import KNOWN, LastAnswers
-from gotunnel.net.relay import PortableRelay
-from gotunnel.net.targetflow import AGAIN, PATIENCE, dial_flow
-from tests.ports import free_port
+from gotunnel.net.targetway import AGAIN
 from tests.relay_link import until
 
-FIRST, SECOND, THIRD = HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
-
-
-@implementer(IReactorFDSet)
-class Slow:
-    """The reactor, but that its time stands still, and that every name has these addresses."""
-
-    def __init__(self) -> None:
-        real: Any = reactor
-        self.clock = Clock()
-        self.hosts: tuple[str, ...] = (FIRST, SECOND)
-        self.seconds, self.callLater = self.clock.seconds, self.clock.callLater
-        for name in ("addReader", "removeReader", "addWriter", "removeWriter", "removeAll", "getReaders", "getWriters"):
-            setattr(self, name, getattr(real, name))
-
-    @property
-    def nameResolver(self) -> Slow:
-        """What looks names up."""
-        return self
-
-    def resolveHostName(self, receiver: Any, host: str, port: int) -> Any:
-        """Called by the look-up."""
-        for each in self.hosts:
-            receiver.addressResolved(IPv4Address("UDP", each, port))
-        receiver.resolutionComplete()
-        return self
-
-
-class FlowCase(TestCase):
-    """Flows of one target."""
-
-    timeout = 30
-
-    def setUp(self) -> None:
-        self.slow = Slow()
-        self.answers = LastAnswers(self.slow)
-        self.target = HostPort("service.test", free_port(self))
-        self.dropped: list[Drop] = []
-
-    def dial(self) -> Any:
-        """Look the name up and begin one, at once."""
-        relay = PortableRelay(reactor)
-        return dial_flow(self.slow, relay, self.target, 1.0, 60.0, self.dropped.append, self.answers)
-
-    def flow(self) -> Any:
-        """Return one that has begun."""
-        flow = self.successResultOf(self.dial())
-        self.addCleanup(flow.abort)
-        return flow
+from .targetflows import FIRST, HOSTS, SECOND, THIRD, FlowCase
 
 
 @skipUnless(sys.platform.startswith("linux"), "only Linux has all of 127.0.0.0/8")
@@ -142,6 +79,7 @@ class RealTests(FlowCase):
             except OSError:
                 other.lost()
         self.assertEqual((one.why, other.why), (PORT_UNREACHABLE, PORT_UNREACHABLE))
+        self.slow.clock.advance(0)
         self.assertEqual((self.dropped, self.slow.clock.getDelayedCalls()), ([], []))
 
     async def test_has_answered(self) -> None:
@@ -196,188 +134,30 @@ class RealTests(FlowCase):
         await self.answers_to(flow, first)
         self.assertEqual(self.flow().host, FIRST)
 
+    async def test_one_port(self) -> None:
+        """A service that never answers, at another address than the first, has everything once, in its order and from
+        one port, however long that goes on."""
+        service, flow = self.service(SECOND), self.flow()
+        wanted = [b"%d" % number for number in range(12)]
+        for turn in range(0, len(wanted), 3):
+            for datagram in wanted[turn : turn + 3]:
+                flow._take(datagram, True)
+            await until(lambda: flow.host == SECOND, "it is back")
+            self.slow.clock.advance(AGAIN)
+        got = [service.recvfrom(100) for _ in wanted]
+        self.assertEqual([datagram for datagram, _ in got], wanted)
+        self.assertEqual(len({source for _, source in got}), 1)
+        service.setblocking(False)
+        self.assertRaises(BlockingIOError, service.recv, 100)
 
-class Played:
-    """Sockets to targets that do as they are told."""
-
-    def __init__(self) -> None:
-        self.made: list[Played.Socket] = []
-        self.nowhere: set[str] = set()
-        self.refuses: dict[str, int] = {}
-        """How many datagrams each takes before it refuses."""
-
-    def __call__(self, _: Any, host: str, port: int, arrived: Callable[[bytes], None], refused: Any) -> Any:
-        if host in self.nowhere:
-            raise DialFailed("unreachable", "no way")
-        self.made.append(found := self.Socket(host, arrived, refused, self.refuses.get(host)))
-        return found
-
-    class Socket:
-        """One of them."""
-
-        here = "192.0.2.1:1"
-
-        def __init__(self, host: str, arrived: Callable[[bytes], None], refused: Any, most: int | None) -> None:
-            self.host = host
-            self.arrived = arrived
-            self.refused = refused
-            self.most = most
-            self.sent: list[bytes] = []
-            self.fails: OSError | None = None
-            self.closed = False
-
-        def send(self, datagram: bytes) -> None:
-            """Keep it."""
-            if self.fails is not None:
-                raise self.fails
-            if len(self.sent) == self.most:
-                raise ConnectionRefusedError
-            self.sent.append(datagram)
-
-        def close(self) -> None:
-            """Nothing more."""
-            self.closed = True
-
-
-class PlayedTests(FlowCase):
-    """With sockets that refuse late, as those to other machines do."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.played = Played()
-        self.patch(targetflow, "TargetSocket", self.played)
-
-    def sent(self) -> list[tuple[str, list[bytes]]]:
-        """What was sent to whom."""
-        return [(each.host, each.sent) for each in self.played.made]
-
-    def test_all_of_them(self) -> None:
-        """What was sent until the refusal came is sent to the next address, as far as it is little."""
+    async def test_disconnected(self) -> None:
+        """A socket that was taken away by who administers the machine (`ss --kill`) is replaced."""
+        service = self.service(FIRST)
+        self.slow.hosts = (FIRST,)
         flow = self.flow()
-        many = [bytes([number]) for number in range(MOST_WAITING + 1)]
-        for datagram in many:
-            flow._take(datagram, True)
-        self.played.made[0].refused()
-        self.assertEqual(self.sent(), [(FIRST, many), (SECOND, many[:MOST_WAITING])])
-        self.assertEqual([each.closed for each in self.played.made], [True, False])
-        big = self.flow()
-        big._take(b"x" * MOST_WAITING_BYTES, True)
-        big._take(b"y", True)
-        self.played.made[-1].refused()
-        self.assertEqual(self.sent()[-1], (SECOND, [b"x" * MOST_WAITING_BYTES]))
-
-    def test_refused_meanwhile(self) -> None:
-        """Where the next one refuses, too, while it is sent that, all of it goes on to the one behind."""
-        self.slow.hosts = HOSTS
-        self.played.refuses = {SECOND: 1}
-        flow = self.flow()
-        flow._take(b"one", True)
-        flow._take(b"two", True)
-        self.played.made[0].refused()
-        self.assertEqual(self.sent(), [(FIRST, [b"one", b"two"]), (SECOND, [b"one"]), (THIRD, [b"one", b"two"])])
-        self.played.refuses[THIRD] = 1
-        lost = self.flow()
-        lost._take(b"one", True)
-        lost._take(b"two", True)
-        self.played.made[-1].refused()
-        self.assertEqual((lost.gone, lost.why), (True, PORT_UNREACHABLE))
-
-    def test_in_time(self) -> None:
-        """A refusal that comes late is that of a service which was there: the flow ends, and keeps nothing meanwhile.
-        So it is with the next address."""
-        self.slow.hosts = HOSTS
-        flow = self.flow()
-        flow._take(b"one", True)
-        self.slow.clock.advance(PATIENCE / 2)
-        self.played.made[0].refused()
-        flow._take(b"two", True)
-        self.slow.clock.advance(PATIENCE - 0.1)
-        self.assertEqual(flow._outlet._kept, [b"one", b"two"])
-        self.slow.clock.advance(0.1)
-        flow._take(b"three", True)
-        self.assertEqual((flow._outlet._kept, self.slow.clock.getDelayedCalls()), ([], []))
-        self.played.made[1].refused()
-        self.assertEqual((flow.gone, flow.why), (True, PORT_UNREACHABLE))
-        self.assertEqual(self.sent(), [(FIRST, [b"one"]), (SECOND, [b"one", b"two", b"three"])])
-
-    def test_no_way(self) -> None:
-        """An address to which there is no way is passed over; it has refused nothing."""
-        self.slow.hosts = HOSTS
-        self.played.nowhere = {FIRST}
-        flow = self.flow()
-        flow._take(b"one", True)
-        self.played.made[0].arrived(b"answer")
-        self.assertEqual((self.flow().host, self.sent()), (SECOND, [(SECOND, [b"one"]), (SECOND, [])]))
-        self.assertEqual(self.answers._known, {})
-        self.played.nowhere = {THIRD}
-        lost = self.flow()
-        lost._take(b"one", True)
-        self.played.made[-1].refused()
-        self.played.made[-1].refused()
-        self.assertEqual((lost.why, self.played.made[-1].host), (PORT_UNREACHABLE, SECOND))
-        self.played.nowhere = set(HOSTS)
-        self.failureResultOf(self.dial(), DialFailed)
-
-    def test_no_way_back(self) -> None:
-        """Where a flow that tries all anew finds no way to any, it is refused."""
-        flow = self.flow()
-        flow._take(b"one", True)
-        self.played.made[0].refused()
-        self.slow.clock.advance(AGAIN)
-        self.played.nowhere = set(HOSTS)
-        self.assertRaises(ConnectionRefusedError, flow._take, b"two", True)
-        self.assertEqual(flow.why, PORT_UNREACHABLE)
-
-    def test_unsent(self) -> None:
-        """What the system does not take is not kept for another address, and is dropped there, too."""
-        flow = self.flow()
-        flow._take(b"one", True)
-        first = self.played.made[0]
-        first.fails = OSError(errno.EMSGSIZE, "too long")
-        flow._take(b"two", True)
-        self.assertEqual((flow._outlet._kept, self.dropped), ([b"one"], [Drop.UNSENT]))
-        self.patch(Played.Socket, "send", lambda sock, datagram: (_ for _ in ()).throw(first.fails))
-        first.refused()
-        self.assertEqual((flow.gone, self.dropped), (False, [Drop.UNSENT] * 2))
-
-    def test_one_address(self) -> None:
-        """Of a target with one address, though it is named twice, nothing is kept: there is nobody to send it to."""
-        self.slow.hosts = (FIRST, FIRST)
-        flow = self.flow()
-        flow._take(b"one", True)
-        self.assertEqual((flow._outlet._kept, self.slow.clock.getDelayedCalls()), ([], []))
-        self.played.made[0].refused()
-        self.assertEqual((flow.why, len(self.played.made)), (PORT_UNREACHABLE, 1))
-
-    def test_closed(self) -> None:
-        """A flow that ends while it is yet to be seen who answers leaves nothing."""
-        flow = self.flow()
-        flow._take(b"one", True)
-        flow.abort()
-        self.assertEqual((self.slow.clock.getDelayedCalls(), self.played.made[0].closed), ([], True))
-
-
-class LastAnswerTests(SynchronousTestCase):
-    """What is remembered."""
-
-    def test_order(self) -> None:
-        """An address that has answered comes first, the others as they were; not for longer than it is known for, even
-        if it goes on answering, not where the name does not have it any more, and not when it has refused."""
-        clock, target = Clock(), HostPort("service.test", 53)
-        answers = LastAnswers(clock)
-        self.assertEqual(answers.ordered(target, HOSTS), [*HOSTS])
-        answers.answered(target, SECOND)
-        self.assertEqual(answers.ordered(target, HOSTS), [SECOND, FIRST, THIRD])
-        self.assertEqual(answers.ordered(HostPort("other.test", 53), HOSTS), [*HOSTS])
-        answers.forget(target, FIRST)
-        clock.advance(KNOWN - 0.1)
-        answers.answered(target, SECOND)
-        self.assertEqual(answers.ordered(target, HOSTS), [SECOND, FIRST, THIRD])
-        clock.advance(0.1)
-        self.assertEqual(answers.ordered(target, HOSTS), [*HOSTS])
-        answers.answered(target, SECOND)
-        answers.forget(target, SECOND)
-        self.assertEqual(answers.ordered(target, HOSTS), [*HOSTS])
-        answers.answered(target, THIRD)
-        self.assertEqual(answers.ordered(target, (FIRST, SECOND)), [FIRST, SECOND])
-        self.assertEqual(answers.ordered(target, HOSTS), [*HOSTS])
+        self.slow.clock.advance(1)
+        anybody = struct.pack("=H14x", socket.AF_UNSPEC)
+        ctypes.CDLL(None).connect(flow._outlet._way._socket.fileno(), anybody, len(anybody))
+        flow._take(b"still there", True)
+        self.heard(service, b"still there")
+        self.assertEqual(self.dropped, [])

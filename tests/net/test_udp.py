@@ -8,7 +8,7 @@ from typing import Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -20,7 +20,8 @@ from gotunnel.net import udp
 from gotunnel.net.lastanswer import LastAnswers
 from gotunnel.net.relay import PortableRelay
 from gotunnel.net.targetflow import GRACE, dial_flow
-from gotunnel.net.udp import BoundSocket, TargetSocket, can_carry
+from gotunnel.net.targetsocket import TargetSocket
+from gotunnel.net.udp import BoundSocket, can_carry
 from tests.ports import free_port
 from tests.relay_link import NoNames, until
 
@@ -142,6 +143,21 @@ class TargetTests(TestCase):
             datagram, source = service.recvfrom(100)
             service.sendto(datagram, source)
             await until(lambda: heard[1:] == [b"now?"], "the answer")
+
+    async def test_nothing_to_say(self) -> None:
+        """An error that the reactor has heard of is nothing any more when who sent in between was told, or when it was
+        that of a closed socket with the same number: the socket goes on hearing."""
+        target = self.target()
+        heard: list[Any] = []
+        sock = TargetSocket(reactor, *target.getsockname(), heard.append, lambda: heard.append("refused"))
+        self.addCleanup(sock.close)
+        reactor.removeReader(sock)  # type: ignore[attr-defined]
+        sock.connectionLost(Failure(ConnectionDone()))
+        sock.send(b"question")
+        target.settimeout(10)
+        _, source = target.recvfrom(100)
+        target.sendto(b"answer", source)
+        await until(lambda: heard == [b"answer"], "the answer")
 
     async def test_itself(self) -> None:
         """The port that the system chooses for it is not that of the target, where nobody listens: it would hear

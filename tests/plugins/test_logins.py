@@ -24,6 +24,7 @@ from gotunnel.errors import AuthRejected, LocalProtocolError, RemoteProtocolErro
 from gotunnel.server.guests import within
 from gotunnel.server.logins import AT_ONCE, SHARE, Logins, Unanswered
 from gotunnel.server.reception import Door
+from gotunnel.server.view import ServerView
 from gotunnel.wire.greeting import BEARER, Bearer
 from gotunnel.wire.handshake import NO_BINDING, ClientHandshake, ServerHandshake
 from gotunnel.wire.messages import Auth, Limits, decode, encode
@@ -347,6 +348,8 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         said = "client edge from 127.0.0.1:"
         line = next(line for line in self.lines() if line.startswith(said))
         self.assertTrue(line.endswith("is let in by the authenticator judge, as somebody"), line)
+        (rights,) = ServerView(server).rights()
+        self.assertEqual((rights.source, rights.allow_ports), ("the authenticator judge", "20000-60000"))
         server.hub.peers["edge"].session.control.transport.abortConnection()
         await self.until(lambda: len(judges().asked) == 2 and self.is_open(client) is False, "it was asked again")
         await self.until(lambda: statuses["web"].standing is Standing.OPEN, "the mapping is open")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 from gotunnel.config.plugged import AuthenticatorConfig
 from gotunnel.core.logins import Accepted
 from gotunnel.core.outcome import Outcome
-from gotunnel.core.view import MappingState, SessionState
+from gotunnel.core.rights import Rights
+from gotunnel.core.view import MappingState, SessionState, plain
 from gotunnel.server.guests import Guest
 from gotunnel.server.kicking import kick_client
 from gotunnel.server.view import ServerView
@@ -21,9 +23,10 @@ from tests.server.world import OTHER_TOKEN, ServerTestCase, World, identity
 
 def view_of(world: World, **service: Any) -> ServerView:
     """Return the view of a server without sockets."""
-    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
-            "listeners": (),
-            **service}  # fmt: skip
+    made = {
+        "hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
+        "listeners": (), **service,
+    }  # fmt: skip
     return ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
 
 
@@ -156,6 +159,18 @@ class ViewTests(ServerTestCase):
         found = {each.client: each for each in self.view.rights()}
         self.assertEqual(found["edge"].source, "the authenticator htpasswd")
         self.assertEqual((found["known"].allow_groups, found["edge"].allow_groups), (["web", "api*"], []))
+
+    def test_rights(self) -> None:
+        """All that a client may do is told, and where it is written."""
+        rights = {"allow_nodes": ["n"], "allow_groups": ["api*"], "allow_dial": ["10.0.0.1:1"]}
+        self.it.clients_are(identity("other", OTHER_TOKEN, allow_udp_ports=["53"], **rights))
+        found, shared = self.view.rights()
+        told = plain(found)
+        self.assertEqual({key: told[key] for key in rights}, rights)
+        self.assertEqual(found.allow_udp_ports, "53")
+        self.assertEqual((found.client, found.connected, shared.client), ("other", False, "edge"))
+        names = {field.name for field in fields(Rights) if field.name.startswith("allow_")}
+        self.assertEqual(names - set(told), set())
 
     def test_refused_logins(self) -> None:
         """A wrong token is counted, by the code of the refusal."""

@@ -11,6 +11,7 @@ from gotunnel.client.v1 import link as v1_link
 from gotunnel.client.v1 import session as v1_client_session
 from gotunnel.config.model import MappingConfig, TlsServerConfig, V1ServerConfig
 from gotunnel.core import backoff
+from gotunnel.core.outcome import Outcome
 from gotunnel.errors import ConfigError
 from gotunnel.net import v1control
 from tests.integration.base import TOKEN, Echo
@@ -191,11 +192,19 @@ class TargetTests(ClientTestCase):
         server = await self.go_server()
         mapping = self.published(self.free_port())
         client = self.v1_client(server.port, mapping)
+        client.usage.accounts.kept = True
         await self.opened(client)
         visitor = await self.connect(mapping.remote_port)
         await self.until(lambda: visitor.ended, "the visitor's end")
         await self.until(lambda: server.legs and server.legs[0].was_reset, "the reset of the leg")
         await self.said("visitor (unknown) of web did not reach its target")
+        await self.until(lambda: client.usage.closed == 1, "he is counted")
+        self.assertEqual((client.usage.live, client.usage.outcomes[Outcome.REFUSED]), (0, 1))
+        (account,) = client.usage.accounts
+        self.assertEqual((account.mapping, account.failures, account.here), ("web", 1, 0))
+        self.assertEqual(client.links.published.statuses["web"].carried.ended, 1)
+        self.assertEqual(sum(client.usage.dial.counts), 0)
+        client.usage.accounts.drop(account)
 
     async def test_proxy_protocol(self) -> None:
         """Version 1 does not tell who the visitor is, and so the header does not either; his bytes come behind it."""
@@ -208,6 +217,7 @@ class TargetTests(ClientTestCase):
         visitor.transport.write(b"hello")
         await self.until(lambda: made and len(made[0].received) >= 20, "header and bytes")
         self.assertEqual(made[0].received, b"PROXY UNKNOWN\r\nhello")
+        self.assertEqual((client.usage.live, sum(client.usage.dial.counts)), (1, 1))
 
     async def test_health(self) -> None:
         """A target that goes has its port taken offline; when it is back the mapping is registered anew, and works."""
@@ -355,6 +365,24 @@ class EndTests(ClientTestCase):
         await self.until(lambda: visitor.ended, "the cut")
         await self.said("1 visitors were cut")
         await self.said("client stopped")
+
+    async def test_reload(self) -> None:
+        """What has nothing to do with its connections changes while it runs; all else says that it waits."""
+        server = await self.go_server()
+        target, _ = await self.target()
+        client = self.v1_client(server.port, self.published(target))
+        await self.opened(client)
+        keys = {name: getattr(client.config, name) for name in client.config.model_fields_set}
+        observers, spoken = ({"plugin": "metrics"},), []
+        client.speak = spoken.append
+        changed = {"log_lang": "zh", "observers": observers, "usage": False, "drain_timeout": 3, "dial_timeout": 5}
+        report = await client.reload(type(client.config).model_validate({**keys, **changed}))
+        self.assertEqual((spoken, client.drain_timeout), (["zh"], 3))
+        self.assertIsNotNone(client.usage.observers)
+        self.assertFalse(client.config.usage.enabled)
+        self.assertIn("client.dial_timeout changed: needs a restart", report.lines)
+        visitor = await self.echoes(client.config.mappings[0].remote_port)
+        visitor.hang_up()
 
     async def test_stop_at_any_time(self) -> None:
         """It stops at once while it connects, waits to try again, or waits for its target."""

@@ -12,7 +12,7 @@ import { Poll } from "./poll.js";
 import { Table } from "./table.js";
 import { applyTheme, nextTheme, theme } from "./theme.js";
 import { isWell, mappingsTable, sessionsTable, visitorsTable } from "./views.js";
-import { otherLanguage, say, setLanguage, speak } from "./words.js";
+import { otherLanguage, say, sayCheck, setLanguage, speak } from "./words.js";
 
 const MOST_VISITORS = 500;
 const MOST_EVENTS = 100;
@@ -146,7 +146,7 @@ function show() {
   title();
   const findings = status.findings.filter((each) => !each.ok);
   byId("findings").hidden = findings.length === 0;
-  byId("findings").replaceChildren(...findings.map((each) => make("li", {}, make("strong", {}, each.check), ` ${each.reason}`)));
+  byId("findings").replaceChildren(...findings.map((each) => make("li", {}, make("strong", {}, sayCheck(each.check)), ` ${each.reason}`)));
   tiles(status);
   for (const plot of plots) plot.show(samples.all);
   const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean), acting = loggedIn();

@@ -65,7 +65,7 @@ export function sessionsTable(server, acts) {
 }
 
 function apart(mapping) {
-  const words = mapping.kind === "mapping" ? [] : [mapping.kind];
+  const words = mapping.kind === "mapping" ? [] : [sayWord("kind", mapping.kind)];
   return (mapping.encrypted === false ? [...words, say("withoutTls")] : words).join(", ");
 }
 

@@ -7,6 +7,14 @@ const WORDS = {
   axisNow: ["now", "现在"],
   back: ["back", "返回"],
   cancel: ["Cancel", "取消"],
+  check_client: ["client", "客户端"],
+  check_control_port: ["control port", "控制端口"],
+  check_descriptors: ["descriptors", "文件描述符"],
+  check_drain: ["drain", "排空"],
+  check_event_loop: ["event loop", "事件循环"],
+  check_heartbeat: ["heartbeat", "心跳"],
+  check_links: ["links", "链路"],
+  check_servers: ["servers", "服务端"],
   client: ["Client", "客户端"],
   clients: ["Clients", "客户端"],
   clientsConnected: ["Clients connected", "已连接的客户端"],
@@ -77,6 +85,9 @@ const WORDS = {
   leaveTitle: ["Leave the server {name} and come back?", "断开服务端 {name} 再重连？"],
   leaveWhy: ["No visitor is cut. The client connects again by itself.|{n} visitor is cut. The client connects again by itself.|{n} visitors are cut. The client connects again by itself.",
     "{n} 位访客会被切断。客户端会自动重新连接。"],
+  kind_egress: ["egress", "egress 套接字"],
+  kind_forward: ["forward", "正向转发"],
+  kind_mapping: ["mapping", "映射"],
   level_critical: ["critical", "严重"],
   level_error: ["error", "错误"],
   level_info: ["info", "信息"],
@@ -237,6 +248,12 @@ export function say(key, values = {}) {
 /** Say a word of the API, as it is if it is new to this page. */
 export function sayWord(kind, word) {
   return `${kind}_${word}` in WORDS ? say(`${kind}_${word}`) : word;
+}
+
+/** Say what was looked at: one of a few things, or a mapping or forward by its name. */
+export function sayCheck(check) {
+  const [kind, ...name] = check.split(" "), key = `check_${check.replaceAll(" ", "_")}`;
+  return key in WORDS ? say(key) : [sayWord("kind", kind), ...name].join(" ");
 }
 
 /** Put the words into what stands in the HTML. */

@@ -12,7 +12,7 @@ from gotunnel.cli.doctor.findings import Finding, note, problem
 from gotunnel.cli.doctor.way import CURES
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.resolve import resolve
-from gotunnel.net.udp import TargetSocket
+from gotunnel.net.targetsocket import TargetSocket
 
 __all__ = ["check_datagrams"]
 
@@ -43,33 +43,38 @@ async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: f
 
 async def _ask(reactor: Any, check: str, target: HostPort, host: str, timeout: float) -> list[Finding]:
     """Return what is wrong with one of its addresses."""
-    refused: Deferred[bool] = Deferred()
+    heard: Deferred[Finding | None] = Deferred()
+    nobody = problem(check, Sentence(
+        "{target}: its system says that nobody listens there (UDP)", target=target
+    ), "start the service, or correct the mapping's local")  # fmt: skip
+    no_way = problem(check, Sentence(
+        "{target}: a system on the way says that it lets nothing through (UDP)", target=target
+    ), "look at the firewalls, that of the target's machine first, or correct the mapping's local")  # fmt: skip
 
-    def hear(said: bool) -> None:
-        if not refused.called:
-            refused.callback(said)
+    def hear(said: Finding | None) -> None:
+        if not heard.called:
+            heard.callback(said)
 
     try:
-        sock = TargetSocket(reactor, host, target.port, lambda datagram: hear(False), lambda: hear(True))
+        sock = TargetSocket(
+            reactor, host, target.port, lambda datagram: hear(None), lambda: hear(nobody), lambda: hear(no_way)
+        )
     except DialFailed as failed:
         return [_unreached(check, failed)]
-    late = reactor.callLater(min(PATIENCE, timeout), hear, False)
+    late = reactor.callLater(min(PATIENCE, timeout), hear, None)
     try:
         sock.send(b"")
-        nobody = await refused
+        said = await heard
     except ConnectionRefusedError:
-        nobody = True
+        said = nobody
     except OSError as failed:
-        said = Sentence("{target}: {words}", target=target, words=failed.strerror or "it cannot be sent to")
-        return [problem(check, said, "correct the mapping's local, or this machine's routes")]
+        words = Sentence("{target}: {words}", target=target, words=failed.strerror or "it cannot be sent to")
+        return [problem(check, words, "correct the mapping's local, or this machine's routes")]
     finally:
         if late.active():
             late.cancel()
         sock.close()
-    if not nobody:
-        return []
-    said = Sentence("{target}: its system says that nobody listens there (UDP)", target=target)
-    return [problem(check, said, "start the service, or correct the mapping's local")]
+    return [] if said is None else [said]
 
 
 def _unreached(check: str, failed: DialFailed) -> Finding:

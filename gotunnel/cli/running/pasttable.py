@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gotunnel.cli.running.tables import as_it_is
 from gotunnel.cli.running.words import bytes_of
 from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import ENGLISH, Language
@@ -57,8 +58,7 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
     most = max(row["up"] + row["down"] for row in rows)
     for row in rows[:MOST_ROWS]:
         when = [say(_when(row["time"], told["step"]))] if told["step"] else []
-        # As Text: rich reads names as markup else.
-        names = [Text(printable(row[key], 200)) for key in ("mapping", "client") if key in row]
+        names = [as_it_is(printable(row[key], 200)) for key in ("mapping", "client") if key in row]
         failed = Text(str(row["failures"] or ""), "red")
         table.add_row(*when, *names, str(row["streams"]), failed, str(row["peak"]), bytes_of(row["up"]),
                       bytes_of(row["down"]), Text(_bar(row["up"] + row["down"], most), "cyan"))  # fmt: skip

@@ -15,7 +15,7 @@ from gotunnel.cli.running.words import COLOURS, bytes_of, seconds_of, since
 from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import ENGLISH, Language
 
-__all__ = ["MOST_ROWS", "picture"]
+__all__ = ["MOST_ROWS", "as_it_is", "picture"]
 
 MOST_ROWS = 200
 """Rows of one table; JSON has no such limit."""
@@ -210,12 +210,16 @@ class _Table:
                 min_width=least[number] if fits else None,
             )  # fmt: skip
         for row in self._rows[:MOST_ROWS]:
-            # What is no Text is read by rich as markup: a [fe80::1] would vanish, and a name of a peer's could end us.
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in (row[each] for each in kept)))
+            table.add_row(*(as_it_is(row[number]) for number in kept))
         yield table
         if len(self._rows) > MOST_ROWS:
             more = Sentence("… and {rows} more; --json has all of them", rows=len(self._rows) - MOST_ROWS)
             yield Text(self._said.sentence(more), "dim")
+
+
+def as_it_is(cell: str | Text) -> Text:
+    """Return a cell in which rich looks for nothing: it takes `[fd00::1]` for a tag, and `:key:` for a picture."""
+    return Text(cell) if isinstance(cell, str) else cell
 
 
 def _number(value: int | None) -> str:

@@ -74,8 +74,8 @@ class V1Links:
         """Visitors who are served, and their bytes so far."""
         for link in self.links:
             for session in link.sessions:
-                for joint, *_ in session.served:
-                    yield joint, joint.carried
+                for joint, stream in session.served:
+                    yield stream, joint.carried
 
     @property
     def draining(self) -> bool:

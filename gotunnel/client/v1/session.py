@@ -74,7 +74,7 @@ class V1ClientSession:
         conns: Iterator[int],
         changed: Callable[[], None],
         usage: Usage,
-        carried: Callable[[str, StreamEnd], None],
+        carried: Callable[[str, StreamEnd | None], None],
     ) -> None:
         self._carried = carried
         self.began = clock.seconds()
@@ -166,7 +166,19 @@ class V1ClientSession:
         self._changed()
 
     async def _serve(self, conn: str) -> None:
-        target = await self._dial(conn)
+        stream = V1Stream(conn, self._clock.seconds(), self._usage.began("", self._mapping.name))
+        if self._usage.observers is not None:
+            self._usage.observers.opened(stream, conn, "", self._mapping.name, NOBODY)
+        outcome: Outcome | None = Outcome.DRAINED
+        try:
+            outcome = await self._lead(stream)
+        finally:
+            if outcome is not None:
+                self._over(stream, outcome, None)
+
+    async def _lead(self, stream: V1Stream) -> Outcome | None:
+        """Lead a visitor to his target; how he ended if that failed."""
+        target = await self._dial(stream)
         try:
             leg = v1.DataChannel(
                 self._register.local_port, self._register.remote_port, self._register.token, self._register.name
@@ -177,7 +189,7 @@ class V1ClientSession:
             self._warn("leg", "a leg could not be brought to the server: {reason}", reason=printable(failed, 256))
             if target is not None:
                 target.abort()
-            return
+            return Outcome.NO_LEG if target is not None else Outcome.REFUSED
         except CancelledError:
             if target is not None:
                 target.abort()
@@ -185,17 +197,21 @@ class V1ClientSession:
         if target is None:
             # Version 1 has no word for a target that does not answer. Without a leg the visitor would wait a minute.
             greeted.transport.abortConnection()
-            return
+            return Outcome.REFUSED
         far = self._relay.adopt(greeted.transport)
         joint = self._relay.join(target, far, End.DIALLER, self._killed, lambda end: self._ended(joint, end))
-        account = self._usage.began("", self._mapping.name)
-        self._streams[joint] = V1Stream(conn, self._clock.seconds(), account)
-        if self._usage.observers is not None:
-            self._usage.observers.opened(joint, conn, "", self._mapping.name, NOBODY)
+        self._streams[joint] = stream
         joint.begin(greeted.leftover)
+        return None
 
-    async def _dial(self, conn: str) -> Local | None:
-        mapping = self._mapping
+    def _over(self, stream: V1Stream, outcome: Outcome, end: StreamEnd | None) -> None:
+        self._usage.ended(stream.account, outcome, end)
+        if self._usage.observers is not None:
+            self._usage.observers.closed(stream, outcome, end)
+        self._carried(self._mapping.name, end)
+
+    async def _dial(self, stream: V1Stream) -> Local | None:
+        mapping, conn = self._mapping, stream.conn
         try:
             target = await self._relay.dial(mapping.local, self._dial_timeout)
         except DialFailed as failed:
@@ -204,6 +220,7 @@ class V1ClientSession:
                 visitor=NOBODY, mapping=mapping.name, reason=printable(failed, 256), conn=conn,
             )  # fmt: skip
             return None
+        self._usage.dial.observe(self._clock.seconds() - stream.began)
         if mapping.proxy_protocol != "off":
             target.begin_with(proxy_header_of_nobody(mapping.proxy_protocol))
         self.log.debug(
@@ -217,10 +234,7 @@ class V1ClientSession:
 
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
         stream = self._streams.pop(joint)
-        self._usage.ended(stream.account, end.outcome, end)
-        if self._usage.observers is not None:
-            self._usage.observers.closed(joint, end.outcome, end)
-        self._carried(self._mapping.name, end)
+        self._over(stream, end.outcome, end)
         now, mapping = self._clock.seconds(), self._mapping.name
         if self._usage.crowds.has_line(now, mapping, end.outcome, end):
             self.log.info(

@@ -145,7 +145,7 @@ class EndingLocal:
         self.gone = True
         self.leg = None
         if self._mask is not None:
-            self._poller.remove(self.fd, closing=True)
+            self._poller.remove(self.fd)
             self._mask = None
         if self.pipe is not None:
             self._tools.pipes.give_back(self.pipe)

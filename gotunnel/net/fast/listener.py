@@ -115,7 +115,11 @@ def welcome(
                 return
             continue  # he left while he waited in the queue
         fd = local.fd
-        on_visitor(local)
-        if local.leg is None:
-            local.watch_for_loss()
+        try:
+            on_visitor(local)
+            if local.leg is None:
+                local.watch_for_loss()
+        except BaseException:  # a bug: nobody else would ever end him
+            local.lost()
+            raise
         gate.accepted(fd)

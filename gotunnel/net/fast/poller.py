@@ -6,6 +6,7 @@ from __future__ import annotations
 import select
 from abc import abstractmethod
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReadWriteDescriptor
@@ -32,15 +33,15 @@ MOST_EVENTS = 128
 
 
 class Poller(Protocol):
-    """What the fast relay asks for. A descriptor is added once, and removed right before it is closed or handed on;
-    `closing` says that it is closed now, so that the kernel forgets it by itself."""
+    """What the fast relay asks for. A descriptor is added once, and removed right before it is closed or handed on: the
+    kernel would not forget it by itself as long as another process has the same connection, by `fork`."""
 
     tells_errors: bool
     """Whether `ERR` is told also to those whose mask is empty."""
 
     def add(self, fd: int, mask: int, handler: Handler) -> None: ...
     def set(self, fd: int, mask: int) -> None: ...
-    def remove(self, fd: int, *, closing: bool = False) -> None: ...
+    def remove(self, fd: int) -> None: ...
 
 
 class Mishaps:
@@ -53,7 +54,7 @@ class Mishaps:
         """Return who is told of a descriptor's events, None if nobody is."""
 
     @abstractmethod
-    def remove(self, fd: int, *, closing: bool = False) -> None:
+    def remove(self, fd: int) -> None:
         """Tell nothing more."""
 
     def _failed(self, fd: int, handler: Any, problem: Exception) -> None:
@@ -79,7 +80,7 @@ class Pump(Mishaps):
         self._fresh: set[int] = set()
         self.must_return = False
         """Set by a handler: `serve` is to return behind its batch, since what it was told of the time to wait has
-        changed. It may do so unasked. Whoever called it sets this back."""
+        changed. Whoever calls it sets this back before."""
 
     def fileno(self) -> int:
         """Return the descriptor of the epoll set."""
@@ -100,18 +101,18 @@ class Pump(Mishaps):
         """Change what is told."""
         self._epoll.modify(fd, mask)
 
-    def remove(self, fd: int, *, closing: bool = False) -> None:
+    def remove(self, fd: int) -> None:
         """Tell nothing more."""
         del self._handlers[fd]
-        if not closing:
-            self._epoll.unregister(fd)
+        self._epoll.unregister(fd)
 
     def run(self, timeout: float, foreign: int) -> bool:
         """Wait for events up to `timeout` seconds (-1: as long as it takes) and pass them on, once. True when the
         descriptor `foreign`, which has no handler, was among them."""
         found = False
-        get, fresh = self._handlers.get, self._fresh
-        fresh.clear()
+        get = self._handlers.get
+        fresh: set[int] = set()
+        self._fresh = fresh
         for fd, events in self._epoll.poll(timeout, MOST_EVENTS):
             # A handler may have removed a descriptor whose event is in the same batch, and its number may belong to a
             # new one already: that one's own events come with the next batch.
@@ -125,11 +126,19 @@ class Pump(Mishaps):
                     self._failed(fd, handler, problem)
             elif fd == foreign:
                 found = True
+            if self._fresh is not fresh:
+                break  # the handler ran the loop itself: whatever is still true is told anew
         return found
 
-    serve = run
-    """The same; the compiled one does not return for each batch, but when there is a reason to: the time is over,
-    `foreign` is ready, or somebody says so."""
+    def serve(self, timeout: float, foreign: int) -> bool:
+        """The same, until there is a reason to return: the time is over, `foreign` is ready, or somebody says so."""
+        left, until = timeout, monotonic() + timeout
+        while not self.run(left, foreign):
+            if timeout >= 0:
+                left = max(0.0, until - monotonic())
+            if self.must_return or left == 0:
+                return False
+        return True
 
     def add_foreign(self, fd: int) -> None:
         """Wait for a descriptor that has no handler here."""
@@ -163,7 +172,7 @@ class ReactorPoller:
         if changed & OUT:
             (reactor.addWriter if mask & OUT else reactor.removeWriter)(descriptor)
 
-    def remove(self, fd: int, *, closing: bool = False) -> None:
+    def remove(self, fd: int) -> None:
         """See Pump.remove."""
         self.set(fd, 0)
         self._descriptors.pop(fd).gone = True

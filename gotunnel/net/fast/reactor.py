@@ -42,7 +42,6 @@ class PumpReactor(epollreactor.EPollReactor):
     def __init__(self) -> None:
         self.pump = make_pump()  # ahead of what may schedule something
         super().__init__()
-        self._asked_to_stop = False
         # What is private of Twisted here, this and `_moveCallLaterSooner`, is watched over by tests.
         self._theirs = self._poller.fileno()
         self.pump.add_foreign(self._theirs)
@@ -50,7 +49,12 @@ class PumpReactor(epollreactor.EPollReactor):
     def stop(self) -> None:
         """Stop, also when a handler of the pump says so."""
         super().stop()
-        self._asked_to_stop = self.pump.must_return = True
+        self.pump.must_return = True
+
+    def crash(self) -> None:
+        """See IReactorCore; it is also the end of each shutdown, which a handler of the pump may have held up."""
+        super().crash()
+        self.pump.must_return = True
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
         """See IReactorTime; also how long to wait is another."""
@@ -62,25 +66,14 @@ class PumpReactor(epollreactor.EPollReactor):
         super()._moveCallLaterSooner(delayed)
 
     def doPoll(self, timeout: float | None) -> None:
-        """Wait for events and pass them on; return when Twisted has something to do itself."""
-        pump, theirs, seconds = self.pump, self._theirs, self.seconds
-        serve, pump.must_return = pump.serve, False
-        until = None if timeout is None else seconds() + timeout
-        while not serve(-1 if timeout is None else max(0.0, timeout), theirs):
-            if self._asked_to_stop:
-                self._asked_to_stop = False
-                return
-            if pump.must_return:
-                # What the handlers scheduled decides how long to wait next.
-                pump.must_return = False
-                timeout = self.timeout()
-                until = None if timeout is None else seconds() + timeout
-            elif until is not None:
-                # They scheduled nothing, as nearly always: Twisted need not look through its timers.
-                timeout = until - seconds()
-            if timeout is not None and timeout <= 0:
-                return
-        super().doPoll(0)
+        """Wait for events and pass them on; return when Twisted has something to do itself. Its timers are looked after
+        by it alone: it sweeps out those that were cancelled, too."""
+        pump = self.pump
+        pump.must_return = False
+        theirs_are_ready = pump.serve(-1 if timeout is None else max(0.0, timeout), self._theirs)
+        pump.must_return = True  # where a handler has called `iterate`, what it scheduled before that still counts
+        if theirs_are_ready:
+            super().doPoll(0)
 
     doIteration = doPoll
 

@@ -121,7 +121,7 @@ int local_close(Local *self)
     Py_CLEAR(self->leg);
     if (self->mask >= 0) {
         self->mask = -1;
-        if (poller_remove(self->poller, self->fd, 1) < 0)
+        if (poller_remove(self->poller, self->fd) < 0)
             first_failure(kept);
     }
     if (!IS_NONE(self->pipe)) {

@@ -167,7 +167,7 @@ Py_ssize_t waiting(PyObject *bytearray);
 /* pump.c, pumptype.c */
 
 int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind);
-int pump_remove(Pump *self, int fd, int closing);
+int pump_remove(Pump *self, int fd);
 int pump_control(Pump *self, int operation, int fd, int mask);
 Slot *pump_slot(Pump *self, int fd); /* NULL if nobody is told */
 Leg *pump_take_soon(Pump *self);     /* a reference */
@@ -177,7 +177,7 @@ PyObject *pump_serve(PyObject *object, PyObject *const *arguments, Py_ssize_t co
 int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind);
 int poller_set(PyObject *poller, int fd, int mask);
 int pump_flush_soon(Pump *self, Leg *leg);
-int poller_remove(PyObject *poller, int fd, int closing);
+int poller_remove(PyObject *poller, int fd);
 
 /* local.c, localtype.c, sockets.c */
 

@@ -65,7 +65,7 @@ int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
     return 0;
 }
 
-int pump_remove(Pump *self, int fd, int closing)
+int pump_remove(Pump *self, int fd)
 {
     Slot *slot = pump_slot(self, fd);
     if (slot == NULL) {
@@ -74,7 +74,7 @@ int pump_remove(Pump *self, int fd, int closing)
     }
     PyObject *handler = slot->handler;
     *slot = (Slot){NULL, 0, NOBODY};
-    int done = closing ? 0 : pump_control(self, EPOLL_CTL_DEL, fd, 0);
+    int done = pump_control(self, EPOLL_CTL_DEL, fd, 0);
     Py_DECREF(handler); /* at the end: it may close the descriptor */
     return done;
 }
@@ -106,13 +106,12 @@ int poller_set(PyObject *poller, int fd, int mask)
     return done == NULL ? -1 : 0;
 }
 
-int poller_remove(PyObject *poller, int fd, int closing)
+int poller_remove(PyObject *poller, int fd)
 {
     if (missing(poller))
         return -1;
     if (PyObject_TypeCheck(poller, &PumpType))
-        return pump_remove((Pump *)poller, fd, closing);
-    /* On a reactor's poller it makes no difference whether the descriptor is closed now. */
+        return pump_remove((Pump *)poller, fd);
     PyObject *done = PyObject_CallMethod(poller, "remove", "i", fd);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -231,7 +230,7 @@ static int run_once(Pump *self, double timeout, int foreign)
     Py_END_ALLOW_THREADS
     if (got < 0)
         return errno == EINTR ? 0 : failed_system(); /* who called asks for signals, and waits for what is left */
-    self->round++;
+    unsigned round = ++self->round;
     for (int i = 0; i < got; i++) {
         int fd = events[i].data.fd;
         Slot *slot = pump_slot(self, fd);
@@ -241,7 +240,7 @@ static int run_once(Pump *self, double timeout, int foreign)
         }
         /* A handler may have removed a descriptor whose event is in the same batch, and its number may belong to a new
          * one already: that one's own events come with the next batch. */
-        if (slot->round == self->round)
+        if (slot->round == round)
             continue;
         PyObject *handler = slot->handler;
         Py_INCREF(handler);
@@ -251,6 +250,8 @@ static int run_once(Pump *self, double timeout, int foreign)
         Py_DECREF(handler);
         if (said < 0)
             return -1;
+        if (self->round != round)
+            break; /* the handler ran the loop itself: whatever is still true is told anew */
     }
     return flush_due(self) < 0 ? -1 : found;
 }

@@ -32,13 +32,10 @@ static PyObject *pump_set_py(PyObject *self, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
-static PyObject *pump_remove_py(PyObject *self, PyObject *arguments, PyObject *keywords)
+static PyObject *pump_remove_py(PyObject *self, PyObject *number)
 {
-    static char *known[] = {"fd", "closing", NULL};
-    int fd, closing = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "i|$p", known, &fd, &closing))
-        return NULL;
-    if (pump_remove((Pump *)self, fd, closing) < 0)
+    int fd;
+    if (int_of(number, &fd) < 0 || pump_remove((Pump *)self, fd) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -132,7 +129,7 @@ static PyObject *pump_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), Py
 static PyMethodDef pump_methods[] = {
     {"add", pump_add_py, METH_VARARGS, "See poller.Pump."},
     {"set", pump_set_py, METH_VARARGS, "See poller.Pump."},
-    {"remove", (PyCFunction)(void (*)(void))pump_remove_py, METH_VARARGS | METH_KEYWORDS, "See poller.Pump."},
+    {"remove", pump_remove_py, METH_O, "See poller.Pump."},
     {"run", (PyCFunction)(void (*)(void))pump_run, METH_FASTCALL, "See poller.Pump."},
     {"serve", (PyCFunction)(void (*)(void))pump_serve, METH_FASTCALL, "See poller.Pump."},
     {"add_foreign", pump_add_foreign, METH_O, "See poller.Pump."},

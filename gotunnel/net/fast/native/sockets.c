@@ -51,15 +51,26 @@ static int check_type(PyObject *type, PyObject *others)
     return -1;
 }
 
+/* Hand one visitor over. What goes wrong then is a bug, and ends him: nobody else ever would. */
+static int hand_over(PyObject *local, PyObject *on_visitor)
+{
+    PyObject *done = PyObject_CallOneArg(on_visitor, local);
+    Py_XDECREF(done);
+    if (done != NULL && (!IS_NONE(((Local *)local)->leg) || call(local, names.watch_for_loss) == 0))
+        return 0;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (call(local, names.lost) < 0)
+        PyErr_Clear();
+    PyErr_Restore(type, value, trace);
+    return -1;
+}
+
 /* Greet one visitor. Returns 1 to go on, 0 to stop, -1. */
 static int greet(PyObject *local, PyObject *gate, PyObject *on_visitor)
 {
     int fd = ((Local *)local)->fd;
-    PyObject *done = PyObject_CallOneArg(on_visitor, local);
-    if (done == NULL)
-        return -1;
-    Py_DECREF(done);
-    if (IS_NONE(((Local *)local)->leg) && call(local, names.watch_for_loss) < 0)
+    if (hand_over(local, on_visitor) < 0)
         return -1;
     PyObject *ceiling = PyObject_GetAttr(gate, names.ceiling), *number = PyLong_FromLong(fd);
     int beyond = ceiling == NULL || number == NULL ? -1 : PyObject_RichCompareBool(number, ceiling, Py_GE);
