@@ -103,13 +103,14 @@ class ClientLegs(DiallingEnd):
         known = self._routes.get(opening.mapping)
         if known is not None and known[0] is mapping:
             return known[1]
+        awaited = mapping.group is not None or mapping.protocol == "udp"
         header = b""
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
         if header or isinstance(mapping.local, InProcess):  # another one for each visitor
             way = self._way(mapping, opening)
-            return Route(str(mapping.local), way, awaited=mapping.group is not None, header=header)
-        route = Route(str(mapping.local), self._way(mapping, opening), awaited=mapping.group is not None)
+            return Route(str(mapping.local), way, awaited=awaited, header=header)
+        route = Route(str(mapping.local), self._way(mapping, opening), awaited=awaited)
         self._routes[opening.mapping] = mapping, route
         return route
 

@@ -26,7 +26,7 @@ class Route:
     """Whether it may (still) be reached, given the IP address that was dialled, or "" while none is known. None:
     always."""
     awaited: bool = False
-    """The opener reads nothing from its visitor before OPENED: it had better come at once."""
+    """The opener reads nothing from its visitor before OPENED, or little: it had better come at once."""
     header: bytes = b""
     """What the target is to get ahead of the visitor's first byte."""
 

@@ -7,6 +7,7 @@ from twisted.logger import globalLogPublisher
 
 from gotunnel.address import HostPort
 from gotunnel.client import bringing
+from gotunnel.client.datagrams import Datagrams
 from gotunnel.client.published import Published
 from gotunnel.config.difference import ListChange
 from gotunnel.core.accounts import OTHERS
@@ -145,6 +146,15 @@ class OpenTests(ClientTestCase):
             leg.receive_open(self.server.open_body(leg, name))
             self.it.relay.dials[-1][1].callback(FakeLocal())
             self.assertEqual((len(leg.accepted), leg.awaited), (1, awaited))
+
+    def test_flows_are_awaited(self) -> None:
+        """So is that of a target of datagrams: until it comes the server takes few of them."""
+        self.patch(Datagrams, "dial", lambda *_: FakeLocal())
+        self.it = World(mapping("dns", 53, 8053).model_copy(update={"protocol": "udp"}))
+        self.server = self.it.connected()
+        (leg,) = self.server.legs()
+        leg.receive_open(self.server.open_body(leg, "dns"))
+        self.assertEqual((len(leg.accepted), leg.awaited), (1, True))
 
     def test_proxy_protocol(self) -> None:
         """The target of a mapping that says so hears first where the visitor is from, and where he came to, as far as
