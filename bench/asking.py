@@ -65,7 +65,7 @@ def ask(where: str, path: str) -> tuple[float, int]:
 async def measured(world: World, folder: str, stall: list[float]) -> None:
     """Print a row for each path."""
     made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
-            "descriptors": Descriptors(reactor)}  # fmt: skip
+            "listeners": (), "descriptors": Descriptors(reactor)}  # fmt: skip
     admin = AdminService(AdminConfig(), ServerView(SimpleNamespace(**made)), {}, reactor, Path(folder))  # type: ignore[arg-type]
     admin.startService()
     sys.stdout.write("path            first ms   median ms   longest stall ms   (first)        bytes\n")

@@ -217,6 +217,11 @@ class ServerService(Reloadable):
             self._egress.start()
 
     @property
+    def listeners(self) -> Sequence[Listener]:
+        """Where it takes clients beside its own port."""
+        return self._listeners
+
+    @property
     def egress(self) -> Egress | None:
         """Its egress socket."""
         return self._egress

@@ -195,6 +195,12 @@ class ServerView:
             )))
         else:
             found.append(Finding("control port", False, "not accepting: see the log (file descriptors?)"))
+        for each in () if service.draining else service.listeners:
+            check = Sentence("listener {name}", name=each.name)
+            if each.failure is None:
+                found.append(Finding(check, True, Sentence("listening on {address}", address=each.address)))
+            else:
+                found.append(Finding(check, False, Sentence("it does not listen: {reason}", reason=each.failure)))
         if client is not None:
             found.append(self._is_here(client))
         return found

@@ -27,6 +27,7 @@ from gotunnel.net.transports import unsent_bytes
 from gotunnel.net.ws import listener, stream, websocket
 from gotunnel.net.ws.stream import WsStream
 from gotunnel.server.service import ServerService
+from gotunnel.server.view import ServerView
 from tests.certificates import Authority
 from tests.integration.base import Echo, IntegrationTestCase, Peer, reactor
 from tests.ports import free_port
@@ -552,8 +553,18 @@ class StrangerTests(WebSocketTestCase):
         """A port that another program has is named once, and tried again."""
         taken = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
         self.addCleanup(taken.stopListening)
-        await self.server(listeners=[{"plugin": "websocket", "listen": f"127.0.0.1:{taken.getHost().port}"}])
+        where = f"127.0.0.1:{taken.getHost().port}"
+        server = await self.server(listeners=[{"plugin": "websocket", "listen": where}])
         await self.said("the listener websocket cannot listen: ")
+        found = {each.check: each for each in ServerView(server).ready()}["listener websocket"]
+        self.assertFalse(found.ok)
+        self.assertRegex(found.reason, r"^it does not listen: .+")
+        await taken.stopListening()
+        listening = server.listeners[0]._port
+        assert listening is not None
+        listening.start()
+        found = {each.check: each for each in ServerView(server).ready()}["listener websocket"]
+        self.assertEqual((found.ok, found.reason), (True, f"listening on {where}"))
 
 
 class ReasonTests(WebSocketTestCase):

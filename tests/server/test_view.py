@@ -22,7 +22,7 @@ def view_of(world: World, **service: Any) -> ServerView:
     """Return the view of a server without sockets."""
     made = {
         "hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
-        **service,
+        "listeners": (), **service,
     }  # fmt: skip
     return ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
 
