@@ -201,6 +201,10 @@ class ServerView:
                 found.append(Finding(check, True, Sentence("listening on {address}", address=each.address)))
             else:
                 found.append(Finding(check, False, Sentence("it does not listen: {reason}", reason=each.failure)))
+        egress = service.egress
+        if egress is not None and egress.failure is not None and not service.draining:
+            why = Sentence("failed: {reason}", reason=egress.failure)
+            found.append(Finding(Sentence("egress {address}", address=egress.address), False, why))
         if client is not None:
             found.append(self._is_here(client))
         return found

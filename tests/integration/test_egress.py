@@ -106,11 +106,13 @@ class ServerEgressTests(EgressCase):
         (seen,) = view.mappings()
         self.assertEqual((seen.kind, seen.address, seen.state), ("egress", str(where), MappingState.FAILED))
         self.assertIn("its folder does not exist", seen.reason)
+        self.assertEqual([each.check for each in view.ready() if not each.ok], [f"egress {where}"])
         (self.folder / "later").mkdir()
         assert server.egress is not None
         server.egress.start()
         (seen,) = view.mappings()
         self.assertEqual((seen.name, seen.state, seen.reason), (str(where), MappingState.OPEN, ""))
+        self.assertEqual([each.check for each in view.ready() if not each.ok], [])
         await server.drain(0)
         self.assertEqual(list(view.mappings()), [])
 
