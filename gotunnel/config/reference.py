@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -17,7 +17,7 @@ from gotunnel.config.tree import key_name, walk
 
 __all__ = ["default_of", "schema", "table", "takes_of"]
 
-_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers|authenticators)\.")
+_LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers|authenticators|listeners)\.")
 
 GROUPS = {("server",), ("client",)}
 """Groups that get no row: they are the two headings of a file."""
@@ -51,7 +51,8 @@ def takes_of(info: FieldInfo) -> str:
     if not any(isinstance(part, type) and issubclass(part, Section) for part in inner if not get_args(part)):
         # An option of a plugin, of any type that pydantic knows.
         return getattr(info.annotation, "__name__", "") or str(info.annotation).replace("typing.", "")
-    return "list of groups" if get_args(info.annotation) else "group"
+    several = any(get_origin(part) in (tuple, list) for part in (info.annotation, *get_args(info.annotation)))
+    return "list of groups" if several else "group"
 
 
 def _kind(metadata: Any) -> Kind | Short | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -22,12 +23,24 @@ from gotunnel.wire.legstate import End
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
 
-__all__ = ["Direct"]
+__all__ = ["Direct", "DirectVisitor"]
 
 DIAL_TIMEOUT = 10.0
 """Seconds for a dial, as for those of clients."""
 EGRESS = "egress"
 """What is counted under this name, of no client: those who ask choose the targets."""
+
+
+@dataclass(slots=True, eq=False)
+class DirectVisitor:
+    """One who is led to a target: his id in the log, when he came, and what he is counted on."""
+
+    conn: str
+    request: EgressRequest
+    target: str
+    began: float
+    account: Account
+    kicked: bool = False
 
 
 class Direct:
@@ -37,10 +50,10 @@ class Direct:
     peer = None
 
     def __init__(self, hub: Hub, reactor: Any) -> None:
-        self.streams: dict[Joint, tuple[str, float, Account]] = {}
-        """What streams: its target, since when, and what it is counted on."""
-        self.dialling: dict[Deferred[Local], tuple[str, float]] = {}
-        """The same of what is being dialled."""
+        self.streams: dict[Joint, DirectVisitor] = {}
+        """What streams."""
+        self.dialling: dict[Deferred[Local], DirectVisitor] = {}
+        """What is being dialled."""
         self._warnings = Warnings(self.log, hub.clock)
         self._hub = hub
         self._relay = RawRelay(reactor)
@@ -51,16 +64,16 @@ class Direct:
         if hub.live >= hub.most_visitors:
             request.refuse("limit")
             return
-        account = hub.usage.began("", EGRESS)
+        conn, account = hub.next_conn(), hub.usage.began("", EGRESS)
+        visitor = DirectVisitor(conn, request, str(request.target), hub.clock.seconds(), account)
         if hub.usage.observers is not None:
-            hub.usage.observers.opened(request, "", "", str(request.target), "egress")
+            hub.usage.observers.opened(request, conn, "", visitor.target, "egress")
         hub.streaming.add(self)
         dialling: Deferred[Local] = self._relay.dial(request.target, DIAL_TIMEOUT)
-        self.dialling[dialling] = str(request.target), hub.clock.seconds()
+        self.dialling[dialling] = visitor
         dialling.addBoth(self._dialled, dialling)
         done = dialling.addCallbacks(
-            lambda far: self._join(request, far, account),
-            lambda failure: self._failed(request, failure, account),
+            lambda far: self._join(visitor, far), lambda failure: self._failed(visitor, failure)
         )
         done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
 
@@ -71,6 +84,19 @@ class Direct:
         for joint in tuple(self.streams):
             joint.reset(Outcome.DRAINED)
 
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id; False if there is none."""
+        for dialling, visitor in tuple(self.dialling.items()):
+            if visitor.conn == conn:
+                visitor.kicked = True
+                dialling.cancel()
+                return True
+        for joint, visitor in tuple(self.streams.items()):
+            if visitor.conn == conn:
+                joint.reset(Outcome.STOPPED)
+                return True
+        return False
+
     def reset_denied(self) -> None:
         """No client's rights are asked here."""
 
@@ -79,53 +105,54 @@ class Direct:
         self._relay.stop()
 
     def _dialled(self, result: object, dialling: Deferred[Local]) -> object:
-        _, began = self.dialling.pop(dialling)
+        visitor = self.dialling.pop(dialling)
         if not isinstance(result, Failure):
-            self._hub.usage.dial.observe(self._hub.clock.seconds() - began)
+            self._hub.usage.dial.observe(self._hub.clock.seconds() - visitor.began)
         return result
 
-    def _failed(self, request: EgressRequest, failure: Failure, account: Account) -> None:
+    def _failed(self, visitor: DirectVisitor, failure: Failure) -> None:
+        if visitor.kicked:
+            visitor.request.refuse("failed", "an operator has ended it")
+            self._over(visitor, Outcome.STOPPED)
+            return
         problem = failure.value
         failed = problem if isinstance(problem, DialFailed) else DialFailed("going_away", "the server stops")
         self._warnings.warn(
             "dial", "asked on the egress socket for {target}: {reason}",
-            target=str(request.target), reason=printable(failed.reason, 256),
+            target=visitor.target, reason=printable(failed.reason, 256),
         )  # fmt: skip
-        request.refuse(failed.code)
-        self._over(request, account, Outcome.REFUSED)
+        visitor.request.refuse(failed.code)
+        self._over(visitor, Outcome.REFUSED)
 
-    def _join(self, request: EgressRequest, far: Local, account: Account) -> None:
-        near = request.accept(self._relay)
+    def _join(self, visitor: DirectVisitor, far: Local) -> None:
+        near = visitor.request.accept(self._relay)
         if near is None:
             far.abort()
-            self._over(request, account, Outcome.REFUSED)
+            self._over(visitor, Outcome.REFUSED)
             return
         assert isinstance(near, Local)
-        request.established()
-        started, target = self._hub.clock.seconds(), str(request.target)
-        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, request, end))
-        self.streams[joint] = target, started, account
+        visitor.request.established()
+        joint = self._relay.join(near, far, End.OPENER, None, lambda end: self._ended(joint, end))
+        self.streams[joint] = visitor
         joint.begin(b"")
 
-    def _ended(self, joint: Joint, request: EgressRequest, end: StreamEnd) -> None:
-        target, started, account = self.streams.pop(joint)
+    def _ended(self, joint: Joint, end: StreamEnd) -> None:
+        visitor = self.streams.pop(joint)
         # There is no leg: what a joint takes for one is the target.
         outcome = Outcome.RESET_BY_TARGET if end.outcome is Outcome.LEG_LOST else end.outcome
         now = self._hub.clock.seconds()
-        if self._hub.usage.crowds.has_line(now, target, outcome, end):
+        if self._hub.usage.crowds.has_line(now, visitor.target, outcome, end):
             self.log.info(
-                "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s",
-                visitor="egress", target=target, outcome=WORDS[outcome], up=end.up, down=end.down,
-                seconds=now - started,
+                "visitor {visitor} of {target} ended: {outcome}, {up} bytes up, {down} down, {seconds:.3f} s ({conn})",
+                visitor="egress", target=visitor.target, outcome=WORDS[outcome], up=end.up, down=end.down,
+                seconds=now - visitor.began, conn=visitor.conn,
             )  # fmt: skip
-        self._over(request, account, outcome, end)
+        self._over(visitor, outcome, end)
 
-    def _over(
-        self, request: EgressRequest, account: Account, outcome: Outcome, end: StreamEnd | None = None
-    ) -> None:
-        self._hub.usage.ended(account, outcome, end)
+    def _over(self, visitor: DirectVisitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
+        self._hub.usage.ended(visitor.account, outcome, end)
         if self._hub.usage.observers is not None:
-            self._hub.usage.observers.closed(request, outcome, end)
+            self._hub.usage.observers.closed(visitor.request, outcome, end)
         if not self.streams and not self.dialling:
             self._hub.streaming.discard(self)
         self._hub.changed()

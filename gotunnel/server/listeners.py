@@ -27,7 +27,7 @@ class Listener:
     log = Logger()
 
     def __init__(self, reactor: Any, config: ServerConfig, named: ListenerConfig, descriptors: Descriptors) -> None:
-        self._name = named.plugin
+        self.name = named.plugin
         self._patience = config.handshake_timeout
         self._made = made("listener", named, reactor, descriptors)
         self._clock = reactor
@@ -42,16 +42,12 @@ class Listener:
         return found
 
     @property
-    def name(self) -> str:
-        """The plugin's."""
-        return self._name
-
-    @property
-    def trouble(self) -> str | None:
-        """Why it does not listen, None while it does."""
-        if self._port is not None and self._port.listening is not None:
+    def failure(self) -> str | None:
+        """Why it does not listen; None while it does."""
+        port = self._port
+        if port is not None and port.listening is not None:
             return None
-        return (self._port and self._port.failure) or "it does not listen"
+        return (port.failure if port is not None else "") or "it does not listen"
 
     def take(self, handed: Handed) -> None:
         """Listen on this one, and open none. Raises ActivationError."""
@@ -59,7 +55,7 @@ class Listener:
             raise ActivationError(
                 Sentence(
                     "the listener {plugin} cannot listen on a socket of systemd ({address}): remove its .socket unit",
-                    plugin=self._name, address=handed.address,
+                    plugin=self.name, address=handed.address,
                 )
             )
         self._made.take(handed.socket)
@@ -78,7 +74,7 @@ class Listener:
     def _listen(self, reception: Reception) -> Any:
         port = self._made.listen(reception, self._patience)
         self.log.info(
-            "server listening for clients on {address} ({plugin})", address=str(self.address), plugin=self._name
+            "server listening for clients on {address} ({plugin})", address=str(self.address), plugin=self.name
         )
         return port
 
@@ -86,5 +82,5 @@ class Listener:
         self.log.error(
             "the listener {plugin} cannot listen: {reason}; change its listen address, or free it: it is tried again "
             "every {seconds:g} s",
-            plugin=self._name, reason=reason, seconds=LISTEN_AGAIN,
+            plugin=self.name, reason=reason, seconds=LISTEN_AGAIN,
         )  # fmt: skip

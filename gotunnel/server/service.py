@@ -217,6 +217,11 @@ class ServerService(Reloadable):
             self._egress.start()
 
     @property
+    def listeners(self) -> Sequence[Listener]:
+        """Where it takes clients beside its own port."""
+        return self._listeners
+
+    @property
     def egress(self) -> Egress | None:
         """Its egress socket."""
         return self._egress
@@ -227,11 +232,6 @@ class ServerService(Reloadable):
         from gotunnel.server.egress import Egress  # loaded where there is one, and nowhere else
 
         return Egress(self.hub, config.egress, self._reactor)
-
-    @property
-    def listeners(self) -> Sequence[Listener]:
-        """Where it takes clients beside its own port."""
-        return self._listeners
 
     @property
     def accepting(self) -> bool:

@@ -42,10 +42,10 @@ class Streams:
                 since = now - stream.started
                 yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
         for each in self._directs:
-            for joint, (target, started, _) in tuple(each.streams.items()):
-                yield StreamView("", "", target, "egress", "open", now - started, *joint.carried)
-            for target, started in tuple(each.dialling.values()):
-                yield StreamView("", "", target, "egress", "dialling", now - started, 0, 0)
+            for joint, asked in tuple(each.streams.items()):
+                yield StreamView(asked.conn, "", asked.target, "egress", "open", now - asked.began, *joint.carried)
+            for asked in tuple(each.dialling.values()):
+                yield StreamView(asked.conn, "", asked.target, "egress", "dialling", now - asked.began, 0, 0)
         if hub.v1 is not None:
             for old in hub.v1.present:
                 for joint, visitor in old.served:
@@ -94,8 +94,8 @@ class Streams:
             for leg, stream in session.forward.streams.items():
                 yield stream.account, leg.carried
         for each in self._directs:
-            for joint, (_, _, account) in each.streams.items():
-                yield account, joint.carried
+            for joint, asked in each.streams.items():
+                yield asked.account, joint.carried
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:
                 yield visitor.account, joint.carried
@@ -103,6 +103,8 @@ class Streams:
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; False if there is none."""
         if any(session.kick(conn) or session.forward.kick(conn) for session in self._hub.left):
+            return True
+        if any(each.kick(conn) for each in self._directs):
             return True
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:

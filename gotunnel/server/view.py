@@ -196,9 +196,15 @@ class ServerView:
         else:
             found.append(Finding("control port", False, "not accepting: see the log (file descriptors?)"))
         for each in () if service.draining else service.listeners:
-            said = each.trouble or Sentence("listening on {address}", address=each.address)
-            check = Sentence("{what} {name}", what=Sentence.word("listener"), name=each.name)
-            found.append(Finding(check, each.trouble is None, said))
+            check = Sentence("listener {name}", name=each.name)
+            if each.failure is None:
+                found.append(Finding(check, True, Sentence("listening on {address}", address=each.address)))
+            else:
+                found.append(Finding(check, False, Sentence("it does not listen: {reason}", reason=each.failure)))
+        egress = service.egress
+        if egress is not None and egress.failure is not None and not service.draining:
+            why = Sentence("failed: {reason}", reason=egress.failure)
+            found.append(Finding(Sentence("egress {address}", address=egress.address), False, why))
         if client is not None:
             found.append(self._is_here(client))
         return found

@@ -54,6 +54,8 @@ class TableTests(FileTestCase):
         self.assertEqual(cells["client.mappings[].health"][1], "tcp, http, false or group")
         self.assertEqual(cells["client.mappings[].health.tls"][1], "true, false or group")
         self.assertEqual((cells["server.tls"][1], cells["client.mappings"][1]), ("group", "list of groups"))
+        self.assertEqual((cells["server.egress"][1], cells["client.egress"][1]), ("group", "group"))
+        self.assertIn("server.listeners[].plugin", cells)
 
     def test_defaults_load(self) -> None:
         """Every default of the table, written into a file, gives the very same configuration."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 from gotunnel.address import UnixPath
 from gotunnel.client.service import ClientService
 from gotunnel.client.view import ClientView
 from gotunnel.config.model import EgressConfig, NodeConfig, ServerEgressConfig
+from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import MappingState
 from gotunnel.net import egress as egress_module
 from gotunnel.net.quiet import OneProtocol
+from gotunnel.net.raw import RawRelay
 from gotunnel.server.credentials import Credentials
 from gotunnel.server.view import ServerView
 from gotunnel.wire.messages import Nodes
@@ -103,11 +106,13 @@ class ServerEgressTests(EgressCase):
         (seen,) = view.mappings()
         self.assertEqual((seen.kind, seen.address, seen.state), ("egress", str(where), MappingState.FAILED))
         self.assertIn("its folder does not exist", seen.reason)
+        self.assertEqual([each.check for each in view.ready() if not each.ok], [f"egress {where}"])
         (self.folder / "later").mkdir()
         assert server.egress is not None
         server.egress.start()
         (seen,) = view.mappings()
         self.assertEqual((seen.name, seen.state, seen.reason), (str(where), MappingState.OPEN, ""))
+        self.assertEqual([each.check for each in view.ready() if not each.ok], [])
         await server.drain(0)
         self.assertEqual(list(view.mappings()), [])
 
@@ -177,6 +182,7 @@ class ServerEgressTests(EgressCase):
         self.patch(server.hub.peers["worker-1"].session, "serve", lambda visitor: False)
         self.patch(server.hub.peers["worker-1"].session, "feed", lambda: None)
         await self.refused(connect(f"n:{target}"), 504, "brought no leg in time")
+        server.hub.peers["worker-1"].lobby.use(10.0)  # to come back takes longer on a busy machine
         server.hub.peers["worker-1"].session.control.transport.abortConnection()
         peer = await self.ask(connect(f"n:{target}"))
         await self.until(lambda: peer.received == OK, "the answer")
@@ -325,11 +331,9 @@ class DirectTests(EgressCase):
         return ServerEgressConfig(listen=self.socket, default="direct")
 
     async def test_direct(self) -> None:
-        """What no client announces the server dials itself, with the same answers, bytes and endings."""
+        """What no client announces the server dials itself, with the same answers and bytes."""
         target, made = await self.target()
-        node, _ = await self.target()
-        server = await self.server(egress=self.config, allow_nodes=("n",))
-        await self.worker(server, self.node("n", ports=(node,), dial="127.0.0.1"))
+        server = await self.server(egress=self.config)
         much = os.urandom(300_000)
         peer = await self.ask(connect(f"127.0.0.1:{target}") + much)
         await self.until(lambda: len(peer.received) == len(OK) + len(much), "the answer and the echo")
@@ -338,6 +342,37 @@ class DirectTests(EgressCase):
         await self.until(lambda: made[0].ended, "the end")
         await self.said(f"visitor egress of 127.0.0.1:{target} ended: completed, 300000 bytes up, 300000 down")
         self.assertEqual(sum(server.hub.usage.dial.counts), 1)
+
+    async def test_kicked(self) -> None:
+        """Each has an id of his own, by which an operator can end him, while he is dialled for, too."""
+        target, made = await self.target()
+        server = await self.server(egress=self.config)
+        one, other = [await self.ask(connect(f"127.0.0.1:{target}")) for _ in range(2)]
+        await self.until(lambda: one.received == other.received == OK, "the answers")
+        streams = ServerView(server).streams
+        seen = {each.conn for each in streams}
+        self.assertEqual(len(seen - {""}), 2)
+        self.assertFalse(streams.kick("nobody"))
+        for conn in seen:
+            self.assertTrue(streams.kick(conn))
+            await self.said(f"({conn})")
+        await self.until(lambda: one.ended and other.ended and made[0].ended and made[1].ended, "all ends")
+        self.patch(RawRelay, "dial", lambda *_: Deferred())
+        third = await self.ask(connect(f"127.0.0.1:{target}"))
+        await self.until(lambda: [each.state for each in streams] == ["dialling"], "it is dialled for")
+        (dialled,) = streams
+        self.assertTrue(streams.kick(dialled.conn))
+        await self.until(lambda: third.ended, "the end")
+        self.assertIn(b"502 Bad Gateway", third.received)
+        self.assertIn(b"an operator has ended it", third.received)
+        self.assertEqual((server.hub.live, server.hub.outcomes[Outcome.STOPPED]), (0, 3))
+
+    async def test_direct_endings(self) -> None:
+        """The endings are the same, too, and a node that a client announces is its."""
+        target, made = await self.target()
+        node, _ = await self.target()
+        server = await self.server(egress=self.config, allow_nodes=("n",))
+        await self.worker(server, self.node("n", ports=(node,), dial="127.0.0.1"))
         led = await self.ask(connect(f"n:{node}"))
         await self.until(lambda: led.received == OK, "the answer")
         await self.refused(connect("127.0.0.1:1"), 502, "connection refused")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from gotunnel.client.service import ClientService
 from gotunnel.client.standing import Standing
 from gotunnel.client.v1 import link as v1_link
 from gotunnel.client.v1 import session as v1_client_session
+from gotunnel.client.view import ClientView
 from gotunnel.config.model import MappingConfig, TlsServerConfig, V1ServerConfig
 from gotunnel.core import backoff
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import ConfigError
 from gotunnel.net import v1control
-from tests.integration.base import TOKEN, Echo
+from gotunnel.net.raw import RawRelay
+from tests.integration.base import TOKEN, Echo, reactor
 from tests.v1.peers import V1_TOKEN, GoServer, GoTestCase, HalfOpen
 from tests.v1.recording import NAME, events, payloads
 
@@ -205,6 +209,18 @@ class TargetTests(ClientTestCase):
         self.assertEqual(client.links.published.statuses["web"].carried.ended, 1)
         self.assertEqual(sum(client.usage.dial.counts), 0)
         client.usage.accounts.drop(account)
+
+    async def test_dialled_for(self) -> None:
+        """Who waits for his target is counted and shown."""
+        server = await self.go_server()
+        mapping = self.published(self.free_port())
+        client = self.v1_client(server.port, mapping)
+        await self.opened(client)
+        self.patch(RawRelay, "dial", lambda *_: Deferred())
+        await self.connect(mapping.remote_port)
+        await self.until(lambda: client.usage.live == 1, "he is counted")
+        (seen,) = ClientView(client, reactor).streams
+        self.assertEqual((seen.mapping, seen.state, seen.up, seen.down), ("web", "dialling", 0, 0))
 
     async def test_proxy_protocol(self) -> None:
         """Version 1 does not tell who the visitor is, and so the header does not either; his bytes come behind it."""

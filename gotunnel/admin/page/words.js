@@ -87,6 +87,7 @@ const WORDS = {
     "{n} 位访客会被切断。客户端会自动重新连接。"],
   kind_egress: ["egress", "egress 套接字"],
   kind_forward: ["forward", "正向转发"],
+  kind_listener: ["listener", "监听器"],
   kind_mapping: ["mapping", "映射"],
   level_critical: ["critical", "严重"],
   level_error: ["error", "错误"],

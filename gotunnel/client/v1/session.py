@@ -89,7 +89,7 @@ class V1ClientSession:
         self._changed = changed
         self._control = V1Control(clock, self._message, self._lost, heartbeat=heartbeat)
         self._streams: dict[Joint, V1Stream] = {}
-        self._bringing: set[Deferred[None]] = set()
+        self._bringing: dict[Deferred[None], V1Stream] = {}
         self._conns = conns
         self._warn = Warnings(self.log, clock).warn
 
@@ -111,6 +111,11 @@ class V1ClientSession:
     def served(self) -> tuple[tuple[Joint, V1Stream], ...]:
         """What streams."""
         return tuple(self._streams.items())
+
+    @property
+    def dialling(self) -> tuple[V1Stream, ...]:
+        """Whose target is being dialled, or who waits for his leg."""
+        return tuple(self._bringing.values())
 
     @property
     def control(self) -> V1Control:
@@ -154,21 +159,22 @@ class V1ClientSession:
         if self.streams >= MOST_VISITORS:
             self._warn("many", "the server opens more than {most} visitors at a time", most=MOST_VISITORS)
             return
-        bringing = Deferred.fromCoroutine(self._serve(f"{self._register.remote_port}-{next(self._conns)}"))
-        self._bringing.add(bringing)
+        conn = f"{self._register.remote_port}-{next(self._conns)}"
+        stream = V1Stream(conn, self._clock.seconds(), self._usage.began("", self._mapping.name))
+        bringing = Deferred.fromCoroutine(self._serve(stream))
+        self._bringing[bringing] = stream
         bringing.addBoth(self._brought, bringing)
         self._changed()
 
     def _brought(self, result: Any, bringing: Deferred[None]) -> None:
-        self._bringing.discard(bringing)
+        del self._bringing[bringing]
         if result is not None and not result.check(CancelledError):
             self.log.failure("joining a leg to its target", result)
         self._changed()
 
-    async def _serve(self, conn: str) -> None:
-        stream = V1Stream(conn, self._clock.seconds(), self._usage.began("", self._mapping.name))
+    async def _serve(self, stream: V1Stream) -> None:
         if self._usage.observers is not None:
-            self._usage.observers.opened(stream, conn, "", self._mapping.name, NOBODY)
+            self._usage.observers.opened(stream, stream.conn, "", self._mapping.name, NOBODY)
         outcome: Outcome | None = Outcome.DRAINED
         try:
             outcome = await self._lead(stream)

@@ -99,6 +99,9 @@ class V1LinksView:
                 for joint, stream in session.served:
                     name, since = link.mapping.name, now - stream.began
                     yield StreamView(stream.conn, self._client, name, NOBODY, "open", since, *joint.carried)
+                for stream in session.dialling:
+                    name, since = link.mapping.name, now - stream.began
+                    yield StreamView(stream.conn, self._client, name, NOBODY, "dialling", since, 0, 0)
 
     def carried(self) -> tuple[int, int]:
         """Bytes of those."""
