@@ -182,8 +182,16 @@ class Forwards:
         visitor.account = self._usage.began("", visitor.mapping)
         if self._usage.observers is not None:
             self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
-        if self._lobby.pending >= PENDING or self.openers.refusing:
+        if self.openers.refusing:
             self._lobby.turn_away([visitor], Outcome.DENIED)
+        elif self._lobby.pending >= PENDING:
+            self._lobby.turn_away([visitor], Outcome.DENIED)
+            more = self._lines.more("pending", self._clock.seconds())
+            if more is not None:
+                self.log.warn(
+                    "visitor {visitor} of forward {forward} is reset: {most} visitors wait for a leg{more}",
+                    visitor=visitor.local.address, forward=visitor.mapping, most=PENDING, more=more,
+                )  # fmt: skip
         else:
             self.openers.place(visitor)
 

@@ -64,6 +64,7 @@ class PlainWatch(TlsWatch):
         self.log.info(
             "outside of gotunnel's TLS, if the server allows it (encrypt: false): {mappings}", mappings=", ".join(names)
         )
+        self._warn_of_kubelets({name: self._configs[name].local for name in names})
 
     def say_in_clear(self, name: str, verdict: str) -> None:
         """See TlsWatch."""
@@ -117,6 +118,7 @@ class PlainForwards(TlsWatch):
     def say_which(self, names: list[str]) -> None:
         """See TlsWatch."""
         self.log.info("forwards outside of gotunnel's TLS (encrypt: false): {forwards}", forwards=", ".join(names))
+        self._warn_of_kubelets({name: self._configs[name].dial for name in names})
 
     def say_in_clear(self, name: str, verdict: str) -> None:
         """See TlsWatch."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from gotunnel.address import HostPort
+from gotunnel.config.choices import KUBELET
 from gotunnel.errors import DialFailed
 from gotunnel.logs import Logger
 
@@ -38,6 +40,7 @@ class TlsWatch:
         self._looked: dict[str, _Looked] = {}
         self._asking: Deferred[None] | None = None
         self._named: list[str] = []
+        self._kubelets: set[tuple[str, HostPort]] = set()
         self._stopped = False
 
     # For the subclass to say.
@@ -101,6 +104,18 @@ class TlsWatch:
             self._asking.cancel()
 
     # Parts of the above.
+
+    def _warn_of_kubelets(self, targets: Mapping[str, object]) -> None:
+        """TLS alone is not enough there: who asks a kubelet does not look whom he has reached."""
+        for name, target in targets.items():
+            if isinstance(target, HostPort) and target.port == KUBELET and (name, target) not in self._kubelets:
+                self._kubelets.add((name, target))
+                self.log.warn(
+                    "{name} leads to the kubelet {target} outside of gotunnel's TLS (encrypt: false): unless "
+                    "kube-apiserver has --kubelet-certificate-authority it checks no certificate, and whoever is on "
+                    "the path can pose as that kubelet",
+                    name=name, target=str(target),
+                )  # fmt: skip
 
     def _next(self) -> None:
         if self._asking is not None or self._stopped:

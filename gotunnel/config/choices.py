@@ -38,6 +38,9 @@ PROTOCOL = choice("tcp", "udp")
 
 Profile = Literal["default", "kubernetes"]
 PROFILE = choice("default", "kubernetes")
+KUBELET = 10250
+"""The port of a kubelet, whose certificate nobody checks as long as nobody is told to."""
+
 KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
 """A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
 IDLE_LEGS = count(0, 64)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gotunnel.address import HostPort, is_ip, is_wildcard
-from gotunnel.config.choices import ProxyProtocol
+from gotunnel.config.choices import KUBELET, ProxyProtocol
 from gotunnel.config.explain_clients import explain_clients
 from gotunnel.config.explain_words import SERVER, WARNING, any_of, line, listed, of_client
 from gotunnel.config.identityfile import FileIdentity
@@ -27,6 +27,9 @@ __all__ = ["explain"]
 
 READABLE = "without TLS: whoever is on the path can read what travels"
 BARE = "without a TLS of gotunnel's around it"
+BARE_KUBELET = (
+    "without a TLS of gotunnel's around it, and so safe only if kube-apiserver has --kubelet-certificate-authority"
+)
 
 
 def explain(file: File, filed: Iterable[FileIdentity] = ()) -> list[Sentence]:
@@ -220,7 +223,7 @@ def _certificate_name(client: ClientConfig) -> str:
 def _mapping(mapping: MappingConfig) -> list[str]:
     local, name, told = mapping.local, repr(mapping.name), _told(mapping.proxy_protocol)
     clients = listed(mapping.clients)
-    bare = "" if mapping.encrypt else BARE
+    bare = _bare(mapping.local, encrypt=mapping.encrypt)
     probed = "" if mapping.health is None else Sentence("while a probe finds it there ({probe})",
                                                         probe=mapping.health.said)  # fmt: skip
     if not mapping.public:
@@ -238,6 +241,12 @@ def _mapping(mapping: MappingConfig) -> list[str]:
         told,
         probed,
     ]
+
+
+def _bare(target: object, *, encrypt: bool) -> str:
+    if encrypt:
+        return ""
+    return BARE_KUBELET if isinstance(target, HostPort) and target.port == KUBELET else BARE
 
 
 def _place(mapping: MappingConfig) -> Sentence:
@@ -259,7 +268,7 @@ def _told(version: ProxyProtocol) -> str:
 def _forward(forward: ForwardConfig) -> list[str]:
     leads = Sentence("listens on {listen}, and leads from there through the server to {dial}", listen=forward.listen,
                      dial=forward.dial)  # fmt: skip
-    return [leads, "" if forward.encrypt else BARE, _told(forward.proxy_protocol)]
+    return [leads, _bare(forward.dial, encrypt=forward.encrypt), _told(forward.proxy_protocol)]
 
 
 def _node(node: NodeConfig) -> str:

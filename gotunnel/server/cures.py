@@ -17,6 +17,15 @@ _CURES = {
     "name_in_use": "",
     "stale": "; nothing: that connection came too late",
     "limit": "; nothing, if visitors are served; else raise that limit",
+    # These are said of Go clients alone. All others hear them about a mapping, and stay.
+    "port_in_use": "; give that client another remote port, or end what has this one",
+    "acl_denied": "; add the port to server.v1.allow_ports, or give that client another remote port",
+    "reserved": "; give that client another remote port",
+    "bad_request": "; look at what that client asks for",
+    "wrong_address": "; nothing, if it is a stranger; if it is yours, let both its connections come from one address: "
+    "not through a balancer, and not from several addresses in turn",
+    "v1_tls": "; let that client connect without TLS, or move it to version 2",
+    "penalty": "; nothing, if it is a stranger; if it is yours, compare its token, and wait until the penalty is over",
 }
 _CERTIFICATE = (
     "; nothing, if it is a stranger; if it is yours, give it a certificate that server.tls.client_ca vouches for"

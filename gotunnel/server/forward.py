@@ -113,11 +113,21 @@ class ForwardLegs(DiallingEnd):
                 seconds=now - stream.started, conn=stream.conn,
             )  # fmt: skip
 
+    def _did_not_reach(self, stream: DialledStream, reason: str) -> None:
+        self.warn(
+            "refused" if stream.refused else stream.name,
+            "visitor {visitor} of client {client} did not reach {mapping}: {reason} ({conn})",
+            visitor=stream.source, client=self.peer.name, mapping=stream.name, reason=reason, conn=stream.conn,
+        )  # fmt: skip
+
     def _check_room(self) -> None:
-        if self.peer.visitors >= self.peer.rights.max_visitors:
-            raise DialFailed("limit", "this client has as many visitors as it may")
-        if self._hub.live >= self._hub.most_visitors:
-            raise DialFailed("limit", "the server has as many visitors as it may (server.limits.streams)")
+        limit, most = "", self.peer.rights.max_visitors
+        if self.peer.visitors >= most:
+            limit = Sentence("limits.visitors, {max_visitors} for this client", max_visitors=most)
+        elif self._hub.live >= self._hub.most_visitors:
+            limit = Sentence("server.limits.streams, {most_visitors} in all", most_visitors=self._hub.most_visitors)
+        if limit:
+            raise DialFailed("limit", Sentence("he is one more than {limit}", limit=limit))
 
     @property
     def _rules(self) -> DialRules:

@@ -147,7 +147,9 @@ class ServerGreeting(ClientLogin):
                 except CancelledError:
                     return
             if not self._over:
-                self._refuse(Error(refused.code, refused.reason), charged=refused.code == "auth_failed")
+                self._refuse(
+                    Error(refused.code, refused.reason), charged=refused.code == "auth_failed", told=refused.told
+                )
             return
         if self._over:
             taken.dropped()
@@ -163,7 +165,7 @@ class ServerGreeting(ClientLogin):
         self._over = True
         self._door.turn_out()
 
-    def _refuse(self, error: Error, *, charged: bool = False, said: bool = False) -> None:
+    def _refuse(self, error: Error, *, charged: bool = False, said: bool = False, told: str | None = None) -> None:
         self._hub.usage.refused[error.code] += 1
         if error.code in COSTS and not charged:
             self._door.charge(COSTS[error.code])
@@ -173,7 +175,7 @@ class ServerGreeting(ClientLogin):
                 code=printable(error.code), reason=printable(error.reason),
                 hint=refusal_cure(error.code, error.reason),
             )  # fmt: skip
-        self._close(v1.encode(v1.Answer("fail", error.reason)) if self._version == 1 else encode(error))
+        self._close(v1.encode(v1.Answer("fail", told or error.reason)) if self._version == 1 else encode(error))
 
     def _close(self, payload: bytes) -> None:
         self._over = True

@@ -62,6 +62,17 @@ class PlainTests(SynchronousTestCase):
         """Return the lines of the log with these words."""
         return [line for line in map(str, map(formatEvent, self.log)) if words in line]
 
+    def test_kubelet(self) -> None:
+        """The same of a mapping, when it is open, and not of one inside TLS."""
+        mappings = [
+            MappingConfig.model_validate({"name": name, "local": 10250, "remote": 0, "encrypt": name == "tls"})
+            for name in ("tls", "one", "two")
+        ]
+        self.watch.change(mappings)
+        self.session("tls", "one")
+        (line,) = self.lines("--kubelet-certificate-authority")
+        self.assertIn("one leads to the kubelet 127.0.0.1:10250 outside of gotunnel's TLS", line)
+
     def test_one_after_the_other(self) -> None:
         """Those outside of TLS, once, and each when the one before is known; the ones without TLS are named."""
         self.session("tls", "one", "two")
@@ -205,6 +216,19 @@ class PlainForwardsTests(SynchronousTestCase):
         self.assertEqual(len(self.lines("forwards outside of gotunnel's TLS (encrypt: false): bare")), 1)
         self.watch.look()
         self.assertEqual((len(self.asked), self.watch.in_clear), (1, {"bare": "it answers in clear"}))
+
+    def test_kubelet(self) -> None:
+        """TLS that nobody checks protects nobody: a kubelet outside of gotunnel's TLS is warned of, once."""
+        self.watch.change([
+            ForwardConfig.model_validate({"name": name, "listen": port, "dial": f"10.0.0.1:{port}", "encrypt": False})
+            for name, port in (("api", 6443), ("kubelet", 10250))
+        ])  # fmt: skip
+        self.outside = True
+        for outside in (True, False, True):
+            self.outside = outside
+            self.watch.look()
+        (line,) = self.lines("--kubelet-certificate-authority")
+        self.assertIn("kubelet leads to the kubelet 10.0.0.1:10250 outside of gotunnel's TLS", line)
 
     def test_not_led_there(self) -> None:
         """Nothing is said of a target that was not reached, and a visitor after a while has it asked again."""

@@ -73,15 +73,19 @@ class ExplainTests(FileTestCase):
             "  forwards:\n"
             "  - {listen: 7443, dial: 'mapping:home/api'}\n"
             "  - {listen: 'unix:/run/x', dial: '10.0.0.1:443', encrypt: false, socket_mode: '0660'}\n"
+            "  - {listen: 7444, dial: '10.0.0.1:10250', encrypt: false}\n"
         )
         self.assertEqual(
-            self.lines(CLIENT + text)[2:5],
+            self.lines(CLIENT + text)[2:6],
             [
                 "client edge-07: publishes 127.0.0.1:6443 only to the clients worker-* as 'api'",
                 "client edge-07: listens on 127.0.0.1:7443, and leads from there through the server to "
                 "mapping:home/api",
                 "client edge-07: listens on unix:/run/x, and leads from there through the server to 10.0.0.1:443, "
                 "without a TLS of gotunnel's around it",
+                "client edge-07: listens on 127.0.0.1:7444, and leads from there through the server to 10.0.0.1:10250, "
+                "without a TLS of gotunnel's around it, and so safe only if kube-apiserver has "
+                "--kubelet-certificate-authority",
             ],
         )
 

@@ -16,10 +16,11 @@ from twisted.trial.unittest import SkipTest
 
 from gotunnel.address import HostPort, UnixPath
 from gotunnel.admin.face import Refused
+from gotunnel.client import forwards
 from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.service import ClientService
 from gotunnel.client.view import ClientView
-from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.config.model import ForwardConfig, LimitsConfig, MappingConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import SWITCHED_OFF_AT_SERVER
 from gotunnel.errors import RemoteProtocolError
@@ -107,6 +108,31 @@ class AddressTests(ForwardCase):
         (session,) = server.hub._live
         self.assertEqual({leg.plain for leg in session.forward.legs}, {False, True})
         self.assertEqual(self.seen_encrypted(client), {"out": True, "bare": False})
+
+    async def test_beyond_a_limit(self) -> None:
+        """The server's log says whose visitor does not get there, and which limit leaves no room for him."""
+        target, _ = await self.target()
+        rule = (f"127.0.0.1:{target}",)
+        for limits, words in (
+            ({"visitors": 1}, "limits.visitors, 1 for this client"),
+            ({"streams": 1}, "server.limits.streams, 1 in all"),
+        ):  # fmt: skip
+            server = await self.server(allow_dial=rule, limits=LimitsConfig(**limits))
+            client = await self.connected(server, self.forward(rule[0]))
+            seen = len(self.lines())
+            await self.echoes(self.port(client))
+            await self.refused(client, "limit")
+            (line,) = [line for line in self.lines()[seen:] if "did not reach" in line]
+            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: he is one more than {words}", line)
+
+    async def test_too_many_wait(self) -> None:
+        """A client's log says so when more visitors wait for a leg than may."""
+        self.patch(forwards, "PENDING", 1)
+        client = await self.connected(await self.server(), self.forward("127.0.0.1:1"))
+        self.patch(client.links.forwards.openers, "place", client.links.forwards._lobby.wait)
+        for _ in range(2):
+            self.addCleanup(socket.create_connection(("127.0.0.1", self.port(client))).close)
+        await self.said("of forward out is reset: 1 visitors wait for a leg")
 
     async def test_plain_not_allowed(self) -> None:
         """A server that allows no plain legs is not asked for any: such a forward runs inside TLS."""

@@ -172,6 +172,19 @@ class RefusalTests(ServerTestCase):
         client = await self.go_client(server, auto=False)
         await self.connect(client.remote)  # no wait: it listens since before ok
 
+    async def test_told(self) -> None:
+        """The log says each code once, and what is to be done about it; the Go client hears its code, too."""
+        free = self.free_port()
+        server = await self.v1_server(v1={"allow_ports": (f"{free}-{free + 1}",)})
+        with socket.create_server(("127.0.0.1", free)):
+            self.assertTrue((await self.refusal(server, remote=free)).startswith("port_in_use: "))
+        self.assertTrue((await self.refusal(server, remote=free + 2)).startswith("acl_denied: port "))
+        await self.said("was refused: port_in_use: 127.0.0.1:")
+        await self.said("was refused: acl_denied: port ")
+        await self.said("or end what has this one")
+        await self.said("add the port to server.v1.allow_ports")
+        self.assertFalse([line for line in self.lines() if "one release" in line])
+
     async def test_protocol(self) -> None:
         """Nothing but TCP."""
         self.assertIn("udp", await self.refusal(await self.v1_server(), protocol="udp"))

@@ -28,12 +28,14 @@ OLD_SESSION_ANSWERS = 2.0
 
 
 class V1Refused(GotunnelError):
-    """A first frame is refused. `code` is for our log and the penalties, `reason` goes to the peer."""
+    """A first frame is refused. `code` is for our log and the penalties. `told` goes to the peer, who has no field for
+    a code: the reason, behind its code if `coded`."""
 
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: str, reason: str, *, coded: bool = False) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.told = f"{code}: {reason}" if coded else reason
 
 
 class V1Peers:
@@ -103,7 +105,7 @@ class V1Peers:
         try:
             self.rights.check_port(self.hub.config.addr.host, request.remote_port)
         except PortUnavailable as refused:
-            raise V1Refused(refused.code, str(refused)) from None
+            raise V1Refused(refused.code, refused.reason, coded=True) from None
         identity = (request.name, request.remote_port)
         await self._old_gives_way(identity, address)
         peer = self._peer(identity)
@@ -119,9 +121,7 @@ class V1Peers:
             if not granted:  # by a fault of ours perhaps: a session that never begins must not hold the port for good
                 session.dropped()
         if not granted:
-            raise V1Refused(result.code or "", Sentence(
-                "{code}: {reason}", code=result.code, reason=result.reason
-            ))
+            raise V1Refused(result.code or "", result.reason or "", coded=True)
         return session
 
     def leg(self, request: DataChannel, host: str) -> V1Leg:
@@ -154,8 +154,8 @@ class V1Peers:
                     mapping=old.mapping, address=address, current=old.address,
                 )  # fmt: skip
                 raise V1Refused("port_in_use", Sentence(
-                    "port_in_use: a running client has port {identity}", identity=identity[1]
-                ))
+                    "a running client has port {identity}", identity=identity[1]
+                ), coded=True)
             old.give_way()
 
     def _peer(self, identity: Identity) -> V1Peer:
@@ -164,8 +164,8 @@ class V1Peers:
             most = self.hub.config.limits.mappings
             if len(self._peers) >= most:
                 raise V1Refused("limit", Sentence(
-                    "limit: clients of version 1 may publish {most} mappings together", most=most
-                ))
+                    "clients of version 1 may publish {most} mappings together", most=most
+                ), coded=True)
             peer = self._peers[identity] = V1Peer(self, identity)
         return peer
 
