@@ -39,8 +39,8 @@ def told() -> dict[str, set[str]]:
     """Return the names of all samples of a server with one client, and the labels of each."""
     world = World()
     world.login().publish(8080)
-    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here",
-            "descriptors": Descriptors(world.clock)}  # fmt: skip
+    made = {"hub": world.hub, "began": 0.0, "draining": False, "accepting": True, "address": "here", "egress": None,
+            "listeners": (), "descriptors": Descriptors(world.clock)}  # fmt: skip
     view = ServerView(SimpleNamespace(**made))  # type: ignore[arg-type]
     api = Api(view, {}, Lag(Clock()), Events())
     _, text = exposition(api, "")
