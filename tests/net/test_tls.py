@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
@@ -38,6 +38,7 @@ from gotunnel.net.tls import (
     exporter_binding,
     load_server_tls,
     own_server_tls,
+    web_creator,
 )
 from gotunnel.net.tlspeer import leg_binding
 from gotunnel.wire.keys import NO_BINDING
@@ -299,6 +300,20 @@ class VersionTests(TlsTestCase):
         self.assertEqual(Pair(old_server, old_client).server.heard, b"hello")
         self.assertEqual(Pair(tls.creator, old_client).server.heard, b"")
         self.assertEqual(Pair(old_server, client_creator(None, HOST)).server.heard, b"")
+
+    def test_of_the_web(self) -> None:
+        """Around a WebSocket 1.2 is taken, too, with keys that nobody keeps and ciphers that authenticate."""
+        web = web_creator(own_server_tls(self.folder).pair)
+        for ciphers, heard in (
+            ("ECDHE-ECDSA-AES128-GCM-SHA256", b"hello"), ("ECDHE-ECDSA-CHACHA20-POLY1305", b"hello"),
+            ("ECDHE-ECDSA-AES128-SHA", b""), ("ECDHE-ECDSA-AES256-SHA384", b""),
+        ):  # fmt: skip
+            old = CertificateOptions(
+                lowerMaximumSecurityTo=TLSVersion.TLSv1_2,
+                acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(ciphers),
+            )
+            self.assertEqual(Pair(web, old).server.heard, heard, ciphers)
+        self.assertEqual(Pair(web, client_creator(None, HOST)).server.heard, b"hello")
 
 
 class AuthorityTests(TlsTestCase):
