@@ -33,6 +33,7 @@ and are to see it come from one port."""
 _RENEWED = 1.0
 """Seconds between two attempts to find another way at once, where the system says that there is none."""
 
+
 def dial_flow(
     reactor: Any, relay: Any, target: HostPort, timeout: float, idle: float, dropped: Callable[[Drop], None],
     answers: LastAnswers,

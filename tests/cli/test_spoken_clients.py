@@ -74,6 +74,15 @@ class ClientTests(SpokenTestCase):
         facts = json.loads(self.call("add", "edge-2", "--json").stdout)
         self.assertEqual(list(facts), ["name", "token", "one_time", "expires", "join", "file"])
 
+    def test_own_name(self) -> None:
+        """What the command is called is no word to translate, where it says what is wrong."""
+        config = self.folder / "server.yaml"
+        config.write_text(json.dumps({"server": {"addr": "192.0.2.7:17001"}}))
+        words = ["client", "add", "-c", str(config), "--state", str(self.folder), "bad name"]
+        done = Runner().invoke(main, words, env={"GOTUNNEL_LANG": "zh", "GOTUNNEL_TOKEN": None})
+        self.assertEqual(done.exit_code, 2)
+        self.assertRegex(done.stderr, r"^gotunnel client: NAME: 'bad name' 不是客户端的名字")
+
     def test_line_to_paste(self) -> None:
         """The line of --print-join is the same in either language, and what is said of it is not."""
         for addr in ("127.0.0.1:17001", "192.0.2.7:17001"):

@@ -28,8 +28,7 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
     """Return all of one process."""
     rows, say = told["usage"], said.sentence
     head = Text()
-    role = say(_ROLES.get(told["role"], printable(told["role"])))
-    head.append(f"{role} {printable(told['name'])}".rstrip(), "bold")
+    head.append(" ".join(("gotunnel", say(printable(told["role"])), printable(told["name"]))).rstrip(), "bold")
     head.append("  ")
     span = Sentence("traffic from {since} to {until}", since=_local(told["since"]), until=_local(told["until"]))
     head.append(say(span))
@@ -68,7 +67,6 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
     return Group(head, table, Text(say(more), "dim"))
 
 
-_ROLES = {"server": "gotunnel server", "client": "gotunnel client"}
 _TITLES = {"mapping": ["MAPPING", "CLIENT"], "client": ["CLIENT"], "total": []}
 FIGURES = ("VISITORS", "FAILED", "AT ONCE", "UP", "DOWN")
 TITLES = (*FIGURES, "WHEN", "MAPPING", "CLIENT", "all")

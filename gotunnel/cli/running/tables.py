@@ -68,7 +68,7 @@ class _Picture:
         role, counters, descriptors = status["role"], status["counters"], status["role"]["descriptors"]
         say = self._said.sentence
         head = Text()
-        head.append(f"{say(_ROLES[role['role']])} {printable(role['name'])}", "bold")
+        head.append(" ".join(("gotunnel", say(role["role"]), printable(role["name"]))), "bold")
         word = "draining" if role["draining"] else "ready" if status["ready"] else "not ready"
         head.append("  ")
         head.append(say(word), "green" if word == "ready" else "yellow" if word == "draining" else "red")
@@ -167,9 +167,6 @@ class _Picture:
 
     def _text(self, figure: str) -> str:
         return self._said.sentence(figure)
-
-
-_ROLES = {"server": "gotunnel server", "client": "gotunnel client"}
 
 
 def said_of(finding: dict[str, Any], said: Language) -> str:
