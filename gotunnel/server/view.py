@@ -3,20 +3,15 @@ made while it is read, so that a long one can be read in pieces."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gotunnel.core.accounts import Running
-from gotunnel.core.refused import Refusal
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Usage
 from gotunnel.core.view import (
-    SWITCHED_OFF,
-    SWITCHED_OFF_THERE,
     Finding,
     LegsView,
-    MappingState,
     MappingView,
     RightsView,
     SessionState,
@@ -26,11 +21,10 @@ from gotunnel.core.view import (
 from gotunnel.errors import Sentence
 from gotunnel.net.descriptors import Descriptors
 from gotunnel.server.keeping import GRACE
+from gotunnel.server.mappingview import mappings
 from gotunnel.server.peer import Peer
-from gotunnel.server.public import PublicPort
 from gotunnel.server.session import ServerSession
 from gotunnel.server.streams import Streams
-from gotunnel.server.udpport import UdpPort
 
 if TYPE_CHECKING:
     from gotunnel.server.service import ServerService
@@ -105,33 +99,7 @@ class ServerView:
     def mappings(self) -> Iterator[MappingView]:
         """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to; and
         its egress socket, whose visitors are counted as those of the clients that lead to nodes."""
-        here: Counter[tuple[str, str]] = self.streams.here()
-        for peer in self._hub.holders:
-            for mapping in tuple(peer.mappings.values()):
-                state, reason = _standing(peer, mapping)
-                dropped = mapping.flows.dropped.total() if isinstance(mapping, UdpPort) else None
-                if dropped and not reason:
-                    reason = Sentence("{count} datagrams dropped", count=dropped)
-                yield MappingView(
-                    peer.name, mapping.name, "mapping", mapping.where, None, state, reason,
-                    here[peer.name, mapping.name], mapping.carried.ended, mapping.carried.up, mapping.carried.down,
-                    protocol="tcp" if dropped is None else "udp", dropped=dropped,
-                    encrypted=self._hub.tls is not None and peer.name in self._hub.peers and not mapping.plain,
-                )  # fmt: skip
-            for refusal in peer.published.refused:
-                if refusal.name not in peer.mappings:
-                    yield self._refused(peer, refusal, here[peer.name, refusal.name])
-        for client, name in sorted(self._hub.switched_off - self._asked_for()):
-            reason = Sentence("{switched_off}; its client does not ask for it now", switched_off=SWITCHED_OFF)
-            yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
-        egress = self._service.egress
-        if egress is not None and not self.draining:
-            address, failure = egress.address, egress.failure
-            state = MappingState.OPEN if failure is None else MappingState.FAILED
-            yield MappingView(
-                "", address, "egress", address, None, state, failure or "", None, None, None, None,
-                encrypted=self._hub.tls is not None,
-            )  # fmt: skip
+        return mappings(self._hub, self.streams.here(), None if self.draining else self._service.egress)
 
     def rights(self) -> Iterator[RightsView]:
         """Each client with an identity of its own, and each other one that is here."""
@@ -229,24 +197,11 @@ class ServerView:
     def _now(self) -> float:
         return float(self._hub.clock.seconds())
 
-    def _refused(self, peer: Peer, refusal: Refusal, here: int) -> MappingView:
-        state, reason = MappingState.OFF, SWITCHED_OFF
-        age = None
-        if (peer.name, refusal.name) not in self._hub.switched_off:
-            state, reason = MappingState.REFUSED, Sentence("{code}: {why}", code=refusal.code, why=refusal.reason)
-            age = self._now - refusal.since
-        return MappingView(
-            peer.name, refusal.name, "mapping", refusal.address, None, state, reason, here, 0, 0, 0, age=age
-        )
-
     def _source(self, peer: Peer) -> str:
         if peer.name not in self._hub.peers:
             return "server.v1"
         guest = self._hub.guests.get(peer.name)
         return "the shared token" if guest is None else f"the authenticator {guest.by.plugin}"
-
-    def _asked_for(self) -> set[tuple[str, str]]:
-        return {(peer.name, name) for peer in self._hub.holders for name in peer.published.asked_for}
 
     def _session(self, peer: Peer) -> SessionView:
         session = peer.session
@@ -279,20 +234,6 @@ class ServerView:
             len(peer.published.asked_for), peer.visitors - peer.pending, peer.pending,
             LegsView(0, busy, session.legs_expected, session.most_legs),
         )  # fmt: skip
-
-
-def _standing(peer: Peer, mapping: PublicPort) -> tuple[MappingState, str]:
-    if mapping.off:
-        return MappingState.OFF, SWITCHED_OFF
-    if mapping.stuck is not None:
-        return MappingState.FAILED, mapping.stuck
-    if mapping.suspended == SWITCHED_OFF:
-        return MappingState.OFF, SWITCHED_OFF_THERE
-    if mapping.suspended is not None:
-        return MappingState.DOWN, mapping.suspended
-    if peer.session is None:
-        return MappingState.AWAY, "its client is not connected; visitors wait for it"
-    return MappingState.OPEN, ""
 
 
 def _rights(client: str, state: str, connected: bool, source: str, rights: Rights) -> RightsView:

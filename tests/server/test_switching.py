@@ -69,7 +69,7 @@ class SwitchingTests(ServerTestCase):
 
         class Service:
             hub = self.it.hub
-            egress = None
+            egress, draining = None, False
 
         found = ServerView(Service()).mappings()  # type: ignore[arg-type]
         return [(each.client, each.name, each.state, each.reason) for each in found]
