@@ -55,9 +55,9 @@ class _Port:
         return True
 
     @property
-    def failure(self) -> str:
-        """Why it does not listen, as far as it has tried."""
-        return self._port.failure
+    def failure(self) -> str | None:
+        """Why it does not listen; None while it does."""
+        return self._port.trouble
 
     def start(self) -> None:
         """Listen, unless it does already, until `stop`. Where it cannot the log says why, once for each reason."""

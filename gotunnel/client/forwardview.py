@@ -35,8 +35,8 @@ class ForwardsView:
             state, reason = MappingState.OPEN, ""
             if self._forwards.stopped:
                 state, reason = MappingState.PENDING, "the client drains: it serves nobody new"
-            elif not port.listening:
-                state, reason = MappingState.FAILED, port.failure or "it does not listen"
+            elif port.failure is not None:
+                state, reason = MappingState.FAILED, port.failure
             elif openers.refusing:
                 state, reason = MappingState.REFUSED, openers.why_not
             elif not openers.serving:

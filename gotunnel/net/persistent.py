@@ -32,6 +32,11 @@ class Persistent:
         self.failure = ""
         """Why nothing does, as far as it was tried."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing listens; None while something does."""
+        return None if self.listening is not None else self.failure or "it does not listen"
+
     def start(self) -> None:
         """Listen, unless it does already: called again it tries at once."""
         self._rest()

@@ -45,7 +45,7 @@ class Egress:
     @property
     def failure(self) -> str | None:
         """Why it does not listen; None while it does."""
-        return None if self._port.listening is not None else self._port.failure or "it does not listen"
+        return self._port.trouble
 
     def start(self) -> None:
         """Listen."""

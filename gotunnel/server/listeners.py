@@ -44,10 +44,7 @@ class Listener:
     @property
     def failure(self) -> str | None:
         """Why it does not listen; None while it does."""
-        port = self._port
-        if port is not None and port.listening is not None:
-            return None
-        return (port.failure if port is not None else "") or "it does not listen"
+        return "it does not listen" if self._port is None else self._port.trouble
 
     def take(self, handed: Handed) -> None:
         """Listen on this one, and open none. Raises ActivationError."""
