@@ -26,6 +26,7 @@ __all__ = ["check_server"]
 
 KEY = "server.addr"
 
+
 async def check_server(reactor: Any, config: ServerConfig, state: str | None, wish: Wish) -> list[Finding]:
     """Return all findings about a server. `state` is the `--state` of the command line."""
     found = server_descriptors(config.limits.streams)

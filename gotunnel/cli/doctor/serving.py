@@ -26,10 +26,10 @@ from gotunnel.net.quiet import OneProtocol
 from gotunnel.net.target import dial_failed, target_endpoint
 from gotunnel.net.tls import target_creator
 
-__all__ = ["APISERVER", "KUBELET", "check_apiserver", "check_kubelet", "shown_by"]
+__all__ = ["APISERVER", "check_apiserver", "check_kubelet", "shown_by"]
 
-APISERVER, KUBELET = 6443, 10250
-"""The ports that kubeadm gives them."""
+APISERVER = 6443
+"""The port that kubeadm gives it."""
 
 
 async def check_apiserver(

@@ -12,11 +12,12 @@ from gotunnel.address import Address, HostPort, UnixPath, is_wildcard
 from gotunnel.cli.doctor.datagrams import check_datagrams
 from gotunnel.cli.doctor.findings import Finding, note, ok, problem, subject, warning
 from gotunnel.cli.doctor.proxied import check_header, header_of
-from gotunnel.cli.doctor.serving import APISERVER, KUBELET, check_apiserver, check_kubelet
+from gotunnel.cli.doctor.serving import APISERVER, check_apiserver, check_kubelet
 from gotunnel.cli.doctor.visit import is_reset
 from gotunnel.cli.doctor.way import CURES, knock
 from gotunnel.client.checks import check_for
 from gotunnel.client.tlsprobe import ask_for_tls
+from gotunnel.config.choices import KUBELET
 from gotunnel.config.model import ClientConfig, ForwardConfig, HealthConfig, MappingConfig, NodeConfig
 from gotunnel.core.ports import PortSet
 from gotunnel.errors import DialFailed, GotunnelError, Sentence
