@@ -39,6 +39,11 @@ def _way_to_server(command: Function) -> Function:
     return command
 
 
+def _refuse_contradiction(plain: bool, tls_ca: str | None, pin: str | None) -> None:
+    if plain and (tls_ca or pin):
+        raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
+
+
 @click.command(cls=Command)
 @click.argument("local", metavar="PORT|HOST:PORT|unix:PATH")
 @click.option("--server", required=True, metavar="HOST:PORT", help="The gotunnel server.")
@@ -66,8 +71,7 @@ def expose(
     """
     from gotunnel.cli.expose import Wish, expose_port
 
-    if plain and (tls_ca or pin):
-        raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
+    _refuse_contradiction(plain, tls_ca, pin)
     expose_port(Wish(local, server, remote, name, tls_ca, plain, pin, udp), state, log_format)
 
 
@@ -93,8 +97,7 @@ def egress(
     """
     from gotunnel.cli.egress import EgressWish, open_egress
 
-    if plain and (tls_ca or pin):
-        raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
+    _refuse_contradiction(plain, tls_ca, pin)
     open_egress(EgressWish(server, listen, mode, name, tls_ca, pin, plain), state, log_format)
 
 
