@@ -11,15 +11,12 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable
 from typing import TextIO
 
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
-from gotunnel.cli import logdestination, logwriter, steadystream
+from gotunnel.cli import logdestination, logwriter
 from gotunnel.cli.logwriter import MOST_TAKEN, LogWriter
 from gotunnel.cli.steadystream import RETRY, SteadyStream
+from tests.cli.steady import SteadyTestCase
 from tests.processes import DEADLINE, ProcessTestCase
 
 _OPEN = os.open
@@ -32,11 +29,11 @@ def refused(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = No
     return _OPEN(path, flags, mode, dir_fd=dir_fd)
 
 
-class WriterTests(SynchronousTestCase):
+class WriterTests(SteadyTestCase):
     """Pipes and terminals. Whoever waits is interrupted."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        super().setUp()
         self.patch(logdestination.os, "open", refused)
 
         def late(number: int, frame: object) -> None:
@@ -47,17 +44,9 @@ class WriterTests(SynchronousTestCase):
         signal.alarm(int(DEADLINE))
 
     def steady(self, stream: TextIO, most: int = 1 << 20) -> SteadyStream:
-        """Return one on a stream, which is closed at the end."""
-        self.addCleanup(stream.close)
-
-        def later(seconds: float, function: Callable[[], None]) -> bool:
-            self.clock.callLater(seconds, function)
-            return True
-
-        made = SteadyStream(stream, most, later)
-        self.addCleanup(steadystream.atexit.unregister, made._end)
+        """See SteadyTestCase; there is a thread."""
+        made = super().steady(stream, most)
         assert made._destination is not None
-        self.addCleanup(made._destination.close)
         return made
 
     def pipe(self, most: int = 1 << 20) -> tuple[SteadyStream, int]:

@@ -9,23 +9,20 @@ import select
 import signal
 import socket
 import termios
-from collections.abc import Callable
 from io import StringIO
-from typing import TextIO
 
-from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli import logdestination, steadystream
 from gotunnel.cli.steadystream import PIECE, RETRY, SteadyStream
+from tests.cli.steady import SteadyTestCase
 
 
-class SteadyTests(SynchronousTestCase):
+class SteadyTests(SteadyTestCase):
     """A pipe, a socket, a file."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        super().setUp()
         self.events: list[LogEvent] = []
         self.patch(steadystream.time, "monotonic", lambda: 100.0 + self.clock.seconds())
 
@@ -36,20 +33,6 @@ class SteadyTests(SynchronousTestCase):
         os.set_blocking(reader, False)
         self.addCleanup(os.close, reader)
         return self.steady(os.fdopen(writer, "w", encoding="utf-8", errors="backslashreplace"), most), reader
-
-    def steady(self, stream: TextIO, most: int = 1 << 20) -> SteadyStream:
-        """Return one on a stream, which is closed at the end."""
-        self.addCleanup(stream.close)
-
-        def later(seconds: float, function: Callable[[], None]) -> bool:
-            self.clock.callLater(seconds, function)
-            return True
-
-        made = SteadyStream(stream, most, later)
-        self.addCleanup(steadystream.atexit.unregister, made._end)
-        if made._destination is not None:
-            self.addCleanup(made._destination.close)
-        return made
 
     def fill(self, stream: SteadyStream, lines: int) -> list[str]:
         """Write so many lines of 100 bytes; it returns, whoever reads them."""

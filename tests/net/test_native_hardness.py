@@ -73,6 +73,16 @@ class GoneLocalTests(SynchronousTestCase):
         near.setblocking(False)
         return self.make_local(near, "x:1", "x", self.tools, self.others)
 
+    def next_with(self, number: int) -> socket.socket:
+        """Make a connection whose near end has this number, and return its far end."""
+        other, far = socket.socketpair()
+        self.addCleanup(far.close)
+        self.addCleanup(other.close)
+        if other.fileno() != number:
+            os.dup2(other.fileno(), number)
+            self.addCleanup(os.close, number)
+        return far
+
     def test_number_of_another(self) -> None:
         """Its descriptor's number is soon another connection's: that one is neither written to, nor read, nor closed,
         whatever the gone one is told; and who waits for its end hears of it once."""
@@ -81,12 +91,7 @@ class GoneLocalTests(SynchronousTestCase):
         number = local.fd
         local.read_more(True)
         local.abort()
-        other, far = socket.socketpair()
-        self.addCleanup(far.close)
-        self.addCleanup(other.close)
-        if other.fileno() != number:
-            os.dup2(other.fileno(), number)
-            self.addCleanup(os.close, number)
+        far = self.next_with(number)
         far.setblocking(False)
         far.send(b"for the other one")
         self.assertRaises(OSError, local.send, b"for the gone one")
@@ -108,12 +113,7 @@ class GoneLocalTests(SynchronousTestCase):
         with socket.socket(fileno=os.dup(number)) as childs:
             local.watch_for_loss()
             local.abort()
-            other, far = socket.socketpair()
-            self.addCleanup(far.close)
-            self.addCleanup(other.close)
-            if other.fileno() != number:
-                os.dup2(other.fileno(), number)
-                self.addCleanup(os.close, number)
+            self.next_with(number)
             told: list[int] = []
             self.pump.add(number, IN, told.append)
             childs.shutdown(socket.SHUT_RDWR)
