@@ -86,7 +86,7 @@ class DatagramListener:
             raise DialFailed("failed", "the server does not say whose datagrams they are") from None
         try:
             self._start()
-        except Exception:  # noqa: BLE001 - it is the program's
+        except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("a protocol of datagrams in this process, when it was started")
             raise DialFailed("failed", "the protocol of the listener has failed") from None
         outlet = _Outlet(self, (visitor.host, visitor.port))
