@@ -18,7 +18,7 @@ MOST_OF_CLIENT = 2_000
 
 
 class Account:
-    """The counters of one mapping of one client. All but `here` only grow.
+    """The counters of one mapping of one client. `streams`, `failures`, `up` and `down` only grow.
 
     There are also sums: `mapping` is None for all of a client, and `client` is None too for everything. Sums only keep
     `here` and `peak`, the number of current visitors.

@@ -24,9 +24,10 @@ class Ticket:
 class Admission:
     """Counts the connections between accept and a verified first message, and makes room for new ones.
 
-    A new connection is always admitted. If a limit is reached, the oldest connection of the address that holds the most
-    is aborted. So silent peers displace each other, and a client that authenticates quickly gets through a flood. If
-    new connections were refused instead, a few hundred silent sockets could lock out everybody.
+    A new connection is always admitted. If its address has reached its limit, the oldest connection from there is
+    aborted; if the total has been reached, the oldest from the address that holds the most. So silent peers displace
+    each other, and a client that authenticates quickly gets through a flood. If new connections were refused instead, a
+    few hundred silent sockets could lock out everybody.
     """
 
     def __init__(self, total: int = 256, per_address: int = 32) -> None:

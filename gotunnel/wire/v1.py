@@ -1,8 +1,9 @@
 """The messages of version 1, the protocol of the Go gotunnel (v0.1.0 to v1.0.0), one frozen dataclass each.
 
-Whether a version 1 peer is accepted is decided elsewhere. Two properties of the original matter to users: a control
-connection carries one mapping, and neither does `open_data_channel` name a visitor nor a leg a session. So legs and
-visitors are paired only by their order.
+Whether a version 1 peer is accepted is decided elsewhere. Users rely on two properties of the original:
+
+- A control connection carries one mapping.
+- `open_data_channel` names no visitor, and a leg names no session, so the two are paired only by their order.
 """
 
 from __future__ import annotations
