@@ -126,8 +126,7 @@ class Penalties:
         return self._active
 
     def charge(self, address: str, offence: Offence, now: float) -> float:
-        """Charge the source of `address`. Returns for how many seconds it is refused if a refusal begins now, else 0.
-        """
+        """Charge the source of `address`. Returns the seconds of refusal if one begins now, else 0."""
         cost, source = self._costs[offence], source_of(address)
         if not cost or (offence is Offence.NO_AUTH and self._is_known(source, now)) or self._is_exempt(source):
             return 0.0

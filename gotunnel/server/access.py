@@ -61,8 +61,7 @@ class Access:
             ), final=refusal == NO_ANSWER)
 
     def reach(self, client: str, target: str, visitor: str, dial: Callable[[], Reach]) -> Deferred[ILocal]:
-        """Dial if the policy agrees. Otherwise the Deferred fails with DialFailed (not_allowed). Cancelling gives up.
-        """
+        """Dial if the policy agrees; otherwise the Deferred fails with DialFailed (not_allowed). Cancellable."""
         return Deferred.fromCoroutine(self._reach(Dial(client, target, visitor), dial))
 
     async def _reach(self, asked: Dial, dial: Callable[[], Reach]) -> ILocal:

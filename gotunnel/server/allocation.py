@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_CANDIDATES", "Allocation", "AnyPort", "StickyPort", "any_ports"]
 
 MOST_CANDIDATES = 64
-"""The number of ports that are tried. If half of the allowed ports are taken, 64 random ones all fail with probability
-2**-64."""
+"""The number of ports that are tried. If half of the allowed ports are taken, all fail with a probability of 2**-64."""
 PATIENCE = 5.0
 """Seconds that an allocator has for an answer."""
 

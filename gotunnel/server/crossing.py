@@ -35,8 +35,13 @@ out which mappings exist."""
 class Heard(Protocol):
     """Receives a visitor's progress."""
 
-    def established(self) -> None: ...
-    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None: ...
+    def established(self) -> None:
+        """The target has answered."""
+        ...
+
+    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """The visitor has finished; `end` is None if it never had a leg."""
+        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -58,8 +58,7 @@ async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool
 
 
 class Enrolment:
-    """Owns the control connection of an enrolling client from `auth_ok` on. `handshake` has proved its one-time token.
-    """
+    """Owns an enrolling client's control connection from `auth_ok` on. `handshake` has proved its one-time token."""
 
     def __init__(self, hub: Hub, door: Door, handshake: ServerHandshake, token: str) -> None:
         config = hub.config

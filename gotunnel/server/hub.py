@@ -84,8 +84,7 @@ class Hub(Present):
         self.fronts = Fronts(clock, config.proxy_from)
         self.groups = Groups(self)
         self.switched_off: set[tuple[str, str]] = set()
-        """Mappings that an operator has switched off, by client and name, whether they exist or not; see `switching`.
-        """
+        """Mappings that an operator has switched off, by client and name; they need not exist. See `switching`."""
         self.forward_news = ForwardNews(self)
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)

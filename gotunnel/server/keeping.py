@@ -151,8 +151,7 @@ class Keeping:
     # Rights.
 
     def rights_changed(self) -> None:
-        """Apply changed rights: close what they no longer allow, or everything if the client is not admitted any more.
-        """
+        """Apply changed rights: close what they no longer allow, or everything if the client is no longer admitted."""
         rights = self.rights
         if self.session is not None:
             self.session.most_legs = rights.max_legs

@@ -44,16 +44,20 @@ class _Ring:
         self.seen = self.version()
 
     def owns(self, client: str) -> bool:
+        """See IKeyAuthenticator."""
         # If it fails, assume that it owns the name, so that no other authenticator admits it.
         return self._asked("owns", lambda: bool(self.it.owns(client)), True)
 
     def keys(self, client: str, now: float) -> tuple[bytes, ...]:
+        """See IKeyAuthenticator; after a failure, keys that nobody holds."""
         return self._asked("keys", lambda: self._checked(self.it.keys(client, now)), self.nobodys)
 
     def accept(self, client: str, key: bytes, now: float) -> Accepted | None:
+        """See IKeyAuthenticator; after a failure, None."""
         return self._asked("accept", lambda: _verdict(self.it.accept(client, key, now)), None)
 
     def version(self) -> object:
+        """See IKeyAuthenticator."""
         return self._asked("version", lambda: self.it.version, None)
 
     def _checked(self, keys: Any) -> tuple[bytes, ...]:
@@ -94,7 +98,7 @@ class Keyring:
             self._more.append(ring)
 
     def use(self, identities: Identities) -> None:
-        """Set the server's own identities."""
+        """Set the server's own identities and shared token."""
         shared = identities.shared
         self._own = (_Ring(IdentityKeys(identities)), *(() if shared is None else (_Ring(TokenKeys(shared)),)))
 

@@ -116,8 +116,7 @@ class Ledger:
             )  # fmt: skip
 
     def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:
-        """Record a visitor that the access policy refused, which is already logged, or that left while it was asked.
-        """
+        """Record a visitor that the access policy refused (already logged), or that left while it was asked."""
         self.visitor_ended(peer, visitor, outcome, told=True)
         self.changed()
 

@@ -124,8 +124,7 @@ class Published:
                 await self._targets.changed(name, up, reason)
 
     async def switch(self, name: str, off: bool) -> None:
-        """Switch a mapping off or on for an operator; streams continue. Raises PortUnavailable if it cannot be opened.
-        """
+        """Switch a mapping off or on for an operator; streams continue. Raises PortUnavailable if it cannot open."""
         async with self._turn:
             mapping = self.mappings.get(name)
             if mapping is None:

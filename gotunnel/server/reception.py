@@ -86,7 +86,7 @@ class Reception(ServerFactory):
         return Door(self, legs_only=True) if legs else None
 
     def admit(self, door: Door) -> Place:
-        """Admit an unauthenticated connection; if there are too many, abort the oldest of the most crowded address.
+        """Admit an unauthenticated connection; if there are too many, abort an older one (see Admission).
 
         Returns a function to call when the connection has authenticated or closed. If legs are expected from this
         address, that many connections are admitted above its limit.

@@ -137,8 +137,7 @@ class ServerSession(SessionLegs):
         self.control.close(error, reason)
 
     def ask_to_drain(self, seconds: float) -> None:
-        """Inform the client that this server is about to stop. It still provides legs for waiting visitors until
-        `leave`."""
+        """Inform the client that this server is about to stop. Until `leave` it still provides legs for visitors."""
         self._asked_to_drain = True
         self.control.send(Drain(int(seconds * 1000)))
 

@@ -143,8 +143,7 @@ class ClientHandshake(Walk):
 
     @property
     def challenge(self) -> Challenge:
-        """The server's challenge, authenticated only after `receive_auth_ok`. Raises LocalProtocolError before there
-        is one."""
+        """The challenge, authenticated only after `receive_auth_ok`. Raises LocalProtocolError if there is none."""
         if self._challenge is None:
             raise LocalProtocolError("no challenge has been received")
         return self._challenge
@@ -208,8 +207,7 @@ class ServerHandshake(Walk):
 
     @property
     def hello(self) -> Hello:
-        """The client's hello, authenticated only after `receive_auth`. Raises LocalProtocolError before there is
-        one."""
+        """The client's hello, authenticated only after `receive_auth`. Raises LocalProtocolError if there is none."""
         if self._hello is None:
             raise LocalProtocolError("no hello has been received")
         return self._hello
