@@ -15,7 +15,7 @@ from gotunnel.wire.handshake import derive_key, same
 __all__ = ["KEYS", "LASTING", "Identities", "Identity", "JoinKey", "SharedToken"]
 
 LASTING = 2
-"""The number of permanent keys of one identity that can be valid at once: the new token and the old one."""
+"""The number of lasting keys of one identity that can be valid at once: the new token and the old one."""
 
 KEYS = LASTING + 2
 """The number of keys of one identity that can be valid at once, including those of a join."""
@@ -24,7 +24,7 @@ KEYS = LASTING + 2
 class JoinKey:
     """The key K of a one-time token, valid until `expires` (Unix seconds).
 
-    `next` is the key of the permanent token sent in exchange, until the client has confirmed that it is stored.
+    `next` is the key of the lasting token sent in exchange, until the client has confirmed that it is stored.
     """
 
     key: bytes = field(repr=False)

@@ -1,4 +1,4 @@
-"""The server's side of exchanging a one-time token for a permanent one, up to the end of the connection.
+"""The server's side of exchanging a one-time token for a lasting one, up to the end of the connection.
 
 An enrolling client publishes nothing and replaces no session. Until the end, it counts as unauthenticated at the door.
 """
@@ -36,7 +36,7 @@ log = Logger()
 
 
 async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool) -> str:
-    """Create and return the permanent token for a client that proved its one-time token.
+    """Create and return the lasting token for a client that proved its one-time token.
 
     Its key is stored first, so that the token is valid before it is sent. Raises AuthRejected or RemoteProtocolError
     with the error for the client.
@@ -75,7 +75,7 @@ class Enrolment:
         self._late: IDelayedCall = hub.clock.callLater(TIME, self._too_late)
 
     def begin(self, transport: Any) -> None:
-        """Send auth_ok with the permanent token, and take over the transport."""
+        """Send auth_ok with the lasting token, and take over the transport."""
         log.info("client {client} joins from {address}", client=self._name, address=self._door.address)
         config, limits = self._hub.config, self._hub.limits_for(self._name)
         transport.write(

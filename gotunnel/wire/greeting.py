@@ -52,7 +52,7 @@ UDP = "udp"
 BEARER = "bearer"
 """Capability of a server that accepts the token itself, and of a client that would send it."""
 ENROL = "enrol"
-"""Client capability, in its hello: it can receive a permanent token."""
+"""Client capability, in its hello: it can receive a lasting token."""
 MAPPING_STATE = "mapping_state"
 """Client capability, in its hello: it understands that its server does not admit visitors to a mapping."""
 FORWARD_STATE = "forward_state"
@@ -143,14 +143,14 @@ class AuthOk:
 
 @dataclass(frozen=True, slots=True)
 class Enrol:
-    """The permanent token, sent by the server directly after auth_ok to a client that proved a one-time token."""
+    """The lasting token, sent by the server directly after auth_ok to a client that proved a one-time token."""
 
     token: Token = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """From the client: it has stored the permanent token. The server's answer: only that token is valid from now on."""
+    """From the client: it has stored the lasting token. The server's answer: only that token is valid from now on."""
 
 
 @dataclass(frozen=True, slots=True)
