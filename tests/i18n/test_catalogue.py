@@ -24,7 +24,7 @@ CODE_TOO = [
     "token: make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN",
     "token: make one with `gotunnel token`, for the Go clients alone, and name it with token or token_file",
     "leg: a connection begins with hello or leg",
-    "server: certificates in PEM, one of which must have signed the API server's",
+    "server: certificates in PEM, one of which must have signed the API server's certificate",
     "server: the API server",
     "server: correct client.server_addr (or servers), or what answers for this name (/etc/hosts, DNS)",
     "client: remove public and clients",
