@@ -20,6 +20,8 @@ __all__ = ["EgressSocket", "ForwardPort"]
 
 
 class _Port:
+    """A listener with its statistics. A subclass implements `_listen`."""
+
     kind: ClassVar[str]
     log = Logger()
 

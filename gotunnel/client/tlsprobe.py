@@ -64,6 +64,8 @@ class _Session(BioTls):
 
 @implementer(IHandshakeListener)
 class _Asking(Protocol):
+    """One probe. `answer` fires with None or a description; `session` is the protocol to connect."""
+
     def __init__(self, clock: Any, host: str | None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

@@ -22,6 +22,8 @@ AGAIN = 300.0
 
 @dataclass(slots=True)
 class _Looked:
+    """The result of the checks of one target."""
+
     due: bool = True  # nothing is known yet, or the target was down since the last check
     at: float | None = None
     was_down: bool = False

@@ -61,6 +61,8 @@ def _read_relay(value: Any, info: ValidationInfo) -> str | RelayConfig:
 
 @dataclass(frozen=True, eq=False)
 class _RelayKind(Kind):
+    """The kind of `relay`: a built-in word, or a plugin with options, for which it needs pydantic's context."""
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         write = core_schema.plain_serializer_function_ser_schema(self.write)
         return core_schema.with_info_plain_validator_function(_read_relay, serialization=write)

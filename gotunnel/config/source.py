@@ -106,6 +106,8 @@ def _syntax(text: str, error: yaml.MarkedYAMLError) -> Unreadable:
 
 
 class _Reader:
+    """Builds a Document from PyYAML's events."""
+
     def __init__(self, text: str) -> None:
         self.document = Document()
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)

@@ -110,7 +110,7 @@ def _is_sequence(token: str) -> bool:
 
 
 def _looks_like_words(token: str) -> bool:
-    """Return whether letters have capitals only where words have them. By chance one in three letters switches case."""
+    """Return whether capitals stand only where words have them. By chance one in three letters would switch case."""
     letters = [c for c in token if c.isalpha()]
     switches = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(letters))
     return switches * 4 < len(letters)

@@ -27,8 +27,8 @@ class Joint:
 
     `killed()` is asked when the leg ends cleanly. The connections of a killed process end as if they were complete;
     only its control connection, which has closed too, shows the difference. Such an end becomes a reset. With None
-    there is no such connection to ask, and a clean end is passed on at once.
-    `ended(end)` is called once, when both connections have closed.
+    there is no such connection to ask, and a clean end is passed on at once. `ended(end)` is called once, when both
+    connections have closed.
     """
 
     def __init__(

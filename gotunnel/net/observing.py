@@ -25,6 +25,8 @@ INTERVAL = 5.0
 
 @dataclass(slots=True, eq=False)
 class _One:
+    """An observer, its configuration, and whether a failure was logged."""
+
     config: ObserverConfig
     observer: Any
     failed: bool = False
@@ -32,6 +34,8 @@ class _One:
 
 @dataclass(slots=True, eq=False)
 class _Here:
+    """A current visitor."""
+
     stream: Stream
     told: tuple[_One, ...]
     """The observers that heard of its beginning: only these hear of its end."""

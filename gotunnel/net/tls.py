@@ -1,5 +1,5 @@
 """TLS 1.3 for both roles on pyOpenSSL, for control connections and for legs of the portable relay: sessions, and the
-channel binding that ties the token to one. `net.trust` decides which certificates are acceptable."""
+two channel bindings that tie the token to one. `net.trust` decides which certificates are acceptable."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Mishaps:
 
 
 class Pump(Mishaps):
-    """Our own epoll set, which `fast.reactor` runs in place of the reactor's."""
+    """Our own epoll set, on which `fast.reactor` waits; Twisted's set is one descriptor in it."""
 
     tells_errors = True
 

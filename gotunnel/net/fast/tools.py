@@ -51,7 +51,8 @@ class Buffers:
         self.from_leg = _untouched(len(self.cipher) + 2 * RECORD_BYTES)
         self.from_local = _untouched(self.RECORDS * RECORD_BYTES)
         self.local_body = self.from_local[HEADER_BYTES:]
-        """The space for data, behind the space for the frame's header. So frame and header fill whole TLS records."""
+        """The space for data, behind the space for a frame's header. Header and data together fill whole TLS records,
+        so that no byte needs one more."""
 
 
 def _untouched(size: int) -> memoryview:

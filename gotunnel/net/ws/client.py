@@ -66,6 +66,8 @@ class WebSocketTransport:
 
 @implementer(IStreamClientEndpoint)
 class _WebSocketEndpoint:
+    """Connects through a WebSocket. `below` makes the network connection, `tls` is None for a WebSocket without TLS."""
+
     def __init__(
         self, reactor: Any, below: IStreamClientEndpoint, tls: IOpenSSLClientConnectionCreator | None, host: str,
         server: HostPort, options: WebSocketOptions, timeout: float,
@@ -95,6 +97,8 @@ class _WebSocketEndpoint:
 
 
 class _Client(WsStream):
+    """The client's end of one WebSocket, from the request on."""
+
     def __init__(self, reactor: Any, factory: IProtocolFactory, host: str, options: WebSocketOptions) -> None:
         super().__init__(ConnectionType.CLIENT, reactor, options.ping)
         self._reactor = reactor

@@ -87,6 +87,8 @@ class _Port(GatedPort):
 
 
 class _Visitors(Factory):
+    """Makes an _Arrival for each connection, after the door has accepted its address if that is known."""
+
     noisy = False
 
     def __init__(
