@@ -175,7 +175,7 @@ class Flow(ABC):
 
     @abstractmethod
     def _offer(self) -> None:
-        """Give the leg queued datagrams; it takes some."""
+        """Give queued datagrams to the leg, which takes as many as it can."""
 
     def _take(self, piece: memoryview | bytes, ends: bool) -> None:
         """Take a piece of a frame from the leg; `ends` says whether it is the last. Raises OSError when the flow is

@@ -40,7 +40,7 @@ def send_and_close(transport: Any, clock: IReactorTime, payload: bytes | None) -
 
 
 BYTES_AS_ONE = 4096
-"""A message counts as one more for each of these many bytes, since reading it takes that much longer."""
+"""A message counts as one more per this many bytes, since reading it takes that much longer."""
 
 
 class FramedConnection(Protocol, Generic[M]):

@@ -194,7 +194,7 @@ class LegGreeting(Greeting):
 
     def connectionMade(self) -> None:
         if isinstance(self.transport, (TLSMemoryBIOProtocol, BioTls)):
-            # The certificate is known only after the TLS handshake, which this write starts.
+            # The certificate is known only after the TLS handshake, which begins now.
             self._arm()
         else:
             super().connectionMade()

@@ -45,8 +45,8 @@ class V1Control(FramedConnection[V1Message]):
 
     @property
     def left(self) -> bool:
-        """Whether the other end has closed the connection in order, as the kernel does for a process that dies; also if
-        that has not been read yet."""
+        """Whether the other end has closed the connection, as the kernel does for a process that dies; also if that has
+        not been read yet."""
         if self.lost or self._closing:
             return self._left_by_peer
         return is_gone(self.transport.fileno(), eof_means_gone=True)
