@@ -100,7 +100,7 @@ class ClientLegs(DiallingEnd):
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
         if opening.mapping in self._published.off:
-            raise DialFailed("refused", SWITCHED_OFF)  # the OPEN was sent before the server heard of it
+            raise DialFailed("refused", SWITCHED_OFF)  # the server sent the OPEN before it learned of this
         known = self._routes.get(opening.mapping)
         if known is not None and known[0] is mapping:
             return known[1]

@@ -108,7 +108,7 @@ class TlsWatch:
     # Parts of the above.
 
     def _warn_of_kubelets(self, targets: Mapping[str, object]) -> None:
-        """Warn about kubelets: TLS alone is not enough there, since their callers do not verify whom they reached."""
+        """Warn about kubelets: TLS alone is not enough there, since callers may not verify the certificate."""
         for name, target in targets.items():
             if isinstance(target, HostPort) and target.port == KUBELET and (name, target) not in self._kubelets:
                 self._kubelets.add((name, target))

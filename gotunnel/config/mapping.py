@@ -163,8 +163,10 @@ def published(local_ports: Iterable[int], remote_ports: Iterable[int]) -> list[M
 
 
 def collisions(first: list[MappingConfig], value: object) -> list[Part]:
-    """Return a mistake for each item of `value`, a list as in the file, that repeats the name or port of an earlier one
-    or of one in `first`, whatever else is wrong with them."""
+    """Return a mistake for each item of `value` that repeats the name or port of an earlier item or of one in `first`.
+
+    `value` is a list as in the file; its items may contain other mistakes as well.
+    """
     parts: list[Part] = []
     names = {mapping.name for mapping in first}
     places = [_place(mapping) for mapping in first]

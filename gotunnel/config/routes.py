@@ -1,4 +1,4 @@
-"""The kinds of values for forwards: where to listen, what to dial, and what may be dialled by whom."""
+"""The kinds of values for forwards: where to listen, what to dial, and which clients may dial what."""
 
 from __future__ import annotations
 

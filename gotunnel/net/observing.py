@@ -38,7 +38,7 @@ class _Here:
 
     stream: Stream
     told: tuple[_One, ...]
-    """The observers that heard of its beginning: only these hear of its end."""
+    """The observers that were notified of its beginning: only these are notified of its end."""
     carried: tuple[int, int] = (0, 0)
 
 

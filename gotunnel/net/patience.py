@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 __all__ = ["Draining", "Patience"]
 
 LOOK = 0.05
-"""Seconds between two checks of conditions whose changes nobody reports."""
+"""Seconds between two checks of conditions whose changes are not reported."""
 
 
 class Patience:

@@ -76,7 +76,7 @@ class FrameLeg(LegBase[FastLocal]):
         meter = self._meter or self._first_bytes()
         if meter is not None:
             meter.received += len(data) + sum(map(len, more)) if more else len(data)
-        local = self._local  # only now: the owner hears of the first bytes, and may have closed the leg
+        local = self._local  # read only now: _first_bytes() notifies the owner, which may have closed the leg
         if local is not None:
             try:
                 if local.send_all((data, *more)) if more else local.send(data):
