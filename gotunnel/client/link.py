@@ -48,7 +48,7 @@ class Link(ChangingLink, EndingLink):
         self.trouble = ""
         """Why there is no session, while there is none."""
         self.failure: GotunnelError | None = None
-        """The error of the last attempt, if it failed."""
+        """The error of the last attempt, if a server refused it or could not be reached."""
         self.since = clock.seconds()
         """When the present state without a session began."""
         self.next_try: float | None = None
@@ -121,17 +121,16 @@ class Link(ChangingLink, EndingLink):
         except CancelledError:
             raise
         except SameServer as same:
-            other = str(same)
-            self.trouble = Sentence("it is the server of {other}: kept in reserve", other=other)
-            if self.reserve != other:
-                self.reserve = other
+            other, before = str(same), self.reserve
+            self._failed(None, Sentence("it is the server of {other}: kept in reserve", other=other), other)
+            if before != other:
                 self.log.info(
                     "{server} leads to the same server as {other}: kept in reserve", server=server, other=other
                 )
             return RESERVE
         except AuthRejected as refused:
             delay = self._pace.refused(refused.retry_after)
-            self.failure, self.trouble = refused, Sentence("{why}{hint}", why=refused, hint=hint(refused))
+            self._failed(refused, Sentence("{why}{hint}", why=refused, hint=hint(refused)))
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
@@ -141,14 +140,14 @@ class Link(ChangingLink, EndingLink):
             if self._over:  # Twisted reports a cancelled lookup as one that failed
                 raise CancelledError from None
             delay = self._pace.not_reached(self._clock.seconds())
-            self.failure, self.trouble = failed, printable(failed, 256)
+            self._failed(failed, printable(failed, 256))
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a bug must not leave a client disconnected for good
             self.log.failure("connecting to the server {server}", server=server)
-            self.trouble = "a fault of this program; its log says more"
+            self._failed(None, "a fault of this program; its log says more")
             delay = self._pace.refused()
         else:
             reason = await session.ended
@@ -165,6 +164,9 @@ class Link(ChangingLink, EndingLink):
                 server=server, reason=printable(reason, 256), seconds=delay,
             )  # fmt: skip
         return delay
+
+    def _failed(self, failure: GotunnelError | None, trouble: str, reserve: str = "") -> None:
+        self.failure, self.trouble, self.reserve = failure, trouble, reserve
 
     async def _connect(self) -> ClientSession:
         moves = self._moves

@@ -160,6 +160,18 @@ class ReconnectTests(ClientTestCase):
         self.assertIsNone(world.link.session)
         world.run_until(lambda: len(world.path.attempts) == 2)
 
+    def test_failure_of_the_last_attempt(self) -> None:
+        """A refusal is not kept as the failure of a later attempt that broke down: callers would raise it."""
+        world = World()
+        world.links.start()
+        server = world.server().challenge()
+        server.transport.payloads()
+        server.say(Error("auth_failed", "the client name or the token is wrong"))
+        self.patch(link, "greet", lambda *_: 1 / 0)
+        world.run_until(lambda: "fault" in world.link.trouble)
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertIsNone(world.link.failure)
+
     def test_three_hundred(self) -> None:
         """300 sessions leave nothing behind: no timer, no session."""
         world = self.world()

@@ -17,9 +17,9 @@ from gotunnel.client.pace import RESERVE
 from gotunnel.client.servers import APART
 from gotunnel.client.standing import Standing
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import DialFailed
+from gotunnel.errors import AuthRejected, DialFailed
 from gotunnel.wire.handshake import ServerHandshake, derive_key
-from gotunnel.wire.messages import MappingState
+from gotunnel.wire.messages import Error, MappingState
 from tests.client.world import TOKEN, ClientTestCase, FakePath, FakeServer, World, mapping
 
 A, B = "192.0.2.1", "192.0.2.2"
@@ -190,6 +190,32 @@ class NameTests(ClientTestCase):
         world.run_until(lambda: world.tried(A) > 1)
         world.answer(A, accept=False)
         self.assertEqual((world.at(A).reserve, world.at(B).reserve), (B, ""))
+
+    def test_refused_before_the_reserve(self) -> None:
+        """An address in reserve does not keep the refusal of an earlier attempt."""
+        world = self.world
+        world.leads = {A: b"server", B: b"server"}
+        world.clock.advance(APART)
+        refused = world.answer(B, accept=False)
+        refused.transport.payloads()
+        refused.say(Error("auth_failed", "the client name or the token is wrong"))
+        self.assertIsInstance(world.at(B).failure, AuthRejected)
+        world.answer(A)
+        world.run_until(lambda: world.tried(B) > 1)
+        world.answer(B, accept=False)
+        self.assertEqual((world.at(B).reserve, world.at(B).failure), (A, None))
+
+    def test_reserve_that_fails(self) -> None:
+        """An address in reserve that cannot be reached any more is not in reserve: it is missed like any other."""
+        world = self.world
+        world.leads = {A: b"server", B: b"server"}
+        world.answer(A)
+        world.clock.advance(APART)
+        world.answer(B, accept=False)
+        self.assertEqual(world.at(B).reserve, A)
+        world.paths[B].fails = "connection refused"
+        world.clock.advance(RESERVE)
+        self.assertEqual((world.at(B).reserve, world.at(B).trouble), ("", "connection refused"))
 
     def test_not_in_reserve_any_more(self) -> None:
         """An address that leads to another server by now is found out, and used."""
