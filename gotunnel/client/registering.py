@@ -107,6 +107,8 @@ class Registering:
             results = tuple(
                 MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
             )
+        giving_up = self._requests.giving_up
+        results = tuple(result for result in results if result.name not in giving_up)
         self._published.answered(results, self._clock.seconds())
         for result in results:
             self._shut(result.name, result.shut)

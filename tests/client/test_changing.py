@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from gotunnel.client.leaving import IN_FLIGHT
+from gotunnel.client.standing import Standing
 from gotunnel.config.difference import difference
 from gotunnel.config.model import MappingConfig
 from gotunnel.wire.messages import MappingResult, Register, RegisterResp, Unregister
@@ -78,6 +79,24 @@ class ChangingTests(ClientTestCase):
         world.run_until(lambda: len(world.path.attempts) > 1)
         (asked,) = world.connected().grant()
         self.assertEqual([m.name for m in asked.mappings], ["other"])
+
+    def test_late_answer_for_another_port(self) -> None:
+        """The answer for the port that a mapping had before says nothing about the one that it asks for now."""
+        for refused in (False, True):
+            world = World(mapping(remote=1001))
+            server = world.connected()
+            (asked,) = [m for m in server.heard() if isinstance(m, Register)]
+            self.change(world, mapping(remote=1002))
+            late = MappingResult("web", "ok", 1001)
+            if refused:
+                late = MappingResult("web", "fail", None, "port_in_use", "another program has it", shut="late")
+            server.say(RegisterResp(asked.id, "ok", (late,)))
+            status = world.link.published.statuses["web"]
+            self.assertEqual((status.standing, status.address, status.reason), (Standing.PENDING, None, ""))
+            self.assertIsNone(status.shut)
+            server.say(RegisterResp(asked.id + 1, "ok"))
+            server.say(RegisterResp(asked.id + 2, "ok", (MappingResult("web", "ok", 1002),)))
+            self.assertEqual((status.standing, str(status.address)), (Standing.OPEN, "tunnel.example.com:1002"))
 
     def test_late_answer(self) -> None:
         """An answer on what is gone by now changes nothing, and breaks nothing."""
