@@ -16,7 +16,7 @@ from gotunnel.client.pace import SOON, SUCCESSOR
 from gotunnel.core.backoff import Backoff
 from gotunnel.net.dialling import LEFT
 from gotunnel.net.patience import LOOK
-from gotunnel.wire.messages import Drain, DrainOk, Error, NeedLegs
+from gotunnel.wire.messages import Drain, DrainOk, Error, MappingResult, NeedLegs, Register, RegisterResp
 from tests.client.world import ClientTestCase, FakeServer, World
 from tests.doubles import FakeLeg
 
@@ -308,6 +308,29 @@ class StopTests(ClientTestCase):
         leg.lose()
         self.assertStopped(world, first, cut=1)
         self.assertEqual((second, third, world.stop()), ([1], [1], [1]))
+
+    def test_with_a_refused_mapping(self) -> None:
+        """A port that the server has refused is not asked for any more while visitors finish: nobody would serve it.
+        Nor is one whose refusal arrives only now."""
+        for late in (False, True):
+            world = World()
+            server = world.connected()
+            (asked,) = [m for m in server.heard() if isinstance(m, Register)]
+            refused = RegisterResp(asked.id, "ok", (MappingResult("web", "fail", None, "port_in_use", "because"),))
+            if not late:
+                server.say(refused)
+            (leg,) = server.legs()
+            leg.receive_open(server.open_body(leg))
+            world.relay.dials[0][1].callback(object())
+            done = world.stop(100)
+            if late:
+                server.say(refused)
+            server.say(DrainOk())
+            world.clock.advance(25)
+            self.assertEqual([m for m in server.heard() if isinstance(m, Register)], [])
+            leg.finish()
+            leg.lose()
+            self.assertStopped(world, done)
 
     def test_while_a_leg_is_dialled(self) -> None:
         """It is cancelled."""
