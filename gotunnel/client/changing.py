@@ -97,7 +97,7 @@ class ChangingLink:
         self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...], removed: tuple[str, ...]
     ) -> None:
         """Tell the server the result of `published.change`. Visitors of removed mappings may finish."""
-        if self.session is not None:
+        if self.session is not None and not self.session.draining:
             self.published.closing.update(removed)
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)

@@ -151,6 +151,7 @@ class Link(ChangingLink, EndingLink):
             delay = self._pace.refused()
         else:
             reason = await session.ended
+            self.since = self._clock.seconds()
             if moves == self._moves:
                 delay = self._lost(session)
             else:
@@ -216,9 +217,8 @@ class Link(ChangingLink, EndingLink):
             self._shared.claim_dropped()
 
     def _lost(self, session: ClientSession) -> float:
-        now = self.since = self._clock.seconds()
         self._drop_claim()
-        return self._pace.lost(now, session.server_stops_in, session.retry_after)
+        return self._pace.lost(self.since, session.server_stops_in, session.retry_after)
 
     def _retry(self) -> None:
         if self.session is not None:

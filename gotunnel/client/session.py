@@ -107,7 +107,9 @@ class ClientSession(Registering):
             self.forwards_changed()
 
     def forwards_changed(self) -> None:
-        """Start to serve forwards if there are any now."""
+        """Start to serve forwards if there are any now, unless the session is about to end."""
+        if self.forward_legs.draining:
+            return
         if FORWARD in self._caps:
             self._forwards.openers.begin(self.forward_legs)
         elif self._forwards:
@@ -127,6 +129,11 @@ class ClientSession(Registering):
         self.bringing.stop()
         self._open_no_more()
         self.control.send(Drain(int(seconds * 1000)))
+
+    @property
+    def draining(self) -> bool:
+        """Whether this client is about to leave, so that nothing more may be registered."""
+        return self._draining
 
     @property
     def drained(self) -> bool:

@@ -9,9 +9,12 @@ from twisted.internet.defer import Deferred
 from gotunnel.client.leaving import IN_FLIGHT
 from gotunnel.client.standing import Standing
 from gotunnel.config.difference import difference
-from gotunnel.config.model import MappingConfig
-from gotunnel.wire.messages import MappingResult, Register, RegisterResp, Unregister
-from tests.client.world import ClientTestCase, FakeServer, World, mapping
+from gotunnel.config.model import ForwardConfig, MappingConfig
+from gotunnel.net.patience import LOOK
+from gotunnel.wire.greeting import FORWARD
+from gotunnel.wire.handshake import ServerHandshake, derive_key
+from gotunnel.wire.messages import Drain, DrainOk, MappingResult, Register, RegisterResp, Unregister
+from tests.client.world import TOKEN, ClientTestCase, FakeServer, World, mapping
 
 
 class ChangingTests(ClientTestCase):
@@ -79,6 +82,44 @@ class ChangingTests(ClientTestCase):
         world.run_until(lambda: len(world.path.attempts) > 1)
         (asked,) = world.connected().grant()
         self.assertEqual([m.name for m in asked.mappings], ["other"])
+
+    def test_left_a_moment_ago(self) -> None:
+        """A server that is being left is asked for nothing more, although its connection is still there."""
+        world, server = self.begin(mapping())
+        (leg,) = server.legs()
+        world.link.leave()
+        server.heard()
+        self.change(world, mapping(), mapping("comes", remote=1003))
+        self.assertEqual(server.heard(), [])
+        leg.lose()
+        server.say(RegisterResp(2, "ok"), DrainOk())
+        world.clock.advance(LOOK)
+        self.assertTrue(server.transport.closed)
+
+    def test_another_name(self) -> None:
+        """A client that reconnects under another name has been without a session since the old one ended."""
+        world, server = self.begin(mapping())
+        world.clock.advance(5)
+        self.change(world, mapping(), name="other")
+        server.say(RegisterResp(2, "ok"), DrainOk())
+        world.clock.advance(LOOK)
+        self.assertIsNone(world.link.session)
+        self.assertGreaterEqual(world.link.since, 5)
+
+    def test_forwards_of_a_server_that_stops(self) -> None:
+        """A server that is about to stop serves no forwards, whatever a reload adds: their visitors wait for the next
+        session. Nor are they turned away because such a server is too old for forwards."""
+        for caps in ((FORWARD,), ()):
+            world = World(mapping())
+            world.links.start()
+            server = world.server()
+            server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), caps)
+            server.challenge().accept().grant()
+            server.say(Drain(10_000))
+            forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:0", "dial": "db:5432"})
+            self.change(world, mapping(), forwards=(forward,))
+            openers = world.links.forwards.openers
+            self.assertEqual((openers.serving, openers.refusing), (False, False))
 
     def test_late_answer_for_another_port(self) -> None:
         """The answer for the port that a mapping had before says nothing about the one that it asks for now."""
