@@ -63,6 +63,26 @@ class ChangingTests(ClientTestCase):
         second.receive_open(server.open_body(second, "goes"))
         self.assertEqual((len(world.relay.dials), second.refused), (1, ["unknown_mapping"]))
 
+    def test_removed_twice(self) -> None:
+        """A mapping that is added back and removed again gives its visitors the whole time from the last removal, and
+        serves an OPEN that was on its way then."""
+        world, server = self.begin(mapping("goes"), drain_timeout=30)
+        first, second = server.legs(2)
+        self.change(world)
+        world.clock.advance(4)
+        self.change(world, mapping("goes"))
+        first.receive_open(server.open_body(first, "goes"))
+        world.relay.dials[0][1].callback(object())
+        self.change(world)
+        world.clock.advance(2)
+        second.receive_open(server.open_body(second, "goes"))
+        self.assertEqual((len(world.relay.dials), second.refused), (2, []))
+        world.clock.advance(27)
+        self.assertEqual(first.resets, [])
+        world.clock.advance(1.5)
+        self.assertEqual(first.resets, ["going_away"])
+        self.assertEqual(world.link._leaving._last, {})
+
     def test_another_target(self) -> None:
         """The next visitor is led to the target that the file names now, whoever came before."""
         world, server = self.begin(mapping(local=8000))
