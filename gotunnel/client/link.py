@@ -178,7 +178,9 @@ class Link(ChangingLink, EndingLink):
         try:
             return self._begin(greeted)
         except Exception:
-            self.session = None
+            if self.session is not None:
+                self._sessions.discard(self.session)
+            self._drop_claim()
             greeted.transport.abortConnection()
             raise
 

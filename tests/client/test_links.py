@@ -7,9 +7,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.monkey import MonkeyPatcher
 
 from gotunnel.address import HostPort
-from gotunnel.client import addresses, links
+from gotunnel.client import addresses, link, links
 from gotunnel.client.addresses import LOOK_AGAIN
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
@@ -216,6 +217,19 @@ class NameTests(ClientTestCase):
         world.paths[B].fails = "connection refused"
         world.clock.advance(RESERVE)
         self.assertEqual((world.at(B).reserve, world.at(B).trouble), ("", "connection refused"))
+
+    def test_session_that_breaks_down(self) -> None:
+        """An address whose session breaks down while it begins keeps no other one in reserve, and nothing of it is
+        left."""
+        world = self.world
+        world.leads = {A: b"server", B: b"server"}
+        with MonkeyPatcher((link, "hand_over", lambda *_: 1 / 0)):
+            world.answer(A)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(world.at(A).sessions, ())
+        world.clock.advance(APART)
+        world.answer(B)
+        self.assertIsNotNone(world.at(B).session)
 
     def test_not_in_reserve_any_more(self) -> None:
         """An address that leads to another server by now is found out, and used."""
