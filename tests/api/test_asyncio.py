@@ -208,6 +208,7 @@ class BackgroundTests(ApiTestCase):
                 port.close()
                 text = str(port)
             tunnel.close()
+            port.close()
             with self.assertRaises(AuthRejected), Background(
                 f"127.0.0.1:{server.address.port}", token="c41d9f37a5b2408e96e07d1538f2ab64"
             ) as wrong:

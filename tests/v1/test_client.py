@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.monkey import MonkeyPatcher
 
 from gotunnel.client.service import ClientService
 from gotunnel.client.standing import Standing
@@ -123,6 +124,18 @@ class RegisterTests(ClientTestCase):
         await self.said("asking again for mapping web in")
         (line,) = [line for line in self.lines() if "asking again" in line]
         self.assertGreaterEqual(float(line.split()[-2]), 5.0)
+
+    async def test_session_that_breaks_down(self) -> None:
+        """A session that breaks down while it begins leaves nothing behind, and another one follows."""
+        self.quick()
+        server = await self.go_server()
+        with MonkeyPatcher((v1_client_session, "hand_over", lambda *_: 1 / 0)):
+            client = self.v1_client(server.port, self.published(8080))
+            await self.until(lambda: self.flushLoggedErrors(ZeroDivisionError), "the breakdown")
+            (link,) = client.links.links
+            self.assertEqual((link.current, link.sessions), (None, ()))
+        await self.opened(client)
+        await self.until(lambda: server.controls[0].ended, "the end of the first connection")
 
     async def test_other_answers(self) -> None:
         """What is no register_resp, or none of version 1, is no ok."""
@@ -278,6 +291,23 @@ class TargetTests(ClientTestCase):
         self.assertTrue(served[0].was_reset)
         await self.until(lambda: client.usage.closed == 1, "it is counted")
         self.assertEqual((client.usage.live, client.usage.outcomes[Outcome.STOPPED]), (0, 1))
+
+    async def test_leg_that_breaks_down(self) -> None:
+        """A target is reset if something unforeseen happens while its leg is made."""
+        server = await self.go_server()
+        target, served = await self.target()
+        client = self.v1_client(server.port, self.published(target))
+        await self.opened(client)
+
+        async def broken(*_: Any, **__: Any) -> Any:
+            await self.until(lambda: served, "the target")
+            return 1 / 0
+
+        self.patch(ServerPath, "greet_leg", broken)
+        server.open(server.controls[0], target)
+        await self.until(lambda: client.usage.closed == 1, "it is counted")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        await self.until(lambda: served[0].ended, "the target's end")
 
     async def test_proxy_protocol(self) -> None:
         """Version 1 does not tell who the visitor is, and so the header does not either; his bytes come behind it."""

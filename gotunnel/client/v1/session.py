@@ -203,7 +203,7 @@ class V1ClientSession:
             if stream.kicked:
                 return Outcome.STOPPED
             return Outcome.NO_LEG if target is not None else Outcome.REFUSED
-        except CancelledError:
+        except BaseException:
             if target is not None:
                 target.abort()
             raise
