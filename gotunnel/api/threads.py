@@ -53,13 +53,14 @@ class ReactorThread:
         """Return when the thread has ended. Harmless when called again."""
         if self.ended:
             return
-        if self._thread.is_alive():
-            try:
+        try:
+            if self._thread.is_alive():
                 self.call(lambda: dispose(self.reactor))
-            finally:
+        finally:
+            if self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
-        self._loop.close()
+            self._loop.close()
 
 
 class BackgroundPort:

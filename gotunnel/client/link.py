@@ -94,7 +94,10 @@ class Link(ChangingLink, EndingLink):
     async def _run(self) -> None:
         try:
             while True:
+                self._again = False
                 seconds = await self._attempt()
+                if self._again:
+                    seconds = 0.0
                 self.next_try = self._clock.seconds() + seconds
                 self.noticed()
                 await self._sleep(seconds)
@@ -147,6 +150,8 @@ class Link(ChangingLink, EndingLink):
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a bug must not leave a client disconnected for good
             self.log.failure("connecting to the server {server}", server=server)
+            if self._over:
+                raise CancelledError from None
             self._failed(None, "a fault of this program; its log says more")
             delay = self._pace.refused()
         else:
@@ -192,7 +197,7 @@ class Link(ChangingLink, EndingLink):
             greeted.established, config.pace, config.dial_timeout, config.idle_legs, self._changed, self.usage,
             self._shared.room,
         )  # fmt: skip
-        self.session, self.reserve = session, ""
+        self.session, self.reserve, self._again = session, "", False
         self.server_ip = getattr(greeted.transport.getPeer(), "host", "")
         self._sessions.add(session)
         server = greeted.established.challenge.server

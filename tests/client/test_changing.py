@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import SecretStr
 from twisted.internet.defer import Deferred
 
 from gotunnel.client.leaving import IN_FLIGHT
@@ -13,7 +14,7 @@ from gotunnel.config.model import ForwardConfig, MappingConfig
 from gotunnel.net.patience import LOOK
 from gotunnel.wire.greeting import FORWARD
 from gotunnel.wire.handshake import ServerHandshake, derive_key
-from gotunnel.wire.messages import Drain, DrainOk, MappingResult, Register, RegisterResp, Unregister
+from gotunnel.wire.messages import Drain, DrainOk, Error, MappingResult, Register, RegisterResp, Unregister
 from tests.client.world import TOKEN, ClientTestCase, FakeServer, World, mapping
 
 
@@ -115,6 +116,25 @@ class ChangingTests(ClientTestCase):
         server.say(RegisterResp(2, "ok"), DrainOk())
         world.clock.advance(LOOK)
         self.assertTrue(server.transport.closed)
+
+    def test_another_token_during_an_attempt(self) -> None:
+        """An attempt with the former token is under way: when it has failed, the next one does not wait. After a
+        session that it led to, there is nothing to hurry for."""
+        world = World(mapping())
+        world.links.start()
+        server = world.server().challenge()
+        self.change(world, mapping(), token=SecretStr(TOKEN[::-1]))
+        server.transport.payloads()
+        server.say(Error("auth_failed", "the client name or the token is wrong"))
+        world.clock.advance(0)
+        self.assertEqual(len(world.path.attempts), 2)
+        server = world.server()
+        self.change(world, mapping(), token=SecretStr(TOKEN))
+        world.server_token = TOKEN[::-1]
+        server.challenge().accept()
+        server.say(Error("going_away", "maintenance", 30.0))
+        world.clock.advance(29)
+        self.assertEqual(len(world.path.attempts), 2)
 
     def test_another_name(self) -> None:
         """A client that reconnects under another name has been without a session since the old one ended."""

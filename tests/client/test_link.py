@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
@@ -209,6 +210,22 @@ class StopTests(ClientTestCase):
             done = world.stop()
             self.assertEqual(world.path.cancelled, 1)
             self.assertStopped(world, done)
+
+    def test_attempt_that_breaks_down(self) -> None:
+        """At once, too, if the attempt that is given up fails in a way that nobody foresaw: none follows."""
+        world = World()
+
+        async def broken(*_: object) -> None:
+            try:
+                await Deferred()
+            except CancelledError:
+                raise ZeroDivisionError from None
+
+        self.patch(link, "greet", broken)
+        world.links.start()
+        done = world.stop()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertStopped(world, done)
 
     def test_while_greeting(self) -> None:
         """At once; the connection is aborted."""
