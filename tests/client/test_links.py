@@ -20,7 +20,7 @@ from gotunnel.client.standing import Standing
 from gotunnel.config.model import ClientConfig
 from gotunnel.errors import AuthRejected, DialFailed
 from gotunnel.wire.handshake import ServerHandshake, derive_key
-from gotunnel.wire.messages import Error, MappingState
+from gotunnel.wire.messages import Error, MappingState, NeedLegs
 from tests.client.world import TOKEN, ClientTestCase, FakePath, FakeServer, World, mapping
 
 A, B = "192.0.2.1", "192.0.2.2"
@@ -272,6 +272,18 @@ class NameTests(ClientTestCase):
         world.clock.advance(LOOK_AGAIN)
         world.answer(A)
         self.assertEqual(sorted(link.label for link in world.links.links), [A, B])
+
+    def test_address_goes_while_a_leg_is_made(self) -> None:
+        """The end of a session that was making a leg is the end of its address, too, once."""
+        world = self.world
+        first, _ = self.both()
+        world.paths[A].hangs = True
+        first.say(NeedLegs(False, 2))
+        self.ips = [B]
+        world.clock.advance(LOOK_AGAIN)
+        first.transport.lose()
+        self.assertEqual(world.paths[A].cancelled, 2)
+        self.assertEqual([link.label for link in world.links.links], [B])
 
     def test_dead_address_goes(self) -> None:
         """One that nobody answers at is forgotten at once."""
