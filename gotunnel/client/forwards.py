@@ -121,10 +121,13 @@ class Forwards:
         a leg and unchanged ports go on; visitors that wait for a removed forward are reset."""
         self._configs = {config.name: config for config in forwards}
         closed: list[ForwardPort | EgressSocket] = []
+        moved: list[ForwardPort] = []
         for name, port in tuple(self._named.items()):
             config = self._configs.get(name)
             if config is None or not port.use(config):
                 closed.append(self._named.pop(name))
+                if config is not None:
+                    moved.append(port)
             if config is None:
                 self._lobby.turn_away_all(Outcome.STOPPED, name)
         if self._egress is not None and egress != self._egress_config:
@@ -132,6 +135,8 @@ class Forwards:
             self._egress = None
         self._egress_config = egress
         self._make()
+        for port in moved:
+            self._named[port.name].carried = port.carried
         async with self._turn:
             for gone in closed:
                 await gone.stop()

@@ -175,6 +175,23 @@ class ForwardsTests(ClientTestCase):
             self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
             self.assertEqual(self.shown(world), (MappingState.OPEN, reason))
 
+    def test_carried_by_one_that_moves(self) -> None:
+        """A forward that listens elsewhere after a reload goes on counting, like a mapping that gets another port."""
+        forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
+        world = World(forwards=(forward,))
+        world.links.start()
+        (port,) = world.links.forwards.ports
+        port.carried.ended = 3
+        before = world.links._config
+        after = before.model_copy(
+            update={"forwards": (forward.model_copy(update={"listen": parse_host_port("127.0.0.1:5433")}),)}
+        )
+        applying = Deferred.fromCoroutine(world.links.apply(difference("client", before, after)))
+        world.clock.advance(1)
+        self.successResultOf(applying)
+        (found,) = ForwardsView(world.links.forwards, "edge", encrypted=True).mappings(Counter())
+        self.assertEqual((found.address, found.ended), ("127.0.0.1:5433", 3))
+
     def test_drained(self) -> None:
         """A client that lets nobody in any more has not failed: no alarm is to come of it."""
         forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
