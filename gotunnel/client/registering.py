@@ -62,7 +62,7 @@ class Registering:
         has never named."""
         for batch, more in self._published.batches(requests):
             # The states of targets that are down follow directly, so that their ports do not stay open.
-            self._requests.ask(partial(Register, mappings=batch, more=more), self._published.down(batch))
+            self._requests.ask(partial(Register, mappings=batch, more=more), partial(self._published.down, batch))
 
     def change(self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...]) -> None:
         """Give up some mappings and request others, after a change of the configuration."""

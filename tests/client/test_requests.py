@@ -23,7 +23,7 @@ class RequestsTests(SynchronousTestCase):
     def test_in_order(self) -> None:
         """Each has the next number, and its answer is the next one; another answer is a breach."""
         self.requests.ask(partial(Nodes, nodes=("a",)))
-        self.requests.ask(partial(Unregister, names=("b",)), [MappingState("c", "down", "")])
+        self.requests.ask(partial(Unregister, names=("b",)), lambda: [MappingState("c", "down", "")])
         self.assertEqual(self.sent, [Nodes(1, ("a",)), Unregister(2, ("b",)), MappingState("c", "down", "")])
         self.assertRaises(RemoteProtocolError, self.requests.answered, RegisterResp(2, "ok"))
         self.assertEqual(self.requests.answered(RegisterResp(1, "ok")), Nodes(1, ("a",)))
@@ -34,7 +34,8 @@ class RequestsTests(SynchronousTestCase):
         """Beyond so many, each waits for an answer, and what belongs behind it waits with it."""
         self.assertLess(AT_ONCE, REQUESTS)
         for number in range(AT_ONCE + 1):
-            self.requests.ask(partial(Unregister, names=(str(number),)), [MappingState(str(number), "down", "")])
+            state = MappingState(str(number), "down", "")
+            self.requests.ask(partial(Unregister, names=(str(number),)), lambda state=state: [state])
         self.assertEqual(len(self.sent), 2 * AT_ONCE)
         self.requests.answered(RegisterResp(1, "ok"))
         self.assertEqual(self.sent[-2:], [Unregister(AT_ONCE + 1, ("32",)), MappingState("32", "down", "")])

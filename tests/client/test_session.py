@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from gotunnel.client import published
+from gotunnel.client.requests import AT_ONCE
 from gotunnel.client.standing import Standing
 from gotunnel.errors import AuthRejected
 from gotunnel.wire.frames import encode_frame
 from gotunnel.wire.handshake import NO_BINDING
-from gotunnel.wire.messages import Error, MappingResult, NeedLegs, Ping, Register, RegisterResp, encode
+from gotunnel.wire.messages import (
+    Error,
+    MappingResult,
+    MappingState,
+    NeedLegs,
+    Ping,
+    Register,
+    RegisterResp,
+    encode,
+)
 from tests.client.world import ClientTestCase, World, mapping
 
 
@@ -140,6 +151,23 @@ class RegisterTests(ClientTestCase):
         # 120 s with pauses of at least a second that double up to a minute: a few rounds of three frames.
         self.assertLess(frames, 3 * 30)
         self.assertGreaterEqual(frames, 3 * 3)
+
+    def test_target_that_changes_while_its_request_waits(self) -> None:
+        """What follows a request that had to wait is what is true of the targets when it is sent: a server ignores
+        news of mappings that it does not know yet, and nobody would tell it again."""
+        self.patch(published, "MAPPINGS_PER_FRAME", 1)
+        names = [f"m{number}" for number in range(AT_ONCE + 2)]
+        world = World(*[mapping(name, remote=2000 + number) for number, name in enumerate(names)])
+        *_, back, gone = names
+        world.link.target_changed(back, False, "no answer")
+        server = world.connected()
+        world.link.target_changed(back, True, "it is back")
+        world.link.target_changed(gone, False, "no answer")
+        self.assertEqual(len(server.grant()), AT_ONCE)
+        heard = server.heard()
+        self.assertEqual([m.mappings[0].name for m in heard if isinstance(m, Register)], [back, gone])
+        self.assertEqual([m for m in heard if not isinstance(m, Register)], [MappingState(gone, "down", "no answer")])
+        self.assertIs(heard[-1], heard[2])
 
     def test_refused_as_a_whole(self) -> None:
         """A register that is answered with `fail` counts as a refusal of each of its mappings, and is tried again."""
