@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gotunnel.client.cures import STOPPING
 from gotunnel.client.standing import MappingStatus
 from gotunnel.errors import AuthRejected, PortUnavailable, Sentence, said_behind
 
@@ -35,6 +36,6 @@ def port_refused(status: MappingStatus) -> PortUnavailable:
         if status.config.public
         else Sentence("mapping {config}", config=status.config.name)
     )
-    cure = _PORT.get(status.code, "")
+    cure = "" if reason.endswith(STOPPING) else _PORT.get(status.code, "")
     why = Sentence("{where}: {reason}", where=where, reason=reason)
     return PortUnavailable(status.code, Sentence.joined("; ", (why, cure)))

@@ -17,9 +17,13 @@ from gotunnel.api.addresses import twisted_address
 from gotunnel.api.bridge import Bridge
 from gotunnel.api.events import Connected, Observers
 from gotunnel.api.mappings import mapping_section
+from gotunnel.api.refusals import port_refused
 from gotunnel.api.waiting import Waits
 from gotunnel.client.leaving import Leaving
 from gotunnel.client.published import Published
+from gotunnel.client.standing import MappingStatus
+from gotunnel.config.model import MappingConfig
+from gotunnel.errors import Sentence
 
 
 class WaitsTests(SynchronousTestCase):
@@ -216,6 +220,16 @@ class SmallTests(SynchronousTestCase):
         self.assertNotEqual(InProcess(one.arrive, one.look), InProcess(other.arrive, other.look))
         self.assertNotEqual(InProcess(one.arrive, one.look), InProcess(one.arrive, one.look, datagrams=True))
         self.assertNotEqual(InProcess(one.arrive, one.look), UnixPath(""))
+
+    def test_refusals(self) -> None:
+        """A limit is named with its cure; a server that is about to stop has none to raise."""
+        config = MappingConfig.model_validate({"name": "web", "local": 1, "remote": 80})
+        for reason, said in (
+            ("2 mappings", "limit: port 80: 2 mappings; the server's limits.mappings says how many"),
+            ("the server is about to stop", "limit: port 80: the server is about to stop"),
+        ):
+            status = MappingStatus(config, code="limit", reason=Sentence("limit: {reason}", reason=reason))
+            self.assertEqual(str(port_refused(status)), said)
 
     def test_observers(self) -> None:
         """Each is told in order; one that is removed, twice even, or raises, harms nobody."""
