@@ -69,8 +69,7 @@ class ClientSession(Registering):
         self._forwards = forwards
         self.retry_after: float | None = None
         """Seconds that the server asked us to stay away, in the error that ended the session."""
-        self.server_stops_in: float | None = None
-        """Seconds that the server gave its visitors when it announced its stop; None if it has not."""
+        self._server_stops: float | None = None  # when, if it has announced that
         self.connected = True
         self._changed = changed
         self._draining = False
@@ -131,6 +130,11 @@ class ClientSession(Registering):
         self.control.send(Drain(int(seconds * 1000)))
 
     @property
+    def server_stops_in(self) -> float | None:
+        """Seconds that the visitors of a server that has announced its stop still have; None if it has not."""
+        return None if self._server_stops is None else max(0.0, self._server_stops - self._clock.seconds())
+
+    @property
     def draining(self) -> bool:
         """Whether this client is about to leave, so that nothing more may be registered."""
         return self._draining
@@ -188,8 +192,8 @@ class ClientSession(Registering):
         elif isinstance(message, RegisterResp):
             self._registered(message)
         elif isinstance(message, Drain):
-            seconds, told = message.deadline_ms / 1000, self.server_stops_in is not None
-            self.server_stops_in = seconds
+            seconds, told = message.deadline_ms / 1000, self._server_stops is not None
+            self._server_stops = self._clock.seconds() + seconds
             if not told:  # a server that repeats it must not fill our log
                 self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
             self._open_no_more()

@@ -461,6 +461,20 @@ class StreamsLiveOnTests(ClientTestCase):
 class ServerStopsTests(ClientTestCase):
     """A server that says that it stops."""
 
+    def test_time_that_is_left(self) -> None:
+        """The time of its visitors began when it was announced, and not when the session ended."""
+        world = World()
+        server = world.connected()
+        server.say(Drain(10_000))
+        world.clock.advance(8)
+        assert world.link.session is not None
+        self.assertEqual(world.link.session.server_stops_in, 2.0)
+        world.path.fails = "connection refused"
+        world.clock.advance(4)
+        server.say(Error("going_away", "the server stops"))
+        server.transport.lose()
+        self.assertEqual(world.link._pace._ends, 12.0)
+
     def test_successor_is_met_soon(self) -> None:
         """Until half a minute after the time that it gives its visitors, the client tries every two seconds at most;
         then the delays grow as ever."""
