@@ -117,7 +117,7 @@ class Request(http.Request):
             return
         if target == "/metrics":
             if query:
-                raise Refused("/metrics takes nothing")
+                raise Refused("/metrics takes no parameters")
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
         if query and not all_told:
@@ -133,7 +133,7 @@ class Request(http.Request):
     def _browser(self, method: str, target: str, headers: dict[str, bytes]) -> None:
         browser, acting = self.channel.browser, target in ("/login", "/logout")
         if acting != (method == "POST"):
-            raise Refused("this is something to do: POST it" if acting else "this can only be read: GET it", 405)
+            raise Refused("this changes something: POST it" if acting else "this can only be read: GET it", 405)
         if target == "/login":
             self._say(browser.log_in(self._wish(), headers, self._source()))
         elif target == "/logout":

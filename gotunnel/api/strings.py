@@ -61,7 +61,7 @@ def _health(name: str, text: str) -> dict[str, Any]:
 
 def _token(name: str, text: str) -> str:
     cure = "put it into a file and name that with token_file, or set the variable GOTUNNEL_TOKEN"
-    raise refused_option(name, "would stand in the list of processes, for everybody on this machine", cure)
+    raise refused_option(name, "would appear in the list of processes, for everybody on this machine", cure)
 
 
 def _known_anyway(name: str, text: str) -> bool:

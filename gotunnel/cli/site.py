@@ -56,7 +56,7 @@ class Site:
         """Change the clients file. Raises ConfigError for a client that the configuration holds or a file that cannot
         be changed, ClientRefused for what does not fit the client, OSError for a state folder that cannot be made."""
         if any(client.name == name for client in self.config.clients):
-            what = f"the client {name} stands in the configuration"
+            what = f"the client {name} is in the configuration"
             raise ConfigError([Problem(PROGRAM, None, "server.clients", what, "change it there")])
         if self.config.clients_file is None:
             state_folder(self._chosen)

@@ -128,7 +128,7 @@ class ChangingLink:
     async def _leave(self, session: ClientSession) -> None:
         await Patience(self._clock).until(lambda: session.drained, IN_FLIGHT)
         if session.connected:
-            session.close("the configuration names another server, or this client otherwise")
+            session.close("the configuration names another server, or another name for this client")
 
     def _wake(self) -> None:
         """What the next attempt goes by has changed: somebody may have mended what was wrong."""

@@ -84,7 +84,7 @@ class ClientIdentity:
         before, self.tls = self.tls, tls
         self.changed(tls)
         if not self._tell(before):
-            self.log.info("client.tls.ca is loaded anew: it holds for connections from now on")
+            self.log.info("client.tls.ca was read again: it holds for connections from now on")
 
     def _tell(self, before: ClientTls) -> bool:
         """Say which certificate it is, if that is another one; watch it."""

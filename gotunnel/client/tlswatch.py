@@ -111,8 +111,8 @@ class TlsWatch:
             if isinstance(target, HostPort) and target.port == KUBELET and (name, target) not in self._kubelets:
                 self._kubelets.add((name, target))
                 self.log.warn(
-                    "{name} leads to the kubelet {target} outside of gotunnel's TLS (encrypt: false): unless "
-                    "kube-apiserver has --kubelet-certificate-authority it checks no certificate, and whoever is on "
+                    "{name} leads to the kubelet {target} outside gotunnel's TLS (encrypt: false): unless "
+                    "kube-apiserver has --kubelet-certificate-authority it checks no certificate, and anybody on "
                     "the path can pose as that kubelet",
                     name=name, target=str(target),
                 )  # fmt: skip

@@ -119,7 +119,7 @@ def load_clients(path: Path) -> tuple[FileIdentity, ...]:
             problems += [Problem(name, None, f"{key}{at}", what, cure) for at, what, cure in _mistakes(error)]
             continue
         if identity.name in names:
-            what = f"{identity.name} stands there twice"
+            what = f"{identity.name} appears twice"
             problems.append(Problem(name, None, f"{key}.name", what, "remove one of them"))
         names.add(identity.name)
         found.append(identity)
@@ -175,7 +175,7 @@ def _unreadable(error: OSError) -> Refused:
     reason = (error.strerror or "error").lower()
     return Refused(Sentence(
         "cannot be read: {reason}", reason=reason
-    ), "see to it that it is there and that this user may read it")
+    ), "make sure that it exists and that this user may read it")
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

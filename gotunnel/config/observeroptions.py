@@ -20,7 +20,7 @@ class LogOptions(Section):
         description="file to append to, made with mode 0600; when it is moved away a new one is begun, as log rotation "
         "wants it"
     )
-    opened: Annotated[bool, FLAG] = Field(default=False, description="a line when a visitor comes, too")
+    opened: Annotated[bool, FLAG] = Field(default=False, description="also a line when a visitor arrives")
 
 
 class UsageObserverOptions(Section):

@@ -136,7 +136,7 @@ class _Reader:
         self._count(1, event)
         if len(path) > MAX_DEPTH:
             raise Unreadable(
-                _line(event), f"is nested more than {MAX_DEPTH} levels deep", "no key needs that"
+                _line(event), f"is nested more than {MAX_DEPTH} levels deep", "no other key needs it"
             )
         tag = getattr(event, "tag", None)
         value: Any
@@ -205,7 +205,7 @@ class _Reader:
             first = self.document.lines.get(here)
             if key in found and first is not None:
                 self._value(next(self._events), (*here, "(again)"))
-                wrong = f"stands in line {first} and again in line {_line(event)}"
+                wrong = f"is in line {first} and again in line {_line(event)}"
                 self._flaw(here, event, wrong, "keep one of the two")
                 continue
             self.document.lines[here] = _line(event)

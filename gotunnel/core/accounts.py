@@ -28,7 +28,7 @@ class Account:
         self.size = 0
         """How many accounts are within this one."""
         self.streams = 0
-        """Visitors that came."""
+        """Visitors since the start."""
         self.failures = 0
         """Those that were not served, or cut, and did not leave by themselves."""
         self.up = 0

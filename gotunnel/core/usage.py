@@ -64,13 +64,13 @@ class Usage:
         self.refused: Counter[str] = Counter()
         """Logins that failed, by the code of the refusal, of which there is a handful."""
         self.dropped = Drops()
-        """Datagrams that were not carried, by the reason."""
+        """Datagrams that were dropped, by reason."""
         self.observers: Any = None
         """Who is told of each visitor beside this, where the configuration names somebody."""
 
     @property
     def opened(self) -> int:
-        """Visitors that came."""
+        """Visitors since the start."""
         return self.accounts.opened
 
     @property

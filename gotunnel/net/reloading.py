@@ -108,7 +108,7 @@ class Reloadable(Service):
             if isinstance(config, Deferred):
                 config = await config
             if self.draining:
-                raise GotunnelError("this process drains, or has drained: its configuration stays; start it anew")
+                raise GotunnelError("this process is draining, or has drained: its configuration stays; restart it")
             before = self._settings
             difference, lines = await self._apply(config)
             self._settings = difference.config
@@ -134,4 +134,4 @@ class Reloadable(Service):
             if report.applied:
                 self.log.info("configuration read again: {line}", line=line)
             else:
-                self.log.error("configuration not taken, all stays as it was: {problem}", problem=line)
+                self.log.error("configuration rejected, everything stays as it was: {problem}", problem=line)

@@ -107,7 +107,7 @@ class Access:
             more = self._more("visitors")
             if more is not None:
                 self.log.info(
-                    "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn}){more}",
+                    "visitor {visitor} of {mapping} of client {client} was reset: {reason} ({conn}){more}",
                     visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, reason=str(refusal),
                     conn=visitor.conn, more=more,
                 )  # fmt: skip
@@ -129,14 +129,15 @@ class Access:
             more = self._more(method)
             if more is not None:
                 self.log.error(
-                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}",
+                    "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
                     policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
                 )  # fmt: skip
         except (Exception, SystemExit) as broken:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
             more = self._more(method)
             if more is not None:
                 self.log.failure(
-                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}", Failure(),
+                    "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
+                    Failure(),
                     policy=self._name, method=method, reason=printable(broken, LONGEST_REASON), more=more,
                 )  # fmt: skip
         return NO_ANSWER

@@ -26,7 +26,7 @@ MOST_NAMES = 8
 
 class ServerChange:
     """One change, made ready; `clients` are those of the clients file, which is at `path`. Raises
-    GotunnelError when it cannot be used, and nothing has happened then. `prepare_tls` is given where there is TLS: it
+    GotunnelError when it cannot be used, and no events then. `prepare_tls` is given where there is TLS: it
     loads the files of the new configuration, and returns what takes them up."""
 
     def __init__(

@@ -68,7 +68,7 @@ class ClientsFile:
         """Change the file, in a thread since the disk or another program's lock may take its time, and let that take
         effect. Raises what `change` raises, ClientRefused after `stop`, or ConfigError."""
         if self._stopped is not None:
-            raise ClientRefused("this server stops, or has another clients file now")
+            raise ClientRefused("this server is stopping, or has another clients file now")
         self._changes += 1
         try:
             await deferToThreadPool(self._clock, self._thread, edit_clients, self.path, change)
@@ -121,7 +121,7 @@ class ClientsFile:
             if self._problem == before:
                 return
             self.log.error(
-                "the clients file has changed and cannot be taken, so that clients stay as they were: {problem}{more}",
+                "the clients file has changed but cannot be used, so clients stay as they were: {problem}{more}",
                 problem=printable(first, 600), more=Sentence(" (and {more} more)", more=more) if more else "",
             )  # fmt: skip
         else:

@@ -112,7 +112,7 @@ class Direct:
 
     def _failed(self, visitor: DirectVisitor, failure: Failure) -> None:
         if visitor.kicked:
-            visitor.request.refuse("failed", "an operator has ended it")
+            visitor.request.refuse("failed", "ended by an operator")
             self._over(visitor, Outcome.STOPPED)
             return
         problem = failure.value

@@ -38,7 +38,9 @@ async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool
     from before it is sent. Raises AuthRejected or RemoteProtocolError with what the client is to be told."""
     name = handshake.hello.client
     if ENROL not in handshake.hello.caps:
-        raise AuthRejected("enrol_required", "this token serves once, for `gotunnel join`, which gets a lasting one")
+        raise AuthRejected(
+            "enrol_required", "this token can be used once, by `gotunnel join`, which gets a lasting one"
+        )
     if not encrypted:
         raise RemoteProtocolError("a token is exchanged inside TLS only", "tls_required")
     token = tokens.new_token()

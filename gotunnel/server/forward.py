@@ -83,7 +83,7 @@ class ForwardLegs(DiallingEnd):
         """Reset the visitors whose target this client may not reach any more."""
         for stream in self.cut_denied(NOT_ALLOWED):
             self.log.warn(
-                "visitor {visitor} of client {client} is cut: {mapping} is not allowed any more ({conn})",
+                "visitor {visitor} of client {client} was disconnected: {mapping} is not allowed any more ({conn})",
                 visitor=stream.source, client=self.peer.name, mapping=stream.name, conn=stream.conn,
             )  # fmt: skip
 
@@ -127,7 +127,7 @@ class ForwardLegs(DiallingEnd):
         elif self._hub.live >= self._hub.most_visitors:
             limit = Sentence("server.limits.streams, {most_visitors} in all", most_visitors=self._hub.most_visitors)
         if limit:
-            raise DialFailed("limit", Sentence("he is one more than {limit}", limit=limit))
+            raise DialFailed("limit", Sentence("it is one more than {limit}", limit=limit))
 
     @property
     def _rules(self) -> DialRules:

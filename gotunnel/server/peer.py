@@ -103,7 +103,7 @@ class Peer(Keeping):
 
     @property
     def pending(self) -> int:
-        """Visitors that wait for a leg."""
+        """Visitors waiting for a leg."""
         return self.lobby.pending
 
     def leaves(self, visitor: Visitor) -> None:

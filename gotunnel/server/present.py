@@ -33,7 +33,7 @@ async def _no_clients_file(change: Change) -> None:
     raise ClientRefused("this server has no clients file")
 
 
-_BACK = ", back within its time of grace"
+_BACK = ", back within its grace period"
 
 
 class Present(Standing):
@@ -77,12 +77,12 @@ class Present(Standing):
         self.tell_of(
             name, "connected", "client {client} connected from {address}{how}",
             address=session.address,
-            how="" if old is None else _BACK if old.lost else ", in place of an older session",
+            how="" if old is None else _BACK if old.lost else ", replacing an older session",
         )  # fmt: skip
         if guest is None and self.identities.authenticated(name):
             self.log.warn(
-                "one token serves several clients (now {client} too): whoever holds it can pose as any of them, "
-                "and as the server",
+                "several clients use one token (now {client} too): whoever holds it can pose as any of them, and "
+                "as the server",
                 client=name,
             )
         if old is not None and not old.lost:
@@ -163,7 +163,7 @@ class Present(Standing):
         client may not publish any more closes. Everything else goes on."""
         for name in sorted(new.names_with_common_token - self.identities.names_with_common_token):
             self.log.warn(
-                "the token of client {client} is the shared one: whoever holds that can pose as this client, and as "
+                "the token of client {client} is the shared one: whoever holds it can pose as this client, and as "
                 "the server to it; give it another with gotunnel client rotate",
                 client=name,
             )  # fmt: skip

@@ -77,7 +77,7 @@ class ServerView:
 
     @property
     def pending(self) -> int:
-        """Visitors that wait for a leg."""
+        """Visitors waiting for a leg."""
         return sum(peer.pending for peer in self._hub.holders)
 
     def carried(self) -> tuple[int, int]:
@@ -141,7 +141,7 @@ class ServerView:
         """Say whether what runs by itself still runs."""
         late = [
             Sentence(
-                "client {peer}: no pong for {heard_age:.0f} s, and it was not cut",
+                "client {peer}: no pong for {heard_age:.0f} s, but it was not disconnected",
                 peer=session.peer.name, heard_age=session.control.heard_age,
             )
             for session in self._hub.connected
@@ -156,7 +156,7 @@ class ServerView:
         service = self._service
         found = []
         if service.draining:
-            found.append(Finding("drain", False, "the server drains: nobody new is let in"))
+            found.append(Finding("drain", False, "the server is draining: no new visitor is accepted"))
         elif service.accepting:
             found.append(Finding("control port", True, Sentence(
                 "listening on {address}", address=service.address

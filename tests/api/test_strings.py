@@ -93,7 +93,7 @@ class ParsingTests(SynchronousTestCase):
             ("gotunnel:s:remote=1:proxy_protocol=v2", "proxy_protocol: has no meaning for a protocol factory: getP"),
             ("gotunnel:s:remote=1:protocol=udp", "protocol: is for datagrams, and whoever takes an endpoint listens "),
             ("gotunnel:s:remote=1:idle=5", "idle: is for datagrams, and whoever takes an endpoint listens "),
-            (f"gotunnel:s:remote=1:token={TOKEN}", "token: would stand in the list of processes"),
+            (f"gotunnel:s:remote=1:token={TOKEN}", "token: would appear in the list of processes"),
             ("gotunnel:s:remote=1:token_file=/nowhere", "token_file: /nowhere cannot be read"),
             ("gotunnel:s:remote=1:pin=x", "pin: "),
             ("gotunnel:s:remote=1:relay=slow", "relay: "),

@@ -388,8 +388,8 @@ class EventTests(ApiTestCase):
         """A factory that takes nobody is not well, nor one whose protocol fails when it is connected; both are said."""
         server = await self.server()
         for make, said in (
-            (lambda: None, "the factory of the listener takes nobody now"),
-            (_Fails, "the protocol of the listener has failed"),
+            (lambda: None, "the factory of the listener accepts nothing now"),
+            (_Fails, "the protocol of the listener failed"),
         ):
             tunnel = self.tunnel(server)
             heard = self.events(tunnel)
@@ -439,7 +439,7 @@ class EventTests(ApiTestCase):
         heard = self.events(tunnel)
         port = await tunnel.expose(Service(), "127.0.0.1:0")
         await switch_mapping(server.hub, "edge", port.name, off=True)
-        closed = MappingClosed(port.name, "the server lets nobody in: switched off by an operator")
+        closed = MappingClosed(port.name, "the server lets no visitor in: switched off by an operator")
         await self.until(lambda: heard[-1] == closed, "it is closed")
         tunnel._session.link.session.control.transport.abortConnection()
         await self.until(lambda: isinstance(heard[-1], Connected), "it is back")

@@ -321,7 +321,7 @@ class EditTests(FileTestCase):
         clock = iter(range(100))
         self.patch(identityedit.time, "monotonic", lambda: float(next(clock)))
         error = self.assertRaises(ConfigError, edit_clients, self.path, lambda clients: (), patience=3)
-        self.assertIn("another program has been changing it for 3 s; try again", str(error))
+        self.assertIn("another program has kept changing it for 3 s; try again", str(error))
         self.assertEqual((load_clients(self.path), len(slept)), ((FULL,), 2))
 
     def test_link(self) -> None:

@@ -45,7 +45,7 @@ class KeysTests(TunnelTestCase):
         filed.write_bytes(written([own]))
         filed.chmod(0o600)
         done = checked()
-        self.assertIn("by their keys: identities, token", done.stdout, done.stderr)
+        self.assertIn("by their keys, what these plugins know: identities, token", done.stdout, done.stderr)
         server = self.server(authenticators=authenticators)
         ports = {}
         for name, token in tokens.items():

@@ -67,10 +67,10 @@ class RenewalTests(WatchTestCase):
         for _ in range(2):
             self.cert.unlink()
             self.tick()
-            self.assertIn("cannot be used as they are", self.lines()[0])
+            self.assertIn("do not fit together", self.lines()[0])
             self.cert.write_bytes(kept)
             self.tick()
-            said = "certificate files are again as they were when they were loaded: nothing has changed"
+            said = "certificate files are back to what was loaded: nothing has changed"
             self.assertEqual((self.lines(), self.used), ([said], []))
         self.put(*self.authority.issue("x"))
         self.tick()
@@ -112,7 +112,7 @@ class RenewalTests(WatchTestCase):
         self.assertEqual(self.used, [])
         self.put(self.authority.issue("x")[0], None)
         self.tick()
-        self.assertEqual(["cannot be used" in line for line in self.lines()], [True, False, True])
+        self.assertEqual(["do not fit together" in line for line in self.lines()], [True, False, True])
 
     def test_same_size_and_times(self) -> None:
         """Content counts: a file with the old size and the old times is seen as well."""
@@ -210,7 +210,7 @@ class ExpiryTests(WatchTestCase):
             counts.append(len(found := self.lines()))
         self.assertEqual(counts, [0] * 7 + [1] * 16)
         self.assertIn("the certificate expired on", found[0])
-        self.assertIn("renew it; who checks it refuses it (cert.pem)", found[0])
+        self.assertIn("renew it; peers that check it refuse it (cert.pem)", found[0])
 
     def test_at_the_start(self) -> None:
         """What is near, past or still to come is said at once."""

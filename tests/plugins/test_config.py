@@ -90,14 +90,14 @@ class OptionsTests(PlaceTestCase, ClientTestCase):
             "server: asks about clients that show their token: htpasswd",
             "server: asks about ports, dials and visitors: networks",
             "server: asks which port a mapping gets that names none: sticky",
-            "server: tells of each visitor: metrics",
+            "server: reports each visitor to: metrics",
         ):
             self.assertIn(line, lines)
         pin = "sha256:HgzT7CzTvx3pL3ArkxqunE/HZBaQO6hH9XN3RI4ErDQ="
         client = f"{CLIENT}  local_ports: 22\n  bearer: true\n  tls: {{pin: '{pin}'}}\n  observers: metrics\n"
         lines = explain(self.load(client))
         self.assertIn("client edge-07: shows its token to that server", lines)
-        self.assertIn("client edge-07: tells of each visitor: metrics", lines)
+        self.assertIn("client edge-07: reports each visitor to: metrics", lines)
 
     def test_mistakes(self) -> None:
         """All at once, each with its key, its line and its cure; no value that may be a secret is quoted."""

@@ -137,7 +137,7 @@ class V1LinksView:
         """Say what is wrong with what should run by itself, or nothing."""
         broken = [link.mapping.name for link in self._links.links if link.broken]
         return Sentence(
-            "{server}: the links of {broken} have ended by themselves",
+            "{server}: the links of {broken} have ended unexpectedly",
             server=self.server, broken=', '.join(broken[:3]),
         ) if broken else ""
 
