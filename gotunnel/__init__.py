@@ -1,4 +1,4 @@
-"""gotunnel: a reverse tunnel on Twisted. This package holds everything; importing it imports nothing heavy."""
+"""gotunnel: a reverse tunnel on Twisted. This package contains everything; importing it imports nothing heavy."""
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""Lets `python -m gotunnel` be the `gotunnel` command."""
+"""Makes `python -m gotunnel` the `gotunnel` command."""
 
 from gotunnel.cli.main import main
 

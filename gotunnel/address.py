@@ -1,4 +1,4 @@
-"""Addresses as users write them: `host:port`, `[v6]:port`, a port alone, `unix:/path`. Pure text; resolves nothing."""
+"""Addresses as users write them: `host:port`, `[v6]:port`, a port alone, `unix:/path`. Text only; resolves nothing."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class UnixPath:
 
 @dataclass(frozen=True, slots=True)
 class InProcess(UnixPath):
-    """A target in this very process, which no text names and nobody dials: `arrive(source)` returns an `ILocal` for a
-    visitor from the address `source`, or raises DialFailed; where it takes `datagrams` it is called with `(source,
-    idle, dropped)`, as flows are made. `look(factory)` connects a factory of Twisted to it, for who wants to know
-    whether it is well, and returns a Deferred of the protocol. Two are equal when they lead to the same object."""
+    """A target in this process, which no text names and nobody dials. `arrive(source)` returns an `ILocal` for a
+    visitor from the address `source`, or raises DialFailed. With `datagrams` it is called with
+    `(source, idle, dropped)`, like the function that makes flows. `look(factory)` connects a Twisted factory for a
+    health check, and returns a Deferred of the protocol. Two are equal if they lead to the same object."""
 
     path: str = field(default="", init=False)
     arrive: Callable[..., Any]
@@ -58,7 +58,7 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_port(text: str | int, *, zero: bool = False) -> int:
-    """Return a port number. Raises ValueError with one line; `zero` allows 0."""
+    """Return a port number. Raises ValueError with one line; `zero` permits 0."""
     if isinstance(text, bool) or not isinstance(text, (int, str)):
         raise ValueError(f"{text!r} is not a port number")
     if isinstance(text, str) and not (text.isascii() and text.isdigit() and len(text) <= 5):
@@ -72,7 +72,7 @@ def parse_port(text: str | int, *, zero: bool = False) -> int:
 def parse_host_port(
     text: str, *, default_host: str | None = None, default_port: int | None = None, zero: bool = False
 ) -> HostPort:
-    """Parse `host:port`. An absent host or port takes its default; without a default it is an error (ValueError)."""
+    """Parse `host:port`. An absent host or port takes its default; without a default it raises ValueError."""
     host, port_text = _split(text.strip())
     if not host:
         if default_host is None:
@@ -86,7 +86,8 @@ def parse_host_port(
 
 
 def parse_address(text: str | int, *, default_host: str = "127.0.0.1", default_port: int | None = None) -> Address:
-    """Parse where a service lives: a port alone (on `default_host`), `host:port`, or `unix:/path`."""
+    """Parse the address of a service: a port alone (on `default_host`), `host:port`, or `unix:/path`. Raises
+    ValueError."""
     if isinstance(text, int) or text.strip().isdigit():
         return HostPort(default_host, parse_port(text if isinstance(text, int) else text.strip()))
     if text.startswith("unix:"):
@@ -100,7 +101,7 @@ def parse_address(text: str | int, *, default_host: str = "127.0.0.1", default_p
 
 
 def is_ip(host: str) -> bool:
-    """Whether this is an IP address, with or without a zone, and not a name."""
+    """Return whether this is an IP address, with or without a zone, and not a name."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -109,8 +110,8 @@ def is_ip(host: str) -> bool:
 
 
 def plain_address(host: str) -> Ip | None:
-    """Return an IP address without its zone, and as IPv4 where it is one in IPv6's clothes: whoever comes by IPv4 to a
-    listener on [::] is the same as anywhere else. None for what is no IP address."""
+    """Return an IP address without its zone, and an IPv4-mapped IPv6 address as IPv4, so that an IPv4 visitor of a
+    listener on [::] has the same address as elsewhere. Return None for anything else."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -120,14 +121,14 @@ def plain_address(host: str) -> Ip | None:
 
 
 def host_of(text: str) -> str:
-    """Return the host of an address that may have a port behind it, as some proxies write it."""
+    """Return the host of an address that may be followed by a port, as some proxies write it."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 def is_wildcard(host: str) -> bool:
-    """Say whether binding to `host` means every address of its family."""
+    """Return whether binding to `host` means every address of its family."""
     return host in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -147,11 +148,11 @@ def _checked_host(host: str) -> str:
     if ":" in host:
         address, percent, scope = host.partition("%")
         ipaddress.IPv6Address(address)
-        # What follows names an interface, of which ipaddress takes anything.
+        # The zone names an interface; ipaddress accepts any text there.
         if percent and not re.fullmatch(r"[A-Za-z0-9._-]{1,15}", scope):
             raise ValueError(f"{host[:60]!r} does not end in the name of an interface")
         return host
-    # No resolver takes a label that is empty or longer than that, and Python's raises where nobody can catch it.
+    # Resolvers accept no empty label and none longer than this, and Python's raises where nobody can catch it.
     fits = all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
     if not fits or len(host) > 253 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host):
         raise ValueError(f"{host[:60]!r} is not a host name or an IP address")

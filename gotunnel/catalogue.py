@@ -1,10 +1,11 @@
-"""Finds plugins, by the rules of `twisted.plugin`: objects that provide `IPlugin`, in the modules of the package
-`gotunnel.plugins`, into which others put theirs.
+"""Finds plugins by the rules of `twisted.plugin`: objects that provide `IPlugin`, in the modules of the package
+`gotunnel.plugins`, to which others add modules.
 
-`twisted.plugin.getPlugins` finds the same ones. What is here differs in three things: a module that cannot be imported
-is named, with the reason, in place of a traceback; no `dropin.cache` is read or written, so that none can be stale or
-lack permission; and where the name that is looked for is one of gotunnel's own plugins, no module of anybody else is
-imported at all.
+`twisted.plugin.getPlugins` finds the same plugins. This module differs in three ways:
+
+- A module that cannot be imported is reported with the reason, without a traceback.
+- No `dropin.cache` is read or written, so none can be stale or lack permission.
+- If one of gotunnel's own plugins has the wanted name, no module of others is imported at all.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ __all__ = ["OWN", "Broken", "Catalogue", "Found"]
 
 PACKAGE = "gotunnel.plugins"
 OWN = frozenset({"access", "authenticators", "health", "observers", "ports", "relays", "transports"})
-"""The modules of gotunnel itself in that package, where those of others may lie in the very same folder."""
+"""gotunnel's own modules in that package; modules of others may be in the same folder."""
 LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One plugin: `kind` is a key of `interfaces.EXTENSIONS`, `module` where it is defined, `file` that module's."""
+    """One plugin: `kind` is a key of `interfaces.EXTENSIONS`, `module` the module that defines it, `file` that module's
+    file."""
 
     kind: str
     extension: Any
@@ -41,13 +43,13 @@ class Found:
 
     @property
     def name(self) -> str:
-        """What chooses it in a configuration."""
+        """The word that chooses it in a configuration."""
         return str(self.extension.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A module, or one plugin of it, that cannot be used."""
+    """A module, or one of its plugins, that cannot be used."""
 
     name: str
     file: str
@@ -55,7 +57,7 @@ class Broken:
 
 
 class Catalogue:
-    """All plugins on Python's path. Keeps nothing: a plugin that was installed a moment ago is found."""
+    """All plugins on Python's path. Caches nothing: a plugin that was installed a moment ago is found."""
 
     def __init__(self, package: str = PACKAGE, own: frozenset[str] = OWN) -> None:
         self._package = package
@@ -63,7 +65,7 @@ class Catalogue:
 
     def find(self, kind: str, name: str) -> Any:
         """Return the plugin of that name, which provides IExtension, or None. Modules of others are imported only if
-        none of gotunnel's own has it."""
+        none of gotunnel's own has the name."""
         for modules in (self._modules(True), self._modules(False)):
             for found in self._in(modules):
                 if isinstance(found, Found) and (found.kind, found.name) == (kind, name):
@@ -71,7 +73,7 @@ class Catalogue:
         return None
 
     def all(self) -> tuple[tuple[Found, ...], tuple[Broken, ...]]:
-        """Import all, and return what there is, gotunnel's own first; and what is broken."""
+        """Import all modules; return the plugins, gotunnel's own first, and what is broken."""
         found: list[Found] = []
         broken: list[Broken] = []
         names: dict[tuple[str, str], Found] = {}
@@ -90,15 +92,15 @@ class Catalogue:
         return tuple(found), tuple(broken)
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Return what can be chosen of a kind."""
+        """Return the names that can be chosen for a kind."""
         return tuple(found.name for found in self.all()[0] if found.kind == kind)
 
     def broken(self) -> tuple[Broken, ...]:
-        """Return what cannot be."""
+        """Return what is broken."""
         return self.all()[1]
 
     def _modules(self, own: bool) -> list[PythonModule]:
-        import_module(self._package)  # or its path would not be known yet
+        import_module(self._package)  # before this, its path is not known
         modules = getModule(self._package).iterModules()
         return sorted(
             (each for each in modules if (each.name.rpartition(".")[2] in self._own) is own), key=lambda each: each.name
@@ -108,13 +110,13 @@ class Catalogue:
         for module in modules:
             try:
                 loaded = import_module(module.name)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's module does, it harms no other
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a failing module must not affect others
                 yield Broken(module.name, module.filePath.path, _reason(error))
                 continue
             for value in list(vars(loaded).values()):
                 try:
                     found = _looked_at(value, module)
-                except Exception as error:  # noqa: BLE001 - the same: an object of somebody's may do anything
+                except Exception as error:  # noqa: BLE001 - as above: an object may do anything
                     found = Broken(module.name, module.filePath.path, _reason(error))
                 if found is not None:
                     yield found

@@ -1,5 +1,5 @@
-"""What a client may reach through the server: rules as operators write them, and their judgement of an address. Pure
-text and arithmetic; resolves nothing."""
+"""What a client may reach through the server: rules as operators write them, and whether they allow an address. Text
+and arithmetic only; resolves nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gotunnel.address import HostPort, UnixPath, parse_address, parse_port, plai
 __all__ = ["MAPPING", "NODES", "DialRules", "MappingTarget", "parse_rule", "parse_target", "unmapped"]
 
 MAPPING = "mapping:"
-"""What a rule or a target begins with that means another client's mapping."""
+"""The prefix of a rule or a target that means another client's mapping."""
 
 NODES = "nodes:"
-"""What a rule begins with that means every node that a client announces."""
+"""The prefix of a rule that means every node that a client announces."""
 
 _ALL = range(1, 65536)
 _CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,7 +33,7 @@ _LOCALHOST: tuple[_Network, ...] = (ipaddress.IPv4Network("127.0.0.1/32"), ipadd
 
 @dataclass(frozen=True, slots=True)
 class MappingTarget:
-    """A mapping of another client, by the names of both; or of whichever client shares one of that name."""
+    """A mapping of another client, by both names; without a client, by the name that several clients share."""
 
     client: str | None
     mapping: str
@@ -50,7 +50,7 @@ class _NetworkRule:
 
 @dataclass(frozen=True, slots=True)
 class _NameRule:
-    name: str  # in lower case, perhaps with "*." in front
+    name: str  # in lower case, perhaps with a leading "*."
     ports: range
 
 
@@ -74,8 +74,12 @@ _Rule = _NetworkRule | _NameRule | _PathRule | _MappingRule | _NodeRule
 
 
 def parse_rule(text: str) -> tuple[_Rule, ...]:
-    """Read one rule: `host:ports`, where host is an IP address, a network, a name or `*.name`, and ports a number, a
-    range or `*`; `unix:/path`; `mapping:CLIENT/NAME` with `*` in either; `nodes:ports`.
+    """Read one rule:
+
+    - `host:ports`, where host is an IP address, a network, a name or `*.name`, and ports a number, a range or `*`;
+    - `unix:/path`;
+    - `mapping:CLIENT/NAME`, with `*` in either;
+    - `nodes:ports`.
 
     Raises ValueError with one line.
     """
@@ -122,10 +126,10 @@ def parse_target(text: str) -> HostPort | UnixPath | MappingTarget:
 class DialRules:
     """All rules of one client. Without rules it may reach nothing.
 
-    A name is judged twice: before it is resolved, and then each address that it resolves to. A rule for a name does not
-    cover an address that no name of another machine should have (loopback, link-local, unspecified, multicast), nor
-    one of the server's own: or whoever runs that name's DNS could reach what listens on the server itself, past the
-    firewall before it. A rule for that address or network covers it.
+    A name is judged twice: before it is resolved, and then for each address that it resolves to. A rule for a name
+    covers neither an address that no name of another machine should have (loopback, link-local, unspecified, multicast,
+    reserved), nor one of the server's own. Otherwise whoever runs that name's DNS could reach services on the server
+    itself, behind its firewall. Only a rule for that address or network covers it.
     """
 
     def __init__(self, rules: Iterable[_Rule] = (), texts: Iterable[str] = ()) -> None:
@@ -135,7 +139,7 @@ class DialRules:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> DialRules:
-        """Read rules. Raises ValueError with one line for the first that is none."""
+        """Read rules. Raises ValueError with one line for the first invalid rule."""
         texts = tuple(texts)
         return cls((rule for text in texts for rule in parse_rule(text)), texts)
 
@@ -149,12 +153,12 @@ class DialRules:
         return hash(self._rules)
 
     def may_resolve(self, name: str, port: int) -> bool:
-        """Whether an address of this name could be allowed at all."""
+        """Return whether an address of this name could be allowed at all."""
         return self._names(name, port) or any(isinstance(r, _NetworkRule) and port in r.ports for r in self._rules)
 
     def allows(self, ip: str, port: int, name: str | None = None, own: Callable[[str], bool] | None = None) -> bool:
-        """Whether this address may be dialled; `name` is what resolved to it, and `own` says whether an address is one
-        of the server's own. Raises ValueError for no IP address."""
+        """Return whether this address may be dialled. `name` is the name that resolved to it; `own` says whether an
+        address is one of the server's own. Raises ValueError for anything but an IP address."""
         address = _plain(ip)
         for rule in self._rules:
             if isinstance(rule, _NetworkRule) and port in rule.ports and address in rule.network:
@@ -164,22 +168,22 @@ class DialRules:
         return own is None or not own(ip)
 
     def allows_path(self, path: str) -> bool:
-        """Whether this unix socket of the server's may be dialled."""
+        """Return whether this unix socket on the server may be dialled."""
         return any(isinstance(rule, _PathRule) and rule.path == path for rule in self._rules)
 
     def allows_mapping(self, client: str, mapping: str) -> bool:
-        """Whether this mapping of another client may be reached."""
+        """Return whether this mapping of another client may be reached."""
         return any(
             isinstance(rule, _MappingRule) and _fits(client, rule.client) and _fits(mapping, rule.mapping)
             for rule in self._rules
         )
 
     def may_reach(self, mapping: str) -> bool:
-        """Whether a mapping of that name may be reached at all, of some client."""
+        """Return whether a mapping of that name may be reached at all, at any client."""
         return any(isinstance(rule, _MappingRule) and _fits(mapping, rule.mapping) for rule in self._rules)
 
     def allows_node(self, port: int) -> bool:
-        """Whether this port of the nodes that clients announce may be reached."""
+        """Return whether this port of the nodes that clients announce may be reached."""
         return any(isinstance(rule, _NodeRule) and port in rule.ports for rule in self._rules)
 
     def _names(self, name: str, port: int) -> bool:
@@ -193,8 +197,8 @@ class DialRules:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """Whether a name is what a pattern says. Only `*` is special: a mapping's name may have the other signs that shells
-    know, and a rule for `web[1]` is none for `web1`."""
+    """Return whether a name matches a pattern. Only `*` is special: a mapping's name may contain the other special
+    characters of shells, and a rule for `web[1]` does not match `web1`."""
     return fnmatchcase(name, re.sub(r"([\[?])", r"[\1]", pattern))
 
 
@@ -219,7 +223,7 @@ def _network(text: str) -> _Network | None:
 
 
 def unmapped(network: _Network) -> _Network:
-    """Return a network, and as one of IPv4 where it is that in IPv6's clothes."""
+    """Return a network; an IPv4-mapped IPv6 network is returned as IPv4."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     if mapped is None or network.prefixlen < 96:
         return network
@@ -227,7 +231,7 @@ def unmapped(network: _Network) -> _Network:
 
 
 def _plain(ip: str) -> _Ip:
-    """Return an address without its zone, and as IPv4 where it is one in IPv6's clothes."""
+    """Return an address without its zone, and an IPv4-mapped IPv6 address as IPv4."""
     address = plain_address(ip)
     if address is None:
         raise ValueError(f"{ip!r} is no IP address")

@@ -1,4 +1,4 @@
-"""The tree of errors, the sentences that they say, and the one function that makes a foreign value fit to print.
+"""The hierarchy of errors, the sentences in them, and the one function that makes a foreign value safe to print.
 Imports nothing of gotunnel."""
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ __all__ = [
 ]
 
 PRINTABLE_CHARACTERS = 128
-"""How much of a foreign value a log line or an error message shows."""
+"""How many characters of a foreign value a log line or an error message shows."""
 SENTENCE_CHARACTERS = 1024
-"""How long a sentence of ours may be with all that stands in it."""
+"""The largest number of characters of a sentence of ours, with all its values."""
 
 
 class Sentence(str):
-    """A sentence of ours with others' words, names and numbers in it: `Sentence("{target}: {reason}", target=…, …)`.
+    """A sentence of ours with values in it, which others may have chosen:
+    `Sentence("{target}: {reason}", target=…, …)`.
 
-    To whoever takes it as text it is English text. Whoever speaks another language finds the constant format and the
-    values, which may be sentences themselves, and need not guess where one ends. str(), printable() and being raised
-    keep it; to be put into an f-string makes it mere text.
+    Used as text, it is English text. Translators get the constant format and the values, which may be sentences
+    themselves, so they need not guess where a value ends. str(), printable() and raising it keep the Sentence; an
+    f-string makes it plain text.
     """
 
     __slots__ = ("english", "values")
@@ -43,8 +44,9 @@ class Sentence(str):
     values: dict[str, object]
 
     def __new__(cls, english: str, /, **values: object) -> Sentence:
-        """Put values into their places in a constant format."""
-        # An error is what it says: it is not to keep the frames alive that it came through.
+        """Put values into a constant format."""
+        # Exceptions are reduced to their text: a sentence must not keep the frames alive that an exception came
+        # through.
         kept = {name: system_words(value) if isinstance(value, BaseException) else value
                 for name, value in values.items()}  # fmt: skip
         self = super().__new__(cls, english.format_map(kept))
@@ -59,12 +61,12 @@ class Sentence(str):
 
     @classmethod
     def word(cls, text: str) -> Sentence:
-        """Return one of our words that is not constant here: the value of an enum, which is nobody's name."""
+        """Return a word of ours that is not constant here, such as the value of an enum, which is nobody's name."""
         return cls(text.replace("{", "{{").replace("}", "}}"))
 
     @classmethod
     def joined(cls, joint: str, parts: Iterable[str]) -> Sentence:
-        """Return sentences behind one another, with "; ", ": " or ", " between them; none that is empty."""
+        """Return the sentences that are not empty, joined with "; ", ": " or ", "."""
         values = {f"_{number}": part for number, part in enumerate(filter(None, parts))}
         return cls(joint.join(f"{{{name}}}" for name in values), **values)
 
@@ -74,7 +76,7 @@ def _again(english: str, values: dict[str, object]) -> Sentence:
 
 
 def said_behind(beginning: str, text: str) -> str:
-    """Return a text without its beginning ("192.0.2.1:80: "), as the Sentence that it is where it is one."""
+    """Return a text without its beginning ("192.0.2.1:80: "); a Sentence stays one."""
     if isinstance(text, Sentence):
         for value in text.values.values():
             if isinstance(value, str) and beginning + value == text:
@@ -83,7 +85,7 @@ def said_behind(beginning: str, text: str) -> str:
 
 
 def system_words(error: BaseException) -> str:
-    """Return what the system says of an error, without its number and the path, which are said elsewhere."""
+    """Return the system's text for an error, without its number and the path, which appear elsewhere."""
     said = error.strerror if isinstance(error, OSError) else None
     return said or str(error) or type(error).__name__
 
@@ -91,9 +93,9 @@ def system_words(error: BaseException) -> str:
 def printable(value: object, limit: int = PRINTABLE_CHARACTERS) -> str:
     """Return a foreign value as one harmless line: control characters escaped, at most `limit` characters.
 
-    Whatever a peer, a file or a certificate says passes through here before it is logged or printed, so that no line
-    break or escape sequence of his reaches a terminal or a log. What is foreign in a Sentence has been here before: it
-    stays one, whatever `limit` is.
+    Every text from a peer, a file or a certificate passes through here before it is logged or printed, so that no line
+    break or escape sequence in it reaches a terminal or a log. The foreign values in a Sentence have passed through
+    here already: it stays a Sentence, whatever `limit` is.
     """
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
     if isinstance(text, Sentence):
@@ -110,13 +112,13 @@ class GotunnelError(Exception):
 
 
 class LocalProtocolError(GotunnelError):
-    """We were about to break the wire contract: a bug of ours, never the peer's fault."""
+    """We were about to violate the protocol: a bug of ours, never the peer's fault."""
 
 
 class RemoteProtocolError(GotunnelError):
-    """The peer broke the wire contract. The connection is answered with `error` and closed.
+    """The peer has violated the protocol. The connection is answered with `error` and closed.
 
-    `code` is the wire code (`protocol_error` unless another one fits), `reason` one line without secrets.
+    `code` is the code on the wire (`protocol_error` unless another one fits); `reason` is one line without secrets.
     """
 
     def __init__(self, reason: str, code: str = "protocol_error") -> None:
@@ -128,7 +130,8 @@ class RemoteProtocolError(GotunnelError):
 class AuthRejected(GotunnelError):
     """A handshake ended without proof: the peer refused, or could not prove itself.
 
-    `retry_after` is the peer's wish in seconds, or None. Before the server's MAC is verified it is only a hint.
+    `retry_after` is the time in seconds after which the peer wants to be tried again, or None. Before the server's MAC
+    is verified it is only a hint.
     """
 
     def __init__(self, code: str, reason: str = "", retry_after: float | None = None) -> None:
@@ -140,12 +143,12 @@ class AuthRejected(GotunnelError):
 
 
 class NotConnected(GotunnelError):
-    """There is no session with the server, and none came in time; or the tunnel was closed meanwhile."""
+    """There was no session with the server in time, or the tunnel was closed."""
 
 
 class PortUnavailable(GotunnelError):
-    """A mapping cannot be opened. `code` is the wire's: acl_denied, port_in_use, not_owner, reserved, limit, no_fds,
-    bad_request. `final`: another port would fare no better."""
+    """A mapping cannot be opened. `code` is the code on the wire: acl_denied, port_in_use, not_owner, reserved, limit,
+    no_fds, bad_request. `final` means that another port would not help."""
 
     def __init__(self, code: str, reason: str, *, final: bool = False) -> None:
         super().__init__(Sentence("{code}: {reason}", code=code, reason=reason))
@@ -156,7 +159,7 @@ class PortUnavailable(GotunnelError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a configuration: where it stands, what it is, and what would be right."""
+    """One mistake in a configuration: its place, what is wrong, and what would be right."""
 
     file: str
     line: int | None
@@ -171,8 +174,8 @@ class Problem:
 
 
 class ConfigError(GotunnelError):
-    """A configuration is refused. `problems` holds all of them; `str()` is one line each, or all with `between` between
-    them."""
+    """A configuration is refused. `problems` holds all its problems; `str()` has one line for each, or all joined with
+    `between`."""
 
     def __init__(self, problems: Sequence[Problem], between: str = "\n") -> None:
         super().__init__(between.join(str(problem) for problem in problems))
@@ -180,11 +183,11 @@ class ConfigError(GotunnelError):
 
 
 class ConfigUnfit(GotunnelError):
-    """A configuration without a mistake that names what cannot be had on this machine: to start again is no cure."""
+    """A configuration is valid but names something that is not available on this machine. Restarting does not help."""
 
 
 def lines_of(error: BaseException) -> list[str]:
-    """Return what an error says, a line for each problem of a ConfigError."""
+    """Return the lines of an error: one for each problem of a ConfigError."""
     if isinstance(error, ConfigError):
         return [str(problem) for problem in error.problems]
     said = str(error)
@@ -192,7 +195,7 @@ def lines_of(error: BaseException) -> list[str]:
 
 
 class DialFailed(GotunnelError):
-    """A target did not answer. `code` goes to the visitor's end as the RST's: refused, unreachable, timeout,
+    """A target did not answer. `code` goes to the visitor's end as that of the RST: refused, unreachable, timeout,
     unknown_host, no_fds, failed."""
 
     def __init__(self, code: str, reason: str) -> None:

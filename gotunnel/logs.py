@@ -1,5 +1,5 @@
-"""How gotunnel says what happens: events for twisted.logger's observers, with one threshold that the configuration sets
-and that can change while running. It formats nothing and opens no file: observers do."""
+"""How gotunnel logs: events for twisted.logger's observers, with one threshold that the configuration sets and that can
+change at run time. It formats nothing and opens no file; observers do that."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from twisted.python.failure import Failure
 __all__ = ["LEVELS", "Logger", "level", "set_level"]
 
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
-"""The names that `log_level` takes, as the original's files write them."""
+"""The names that `log_level` accepts, as in the files of the original Go gotunnel."""
 
-# Twisted's own way to compare two levels sorts all five of them, in Python, each time.
+# Comparing two levels with Twisted's own operators sorts all five, in Python, each time.
 _DEBUG, _INFO, _WARN, _ERROR, _CRITICAL = range(5)
 _CONSTANTS: list[NamedConstant] = [LogLevel.debug, LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical]
 _threshold = [_INFO]
 
 
 def set_level(name: str) -> None:
-    """Let pass events of this level and above; `name` is a key of LEVELS. Raises KeyError for another."""
+    """Let events of this level and above pass; `name` is a key of LEVELS. Raises KeyError for another name."""
     _threshold[0] = _CONSTANTS.index(LEVELS[name])
     Logger.debugs = _threshold[0] <= _DEBUG
 
 
 def level() -> str:
-    """Return the name that was set last."""
+    """Return the current level."""
     return list(LEVELS)[_threshold[0]]
 
 
 class Logger:
-    """What twisted.logger.Logger is, for a constant English format and its values: an event below the level set by
-    `set_level` is dropped before it is one. As an attribute of a class it is one object for all instances, named after
-    the class that declares it; Twisted's makes a new one at each access, to tell who spoke, which no line of ours says.
-    """
+    """Like twisted.logger.Logger, for a constant English format and its values. An event below the level of `set_level`
+    is dropped before it is made. As a class attribute it is one object for all instances, named after the class that
+    declares it. Twisted's logger makes a new object at each access, to record the source object, which no line of ours
+    uses."""
 
     debugs: ClassVar[bool] = False
-    """Whether `debug` is of use, for who says something of each visitor: to put the values together costs more than to
-    look here."""
+    """Whether `debug` has an effect. Check it before logging something about each visitor: collecting the values costs
+    more than this check."""
 
     def __init__(self, namespace: str = "gotunnel") -> None:
         self.namespace = namespace
@@ -49,7 +49,7 @@ class Logger:
         self.namespace = f"{owner.__module__}.{owner.__name__}"
 
     def debug(self, format: str, **values: object) -> None:
-        """For who looks for the cause of something."""
+        """Details for somebody who looks for a cause."""
         if _threshold[0] <= _DEBUG:
             self._emit(_DEBUG, format, values)
 
@@ -59,12 +59,12 @@ class Logger:
             self._emit(_INFO, format, values)
 
     def warn(self, format: str, **values: object) -> None:
-        """Something that he may want to do something about; the text says what."""
+        """Something that an operator may want to act on; the text says how."""
         if _threshold[0] <= _WARN:
             self._emit(_WARN, format, values)
 
     def error(self, format: str, **values: object) -> None:
-        """Something that he must do something about."""
+        """Something that an operator must act on."""
         self._emit(_ERROR, format, values)
 
     def failure(self, format: str, failure: Failure | None = None, **values: object) -> None:

@@ -1,5 +1,5 @@
-"""What a plugin is made of: everything that its author imports from here stays. How plugins are found is
-`gotunnel.catalogue`'s business."""
+"""What plugins are made of. The names that a plugin's author imports from here are stable. How plugins are found is in
+`gotunnel.catalogue`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 
 
 class Options(Section):
-    """The options of a plugin: a pydantic model, whose fields are the keys that stand beside its name. An unknown key
-    is refused, nothing can be changed afterwards; the `description` of a field is what `gotunnel plugins` says of it.
+    """The options of a plugin: a pydantic model whose fields are the keys beside the plugin's name. An unknown key is
+    refused, and an instance cannot be changed. `gotunnel plugins` shows the `description` of each field.
 
-    Any type that pydantic knows will do; those of this module have messages that say what would be right.
+    Any type that pydantic knows will do; the types of this module have messages that say what would be right.
     """
 
 
@@ -47,10 +47,10 @@ class Plugin:
         summary: str = "",
         check: Callable[[Any], object] | str | bool = False,
     ) -> None:
-        """`kind` is the interface of what `make` returns, whose docstring says what `make` is called with. `check` is
-        called with the options by `gotunnel check`; see IExtension. Both may be written as "package.module.name", and
-        then that module is imported when it is first used. With `check=True` one is made for that, without a reactor:
-        where to make it reads its files, and does nothing else."""
+        """`kind` is the interface of the object that `make` returns; its docstring says with which arguments `make` is
+        called. `gotunnel check` calls `check` with the options; see IExtension. Both can be written as
+        "package.module.name"; that module is then imported on first use. With `check=True`, `gotunnel check` calls
+        `make` without a reactor; use that if `make` only reads files."""
         if kind not in EXTENSIONS.values():
             raise ValueError(f"{getattr(kind, '__name__', kind)} is no interface that a plugin can bring")
         if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):

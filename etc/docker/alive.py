@@ -1,7 +1,8 @@
-"""Exits with 0 if the gotunnel server on this machine answers, for health checks of containers: `alive.py [PORT]`.
+"""Health check for containers: exits with 0 if the gotunnel server on this machine answers. `alive.py [PORT]`
 
-A connection alone would show only that the kernel queues it. So one byte is sent that is no greeting; a server whose
-event loop runs ends the connection at once. From loopback that is no failed login (server.penalties.exempt).
+A successful connect alone shows only that the kernel has queued the connection. So the check sends one byte that is
+not a greeting: a server whose event loop runs closes the connection at once. From loopback this does not count as a
+failed login (server.penalties.exempt).
 """
 
 import socket
@@ -11,7 +12,7 @@ SECONDS = 3.0
 
 
 def main() -> int:
-    """Ask, and return the exit code."""
+    """Ask the server, and return the exit code."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 17000
     try:
         with socket.create_connection(("127.0.0.1", port), SECONDS) as server:

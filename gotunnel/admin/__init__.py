@@ -1,2 +1,2 @@
-"""How an operator asks a role that runs, and tells it what to do: a local socket, an HTTP API, health and metrics. It
-knows neither role: each shows itself as a `Face`."""
+"""How an operator asks a running role, and tells it what to do: a local socket, an HTTP API, health and metrics. It
+knows neither role: each provides a `Face`."""

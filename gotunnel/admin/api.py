@@ -1,5 +1,5 @@
-"""The paths of the admin API and what each of them tells: values of `core.view`, a list as an iterator, so that a long
-one is written in pieces. Knows no HTTP but its status codes."""
+"""The paths of the admin API and their answers: values of `core.view`, with lists as iterators so that a long list is
+written in pieces. Knows nothing of HTTP except status codes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = ["Answer", "Api"]
 Query = Mapping[str, str]
 
 SLOW = 5.0
-"""Seconds by which the event loop may be late before a process counts as ill."""
+"""The largest delay of the event loop, in seconds, with which a process counts as healthy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to say: an object whose values may be iterators. `brief` is for those who may not know more."""
+    """An answer: an object whose values may be iterators. `brief` replaces it for requests that may not see more."""
 
     content: dict[str, Any]
     status: int = 200
@@ -68,7 +68,7 @@ class Api:
         }
 
     def get(self, path: str, query: Query) -> Answer | Deferred[Answer]:
-        """Answer a question. Raises Refused, or the Deferred fails with it."""
+        """Answer a question. Raises Refused, or returns a Deferred that fails with it."""
         answer = self._paths.get(path)
         if answer is None:
             if path.removeprefix("/v1/") in self.acts:
@@ -77,7 +77,7 @@ class Api:
         return answer(query)
 
     def act(self, path: str, wish: dict[str, Any]) -> Any:
-        """Do something; returns an object or a Deferred of one. Raises Refused."""
+        """Perform an act; return an object or a Deferred of one. Raises Refused."""
         name = path.removeprefix("/v1/")
         act = self.acts.get(name) if path.startswith("/v1/") else None
         if act is None:
@@ -85,7 +85,7 @@ class Api:
             raise Refused("this can only be read: GET it" if known else "there is no such path", 405 if known else 404)
         return act(wish)
 
-    # What is told.
+    # The views:
 
     def role(self) -> RoleView:
         """The process."""
@@ -98,7 +98,7 @@ class Api:
         )  # fmt: skip
 
     def counters(self) -> CounterView:
-        """What was counted since the start."""
+        """The counters since the start."""
         usage = self.face.usage
         up, down = self.face.carried()
         return CounterView(
@@ -107,7 +107,7 @@ class Api:
         )  # fmt: skip
 
     def alive(self) -> list[Finding]:
-        """Say whether the process is well: if not, it is to be started anew."""
+        """Return whether the process is healthy; if not, it should be restarted."""
         late = self.lag.longest
         loop = Finding("event loop", late < SLOW, Sentence(
             "late by {late:.3f} s at most within half a minute", late=late
@@ -115,12 +115,12 @@ class Api:
         return [loop, *self.face.alive()]
 
     def ready(self, client: str | None = None) -> list[Finding]:
-        """Say whether it can do what it is there for."""
+        """Return whether the process can do its work."""
         scarce = self.face.descriptors.scarce
         words = "they are running short: raise LimitNOFILE (systemd) or ulimit -n" if scarce else "enough"
         return [*self.face.ready(client), Finding("descriptors", not scarce, words)]
 
-    # Parts of the above.
+    # The answers:
 
     def _index(self) -> Answer:
         return Answer({"version": __version__, "paths": sorted(self._paths), "acts": sorted(self.acts)})
@@ -129,7 +129,7 @@ class Api:
         return Answer({"counters": self.counters()})
 
     def _readyz(self, query: Query) -> Answer:
-        # A client is asked about itself: `client` would be taken for an answer about another one.
+        # A client only answers about itself: with `client` its answer could be mistaken for one about another client.
         known = ("client",) if self.face.role == "server" else ()
         wanted = dict(query)
         client = wanted.pop("client", None) if known else None
@@ -145,7 +145,7 @@ class Api:
         })  # fmt: skip
 
     async def _usage(self, query: Query) -> Answer:
-        # Few ask for it, and it takes memory.
+        # Imported on demand: it is rarely used, and takes memory.
         from gotunnel.history.question import Misasked, question
         from gotunnel.history.worker import NotKept
 

@@ -1,5 +1,5 @@
-"""What a browser asks for and a program does not: the files of the page, and how one logs in and out. The page itself
-tells nothing; it asks the API, like anybody."""
+"""What only browsers request: the files of the page, and logging in and out. The page itself contains no data; it asks
+the API, like any program."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class PageFile:
     body: bytes
     kind: str
     tag: bytes
-    """By which a browser tells whether the one that it has is still good."""
+    """The ETag, by which a browser knows whether its copy is current."""
 
 
 @lru_cache
 def page_file(path: str) -> PageFile | None:
-    """Return the file that a path means, None if there is none: a name of the folder and nothing else, so that no path
-    leads out of it."""
+    """Return the file for a path, or None if there is none. The path is a plain name in the folder, so none leads out
+    of it."""
     name = "index.html" if path == "/" else path.removeprefix(PAGE) if path.startswith(PAGE) else ""
     found = {file.name: file for file in FOLDER.iterdir() if file.suffix in KINDS}.get(name)
     if found is None:
@@ -61,7 +61,7 @@ class Browser:
         self._clock = clock
 
     def session(self, headers: Mapping[str, bytes]) -> Answer:
-        """Say what the page may do. `csrf` is told here, where no other origin can read it."""
+        """Return what the page may do. `csrf` is sent here, where no other origin can read it."""
         login, readable = self._logins.find(headers.get("cookie", b"")), self._guard.readable(headers)
         face, known = self._face, readable or login is not None
         return Answer({
@@ -70,12 +70,12 @@ class Browser:
         })  # fmt: skip
 
     def log_in(self, wish: dict[str, Any], headers: Mapping[str, bytes], address: str) -> Answer:
-        """Let a browser in. Raises Refused."""
+        """Log a browser in. Raises Refused."""
         value, login = self._logins.by(wish, address)
         return Answer({"login": self._told(login)}, headers=self._cookie(value, int(LONGEST), headers))
 
     def log_out(self, headers: Mapping[str, bytes]) -> Answer:
-        """End its session. Raises Refused when another page asks for that."""
+        """End a browser's session. Raises Refused if another page asks for that."""
         cookie = headers.get("cookie", b"")
         login = self._logins.find(cookie)
         if login is not None:
@@ -94,7 +94,7 @@ class Browser:
         return None if login is None else {"csrf": login.csrf, "seconds": login.left(self._clock.seconds())}
 
     def _cookie(self, value: str, seconds: int, headers: Mapping[str, bytes]) -> dict[str, str]:
-        # A browser takes `Secure` only by TLS, of which we learn here: a proxy has it, and we have not.
+        # A browser accepts `Secure` only over TLS. TLS ends at a proxy, so only the Origin header tells of it.
         secure = "; Secure" if headers.get("origin", b"").lower().startswith(b"https:") else ""
         words = f"{self._logins.cookie}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}"
         return {"Set-Cookie": words}

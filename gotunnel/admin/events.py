@@ -1,5 +1,5 @@
-"""The latest events of a role, for an operator who came too late to see them in the log: connections, mappings, and
-whatever was warned of. The lines of visitors are left out, or they would push out all else."""
+"""The latest events of a role, for an operator who was not there to see them in the log: connections, mappings and all
+warnings. The lines about visitors are left out, since they would displace everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["EventView", "Events"]
 
 MOST = 200
 LONGEST = 500
-"""Characters of one of them."""
+"""Characters of one event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class EventView:
 
 @implementer(ILogObserver)
 class Events:
-    """An observer between `start` and `stop`."""
+    """An observer of the log between `start` and `stop`."""
 
     def __init__(self) -> None:
         self._latest: deque[EventView] = deque(maxlen=MOST)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start observing."""
         globalLogPublisher.addObserver(self)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop observing."""
         globalLogPublisher.removeObserver(self)
 
     def __call__(self, event: LogEvent) -> None:
-        """Called for each event of the process: what is not kept must cost next to nothing."""
+        """Called for each event of the process: one that is not kept must cost next to nothing."""
         level = event.get("log_level")
         if level is LogLevel.debug or level is None:
             return
@@ -58,17 +58,18 @@ class Events:
 
     @property
     def last(self) -> float | None:
-        """When the latest was: who has seen it need not ask for all."""
+        """The time of the latest event: a program that has seen it need not ask for all."""
         return self._latest[-1].time if self._latest else None
 
     @property
     def latest(self) -> list[EventView]:
-        """Those that are remembered, the latest first."""
+        """The events that are kept, the latest first."""
         return list(reversed(self._latest))
 
 
 def _said(event: LogEvent) -> str:
-    """Return its English, which is still a sentence of ours if it was one: who asks may want it in Chinese."""
+    """Return the event's English text. If that is a sentence of ours, it stays one, because the reader may want it in
+    Chinese."""
     if not event.get("log_namespace", "").startswith("gotunnel"):
         return formatEvent(event)
     try:

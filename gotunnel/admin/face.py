@@ -1,4 +1,4 @@
-"""What the admin ring asks of a role: to be looked at, and acts that are known by name."""
+"""What the admin ring needs of a role: views, and acts by name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Refused(GotunnelError):
 
 
 Act = Callable[[dict[str, Any]], "dict[str, Any] | Awaitable[dict[str, Any]]"]
-"""Does something, as a request's JSON object says, and returns what to answer. Raises Refused."""
+"""Performs what a request's JSON object says, and returns the answer. Raises Refused."""
 
 Acts = dict[str, Act]
-"""By the name behind `/v1/`, to which they are posted."""
+"""By the name after `/v1/`, to which they are posted."""
 
 
 class Face(Protocol):
-    """A role, as it shows itself. Lists are made while they are read."""
+    """The views of a role. Lists are made while they are read."""
 
     role: str
 
@@ -63,5 +63,5 @@ class Face(Protocol):
 
 
 def socket_name(role: str, client: str | None) -> str:
-    """Return the name of a role's socket: clients have one each in a folder that they share."""
+    """Return the name of a role's socket. Clients that share a folder have different names."""
     return f"gotunnel-{role}.sock" if client is None else f"gotunnel-{role}-{client}.sock"

@@ -1,5 +1,5 @@
-"""Who may ask what by HTTP: the Host, the Origin, the token and the cookie of a request. A browser of the operator must
-not be talked into asking for somebody else. Pure: headers in, a refusal or an answer out."""
+"""Who may ask what by HTTP: checks the Host, Origin, token and cookie of a request. A page of somebody else must not be
+able to use the operator's browser. Pure: headers in, a refusal or a permission out."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gotunnel.admin.tries import Tries
 __all__ = ["DASHBOARD", "FOR_PROGRAMS", "ONCE", "OPEN", "PAGE", "Guard", "Session", "Sessions"]
 
 PROBES = ("/healthz", "/readyz")
-"""Paths that need no token: they then tell no more than yes or no."""
+"""Paths that need no token; without one their answer is only yes or no."""
 PAGE = "/page/"
 OPEN = ("/", "/session", "/login", "/logout")
-"""Paths that need none because they tell nothing, as all below PAGE: the page, and how one logs in to it."""
+"""Paths that need no token because they contain no data, like all below PAGE: the page, and logging in to it."""
 FOR_PROGRAMS = "/v1/link"
-"""Lets a browser in, and so is for nobody who is in by one."""
+"""The path that makes a login link for a browser. A browser that came in by a link may not use it."""
 DASHBOARD = "gotunnel-dashboard"
-"""A header of what comes through the port of `gotunnel dashboard`, which others than the operator can reach."""
+"""A header of requests through the port of `gotunnel dashboard`, which others than the operator can reach."""
 CSRF = "x-csrf-token"
 BEARER = b"Bearer "
 ONCE = frozenset(("host", "origin", "authorization", "content-type", "sec-fetch-site", "cookie", "x-csrf-token"))
-"""Headers that are judged here: of two that differ a proxy may have judged the other one."""
+"""Headers that are judged here. Duplicates are refused, because a proxy may have judged the other one."""
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?")
 
 
@@ -37,14 +37,14 @@ class Session(Protocol):
 
 
 class Sessions(Protocol):
-    """Finds it by the Cookie header."""
+    """Finds a session by the Cookie header."""
 
     def find(self, header: bytes) -> Session | None: ...
 
 
 class Guard:
-    """One per listener. A unix socket is `trusted`: the mode of its file says who may open it. Where there is a token,
-    which `tries` knows, or a browser could be anybody's, nothing is told without it or a session."""
+    """One per listener. A unix socket is `trusted`: the mode of its file decides who may open it. If there is a token,
+    which `tries` knows, or if the browser could be anybody's, nothing is told without the token or a session."""
 
     def __init__(
         self, sessions: Sessions, *, trusted: bool, tries: Tries | None = None, hosts: tuple[str, ...] = ()
@@ -55,8 +55,8 @@ class Guard:
         self._hosts = {"localhost", *hosts}
 
     def admit(self, method: str, path: str, headers: Mapping[str, bytes], address: str) -> bool:
-        """Return whether he may know all; with False he may know a verdict and no reasons. `headers` has names in lower
-        case, `address` is where he comes from. Raises Refused."""
+        """Return True if the request may see everything, and False if it may see a verdict without reasons. `headers`
+        has lower-case names; `address` is the request's origin. Raises Refused."""
         self._check_where(headers)
         if method == "POST" and headers.get("content-type", b"").partition(b";")[0].strip() != b"application/json":
             raise Refused("what is posted here is Content-Type: application/json", 415)
@@ -72,7 +72,7 @@ class Guard:
                 if self._tries.right(given.removeprefix(BEARER), address):
                     return True
         except Refused as limited:
-            unheard = limited  # a browser that is logged in is not kept out by others at its address
+            unheard = limited  # others at a browser's address must not lock out its session
         if path == FOR_PROGRAMS:
             raise Refused("links are made by gotunnel dashboard, on the admin socket", 403)
         session = self._sessions.find(headers.get("cookie", b""))
@@ -91,7 +91,7 @@ class Guard:
         raise Refused(_TOKEN, 401)
 
     def readable(self, headers: Mapping[str, bytes]) -> bool:
-        """Whether all can be read here without a token or a session."""
+        """Whether everything can be read here without a token or a session."""
         return DASHBOARD not in headers and (self._trusted or self._tries is None)
 
     def _check_where(self, headers: Mapping[str, bytes]) -> None:
@@ -101,7 +101,8 @@ class Guard:
             raise Refused("a page of another origin may not send requests here", 403)
         if headers.get("sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
             raise Refused("a page of another site may not send requests here", 403)
-        # A socket, too, can be led to a port of a machine with a browser (ssh -L); a browser always names a host.
+        # A socket, too, can be forwarded to a port of a machine with a browser (ssh -L). A browser always sends a
+        # Host.
         if not self._known(host) and not (self._trusted and not host):
             raise Refused("this Host is not known here: ask by IP address, or name it in admin.hosts", 421)
 
@@ -111,7 +112,7 @@ class Guard:
         if name in self._hosts:
             return True
         try:
-            # No name of somebody else's can be made to lead here by an address.
+            # An IP address is safe: nobody can make a name of theirs lead here with it.
             ipaddress.ip_address(name)
         except ValueError:
             return False
@@ -123,12 +124,12 @@ _TOKEN = "this needs the token of admin.token_file: Authorization: Bearer TOKEN"
 
 
 def _browser(headers: Mapping[str, bytes]) -> bool:
-    """Whether a page asks: browsers say Origin with each POST, and most say more."""
+    """Whether a page asks: browsers send Origin with each POST, and most send more."""
     return "origin" in headers or "sec-fetch-site" in headers
 
 
 def check_page(session: Session, headers: Mapping[str, bytes]) -> None:
-    """Return if it is our own page that wants something done, and not another one with the operator's cookie. Raises
+    """Return if the request comes from our own page, and not from another one with the operator's cookie. Raises
     Refused."""
     if "origin" not in headers:
         raise Refused("a page that changes something must send its Origin", 403)

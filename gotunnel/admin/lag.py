@@ -1,4 +1,4 @@
-"""How late the event loop is: a timer that looks at the clock when it is called. It only measures."""
+"""How late the event loop is, measured by a timer that compares the clock with its due time. Only measures."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 __all__ = ["Lag"]
 
 PERIOD = 0.5
-"""Seconds between two looks."""
+"""Seconds between two measurements."""
 REMEMBERED = 30.0
-"""Seconds for which the longest delay is remembered: more than between two scrapes."""
+"""Seconds for which the longest delay is remembered: longer than the time between two scrapes."""
 
 
 class Lag:
-    """Runs from `start` to `stop`."""
+    """Measures from `start` to `stop`."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._timer: IDelayedCall | None = None
         self._due = 0.0
-        self._late: deque[tuple[float, float]] = deque()  # when, and how late; later ones are smaller
+        self._late: deque[tuple[float, float]] = deque()  # time and delay; later delays are smaller
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start measuring."""
         self._plan()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop measuring."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
 
     @property
     def longest(self) -> float:
-        """Seconds of the longest delay within the last half minute; one that goes on counts too."""
+        """Seconds of the longest delay within the last half minute, including one that still continues."""
         now = self._clock.seconds()
         self._forget(now)
         going_on = max(0.0, now - self._due) if self._timer is not None else 0.0

@@ -1,5 +1,5 @@
-"""Where an operator's requests arrive: a unix socket, and perhaps an address. What cannot be listened on is told in one
-line and tried again; a role starts without it all the same."""
+"""Where an operator's requests arrive: a unix socket, and optionally an address. A place that cannot be listened on is
+reported in one line and tried again; the role starts anyway."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["AdminService"]
 
 LISTEN_AGAIN = 5.0
-"""Seconds between two attempts to listen: whoever has the socket may be about to leave."""
+"""Seconds between two attempts to listen: the process that has the socket may be about to end."""
 MOST_CONNECTIONS = 64
 NO_CEILING = 1 << 30
 
@@ -59,7 +59,7 @@ class _Door(ServerFactory):
         """Called by Twisted for each connection. None closes it at once."""
         if len(self.channels) >= MOST_CONNECTIONS and not self._make_room():
             return None
-        # A role at rest does without its memory.
+        # Imported on demand, because it takes memory.
         from gotunnel.admin.web import Channel
 
         admin = self._admin
@@ -71,7 +71,8 @@ class _Door(ServerFactory):
         return channel
 
     def _make_room(self) -> bool:
-        """Let the oldest go who has not asked for anything yet: those who only connect keep no operator out."""
+        """Disconnect the oldest connection without a request, so that connections that send nothing do not lock out an
+        operator."""
         idle = next((channel for channel in self.channels if not channel.asked), None)
         if idle is not None:
             del self.channels[idle]
@@ -79,22 +80,22 @@ class _Door(ServerFactory):
         return idle is not None
 
     def log(self, request: Any) -> None:
-        """Called by twisted.web for each request: what is only read is no news."""
+        """Called by twisted.web for each request. Requests are not logged."""
 
     def close_all(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for channel in tuple(self.channels):
             channel.transport.abortConnection()
 
 
 def _cookie(role: str, path: str) -> str:
-    """Return a name that no other process of this machine has, and this one has again after a restart."""
+    """Return a name that no other process on this machine has, and that this process has again after a restart."""
     return f"gotunnel-{role}-{hashlib.sha256(f'{socket.gethostname()}:{path}'.encode()).hexdigest()[:8]}"
 
 
 class AdminService(Service):
-    """Lives beside the service of a role, and as long. `folder` is where the socket is if the configuration names none;
-    `acts` can be added to later. What answers is made, and loaded, when the first one asks: most processes are never
+    """Runs beside the service of a role. `folder` holds the socket if the configuration names none; `acts` can be added
+    to later. What answers requests is imported and made at the first request, because most processes are never
     asked."""
 
     log = Logger()
@@ -115,21 +116,21 @@ class AdminService(Service):
         self._near = _Door(self, trusted=True)
         self._far = _Door(self, trusted=False)
         self._gate = Gate(Descriptors(reactor), "requests of operators")
-        self._gate.ceiling = NO_CEILING  # they may have the last one: it is then that somebody looks
+        self._gate.ceiling = NO_CEILING  # they may use the last descriptor, for then somebody is looking
         self._listening: dict[str, Any] = {}
         self._told: dict[str, str] = {}
         self._again: IDelayedCall | None = None
 
     @cached_property
     def api(self) -> Api:
-        """What answers."""
+        """Answers requests."""
         from gotunnel.admin.api import Api
 
         return Api(self._face, self.acts, self._lag, self._events, self._history)
 
     @cached_property
     def logins(self) -> Logins:
-        """The browsers that are let in."""
+        """The browsers that have logged in."""
         from gotunnel.admin.logins import Logins
 
         return Logins(self.reactor, self._tries, _cookie(self._face.role, self.path))
@@ -143,13 +144,13 @@ class AdminService(Service):
         return Tries(self.reactor, self._config.token.get_secret_value(), self._face.usage.refused)
 
     def guard(self, trusted: bool) -> Guard:
-        """Return who judges requests, of this user's processes or of anybody."""
+        """Return the guard of requests, for processes of this user (`trusted`) or for anybody."""
         from gotunnel.admin.guard import Guard
 
         return Guard(self.logins, trusted=trusted, tries=self._tries, hosts=self._config.hosts)
 
     def _link(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Make what lets one browser in, and say where it can be used."""
+        """Make a code that lets one browser in, and return where it can be used."""
         from gotunnel.admin.logins import LINK
 
         if wish:
@@ -162,24 +163,24 @@ class AdminService(Service):
 
     @property
     def address(self) -> Any:
-        """Where it listens by TCP, as Twisted says it; None where it does not."""
+        """The TCP address where it listens, as Twisted has it; None if it does not."""
         port = self._listening.get("addr")
         return None if port is None else port.getHost()
 
     @property
     def listening(self) -> bool:
-        """Whether it listens on all that it should."""
+        """Whether it listens everywhere it should."""
         return "socket" in self._listening and ("addr" in self._listening or self._config.addr is None)
 
     def startService(self) -> None:
-        """Listen, and go on trying where that fails."""
+        """Listen, and try again where that fails."""
         super().startService()
         self._events.start()
         self._lag.start()
         self._listen()
 
     def stopService(self) -> Deferred[None]:
-        """Listen no more. To be called last: until then it tells how the role stops."""
+        """Stop listening. To be called last: until then it shows how the role stops."""
         super().stopService()
         self._events.stop()
         self._lag.stop()
@@ -233,8 +234,8 @@ class AdminService(Service):
         )
 
     def _connected(self, sock: socket.socket) -> None:
-        with sock:  # Twisted takes a copy of it
+        with sock:  # Twisted duplicates the descriptor
             try:
                 self.reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._near)
             except OSError:
-                self._gate.stop()  # it says so
+                self._gate.stop()  # which logs it

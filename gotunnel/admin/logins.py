@@ -1,5 +1,5 @@
-"""Who has logged in to the page with a browser: by the admin token, or by a link that `gotunnel dashboard` has asked
-for on the socket. Keeps sessions and links, both few and with an end; sends no cookie itself."""
+"""The browsers that have logged in to the page: with the admin token, or with a link that `gotunnel dashboard` has
+requested on the socket. Keeps sessions and links; both are few, and expire. Sends no cookie itself."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from gotunnel.logs import Logger
 __all__ = ["LINK", "LONGEST", "Login", "Logins"]
 
 LONGEST = 8 * 3600.0
-"""Seconds after which one must log in anew, whatever he does."""
+"""Seconds after which a browser must log in again, whatever it does."""
 IDLE = 1800.0
-"""Seconds without a request, after which he must too: a page that is open asks all the time."""
+"""Seconds without a request after which a browser must log in again; an open page sends requests all the time."""
 MOST = 32
-"""Sessions at a time; one more ends that which was used least lately."""
+"""The largest number of sessions; another one ends the least recently used."""
 LINK = 600.0
-"""Seconds within which a link must be used, which can be done once."""
+"""Seconds within which a link must be used. It works once."""
 MOST_LINKS = 8
 
 
 @dataclass(slots=True)
 class Login:
-    """One browser that is logged in. `csrf` is what its page must say beside the cookie, which alone does nothing."""
+    """A browser that has logged in. Its page must send `csrf` with the cookie; the cookie alone changes nothing."""
 
     csrf: str
     ends: float
     used: float
 
     def left(self, now: float) -> float:
-        """Seconds until it ends, if nothing more is asked."""
+        """Seconds until it ends without further requests."""
         return min(self.ends, self.used + IDLE) - now
 
 
 class Logins:
-    """One per role. `clock` tells monotonic seconds, `tries` knows the token if there is one. `cookie` is the cookie's
-    name: a browser keeps those of all ports of a host together, so that each process needs one of its own."""
+    """One per role. `clock` has monotonic seconds; `tries` knows the token, if there is one. `cookie` is the cookie's
+    name: a browser shares cookies between all ports of a host, so each process needs its own name."""
 
     log = Logger()
 
     def __init__(self, clock: Any, tries: Tries | None, cookie: str) -> None:
         self.cookie = cookie
         self.by_token = tries is not None
-        """Whether one can log in with the token of the configuration."""
+        """Whether a browser can log in with the token of the configuration."""
         self._clock = clock
         self._tries = tries
-        self._sessions: OrderedDict[bytes, Login] = OrderedDict()  # that which was used least lately first
+        self._sessions: OrderedDict[bytes, Login] = OrderedDict()  # the least recently used first
         self._links: OrderedDict[bytes, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -66,11 +66,11 @@ class Logins:
         return code
 
     def by(self, wish: dict[str, Any], address: str) -> tuple[str, Login]:
-        """Let in who says the `token`, or the `code` of a link; return the cookie's value and the session. `address` is
-        where he comes from. Raises Refused: 401, or 429 when there were too many wrong tokens."""
+        """Log in with the `token`, or with the `code` of a link. Return the cookie's value and the session. `address`
+        is the browser's address. Raises Refused: 401, or 429 after too many wrong tokens."""
         token, code = wish.get("token"), wish.get("code")
         if isinstance(code, str):
-            self._take_link(code)  # nobody guesses one: so no limit keeps the operator himself out
+            self._take_link(code)  # nobody can guess a code, so no limit must keep the operator out
         elif isinstance(token, str):
             self._check(token.strip(), address)
         else:
@@ -83,7 +83,7 @@ class Logins:
         return value, login
 
     def find(self, header: bytes) -> Login | None:
-        """Return the session that a request's Cookie header names, if it has not ended; it is used now."""
+        """Return the session that a request's Cookie header names, if it has not ended. This counts as a use of it."""
         key, now = self._key(header), self._clock.seconds()
         login = None if key is None else self._sessions.get(key)
         if login is None or key is None:
@@ -100,8 +100,6 @@ class Logins:
         key = self._key(header)
         if key is not None:
             self._sessions.pop(key, None)
-
-    # Parts of the above.
 
     def _key(self, header: bytes) -> bytes | None:
         for part in header.split(b";"):

@@ -1,5 +1,5 @@
-"""What Prometheus reads: made anew of a role's own counters for each scrape, so that nobody pays for it in between. No
-label has a value that a stranger can choose: clients are named only where the configuration names them."""
+"""The metrics for Prometheus, made from a role's counters at each scrape, so that they cost nothing in between. No
+label has a value that a stranger can choose: a client has a label only if the configuration names it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PEERS", "RoleCollector", "exposition"]
 
 MOST_PEERS = 500
-"""Other ends with a label of their own; the configuration may name more, and those have none."""
+"""The largest number of other ends with a label of their own. The configuration may name more; those have none."""
 
 
 def exposition(api: Api, accept: str) -> tuple[str, bytes]:
@@ -47,8 +47,8 @@ def exposition(api: Api, accept: str) -> tuple[str, bytes]:
     for collector in () if observers is None else observers.collectors:
         told = _Told(collector.collect())
         try:
-            encode(told)  # one that tells what is no metric is not to spoil what all others tell
-        except Exception:  # noqa: BLE001 - it may have told anything
+            encode(told)  # an observer's invalid metric must not spoil all others
+        except Exception:  # noqa: BLE001 - an observer may return anything
             collector.failed()
         else:
             registry.register(told)
@@ -56,7 +56,7 @@ def exposition(api: Api, accept: str) -> tuple[str, bytes]:
 
 
 class _Told(Collector):
-    """What an observer has told."""
+    """The metrics of an observer."""
 
     def __init__(self, metrics: list[Any]) -> None:
         self._metrics = metrics
@@ -66,7 +66,7 @@ class _Told(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return it."""
+        """Return the metrics."""
         return self._metrics
 
 
@@ -78,11 +78,11 @@ class RoleCollector(Collector):
         self._face = api.face
 
     def describe(self) -> Iterable[Metric]:
-        """Called by the registry when this is registered: the names are told at each scrape."""
+        """Called by the registry when this is registered. The names come with each scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield everything."""
+        """Yield all metrics."""
         yield InfoMetricFamily("gotunnel_build", "Versions used by this process.", {
             "version": __version__, "role": self._face.role, "relay": self._face.relay,
             "python": platform.python_version(), "twisted": twisted.__version__,

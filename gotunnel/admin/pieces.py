@@ -1,5 +1,5 @@
-"""JSON of any length, written in pieces: no piece takes the event loop for long, and none is made before the reader has
-taken the one before it."""
+"""Writes JSON of any length in pieces: no piece occupies the event loop for long, and none is made before the reader
+has taken the one before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK = 16
 
 
 def fragments(content: dict[str, Any]) -> Iterator[str]:
-    """Yield an object as text, item by item where a value is an iterator."""
+    """Yield an object as text, item by item if a value is an iterator."""
     yield "{"
     for number, (key, value) in enumerate(content.items()):
         yield f"{', ' if number else ''}{json.dumps(key)}: "
@@ -38,7 +38,7 @@ def fragments(content: dict[str, Any]) -> Iterator[str]:
 
 @implementer(IPushProducer)
 class Pieces:
-    """Writes one object to a consumer; `done()` is called when all is written."""
+    """Writes one object to a consumer; calls `done()` when everything is written."""
 
     def __init__(self, clock: Any, content: dict[str, Any], consumer: Any, done: Callable[[], None]) -> None:
         self._clock = clock
@@ -50,22 +50,22 @@ class Pieces:
         self._over = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start writing."""
         self._consumer.registerProducer(self, True)
         self._write()
 
     def pauseProducing(self) -> None:
-        """The reader is slow."""
+        """Called when the reader is slow."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """He has taken what there was."""
+        """Called when the reader has caught up."""
         self._paused = False
         if self._next is None and not self._over:
             self._next = self._clock.callLater(0, self._write)
 
     def stopProducing(self) -> None:
-        """He is gone."""
+        """Called when the reader has disconnected."""
         self._over = True
         if self._next is not None:
             self._next.cancel()

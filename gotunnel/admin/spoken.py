@@ -1,5 +1,5 @@
-"""What the API tells in the language of whoever looks at the page: the sentences of ours in it, and nothing that
-somebody else has named."""
+"""Translates the API's answers into the language of the page's user: sentences of ours, but no names that others have
+chosen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gotunnel.i18n.language import ENGLISH, LANGUAGES, Language, language
 __all__ = ["asked_for", "known", "load", "spoken"]
 
 _SENTENCES = {SessionView: "reason", MappingView: "reason", Finding: "reason", EventView: "text"}
-"""Which field of a view is a sentence."""
+"""The field of each view that is a sentence."""
 _NO_PORT = "no port, "
 
 
@@ -24,7 +24,7 @@ _known = {ENGLISH.name: ENGLISH}
 
 
 def asked_for(query: dict[str, str]) -> str:
-    """Take `lang` out of a query, and return that name; English without. Raises Refused."""
+    """Remove `lang` from a query, and return its value; English if it is absent. Raises Refused."""
     name = query.pop("lang", ENGLISH.name)
     if name not in LANGUAGES:
         raise Refused(Sentence("lang is one of {languages}", languages=', '.join(LANGUAGES)))
@@ -32,12 +32,12 @@ def asked_for(query: dict[str, str]) -> str:
 
 
 def known(name: str) -> Language | None:
-    """Return a language, None if its catalogue must be loaded."""
+    """Return a language, or None if its catalogue must be loaded."""
     return _known.get(name)
 
 
 def load(name: str) -> Language:
-    """Load it, which takes some tenths of a second: to be done in a thread, since visitors are not to wait."""
+    """Load a language. That takes some tenths of a second, so call it in a thread: visitors must not wait."""
     return _known.setdefault(name, language(name))
 
 

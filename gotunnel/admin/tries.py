@@ -1,5 +1,5 @@
-"""How often one may say a wrong token at the admin address, to the page or with a request. Compares, counts, and tells
-the log; lets nobody in itself."""
+"""Limits how often a wrong token may be sent to the admin address, on the page or with a request. Compares, counts and
+logs; lets nobody in itself."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gotunnel.logs import Logger
 __all__ = ["Tries", "digest"]
 
 RATE, BURST = 0.1, 5.0
-"""Wrong tokens a second from one source, and at once; and ten times as many from all together."""
+"""Wrong tokens per second, and at once, from one source; ten times as many from all together."""
 MOST_SOURCES = 256
 KNOWN_FOR = 3600.0
-"""Seconds for which a source that has said the right token is listened to, whatever else comes from there."""
+"""Seconds for which a source that has sent the right token is not limited, whatever else comes from it."""
 WRONG, UNHEARD = "admin_token", "admin_limit"
-"""What is counted: wrong tokens, and those that were not looked at."""
+"""The names of the counters: wrong tokens, and tokens that were not compared."""
 
 
 class Tries:
-    """One per role. `clock` tells monotonic seconds, `refused` counts.
+    """One per role. `clock` has monotonic seconds; `refused` counts.
 
-    A token is counted before it is compared, or the limit would keep out only those who guess wrong. So whoever shares
-    an address with a guesser would be kept out with him, and a guesser on the machine of Prometheus would blind it: a
-    source from which the right token came within the last hour is not limited. That leaves to a guesser there what he
-    can ask; at 128 bits it gains him nothing, and the log and the count tell of him.
+    A token is counted before it is compared; otherwise the limit would only stop wrong guesses. So a guesser could lock
+    out everybody who shares its address, and on the machine of Prometheus it would stop the scrapes. Therefore a source
+    that has sent the right token within the last hour is not limited. A guesser at that source is then not limited
+    either; with 128 bits that gains it nothing, and the log and the counter show it.
     """
 
     log = Logger()
@@ -41,12 +41,12 @@ class Tries:
         self._token = digest(token)
         self._refused = refused
         self._sources: OrderedDict[str, RateLimit] = OrderedDict()
-        self._known: OrderedDict[str, float] = OrderedDict()  # when it was right last
+        self._known: OrderedDict[str, float] = OrderedDict()  # when it was last right
         self._all = RateLimit(10 * RATE, 10 * BURST, clock.seconds())
         self._lines = LogLimit(RATE, int(BURST), MOST_SOURCES)
 
     def right(self, token: str | bytes, address: str) -> bool:
-        """Return whether this is the token. Raises Refused, 429, when too many wrong ones came before."""
+        """Return whether this is the token. Raises Refused, 429, after too many wrong ones."""
         name, now = source_of(address), self._clock.seconds()
         known = now - self._known.get(name, -KNOWN_FOR) < KNOWN_FOR
         source = None if known else self._taken(name, now)
@@ -93,7 +93,6 @@ class Tries:
 
 
 def digest(secret: str | bytes) -> bytes:
-    """Return what stands for a secret: of equal length whatever it is, so that the time of a comparison tells
-    nothing."""
-    # JSON may hold lone surrogates.
+    """Return a hash of a secret. Its length is always the same, so that the time of a comparison reveals nothing."""
+    # JSON may contain lone surrogates.
     return hashlib.sha256(secret if isinstance(secret, bytes) else secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,5 +1,5 @@
-"""HTTP for the admin API, on twisted.web's parser with narrow limits: one request for a connection, which has an end.
-What is answered is `api`'s and `browser`'s, who may ask is `guard`'s. Loaded when the first one asks."""
+"""HTTP for the admin API, on twisted.web's parser with narrow limits: one request per connection, with a deadline.
+`api` and `browser` make the answers, `guard` decides who may ask. Imported at the first request."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = ["Channel"]
 MOST_BODY = 64 * 1024
 """Bytes of a request's body."""
 MOST_HEAD = 16 * 1024
-"""Bytes of its line and headers, and MOST_HEADERS of these."""
+"""Bytes of the request line and the headers; there may be MOST_HEADERS of these."""
 MOST_HEADERS = 64
 MOST_FIELDS = 16
-"""Fields of its query."""
+"""Fields of the query."""
 ASK_WITHIN = 5.0
 """Seconds from the connection to the end of the request, whatever is sent meanwhile."""
 AT_MOST = 30.0
-"""Seconds that the answer may take at most."""
+"""The largest number of seconds for an answer."""
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -53,7 +53,7 @@ HEADERS = {
 
 
 class Request(http.Request):
-    """One question, or one thing to do."""
+    """One request."""
 
     log = Logger()
     channel: Channel
@@ -61,7 +61,7 @@ class Request(http.Request):
     lang = ENGLISH.name
 
     def gotLength(self, length: int | None) -> None:
-        """The headers are here. A body that is too long is not read."""
+        """The headers are complete. A body that is too long is not read."""
         if length is None:
             self.refused = 411, "a body needs a Content-Length"
         elif length > MOST_BODY:
@@ -71,7 +71,7 @@ class Request(http.Request):
             self.channel.refuse(*self.refused)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """A piece of the body."""
+        """A piece of the body has arrived."""
         if self.refused is None:
             super().handleContentChunk(data)
 
@@ -84,7 +84,7 @@ class Request(http.Request):
             self._answer()
         except Refused as refused:
             self._say(Answer({"error": str(refused)}, refused.status))
-        except Exception:  # noqa: BLE001 - whatever goes wrong here is told, and serves visitors no worse
+        except Exception:  # noqa: BLE001 - whatever goes wrong here is reported, and must not affect visitors
             self._broke(Failure())
 
     def _answer(self) -> None:
@@ -121,7 +121,7 @@ class Request(http.Request):
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
         if query and not all_told:
-            # Who has no token is not told which clients there are.
+            # Without the token, nobody learns which clients there are.
             raise Refused("to ask for more than /healthz or /readyz needs the token: Authorization: Bearer TOKEN", 401)
         answering: Deferred[Any] = maybeDeferred(api.get, target, asked)
         answering.addCallback(
@@ -163,7 +163,8 @@ class Request(http.Request):
         return wish
 
     def _metrics(self, accept: str) -> None:
-        # It takes memory, and not everybody has a Prometheus; and a while, in which visitors are not to wait.
+        # In a thread: the import takes a while, and visitors must not wait. On demand, because it takes memory, and
+        # not everybody has a Prometheus.
         pool = self.channel.clock.getThreadPool()
         loading = deferToThreadPool(self.channel.clock, pool, import_module, "gotunnel.admin.metrics")
         loading.addCallback(self._expose, accept).addErrback(self._failed)
@@ -228,7 +229,7 @@ class Channel(http.HTTPChannel):
     requestFactory = Request
     totalHeadersSize = MOST_HEAD
     maxHeaders = MOST_HEADERS
-    timeOut = None  # there is one end for all of it
+    timeOut = None  # there is one deadline for everything
 
     def __init__(self, api: Api, guard: Guard, logins: Logins, clock: Any, gone: Callable[[], None]) -> None:
         super().__init__()
@@ -239,28 +240,28 @@ class Channel(http.HTTPChannel):
         self._gone = gone
         self._deadline: IDelayedCall | None = None
         self.asked = False
-        """Whether all of the request is here."""
+        """Whether the request is complete."""
 
     def connectionMade(self) -> None:
-        """Somebody is here."""
+        """A connection has been accepted."""
         self._deadline = self.clock.callLater(ASK_WITHIN, self.transport.abortConnection)
         super().connectionMade()
 
     def has_asked(self) -> None:
-        """All of the request is here: the rest is up to us, and to how fast he reads."""
+        """The request is complete: from now on the time depends on the answer, and on the reader."""
         self.asked = True
         if self._deadline is not None and self._deadline.active():
             self._deadline.reset(AT_MOST)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """He is gone."""
+        """The connection has closed."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         super().connectionLost(reason)
         self._gone()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """One request is enough: so a connection has one end, and its limits are those of a request."""
+        """Allow one request per connection, so that a connection has one deadline, and the limits of a request."""
         return False
 
     def refuse(self, status: int, reason: str) -> None:

@@ -1,5 +1,5 @@
-"""What programs use of gotunnel: tunnels as objects, as endpoints of Twisted, and as one line with `async with`. What
-this module names is public and stays; anything else may change."""
+"""gotunnel for programs: tunnels as objects, as Twisted endpoints, and in one line with `async with`. The names that
+this module exports are public and stable; anything else may change."""
 
 from __future__ import annotations
 

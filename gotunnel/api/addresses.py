@@ -1,4 +1,4 @@
-"""Addresses at the ends of a tunnel as Twisted has them."""
+"""Twisted addresses for the ends of a tunnel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TunnelAddress", "twisted_address"]
 @implementer(IAddress)
 @dataclass(frozen=True, slots=True)
 class TunnelAddress:
-    """An address that is none of IP: `text` is what gotunnel calls it: a name and a port, or a mapping."""
+    """An address that is not an IP address. `text` is gotunnel's word for it: a name and a port, or a mapping."""
 
     text: str
 
@@ -25,7 +25,7 @@ class TunnelAddress:
 
 
 def twisted_address(what: object, protocol: str = "tcp") -> IPv4Address | IPv6Address | TunnelAddress:
-    """Return `host:port`, a HostPort or anything else as an address of Twisted; `protocol` is `tcp` or `udp`."""
+    """Return `host:port`, a HostPort or anything else as a Twisted address; `protocol` is `tcp` or `udp`."""
     try:
         found = what if isinstance(what, HostPort) else parse_host_port(str(what))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the calls of the library return: Deferreds that can be awaited below asyncio, too."""
+"""What the calls of the library return: Deferreds that asyncio can await, too."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ T = TypeVar("T")
 
 
 class Answer(Deferred[T]):
-    """A Deferred as any other on Twisted; a task of asyncio that awaits it waits for it, and its cancellation cancels
-    it."""
+    """A Deferred like any other on Twisted. An asyncio task can await it as well; cancelling the task cancels it."""
 
     undo: Callable[[T], object] | None = None
 
     @classmethod
     def of(cls, coroutine: Coroutine[Any, Any, T], undo: Callable[[T], object] | None = None) -> Answer[T]:
-        """Return what a coroutine of Twisted's will return; it is begun now. `undo` gets what a task of asyncio has
-        missed, since it was cancelled when that was there and it had not run yet."""
+        """Start a Twisted coroutine now, and return its future result. `undo` is called with a result that an asyncio
+        task has missed because the task was cancelled after the result arrived and before it ran again."""
         running = Deferred.fromCoroutine(coroutine)
         answer: Answer[T] = cls(lambda _: running.cancel())
         answer.undo = undo
@@ -33,15 +32,15 @@ class Answer(Deferred[T]):
             if not answer.called:
                 answer.callback(result)
             elif isinstance(result, Failure) and not result.check(CancelledError):
-                return result  # nobody waits for it any more, but it is not to be lost
+                return result  # nothing waits for it any more, but the failure must not be lost
             return None
 
         running.addBoth(over)
         return answer
 
     def asFuture(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[T]:
-        """As any Deferred's, for asyncio, whose cancellation cancels this; what is there already, or comes in that very
-        moment, is undone then, since nobody will have it."""
+        """Like that of any Deferred; cancelling the future cancels this Deferred. A result that is already there, or
+        that arrives at that very moment, is passed to `undo`, because nobody will receive it."""
         future = _Future(self.undo, loop)
 
         def come(result: T) -> None:
@@ -59,7 +58,7 @@ class Answer(Deferred[T]):
         return future
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Called by `await`, whoever drives the coroutine that says so."""
+        """Called by `await`, in a Twisted coroutine or an asyncio task."""
         loop = loop_of_caller()
         if loop is None:
             return (yield from super().__await__())
@@ -67,7 +66,7 @@ class Answer(Deferred[T]):
 
 
 class _Future(asyncio.Future[T]):
-    """One whose waiting task may be cancelled when the result is there already: then no task has it."""
+    """A future whose waiting task may be cancelled when the result is already there: then no task receives it."""
 
     def __init__(self, undo: Callable[[T], object] | None, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
@@ -85,8 +84,8 @@ class _Future(asyncio.Future[T]):
 
 
 def loop_of_caller() -> asyncio.AbstractEventLoop | None:
-    """Return the loop of asyncio whose task awaits something just now; None where that is a coroutine of Twisted's, one
-    that a task has begun included."""
+    """Return the asyncio loop whose task is awaiting something now. Return None if a Twisted coroutine is awaiting,
+    even one that an asyncio task has started."""
     try:
         task = asyncio.current_task()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Joins two connections of Twisted's: bytes, back-pressure, half-closes and resets go from each to the other."""
+"""Joins two Twisted connections: each passes bytes, back-pressure, half-closes and resets to the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Bridge"]
 
 @implementer(IHalfCloseableProtocol)
 class Bridge(Protocol):
-    """One end. Nothing is read from it before it has met the other one, and both are connected."""
+    """One end. Nothing is read from it before it has met the other end and both are connected."""
 
     transport: Any
 
@@ -27,20 +27,20 @@ class Bridge(Protocol):
         self._read_ended = self._write_ended = False
 
     def meet(self, other: Bridge) -> None:
-        """These two belong together."""
+        """Join these two ends."""
         self.other, other.other = other, self
         if other._over is not None:
             other._tell(other._over)
 
     def abort(self) -> None:
-        """Reset it, if it is there."""
+        """Reset the connection, if it exists."""
         if self._connected and self._over is None:
             self.transport.abortConnection()
 
-    # What Twisted calls.
+    # Called by Twisted:
 
     def connectionMade(self) -> None:
-        """Read as soon as the other one can take it."""
+        """Start reading when the other end can take the data."""
         self._connected = True
         other = self.other
         if other is None or not other._connected:
@@ -57,12 +57,12 @@ class Bridge(Protocol):
             self._end_direction()
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass it on."""
+        """Pass the data to the other end."""
         assert self.other is not None
         self.other.transport.write(data)
 
     def readConnectionLost(self) -> None:
-        """The other direction is over."""
+        """The other side sends no more: pass that on."""
         if self._read_ended:
             return
         self._read_ended = True
@@ -71,7 +71,7 @@ class Bridge(Protocol):
         self._close_if_done()
 
     def writeConnectionLost(self) -> None:
-        """What was written is in the kernel, and its end too."""
+        """Everything that was written is in the kernel, and so is the end of it."""
         self._write_ended = True
         self._close_if_done()
 
@@ -80,7 +80,7 @@ class Bridge(Protocol):
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over: so is the other one, in the same way."""
+        """Close the other end in the same way."""
         self._over = reason
         if self.other is not None:
             self._tell(reason)
@@ -105,7 +105,7 @@ class Bridge(Protocol):
             return
         self._unregister()
         half_close = getattr(self.transport, "loseWriteConnection", None)
-        if half_close is None:  # TLS below 1.3, as Twisted has it, cannot
+        if half_close is None:  # Twisted's TLS below 1.3 cannot half-close
             self.transport.loseConnection()
         else:
             half_close()

@@ -1,5 +1,5 @@
-"""A protocol of this process that takes datagrams, published: each visitor is a flow whose outlet is here, and for none
-of them is there a socket. What a flow is, and when it ends, is said in `gotunnel.net.flow`."""
+"""Publishes a datagram protocol of this process. Each visitor is a flow whose outlet is here; no visitor has a socket.
+What a flow is and when it ends: see `gotunnel.net.flow`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ _Source = tuple[str, int]
 
 
 class DatagramListener:
-    """Gives the datagrams of the mapping `name` to a protocol, and those that it writes to their flows. Serves from
-    `open` to `close`; the protocol is started when the port is open, or with the first visitor if he is sooner."""
+    """Passes the datagrams of the mapping `name` to a protocol, and the protocol's datagrams to their flows. It serves
+    from `open` to `close`. The protocol is started when the port is open, or with the first visitor if that comes
+    earlier."""
 
     log = Logger()
 
     def __init__(self, protocol: DatagramProtocol, session: Session) -> None:
-        """Raises ConfigError for a protocol that has another port: it could not tell whom it answers through which."""
+        """Raises ConfigError for a protocol that already has a port: it could not tell which port to answer through."""
         if protocol.transport is not None:
             cure = "give each port a protocol of its own"
             raise refused_option("what", "this DatagramProtocol has a port already", cure)
@@ -47,7 +48,7 @@ class DatagramListener:
         self._port: PublicPort | None = None
         self._started = False
         self._outlets: set[_Outlet] = set()
-        self._flows: dict[_Source, _Outlet] = {}  # by which of them a source is answered
+        self._flows: dict[_Source, _Outlet] = {}  # the flow through which a source is answered
         self._inbox: list[tuple[_Outlet, bytes]] = []
         self._due: IDelayedCall | None = None
         self._lines = drop_lines()
@@ -57,11 +58,11 @@ class DatagramListener:
         self._port = port
 
     def opened(self) -> None:
-        """It is open. What the protocol raises goes to who has asked for the port."""
+        """The port is open. Raises what the protocol raises when it is started."""
         self._start()
 
     def close(self) -> None:
-        """It is closed, and nobody is there any more: a flow has nothing else to end it. Harmless when called again."""
+        """The port is closed. Ends all flows, because nothing else would end them. Harmless when called again."""
         self._port = None
         if self._due is not None:
             self._due.cancel()
@@ -85,7 +86,7 @@ class DatagramListener:
             raise DialFailed("failed", "the server does not say whose datagrams they are") from None
         try:
             self._start()
-        except Exception:  # noqa: BLE001 - it is the program's
+        except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("a protocol of datagrams in this process, when it was started")
             raise DialFailed("failed", "the protocol of the listener failed") from None
         outlet = _Outlet(self, (visitor.host, visitor.port))
@@ -95,13 +96,13 @@ class DatagramListener:
         return flow
 
     def look(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See InProcess: nothing connects to it."""
+        """See InProcess. Always fails, since this target takes no connections."""
         return fail(DialFailed("failed", "this target takes datagrams, and no connections"))
 
-    # For the transport.
+    # For the transport:
 
     def host(self) -> IPv4Address | IPv6Address | TunnelAddress:
-        """Return where visitors come to."""
+        """Return the public address."""
         if self._port is None:
             return TunnelAddress(self.name)
         return self._port.getHost()
@@ -111,7 +112,7 @@ class DatagramListener:
         return succeed(None) if self._port is None else self._port.stopListening()
 
     def write(self, datagram: bytes, source: _Source) -> None:
-        """Send one to who has come from there."""
+        """Send a datagram to a source that has sent one."""
         outlet = self._flows.get(source)
         if outlet is not None:
             outlet.flow.arrived(datagram)
@@ -124,17 +125,17 @@ class DatagramListener:
                 mapping=self.name, visitor=printable(f"{source[0]}:{source[1]}"), more=more,
             )  # fmt: skip
 
-    # For the outlets.
+    # For the outlets:
 
     def ended(self, outlet: _Outlet) -> None:
-        """It is over."""
+        """Forget an outlet whose flow has ended."""
         self._outlets.discard(outlet)
         if self._flows.get(outlet.source) is outlet:
             del self._flows[outlet.source]
 
     def take(self, outlet: _Outlet, datagram: bytes) -> None:
-        """One has come, for the next turn: the leg that brings it is in the midst of that, and the protocol may do
-        anything, such as to answer at once through the same leg."""
+        """Deliver a datagram in the next turn of the reactor. The leg that brings it is still at work, and the protocol
+        may do anything, such as answer at once through the same leg."""
         self._inbox.append((outlet, datagram))
         if self._due is None:
             self._due = self._session.reactor.callLater(0, self._deliver)
@@ -146,10 +147,10 @@ class DatagramListener:
             if not self._started:
                 return
             if outlet in self._outlets:
-                self._flows[outlet.source] = outlet  # one source may ask two addresses of the server, by a flow each
+                self._flows[outlet.source] = outlet  # one source may use two addresses of the server, with a flow each
             try:
                 self._protocol.datagramReceived(datagram, outlet.source)
-            except Exception:  # noqa: BLE001 - as a port of Twisted's: one datagram is not the end of the others
+            except Exception:  # noqa: BLE001 - as with a Twisted port, one datagram does not end the others
                 self.log.failure("a protocol of datagrams in this process")
 
     def _start(self) -> None:
@@ -164,7 +165,7 @@ class DatagramListener:
 
 
 class _Outlet:
-    """Where the datagrams of one flow go to."""
+    """Where the datagrams of one flow go."""
 
     __slots__ = ("_listener", "flow", "source")
 
@@ -185,15 +186,15 @@ class _Outlet:
 
 @implementer(IUDPTransport)
 class DatagramTransport:
-    """What the protocol has: a transport as that of a port of Twisted's. It can only answer: the server sends to nobody
-    who has not sent something himself."""
+    """The protocol's transport, like that of a Twisted port. It can only answer: the server sends nothing to an address
+    that has not sent something itself."""
 
     def __init__(self, listener: DatagramListener) -> None:
         self._listener = listener
 
     def write(self, packet: bytes, addr: _Source | None = None) -> None:
-        """See IUDPTransport: `addr` is that of somebody who has sent something. Raises MessageLengthError for more than
-        a datagram holds."""
+        """See IUDPTransport. `addr` must be an address that has sent something. Raises MessageLengthError if the packet
+        is longer than a datagram can be."""
         if addr is None or not is_ip(addr[0]):
             raise InvalidAddressError(None if addr is None else addr[0], "write() takes the address of a visitor")
         if len(packet) > MOST_DATAGRAM:
@@ -201,11 +202,11 @@ class DatagramTransport:
         self._listener.write(bytes(packet), (addr[0], addr[1]))
 
     def connect(self, host: str, port: int) -> None:
-        """See IUDPTransport: a public port has many visitors. Raises RuntimeError."""
+        """See IUDPTransport. A public port has many visitors. Raises RuntimeError."""
         raise RuntimeError("a public port cannot be connected to one address: whoever sends to it is heard")
 
     def getHost(self) -> IPv4Address | IPv6Address | TunnelAddress:  # type: ignore[override]
-        """See PublicPort: no address of IP before the server was reached."""
+        """See PublicPort. There is no IP address before the server was reached."""
         return self._listener.host()
 
     def stopListening(self) -> Deferred[None]:
@@ -213,7 +214,7 @@ class DatagramTransport:
         return self._listener.stop()
 
     def setBroadcastAllowed(self, enabled: bool) -> None:
-        """See IUDPTransport: broadcasts are not carried, whatever is said here."""
+        """See IUDPTransport. Broadcasts are never carried."""
 
     def getBroadcastAllowed(self) -> bool:
         """See IUDPTransport."""

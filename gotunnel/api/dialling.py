@@ -1,5 +1,5 @@
-"""Dials through a tunnel: what this process is connected to stands behind the server, or behind another client, and
-there is no port here. It is a visitor of the client's own like one who comes to a forward."""
+"""Dials through a tunnel: connects this process to a target behind the server or behind another client, with no port
+here. The dial is a visitor at the client, like one of a forward."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gotunnel.interfaces import ILocal
 __all__ = ["dial"]
 
 SOURCE = "in-process"
-"""What the server is told of where it comes from."""
+"""The source that the server sees."""
 
 
 @dataclass(slots=True, eq=False)
 class _Dialled(ForwardVisitor):
-    """`call` hears whether the target has answered, and when all is over."""
+    """`call` is notified when the target has answered, and when the visitor has ended."""
 
     call: _Call
 
@@ -46,8 +46,8 @@ class _Dialled(ForwardVisitor):
 
 
 class _Call:
-    """One dial, from when there is a session to its end. The session is held until both the leg and the protocol have
-    ended: the one may have bytes for the other yet."""
+    """One dial, from a running session to the end of the connection. It holds the session until both the leg and the
+    protocol have ended, because one may still have bytes for the other."""
 
     def __init__(self, session: Session, factory: IProtocolFactory, where: ForwardConfig, keep: float) -> None:
         self._session = session
@@ -86,7 +86,7 @@ class _Call:
                 far, protocol, self._near, peer, TunnelAddress(SOURCE), self._session.reactor, self._let_go
             )
             transport.begin()
-        except Exception:  # noqa: BLE001 - it is the caller's
+        except Exception:  # noqa: BLE001 - whatever the caller's code raises
             if transport is None:
                 far.close()
                 self._reset(self._near)
@@ -103,7 +103,7 @@ class _Call:
             self._result.errback(Failure(_failed(self._where, outcome, end)))
 
     def _give_up(self) -> None:
-        self._given_up = True  # and nobody is told why it has ended
+        self._given_up = True  # the end is then not reported
         if self._near is not None:
             self._reset(self._near)
 
@@ -121,7 +121,8 @@ class _Call:
 async def dial(
     session: Session, factory: IProtocolFactory, where: ForwardConfig, seconds: float | None, keep: float
 ) -> IProtocol:
-    """Connect, and return the protocol. Raises DialFailed, AuthRejected or NotConnected."""
+    """Connect, and return the protocol. `seconds` limits the whole call (None: no limit); `keep` is how many seconds
+    the session outlives its last use. Raises DialFailed, AuthRejected or NotConnected."""
     session.hold()
     began = session.reactor.seconds()
     try:

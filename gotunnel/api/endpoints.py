@@ -1,5 +1,5 @@
-"""A tunnel as endpoints of Twisted: whatever listens on an endpoint can listen on a public server, whatever connects to
-one can connect through it."""
+"""A tunnel as Twisted endpoints: code that listens on an endpoint can listen on a public server, and code that connects
+to an endpoint can connect through the server."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class TunnelServerEndpoint:
         return f"<TunnelServerEndpoint {self.remote} of {self.tunnel!r}>"
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Fires with a `PublicPort` when visitors can come in; see `Tunnel.expose` for how it fails."""
+        """Fires with a `PublicPort` when visitors can connect. See `Tunnel.expose` for how it fails."""
         return self.tunnel.expose(protocolFactory, self.remote, **self._options)  # type: ignore[return-value]
 
 
 @implementer(IStreamClientEndpoint)
 class TunnelClientEndpoint:
-    """Connects to `target`, seen from the server. `options` are those of `Tunnel.dial`."""
+    """Connects to `target`, as seen from the server. `options` are those of `Tunnel.dial`."""
 
     def __init__(self, tunnel: Tunnel, target: str, **options: Any) -> None:
         self.tunnel = tunnel
@@ -51,5 +51,5 @@ class TunnelClientEndpoint:
         return f"<TunnelClientEndpoint {self.target} of {self.tunnel!r}>"
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Fires with the protocol when the target has answered; see `Tunnel.dial` for how it fails."""
+        """Fires with the protocol when the target has answered. See `Tunnel.dial` for how it fails."""
         return self.tunnel.dial(self.target, protocolFactory, **self._options)

@@ -1,4 +1,4 @@
-"""What a program can hear of a tunnel while it runs."""
+"""The events of a tunnel that a program can observe."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """There is none any more, or none could be had; it is tried again, and a Connected will follow. `reason` is one
-    line."""
+    """The session has ended, or none could be established. gotunnel tries again, and a Connected follows. `reason` is
+    one line."""
 
     server: str
     reason: str
@@ -29,7 +29,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class MappingOpened:
-    """Visitors can come in: at `address`, or, where it is None, by the forwards of other clients."""
+    """Visitors can connect: to `address`, or, if that is None, through forwards of other clients."""
 
     mapping: str
     address: HostPort | None
@@ -37,7 +37,8 @@ class MappingOpened:
 
 @dataclass(frozen=True, slots=True)
 class MappingClosed:
-    """They cannot any more. Unless this program has closed it, it is asked for again."""
+    """Visitors can no longer connect. Unless this program has closed the mapping, it is requested again. `reason` is
+    one line."""
 
     mapping: str
     reason: str
@@ -47,7 +48,7 @@ Event = Connected | Lost | MappingOpened | MappingClosed
 
 
 class Observers:
-    """Who wants to hear them."""
+    """The observers of a tunnel."""
 
     log = Logger()
 
@@ -58,7 +59,7 @@ class Observers:
         return bool(self._observers)
 
     def add(self, observer: Callable[[Event], object]) -> Callable[[], None]:
-        """Call it with each event; return what ends that, and is harmless when called again."""
+        """Call `observer` with each event. Return a function that stops this; it is harmless when called again."""
         entry = object()
         self._observers[entry] = observer
 
@@ -68,9 +69,9 @@ class Observers:
         return remove
 
     def tell(self, event: Event) -> None:
-        """Tell everybody. One who raises harms nobody else."""
+        """Call all observers. One that raises does not affect the others."""
         for observer in tuple(self._observers.values()):
             try:
                 observer(event)
-            except Exception:  # noqa: BLE001 - whatever he did
+            except Exception:  # noqa: BLE001 - whatever an observer raises
                 self.log.failure("an observer of a tunnel")

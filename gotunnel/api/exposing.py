@@ -18,8 +18,8 @@ _OF_PORT = ("mapping", "protocol", "idle", "encrypt", "health", "clients", "publ
 
 
 class Expose:
-    """What `expose` returns: an asynchronous context manager. It can be awaited instead; then the port is there until
-    its `stopListening`."""
+    """The result of `expose`: an asynchronous context manager. It can be awaited instead; the port then stays until its
+    `stopListening`."""
 
     def __init__(self, tunnel: Tunnel, what: Any, remote: int | str | None, options: dict[str, Any]) -> None:
         self._tunnel = tunnel
@@ -41,7 +41,7 @@ class Expose:
         return self._port
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it, and give up the session if nobody else uses it."""
+        """Close the port, and the session if nothing else uses it."""
         if self._port is not None:
             await here(self._port.stopListening())
 
@@ -55,8 +55,8 @@ def expose(
 ) -> Expose:
     """Publish something: see `Tunnel.expose` for `what` and `remote`, and `Tunnel` and `Tunnel.expose` for the options.
 
-    `async with expose(8000) as port:` has `port.address` until its end, in a coroutine of Twisted as in a task of
-    asyncio. Raises AuthRejected, PortUnavailable, NotConnected or ConfigError.
+    Within `async with expose(8000) as port:` the port is open, and `port.address` is its address. This works in a
+    Twisted coroutine and in an asyncio task. Raises AuthRejected, PortUnavailable, NotConnected or ConfigError.
     """
     of_port = {key: options.pop(key) for key in _OF_PORT if key in options}
     return Expose(Tunnel(server, **options), what, remote, of_port)

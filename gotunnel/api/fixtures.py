@@ -1,5 +1,6 @@
-"""Fixtures for pytest: `pytest_plugins = ["gotunnel.api.fixtures"]` in a `conftest.py`. Where the environment names a
-server (GOTUNNEL_SERVER, and GOTUNNEL_TOKEN) ports are published there; else on a server of its own, on loopback."""
+"""Fixtures for pytest: put `pytest_plugins = ["gotunnel.api.fixtures"]` into `conftest.py`. If the environment names a
+server (GOTUNNEL_SERVER, with GOTUNNEL_TOKEN), ports are published there; otherwise on a server of the fixtures' own, on
+loopback."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ def gotunnel_tunnel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backgr
 
 @pytest.fixture
 def gotunnel_expose(gotunnel_tunnel: Background) -> Iterator[Callable[..., BackgroundPort]]:
-    """Publishes until the test is over: `gotunnel_expose(8000)` returns a port whose text is `host:port`, and which has
-    `host` and `port`. What it takes is what `Tunnel.expose` takes."""
+    """Publishes until the test ends: `gotunnel_expose(8000)` returns a port whose text is `host:port`, with the
+    attributes `host` and `port`. It takes the arguments of `Tunnel.expose`."""
     ports: list[BackgroundPort] = []
 
     def opened(what: int | str, remote: int | str | None = None, **options: Any) -> BackgroundPort:

@@ -1,6 +1,6 @@
-"""Connections whose one end is a leg's and whose other end is a Twisted protocol of this process: a pair of unix
-sockets, so that both relays carry them as they carry all others, and the kernel holds back whoever is too fast. What
-does not travel through unix sockets is a reset: each end tells the other of it."""
+"""Connections between a leg and a Twisted protocol of this process, as a pair of unix sockets. Both relays carry them
+like all others, and the kernel holds back a side that sends too fast. Resets do not travel through unix sockets, so
+each end reports them to the other."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["DialledTransport", "InsideTransport", "joined"]
 
 
 def joined(relay: IRelay, address: str, host: str) -> tuple[ILocal, socket.socket]:
-    """Return both ends, the one that the relay has first; `address` and `host` are what it says of the other. Raises
-    DialFailed (no_fds), also when only the reserve is left of the descriptors; then nothing is held."""
+    """Return both ends, the relay's first. `address` and `host` are the relay's values for the other end. Raises
+    DialFailed (no_fds), also when only the reserve of descriptors is left; nothing stays open then."""
     if not relay.gate.has_room():
         relay.gate.say()
         raise DialFailed("no_fds", "out of file descriptors")
@@ -38,10 +38,10 @@ def joined(relay: IRelay, address: str, host: str) -> tuple[ILocal, socket.socke
 
 
 class InsideTransport(PairTransport):
-    """What the protocol has: a transport as that of a TCP connection, whose other end is `peer`, and this one `host`.
+    """The protocol's transport, like that of a TCP connection, with `peer` as the other end and `host` as this one.
 
-    It ends cleanly at the other end only if the protocol has closed it: one that raises resets it. `gone` is called
-    when it is over.
+    The other end sees a clean end only if the protocol has closed the connection; if the protocol raises, the
+    connection is reset. `gone` is called at the end.
     """
 
     def __init__(
@@ -61,19 +61,20 @@ class InsideTransport(PairTransport):
         self._near.partner = _Partner(self)
 
     def begin(self) -> None:
-        """Give it to its protocol. What that raises goes to the caller, and it is reset."""
+        """Give the transport to its protocol. If the protocol raises, the connection is reset and the exception reaches
+        the caller."""
         try:
             self.protocol.makeConnection(self)
         except BaseException:
             self.abortConnection()
             raise
 
-    # Endings.
+    # Endings:
 
     def connectionLost(self, reason: Failure) -> None:
-        """Called by Twisted when it is over, one way or another."""
+        """Called by Twisted at any end of the connection."""
         if not hasattr(self, "socket"):
-            return  # Twisted can come here twice
+            return  # Twisted can call this twice
         if not reason.check(error.ConnectionDone):
             near, self._near.partner = self._near, None
             if not near.gone:
@@ -84,8 +85,8 @@ class InsideTransport(PairTransport):
             self._gone()
 
     def reset_by_peer(self) -> None:
-        """The other end was reset. As after a reset of TCP nothing more is read or written; the protocol hears of it in
-        the next turn, since whoever says so is in the midst of something."""
+        """The other end was reset. As after a TCP reset, nothing more is read or written. The protocol is notified in
+        the next turn of the reactor, because the caller is still at work."""
         if self.disconnected or self._aborting:
             return
         self._aborting = True
@@ -97,7 +98,7 @@ class InsideTransport(PairTransport):
 
 
 class DialledTransport(InsideTransport):
-    """The same where the protocol is the one that has connected."""
+    """The same for a protocol that has connected: it is the TLS client."""
 
     _tlsClientDefault = True
 

@@ -1,5 +1,5 @@
-"""What visitors of a mapping reach when that is no address but an object of this process: a protocol factory, or an
-endpoint of Twisted that each of them is connected to."""
+"""Targets in this process: what visitors of a mapping reach is a protocol factory, or a Twisted endpoint that is
+connected for each of them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gotunnel.net.reasons import words_of
 __all__ = ["EndpointListener", "FactoryListener"]
 
 PROBE = TunnelAddress("health-check")
-"""Who looks whether a listener is well, as its protocols know visitors."""
+"""The health check's address, as the protocols of a listener see it."""
 CONNECT = 10.0
-"""Seconds for an endpoint to connect: the server gives its visitor up five later."""
+"""Seconds for an endpoint to connect. The server gives up its visitor five seconds later."""
 
 
 class FactoryListener:
-    """Gives each visitor of the mapping `name` a protocol of a factory. Serves from `open` to `close`."""
+    """Gives each visitor of the mapping `name` a protocol from a factory. It serves from `open` to `close`."""
 
     log = Logger()
 
@@ -47,10 +47,10 @@ class FactoryListener:
         self._factory.doStart()
 
     def opened(self) -> None:
-        """It is open: the first visitor is enough to know that."""
+        """The port is open. Nothing to do: the first visitor shows that."""
 
     def close(self) -> None:
-        """It is closed. Harmless when called again."""
+        """The port is closed. Harmless when called again."""
         if self._open:
             self._open = False
             self._factory.doStop()
@@ -63,7 +63,7 @@ class FactoryListener:
         return self._begun(self._protocol(peer), source, peer)
 
     def look(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See InProcess: both ends are here, and no relay is between them."""
+        """See InProcess. Both ends are in this process, with no relay between them."""
         return execute(self._looked, factory)
 
     def _looked(self, factory: IProtocolFactory) -> IProtocol:
@@ -81,7 +81,7 @@ class FactoryListener:
         other = PairTransport(far, visited, PROBE, host, reactor, "health")
         try:
             visited.makeConnection(other)
-        except Exception:  # noqa: BLE001 - it is the program's
+        except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("a protocol of a listener in this process, when its connection was made")
             other.abortConnection()
             one.abortConnection()
@@ -92,7 +92,7 @@ class FactoryListener:
     def _protocol(self, peer: IAddress) -> IProtocol:
         try:
             protocol = self._factory.buildProtocol(peer)
-        except Exception:  # noqa: BLE001 - it is the program's
+        except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("the factory of a listener in this process")
             raise DialFailed("failed", "the factory of the listener failed") from None
         if protocol is None:
@@ -106,14 +106,14 @@ class FactoryListener:
         transport = InsideTransport(far, protocol, near, peer, host, session.reactor)
         try:
             transport.begin()
-        except Exception:  # noqa: BLE001 - it is the program's
+        except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("a protocol of a listener in this process, when its connection was made")
             raise DialFailed("failed", "the protocol of the listener failed") from None
         return near
 
 
 class EndpointListener:
-    """Connects an endpoint for each visitor, and leads him there. See FactoryListener."""
+    """Connects an endpoint for each visitor, and joins the two. See FactoryListener."""
 
     def __init__(self, endpoint: IStreamClientEndpoint, session: Session) -> None:
         self.name = ""
@@ -129,11 +129,11 @@ class EndpointListener:
         """See FactoryListener."""
 
     def close(self) -> None:
-        """It is closed."""
+        """The port is closed."""
         self._open = False
 
     def arrive(self, source: str) -> Deferred[ILocal]:
-        """See InProcess: it is as if the endpoint were dialled."""
+        """See InProcess. Here, connecting the endpoint is the dial."""
         if not self._open:
             raise DialFailed("refused", "the port is closed")
         far_end = Bridge()

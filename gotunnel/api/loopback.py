@@ -1,4 +1,4 @@
-"""A server on loopback for tests, in a thread of its own, which nobody else can use: its token is drawn anew."""
+"""A server on loopback for tests, in a thread of its own. Its token is random, so nobody else can use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["LoopbackServer"]
 
 
 class LoopbackServer:
-    """Listens between `__enter__` and `__exit__`; `folder` is for its key."""
+    """Listens between `__enter__` and `__exit__`; its key is kept in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.token = secrets.token_hex(32)
@@ -38,7 +38,7 @@ class LoopbackServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Return when all is over."""
+        """Return when everything has ended."""
         self._thread.call(self._end)
         self._thread.end()
 

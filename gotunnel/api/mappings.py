@@ -1,4 +1,4 @@
-"""What a program says of one port, or of one connection, as a client's file would have it."""
+"""Turns a program's options for a port or a connection into what a client's file would contain."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gotunnel.errors import ConfigError, Sentence
 __all__ = ["forward_config", "mapping_config", "mapping_section", "of_datagrams"]
 
 MAPPING_WORDS: Mapping[tuple[str, ...], str] = {("name",): "mapping", ("local",): "what"}
-"""What these options call the keys of a mapping; the others have the same names."""
+"""The options whose names differ from the keys of a mapping."""
 
 
 def mapping_section(
     local: Any, remote: int | str | None, given: Mapping[str, Any], taken: Container[str] = ()
 ) -> dict[str, Any]:
-    """Return the keys of a mapping to `local`, an address or an InProcess; one without a name gets one that is not
-    `taken`. Raises ConfigError."""
+    """Return the keys of a mapping to `local`, an address or an InProcess. A mapping without a name gets one that is
+    not in `taken`. Raises ConfigError."""
     section = {key: value for key, value in given.items() if value is not None}
     name = section.pop("mapping", None)
     if not isinstance(local, (InProcess, int, str)):
@@ -36,13 +36,13 @@ def mapping_section(
         section["remote"] = 0 if remote is None else remote
         section.pop("public", None)
     elif remote is not None:
-        section["remote"] = remote  # which is refused, with a cure
+        section["remote"] = remote  # the configuration refuses this, with a cure
     section["name"] = _free_name(local, remote, taken) if name is None else name
     return {**section, "local": local}
 
 
 def of_datagrams(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a port that leads to a DatagramProtocol. Raises ConfigError for those of another."""
+    """Return the options of a port that leads to a DatagramProtocol. Raises ConfigError for `protocol="tcp"`."""
     if given.get("protocol") == "tcp":
         raise refused_option("protocol", "is tcp, and a DatagramProtocol takes datagrams", "remove it")
     return {**given, "protocol": given.get("protocol") or "udp"}
@@ -54,7 +54,7 @@ def _free_name(local: Any, remote: int | str | None, taken: Container[str]) -> s
         try:
             name = str(parse_address(local))
         except ValueError:
-            pass  # it is refused for what it is
+            pass  # the configuration refuses it with a better reason
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(each for each in names if each not in taken)
 
@@ -63,12 +63,12 @@ def _port_of(local: int | str) -> int:
     try:
         address = parse_address(local)
     except ValueError:
-        return 0  # it is refused for what it is
+        return 0  # the configuration refuses it with a better reason
     return address.port if isinstance(address, HostPort) else 0
 
 
 def mapping_config(section: Mapping[str, Any]) -> MappingConfig:
-    """Return one mapping. Raises ConfigError in the words of these options."""
+    """Return one mapping. Raises ConfigError, in terms of the program's options."""
 
     def made() -> MappingConfig:
         try:
@@ -80,7 +80,7 @@ def mapping_config(section: Mapping[str, Any]) -> MappingConfig:
 
 
 def forward_config(target: str, encrypt: bool) -> ForwardConfig:
-    """Return what a forward to this target would be. Raises ConfigError."""
+    """Return the configuration of a forward to this target. Raises ConfigError."""
 
     def made() -> ForwardConfig:
         try:

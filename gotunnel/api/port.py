@@ -1,4 +1,4 @@
-"""A published mapping as Twisted knows ports: where it listens, and how it is closed."""
+"""A published mapping as a Twisted port: where it listens, and how it is closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Listener", "PublicPort", "open_port"]
 
 
 class Listener(Protocol):
-    """What a port leads to, where that wants to know of it."""
+    """What a port leads to, if it has to be notified of the port's state."""
 
     def open(self, port: PublicPort) -> None: ...
     def opened(self) -> None: ...
@@ -31,8 +31,8 @@ class Listener(Protocol):
 
 @implementer(IListeningPort)
 class PublicPort:
-    """A port of the server that leads here, until `stopListening`. A lost connection to the server closes it for the
-    visitors, and does not end it: the client connects again by itself, and asks for the port again."""
+    """A port of the server that leads here, until `stopListening`. A lost connection to the server closes it for
+    visitors but does not end it: the client reconnects by itself and requests the port again."""
 
     def __init__(self, session: Session, mapping: MappingConfig, listener: Listener | None, drain: float) -> None:
         self.name = mapping.name
@@ -41,7 +41,7 @@ class PublicPort:
         self._listener = listener
         self._drain = drain
         self._last: HostPort | None = None
-        self._closed: Callable[[PublicPort], object] = lambda _: None  # for its tunnel
+        self._closed: Callable[[PublicPort], object] = lambda _: None  # set by the tunnel
         self._stopping: list[Deferred[None]] = []
         self._state = "open"
 
@@ -58,7 +58,7 @@ class PublicPort:
 
     @property
     def connected(self) -> bool:
-        """Whether the server is there now."""
+        """Whether the server is connected now."""
         return self._session.connected
 
     def observe(self, observer: Callable[[Event], object]) -> Callable[[], None]:
@@ -66,17 +66,18 @@ class PublicPort:
         return self._session.observers.add(observer)
 
     def getHost(self) -> IPv4Address | IPv6Address | TunnelAddress:
-        """Where visitors reach it, with the IP address by which this process reaches the server."""
+        """Where visitors reach it, with the IP address at which this process reaches the server."""
         return self._session.public_address(self.name, self.address, self._protocol)
 
     def startListening(self) -> None:
-        """It listens already; one that was stopped is not opened again. Raises CannotListenError."""
+        """Does nothing on an open port. Raises CannotListenError on a port that was stopped: it cannot be opened
+        again."""
         if self._state != "open":
             raise CannotListenError(None, self.name, OSError("the port was closed; listen anew"))
 
     def stopListening(self) -> Deferred[None]:
-        """Close the port. Fires when the server has done so; with a time to drain when the visitors are gone, too.
-        Without one they stay. Where nothing else uses the tunnel, and nobody visits, that is over then."""
+        """Close the port. Fires when the server has done so. With `drain` it fires when the visitors have ended, too;
+        without it they stay. If nothing else uses the session, that ends with the last visitor."""
         if self._state == "closed":
             done: Answer[None] = Answer()
             done.callback(None)
@@ -108,7 +109,7 @@ class PublicPort:
 async def open_port(
     session: Session, mapping: MappingConfig, listener: Listener | None, seconds: float | None, drain: float
 ) -> PublicPort:
-    """Publish a mapping and return when it is open. Raises GotunnelError; then nothing of it is left."""
+    """Publish a mapping, and return when it is open. Raises GotunnelError; nothing of it is left then."""
     session.claim(mapping, drain)
     session.hold()
     port = PublicPort(session, mapping, listener, drain)

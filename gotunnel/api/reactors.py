@@ -1,5 +1,5 @@
-"""Which reactor a program runs on: Twisted's global one, or below asyncio one for the loop that runs, which is made and
-ended with that. Nothing of this happens at import."""
+"""Chooses the reactor that a program runs on: Twisted's global one, or on asyncio one for the running loop, created on
+demand and ended with the loop. Importing this module does none of that."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEEPERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.We
 
 
 def reactor_here() -> Any:
-    """Return the reactor of who calls: where a loop of asyncio runs that of the loop, elsewhere the global one."""
+    """Return the caller's reactor: that of the running asyncio loop, or the global one if no loop runs."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -42,14 +42,14 @@ def reactor_here() -> Any:
         if installed is None:
             from twisted.internet.main import installReactor
 
-            installReactor(reactor)  # for what looks for a global one, and would make one that never runs
+            installReactor(reactor)  # for code that looks for a global reactor, and would create one that never runs
         keeper = _keeper(reactor)
         _KEEPERS[loop] = keeper, loop.create_task(keeper.__anext__())
     return _BY_LOOP[loop]
 
 
 async def here(deferred: Deferred[T]) -> T:
-    """Wait for a Deferred where `await` is asyncio's, too."""
+    """Wait for a Deferred, in an asyncio task too."""
     loop = loop_of_caller()
     if loop is None:
         return await deferred
@@ -57,27 +57,27 @@ async def here(deferred: Deferred[T]) -> T:
 
 
 def new_reactor(loop: asyncio.AbstractEventLoop) -> Any:
-    """Return a reactor on a loop that runs, or is about to: it runs as long as that."""
+    """Return a reactor on a loop that runs or is about to run. It runs as long as the loop."""
     reactor = _LoopReactor(loop)
     reactor.startRunning(installSignalHandlers=False)
     return reactor
 
 
 class _LoopReactor(AsyncioSelectorReactor):
-    """Twisted's, on a loop that is somebody else's to stop."""
+    """Twisted's reactor, on a loop that others stop."""
 
     def crash(self) -> None:
-        """Called at the end of a shutdown."""
+        """Called at the end of a shutdown. Does not stop the loop."""
         PosixReactorBase.crash(self)
 
 
 async def dispose(reactor: Any) -> None:
-    """End such a reactor, while its loop runs: its sessions, its threads, its descriptors."""
+    """End a reactor made by `new_reactor` while its loop runs: its sessions, threads and descriptors."""
     done: Deferred[None] = Deferred()
     reactor.addSystemEventTrigger("after", "shutdown", done.callback, None)
     reactor.fireSystemEvent("shutdown")
     await done.asFuture(asyncio.get_running_loop())
-    await asyncio.sleep(0)  # what was closed tells its protocols
+    await asyncio.sleep(0)  # closed connections notify their protocols
     reactor.removeAll()
     for reader in tuple(reactor._internalReaders):
         reactor.removeReader(reader)
@@ -87,8 +87,8 @@ async def dispose(reactor: Any) -> None:
 
 
 async def _keeper(reactor: Any) -> AsyncGenerator[None, None]:
-    # `asyncio.run` ends all generators when its main task has ended, and the loop still runs: nothing else is called
-    # then, and the reactor's threads would keep the process from ending.
+    # When its main task has ended and the loop still runs, `asyncio.run` ends all asynchronous generators. Nothing
+    # else is called then, and the reactor's threads would keep the process from ending.
     try:
         yield
     finally:

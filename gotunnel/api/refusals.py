@@ -1,4 +1,4 @@
-"""What a program is told when a server refuses: the same errors as everywhere, with what mends it in the one line."""
+"""The errors that a program gets when a server refuses: the same as everywhere, with the cure in the one line."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PORT = {
 
 
 def not_let_in(refused: AuthRejected) -> AuthRejected:
-    """Return the error for a login that was refused: our words for a code that we know, since they name the cure."""
+    """Return the error for a refused login. For a known code it has our own words, because they name the cure."""
     ours = None if "certificate" in refused.reason else _LOGIN.get(refused.code)
     return AuthRejected(refused.code, ours or refused.reason, refused.retry_after)
 
 
 def port_refused(status: MappingStatus) -> PortUnavailable:
-    """Return the error for a mapping that was refused."""
+    """Return the error for a refused mapping."""
     reason = said_behind(f"{status.code}: ", status.reason)
     where = (
         Sentence("port {remote}", remote=status.config.remote)

@@ -1,6 +1,6 @@
-"""One session with a server for everything in this process that wants the same one: it is there while somebody holds
-it, mappings come and go on it, and who wants to can hear how it is. What is published, and what is dialled, is said by
-others."""
+"""One session with a server, shared by everything in this process with the same settings. It lasts while something
+holds it; mappings come and go on it, and its state can be observed. Other modules decide what is published and
+dialled."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from gotunnel.logs import Logger
 __all__ = ["Session", "forget", "shared"]
 
 ANSWER = 10.0
-"""Seconds for the server to say that a port is closed; it is, or the server has other troubles."""
+"""Seconds to wait for the server to report a port as closed. After that it counts as closed: the server has other
+problems."""
 
 _SHARED: weakref.WeakKeyDictionary[Any, dict[Settings, Session]] = weakref.WeakKeyDictionary()
 
 
 def shared(settings: Settings, reactor: Any) -> Session:
-    """Return the session of this reactor with these settings; it may not be there yet."""
+    """Return the session of this reactor with these settings. It may not have begun yet."""
     sessions = _SHARED.setdefault(reactor, {})
     if settings not in sessions:
         sessions[settings] = Session(settings, reactor)
@@ -41,19 +42,19 @@ def shared(settings: Settings, reactor: Any) -> Session:
 
 
 def forget(reactor: Any) -> None:
-    """This reactor has ended."""
+    """Drop the sessions of a reactor that has ended."""
     _SHARED.pop(reactor, None)
 
 
 def _names_in_use() -> set[str]:
-    """Return what the clients of this process are called: others of it have other settings."""
+    """Return the names of this process's clients. They belong to sessions with other settings."""
     sessions = [session for each in tuple(_SHARED.values()) for session in tuple(each.values())]  # of other threads too
     return {session._service.config.name for session in sessions if session._service is not None}
 
 
 class Session(SessionState):
-    """See the module. Begins when something is published or dialled, ends when nobody holds it and the last visitor is
-    gone, and can begin again."""
+    """See the module. A session begins when something is published or dialled, ends when nothing holds it and the last
+    visitor has ended, and can begin again."""
 
     log = Logger()
 
@@ -67,24 +68,24 @@ class Session(SessionState):
         self._service: ClientService | None = None
         self._trigger: Any = None
         self._holds = 0
-        self._kept: Any = None  # a timer: it is held a little longer, for who may come
-        self._ending: list[Deferred[None]] | None = None  # who waits for its end
+        self._kept: Any = None  # a timer: the session is held a little longer, for the next use
+        self._ending: list[Deferred[None]] | None = None  # the calls that wait for its end
         self._looking: Any = None
-        self._up: bool | None = None  # as observers know it
+        self._up: bool | None = None  # the state that observers were told
         self._told: dict[str, HostPort | None] = {}
 
-    # Who wants it.
+    # Holding it:
 
     def hold(self) -> None:
-        """It is wanted."""
+        """Hold the session."""
         self._holds += 1
         if self._kept is not None:
             self._kept.cancel()
             self._kept = None
 
     def release(self, keep: float = 0.0) -> Deferred[None]:
-        """It is not any more, by one. Fires when what follows has happened: if that was the last one and no visitor is
-        left, it has ended; or it will, `keep` seconds later."""
+        """Release one hold. If that was the last one and no visitor is left, the session ends: at once, or `keep`
+        seconds later. Fires when the session has ended, or at once if it does not end yet."""
         self._holds -= 1
         if self._holds or self._service is None:
             self._forget()
@@ -99,8 +100,8 @@ class Session(SessionState):
         self._noticed()
 
     def end(self, drain: float = 0.0) -> Deferred[None]:
-        """End it, whoever holds it: its ports close at once, since the server's time of grace is for a client that is
-        lost; visitors have `drain` seconds to finish. Fires when all is over."""
+        """End it, whatever holds it. Its ports close at once, because the server's time of grace is for clients that
+        are lost. Visitors have `drain` seconds to finish. Fires when everything has ended."""
         if self._kept is not None:
             self._kept.cancel()
             self._kept = None
@@ -123,7 +124,8 @@ class Session(SessionState):
     async def _leave(service: ClientService, drain: float) -> None:
         try:
             if service.config.mappings:
-                # Ahead of the drain on the same connection: when the server agrees to that, the ports are closed.
+                # Before the drain, on the same connection: the ports are closed by the time the server agrees to the
+                # drain.
                 await service.reload(service.config.model_copy(update={"mappings": ()}))
         finally:
             both: list[Deferred[Any]] = [service.drain(drain), service.stopService()]
@@ -160,10 +162,10 @@ class Session(SessionState):
         self._trigger = None
         return self.end(max(self._drains.values(), default=0.0))
 
-    # What it does.
+    # Mappings and connections:
 
     async def run(self, port: int = 0) -> None:
-        """Begin, if it has not. Raises GotunnelError for settings that cannot be used."""
+        """Begin, unless it has begun. Raises GotunnelError for settings that cannot be used."""
         while self._ending is not None:
             await self._ended()
         if self._service is not None:
@@ -179,11 +181,12 @@ class Session(SessionState):
 
     @property
     def mappings(self) -> Container[str]:
-        """The names of what is, or is to be, published."""
+        """The names of the mappings that are published, or about to be."""
         return self._mappings.keys()
 
     def claim(self, mapping: MappingConfig, drain: float) -> None:
-        """It is to be published; when the process stops, its visitors have `drain` seconds. Raises ConfigError."""
+        """Register a mapping that will be published. When the process stops, its visitors have `drain` seconds. Raises
+        ConfigError."""
         if mapping.name in self._mappings:
             what = Sentence("this process publishes {mapping!r} on that server already", mapping=mapping.name)
             raise refused_option("mapping", what, "give it a name of its own")
@@ -191,13 +194,13 @@ class Session(SessionState):
         self._drains[mapping.name] = drain
 
     async def publish(self, name: str) -> None:
-        """Ask for what was claimed."""
+        """Request a claimed mapping from the server."""
         await self.run(self._mappings[name].remote_port)
         await self._apply()
 
     def opened(self, name: str, seconds: float | None) -> Deferred[MappingStatus]:
-        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected; with None in place
-        of seconds it waits as long as a client of a file would, also while the server does not let it in."""
+        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected. If `seconds` is
+        None, it waits as long as a client with a file would, also while the server does not let it in."""
         return self._waits.until(partial(self._is_open, name, seconds is None), seconds, self._too_late)
 
     def connection(self, seconds: float | None) -> Deferred[Link]:
@@ -205,8 +208,8 @@ class Session(SessionState):
         return self._waits.until(partial(self._is_connected, seconds is None), seconds, self._too_late)
 
     async def withdraw(self, name: str, drain: float) -> None:
-        """Publish it no more, and return when the server has closed its port. With `drain` its visitors have so many
-        seconds to finish, which are waited for, and are reset then; without they may stay."""
+        """Stop publishing a mapping, and return when the server has closed its port. With `drain`, wait up to that many
+        seconds for its visitors to finish, then reset the rest. Without it, they may stay."""
         self._drains.pop(name, None)
         if self._mappings.pop(name, None) is None or self._service is None or self._ending is not None:
             await self._ended()
@@ -231,10 +234,10 @@ class Session(SessionState):
             raise NotConnected("the tunnel is closed")
         await service.reload(service.config.model_copy(update={"mappings": tuple(self._mappings.values())}))
 
-    # Whatever may be otherwise.
+    # Changes of state:
 
     def _noticed(self) -> None:
-        """In the next turn, because whoever says so is in the midst of something."""
+        """Look in the next turn of the reactor, because the caller is still at work."""
         if self._looking is None and self._service is not None:
             self._looking = self.reactor.callLater(0, self._look)
 
@@ -250,7 +253,7 @@ class Session(SessionState):
 
 
 class _NoMemory(VersionMemory):
-    """Nothing of this is remembered: a program speaks version 2 alone."""
+    """Remembers nothing: programs use version 2 only."""
 
     def __init__(self) -> None:
         """There is no folder."""

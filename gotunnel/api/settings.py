@@ -1,5 +1,5 @@
-"""Which server a tunnel leads to, as whom, and how that is proved: what a program says in place of a file. Two tunnels
-with equal settings are one session."""
+"""Which server a tunnel leads to, under which name, and how both ends prove themselves: a program's options in place of
+a file. Two tunnels with equal settings share one session."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["LONGEST", "PROGRAM", "SERVER_VARIABLE", "Settings", "checked_seconds
 _T = TypeVar("_T")
 
 SERVER_VARIABLE = "GOTUNNEL_SERVER"
-"""The variable that names the server where a program does not."""
+"""The variable that names the server if a program does not."""
 PROGRAM = "gotunnel"
-"""What an error calls the place where these options stand."""
+"""What errors call the source of these options."""
 LONGEST = 86_400.0
-"""Seconds that any of these options may be; and who closes a port, or the tunnel, says how long its visitors have, and
-each can only shorten that time."""
+"""The largest number of seconds for any of these options. It is also the client's `drain_timeout`: whoever closes a
+port or the tunnel says how long its visitors have, and can only shorten that time."""
 
 WORDS: Mapping[tuple[str, ...], str] = {
     ("server_addr",): "server",
@@ -41,13 +41,13 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("tls", "mode"): "tls",
     ("tls", "server_name"): "server_name",
 }
-"""What these options call the keys of a configuration; the others have the same names."""
+"""The options whose names differ from the keys of a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`token` is worth more than `token_file`, and either more than the variable GOTUNNEL_TOKEN. A client without a
-    `name` has one made of this machine's, and of the first port that it publishes or of the process."""
+    """`token` takes precedence over `token_file`, and both over the variable GOTUNNEL_TOKEN. A client without a `name`
+    gets one made of this machine's name and the first port that it publishes, or the process id."""
 
     server: str
     name: str | None = None
@@ -64,7 +64,8 @@ class Settings:
 
     @classmethod
     def of(cls, server: str | None, **options: Any) -> Settings:
-        """Return the settings with the server written in full, or that of the environment. Raises ConfigError."""
+        """Return the settings, with the server's address completed, or taken from the environment if None. Raises
+        ConfigError."""
         server = server or os.environ.get(SERVER_VARIABLE, "")
         if not server:
             cure = f'name it, like "server.example:{DEFAULT_PORT}", or set the variable {SERVER_VARIABLE}'
@@ -76,9 +77,9 @@ class Settings:
         return cls(server, **{key: value for key, value in options.items() if value is not None})
 
     def config(self, port: int = 0, taken: Container[str] = ()) -> ClientConfig:
-        """Return the configuration that a file would have held, without mappings; `port` is the first that will be
-        published, and `taken` are names that a client without one does not get. Raises ConfigError, also for files that
-        do not hold what they should."""
+        """Return the configuration that a file would give, without mappings. `port` is the first that will be
+        published. A client without a name gets none of the names in `taken`. Raises ConfigError, also for files with
+        the wrong content."""
         tls = tls_section(self.ca, self.pin, plain=not self.tls)
         for name in ("cert", "key"):
             if getattr(self, name) is not None:
@@ -93,7 +94,7 @@ class Settings:
             "profile": self.profile,
             "drain_timeout": LONGEST,
             "tls": tls,
-            # A file that publishes nothing is refused; a program may come to it later.
+            # A file that publishes nothing is refused; a program may publish later.
             "mappings": [{"name": "none", "local": 1, "remote": 0}],
         }
         try:
@@ -148,7 +149,7 @@ KNOWN_ANYWAY = (
     "has no meaning for a protocol factory: getPeer() of each connection is the visitor's own address",
     "leave it out",
 )
-"""Why no header of the PROXY protocol is put ahead of what a protocol of this process reads, and what to do."""
+"""Why a protocol of this process gets no PROXY protocol header, and what to do."""
 
 
 def refused_option(name: str, wrong: str, cure: str) -> ConfigError:
@@ -157,7 +158,8 @@ def refused_option(name: str, wrong: str, cure: str) -> ConfigError:
 
 
 def checked_seconds(name: str, value: Any) -> float:
-    """Return a time that a program has given. Raises ConfigError for what is none."""
+    """Return a time that a program has given, in seconds. Raises ConfigError if it is not a number from 0 to
+    LONGEST."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not 0 <= value <= LONGEST:
         shown = repr(value) if isinstance(value, (int, float, str)) or value is None else f"a {type(value).__name__}"
@@ -167,8 +169,8 @@ def checked_seconds(name: str, value: Any) -> float:
 
 
 def gathered(*makes: Callable[[], _T]) -> list[_T]:
-    """Return what each of these makes. Raises ConfigError with all that is wrong, in one line: an option that is mended
-    is not to uncover the next mistake."""
+    """Return the results of these functions. Raises one ConfigError, in one line, with everything that is wrong, so
+    that correcting one option does not uncover the next mistake."""
     made: list[_T] = []
     problems: list[Problem] = []
     for make in makes:
@@ -182,5 +184,5 @@ def gathered(*makes: Callable[[], _T]) -> list[_T]:
 
 
 def _in_one_line(problems: Sequence[Problem]) -> ConfigError:
-    # A program shows an exception's text wherever it does: a second line would be taken for something else.
+    # A program may show an exception's text anywhere, and a second line would be taken for something else.
     return ConfigError(problems, " | ")

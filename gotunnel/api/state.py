@@ -1,5 +1,5 @@
-"""How one session is: what can be seen of its client, and what follows from that for who waits, and for who observes.
-What it does is in `session`."""
+"""The state of one session: what its client shows, and what that means for waiting calls and observers. The actions of
+a session are in `session`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["SessionState", "is_shut"]
 
 
 class SessionState:
-    """One half of a session, which makes all of these."""
+    """One half of a session: its state. `session.Session` sets all of these attributes."""
 
     observers: Observers
     settings: Settings
-    _ending: list[Deferred[None]] | None  # who waits for its end
+    _ending: list[Deferred[None]] | None  # the calls that wait for its end
     _service: ClientService | None
-    _told: dict[str, HostPort | None]  # the open mappings, as observers know them
-    _up: bool | None  # as observers know it
+    _told: dict[str, HostPort | None]  # the open mappings that observers were told
+    _up: bool | None  # the state that observers were told
 
     @property
     def links(self) -> Links:
-        """The links of its client. Raises NotConnected when there is none."""
+        """The links of its client. Raises NotConnected if there is no client."""
         if self._service is None:
             raise NotConnected("the tunnel is closed")
         links = self._service.links
@@ -42,30 +42,30 @@ class SessionState:
 
     @property
     def link(self) -> Link:
-        """The one to its server. Raises NotConnected when there is none."""
+        """The link to its server. Raises NotConnected if there is no client."""
         return self.links.links[0]
 
     @property
     def relay(self) -> IRelay:
-        """What moves its bytes. Raises NotConnected when there is none."""
+        """The relay that moves its bytes. Raises NotConnected if there is no client."""
         if self._service is None:
             raise NotConnected("the tunnel is closed")
         return self._service.relay
 
     @property
     def connected(self) -> bool:
-        """Whether the server is there."""
+        """Whether the server is connected."""
         return self._service is not None and self.link.session is not None
 
     def address(self, name: str) -> HostPort | None:
-        """Where visitors of a mapping come in, if there is such a place now."""
+        """Return the public address of a mapping, if it has one now."""
         status = None if self._service is None else self.link.published.statuses.get(name)
         return None if status is None else status.address
 
     def public_address(
         self, name: str, known: HostPort | None, protocol: str = "tcp"
     ) -> IPv4Address | IPv6Address | TunnelAddress:
-        """The same, or `known`, with the IP address by which this process reaches the server."""
+        """Return that address, or else `known`, with the IP address at which this process reaches the server."""
         address = self.address(name) or known
         if address is None:
             return TunnelAddress(name)
@@ -75,7 +75,7 @@ class SessionState:
         return twisted_address(address, protocol)
 
     def streams(self, name: str | None = None) -> int:
-        """How many visitors there are, those included that this process has sent; or how many of one mapping."""
+        """Return the number of visitors, including those that this process has sent; or that of one mapping."""
         if self._service is None:
             return 0
         return self.links.streams if name is None else self.links.streams_by_mapping[name]
@@ -124,7 +124,7 @@ class SessionState:
 
 
 def _why_closed(status: MappingStatus) -> str | None:
-    """Why visitors cannot come in; None while they can, or it is not known whether they can."""
+    """Why visitors cannot connect; None while they can, or while that is unknown."""
     if status.down is not None:
         return Sentence("its target is down: {down}", down=status.down)
     if status.standing is Standing.REFUSED:
@@ -139,5 +139,6 @@ def _shut(reason: str) -> Sentence:
 
 
 def is_shut(closed: MappingClosed) -> bool:
-    """Whether the server has the mapping as before, and lets nobody in for a while, as its operator may wish."""
+    """Whether the server still has the mapping but lets no visitors in for now, for example because its operator wants
+    that."""
     return isinstance(closed.reason, Sentence) and closed.reason.english == _shut("").english

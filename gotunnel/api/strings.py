@@ -1,4 +1,4 @@
-"""Endpoints as strings, `gotunnel:server.example\\:17000:remote=8080`: their options and what is said of wrong ones."""
+"""Endpoints as strings, `gotunnel:server.example\\:17000:remote=8080`: their options, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _list(name: str, text: str) -> tuple[str, ...]:
 
 
 def _health(name: str, text: str) -> dict[str, Any]:
-    """`http,path=/healthz,interval=2`: a word, and options with values as a file would have them."""
+    """Read `http,path=/healthz,interval=2`: the kind, and options with values as in a file."""
     kind, *options = _text(name, text).split(",")
     found: dict[str, Any] = {"type": kind.strip()}
     for option in options:
@@ -94,7 +94,7 @@ TUNNEL_OPTIONS: _Readers = {
     "profile": _text,
     "timeout": _seconds,
 }
-"""Options of both kinds: which server, as whom."""
+"""Options of both kinds of endpoint: which server, under which name."""
 SERVER_OPTIONS: _Readers = {
     **TUNNEL_OPTIONS,
     "remote": _text,
@@ -113,18 +113,18 @@ CLIENT_OPTIONS: _Readers = {
     **TUNNEL_OPTIONS, "dial": _text, "encrypt": _flag, "keep": _seconds, "proxy_protocol": _nobodys,
 }  # fmt: skip
 REFUSED = ("token", "proxy_protocol", "protocol", "idle")
-"""Those that are named only to say why there is no such option."""
+"""Names that are known only to explain why there is no such option."""
 
 
 def server_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelServerEndpoint:
-    """Return the endpoint of `gotunnel:SERVER:remote=…`. Raises ConfigError, also for a configuration that could not be
+    """Return the endpoint for `gotunnel:SERVER:remote=…`. Raises ConfigError, also for a configuration that cannot be
     used."""
     tunnel, given = _read(reactor, arguments, options, SERVER_OPTIONS, _check_mapping)
     return TunnelServerEndpoint(tunnel, given.pop("remote", None), **given)
 
 
 def client_endpoint(reactor: Any, /, *arguments: str, **options: str) -> TunnelClientEndpoint:
-    """Return the endpoint of `gotunnel:SERVER:dial=…`. Raises ConfigError likewise."""
+    """Return the endpoint for `gotunnel:SERVER:dial=…`. Raises ConfigError in the same cases."""
     tunnel, given = _read(reactor, arguments, options, CLIENT_OPTIONS, _check_dial)
     return TunnelClientEndpoint(tunnel, given.pop("dial"), **given)
 
@@ -151,8 +151,8 @@ def _read(
     readers: _Readers,
     check: Callable[[Mapping[str, Any]], None],
 ) -> tuple[Tunnel, dict[str, Any]]:
-    """Return the tunnel, and the other options. All of it is checked now, while somebody looks: `listen` could only
-    fail later."""
+    """Return the tunnel, and the options that are not the tunnel's. Everything is checked now, while the user is
+    looking: `listen` could only fail later."""
     given: dict[str, Any] = {}
     of_tunnel: dict[str, Any] = {}
     tunnels: list[Tunnel] = []
@@ -176,7 +176,7 @@ def _read(
         tunnels[0].check()
 
     def look() -> None:
-        if not unread & {"remote", "dial", "public"}:  # else what is missing is there, and was refused for what it is
+        if not unread & {"remote", "dial", "public"}:  # else a required option is there, and was refused already
             check(given)
 
     gathered(*[partial(take, name, text) for name, text in options.items()], make, look)

@@ -1,4 +1,4 @@
-"""Tunnels for programs without a reactor: a thread with one of its own, and calls that wait."""
+"""Tunnels for programs without a reactor: a thread with its own reactor, and blocking calls."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ T = TypeVar("T")
 
 
 class ReactorThread:
-    """A thread with a loop of asyncio and a reactor on it, from `start` to `end`."""
+    """A thread with an asyncio loop and a reactor on it, from `start` to `end`."""
 
     def __init__(self) -> None:
         self.reactor: Any = None
-        """To be touched in `call` only."""
+        """Only for use within `call`."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gotunnel", daemon=True)
 
     def start(self) -> None:
-        """Return when it runs."""
+        """Return when the thread runs."""
 
         async def begin() -> None:
             self.reactor = new_reactor(self._loop)
@@ -36,8 +36,8 @@ class ReactorThread:
         self.call(begin)
 
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine of asyncio in the thread, and return what it returns or raise what it raises. It is made
-        there, too: what stands in the call of it may begin to work at once, and nothing here bears a second thread."""
+        """Run an asyncio coroutine in the thread; return its result, or raise its exception. `make` is called in the
+        thread, too, because it may start work at once, and nothing here is safe for a second thread."""
 
         async def run() -> T:
             return await make()
@@ -45,7 +45,7 @@ class ReactorThread:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     def end(self) -> None:
-        """Return when it is over. Harmless when called again."""
+        """Return when the thread has ended. Harmless when called again."""
         if self._loop.is_closed():
             return
         if self._thread.is_alive():
@@ -58,7 +58,7 @@ class ReactorThread:
 
 
 class BackgroundPort:
-    """A port that is open until `close`; its text is its address."""
+    """A port that is open until `close`. Its text is its address; `host` and `port` are the parts of that."""
 
     def __init__(self, thread: ReactorThread, port: PublicPort) -> None:
         self._thread = thread
@@ -71,15 +71,16 @@ class BackgroundPort:
         return str(self._port.address or self._port.name)
 
     def close(self) -> None:
-        """Return when the server has closed it. Harmless when called again."""
+        """Return when the server has closed the port. Harmless when called again."""
         self._thread.call(lambda: here(self._port.stopListening()))
 
 
 class Background:
-    """`with Background("server.example:17000") as tunnel: tunnel.expose(8000)`. The options are those of Tunnel."""
+    """A tunnel with blocking calls: `with Background("server.example:17000") as tunnel: tunnel.expose(8000)`. The
+    options are those of Tunnel."""
 
     def __init__(self, server: str | None = None, **options: Any) -> None:
-        """Raises ConfigError for a server that is none."""
+        """Raises ConfigError for options that Tunnel refuses."""
         self._tunnel = Tunnel(server, **options)
         self._thread = ReactorThread()
 
@@ -101,5 +102,5 @@ class Background:
         return BackgroundPort(self._thread, port)
 
     def close(self) -> None:
-        """Close all ports, and end the thread. Harmless when called again."""
+        """Close all ports and end the thread. Harmless when called again."""
         self._thread.end()

@@ -1,4 +1,4 @@
-"""A tunnel as an object: what a program publishes on one server, and what it reaches through it."""
+"""A tunnel as an object: what a program publishes on one server, and what it reaches through that server."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ __all__ = ["Tunnel"]
 
 
 class Tunnel:
-    """Everything of this process with the same server and the same settings is one session, which is there while
-    somebody uses it: an open port, a connection, or `connect` without `close`.
+    """A tunnel to one server. All tunnels of this process with the same server and the same settings share one session.
+    The session lasts while something uses it: an open port, a connection, or a `connect` without a `close`.
 
-    `server` is `host:port`, or that of the variable GOTUNNEL_SERVER; `token` and `token_file` that of GOTUNNEL_TOKEN.
-    `timeout` is the seconds that a call may take (0: as long as it does, also while the server does not let this client
-    in), `drain` those that visitors of a port have to finish when it is closed. Nothing connects before the first call.
-    Methods return Deferreds; below asyncio `await` and `async with` do what they do on Twisted.
+    `server` is `host:port`; if absent, the variable GOTUNNEL_SERVER names it. Without `token` and `token_file` the
+    variable GOTUNNEL_TOKEN holds the token. `timeout` is the seconds that a call may take; 0 means no limit, also while
+    the server does not let this client in. `drain` is the seconds that a port's visitors have to finish when it is
+    closed. Nothing connects before the first call. Methods return Deferreds; `await` and `async with` work on Twisted
+    and on asyncio.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Tunnel:
         drain: float = 0.0,
         reactor: Any = None,
     ) -> None:
-        """Raises ConfigError for a server that is none, and for times that are none."""
+        """Raises ConfigError for an invalid server address or time."""
         given = {
             "name": name, "token": token, "token_file": token_file, "pin": pin, "ca": ca, "cert": cert, "key": key,
             "server_name": server_name, "tls": tls, "relay": relay, "profile": profile,
@@ -76,38 +77,38 @@ class Tunnel:
 
     @property
     def reactor(self) -> Any:
-        """The reactor that it runs on: that of this thread if none was named."""
+        """The reactor that the tunnel runs on. If none was given, it is that of the running loop or the global one."""
         if self._reactor is None:
             self._reactor = reactor_here()
         return self._reactor
 
     @property
     def _session(self) -> Session:
-        # Looked up each time: one that has ended, and that nobody observes, is another one when it begins again.
+        # Looked up each time: a session that has ended, and that has no observers, is replaced by a new one.
         return shared(self._settings, self.reactor)
 
     @property
     def connected(self) -> bool:
-        """Whether the server is there now."""
+        """Whether the server is connected now."""
         return self._session.connected
 
     @property
     def ports(self) -> tuple[PublicPort, ...]:
-        """What this tunnel publishes."""
+        """The ports that this tunnel publishes."""
         return tuple(self._ports)
 
     def observe(self, observer: Callable[[Event], object]) -> Callable[[], None]:
-        """Call `observer` with each Connected, Lost, MappingOpened and MappingClosed from now on. Returns what ends
-        that."""
+        """Call `observer` with each Connected, Lost, MappingOpened and MappingClosed from now on. Returns a function
+        that stops this."""
         return self._session.observers.add(observer)
 
     def check(self) -> None:
-        """Raise ConfigError for settings that cannot be used, the token among them. Nothing connects."""
+        """Raise ConfigError if the settings, the token included, cannot be used. Nothing connects."""
         self._settings.config()
 
     def connect(self) -> Deferred[Tunnel]:
-        """Fires when the server has let this client in, which stays then until `close`. Fails with AuthRejected,
-        NotConnected or ConfigError, and then has ended."""
+        """Fires when the server has let this client in; the tunnel then stays connected until `close`. Fails with
+        AuthRejected, NotConnected or ConfigError, and then nothing stays connected."""
         return Answer.of(self._connect(), None if self._connected else Tunnel.close)
 
     def expose(
@@ -127,14 +128,19 @@ class Tunnel:
         timeout: float | None = None,
         drain: float | None = None,
     ) -> Deferred[PublicPort]:
-        """Publish something on the server: a port here, `host:port` or `unix:/path`; a protocol factory or a protocol
-        of datagrams, for which no port is opened here; or an endpoint, which is connected for each visitor.
+        """Publish one of these on the server:
 
-        `remote` is the server's port, or `ip:port` of it; the same as a port that is exposed, else any free one.
-        `protocol="udp"` says that a port or an address takes datagrams; a DatagramProtocol need not say so. The
-        rest is what a mapping of a client's file can have; only a factory, whose connections know their visitors, can
-        have no `proxy_protocol`. Fires when the port is open; fails with PortUnavailable,
-        AuthRejected, NotConnected or ConfigError, and cancelled it leaves nothing.
+        - a port of this machine, `host:port` or `unix:/path`;
+        - a protocol factory or a datagram protocol, for which no port is opened here;
+        - an endpoint, which is connected for each visitor.
+
+        `remote` is the server's port, or `ip:port` of it. If absent, it is the number of the port that is exposed, or
+        else any free port. `protocol="udp"` says that a port or an address takes datagrams; a DatagramProtocol does not
+        need it. The other options are those of a mapping in a client's file. A factory cannot have `proxy_protocol`,
+        because its connections know their visitors.
+
+        Fires when the port is open. Fails with PortUnavailable, AuthRejected, NotConnected or ConfigError. If
+        cancelled, it leaves nothing behind.
         """
         given = {
             "mapping": mapping, "protocol": protocol, "idle": idle, "encrypt": encrypt, "health": health,
@@ -151,26 +157,26 @@ class Tunnel:
         timeout: float | None = None,
         keep: float = 0.0,
     ) -> Deferred[IProtocol]:
-        """Connect to what stands behind the server: `host:port` or `unix:/path` as the server sees them, or
-        `mapping:CLIENT/NAME`. Fires with the protocol when the target has answered; fails with DialFailed, and as
-        `connect` does. `keep` is for how many seconds the session outlives its last use."""
+        """Connect to a target behind the server: `host:port` or `unix:/path` as the server sees them, or
+        `mapping:CLIENT/NAME`. Fires with the protocol when the target has answered. Fails with DialFailed, and like
+        `connect`. `keep` is how many seconds the session outlives its last use."""
         return Answer.of(self._dial(target, factory, encrypt, timeout, keep), _hang_up)
 
     def close(self) -> Deferred[None]:
-        """Close what this tunnel has published, and give the session up if nobody else uses it. Fires when that has
-        happened, with a time to drain when the visitors are gone."""
+        """Close the ports of this tunnel, and the session if nothing else uses it. Fires when that has happened; with
+        `drain`, when the visitors have ended, too."""
         return Answer.of(self._close())
 
     async def __aenter__(self) -> Tunnel:
-        """Connect."""
+        """See `connect`."""
         await here(self.connect())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close."""
+        """See `close`."""
         await here(self.close())
 
-    # The same as coroutines.
+    # The same as coroutines:
 
     async def _connect(self) -> Tunnel:
         if self._connected:

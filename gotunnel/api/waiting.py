@@ -1,4 +1,4 @@
-"""Waiting for something that shows in a state, which is looked at whenever it may be otherwise."""
+"""Waits for a change of state: conditions are checked whenever the state may have changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Waits:
-    """Who waits, and for what. `look` is to be called after every change."""
+    """The waiting calls and their conditions. Call `look` after every change of state."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
@@ -23,8 +23,8 @@ class Waits:
     def until(
         self, seen: Callable[[], T | None], seconds: float | None = None, late: Callable[[], Exception] = TimeoutError
     ) -> Deferred[T]:
-        """Fire with what `seen` returns when that is not None any more, and fail with what it raises; or, after so many
-        seconds, with what `late` returns. Cancelling it gives up."""
+        """Fire with the result of `seen` when that is no longer None; fail with what it raises. After that many
+        `seconds`, fail with the result of `late`. Cancelling it gives up."""
         waiting: Deferred[T] = Deferred(self._forget)
         self._waiting[waiting] = seen
         if seconds is not None:
@@ -40,17 +40,17 @@ class Waits:
         return waiting
 
     def look(self) -> None:
-        """Something may be otherwise."""
+        """Check all conditions: something may have changed."""
         for waiting in tuple(self._waiting):
             self._try(waiting)
 
     def _try(self, waiting: Deferred[Any]) -> None:
         seen = self._waiting.get(waiting)
         if seen is None:
-            return  # it was cancelled by another one
+            return  # cancelled by an earlier one in this loop
         try:
             found = seen()
-        except Exception:  # noqa: BLE001 - it is whose waits to judge
+        except Exception:  # noqa: BLE001 - the waiting call judges it
             self._forget(waiting)
             waiting.errback(Failure())
             return

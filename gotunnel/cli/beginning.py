@@ -1,5 +1,5 @@
-"""What a start would refuse although the file itself is right: what it names cannot be used as it is. Only looks:
-nothing is written, opened for others or asked, so that it may be done beside a role that runs."""
+"""Checks for what a role would refuse at its start although its file is valid: the file names something that cannot be
+used. The checks write nothing, open nothing to others and ask nobody, so they are safe while a role runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_server_start(config: ServerConfig, state: Path) -> None:
     tls = config.tls
     if tls.cert is not None:
         Identity(tls, state, None, legs=False)
-    elif tls.client_ca is not None:  # its own certificate it makes itself, or makes anew
+    elif tls.client_ca is not None:  # the server makes and renews its own certificate
         load_authorities(tls.client_ca)
     checked("ports", config.port_allocator)
     check_authenticators(config)

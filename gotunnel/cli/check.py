@@ -1,5 +1,5 @@
-"""`gotunnel check`: says in words what a configuration would do, or all that is wrong with it and with the files that
-it names. Opens no connection."""
+"""`gotunnel check`: explains what a configuration would do, or reports everything that is wrong with it and with the
+files that it names. Opens no connection."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["check_file"]
 
 
 def check_file(path: str, state: str | None) -> None:
-    """Say, in the language of the environment, what the file at `path` would do, with the clients of its clients file,
-    which is in the folder `state` if it names none; or what is wrong on standard error, and raise
-    SystemExit: 2 for what is wrong with the file, 1 for what a start would refuse beside that."""
+    """Explain, in the language of the environment, what the file at `path` would do. This includes the clients of its
+    clients file, which is in the folder `state` if the file names none. Report problems on standard error and raise
+    SystemExit: 2 for mistakes in the file, 1 for anything else that a start would refuse."""
     folder = state_path(state)
     with one_line_errors("gotunnel check"):
         file = load(path, clients_elsewhere=os.path.exists(folder / CLIENTS_FILE))

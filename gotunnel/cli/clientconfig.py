@@ -1,5 +1,5 @@
-"""The configuration that `gotunnel join` makes: from the words of the command line to a client's section and the text
-of its file. Writes nothing."""
+"""The configuration that `gotunnel join` makes: turns the words of the command line into a client's section and the
+text of its file. Writes nothing."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("mappings", "local"): "--local",
     ("mappings", "remote"): "--remote",
 }
-"""What the command line calls the keys of a configuration."""
+"""The command line's words for the keys of a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the command line asks for. `remote` has one entry for each of `local`."""
+    """What the command line asks for. `remote` has one entry for each entry of `local`."""
 
     server: str
     name: str
@@ -52,11 +52,11 @@ class Wish:
     remote: tuple[str, ...] = ()
     transport: str | None = None
     options: tuple[str, ...] = ()
-    """Those of the transport, KEY=VALUE each."""
+    """The transport's options, each as KEY=VALUE."""
 
 
 def client_section(wish: Wish) -> dict[str, Any]:
-    """Return the `client:` section, but for its token. Raises ConfigError for what contradicts itself."""
+    """Return the `client:` section without its token. Raises ConfigError for contradictions."""
     if len(wish.local) != len(wish.remote):
         cure = "give each --local a --remote with its port on the server"
         raise ConfigError([Problem(PROGRAM, None, "--local", "and --remote must come in pairs", cure)])
@@ -83,10 +83,10 @@ def client_section(wish: Wish) -> dict[str, Any]:
 
 
 def config_of(section: Mapping[str, Any], token: str) -> ClientConfig:
-    """Return what the file will mean. Raises ConfigError in the words of the command line."""
+    """Return what the file will mean. Raises ConfigError in terms of the command line."""
     whole = {**section, "token": token}
     if "local_ports" not in whole and "mappings" not in whole:
-        whole["mappings"] = [{"local": 1, "remote": 1}]  # what is to be published is for later, and for a person
+        whole["mappings"] = [{"local": 1, "remote": 1}]  # the user decides later what to publish
     more: dict[tuple[str, ...], str] = {
         ("transport", key): f"{OPTION} {key}" for key in section.get("transport", ()) if key != "plugin"
     }  # fmt: skip
@@ -94,8 +94,8 @@ def config_of(section: Mapping[str, Any], token: str) -> ClientConfig:
 
 
 def with_paths(section: Mapping[str, Any], config: ClientConfig) -> dict[str, Any]:
-    """Return the section with the files of the transport by their whole paths: those of the command line are relative
-    to where it was typed, and not to the folder of the file that is written."""
+    """Return the section with absolute paths for the transport's files: on the command line they are relative to the
+    current folder, not to the folder of the file that is written."""
     if config.transport is None:
         return dict(section)
     paths = {
@@ -106,7 +106,7 @@ def with_paths(section: Mapping[str, Any], config: ClientConfig) -> dict[str, An
 
 
 def config_text(section: Mapping[str, Any], token_file: str) -> str:
-    """Return the file. Values are written as JSON, which YAML contains and which it can read in one way only."""
+    """Return the text of the file. Values are written as JSON, which is valid YAML with only one reading."""
     lines = [
         f"# Written by `{PROGRAM}`; `gotunnel check` says what it does.",
         "client:",

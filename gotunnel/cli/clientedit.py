@@ -1,5 +1,5 @@
-"""`gotunnel client add`, `revoke` and `rotate`: changes the clients file of a server, which takes them up while it
-runs. Shows a token once, when it is made."""
+"""`gotunnel client add`, `revoke` and `rotate`: change the clients file of a server, which applies the changes while it
+runs. A token is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("allow_groups",): "--group",
 }
 JOIN_TTL = 24 * 3600.0
-"""Seconds that a one-time token is valid unless --ttl says otherwise, as kubeadm has it."""
+"""Seconds that a one-time token is valid without --ttl, as with kubeadm."""
 LONGEST_TTL = 10 * 366 * 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, slots=True)
 class RightsWish:
-    """What a new client may do; what is not named is as the server has it for all."""
+    """What a new client may do. Anything not given is as the server has it for all clients."""
 
     ports: str | None = None
     bind: tuple[str, ...] = ()
@@ -58,7 +58,8 @@ class RightsWish:
 
 @dataclass(frozen=True, slots=True)
 class TokenWish:
-    """What kind of token is wanted, and how it is told. `one_time` None: as `print_join` says."""
+    """Which kind of token is wanted, and how it is shown. If `one_time` is None, the token is one-time with
+    `print_join`."""
 
     ttl: str | None = None
     one_time: bool | None = None
@@ -66,14 +67,14 @@ class TokenWish:
     server: str | None = None
     transport: str | None = None
     options: tuple[str, ...] = ()
-    """Those of the transport, KEY=VALUE each."""
+    """The transport's options, each as KEY=VALUE."""
     pin: bool = True
     as_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token just made, and all that is to be said of it. What is kept of it is `key` or `join`."""
+    """A new token, and everything to print about it. The clients file stores `key` or `join`."""
 
     secret: str
     key: bytes | None
@@ -84,7 +85,7 @@ class _Token:
 
 
 def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish: TokenWish) -> None:
-    """Make a client and tell its token. `site` is what Site.at takes. Raises SystemExit when that is impossible."""
+    """Create a client and show its token. `site` holds the arguments of Site.at. Raises SystemExit if that fails."""
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         values: dict[str, Any] = {"name": name, "keys": ()}
@@ -96,7 +97,7 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
             "allow_groups": rights.groups,
         }  # fmt: skip
         values |= {key: list(items) for key, items in lists.items() if items}
-        said = _validated(values)  # first of all, so that no key is derived of a name that is none
+        said = _validated(values)  # first, so that no key is derived from an invalid name
         allowed = where.config.allow_ports if said.allow_ports is None else said.allow_ports
         token = _made(where, name, wish, PortSet.parse(allowed))
         if token.key is None:
@@ -110,7 +111,7 @@ def add_client(site: tuple[str, str | None], name: str, rights: RightsWish, wish
 
 
 def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, now: bool) -> None:
-    """Give a client another token and tell it; `now` ends the old one at once. Raises SystemExit."""
+    """Give a client another token and show it; with `now` the old one ends at once. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         token = _made(where, name, wish)
@@ -124,7 +125,7 @@ def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, n
 
 
 def drop_old(site: tuple[str, str | None], name: str) -> None:
-    """End the older one of two tokens. Raises SystemExit."""
+    """End the older of two tokens. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         Site.at(*site).edit(name, dropped(name))
     said = Sentence("The older token of {name} does not work any more; a running server notices within a second.",
@@ -144,8 +145,8 @@ def revoke_client(site: tuple[str, str | None], name: str, *, forget: bool) -> N
 
 
 def _made(site: Site, name: str, wish: TokenWish, ports: PortSet | None = None) -> _Token:
-    """Make a token and all words about it: nothing may fail once the file is changed. `ports` are those that a new
-    client may publish; None: it is there already, with a configuration of its own."""
+    """Make a token and every text about it, because nothing may fail after the file has changed. `ports` are those that
+    a new client may publish; None means that the client exists already, with a configuration of its own."""
     one_time = (wish.print_join and not site.plain) if wish.one_time is None else wish.one_time
     if one_time and site.plain:
         what = "is for TLS alone, inside of which a lasting token is sent, and server.tls.mode is off"
@@ -189,7 +190,7 @@ def _line(
 
 
 class _NotTold(GotunnelError):
-    """The client is made, and its token is lost."""
+    """The client has been created, and its token is lost."""
 
 
 def _tell(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
@@ -212,7 +213,7 @@ def _print(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
         }  # fmt: skip
         click.echo(json.dumps(facts))
         return
-    # What a pipe or a file is to get goes to standard output, and nothing else does.
+    # Only what a pipe or a file is meant to receive goes to standard output.
     click.echo(token.secret if token.line is None else token.line)
     for note in token.notes:
         say(note, err=True)
@@ -223,7 +224,7 @@ def _print(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
 
 
 def _validity(token: _Token) -> Sentence:
-    """Return how long a token is good, and for what."""
+    """Say how long a token is valid, and for what."""
     when = None if token.expires is None else utc(token.expires)
     if token.join is not None and when is None:
         return Sentence("Its token can be used once, by `gotunnel join`; it is not shown again.")

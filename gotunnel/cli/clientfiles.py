@@ -1,5 +1,5 @@
-"""The two files that `gotunnel join` leaves behind: a token and the configuration that names it. Whatever interrupts
-the writing, no file is half-written and none that was there is lost."""
+"""The two files that `gotunnel join` writes: a token, and the configuration that names it. An interruption leaves no
+half-written file and loses no existing one."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["ClientFiles"]
 
 
 class ClientFiles:
-    """Where the configuration goes, and the token beside it. `force` allows to replace a configuration that is there;
-    it is kept as `NAME.old`, or `NAME-2.old` if there is one already."""
+    """Where the configuration goes, with the token beside it. `force` permits replacing an existing configuration,
+    which is kept as `NAME.old`, or as `NAME-2.old` if that exists already."""
 
     def __init__(self, output: Path, *, force: bool) -> None:
         self.config = output.absolute()
         self._force = force
         self.token: Path | None = None
-        """Where the token is, once it was saved."""
+        """The token's file, after `save`."""
         self.kept: Path | None = None
-        """What the former configuration is called now, if there was one."""
+        """The new name of the former configuration, if there was one."""
 
     def check(self) -> None:
-        """Find out, before a token is used, whether they could be written. Raises ConfigError."""
+        """Check, before a token is used, that the files can be written. Raises ConfigError."""
         folder = self.config.parent
         if not folder.is_dir():
             raise _refused(f"there is no folder {_shown(folder)}", "make it, or choose another with --output")
@@ -41,9 +41,9 @@ class ClientFiles:
             raise self._there()
 
     def save(self, token: str, text: Callable[[str], str]) -> None:
-        """Write both and bring them to the disk. `text` makes the configuration of the token file's name.
+        """Write both files and sync them to the disk. `text` makes the configuration from the token file's name.
 
-        The configuration is the last to appear, and appears whole. Raises ConfigError or OSError; then neither is left.
+        The configuration appears last, and complete. Raises ConfigError or OSError; then neither file is left.
         """
         path = self._save_token(token)
         try:
@@ -68,7 +68,7 @@ class ClientFiles:
         self.token = self.kept = None
 
     def _save_token(self, token: str) -> Path:
-        # A name that is free: another configuration may need the token that a file holds already.
+        # Choose a free name: another configuration may need the token in an existing file.
         stem = self.config.with_suffix("").name or self.config.name
         with drafted(self.config, token + "\n", 0o600) as draft:
             return _linked(draft, self.config.with_name(f"{stem}.token"), self.config)
@@ -77,7 +77,7 @@ class ClientFiles:
         with drafted(self.config, text, 0o644) as draft:
             if not os.path.lexists(self.config):
                 try:
-                    os.link(draft, self.config)  # which, unlike a rename, replaces nothing that has come meanwhile
+                    os.link(draft, self.config)  # unlike a rename, a link replaces no file that has appeared meanwhile
                 except FileExistsError:
                     raise self._there() from None
                 return
@@ -92,7 +92,7 @@ class ClientFiles:
 
 
 def _linked(source: Path, wanted: Path, never: Path | None = None) -> Path:
-    """Give a file a second name: `wanted`, or with -2, -3… in it when that is taken or `never` to be used."""
+    """Give a file a second name: `wanted`, or one with -2, -3… if that is taken or is `never`."""
     path, numbers = wanted, itertools.count(2)
     while True:
         if path != never:

@@ -1,5 +1,5 @@
-"""`gotunnel client list`: all clients with tokens of their own, those of the configuration and those of the clients
-file, as a table or as JSON. Shows no key."""
+"""`gotunnel client list`: all clients with tokens of their own, from the configuration and from the clients file, as a
+table or as JSON. Shows no key."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Row:
 
     name: str
     state: str
-    """active, joining, expired, revoked or disabled."""
+    """One of STATES."""
     allow_ports: list[int | str]
     allow_bind: list[str] | None
     allow_dial: list[str]
     allow_nodes: list[str]
     allow_groups: list[str]
     tokens: int
-    """Lasting ones; two while one replaces the other."""
+    """The number of lasting tokens; two while one replaces the other."""
     join_token: str | None
-    """valid or expired, if there is one that nobody has used up."""
+    """"valid" or "expired", if there is an unused one-time token."""
     join_expires: str | None
     expires: str | None
     source: str
     allow_udp_ports: tuple[int | str, ...] = ()
 
     def words(self) -> tuple[str, ...]:
-        """Return the cells of the table; what is no name is a Sentence."""
+        """Return the cells of the table. Cells that have to be translated are Sentences."""
         state = Sentence.word(self.state)
         if self.expires is not None and self.state == "expired" and self.tokens:
             state = Sentence("{state} (since {when})", state=state, when=self.expires)
@@ -64,7 +64,7 @@ class Row:
         return self.name, state, ports, binds, *lists, self._held(), self.source
 
     def _held(self) -> str:
-        """Return how many tokens it has, and whether one is to be used up."""
+        """Return the number of tokens, and whether there is a one-time token."""
         count, when = self.tokens, self.join_expires
         if self.join_token is None:
             return str(count)
@@ -76,7 +76,7 @@ class Row:
 
 
 def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
-    """Print all clients; `site` is what Site.at takes. Raises SystemExit."""
+    """Print all clients; `site` holds the arguments of Site.at. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         found = rows(where.config, where.clients(), where.file, time.time())
@@ -91,7 +91,7 @@ def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:
 
 
 def rows(config: ServerConfig, clients: Iterable[FileIdentity], file: Path, now: float) -> list[Row]:
-    """Return all clients by name; `now` is in Unix seconds."""
+    """Return all clients, sorted by name; `now` is in Unix seconds."""
     found = [_of_config(config, client) for client in config.clients]
     found += [_of_file(config, client, str(file), now) for client in clients]
     return sorted(found, key=lambda row: row.name)
@@ -110,12 +110,12 @@ def _padded(cell: str, width: int) -> str:
 
 
 def as_json(found: Iterable[Row]) -> str:
-    """Return an array of objects."""
+    """Return an array of objects as text."""
     return json.dumps([asdict(row) for row in found], indent=1)
 
 
 def utc(when: float) -> str:
-    """Return Unix seconds as people write them."""
+    """Return Unix seconds as UTC in ISO 8601."""
     return datetime.fromtimestamp(when, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,4 +1,4 @@
-"""`gotunnel client`: the command line of add, list, revoke and rotate. Parses; the work is done elsewhere."""
+"""`gotunnel client`: the command lines of add, list, revoke and rotate. Parses only; the work is done elsewhere."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ from gotunnel.errors import Sentence
 __all__ = ["main"]
 
 START_SECONDS = 30.0
-"""How long the three processes may take until the first page has come."""
+"""Seconds until the first page must have come."""
 
 END_SECONDS = 10.0
-"""How long a process may take to end by itself before it is killed."""
+"""Seconds that a process has to end by itself before it is killed."""
 
 LAST_LINES = 50
-"""How much of each log is shown when the demo fails."""
+"""Lines of each log that are shown when the demo fails."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -61,16 +61,16 @@ class _DemoFailed(Exception):
 
 
 class _Stopped(Exception):
-    """Somebody asked the demo to end."""
+    """The demo was asked to end."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo until Ctrl-C, or with `--once` until the page has come. Returns the exit code."""
+    """Run the demo until Ctrl-C, or with `--once` until the page has come. Return the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="fetch one page through the tunnel and end")
     once: bool = parser.parse_args(arguments).once
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+        if signal.getsignal(number) != signal.SIG_IGN:  # started with nohup
             signal.signal(number, _stop)
     try:
         with ExitStack() as stack:
@@ -100,7 +100,7 @@ def _start(folder: Path, stack: ExitStack) -> dict[str, subprocess.Popen[bytes]]
         "server": ["-c", _role("server"), "--config", "server.yaml", "--state", "server-state"],
         "client": ["-c", _role("client"), "--config", "client.yaml", "--state", "client-state"],
     }
-    # A token in the environment beside the one in the files would be refused.
+    # Two tokens, in the environment and in the files, would be refused.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GOTUNNEL_")}
     processes: dict[str, subprocess.Popen[bytes]] = {}
     for name, command in commands.items():
@@ -112,7 +112,7 @@ def _start(folder: Path, stack: ExitStack) -> dict[str, subprocess.Popen[bytes]]
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # A session of its own: Ctrl-C reaches the demo alone, which then ends its processes in order.
+            # In a session of its own: Ctrl-C then reaches the demo only, which ends its processes in order.
             start_new_session=True,
         )
         stack.callback(_end, process)
@@ -135,7 +135,7 @@ def _stay(processes: dict[str, subprocess.Popen[bytes]], once: bool) -> None:
 
 
 def _wait_for_page(url: str, mark: str, processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    # Without a proxy: the environment may name one, and it would not know this loopback address.
+    # Without a proxy: one named in the environment could not reach this loopback address.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
     last: object = Sentence("nothing answered")
@@ -177,8 +177,8 @@ def _show_logs(folder: Path) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    # Held at the same time, so that they differ. Another program may still take one before it is used; then the demo
-    # says so and is run again.
+    # All are held at the same time so that they differ. Another program may still take one before it is used; the
+    # demo then says so, and can be run again.
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [held.getsockname()[1] for held in sockets]
     for held in sockets:
@@ -188,7 +188,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     for again in SIGNALS:
-        signal.signal(again, signal.SIG_IGN)  # ending the processes is not interrupted
+        signal.signal(again, signal.SIG_IGN)  # ending the processes must not be interrupted
     raise _Stopped
 
 

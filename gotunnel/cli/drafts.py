@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, for commands. Knows nothing of what is in them."""
+"""Files that appear complete or not at all, for commands. Knows nothing of their content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ __all__ = ["drafted", "sync_folder"]
 
 @contextmanager
 def drafted(path: Path, content: str, mode: int) -> Iterator[Path]:
-    """A complete file beside `path`, on the disk, and gone at the end unless it was renamed. Raises OSError."""
+    """A complete file beside `path`, synced to the disk. It is removed at the end unless it was renamed. Raises
+    OSError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
@@ -28,7 +29,7 @@ def drafted(path: Path, content: str, mode: int) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring names that have just changed to the disk. Raises OSError."""
+    """Sync the folder's changed names to the disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

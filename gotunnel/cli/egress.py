@@ -1,5 +1,5 @@
-"""`gotunnel egress`: an egress socket for the kube-apiserver beside it, until Ctrl-C, with a client that no file
-describes."""
+"""`gotunnel egress`: opens an egress socket for the kube-apiserver on this machine until Ctrl-C, with a client that has
+no file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("egress", "listen"): "--listen",
     ("egress", "socket_mode"): "--mode",
 }
-"""What the command line calls the keys of a configuration."""
+"""The command line's words for the keys of a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class EgressWish:
 
 
 def egress_config(wish: EgressWish, token: str) -> ClientConfig:
-    """Return the configuration that a file would have held. Raises ConfigError in the words of the command line."""
+    """Return the configuration that a file would give. Raises ConfigError in terms of the command line."""
     section: dict[str, Any] = {
         "name": wish.name if wish.name is not None else own_name("egress", ""),
         "token": token,
@@ -63,7 +63,7 @@ def egress_config(wish: EgressWish, token: str) -> ClientConfig:
 
 
 def open_egress(wish: EgressWish, state: str | None, log_format: str) -> None:
-    """Serve until a signal comes. Raises SystemExit when the wish is impossible."""
+    """Serve until a signal comes. Raises SystemExit if that is impossible."""
     from twisted.internet import reactor
 
     with one_line_errors(PROGRAM):

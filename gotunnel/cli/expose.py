@@ -1,4 +1,4 @@
-"""`gotunnel expose`: publishes one local port until Ctrl-C, with a client that no file describes."""
+"""`gotunnel expose`: publishes one local port until Ctrl-C, with a client that has no file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("mappings", "remote"): "--remote",
     ("mappings", "protocol"): "--udp",
 }
-"""What the command line calls the keys of a configuration."""
+"""The command line's words for the keys of a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Wish:
 
     @property
     def protocol(self) -> str:
-        """What travels."""
+        """The mapping's protocol."""
         return "udp" if self.udp else "tcp"
 
 
 def client_config(wish: Wish, token: str) -> ClientConfig:
-    """Return the configuration that a file would have held. Raises ConfigError in the words of the command line."""
+    """Return the configuration that a file would give. Raises ConfigError in terms of the command line."""
     remote = wish.remote if wish.remote is not None else wish.local.rpartition(":")[2]
     section: dict[str, Any] = {
         "name": wish.name if wish.name is not None else own_name("expose", remote.rpartition(":")[2]),
@@ -83,7 +83,7 @@ def client_config(wish: Wish, token: str) -> ClientConfig:
 
 
 def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
-    """Publish until a signal comes. Raises SystemExit when the wish is impossible or the server refuses it."""
+    """Publish until a signal comes. Raises SystemExit if that is impossible or the server refuses it."""
     from twisted.internet import reactor
 
     with one_line_errors(PROGRAM):
@@ -102,8 +102,8 @@ def expose_port(wish: Wish, state: str | None, log_format: str) -> None:
 
 
 class _Exposing(Service):
-    """Opens the port, tells when it is open, and ends the process when the server refuses it: whoever waits at a
-    terminal is to choose another port now."""
+    """Opens the port, and says when it is open. Ends the process if the server refuses the port, so that a user at a
+    terminal can choose another one now."""
 
     def __init__(self, wish: Wish, config: ClientConfig, reactor: Any) -> None:
         self.refused = ""
@@ -117,7 +117,7 @@ class _Exposing(Service):
         self._tunnel.observe(self._happened)
 
     def startService(self) -> None:
-        """Open it, however long it takes to reach the server."""
+        """Open the port, however long it takes to reach the server."""
         super().startService()
         mapping = self._mapping
         opening = self._tunnel.expose(
@@ -126,7 +126,7 @@ class _Exposing(Service):
         opening.addErrback(self._not_opened)
 
     def stopService(self) -> Deferred[None]:
-        """Close it. The end of the process is that of its visitors."""
+        """Close the port. Visitors end with the process."""
         super().stopService()
         return self._tunnel.close()
 
@@ -135,14 +135,14 @@ class _Exposing(Service):
             local = self._mapping.local
             say(Sentence("{address} reaches {local}. Ctrl-C ends it.", address=event.address, local=local))
         elif isinstance(event, MappingClosed) and self.running and not is_shut(event):
-            self._refuse(event.reason)  # else the log has said so, and it opens again by itself
+            self._refuse(event.reason)  # otherwise the log says so, and the port opens again by itself
 
     def _not_opened(self, failure: Failure) -> None:
         failure.trap(GotunnelError)
         error = failure.value
         if isinstance(error, PortUnavailable):
             self._refuse(str(error))
-        elif isinstance(error, GotunnelError) and not isinstance(error, NotConnected):  # which is: closed meanwhile
+        elif isinstance(error, GotunnelError) and not isinstance(error, NotConnected):  # i.e. closed meanwhile
             self.failed = error
             self._reactor.callWhenRunning(self._reactor.stop)
 
@@ -153,7 +153,7 @@ class _Exposing(Service):
 
 
 def token_of_server(program: str) -> str:
-    """Return the token from the environment or from whoever sits there; the configuration checks it."""
+    """Return the token from the environment or a prompt; the configuration checks it."""
     token = os.environ.get(VARIABLE, "")
     if not token and sys.stdin.isatty():
         token = click.prompt(of_environment().sentence(Sentence("Token of the server")), hide_input=True, err=True)

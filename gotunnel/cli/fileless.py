@@ -1,5 +1,5 @@
-"""The command lines by which a machine that has no configuration comes to a server: some go without one, and one makes
-it. Parses; the work is done elsewhere."""
+"""The command lines with which a machine without a configuration connects to a server: some need no file, one writes
+it. Parses only; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _refuse_token(context: click.Context | None, option: click.Parameter | None,
 
 
 def _way_to_server(command: Function) -> Function:
-    """Add what a client without a file can be told of its server and of itself."""
+    """Add the options with which a client without a file is told its server and its own name."""
     options = (
         click.option("--name", help="The name of this client, if the server's token belongs to one."),
         click.option("--tls-ca", metavar="FILE", help="Accept only a server with a certificate of this authority."),

@@ -1,4 +1,4 @@
-"""Runs a service in the foreground until a signal, logging to standard error. Makes no service."""
+"""Runs a service in the foreground until a signal, with the log on standard error. Makes no service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["run"]
 
 
 def run(service: IService, reactor: Any) -> None:
-    """Run the reactor with this service until it stops, waiting for what `stopService` returns."""
+    """Run the reactor with this service until it stops. At the end, wait for the Deferred of `stopService`."""
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

@@ -1,5 +1,5 @@
-"""The `gotunnel` command as click runs it, and what it says when its words, or what it prints, cannot be taken. What it
-can do is in `main`."""
+"""The `gotunnel` command as click runs it, and its errors for a wrong command line or for output that cannot be
+written. The commands are in `main`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 __all__ = ["Command", "CommandGroup"]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Why what was printed could not be written. A pipe that nobody reads any more is not worth a word."""
+"""Errors that are reported when output cannot be written. A pipe that nobody reads any more is not reported."""
 
 
 @contextmanager
@@ -29,8 +29,8 @@ def _spoken() -> Iterator[None]:
 
 
 def _flush(quietly: bool) -> None:
-    """Write what was printed. Python would try at its very end, and where that fails print a traceback and make the
-    exit code 120. `quietly`: it has been said what went wrong, and the exit code stays. Raises OSError."""
+    """Write what was printed. Otherwise Python would try at its very end, and on failure print a traceback and exit
+    with 120. `quietly`: an error was reported already, and the exit code stays. Raises OSError."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -40,7 +40,7 @@ def _flush(quietly: bool) -> None:
 
 
 def _drop_unwritten() -> None:
-    """Let what standard output does not take go nowhere."""
+    """Discard what standard output does not accept."""
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
 
 
@@ -56,7 +56,7 @@ def _help(command: click.Command, ctx: click.Context, english: Callable[[click.C
 
 
 class Command(click.Command):
-    """One command. Its help is in the language of the environment, and in English as click makes it."""
+    """A command whose help is in the language of the environment; in English it is click's own."""
 
     def get_help(self, ctx: click.Context) -> str:
         """Called by click for `--help`."""
@@ -64,18 +64,18 @@ class Command(click.Command):
 
 
 class CommandGroup(click.Group):
-    """Has such help, too. Says what is wrong with a command line in the language of the environment, and so of a
-    standard output that takes nothing: `gotunnel token > token` on a full disk."""
+    """A group with such help. It also reports a wrong command line in the language of the environment, and a standard
+    output that cannot be written: `gotunnel token > token` on a full disk."""
 
     command_class = Command
     group_class = type
 
     def get_help(self, ctx: click.Context) -> str:
-        """Called by click for `--help`, and where no command is named."""
+        """Called by click for `--help`, and if no command is named."""
         return _help(self, ctx, super().get_help)
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Called by whoever runs the command."""
+        """Called to run the command."""
         try:
             try:
                 return super().main(*args, **extra)
@@ -85,7 +85,7 @@ class CommandGroup(click.Group):
         except OSError as failed:
             if isinstance(failed, BrokenPipeError):
                 _drop_unwritten()
-                sys.exit(1)  # as click ends where it notices
+                sys.exit(1)  # as click does in this case
             if failed.errno not in NO_ROOM or failed.filename is not None:
                 raise
             from gotunnel.errors import Sentence
@@ -100,11 +100,11 @@ class CommandGroup(click.Group):
             sys.exit(1)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Called by click, to read what stands ahead of the command's name."""
+        """Called by click to parse what precedes the command's name."""
         with _spoken():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Called by click, to read the rest and do it."""
+        """Called by click to parse the rest and run it."""
         with _spoken():
             return super().invoke(ctx)

@@ -1,5 +1,5 @@
-"""A page of `--help` in another language than English: what click would show, in columns that are right where
-characters are two wide. Loaded when one is asked for."""
+"""A page of `--help` in a language other than English: what click would show, with columns that are aligned for
+double-width characters. Imported on demand."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["page", "paragraphs", "usage_words"]
 Said = Callable[[str], str]
 
 TERM = 30
-"""Columns that an option takes beside its description, as in click: a longer one stands above."""
+"""Columns for an option beside its description, as in click; a longer option gets a line of its own."""
 BESIDE = 20
-"""Columns that the arguments must have beside the command's name, as in click."""
+"""Minimum columns for the arguments beside the command's name, as in click."""
 
 _EXTRA = re.compile(r"\[(.+)\]", re.DOTALL)
 _DEFAULT = re.compile("default: (.+)", re.DOTALL)
 
 
 def page(command: click.Command, ctx: click.Context, said: Said) -> str:
-    """Return the page, in the words of `said`."""
+    """Return the page, with each text passed through `said`."""
     width = ctx.make_formatter().width
     lines = list(_usage(command, ctx, said, width))
     for paragraph in paragraphs(command):
@@ -41,8 +41,8 @@ def page(command: click.Command, ctx: click.Context, said: Said) -> str:
 
 
 def usage_words(command: click.Command, ctx: click.Context, said: Said) -> list[str]:
-    """Return what stands behind the command's name. Words of ours that stand for a value, like FILE, stay: descriptions
-    and errors name them."""
+    """Return the words after the command's name. Placeholders of ours, like FILE, are not translated, because
+    descriptions and errors name them."""
     whole = {command.options_metavar, getattr(command, "subcommand_metavar", None)}
     return [said(piece) if piece in whole else piece for piece in command.collect_usage_pieces(ctx)]
 
@@ -59,7 +59,7 @@ def _usage(command: click.Command, ctx: click.Context, said: Said, width: int) -
 
 
 def paragraphs(command: click.Command) -> list[str]:
-    """Return what a command says of itself, as it is translated."""
+    """Return the paragraphs of a command's own description, in the form in which they are translated."""
     text = inspect.cleandoc(command.help or "")
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph]
 
@@ -74,7 +74,7 @@ def _options(command: click.Command, ctx: click.Context, said: Said) -> Iterator
 
 
 def _extra(found: re.Match[str], said: Said) -> str:
-    """Say what click puts behind a description: the default, a range, and whether it must be there."""
+    """Return click's additions to a description: the default, a range, and whether the option is required."""
     parts = []
     for part in found[1].split("; "):
         default = _DEFAULT.fullmatch(part)
@@ -87,6 +87,6 @@ def _commands(command: click.Command, ctx: click.Context, said: Said) -> Iterato
         for name in command.list_commands(ctx):
             found = command.get_command(ctx, name)
             if found is not None and not found.hidden:
-                # Whole sentences: they are shorter than English ones, and need no "..." at their ends.
+                # Whole sentences: Chinese ones are shorter than English ones, and need no "..." at their ends.
                 first = next(iter(paragraphs(found)), None)
                 yield name, "" if first is None else said(first).partition("。")[0]

@@ -1,5 +1,5 @@
-"""`gotunnel join`: makes this machine a client of a server that knows it already. Connects once, proves the token, and
-leaves a configuration and a token file behind; it publishes nothing itself."""
+"""`gotunnel join`: makes this machine a client of a server that already has an entry for it. Connects once, proves the
+token, and writes a configuration and a token file; it publishes nothing itself."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ CURES = {
     "closed": "is that a gotunnel server? With `tls: {mode: off}` there, say --plain; and after failed logins a server "
     "refuses an address for a while",
 }
-"""What to do about the wire's codes."""
+"""What to do about the error codes of the protocol."""
 LABEL = 24
-"""Cells for what a step is for."""
+"""Cells for the purpose of a step."""
 
 
 class JoinFailed(GotunnelError):
-    """The server could not be joined; one line says why and what to do."""
+    """The server could not be joined; one line says why, and what to do."""
 
 
 def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: bool) -> None:
-    """Join, and say what to do next. `renew` keeps a configuration that is there. Raises SystemExit when it fails."""
+    """Join, and say what to do next. `renew` keeps an existing configuration. Raises SystemExit if it fails."""
     with one_line_errors(PROGRAM):
         if len(wish.server) >= 32 and not set(wish.server) & set(".:["):
             raise ConfigError([Problem(PROGRAM, None, "HOST:PORT", "looks like a token", "pipe the token in")])
@@ -88,7 +88,7 @@ def join_server(wish: Wish, output: str, *, force: bool, renew: bool, as_json: b
         except NotConfirmed as lost:
             enrolled, doubt = True, str(lost)
         except JoinFailed:
-            files.undo()  # the server has ended the token that it sent
+            files.undo()  # the server has revoked the token that it sent
             raise
         except OSError as failed:
             raise JoinFailed(Sentence(
@@ -108,8 +108,8 @@ def _files(wish: Wish, output: Path, *, force: bool, renew: bool) -> ClientFiles
 
 
 def _connect(config: ClientConfig, store: Callable[[str], None], way: str) -> bool:
-    """Run the reactor until the server has let us in or not; `way` is what says by which transport. Raises JoinFailed,
-    or what `store` raised."""
+    """Run the reactor until the server has accepted or refused this client. Return whether the token was exchanged for
+    a lasting one. `way` names the transport in errors. Raises JoinFailed, or what `store` raised."""
     from twisted.internet import reactor as running
 
     reactor: Any = running
@@ -126,7 +126,7 @@ def _connect(config: ClientConfig, store: Callable[[str], None], way: str) -> bo
         running.addBoth(results.append).addBoth(lambda _: interrupted or reactor.stop())
 
     def stopping() -> None:
-        if not results:  # Ctrl-C. It breaks the connection, too, and that is not why it failed.
+        if not results:  # Ctrl-C: it also breaks the connection, which is then not the reason for the failure
             interrupted.append(True)
 
     reactor.addSystemEventTrigger("before", "shutdown", stopping)
@@ -173,7 +173,7 @@ def _explained(error: GotunnelError, config: ClientConfig) -> str:
 
 
 def _problem_of(path: Path) -> bool:
-    """Say whether the file that was written cannot be used as it is: it publishes nothing yet, for example."""
+    """Return whether the new file cannot be used as it is, for example because it publishes nothing yet."""
     try:
         load_client(path, without_token())
     except ConfigError:
@@ -218,7 +218,7 @@ def _tell(
 
 
 def _steps(config: str, *, load_problem: bool) -> list[tuple[Sentence, str]]:
-    """Return what is to be done next: what for, and the command."""
+    """Return the next steps: the purpose of each, and the command."""
     steps: list[tuple[Sentence, str]] = []
     if os.environ.get(VARIABLE):
         steps.append((Sentence("two tokens are an error:"), f"unset {VARIABLE}"))

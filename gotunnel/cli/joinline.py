@@ -1,5 +1,5 @@
 """The line that `--print-join` prints: what to paste on the other machine, and how that machine reaches this server.
-Opens no connection; makes no token."""
+Opens no connection and makes no token."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from gotunnel.errors import ConfigError, Problem, Sentence
 __all__ = ["Place", "join_line", "place_of", "transport_words"]
 
 NOBODY = "192.0.2.1"
-"""An address for documents (RFC 5737), to ask the kernel for a route; nothing is sent there."""
+"""An address for documentation (RFC 5737), used to ask the kernel for a route; nothing is sent there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How clients reach the server, and what a person is to know of a guess."""
+    """How clients reach the server, with a note for the user if that is a guess."""
 
     address: HostPort
     note: str = ""
 
 
 def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
-    """Return what `--server` names, else what `server.addr` says, else a guess. Raises ConfigError if there is none."""
+    """Return what `--server` names, or what `server.addr` says, or a guess. Raises ConfigError if there is none."""
     if named is not None:
         try:
             address = parse_host_port(named, default_port=config.addr.port or DEFAULT_PORT)
@@ -59,16 +59,16 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
 
 
 def transport_words(name: str, options: Iterable[str]) -> tuple[str, ...]:
-    """Return what that line says of a transport."""
+    """Return the line's words for a transport."""
     return "--transport", name, *(word for option in options for word in ("--transport-option", option))
 
 
 def join_line(
     token: str, place: HostPort, name: str, *, pin: str | None, plain: bool, renew: bool, more: Iterable[str] = ()
 ) -> str:
-    """Return the line; `renew` is for a client that may have a configuration already, `more` are words behind all.
+    """Return the line. `renew` is for a client that may have a configuration already; `more` are words to append.
 
-    `printf` is a command of the shell itself, so that the token is in no list of processes.
+    `printf` is a builtin of the shell, so the token does not appear in the list of processes.
     """
     words = ["gotunnel", "join", str(place), "--name", name]
     if pin is not None:
@@ -82,7 +82,7 @@ def join_line(
 
 
 def _routed_address(family: socket.AddressFamily) -> str | None:
-    """Return the address that this machine sends from, if it has a default route."""
+    """Return the address from which this machine sends, if it has a default route."""
     target = NOBODY if family == socket.AF_INET else "2001:db8::1"  # RFC 3849
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

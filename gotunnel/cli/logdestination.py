@@ -1,5 +1,5 @@
-"""Writes to a pipe, a terminal or a socket and waits for nobody, though other processes write there too and may wait as
-long as they like."""
+"""Writes to a pipe, a terminal or a socket without ever blocking, even if other processes write there too, and
+block."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ __all__ = ["LogDestination", "destination_of"]
 
 
 class LogDestination(Protocol):
-    """What is written arrives where a descriptor leads."""
+    """Writes to where a descriptor leads."""
 
     def write(self, data: bytes) -> int:
-        """Write at most PIPE_BUF bytes, and return how many of them were taken; 0: none at the moment. Raises OSError
-        where none ever will be."""
+        """Write at most PIPE_BUF bytes, and return how many were accepted; 0 means none at the moment. Raises OSError
+        if no more will ever be accepted."""
 
     def takes(self, seconds: float) -> bool:
-        """Wait so long for it to take something again; say whether it does, or has broken. Not at all below zero."""
+        """Wait up to `seconds` until it accepts data again, or breaks; return whether one of them has happened. Below
+        zero, return False at once."""
 
     def finish(self, seconds: float) -> None:
-        """Wait so long for what was taken to be written. Not at all below zero."""
+        """Wait up to `seconds` until the accepted data has been written. Below zero, return at once."""
 
     def close(self) -> None:
-        """Let go of it. The descriptor that it was made for stays open."""
+        """Release it. The descriptor that it was made from stays open."""
 
 
 def destination_of(fd: int) -> LogDestination:
-    """Return where `fd` leads. Whether a descriptor waits is a setting that all who have inherited it share: so a pipe
-    or a terminal is opened once more, and a socket is told with each call; where a user may not open what he was
-    handed, or there is no /proc, a thread waits. Raises OSError for a descriptor that is closed, and where no thread
-    can be had."""
+    """Return the destination to which `fd` leads. Whether a descriptor blocks is a setting shared by all processes that
+    have inherited it. So a pipe or a terminal is opened a second time, and a socket gets a flag with each call. If the
+    user may not open an inherited descriptor, or there is no /proc, a thread does the blocking. Raises OSError for a
+    closed descriptor, and if no thread can be started."""
     if S_ISSOCK(os.fstat(fd).st_mode):
         return _Socket(socket.socket(fileno=os.dup(fd)))
     try:
@@ -46,7 +47,7 @@ def destination_of(fd: int) -> LogDestination:
 
 
 class _Opened:
-    """A descriptor of our own that does not wait."""
+    """A non-blocking descriptor of our own."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -73,7 +74,7 @@ class _Opened:
 
 
 class _Socket(_Opened):
-    """The end of a socket that others have too."""
+    """A socket that other processes share."""
 
     def __init__(self, end: socket.socket) -> None:
         super().__init__(end.fileno())

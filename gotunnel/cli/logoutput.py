@@ -1,5 +1,5 @@
-"""How events look on standard error: lines for an operator, or JSON for a collector. Chooses nothing but what of
-Twisted's own chatter is left out."""
+"""The form of events on standard error: lines for an operator, or JSON for a collector. Chooses nothing, except which
+of Twisted's own messages to leave out."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ __all__ = ["FORMATS", "begin_logging", "json_lines", "line_of", "text_lines"]
 FORMATS = ("text", "json")
 
 OURS = "gotunnel"
-"""The beginning of the namespaces of our own events."""
+"""The prefix of the namespaces of our own events."""
 
 LONGEST_MESSAGE = 4096
-"""Characters of one event's text, its traceback apart."""
+"""The largest number of characters of one event's text, without its traceback."""
 
 
 def begin_logging(stream: TextIO | None, log_format: str) -> None:
-    """Send this process's events to `stream` in one of FORMATS, and wait for no reader of it. None is a standard error
-    that was closed when the process began. Called once, before the reactor runs."""
+    """Send this process's events to `stream` in one of FORMATS, without ever waiting for a reader. None means that
+    standard error was closed when the process began. Called once, before the reactor runs."""
     if stream is None:
         stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     load_codes()
-    load_hints()  # now: the first warning may be that no file can be opened any more
+    load_hints()  # now, because the first warning may be that no file can be opened any more
     style, steady = style_of(stream), SteadyStream(stream)
     if log_format == "json":
         observer = json_lines(steady, priorities if style is priorities else plain)
@@ -53,7 +53,7 @@ def begin_logging(stream: TextIO | None, log_format: str) -> None:
 
 
 def text_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObserver:
-    """Return an observer that writes one line per event, in the language of the log; only a bug's traceback takes
+    """Return an observer that writes one line per event, in the language of the log; only the traceback of a bug takes
     more."""
 
     @provider(ILogObserver)
@@ -66,9 +66,13 @@ def text_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObser
 
 
 def json_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObserver:
-    """Return an observer that writes one JSON object per line: twisted.logger's, `event`, the number of the line in the
-    list of codes, `message`, the event as English text, and of a failure `error` and `traceback`, which
-    twisted.logger's form of it does not tell."""
+    """Return an observer that writes one JSON object per line, with the fields of twisted.logger and ours:
+
+    - `event`: the number of the line in the list of codes;
+    - `message`: the event as English text;
+    - `hint`: what to do about it;
+    - `error` and `traceback`: of a failure, because twisted.logger's JSON lacks them.
+    """
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
@@ -81,7 +85,7 @@ def json_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObser
             code = code_of(event.get("log_format") or "")
             if code is not None:
                 kept["event"] = code
-                # A line that brings its own has it in this field already.
+                # A line with a hint of its own has it in this field already.
                 kept.update({"hint": hint} if (hint := _hint(event)) else {})
             line = eventAsJSON({**kept, "message": formatEvent(event)})
             stream.write(style(f"{line}\n", event.get("log_level", LogLevel.info)))
@@ -91,8 +95,8 @@ def json_lines(stream: TextIO | SteadyStream, style: Style = plain) -> ILogObser
 
 
 def line_of(event: LogEvent) -> str:
-    """Return an event as `2026-11-23T03:00:00.123+00:00 [info] text`, with the line break, time in UTC. A warning or an
-    error of ours has its number in the list of codes behind the level: `[warn][1001]`.
+    """Return an event as `2026-11-23T03:00:00.123+00:00 [info] text`, with the line break and the time in UTC. A
+    warning or error of ours has its number in the list of codes after the level: `[warn][1001]`.
 
     No control character of a value reaches the terminal, so that no peer can forge a line or move the cursor.
     """
@@ -109,7 +113,7 @@ def line_of(event: LogEvent) -> str:
         try:
             text = text_of(event)
         except (KeyError, ValueError, AttributeError, IndexError, TypeError):
-            text = formatEvent(event)  # which says what is wrong with it
+            text = formatEvent(event)  # which says what is wrong with the event
         said = log_language()
         hint = _hint(event, said.name)
         if hint:
@@ -131,25 +135,26 @@ def line_of(event: LogEvent) -> str:
 
 
 def _hint(event: LogEvent, language: str = "en") -> str:
-    """Return what to do, of a warning, an error or a bug that does not say it."""
+    """Return what to do about a warning, error or bug whose own text does not say it."""
     level = event.get("log_level", LogLevel.info)
     return "" if level is LogLevel.info or level is LogLevel.debug else hint_of(event, language)
 
 
 @lru_cache(maxsize=1)
 def _utc(second: int) -> str:
-    """Return a second since 1970 as date and time. Lines come in bunches."""
+    """Return Unix seconds as date and time. Cached, because lines come in bunches."""
     return strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
 
 
 def _failure_of(event: LogEvent) -> Failure | None:
-    # twisted.python.log, which Twisted uses for errors in protocols, calls it failure and has it in the text already.
+    # twisted.python.log, which Twisted uses for errors in protocols, has it under `failure`, and in the text already.
     failure = event.get("log_failure", event.get("failure"))
     return failure if isinstance(failure, Failure) else None
 
 
 def _is_chatter(event: LogEvent) -> bool:
-    """Say whether Twisted tells how it is ("Starting factory …", "Main loop terminated."), which helps no operator."""
+    """Return whether this is one of Twisted's own status messages ("Starting factory …", "Main loop terminated."),
+    which help no operator."""
     namespace: str = event.get("log_namespace", "")
     if namespace.startswith(OURS) or not namespace.startswith(("twisted.", "log_legacy")):
         return False

@@ -1,4 +1,4 @@
-"""Writes to a descriptor that waits, in a thread of its own: it waits there, and nobody else does."""
+"""Writes to a blocking descriptor in a thread of its own, so that only this thread blocks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from queue import Empty, SimpleQueue
 __all__ = ["MOST_TAKEN", "LogWriter"]
 
 MOST_TAKEN = 16 * select.PIPE_BUF
-"""Bytes that the thread is handed at most ahead of the one that it writes: what a pipe of Linux holds."""
+"""The largest number of bytes that the thread has queued behind the piece that it writes: the size of a Linux pipe."""
 RETRY = 0.05
-"""Seconds after which the thread tries again where another process has made the descriptor one that does not wait."""
+"""Seconds until the thread tries again if another process has made the descriptor non-blocking."""
 
 
 class LogWriter:
-    """A LogDestination. Not for several threads at once, as its caller has a lock; and no lock is taken here that the
-    thread of its own takes as well, since a finalizer that runs there may log. Raises OSError where no thread can be
-    had."""
+    """A LogDestination. It is not thread-safe; its caller has a lock. Nothing here takes a lock that the writing thread
+    takes as well, because a finalizer in that thread may log. Raises OSError if no thread can be started."""
 
     _error: OSError | None
 
@@ -33,9 +32,9 @@ class LogWriter:
             raise
 
     def write(self, data: bytes) -> int:
-        """See LogDestination. What is raised is of a piece that was taken before."""
+        """See LogDestination. An exception concerns a piece that was accepted before."""
         if self._process != os.getpid():
-            self._begin()  # a thread stays behind in the process that has forked
+            self._begin()  # after a fork the thread exists only in the parent
         while not self._written.empty():
             self._settle(self._written.get())
         if self._error is not None:
@@ -56,7 +55,7 @@ class LogWriter:
         self._wait(0, seconds)
 
     def close(self) -> None:
-        """See LogDestination. What was taken is written first."""
+        """See LogDestination. Accepted data is written first."""
         self._pieces.put(b"")
 
     def _begin(self) -> None:
@@ -74,7 +73,7 @@ class LogWriter:
             raise OSError(str(error)) from None
 
     def _wait(self, most: int, seconds: float) -> bool:
-        """Wait until so many bytes at most are taken and not written; say whether that came to be."""
+        """Wait until at most `most` bytes are accepted and not yet written; return whether that happened in time."""
         until = time.monotonic() + seconds
         while self._process == os.getpid() and self._taken > most:
             try:
@@ -92,8 +91,8 @@ class LogWriter:
 
 def _work(fd: int, pieces: SimpleQueue[bytes], written: SimpleQueue[int | OSError]) -> None:
     """The thread. It ends at an empty piece, or with the process."""
-    # The main thread alone is to be interrupted by signals; but a terminal may stop the process that writes from the
-    # background.
+    # Signals must interrupt only the main thread. SIGTTOU is the exception: a terminal may stop a process that writes
+    # from the background.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGTTOU})
     while piece := pieces.get():
         rest = piece

@@ -1,4 +1,4 @@
-"""The `gotunnel` command: everything that is not a role running for a year. Parses; the work is done elsewhere."""
+"""The `gotunnel` command: everything except the long-running roles. Parses only; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def doctor(
     from gotunnel.cli.doctor.command import doctor_file
     from gotunnel.cli.doctor.wish import Wish
 
-    if timeout != timeout:  # nan, which is within every range
+    if timeout != timeout:  # nan passes every range check
         raise click.UsageError("--timeout is not a number of seconds")
     ca = None if kubelet_ca is None else Path(kubelet_ca)
     doctor_file(config, state, Wish(kubernetes, names, ca, timeout, not no_throughput), json=as_json)

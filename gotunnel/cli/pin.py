@@ -1,5 +1,5 @@
-"""`gotunnel pin`: prints the pin of a server's key, from where it is known for sure or from the network. Changes
-nothing, but for making the server's own certificate if there is none yet."""
+"""`gotunnel pin`: prints the pin of a server's key, from a trusted local source or from the network. Changes nothing,
+except that it makes the server's own certificate if there is none yet."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from gotunnel.tap.role import DEFAULT_CONFIG, state_folder
 __all__ = ["print_pin"]
 
 TIMEOUT = 10.0
-"""Seconds for the server to connect and to show its certificate."""
+"""Seconds for the server to accept the connection and show its certificate."""
 
 
 def print_pin(server: str | None, config: str | None, cert: str | None, state: str | None) -> None:
-    """Print one line, or what is wrong on standard error and raise SystemExit."""
+    """Print one line; or print what is wrong on standard error, and raise SystemExit."""
     named = [source for source in (server, config, cert) if source is not None]
     if len(named) > 1:
         raise click.UsageError("HOST:PORT, --config and --cert name different sources; choose one")
@@ -58,7 +58,7 @@ def _configured(config: str, state: str | None) -> tuple[x509.Certificate, str |
     pair = server_pair(tls, state_folder(state))
     if tls.cert is not None:
         return pair.leaf, None
-    # Another user has another folder, and a service mostly has one of its own.
+    # Another user has another folder, and a service usually has one of its own.
     note = Sentence("This is the key in {file}: the server must use this state folder (--state).", file=pair.key_file)
     return pair.leaf, note
 

@@ -1,4 +1,4 @@
-"""`gotunnel plugins`: which ones there are, where they come from, and what they can be told. Imports all of them."""
+"""`gotunnel plugins`: lists the plugins, where they come from, and their options. Imports all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["list_plugins"]
 
 
 def list_plugins(*, as_json: bool) -> None:
-    """Print them; raise SystemExit(1) if one is broken."""
+    """Print the plugins; raise SystemExit(1) if one is broken."""
     found, broken = Catalogue().all()
     owners = _owners()
     if as_json:
@@ -83,7 +83,7 @@ def _is_own(found: Found) -> bool:
 
 
 def _said(found: Found, text: str) -> Sentence:
-    """Return what a plugin says of itself: words of ours, or somebody's, which stay as they are in any language."""
+    """Return a plugin's own text: gotunnel's texts are translated, those of others stay as they are."""
     return Sentence.word(text) if _is_own(found) else Sentence("{text}", text=text)
 
 
@@ -94,7 +94,7 @@ def _owner(found: Found, owners: dict[str, str]) -> str:
 
 
 def _owners() -> dict[str, str]:
-    """Return which distribution each module of `gotunnel.plugins` came with, by its path below site-packages."""
+    """Return the distribution of each module of `gotunnel.plugins`, by the module's path below site-packages."""
     owners: dict[str, str] = {}
     for distribution in distributions():
         for path in distribution.files or ():

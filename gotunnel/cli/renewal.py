@@ -1,5 +1,5 @@
-"""A configuration that stays, while `gotunnel join --renew` puts another token into the file that it names. Where it
-says how the server is reached, that is the way to the new token, too."""
+"""Keeps a configuration while `gotunnel join --renew` replaces the token in the file that it names. If the
+configuration says how the server is reached, the new token is fetched that way, too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gotunnel.errors import ConfigError, Problem, printable
 __all__ = ["Renewal", "without_token"]
 
 TCP = "tcp"
-"""The transport that is as good as none."""
+"""The transport that means no transport."""
 
 
 def without_token(env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -28,7 +28,7 @@ def without_token(env: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 class Renewal:
-    """The client `name`, whose configuration is at `output`. See ClientFiles, which does the same for a new one."""
+    """The client `name` with an existing configuration at `output`. ClientFiles does the same for a new one."""
 
     kept: Path | None = None
 
@@ -41,14 +41,14 @@ class Renewal:
         self._former = ""
 
     def check(self) -> None:
-        """Find out, before a token is used, whether it could be put there. Raises ConfigError."""
+        """Check, before a token is used, that it can be stored. Raises ConfigError."""
         config = self._stays = load_client(self.config, without_token())
         if config.name != self._name:
             raise self._refused(f"is the client {config.name}, not {self._name}", "name another file with --output")
         if config.token_file is None:
             cure = "write token_file: in its place, with the name of a file that holds the token"
             raise self._refused("holds its token itself", cure)
-        self._file = Path(os.path.realpath(config.token_file))  # a link stays one
+        self._file = Path(os.path.realpath(config.token_file))  # a symbolic link stays a link
         if not os.access(self._file.parent, os.W_OK | os.X_OK):
             raise self._refused(
                 f"names {printable(self._file, 256)}, whose folder is not writable",
@@ -56,9 +56,10 @@ class Renewal:
             )
 
     def way(self, wish: Wish, config: ClientConfig) -> tuple[Wish, ClientConfig]:
-        """Return what to connect with: `config`, which is what the command line says, and where that names no
-        transport, or no certificate of this client, those of the file. A transport and its server belong together:
-        the line that a server prints knows nothing of who stands in front of it. The wish names that server then."""
+        """Return the wish and the configuration to connect with. `config` comes from the command line; a transport or
+        client certificate that it lacks is taken from the file. A transport belongs to its server, because the line
+        that a server prints knows nothing of a proxy in front of it. So the server's address is then the file's too,
+        and the wish names it."""
         stays = self._stays
         more: dict[str, Any] = {}
         if wish.transport is None and stays.transport is not None and stays.transport.plugin != TCP:
@@ -73,13 +74,13 @@ class Renewal:
         return wish, config.model_copy(update=more)
 
     def save(self, token: str, text: Callable[[str], str]) -> None:
-        """Replace the token, as a whole; `text` is not asked, since the configuration stays. Raises OSError."""
+        """Replace the token in one step. `text` is not called, because the configuration stays. Raises OSError."""
         self._former = self._file.read_text("utf-8")
         self._write(token + "\n")
         self.token = self._file
 
     def undo(self) -> None:
-        """Put the former token back, if `save` replaced it. Raises OSError."""
+        """Put the former token back, if `save` has replaced it. Raises OSError."""
         if self.token is not None:
             self._write(self._former)
             self.token = None

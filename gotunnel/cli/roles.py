@@ -1,5 +1,5 @@
-"""`gotunnel-server` and `gotunnel-client`: the two roles in the foreground, with the configuration of this folder.
-Twisted's own options read their command line, as under `twistd`: who runs for a year has no other use for click."""
+"""`gotunnel-server` and `gotunnel-client`: the two roles in the foreground, with the configuration of this folder. They
+use Twisted's own options, as under `twistd`, so a long-running process does not import click."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["client", "client_options", "server", "server_options"]
 
 
 def server(words: Sequence[str] | None = None, prog_name: str = "gotunnel-server") -> None:
-    """The server: `words` are its options, those of the process if None."""
+    """Run the server. `words` are its options; None means those of the process."""
     _run(server_options(prog_name), words)
 
 
 def client(words: Sequence[str] | None = None, prog_name: str = "gotunnel-client") -> None:
-    """The client, likewise."""
+    """Run the client. `words` are its options; None means those of the process."""
     _run(client_options(prog_name), words)
 
 
 def server_options(program: str = "gotunnel-server") -> RoleOptions:
-    """Return the options of the server as its own program has them."""
+    """Return the server's options as its own program has them."""
     from gotunnel.tap.server import Options
 
     return _foreground(Options, program, "Publish ports of clients that cannot be reached directly.")
 
 
 def client_options(program: str = "gotunnel-client") -> RoleOptions:
-    """Return those of the client, likewise."""
+    """Return the client's options as its own program has them."""
     from gotunnel.tap.client import Options
 
     return _foreground(Options, program, "Publish ports of this machine on a gotunnel server.")

@@ -1,5 +1,4 @@
-"""How commands speak: in the language of the environment. What is for programs (`--json`, CSV) is not said, it is
-printed as it is."""
+"""How commands speak: in the language of the environment. Output for programs (`--json`, CSV) is printed as it is."""
 
 from __future__ import annotations
 
@@ -11,5 +10,5 @@ __all__ = ["say"]
 
 
 def say(text: str, *, err: bool = False, before: str = "") -> None:
-    """Print a text of ours on a line; `before` stands in front of it as it is."""
+    """Print a text of ours as a line; `before` is put in front of it unchanged."""
     click.echo(before + of_environment().sentence(text), err=err)

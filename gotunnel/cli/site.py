@@ -24,7 +24,7 @@ PROGRAM = "gotunnel client"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Made by `at`; nothing is opened or written until a method says so."""
+    """Made by `at`. Nothing is opened or written before a method does so."""
 
     config: ServerConfig
     state: Path
@@ -40,21 +40,22 @@ class Site:
 
     @property
     def plain(self) -> bool:
-        """Whether clients come without TLS."""
+        """Whether clients connect without TLS."""
         return self.config.tls.mode == "off"
 
     @property
     def fresh(self) -> bool:
-        """Whether no server seems to have used the state folder, in which it would keep a key of its own."""
+        """Whether no server seems to have used the state folder yet: it lacks the server's own key."""
         return not self.plain and self.config.tls.cert is None and not (self.state / OWN_FILE).exists()
 
     def clients(self) -> tuple[FileIdentity, ...]:
-        """Return what the clients file holds. Raises ConfigError."""
+        """Return the clients in the clients file. Raises ConfigError."""
         return load_clients(self.file) if self.file.exists() else ()
 
     def edit(self, name: str, change: Change) -> None:
-        """Change the clients file. Raises ConfigError for a client that the configuration holds or a file that cannot
-        be changed, ClientRefused for what does not fit the client, OSError for a state folder that cannot be made."""
+        """Change the clients file. Raises ConfigError for a client in the configuration or a file that cannot be
+        changed, ClientRefused for a change that does not fit the client, and OSError for a state folder that cannot be
+        created."""
         if any(client.name == name for client in self.config.clients):
             what = f"the client {name} is in the configuration"
             raise ConfigError([Problem(PROGRAM, None, "server.clients", what, "change it there")])
@@ -66,8 +67,8 @@ class Site:
             raise ClientRefused(Sentence("{file}: {refused}", file=self.file, refused=refused)) from None
 
     def pin(self) -> str | None:
-        """Return the pin of the key that the server shows. None if it has none yet: the server is to make it, as its
-        owner. Raises TlsFilesError."""
+        """Return the pin of the key that the server shows. Return None if it has none yet: the server must make it, as
+        its owner. Raises TlsFilesError."""
         if self.plain or self.fresh:
             return None
         return spki_pin(server_pair(self.config.tls, self.state).leaf)

@@ -1,5 +1,5 @@
-"""A stream for the log that waits for nobody: where its reader stands still, what he does not take is held, and what
-is too much is left out and counted. Whoever reads a log must not be able to stop a tunnel."""
+"""A log stream that never blocks, because a reader of the log must not be able to stop a tunnel. While the reader reads
+nothing, lines are held; what exceeds the limit is dropped and counted."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from gotunnel.logs import Logger
 __all__ = ["LAST_WORDS", "MOST_HELD", "RETRY", "SteadyStream"]
 
 MOST_HELD = 1 << 20
-"""Bytes of lines that are held: some ten minutes of a busy log, and no more memory than this and one line."""
+"""The largest number of bytes of held lines: about ten minutes of a busy log. This and one line is all the memory that
+is used."""
 RETRY = 0.5
-"""Seconds after which it is tried again, if no line comes before."""
+"""Seconds until the next attempt, if no line comes before."""
 LAST_WORDS = 1.0
 """Seconds that the end of a process waits for the reader."""
 PIECE = select.PIPE_BUF
-"""Bytes written at once: a line of so many arrives in one piece at a pipe, whoever writes there as well."""
+"""Bytes written at once. A line of up to this length reaches a pipe in one piece, even if others write there too."""
 BREAK = b"\n"
 
 
 def call_later(seconds: float, function: Callable[[], None]) -> bool:
-    """Call it in the reactor's thread; False if there is no reactor yet. None is made for it."""
+    """Call the function in the reactor's thread; return False if there is no reactor yet. Creates none."""
     reactor = sys.modules.get("twisted.internet.reactor")
     if reactor is None:
         return False
@@ -40,8 +41,8 @@ def call_later(seconds: float, function: Callable[[], None]) -> bool:
 
 
 class SteadyStream:
-    """Takes the place of `stream`, in any thread. A file takes everything at any time, as does what has no descriptor:
-    they are written to as they are. Raises what writing does, but for a reader who takes nothing at the moment."""
+    """Replaces `stream`, in any thread. A file, or a stream without a descriptor, accepts everything at any time and is
+    written to directly. Raises what writing raises, except when the reader accepts nothing at the moment."""
 
     log = Logger()
 
@@ -51,12 +52,12 @@ class SteadyStream:
         self._stream = stream
         self._most = most
         self._later = later
-        self._lock = threading.RLock()  # to tell of lines left out is a line as well
+        self._lock = threading.RLock()  # reporting dropped lines writes a line, too
         self._held: deque[bytes] = deque()
-        self._begun = False  # part of the first line that is held is written
+        self._begun = False  # part of the first held line is written
         self._size = 0
         self._left_out = 0
-        self._since = 0.0  # when the reader took no more
+        self._since = 0.0  # when the reader stopped accepting
         self._planned = False
         self._draining = False
         self._destination: LogDestination | None = None
@@ -65,7 +66,7 @@ class SteadyStream:
             if not S_ISREG(os.fstat(fd).st_mode):
                 stream.flush()  # from here on nothing goes through its buffer
                 self._destination = destination_of(fd)
-        except (OSError, ValueError):  # no descriptor, or closed, or broken: as without this
+        except (OSError, ValueError):  # no descriptor, closed or broken: write to the stream itself
             return
         if self._destination is not None:
             atexit.register(self._end)
@@ -87,15 +88,15 @@ class SteadyStream:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing of what can be written waits."""
+        """Nothing to do with a destination: what can be written has been written."""
         if self._destination is None:
             self._stream.flush()
 
     def _drain(self, until: float = 0.0, *, raises: bool = False) -> None:
-        """Write what is held as far as the reader takes it. He may take his time until then, by the monotonic clock. Of
-        a line that can never be written the exception is raised if somebody is there for it; else it is counted."""
+        """Write the held lines as far as the reader accepts them, waiting for it until `until` (monotonic seconds). If
+        a line can never be written, raise the exception if `raises`, otherwise count the line as dropped."""
         if self._draining:
-            return  # in the midst of it an error was found that nobody took: that line is written behind this one
+            return  # an error was logged meanwhile; its line is written after this one
         self._draining = True
         try:
             self._drain_held(until, raises)
@@ -129,7 +130,7 @@ class SteadyStream:
                 return
 
     def _drop(self) -> None:
-        """The first line that is held cannot be written. Behind the part of it that is, there is a break."""
+        """Drop the first held line, which cannot be written. If part of it was, that part gets a line break."""
         self._size -= len(self._held.popleft())
         if self._begun:
             self._held.appendleft(BREAK)
@@ -148,7 +149,7 @@ class SteadyStream:
             self._drain()
 
     def _tell(self) -> None:
-        """All is written that was held: say what is missing behind it."""
+        """All held lines are written: report how many lines are missing after them."""
         left_out, self._left_out = self._left_out, 0
         since, self._since = self._since, 0.0
         if left_out:

@@ -1,5 +1,5 @@
-"""Where a person's token comes from when no file names it: standard input, a prompt, or the environment; never the
-command line. Judges no token."""
+"""Where a user's token comes from if no file names it: standard input, a prompt or the environment; never the command
+line. Does not check the token."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["VARIABLE", "given_token", "refuse_on_command_line"]
 
 VARIABLE = "GOTUNNEL_TOKEN"
 MOST = 4096
-"""Characters; no token is that long."""
+"""The largest number of characters; no token is that long."""
 
 
 def given_token(program: str, env: Mapping[str, str] = os.environ, stdin: IO[str] | None = None) -> str:
-    """Return the token, which may still be none that is fit. Standard input that is no terminal is read to its end; if
-    there is nothing on it, the environment counts, and then whoever sits at the terminal is asked.
+    """Return the token, which may still be unsuitable. Standard input that is not a terminal is read to its end; if it
+    is empty, the environment counts. At a terminal, the environment counts, or else the user is asked.
 
-    Raises ConfigError when there is none, or two different ones.
+    Raises ConfigError if there is no token, or two different ones.
     """
     stdin = sys.stdin if stdin is None else stdin
     named = env.get(VARIABLE, "").strip()

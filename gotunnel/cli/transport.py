@@ -1,5 +1,5 @@
-"""A transport as a command line says it: the plugin's name, and options with values as a file would have them. Whether
-there is such a plugin, and what its options may be, is known where its configuration is read."""
+"""A transport on a command line: the plugin's name, and options with values as in a file. Whether the plugin exists and
+accepts its options is checked when its configuration is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPTION = "--transport-option"
 
 
 def transport_section(name: str | None, options: Iterable[str], program: str) -> dict[str, Any] | None:
-    """Return the keys of `transport`, None without one. Raises ConfigError."""
+    """Return the keys of `transport`, or None if it is not given. Raises ConfigError."""
     found: dict[str, Any] = {}
     for word in options:
         key, equals, value = word.partition("=")
@@ -45,7 +45,7 @@ def transport_section(name: str | None, options: Iterable[str], program: str) ->
 
 
 def _value(text: str) -> Any:
-    """Return what a word means: a number, true or false, a list, as JSON has them; else it is text."""
+    """Return the value of a word: a number, true or false, or a list, as in JSON; anything else is text."""
     try:
         return json.loads(text)
     except ValueError:

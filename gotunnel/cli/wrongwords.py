@@ -1,5 +1,5 @@
-"""What is wrong with a command line, in another language than English: whole, with the words of click around ours and
-without. Loaded when something is."""
+"""Errors of a command line in a language other than English: complete, with click's words and ours. Imported on
+demand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["spoken"]
 
 
 def spoken(error: click.UsageError) -> click.UsageError:
-    """Return the error as it is to be shown in the language of the environment: in English it is click's own, and so is
-    one that shows a page of help instead of words."""
+    """Return the error to show in the language of the environment. In English, and for an error that shows a page of
+    help instead of words, that is click's own."""
     language = of_environment()
     if language is ENGLISH or type(error).show is not click.UsageError.show:
         return error
@@ -29,7 +29,7 @@ class _Spoken(click.UsageError):
         self._said = language.sentence
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Called by click in the place of what it would say."""
+        """Called by click instead of its own method."""
         said = self._said
         if self.ctx is not None:
             usage = " ".join([self.ctx.command_path, *usage_words(self.ctx.command, self.ctx, said)])

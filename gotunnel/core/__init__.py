@@ -1,2 +1,5 @@
-"""What is decided: who may do what, which leg serves whom, when to try again. Facts in, decisions out; time
-is an argument (monotonic seconds). Nothing here knows a socket, a reactor or a file."""
+"""Decisions as pure code: who may do what, which leg serves which visitor, when to retry.
+
+Facts are passed in and decisions come out; time is an argument (monotonic seconds). Nothing here uses sockets, a
+reactor or files.
+"""

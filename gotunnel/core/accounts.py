@@ -1,5 +1,7 @@
-"""What each mapping of each client has carried since the process started, for a history to read. Names come from peers:
-there is a most of them, and what is beyond that is counted together. Knows no clock and no file."""
+"""Traffic counters per client and mapping since the process started, read by the traffic history.
+
+Names come from peers, so the number of accounts is bounded; beyond the limit they share one. Knows no clock or files.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,19 @@ from collections.abc import Iterator
 __all__ = ["MOST", "MOST_OF_CLIENT", "OTHERS", "Account", "Accounts", "Running"]
 
 OTHERS = "(others)"
-"""The name under which those are counted for whom there is no place."""
+"""The name of the account shared by all mappings for which no account is left."""
 MOST = 10_000
-"""Accounts at a time."""
+"""The maximum number of accounts."""
 MOST_OF_CLIENT = 2_000
-"""Those of one client at a server, so that the names it invents push nobody else out."""
+"""The maximum per client at a server, so that a client cannot use up all accounts with invented names."""
 
 
 class Account:
-    """One mapping of one client; without a mapping all of a client, without a client everything: of those only how many
-    visitors are `here` is kept. What is past only grows."""
+    """The counters of one mapping of one client. `streams`, `failures`, `up` and `down` only grow.
+
+    There are also sums: `mapping` is None for all of a client, and `client` is None too for everything. Sums only keep
+    `here` and `peak`, the number of current visitors.
+    """
 
     __slots__ = ("client", "down", "failures", "here", "mapping", "peak", "size", "streams", "told", "up", "within")
 
@@ -26,34 +31,34 @@ class Account:
         self.mapping = mapping
         self.within = within
         self.size = 0
-        """How many accounts are within this one."""
+        """For the sum of a client: the number of its accounts."""
         self.streams = 0
-        """Visitors since the start."""
+        """Visitors so far."""
         self.failures = 0
-        """Those that were not served, or cut, and did not leave by themselves."""
+        """Visitors that were not served or were disconnected, other than by their own doing."""
         self.up = 0
-        """Bytes of those that are over, to the target; and `down` back."""
+        """Bytes of finished visitors to the target; `down` counts those in the other direction."""
         self.down = 0
         self.here = 0
         self.peak = 0
-        """The most that were here at a time, since somebody last looked."""
+        """The highest value of `here` since it was last read."""
         self.told: tuple[int, ...] | None = None
-        """Belongs to who looks."""
+        """Reserved for the reader of the accounts."""
 
 
 Running = tuple[Account | None, tuple[int, int]]
-"""One who is served now: what he is counted on, and his bytes so far."""
+"""A visitor being served: its account, and its bytes so far (to the target, and back)."""
 
 
 class Accounts:
-    """All of one process."""
+    """All accounts of one process."""
 
     def __init__(self, most_of_client: int = MOST_OF_CLIENT) -> None:
         self._most_of_client = most_of_client
         self.kept = False
-        """Somebody reads what is past: an account without visitors stays until it is dropped."""
+        """Whether somebody reads the counters. If so, an account without visitors stays until it is dropped."""
         self.opened = 0
-        """Visitors that came since the start."""
+        """Visitors since the start."""
         self.all = Account(None, None, None)
         self._table: dict[tuple[str, str], Account] = {}
         self._clients: dict[str, Account] = {}
@@ -62,18 +67,20 @@ class Accounts:
         return len(self._table)
 
     def __iter__(self) -> Iterator[Account]:
-        """Those of mappings."""
+        """Iterate over the accounts of mappings."""
         return iter(self._table.values())
 
     @property
     def sums(self) -> Iterator[Account]:
-        """Those of clients, and that of all."""
+        """The sum of everything, then those of the clients."""
         yield self.all
         yield from self._clients.values()
 
     def came(self, client: str, mapping: str) -> Account:
-        """A visitor of this mapping is here. Return the account that he is counted on until he has `left`: that of the
-        mapping, or one for several."""
+        """Count a new visitor of this mapping.
+
+        Returns the account to pass to `left` later: that of the mapping, or a shared one.
+        """
         account = self._table.get((client, mapping)) or self._made(client, mapping)
         self.opened += 1
         account.streams += 1
@@ -86,15 +93,17 @@ class Accounts:
         return account
 
     def moved(self, account: Account, client: str, mapping: str) -> Account:
-        """A visitor who has not been served yet goes to another client: he has come to both, and is one. Return his
-        account from now on."""
+        """Move a visitor that has not been served yet to another client, and return its new account.
+
+        Both accounts count the visitor, but the process counts it once.
+        """
         other = self.came(client, mapping)
         self.opened -= 1
         self.left(account)
         return other
 
     def left(self, account: Account) -> None:
-        """He is here no more. An account of which nobody wants to know any more is forgotten with its last visitor."""
+        """Count a visitor as finished. If nobody reads the counters, this drops the account with its last visitor."""
         each: Account | None = account
         while each is not None:
             each.here -= 1
@@ -103,7 +112,7 @@ class Accounts:
             self.drop(account)
 
     def drop(self, account: Account) -> None:
-        """Forget an account without visitors, of which nobody wants to know any more."""
+        """Forget an account that has no visitors and is no longer needed."""
         assert not account.here and account.client is not None and account.mapping is not None
         within = account.within
         assert within is not None

@@ -1,5 +1,4 @@
-"""How many connections may be unauthenticated at once, in all and per address. Closes none itself: it names
-the one."""
+"""Limits unauthenticated connections, in total and per address. Closes nothing itself: it names which one to abort."""
 
 from __future__ import annotations
 
@@ -13,8 +12,10 @@ __all__ = ["Admission", "Ticket"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """The place of one unauthenticated connection. `group` is its IPv4 address or IPv6 /64, `since` in
-    monotonic seconds."""
+    """The slot of one unauthenticated connection.
+
+    `group` is its IPv4 address or IPv6 /64, `since` the time it was admitted, in monotonic seconds.
+    """
 
     group: str
     since: float
@@ -23,9 +24,10 @@ class Ticket:
 class Admission:
     """Counts the connections between accept and a verified first message, and makes room for new ones.
 
-    A newcomer is always let in: when a limit is reached, the oldest connection of the most crowded address
-    makes way. So silent peers push out each other, and somebody who authenticates in a blink gets through a
-    flood; turning newcomers away would let a few hundred silent sockets lock everybody out.
+    A new connection is always admitted. If its address has reached its limit, the oldest connection from there is
+    aborted; if the total has been reached, the oldest from the address that holds the most. So silent peers displace
+    each other, and a client that authenticates quickly gets through a flood. If new connections were refused instead, a
+    few hundred silent sockets could lock out everybody.
     """
 
     def __init__(self, total: int = 256, per_address: int = 32) -> None:
@@ -37,22 +39,22 @@ class Admission:
         self._count = 0
 
     def use(self, total: int, per_address: int) -> None:
-        """Let so many in from now on; nobody who is there has to go for it."""
+        """Apply new limits. Connections that are already admitted stay."""
         self._total, self._per_address = total, per_address
 
     def __len__(self) -> int:
-        """How many connections are unauthenticated now."""
+        """The number of unauthenticated connections."""
         return self._count
 
     def count(self, address: str) -> int:
-        """How many of them share this address, or its /64."""
+        """The number of unauthenticated connections from this IPv4 address or IPv6 /64."""
         return len(self._groups.get(source_of(address), ()))
 
     def admit(self, address: str, now: float, expected: int = 0) -> tuple[Ticket, Ticket | None]:
-        """Let a connection in. Returns its ticket, and that of the connection to abort at once, if any. As many as are
-        `expected` from this address may be there beyond its limit.
+        """Admit a connection. Returns its ticket, and that of the connection to abort at once, if any.
 
-        The victim's ticket is released already; releasing it again is harmless.
+        `expected` raises the limit of this address by that many. The victim's ticket is already released; releasing it
+        again is harmless.
         """
         group = source_of(address)
         victim: Ticket | None = None
@@ -70,7 +72,7 @@ class Admission:
         return ticket, victim
 
     def release(self, ticket: Ticket) -> bool:
-        """The connection is authenticated or gone. False if its ticket was released before."""
+        """Release a ticket: the connection has authenticated or closed. Returns False if it was already released."""
         tickets = self._groups.get(ticket.group)
         if tickets is None or ticket not in tickets:
             return False

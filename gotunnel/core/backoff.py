@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt to connect. Decides delays only; sets no timer."""
+"""Computes the delay before the next connection attempt. Sets no timer."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from collections.abc import Callable
 __all__ = ["LEAST_DELAY", "MAX_RETRY_AFTER", "Backoff"]
 
 LEAST_DELAY = 0.05
-"""Seconds. Jitter may come out as zero; an attempt never follows at once, or a fast refusal becomes a busy
-loop."""
+"""The shortest delay in seconds. Jitter can be zero, and retrying a fast refusal at once would be a busy loop."""
 MAX_RETRY_AFTER = 60.0
-"""Seconds that a peer's `retry_after` counts at most: before its MAC is verified it may come from anybody."""
+"""The upper limit on a peer's `retry_after`, in seconds. Before its MAC is verified it may come from anybody."""
 
 
 class Backoff:
-    """The delays of one peer that is tried again and again: exponential ceilings with full jitter.
+    """The delays for one peer that is retried: exponential ceilings with full jitter.
 
-    The delay is drawn from the whole of [0, ceiling], so that a thousand clients that lost one server do
-    not come back in step. Ceilings start at `first` seconds, grow by `factor` up to `cap`, and start anew
-    once a connection has held for `stable_after` seconds. `random` returns floats in [0, 1).
+    Each delay is drawn from the whole of [0, ceiling], so that a thousand clients that lost one server do not return in
+    step. The ceiling starts at `first` seconds and grows by `factor` up to `cap`. It starts over after a connection has
+    lasted `stable_after` seconds. `random` returns floats in [0, 1).
 
-    Raises ValueError for numbers that make no ladder.
+    Raises ValueError for inconsistent numbers.
     """
 
     def __init__(
@@ -42,25 +41,27 @@ class Backoff:
         self._ceiling = first
         self._connected: float | None = None
         self.failures = 0
-        """Failed attempts since the ladder last started anew."""
+        """Failed attempts since the ceiling was last reset."""
 
     @property
     def ceiling(self) -> float:
-        """The longest jitter, in seconds, that the next failure draws from."""
+        """The upper end of the next jitter, in seconds."""
         return self._ceiling
 
     def failed(self, retry_after: float | None = None) -> float:
         """Return the seconds to wait after a failed attempt or a lost connection.
 
-        A peer's `retry_after` (seconds) is a floor under the jitter, of at most MAX_RETRY_AFTER; nonsense
-        counts as none.
+        A peer's `retry_after` (seconds) is a minimum to which the jitter is added, capped at MAX_RETRY_AFTER. Values
+        that make no sense are ignored.
         """
         return self.slow(0.0, retry_after)
 
     def slow(self, minimum: float, retry_after: float | None = None) -> float:
-        """Like `failed`, but wait at least `minimum` seconds: for refusals that a human must cure, such as
-        a wrong token. The jitter comes on top, so that whoever was refused together does not return
-        together."""
+        """Like `failed`, but wait at least `minimum` seconds.
+
+        For refusals that need a human to fix them, such as a wrong token. The jitter is added on top, so that clients
+        that were refused together do not return together.
+        """
         floor = minimum
         if retry_after is not None and retry_after > minimum:
             floor = max(minimum, min(retry_after, MAX_RETRY_AFTER))
@@ -70,17 +71,22 @@ class Backoff:
         return delay
 
     def soon(self, ceiling: float) -> float:
-        """Return the seconds to wait when the peer is known to come back any moment: drawn from [0, ceiling]. It is no
-        step on the ladder."""
+        """Return the seconds to wait if the peer is known to return any moment: drawn from [0, ceiling].
+
+        This does not count as a failure.
+        """
         return max(LEAST_DELAY, self._random() * ceiling)
 
     def connected(self, now: float) -> None:
-        """The peer is connected and has proved itself."""
+        """Record that the peer is connected and authenticated."""
         self._connected = now
 
     def lost(self, now: float) -> None:
-        """The connection is gone. One that held for `stable_after` seconds forgives the failures before it;
-        a shorter one does not, so that a peer which accepts and then drops us is not hammered."""
+        """Record that the connection closed.
+
+        If it lasted `stable_after` seconds, earlier failures are forgotten. Otherwise they are kept, so that a peer
+        that accepts connections and then drops them is not hammered.
+        """
         if self._connected is not None and now - self._connected >= self._stable_after:
             self._ceiling = self._first
             self.failures = 0

@@ -1,4 +1,4 @@
-"""Which of several claimants holds what. Knows no clock and no reason why."""
+"""Records which of several claimants holds a key. Knows no clock and no reasons."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ W = TypeVar("W")
 
 
 class Claims(Generic[K, W]):
-    """Each key has one holder at most, and each holder one key at most: who comes last has it."""
+    """A one-to-one table of keys and holders: the latest claim wins."""
 
     def __init__(self) -> None:
         self._holders: dict[K, W] = {}
 
     def holder(self, key: K) -> W | None:
-        """Return who holds it."""
+        """Return the holder of a key, or None."""
         return self._holders.get(key)
 
     def take(self, key: K, who: W) -> None:
-        """It is his from now on, and no other one is."""
+        """Give the key to `who`, which loses any key it held before."""
         self.drop(who)
         self._holders[key] = who
 
     def drop(self, who: W) -> bool:
-        """He holds nothing any more; return whether he did."""
+        """Release what `who` holds; return whether it held anything."""
         held = [key for key, holder in self._holders.items() if holder is who]
         for key in held:
             del self._holders[key]

@@ -1,5 +1,8 @@
-"""Which visitors have a line of their own in the log when they are over, and the sums of the others: whoever reaches a
-port decides how many there are, and is not to fill the log. Nothing gets lost but the lines."""
+"""Decides which finished visitors get a log line of their own, and sums up the others.
+
+Whoever can reach a port decides how many visitors there are, and must not be able to fill the log. Sums keep everything
+but the individual lines.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ from gotunnel.errors import Sentence
 __all__ = ["MOST_IN_ALL", "MOST_LINES", "OTHERS", "WINDOW", "Crowd", "Crowds"]
 
 WINDOW = 10.0
-"""Seconds in which lines are counted, and that a sum is about."""
+"""The length in seconds of the window in which lines are counted and which a sum covers."""
 MOST_LINES = 100
-"""Visitors of one mapping that have a line each in that time."""
+"""The number of visitors per mapping and window that get a line each."""
 MOST_IN_ALL = 500
-"""The same of all mappings together, of which a client can have many."""
+"""The same limit for all mappings together, because a client can have many."""
 MOST_CROWDS = 64
-"""Mappings with a sum of their own; what more there are share one."""
+"""The number of mappings with a sum of their own; further mappings share one."""
 OTHERS = "*"
 
 
 @dataclass(slots=True)
 class Crowd:
-    """The visitors of one mapping that have no line each. `client` is whose it is, where there are several."""
+    """The sum of one mapping's visitors without a line. `client` is the mapping's client, at a server."""
 
     mapping: str
     client: str | None
@@ -36,12 +39,12 @@ class Crowd:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of visitors in this sum."""
         return self.outcomes.total()
 
     @property
     def words(self) -> str:
-        """How they fared, the most frequent first."""
+        """The outcomes with their counts as text, the most frequent first."""
         return Sentence.joined(", ", (
             Sentence("{outcome} {count}", outcome=Sentence.word(WORDS[outcome]), count=count)
             for outcome, count in self.outcomes.most_common()
@@ -49,11 +52,11 @@ class Crowd:
 
 
 class Crowds:
-    """All of one process. Times are monotonic seconds."""
+    """The log lines and sums of one process. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self.gathers: Callable[[float], None] = lambda seconds: None
-        """Called when the first visitor goes without a line, with the time after which the sums are to be taken."""
+        """Called when the first visitor gets no line, with the number of seconds after which to call `take`."""
         self._ends = 0.0
         self._in_all = 0
         self._lines: dict[tuple[str | None, str], int] = {}
@@ -62,7 +65,7 @@ class Crowds:
     def has_line(
         self, now: float, mapping: str, outcome: Outcome, end: StreamEnd | None, client: str | None = None
     ) -> bool:
-        """Say whether a visitor who is over has a line; if not, he is in the next sum."""
+        """Return whether a finished visitor gets a line. If not, it is added to the next sum."""
         if now >= self._ends:
             self._ends = now + WINDOW
             self._in_all = 0
@@ -81,7 +84,7 @@ class Crowds:
         return False
 
     def take(self) -> list[Crowd]:
-        """Return the sums, which begin anew."""
+        """Return the sums and start new ones."""
         found, self._found = self._found, {}
         return list(found.values())
 

@@ -1,4 +1,4 @@
-"""How many legs visitors needed at once of late. Only measures; the leg pool decides."""
+"""Measures how many legs visitors recently needed at once. The leg pool decides what to do about it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ L = TypeVar("L", bound=Hashable)
 
 
 class Demand(Generic[L]):
-    """The peak of recent visitors within the last `span` seconds. Recent is who began within `span`
-    seconds: one that stays for hours says nothing about how many come next. Times are monotonic seconds and
-    do not go back."""
+    """The peak number of simultaneous recent visitors within the last `span` seconds.
+
+    A visitor is recent if it began within `span` seconds: one that stays for hours says nothing about how many come
+    next. Times are monotonic seconds and must not go back.
+    """
 
     def __init__(self, span: float) -> None:
         self._span = span
-        # leg -> when its visitor began, oldest first. Not a dict: who looks for its oldest looks past all that were
-        # older and are gone, and when a crowd leaves that is done for each of them.
+        # leg -> when its visitor began, oldest first. Not a dict: finding a dict's first item skips all deleted entries
+        # before it, and when a crowd leaves, that is done for each visitor.
         self._recent: OrderedDict[L, float] = OrderedDict()
         # Samples (when, how many) that may still become the peak: times rise, numbers fall.
         self._peaks: deque[tuple[float, int]] = deque()
-        self._ages = 0.0  # before that nothing ages
+        self._ages = 0.0  # before this time nothing expires
 
     def began(self, leg: L, now: float) -> None:
-        """A visitor took this leg."""
+        """Record that a visitor took this leg."""
         recent, peaks = self._recent, self._peaks
         recent[leg] = now
         if now >= self._ages:
@@ -37,7 +39,7 @@ class Demand(Generic[L]):
         peaks.append((now, number))
 
     def over(self, leg: L, now: float) -> None:
-        """The visitor of this leg is over; until now it counted."""
+        """Record that the visitor of this leg has finished. It still counts up to this moment."""
         recent, peaks = self._recent, self._peaks
         if now >= self._ages:
             self._age(now)
@@ -49,16 +51,16 @@ class Demand(Generic[L]):
             recent.pop(leg, None)
 
     def forget(self, leg: L) -> None:
-        """The leg is gone, whatever it did."""
+        """Remove a leg that has closed."""
         self._recent.pop(leg, None)
 
     def peak(self, now: float) -> int:
-        """Return how many recent visitors held a leg at once, at most, within the window."""
+        """Return the highest number of recent visitors that held a leg at once within the window."""
         self._age(now)
         return max(self._peaks[0][1] if self._peaks else 0, len(self._recent))
 
     def falls_at(self) -> float | None:
-        """When the peak may be lower if nothing happens, None when it is zero."""
+        """Return the earliest time at which the peak can fall if nothing else happens, or None if it is zero."""
         firsts = [next(iter(self._recent.values()))] if self._recent else []
         firsts += [self._peaks[0][0]] if self._peaks else []
         return min(firsts) + self._span if firsts else None

@@ -1,5 +1,7 @@
-"""How the file descriptors of one process are shared out: what stays in reserve, and how much of the rest visitors and
-strangers may take. Opens and counts none."""
+"""Shares out a process's file descriptors: a reserve, and limits for visitors and unauthenticated peers.
+
+It opens and counts none.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +14,40 @@ LEAST_RESERVE, MOST_RESERVE = 16, 1024
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """The shares of a process that may have `limit` descriptors (RLIMIT_NOFILE)."""
+    """The shares of a process whose limit (RLIMIT_NOFILE) is `limit` descriptors."""
 
     limit: int
 
     @property
     def reserve(self) -> int:
-        """A tenth, but 16 at least and 1,024 at most: kept back from visitors, for legs, control connections, names
-        that are looked up, and files."""
+        """Descriptors withheld from visitors, for legs, control connections, name lookups and files.
+
+        A tenth of the limit, but at least 16 and at most 1,024.
+        """
         return min(max(LEAST_RESERVE, self.limit // 10), MOST_RESERVE, self.limit // 2)
 
     @property
     def for_visitors(self) -> int:
-        """Below this number descriptors may go to visitors, targets and pipes. The kernel gives out the lowest number
-        that is free, so a new descriptor with a higher one means that all below are taken."""
+        """Only descriptors below this number may be used for visitors, targets and pipes.
+
+        The kernel assigns the lowest free number, so a new descriptor above this one means that all below are taken.
+        """
         return self.limit - self.reserve
 
     @property
     def for_clients(self) -> int:
-        """The same for legs and control connections: half of the reserve is theirs."""
+        """The same bound for legs and control connections, which may use half of the reserve."""
         return self.limit - self.reserve // 2
 
     @property
     def streams(self) -> int:
-        """Visitors that can be served at once: each needs two descriptors, that of his leg and his own, or at a client
-        his target's. A client brings no more legs than that."""
+        """The number of visitors that can be served at once, and of legs that a client dials at most.
+
+        A visitor needs two descriptors: its leg and its own connection or, at a client, the one to its target.
+        """
         return max(1, (self.for_visitors - self.reserve) // 2)
 
     @property
     def strangers(self) -> int:
-        """Connections that may be unauthenticated at once, whatever else is allowed: a quarter."""
+        """The number of connections that may be unauthenticated at once, whatever else is allowed: a quarter."""
         return max(1, self.limit // 4)

@@ -1,5 +1,7 @@
-"""Which mappings of a client lead nowhere at present, and why: a probe does not reach the target, or an operator has
-switched the mapping off. His word goes ahead of the probe's. Says it to nobody but who asks, and `changed`."""
+"""Keeps which mappings of a client are down and why: a probe cannot reach the target, or an operator switched it off.
+
+The operator takes precedence over the probe. Changes are reported through the callback `changed`.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,16 @@ __all__ = ["Downs"]
 
 
 class Downs:
-    """One per client. `changed(name, up, reason)` is called for what its servers are to know."""
+    """The state of one client. `changed(name, up, reason)` is called for each change that its servers must learn of."""
 
     def __init__(self, changed: Callable[[str, bool, str], None]) -> None:
         self.off: set[str] = set()
-        """What an operator has switched off, until he switches it on, the mapping goes, or the process ends."""
+        """Mappings switched off by an operator, until they are switched on, removed, or the process ends."""
         self._changed = changed
-        self._targets: dict[str, str] = {}  # why, by mapping
+        self._targets: dict[str, str] = {}  # mapping -> why its target is down
 
     def target_changed(self, name: str, up: bool, reason: str) -> None:
-        """A probe has found a target gone, or there again."""
+        """Record a probe's result: the target is up again, or down for `reason`."""
         if up:
             self._targets.pop(name, None)
         else:
@@ -29,7 +31,7 @@ class Downs:
             self._changed(name, up, reason)
 
     def switch(self, name: str, off: bool) -> None:
-        """An operator wants a mapping off, or on again."""
+        """Switch a mapping off, or on again, for an operator."""
         if off and name not in self.off:
             self.off.add(name)
             self._changed(name, False, SWITCHED_OFF)
@@ -39,11 +41,11 @@ class Downs:
             self._changed(name, down is None, "switched on by an operator" if down is None else down)
 
     def forget(self, name: str) -> None:
-        """There is no such mapping any more."""
+        """Forget a mapping that has been removed."""
         self.off.discard(name)
         self._targets.pop(name, None)
 
     def reasons(self) -> Iterator[tuple[str, str]]:
-        """Yield what is down, and why."""
+        """Yield each mapping that is down, with the reason."""
         for name in self._targets.keys() | self.off:
             yield name, SWITCHED_OFF if name in self.off else self._targets[name]

@@ -1,5 +1,7 @@
-"""Why a datagram was dropped, as one closed list of words for logs, metrics and the status. What is carried on TCP and
-comes faster than that takes it is dropped, never queued without end: so that nothing is lost in silence, it is counted.
+"""The reasons for which datagrams are dropped, as one closed list for logs, metrics and the status.
+
+Datagrams are carried over TCP. If they arrive faster than it takes them, they are dropped instead of being queued
+without limit. Each drop is counted, so that no loss goes unnoticed.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ __all__ = ["Drop", "Drops", "drop_lines", "why"]
 
 
 class Drop(Enum):
-    """The values are stable: they are metric labels."""
+    """Why a datagram was dropped. The values are stable: they are metric labels."""
 
-    BLOCKED = "blocked"  # the leg takes no more for now
-    WAITING = "waiting"  # too many for a target that has not answered, or a leg that is not there
-    FLOWS = "flows"  # its source would have a flow more than the limits allow
-    RATE = "rate"  # the same, for new flows a second
-    SHUT = "shut"  # the mapping lets nobody new in
-    EMPTY = "empty"  # it holds no byte, and a DATA frame has one at least
-    TOO_LONG = "too_long"  # it has more bytes than IPv4 can carry in one
-    UNSENT = "unsent"  # the system did not take it
-    SYSTEM = "system"  # the system had no room for it ahead of us
+    BLOCKED = "blocked"  # the leg cannot take more at the moment
+    WAITING = "waiting"  # too many are queued for a target that has not answered, or for a leg
+    FLOWS = "flows"  # a new flow from its source would exceed the limits
+    RATE = "rate"  # too many new flows per second
+    SHUT = "shut"  # the mapping admits no new visitors
+    EMPTY = "empty"  # it is empty, and a DATA frame has at least one byte
+    TOO_LONG = "too_long"  # it is longer than IPv4 can carry in one datagram
+    UNSENT = "unsent"  # the system refused to send it
+    SYSTEM = "system"  # the system's receive buffer was full
 
     __hash__ = object.__hash__
 
@@ -43,14 +45,14 @@ _WHY = {
 
 
 def why(drop: Drop) -> str:
-    """Return the reason in words, for a log."""
+    """Return the reason as text for a log."""
     return Sentence.word(_WHY[drop])
 
 
 class Drops(Counter[Drop]):
-    """Those of a role, or of a mapping, since it began."""
+    """Counts of dropped datagrams by reason, for a role or a mapping."""
 
 
 def drop_lines() -> LogLimit:
-    """Return the limit of lines about them, one a minute for each key: whoever sends decides how many are dropped."""
+    """Return the limit for log lines about drops: one a minute per key, because senders decide how many there are."""
     return LogLimit(rate=1 / 60, burst=1)

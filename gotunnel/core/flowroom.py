@@ -1,5 +1,8 @@
-"""Whether a mapping has room for one more flow of datagrams. Their sources can be forged, and then all that a flow
-costs is spent on nobody: so there is a most of them, in all, for each source, and of new ones a second."""
+"""Decides whether a mapping has room for another flow of datagrams.
+
+Source addresses can be forged, and each flow costs resources. So there are limits: on all flows, on flows per source,
+and on new flows per second.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class FlowRoom:
         self._a_second = 0
 
     def refuse(self, address: str, now: float, *, most: int, of_source: int, a_second: int) -> Drop | None:
-        """Count a flow of this IP address, or say why there is no room for it. The limits may be others each time."""
+        """Count a flow from this IP address, or return why it is refused. The limits may differ from call to call."""
         if self.flows >= most or self._sources[source_of(address)] >= of_source:
             return Drop.FLOWS
         if self._rate is None or self._a_second != a_second:
@@ -34,7 +37,7 @@ class FlowRoom:
         return None
 
     def left(self, address: str) -> None:
-        """A flow of this address is over."""
+        """Record that a flow from this address has ended."""
         source = source_of(address)
         self.flows -= 1
         self._sources[source] -= 1

@@ -1,5 +1,7 @@
-"""Who may come in: identities with keys and rights of their own, and one shared token for everybody else. Compares no
-MAC and speaks no protocol (see wire.handshake); reads no file and no clock."""
+"""Who may log in: identities with their own keys and rights, and one shared token for all other names.
+
+It does not compare MACs or speak the protocol (see wire.handshake), and reads no files and no clock.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +15,34 @@ from gotunnel.wire.handshake import derive_key, same
 __all__ = ["KEYS", "LASTING", "Identities", "Identity", "JoinKey", "SharedToken"]
 
 LASTING = 2
-"""How many lasting keys of one identity are valid at once: the token that comes and the one that goes."""
+"""The number of lasting keys of one identity that can be valid at once: the new token and the old one."""
 
 KEYS = LASTING + 2
-"""How many keys of one identity are valid at once with those of a join."""
+"""The number of keys of one identity that can be valid at once, including those of a join."""
 
 @dataclass(frozen=True, slots=True)
 class JoinKey:
-    """The K of a one-time token, until `expires` (Unix seconds). `next` is that of the lasting token that was sent in
-    exchange, from then until the client has said that it is stored."""
+    """The key K of a one-time token, valid until `expires` (Unix seconds).
+
+    `next` is the key of the lasting token sent in exchange, until the client has confirmed that it is stored.
+    """
 
     key: bytes = field(repr=False)
     expires: float | None = None
     next: bytes | None = field(default=None, repr=False)
 
     def keys(self, now: float) -> tuple[bytes, ...]:
-        """Return what is valid of it."""
+        """Return the keys that are valid at `now`."""
         over = self.expires is not None and now >= self.expires
         return (() if self.next is None else (self.next,)) + (() if over else (self.key,))
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One client name with keys of its own. An identity without any is revoked: the name stays taken.
+    """One client name with keys of its own. An identity without keys is revoked: the name stays taken.
 
-    `keys` are the K of the handshake, each 32 bytes, the newest last. `expires` is in Unix seconds; from then on it is
-    as if disabled. `filed`: it stands in the clients file, so that its keys can be changed.
+    `keys` are the keys K of the handshake, 32 bytes each, the newest last. From `expires` (Unix seconds) on, the
+    identity counts as disabled. `filed` means that it is in the clients file, so its keys can be changed.
     """
 
     name: str
@@ -50,13 +54,13 @@ class Identity:
     filed: bool = False
 
     def valid_keys(self, now: float) -> tuple[bytes, ...]:
-        """Return the keys that open it at `now` (Unix seconds)."""
+        """Return the keys that can be used to log in at `now` (Unix seconds)."""
         if self.disabled or (self.expires is not None and now >= self.expires):
             return ()
         return self.keys + (() if self.join is None else self.join.keys(now))
 
     def shut(self, now: float) -> str | None:
-        """Say why nobody gets in under this name at `now` (Unix seconds), or None."""
+        """Return why nobody can log in under this name at `now` (Unix seconds), or None."""
         if not self.keys and self.join is None:
             return "it is revoked"
         if self.disabled:
@@ -74,14 +78,19 @@ class SharedToken:
         self._several = False
 
     def key_for(self, client: str) -> bytes:
-        """Return K of the handshake for this client name. It is derived each time: were it remembered, the time of a
-        refusal would tell which names have been here (python -m bench.timing_auth)."""
+        """Return the handshake key K for this client name.
+
+        It is derived each time. A cache would let the time of a refusal reveal which names have logged in before
+        (python -m bench.timing_auth).
+        """
         return derive_key(self._token, client)
 
     def authenticated(self, client: str) -> bool:
-        """Note who has proved the token. True once, for the second name: then the operator is to be warned,
-        since whoever holds the token can play the server to the others. A hello alone proves nothing and is
-        not counted."""
+        """Record a client that has proved the token. Returns True once, for the second name.
+
+        The operator should then be warned, because any holder of the token can impersonate the server to the others. A
+        hello alone proves nothing and does not count.
+        """
         if self._first_name is None:
             self._first_name = client
         if self._several or client == self._first_name:
@@ -91,10 +100,10 @@ class SharedToken:
 
 
 class Identities:
-    """All who may come in, at one moment: a change makes another table. Times are Unix seconds.
+    """All identities at one moment; a change creates a new table. Times are Unix seconds.
 
-    A name that has an identity is never let in by the shared token, and neither is one whose identity is disabled,
-    revoked or expired. Raises ValueError for a name that stands twice, or an identity with more than LASTING keys.
+    A name that has an identity is never admitted by the shared token, even if the identity is disabled, revoked or
+    expired. Raises ValueError for a duplicate name, or an identity with more than LASTING keys.
     """
 
     def __init__(self, own: Iterable[Identity] = (), others: SharedToken | None = None) -> None:
@@ -112,34 +121,36 @@ class Identities:
             for name, identity in self._own.items()
             if others is not None and identity.filed and any(same(key, others.key_for(name)) for key in identity.keys)
         )
-        """Names of the clients file whose own token is the shared one. The server warns about them; those of the
-        configuration are told when that is read."""
+        """Names in the clients file whose own token equals the shared one. The server warns about them; names in the
+        configuration are reported when it is read."""
 
     def __iter__(self) -> Iterator[Identity]:
-        """All of them, those that are shut included."""
+        """Iterate over all identities, including those that cannot log in."""
         return iter(tuple(self._own.values()))
 
     def __len__(self) -> int:
-        """How many identities there are, those that are shut included."""
+        """The number of identities, including those that cannot log in."""
         return len(self._own)
 
     def __repr__(self) -> str:
         return f"<{len(self._own)} identities{'' if self._others is None else ' and a shared token'}>"
 
     def keys_of(self, client: str, now: float) -> tuple[bytes, ...]:
-        """Return KEYS keys, any of which lets this client name in by an identity: the same number for every name,
-        filled up with keys that nobody holds, so that the time of an answer does not tell which names exist."""
+        """Return KEYS keys, any of which admits this client name.
+
+        The list is padded with random keys, so that the time of an answer does not reveal which names exist.
+        """
         identity = self._own.get(client)
         keys: tuple[bytes, ...] = () if identity is None else identity.valid_keys(now)
         return (*keys, *self._nobodys)[:KEYS]
 
     @property
     def shared(self) -> SharedToken | None:
-        """What opens the names that have no identity."""
+        """The shared token for names without an identity, if there is one."""
         return self._others
 
     def shut_out(self, client: str, key: bytes, now: float) -> str | None:
-        """Say why a session of this client, which once proved `key`, may not go on; None if it may."""
+        """Return why a session of this client that once proved `key` must end, or None if it may go on."""
         identity = self._own.get(client)
         if identity is None:
             shared = self._others is not None and same(key, self._others.key_for(client))
@@ -150,12 +161,12 @@ class Identities:
         return reason
 
     def joins(self, client: str, key: bytes) -> bool:
-        """Say whether this key, which the client has proved, serves once."""
+        """Return whether this key, which the client has proved, is that of a one-time token."""
         identity = self._own.get(client)
         return identity is not None and identity.join is not None and same(key, identity.join.key)
 
     def supersedes(self, client: str, key: bytes) -> bool:
-        """Say whether the use of this key ends others of the client: it is the newest of several."""
+        """Return whether using this key invalidates older keys of the client, because it is a newer one."""
         identity = self._own.get(client)
         if identity is None or not identity.filed:
             return False
@@ -163,28 +174,28 @@ class Identities:
         return any(same(key, own) for own in newest)
 
     def identity(self, client: str) -> Identity | None:
-        """Return the identity of a name, a shut one too; None for a name that has none."""
+        """Return the identity of a name, even if it cannot log in; None if there is none."""
         return self._own.get(client)
 
     def rights_for(self, client: str, now: float) -> Rights | None:
-        """Return the rights of an authenticated client, None for one that may not come in (any more)."""
+        """Return the rights of an authenticated client, or None if it is not, or no longer, admitted."""
         identity = self._own.get(client)
         if identity is None:
             return None if self._others is None else self._others.rights
         return None if identity.shut(now) else identity.rights
 
     def lasts(self, client: str) -> bool:
-        """Whether `rights_for` says the same of this client at any time."""
+        """Return whether `rights_for` gives the same result for this client at all times."""
         identity = self._own.get(client)
         return identity is None or identity.disabled or (
             identity.expires is None and (bool(identity.keys) or identity.join is None)
         )
 
     def next_expiry(self, now: float) -> float | None:
-        """Return when the next identity expires, None if none will."""
+        """Return when the next identity expires, or None if none will."""
         times = [each.expires for each in self._own.values() if each.expires is not None and each.expires > now]
         return min(times, default=None)
 
     def authenticated(self, client: str) -> bool:
-        """See SharedToken.authenticated; of names with an identity see `names_with_common_token`."""
+        """Like SharedToken.authenticated, but False for names with an identity, see `names_with_common_token`."""
         return client not in self._own and self._others is not None and self._others.authenticated(client)

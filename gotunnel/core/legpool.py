@@ -1,5 +1,7 @@
-"""Which leg serves the next visitor, how many more to ask the other end for, and which idle ones to close.
-Knows no sockets and no timers: legs are opaque objects, and its owner asks again at `next_check`."""
+"""Decides which leg serves the next visitor, how many legs to request, and which idle ones to close.
+
+It knows no sockets and no timers: legs are opaque objects, and the owner calls again at `next_check`.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,25 @@ __all__ = ["EXCESS_TTL", "FIRST_PAUSE", "LegPool"]
 L = TypeVar("L", bound=Hashable)
 
 EXCESS_TTL = 2.0
-"""Seconds that idle legs beyond the maximum are kept. Not zero: under a load that swings above the maximum
-each leg that comes back would be closed, only to be dialled again a moment later."""
+"""Seconds for which idle legs above the maximum are kept. If it were zero, a load that fluctuates around the maximum
+would close each returning leg and dial it again a moment later."""
 FIRST_PAUSE = 0.5
-"""Seconds without asking after the other end said that it cannot bring a leg; doubles until one arrives."""
+"""Seconds without requests after the peer reported that it cannot provide a leg; doubles until one arrives."""
 
 
 class LegPool(Generic[L]):
     """The legs of one session and one kind (TLS or plain), as their opener sees them.
 
-    It aims for as many idle legs as recent visitors needed at once: the peak within the last `idle_ttl`
-    seconds of visitors that had begun within `idle_ttl` seconds (one that stays for hours says nothing
-    about the next), but at least `start` and at most `maximum`. When fewer than half of that are idle or on
-    their way, it asks for the rest. Each visitor that waits has a leg on its way in any case. All legs,
-    with those on their way, are at most `limit`, which may be set anew at any time.
+    The pool aims for as many idle legs as recent visitors needed at once, but at least `start` and at most `maximum`.
+    The demand is the peak within the last `idle_ttl` seconds of visitors that began within `idle_ttl` seconds, because
+    one that stays for hours says nothing about the next.
 
-    A request is forgotten after `request_ttl` seconds. All times are monotonic seconds and must not go
-    back. Raises ValueError for numbers that make no pool.
+    - If fewer than half of that are idle or requested, it requests the rest.
+    - It always requests a leg for each waiting visitor.
+    - All legs, including requested ones, number at most `limit`, which can be changed at any time.
+    - A request is forgotten after `request_ttl` seconds.
+
+    Times are monotonic seconds and must not go back. Raises ValueError for inconsistent numbers.
     """
 
     def __init__(
@@ -45,13 +49,13 @@ class LegPool(Generic[L]):
             raise ValueError(f"a pool of start={start}, maximum={maximum}, limit={limit}")
         self.limit = limit
         self.sparing = False
-        """Descriptors are scarce: beyond `start`, no legs but for visitors that wait, and idle ones go soon."""
+        """Descriptors are scarce: above `start`, request legs only for waiting visitors, and close idle ones soon."""
         self.start = start
-        """Idle legs that stay when no visitor has come for long. It may be set anew at any time."""
+        """The number of idle legs that stay even without visitors. It can be changed at any time."""
         self._maximum = maximum
         self._request_ttl = request_ttl
-        self.free: OrderedDict[L, float] = OrderedDict()  # and no dict, see Demand
-        """The idle legs, and since when, the most recently used last. To be changed by nobody else."""
+        self.free: OrderedDict[L, float] = OrderedDict()  # not a dict, for the reason given in Demand
+        """The idle legs and since when they are idle, the most recently used last. Read-only for others."""
         self._busy: set[L] = set()
         self._requests: deque[list[float]] = deque()  # [count, when it is forgotten], oldest first
         self._requested = 0
@@ -63,36 +67,38 @@ class LegPool(Generic[L]):
 
     @property
     def idle(self) -> int:
-        """Legs that could serve a visitor at once."""
+        """The number of idle legs."""
         return len(self.free)
 
     @property
     def busy(self) -> int:
-        """Legs that serve a visitor."""
+        """The number of legs that serve a visitor."""
         return len(self._busy)
 
     @property
     def requested(self) -> int:
-        """Legs that were asked for and neither came, failed nor were forgotten as of the last `wanted`."""
+        """The number of legs requested that have not arrived, failed or been forgotten as of the last `wanted`."""
         return self._requested
 
     @property
     def full(self) -> bool:
-        """Whether the session holds all the legs that it may: one more is to be refused."""
+        """Whether the session has all the legs it may have, so that a further one must be refused."""
         return self.idle + self.busy >= self.limit
 
     def arrived(self, now: float) -> None:
-        """A leg has proved itself; `put` follows. Settles the oldest request; one that comes late is
-        welcome."""
+        """Record that a new leg has authenticated; call `put` next.
+
+        This settles the oldest request. A leg that arrives after its request was forgotten is accepted too.
+        """
         self._settle(1)
         self._pause = 0.0
         self._paused_until = None
 
     def put(self, leg: L, now: float) -> bool:
-        """Make a leg idle: a new one, or one whose visitor is over. False if the pool is closed: close the
-        leg.
+        """Make a leg idle: a new one, or one whose visitor has finished.
 
-        Raises ValueError for a leg that is idle already; it would serve two visitors at once.
+        Returns False if the pool is closed; the caller must then close the leg. Raises ValueError for a leg that is
+        already idle, because it would serve two visitors at once.
         """
         if leg in self.free:
             raise ValueError("the leg is idle already")
@@ -105,9 +111,10 @@ class LegPool(Generic[L]):
         return True
 
     def take(self, now: float) -> L | None:
-        """Return the idle leg that was used last, busy from now on; None when there is none, and then the
-        visitor waits and counts in `wanted`. The most recent one, so that those that are not needed grow
-        old together."""
+        """Return the most recently used idle leg, which becomes busy; None if there is none.
+
+        In that case, count the visitor as waiting in `wanted`. The most recent leg is used so that surplus legs age.
+        """
         if not self.free:
             return None
         leg, _ = self.free.popitem()
@@ -116,24 +123,24 @@ class LegPool(Generic[L]):
         return leg
 
     def discard(self, leg: L) -> None:
-        """Forget a leg that is gone or must not be used again, idle or busy. An unknown one is none of
-        ours."""
+        """Forget a leg, idle or busy, that has closed or must not be reused. Unknown legs are ignored."""
         self.free.pop(leg, None)
         self._busy.discard(leg)
         self._demand.forget(leg)
 
     def failed(self, count: int, now: float) -> None:
-        """The other end cannot bring `count` of the legs asked for. The pool pauses before it asks again,
-        or the two would tell each other so without end."""
+        """Record that the peer cannot provide `count` of the requested legs.
+
+        The pool pauses before it asks again, or requests and failures would alternate without end.
+        """
         self._settle(count)
         self._pause = min(self._request_ttl, max(FIRST_PAUSE, 2 * self._pause))
         self._paused_until = now + self._pause
 
     def wanted(self, now: float, waiting: int) -> int:
-        """Return how many legs to ask for now, while `waiting` visitors have none, and count them as
-        requested.
+        """Return how many legs to request now while `waiting` visitors have none, and count them as requested.
 
-        To be called after every event and at `next_check`; 0 means that there is nothing to ask for.
+        Call this after each event and at `next_check`.
         """
         while self._requests and self._requests[0][1] <= now:
             self._requested -= int(self._requests.popleft()[0])
@@ -154,10 +161,10 @@ class LegPool(Generic[L]):
         return count
 
     def surplus(self, now: float) -> list[L]:
-        """Return the idle legs to close, oldest first; they have left the pool.
+        """Return the idle legs to close, oldest first. They are removed from the pool.
 
-        Those are legs beyond what the pool aims for that were idle for `idle_ttl` seconds, and legs beyond
-        `maximum` that were idle for EXCESS_TTL seconds.
+        These are legs above the pool's aim that were idle for `idle_ttl` seconds, or for EXCESS_TTL seconds if more
+        than `maximum` legs are idle or descriptors are scarce.
         """
         legs: list[L] = []
         aim = self._aim(now)
@@ -170,8 +177,7 @@ class LegPool(Generic[L]):
         return legs
 
     def next_check(self, now: float) -> float | None:
-        """Return in how many seconds to call `wanted` and `surplus` again if nothing happens before; None:
-        never."""
+        """Return in how many seconds to call `wanted` and `surplus` again if nothing else happens; None for never."""
         times: list[float] = []
         if self._requests:
             times.append(self._requests[0][1])
@@ -184,8 +190,10 @@ class LegPool(Generic[L]):
         return max(0.0, min(times) - now) if times else None
 
     def close(self) -> list[L]:
-        """Stop: hand out, take in and ask for nothing any more. Returns the idle legs, which are to be
-        closed; busy ones live on until `put` or `discard`."""
+        """Stop handing out, accepting and requesting legs. Returns the idle legs, which the caller must close.
+
+        Busy legs remain until `put` or `discard`.
+        """
         self._closed = True
         legs = list(self.free)
         for leg in legs:

@@ -1,4 +1,4 @@
-"""What authenticators are asked and answer, and what access policies are asked, as values that cannot change."""
+"""The immutable values passed to authenticators and access policies, and the answer of an authenticator."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ __all__ = ["Accepted", "Dial", "Entry", "Login", "Publication"]
 
 
 MOST_SECONDS = 1e9
-"""Thirty years: what is longer was meant otherwise."""
+"""The upper limit on `Accepted.seconds`, about thirty years. A larger value is considered a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A client that shows its token: the name it says it has, the token, and the IP address it comes from. The name is
-    1 to 64 of A-Z a-z 0-9 . _ -, the token printable ASCII without spaces."""
+    """A client that presents its token.
+
+    `client` is the name it claims (1 to 64 of A-Z a-z 0-9 . _ -), `token` printable ASCII without spaces, and `address`
+    the IP address it connects from.
+    """
 
     client: str
     token: str = field(repr=False)
@@ -26,11 +29,15 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """It may come in under that name. `who` is what the log calls its owner; `allow_ports` are the ports that it may
-    publish, of those that the server's own `allow_ports` and `allow_udp_ports` have, None: all of these; `seconds` is
-    how long it may stay, None: as long as it is connected. `rights` is a `config.clients.RightsConfig`, what a file
-    would say of a client; None: it has those of a client of which nothing is said. Raises ValueError for what is none
-    of that."""
+    """The client may log in under this name.
+
+    - `who`: what the log calls its owner.
+    - `allow_ports`: the ports it may publish, within the server's `allow_ports` and `allow_udp_ports`; None for all.
+    - `seconds`: how long it may stay connected; None for no limit.
+    - `rights`: a `config.clients.RightsConfig`, as for a client in a file; None for the default rights.
+
+    Raises ValueError for a value of a wrong type or out of range.
+    """
 
     who: str = ""
     allow_ports: tuple[int | str, ...] | None = None
@@ -48,7 +55,7 @@ class Accepted:
                 PortSet.parse(ports)
             except (TypeError, ValueError):
                 raise ValueError("its allow_ports are no ports") from None
-        # Not a number would never be over: it is neither more nor less than any.
+        # NaN would never expire: all comparisons with it are false.
         if seconds is not None and (
             isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MOST_SECONDS
         ):
@@ -57,20 +64,22 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A client that would listen on a port of the server."""
+    """A client that wants to listen on a port of the server."""
 
     client: str
     mapping: str
     bind: str
     port: int
     protocol: str = "tcp"
-    """Or "udp"."""
+    """`"tcp"` or `"udp"`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """A client that would reach something through the server: `target` is an address, "mapping:CLIENT/NAME", or
-    "node:ADDRESS", as `allow_dial` writes it."""
+    """A client that wants to reach something through the server.
+
+    `target` is an address, "mapping:CLIENT/NAME" or "node:ADDRESS", in the notation of `allow_dial`.
+    """
 
     client: str
     target: str
@@ -79,7 +88,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A visitor, at `address`, who would come to a mapping of a client."""
+    """A visitor from `address` that wants to use a mapping of a client."""
 
     client: str
     mapping: str

@@ -1,5 +1,4 @@
-"""Keeps a log readable when strangers decide how often something happens. Writes nothing; says what may be
-written."""
+"""Keeps logs readable when remote peers decide how often an event occurs. Writes nothing; says what may be written."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from gotunnel.errors import Sentence
 __all__ = ["LogLimit", "once_in_a_while"]
 
 WHILE = 3600.0
-"""Seconds between two lines that say one thing that lasts."""
+"""The seconds between two lines about the same lasting condition."""
 
 
 @dataclass(slots=True)
@@ -25,9 +24,9 @@ class _Bucket:
 class LogLimit:
     """A token bucket per key: `burst` lines at once, then `rate` lines a second.
 
-    At most `max_keys` keys are remembered, and a key is only forgotten when that changes nothing: its
-    bucket is full again. While there is no room, all further keys share one bucket. So the lines are
-    bounded, however many keys a stranger can think of.
+    At most `max_keys` keys are remembered. A key is forgotten only if its bucket is full again, so that forgetting it
+    makes no difference. While there is no room, all other keys share one bucket. So the number of lines is bounded,
+    however many keys a peer can invent.
     """
 
     def __init__(self, rate: float, burst: int, max_keys: int = 1024) -> None:
@@ -40,10 +39,9 @@ class LogLimit:
         self._overflow = _Bucket(burst, 0.0)
 
     def allow(self, key: Hashable, now: float) -> tuple[bool, int]:
-        """Say whether a line about `key` may be written, and how many were suppressed since the last one
-        that was.
+        """Return whether a line about `key` may be written, and how many were suppressed since the last one.
 
-        The number starts anew with each allowed line: write it into that line.
+        The count is reset with each allowed line, so include it in that line.
         """
         bucket = self._bucket(key, now)
         bucket.level = self._level(bucket, now)
@@ -56,8 +54,10 @@ class LogLimit:
         return True, suppressed
 
     def more(self, key: Hashable, now: float) -> str | None:
-        """Ask the same, and return what the line says at its end of those that were suppressed, nothing if none were;
-        None when it may not be written."""
+        """Like `allow`, but return the text to append to the line: how many were suppressed, or "" if none were.
+
+        Returns None if the line may not be written.
+        """
         allowed, suppressed = self.allow(key, now)
         if not allowed:
             return None
@@ -75,7 +75,7 @@ class LogLimit:
             oldest = next(iter(self._buckets.values()))
             if self._level(oldest, now) < self._burst:
                 return self._overflow
-            # Its unreported lines are reported with the next one of the overflow.
+            # Its suppressed lines are reported with the next line of the shared bucket.
             self._overflow.suppressed += oldest.suppressed
             self._buckets.popitem(last=False)
         bucket = self._buckets[key] = _Bucket(self._burst, now)
@@ -83,6 +83,5 @@ class LogLimit:
 
 
 def once_in_a_while() -> LogLimit:
-    """Return a limit for lines that would be written again and again of something that lasts: once, and then each hour.
-    The key is all that is said."""
+    """Return a limit for lines about a lasting condition: once, and then every hour. The key must identify the text."""
     return LogLimit(rate=1 / WHILE, burst=1, max_keys=256)

@@ -1,5 +1,4 @@
-"""Which client leads to which node: what clients announce, and the choice for an address. Resolves nothing, and knows
-nobody's rights."""
+"""The nodes that clients announce, and the choice of a client for an address. Resolves no names, checks no rights."""
 
 from __future__ import annotations
 
@@ -16,13 +15,13 @@ _Key = str | _Network
 
 
 class NodeTable:
-    """All announcements. A node is an IP address, a network or a name."""
+    """The announcements of all clients. A node is an IP address, a network or a name."""
 
     def __init__(self) -> None:
-        self._clients: dict[_Key, dict[str, None]] = {}  # of each node, in the order of their announcements
+        self._clients: dict[_Key, dict[str, None]] = {}  # per node, its clients in the order of announcement
 
     def announce(self, client: str, nodes: Iterable[str]) -> None:
-        """Replace what a client announces."""
+        """Replace the announcements of a client."""
         keys = {_key(node) for node in nodes}
         for key in keys:
             self._clients.setdefault(key, {})[client] = None
@@ -32,7 +31,7 @@ class NodeTable:
                 del self._clients[key]
 
     def route(self, host: str) -> list[str]:
-        """Return the clients that lead to a host, the best first: the longest match, then the first to announce it."""
+        """Return the clients that lead to a host, best first: by longest match, then by order of announcement."""
         wanted = _key(host.partition("%")[0])
         if isinstance(wanted, str):
             return list(self._clients.get(wanted, ()))
@@ -42,13 +41,15 @@ class NodeTable:
         return list(dict.fromkeys(client for network in found for client in self._clients[network]))
 
     def announced(self, client: str) -> list[str]:
-        """Return what a client announces."""
+        """Return the nodes that a client announces."""
         return [_text(key) for key, clients in self._clients.items() if client in clients]
 
 
 def node_allowed(rules: Iterable[str], node: str) -> bool:
-    """Whether rules cover a node. A rule is an address or a network, which covers all within it, or a name, with `*`
-    for any characters."""
+    """Return whether the rules cover a node.
+
+    A rule is an address, a network, which covers all within it, or a name in which `*` stands for any characters.
+    """
     key = _key(node.partition("%")[0])
     for rule in rules:
         limit = _key(rule)
@@ -61,7 +62,7 @@ def node_allowed(rules: Iterable[str], node: str) -> bool:
 
 
 def _key(node: str) -> _Key:
-    """Return a node in the one form that it is compared in: however its name is spelt, and IPv4 in IPv6's clothes."""
+    """Return the canonical form of a node for comparison: lower-case names, IPv4-mapped addresses as IPv4."""
     try:
         network = ipaddress.ip_network(node)
     except ValueError:

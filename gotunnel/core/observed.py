@@ -1,4 +1,4 @@
-"""What observers are told of a visitor, as values that cannot change."""
+"""The immutable values that observers receive about a visitor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Ended", "Stream"]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One visitor of a public port, of a forward, or of an egress socket.
+    """One visitor of a public port, a forward or an egress socket.
 
-    `conn` is his id in the logs of both ends, `client` the name of the client as a server knows it (else empty),
-    `mapping` what he came to, `visitor` his address as the log has it; `began` is in monotonic seconds. What a peer has
-    said of this is harmless to print.
+    `conn` is its id in the logs of both ends. `client` is the name of the client as a server knows it, otherwise empty.
+    `mapping` is what the visitor connected to, `visitor` its address as logged, and `began` its start in monotonic
+    seconds. Text from peers has been made safe to print.
     """
 
     conn: str
@@ -25,8 +25,11 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How he fared: `outcome` is a word of `core.outcome.Outcome`, `code` that of the reset that ended it, or empty;
-    `up` counts bytes from him to the target, `down` those back; `seconds` is how long he was here."""
+    """How a visitor finished.
+
+    `outcome` is a value of `core.outcome.Outcome`; `code` that of the reset that ended it, or empty. `up` counts bytes
+    from the visitor to the target, `down` those back; `seconds` is the duration.
+    """
 
     outcome: str
     code: str

@@ -1,4 +1,4 @@
-"""When a visitor whom no target has answered may go to another one that leads to the same. Knows neither end."""
+"""Decides when a visitor that no target has answered may be passed on to another member or target."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ __all__ = ["BLAMED", "may_pass"]
 BLAMED = frozenset(
     {Outcome.REFUSED, Outcome.DIAL_TIMEOUT, Outcome.LEG_LOST, Outcome.PROTOCOL_ERROR, Outcome.NO_LEG}
 )
-"""What one has failed at: for a moment others come first."""
+"""Outcomes that count as a failure of the member: for a while others are preferred."""
 _PASSED = BLAMED | {Outcome.MAPPING_DOWN, Outcome.DENIED, Outcome.STOPPED}
 
 
 def may_pass(outcome: Outcome, end: StreamEnd | None) -> bool:
-    """Whether a visitor whom no target has answered may go to another one after this. Not if he was cut on purpose:
-    then a code says why, and he was reset."""
+    """Return whether a visitor that no target has answered may be passed on after this outcome.
+
+    Not if it was disconnected on purpose: then `end` has a code that says why, and the visitor was reset.
+    """
     code = None if end is None else end.code
     return outcome in _PASSED and code != KICKED and (outcome is not Outcome.STOPPED or code is None)

@@ -1,5 +1,7 @@
-"""Which sources of connections are refused for a while, because logins from there failed. In the manner of OpenSSH's
-PerSourcePenalties (sshd_config(5)). Closes nothing and writes nothing."""
+"""Decides which sources of connections to refuse for a while after failed logins. Closes nothing and writes nothing.
+
+Modelled on OpenSSH's PerSourcePenalties (sshd_config(5)).
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,17 @@ from gotunnel.core.sources import source_of
 __all__ = ["Offence", "Pardon", "Penalties"]
 
 KNOWN_FOR = 3600.0
-"""Seconds after a proof during which its source pays nothing for connections that prove nothing."""
+"""Seconds after a successful login during which its source is not charged for connections that prove nothing."""
 KNOWN_SOURCES = 4096
 
 
 class Offence(Enum):
-    """What costs something."""
+    """What a source is charged for."""
 
     AUTH_FAILURE = "auth_failure"
-    """A proof that is wrong: somebody guesses, or has a wrong token."""
+    """A wrong proof: somebody is guessing, or has a wrong token."""
     NO_AUTH = "no_auth"
-    """No proof within the time, or what is not our protocol: somebody scans, or holds places."""
+    """No proof in time, or a different protocol: somebody is scanning, or occupying slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,19 @@ class _Penalty:
 
 
 class Penalties:
-    """Seconds of penalty for each source. They add up, up to `maximum`, and pass with time. Once more than `minimum`
-    are outstanding the source is refused until all have passed; so one client with a wrong token, which tries again
-    every few seconds, is never refused, and a guesser is after a moment.
+    """Seconds of penalty per source.
 
-    A proof that succeeds takes nothing off: a neighbour behind the same address would buy the guesser free. But a
-    source from which somebody proved himself of late pays nothing for NO_AUTH: two hundred clients behind one address
-    that meet a busy server are no attack.
+    Penalties add up to at most `maximum` and expire with time. Once a source has more than `minimum` outstanding, it is
+    refused until all have expired. So a client with a wrong token that retries every few seconds is never refused,
+    while a guesser soon is.
 
-    At most `table` sources are remembered; beyond that, the penalty that would end first ends. `exempt` are networks
-    that never pay. Times are monotonic seconds and do not go back. Raises ValueError for numbers or networks that make
-    no table.
+    A successful proof does not reduce a penalty: otherwise a neighbour behind the same address could clear that of a
+    guesser. But a source with a recent proof is not charged for NO_AUTH: two hundred clients behind one address that
+    meet a busy server are not an attack.
+
+    At most `table` sources are remembered; beyond that, the penalty that would end first is dropped. `exempt` are
+    networks that are never charged. Times are monotonic seconds and must not go back. Raises ValueError for
+    inconsistent numbers or invalid networks.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Penalties:
             raise ValueError(f"penalties of minimum={minimum}, maximum={maximum}, table={table}")
         self._set(auth_failure, no_auth, minimum, maximum, table, exempt)
         self._penalties: dict[str, _Penalty] = {}
-        # One item for each penalty, its time no later than the penalty's end, which only ever moves away.
+        # One item per penalty. Its time is never later than the penalty's end, which only moves later.
         self._ends: list[tuple[float, int, _Penalty]] = []
         self._numbers = itertools.count()
         self._active = 0
@@ -98,8 +102,11 @@ class Penalties:
         exempt: Iterable[str],
         now: float,
     ) -> None:
-        """Charge these from now on. What is outstanding stays, up to the new maximum; networks that are exempt now are
-        let in at once, and so are sources beyond the size of the table."""
+        """Apply new settings.
+
+        Outstanding penalties stay, up to the new maximum. Networks that are now exempt are admitted at once, and so are
+        sources that no longer fit into the table.
+        """
         self._set(auth_failure, no_auth, minimum, maximum, table, exempt)
         for penalty in self._penalties.values():
             until = now if self._is_exempt(penalty.source) else min(penalty.until, now + maximum)
@@ -110,16 +117,16 @@ class Penalties:
         self._make_room()
 
     def __len__(self) -> int:
-        """How many sources are remembered."""
+        """The number of sources remembered."""
         return len(self._penalties)
 
     @property
     def active(self) -> int:
-        """How many sources are refused."""
+        """The number of sources being refused."""
         return self._active
 
     def charge(self, address: str, offence: Offence, now: float) -> float:
-        """Let the source of `address` pay. Returns for how many seconds it is refused if that begins now, else 0."""
+        """Charge the source of `address`. Returns the seconds of refusal if one begins now, else 0."""
         cost, source = self._costs[offence], source_of(address)
         if not cost or (offence is Offence.NO_AUTH and self._is_known(source, now)) or self._is_exempt(source):
             return 0.0
@@ -137,7 +144,7 @@ class Penalties:
         return penalty.until - now
 
     def refuses(self, address: str, now: float) -> bool:
-        """Say whether a connection from there is to be refused, and count it if so."""
+        """Return whether a connection from this address must be refused; if so, it is counted."""
         if not self._active:
             return False
         penalty = self._penalties.get(source_of(address))
@@ -147,7 +154,7 @@ class Penalties:
         return True
 
     def proved(self, address: str, now: float) -> None:
-        """Somebody from there has proved himself."""
+        """Record a successful proof from this address."""
         source = source_of(address)
         self._known[source] = now
         self._known.move_to_end(source)
@@ -161,7 +168,7 @@ class Penalties:
         return over
 
     def next_pardon(self, now: float) -> float | None:
-        """Return in how many seconds to ask for `pardons` again, None while nobody is refused."""
+        """Return in how many seconds to call `pardons` again, or None while no source is refused."""
         return max(0.0, self._first().until - now) if self._active else None
 
     def _is_known(self, source: str, now: float) -> bool:
@@ -172,7 +179,7 @@ class Penalties:
         try:
             network = ipaddress.ip_network(source)
         except ValueError:
-            return True  # not from a network
+            return True  # not an IP address, such as a unix socket
         return any(_within(network, exempt) for exempt in self._exempt)
 
     def _expire(self, now: float) -> None:
@@ -188,7 +195,7 @@ class Penalties:
             self._forget_first()
 
     def _first(self) -> _Penalty:
-        """Bring the penalty that ends first to the top of the heap, and return it."""
+        """Move the penalty that ends first to the top of the heap, and return it."""
         while True:
             time, number, penalty = self._ends[0]
             if time == penalty.until:
@@ -206,5 +213,5 @@ class Penalties:
 def _within(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network, other: ipaddress.IPv4Network | ipaddress.IPv6Network
 ) -> bool:
-    # An IPv6 source is a /64: an exempt address within it exempts all of it, as nobody can tell them apart.
+    # An IPv6 source is a /64. An exempt address within it exempts the whole, because they cannot be told apart.
     return network.version == other.version and network.overlaps(other)

@@ -1,5 +1,4 @@
-"""Sets of port numbers, and the table of who holds which port. Binds nothing: the kernel still has the last
-word."""
+"""Sets of port numbers, and the table of port holders. Binds nothing: the kernel still has the last word."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ __all__ = ["PortSet", "PortTable", "Wish", "canonical_bind"]
 
 @dataclass(frozen=True, slots=True)
 class PortSet:
-    """A set of ports, kept as sorted, disjoint, inclusive ranges."""
+    """A set of ports, stored as sorted, disjoint, inclusive ranges."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 
@@ -23,7 +22,7 @@ class PortSet:
     def parse(cls, items: Iterable[int | str]) -> PortSet:
         """Read ports (`10250`, `"10250"`) and inclusive ranges (`"1024-65535"`).
 
-        Raises ValueError, one line, for anything else; port 0 is no member of any set.
+        Raises ValueError, one line, for anything else. Port 0 is never allowed.
         """
         merged: list[tuple[int, int]] = []
         for low, high in sorted(_range(item) for item in items):
@@ -46,15 +45,18 @@ class PortSet:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A mapping that leaves its port to the server: of which client, on which address, and the ports that it may have,
-    free or not. For a group `mapping` is its name, and `client` its first member."""
+    """A mapping that leaves the choice of its port to the server.
+
+    `bind` is the address to listen on, `allowed` the ports it may have, free or not. For a group, `mapping` is its
+    name and `client` its first member.
+    """
 
     client: str
     mapping: str
     bind: str
     allowed: PortSet
     protocol: str = "tcp"
-    """Or "udp": each has ports of its own."""
+    """`"tcp"` or `"udp"`: each has its own ports."""
 
 
 def _range(item: int | str) -> tuple[int, int]:
@@ -71,17 +73,17 @@ def _range(item: int | str) -> tuple[int, int]:
 
 
 def canonical_bind(bind: str) -> str:
-    """Return the one spelling of an address to listen on: an IP literal, or "" for every address.
+    """Return the canonical form of an address to listen on: an IP literal, or "" for every address.
 
-    `localhost` becomes 127.0.0.1 and an IPv4 address written as IPv6 becomes IPv4. Other names raise
-    ValueError: to resolve what a peer wrote would hand it our resolver, and block the process while at it.
+    `localhost` becomes 127.0.0.1, and an IPv4-mapped address becomes IPv4. Raises ValueError for other names: resolving
+    what a peer wrote would give it access to our resolver, and block the process meanwhile.
     """
     if bind == "":
         return bind
     if bind.lower() == "localhost":
         return "127.0.0.1"
     try:
-        # What follows a % names an interface, and ipaddress takes anything there.
+        # The part after a % names an interface, and ipaddress accepts any text there.
         if not bind.isascii() or not bind.isprintable():
             raise ValueError
         address = ipaddress.ip_address(bind)
@@ -94,21 +96,20 @@ def canonical_bind(bind: str) -> str:
 
 
 class PortTable:
-    """Which owner holds which (bind, port). No two claims ever overlap, not even two of one owner.
+    """Which owner holds which (bind, port). Claims never overlap, not even those of one owner.
 
-    A wildcard overlaps with every address of its family, and `::` and "" with IPv4 too, since the kernel's
-    default is one socket for both families.
+    A wildcard overlaps with every address of its family. `::` and "" also overlap with IPv4, because by default the
+    kernel opens one socket for both families.
     """
 
     def __init__(self) -> None:
         self._ports: dict[int, dict[str, Hashable]] = {}
 
     def claim(self, bind: str, port: int, owner: Hashable) -> None:
-        """Reserve a port. Claiming again what one holds already changes nothing: a successor does that at
-        takeover.
+        """Reserve a port. Repeating a claim has no effect; a successor does so at takeover.
 
-        Raises PortUnavailable: `bad_request`, or `port_in_use` when somebody holds an overlapping one. The
-        reason does not name the holder, as it travels to a stranger; `owner_of` does.
+        Raises PortUnavailable: `bad_request`, or `port_in_use` if an overlapping claim exists. The reason does not name
+        its holder, because it is sent to another peer; use `owner_of` for that.
         """
         key = _checked(bind, port)
         holders = self._ports.get(port, {})
@@ -122,8 +123,7 @@ class PortTable:
         self._ports.setdefault(port, {})[key] = owner
 
     def release(self, bind: str, port: int, owner: Hashable) -> bool:
-        """Give a claim up; say whether there was one of this owner. Another owner's claim is never
-        touched."""
+        """Give up a claim; return whether this owner had it. Another owner's claim is left alone."""
         key = _checked(bind, port)
         holders = self._ports.get(port, {})
         if key not in holders or holders[key] != owner:
@@ -134,8 +134,7 @@ class PortTable:
         return True
 
     def owner_of(self, bind: str, port: int) -> Hashable | None:
-        """Return who stands in the way of a claim: the holder of exactly this, else of something that
-        overlaps."""
+        """Return the owner that blocks a claim: that of exactly this port, otherwise of an overlapping one, or None."""
         key = _checked(bind, port)
         holders = self._ports.get(port, {})
         if key in holders:

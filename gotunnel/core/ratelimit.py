@@ -1,4 +1,4 @@
-"""How often something may happen: a token bucket. Refuses nothing itself."""
+"""A token bucket that limits how often something may happen. Refuses nothing itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ __all__ = ["RateLimit"]
 
 
 class RateLimit:
-    """`burst` times at once, then `rate` times a second. Times are monotonic seconds. Raises ValueError for numbers
-    that allow nothing."""
+    """Allows `burst` events at once, then `rate` per second.
+
+    Times are monotonic seconds. Raises ValueError for numbers that would allow nothing.
+    """
 
     __slots__ = ("_burst", "_filled", "_level", "_rate")
 
@@ -20,7 +22,7 @@ class RateLimit:
         self._filled = now
 
     def take(self, now: float, count: int = 1) -> bool:
-        """Count so many more; False when that is too many."""
+        """Count `count` events; return False, without counting them, if that exceeds the limit."""
         self._level = min(self._burst, self._level + max(0.0, now - self._filled) * self._rate)
         self._filled = now
         if self._level < count:
@@ -29,5 +31,5 @@ class RateLimit:
         return True
 
     def give_back(self) -> None:
-        """The last one does not count: it was asked for."""
+        """Take back the last event, which should not count because it was requested."""
         self._level += 1

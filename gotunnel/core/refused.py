@@ -1,5 +1,7 @@
-"""What one client asks for and does not get: kept for who wants to see it, and bounded, since the client decides how
-much that is. Refuses nothing itself."""
+"""Remembers the mappings that a client requested and was refused, for display. Refuses nothing itself.
+
+The list is bounded, because the client decides how many there are.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,10 @@ __all__ = ["Refusal", "RefusedMappings"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One mapping that was asked for in vain. `address` is what was asked for; `since` is the monotonic time at which
-    it was first refused for this reason."""
+    """One refused mapping.
+
+    `address` is the address requested, `since` the monotonic time when it was first refused for this reason.
+    """
 
     name: str
     address: str
@@ -22,7 +26,7 @@ class Refusal:
 
 
 class RefusedMappings:
-    """Those of one session. Iterating gives them in the order in which they were last asked for."""
+    """The refused mappings of one session, iterated in the order in which they were last requested."""
 
     def __init__(self) -> None:
         self._found: dict[str, Refusal] = {}
@@ -37,7 +41,7 @@ class RefusedMappings:
         return name in self._found
 
     def add(self, refusal: Refusal, most: int) -> None:
-        """One was refused, perhaps again. Of more than `most` those that were asked for longest ago are forgotten."""
+        """Add a refusal, or repeat one. Beyond `most`, those requested longest ago are forgotten."""
         before = self._found.pop(refusal.name, None)
         if before is not None and (before.address, before.code, before.reason) == (
             refusal.address, refusal.code, refusal.reason
@@ -48,10 +52,10 @@ class RefusedMappings:
             del self._found[next(iter(self._found))]
 
     def forget(self, names: Iterable[str]) -> None:
-        """These are granted, or wanted no more."""
+        """Remove mappings that have been granted or are no longer wanted."""
         for name in names:
             self._found.pop(name, None)
 
     def clear(self) -> None:
-        """Nobody asks for any of them."""
+        """Remove all of them."""
         self._found.clear()

@@ -1,4 +1,4 @@
-"""What one client may do on a server, as values that cannot change. Who has which rights is for the identities."""
+"""What one client may do on a server, as immutable values. Which client has which rights is up to the identities."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ __all__ = ["NO_RIGHTS", "Rights"]
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What one client may do. Mappings, legs and visitors are the `limits` of its auth_ok.
+    """What one client may do. Limits on mappings, legs and visitors are sent as the `limits` of its auth_ok.
 
-    `allow_ports` are ports of TCP, `allow_udp_ports` those of UDP, which are others of the same numbers. `reserved` are
-    the server's own ports. `binds` are the addresses it may listen on, None for any; `allow_dial` is what its forwards
-    may reach, `allow_nodes` the nodes that it may announce, `allow_groups` the groups that it may publish in.
+    - `allow_ports`, `allow_udp_ports`: the TCP and UDP ports it may publish. The two number spaces are separate.
+    - `reserved`: the server's own ports.
+    - `binds`: the addresses it may listen on; None for any.
+    - `allow_dial`: what its forwards may reach.
+    - `allow_nodes`: the nodes it may announce.
+    - `allow_groups`: the groups in which it may publish.
     """
 
     allow_ports: PortSet
@@ -34,7 +37,7 @@ class Rights:
     allow_groups: tuple[str, ...] = ()
     allow_udp_ports: PortSet = field(default_factory=PortSet)
     protocol: str = "tcp"
-    """What `allow_ports` is about; see `of_udp`."""
+    """The protocol to which `allow_ports` applies; see `of_udp`."""
 
     def __post_init__(self) -> None:
         if self.binds is not None:
@@ -42,13 +45,15 @@ class Rights:
 
     @property
     def of_udp(self) -> Rights:
-        """These rights for who asks for ports of UDP: none of them is the server's own."""
+        """The same rights for UDP ports, none of which is reserved for the server."""
         return replace(self, allow_ports=self.allow_udp_ports, reserved=frozenset(), protocol="udp")
 
     def check_port(self, bind: str, port: int) -> None:
-        """Return if the client may listen on (bind, port). Raises PortUnavailable: bad_request for what is
-        no address or port at all, reserved for the server's own ports, acl_denied for what its rights leave
-        out."""
+        """Check that the client may listen on (bind, port).
+
+        Raises PortUnavailable: bad_request for an invalid address or port, reserved for the server's own ports,
+        acl_denied for anything its rights do not include.
+        """
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= MAX_PORT:
             raise PortUnavailable("bad_request", Sentence(
                 "a remote port must lie between 1 and {max_port}", max_port=MAX_PORT
@@ -76,7 +81,7 @@ class Rights:
             ))
 
     def check_group(self, name: str) -> None:
-        """Return if the client may publish in this group. Raises PortUnavailable, code acl_denied."""
+        """Check that the client may publish in this group. Raises PortUnavailable (acl_denied) if not."""
         if not any(fnmatchcase(name, pattern) for pattern in self.allow_groups):
             allowed = ", ".join(self.allow_groups) or "none"
             raise PortUnavailable("acl_denied", Sentence(
@@ -85,8 +90,7 @@ class Rights:
             ))
 
     def check_room(self, held: int) -> None:
-        """Return if a client that holds `held` mappings may have one more. Raises PortUnavailable, code
-        limit."""
+        """Check that a client with `held` mappings may have one more. Raises PortUnavailable (limit) if not."""
         if held >= self.max_mappings:
             raise PortUnavailable("limit", Sentence(
                 "this client may publish {max_mappings} mappings", max_mappings=self.max_mappings
@@ -94,4 +98,4 @@ class Rights:
 
 
 NO_RIGHTS = Rights(PortSet(), max_mappings=0, max_legs=0, max_visitors=0, max_pending=0)
-"""Those of a client that is not known, or not any more."""
+"""The rights of a client that is not, or no longer, known."""

@@ -1,5 +1,7 @@
-"""Which member of a group serves the next visitor. Knows no clients and no clock: members are opaque objects, times are
-monotonic seconds, and who is able to serve is for the caller to say."""
+"""Chooses the member of a group that serves the next visitor.
+
+Members are opaque objects and times are monotonic seconds. The caller says which members are able to serve.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ __all__ = ["SHUN", "Roster"]
 M = TypeVar("M", bound=Hashable)
 
 SHUN = 5.0
-"""Seconds for which a member that failed a visitor comes behind all others. Without it the one whose target is down
-would always have the fewest visitors, and be tried first by each of them."""
+"""Seconds for which a member that failed a visitor ranks behind all others. Without this, a member whose target is down
+would always have the fewest visitors, and each visitor would try it first."""
 
 
 @dataclass(slots=True)
 class _Member:
     visitors: int = 0
-    chosen: int = 0  # in which order it was chosen last
+    chosen: int = 0  # sequence number of the last choice
     shunned_until: float = float("-inf")
 
 
@@ -40,13 +42,13 @@ class Roster(Generic[M]):
         return member in self._members
 
     def add(self, member: M) -> None:
-        """Take a member in. Raises ValueError for one that is there."""
+        """Add a member. Raises ValueError if it is already one."""
         if member in self._members:
             raise ValueError("it is a member already")
         self._members[member] = _Member()
 
     def remove(self, member: M) -> None:
-        """Let a member go; what it serves goes on uncounted. One that is not there is none of ours."""
+        """Remove a member, if it is one. Its current visitors are no longer counted."""
         self._members.pop(member, None)
 
     def visitors(self, member: M) -> int:
@@ -54,8 +56,10 @@ class Roster(Generic[M]):
         return self._members[member].visitors
 
     def choose(self, now: float, able: Callable[[M], bool], tried: Container[M] = ()) -> M | None:
-        """Return the member with the fewest visitors of those that are able and that this visitor has not tried; None
-        when there is none. Of several the one whose turn is the longest ago; one that failed lately comes last."""
+        """Return the able member with the fewest visitors, leaving out those in `tried`; None if there is none.
+
+        Among equals, the one chosen longest ago wins. Members that failed recently come last.
+        """
         best: M | None = None
         least: tuple[bool, int, int] | None = None
         for member, facts in self._members.items():
@@ -65,7 +69,7 @@ class Roster(Generic[M]):
         return best
 
     def took(self, member: M) -> None:
-        """A visitor goes to this member."""
+        """Record that a visitor goes to this member."""
         self._choices += 1
         facts = self._members.get(member)
         if facts is not None:
@@ -73,19 +77,19 @@ class Roster(Generic[M]):
             facts.chosen = self._choices
 
     def gave(self, member: M) -> None:
-        """A visitor is there no more."""
+        """Record that a visitor has left this member."""
         facts = self._members.get(member)
         if facts is not None:
             facts.visitors -= 1
 
     def failed(self, member: M, now: float) -> None:
-        """A member could not serve a visitor."""
+        """Record that a member could not serve a visitor."""
         facts = self._members.get(member)
         if facts is not None:
             facts.shunned_until = now + SHUN
 
     def forgive(self, member: M) -> None:
-        """Whatever was wrong with a member is over: its target has answered, or its client is back."""
+        """Clear a member's failure: its target has answered, or its client has reconnected."""
         facts = self._members.get(member)
         if facts is not None:
             facts.shunned_until = float("-inf")

@@ -1,5 +1,7 @@
-"""Which session of a client name is the current one, and who may take its place. Sends nothing, pings
-nobody: it tells the caller what to do."""
+"""Keeps the current session of each client name, and decides which session may take its place.
+
+It sends nothing and pings nobody: it tells the caller what to do.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +15,23 @@ __all__ = ["Asked", "Decision", "SessionRecord", "SessionTable", "time_to_answer
 T = TypeVar("T")
 
 ANSWER = 2.0
-"""Seconds that an old session has at most to answer a ping, and within which a client that comes back has its place."""
+"""The most seconds an old session has to answer a ping, and within which a returning client gets its place."""
 LEAST = 1.5
-"""Seconds that it has at least, however long the newcomer's login took."""
+"""The least seconds an old session has to answer, however long the new session's login took."""
 TRAVEL = 0.25
-"""Seconds of ANSWER that are left for what the server does not see: a newcomer who dials, and the answer on its way."""
+"""The part of ANSWER, in seconds, that covers what the server cannot see: the newcomer's dial, and the answer's way."""
 FAR = 0.5
-"""An old session whose last ping took longer than this has all of ANSWER."""
+"""An old session whose last round trip took more seconds than this gets all of ANSWER."""
 LAST_CHANCE = 0.5
-"""Seconds for one that owes an answer for longer than ANSWER already: it may be this process that was stopped, and the
-answer waits to be read."""
+"""Seconds for an old session that has already owed an answer for longer than ANSWER: perhaps this process was
+suspended, and the answer is waiting to be read."""
 
 
 def time_to_answer(login: float, round_trip: float | None, owed: float) -> float:
-    """Return how many seconds an old session is given to answer when another process claims its place.
+    """Return how many seconds an old session has to answer when another process claims its name.
 
-    So that the newcomer waits no longer than ANSWER in all, his `login` (the seconds since he connected) is taken off.
-    `round_trip` is that of the old session's last ping, None if there was none; `owed` how long its oldest unanswered
-    ping is under way, 0 if none is.
+    `login`, the seconds since the newcomer connected, is deducted, so that it waits no longer than ANSWER in all.
+    `round_trip` is that of the old session's last ping, or None. `owed` is the age of its oldest unanswered ping, or 0.
     """
     if owed >= ANSWER:
         return LAST_CHANCE
@@ -40,18 +41,18 @@ def time_to_answer(login: float, round_trip: float | None, owed: float) -> float
 
 
 class Decision(Enum):
-    """What to do with a session that has just proved its token."""
+    """What to do with a session that has just authenticated."""
 
     NEW = "new"  # the name is free
-    TAKE_OVER = "take_over"  # the current session makes way
-    STALE = "stale"  # its challenge is older than the current session's: error/stale
+    TAKE_OVER = "take_over"  # the new session replaces the current one
+    STALE = "stale"  # its challenge is older than the current session's: answer error/stale
     ASK_OLD = "ask_old"  # ping the current session, wait for `time_to_answer`, then call again with the answer
-    NAME_IN_USE = "name_in_use"  # the current session lives, in another process: error/name_in_use
+    NAME_IN_USE = "name_in_use"  # the current session is alive, in another process: answer error/name_in_use
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of ASK_OLD: which session was pinged, and whether it answered in time."""
+    """The result of ASK_OLD: which session was pinged, and whether it answered in time."""
 
     sid: bytes
     answered: bool
@@ -59,11 +60,10 @@ class Asked:
 
 @dataclass(slots=True)
 class SessionRecord(Generic[T]):
-    """One session. `number` is the place of its challenge in the order of all; `session` is the caller's
-    own object.
+    """One session. `number` is the sequence number of its challenge; `session` is the caller's own object.
 
-    `draining`: it has been asked, or has asked, to open nothing more. `lost`: its control connection is
-    gone, and its listeners wait for a successor.
+    `draining` means that it was asked, or has asked, to open nothing more. `lost` means that its control connection
+    has closed and its listeners wait for a successor.
     """
 
     sid: bytes
@@ -76,10 +76,10 @@ class SessionRecord(Generic[T]):
 
 
 class SessionTable(Generic[T]):
-    """The current session of each name. A name is a client's, or any other key that identifies one: version 1
-    sessions use (v1, name, remote port) and so never meet those of version 2.
+    """The current session of each name.
 
-    Every clean-up names a sid: what an old session does after it was replaced changes nothing of the new one.
+    A name is a client's name, or another key: version 1 sessions use (v1, name, remote port) and so never conflict with
+    version 2. Each clean-up names a sid, so that a replaced session cannot affect its successor.
     """
 
     def __init__(self) -> None:
@@ -91,18 +91,18 @@ class SessionTable(Generic[T]):
         return len(self._by_sid)
 
     def next_number(self) -> int:
-        """Return the order number of a challenge. To be called when the challenge is sent."""
+        """Return the sequence number of a challenge. Call this when the challenge is sent."""
         self._numbers += 1
         return self._numbers
 
     def authenticated(
         self, name: Hashable, instance: bytes, number: int, asked: Asked | None = None
     ) -> Decision:
-        """Decide about a session that has proved its token; changes nothing.
+        """Decide about a session that has authenticated; changes nothing.
 
-        `instance` is the process's random id; an empty one is never "the same". After ASK_OLD call again
-        with `asked`: if another session has become the current one meanwhile, that answer is about nobody
-        and the decision is anew.
+        `instance` is the process's random id; an empty one never equals another. After ASK_OLD, call again with
+        `asked`. If a different session has become current meanwhile, that answer is ignored and the decision is made
+        anew.
         """
         current = self._current.get(name)
         if current is None:
@@ -118,11 +118,10 @@ class SessionTable(Generic[T]):
     def begin(
         self, sid: bytes, name: Hashable, instance: bytes, number: int, session: T
     ) -> SessionRecord[T] | None:
-        """Make a session the current one, after NEW or TAKE_OVER, and return the record that it replaces.
+        """Make a session the current one, after NEW or TAKE_OVER, and return the record it replaces.
 
-        The replaced one is found by `by_sid` no more: its key is dropped, and a new leg of it gets
-        error/no_session. Raises ValueError for a sid that exists or a challenge older than the current
-        session's.
+        `by_sid` no longer finds the replaced one: its key is dropped, and new legs for it get error/no_session. Raises
+        ValueError for a sid that exists, or a challenge older than the current session's.
         """
         old = self._current.get(name)
         if sid in self._by_sid or (old is not None and number <= old.number):
@@ -134,31 +133,29 @@ class SessionTable(Generic[T]):
         return old
 
     def current(self, name: Hashable) -> SessionRecord[T] | None:
-        """Return the current session of a name, a draining or lost one included."""
+        """Return the current session of a name, even if it is draining or lost."""
         return self._current.get(name)
 
     def by_sid(self, sid: bytes) -> SessionRecord[T] | None:
-        """Return the session that a leg names, if it is the current one of its name. It may be lost."""
+        """Return the session that a leg names if it is the current one of its name. It may be lost."""
         return self._by_sid.get(sid)
 
     def draining(self, sid: bytes) -> bool:
-        """Note that a session drains: a successor needs no answer from it. False if it is not current."""
+        """Mark a session as draining: a successor need not wait for its answer. False if it is not current."""
         record = self._by_sid.get(sid)
         if record is not None:
             record.draining = True
         return record is not None
 
     def lost(self, sid: bytes) -> bool:
-        """Note that a control connection is gone; the session waits for its successor. False if it is not
-        current."""
+        """Mark a session as having lost its control connection, awaiting a successor. False if it is not current."""
         record = self._by_sid.get(sid)
         if record is not None:
             record.lost = True
         return record is not None
 
     def ended(self, sid: bytes) -> bool:
-        """Forget a session. True if it was current: then, and only then, its listeners are the caller's to
-        close."""
+        """Forget a session. Returns True if it was current; only then must the caller close its listeners."""
         record = self._by_sid.pop(sid, None)
         if record is None:
             return False

@@ -1,4 +1,4 @@
-"""What counts as one source of connections: an IPv4 address, or the /64 of an IPv6 one. Counts nothing itself."""
+"""Defines one source of connections: an IPv4 address, or the /64 of an IPv6 address. Counts nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["source_of"]
 
 
 def source_of(address: str) -> str:
-    """Return the source that an address belongs to. What is no IP address ("unix") is a source of its own.
+    """Return the source that an address belongs to. Text that is no IP address ("unix") is its own source.
 
-    Whoever has one IPv6 address has the 2**64 of its network too. An IPv4 address in IPv6 clothes is the IPv4 one.
+    An IPv6 address counts as its /64, because its holder usually has the whole network. An IPv4-mapped address counts
+    as IPv4.
     """
     parsed = plain_address(address)
     if parsed is None:

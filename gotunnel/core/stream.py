@@ -1,4 +1,4 @@
-"""What one visitor's stream amounted to, kept while it runs and said once at its end. Pure bookkeeping."""
+"""The byte counts and outcome of one visitor's stream, recorded while it runs. Pure bookkeeping."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = [
 ]  # fmt: skip
 
 KICKED = "kicked"
-"""The code of a reset that an operator asked for."""
+"""Reset code: an operator disconnected the visitor."""
 GOING_AWAY = "going_away"
-"""The code of a reset when the time to finish is over."""
+"""Reset code: the time to drain is over."""
 LEFT = "visitor_left"
-"""The code of a reset of a visitor who went before his target had answered."""
+"""Reset code: the visitor disconnected before its target answered."""
 LOST = "leg_lost"
-"""The code of a reset of a visitor whose other leg is gone, where a server leads him from one leg to another."""
+"""Reset code: where a server joins two legs for a visitor, the other leg was lost."""
 IDLE = "idle"
-"""The code of the end of a flow of datagrams in which nothing has come for its idle time."""
+"""End code of a flow of datagrams: nothing arrived for its idle time."""
 CLOSED = "closed"
-"""The code of the end of a flow whose port is closed: a datagram socket cannot be closed for new sources alone."""
+"""End code of a flow: its port is closed. A datagram socket cannot be closed for new sources only."""
 PORT_UNREACHABLE = "port_unreachable"
-"""The code of the end of a flow whose target's system says that nobody listens there."""
-_COMPLETED = Outcome.COMPLETED  # to ask an Enum for a member takes as long as a call, in older versions of Python
+"""End code of a flow: the target's system reports that nothing listens there."""
+_COMPLETED = Outcome.COMPLETED  # in older Python versions, looking up an Enum member takes as long as a call
 _CUTS = {
     GOING_AWAY: Outcome.DRAINED, KICKED: Outcome.STOPPED, "acl_denied": Outcome.STOPPED, "not_allowed": Outcome.STOPPED,
     LEFT: Outcome.VISITOR_LEFT, LOST: Outcome.LEG_LOST, IDLE: Outcome.QUIET, CLOSED: Outcome.STOPPED,
@@ -35,20 +35,26 @@ _CUTS = {
 
 
 def outcome_of_cut(code: str) -> Outcome:
-    """Return what becomes of a visitor whom this end cuts by itself, with this code."""
+    """Return the outcome of a visitor that this end disconnects with this code."""
     return _CUTS.get(code, Outcome.STOPPED)
 
 
 def outcome_of_reset(code: str, otherwise: Outcome) -> Outcome:
-    """Return the same for whom the other end has reset: the same word at both ends where its code says more than that
-    the visitor, or the target, has reset his connection."""
+    """Return the outcome of a visitor that the other end reset.
+
+    `otherwise` is returned if the code says no more than that the visitor or the target reset its connection. So both
+    ends record the same outcome.
+    """
     return _CUTS.get(code, otherwise)
 
 
-@dataclass(slots=True)  # not frozen: that takes three times as long, for each visitor
+@dataclass(slots=True)  # not frozen: construction would take three times as long, for each visitor
 class StreamEnd:
-    """How a stream ended. `code` is the wire code of the RST that ended it, if one did; `up` counts the bytes from
-    the visitor to the target, `down` those from the target to the visitor."""
+    """How a stream ended.
+
+    `code` is the wire code of the RST that ended it, if any. `up` counts the bytes from the visitor to the target,
+    `down` those back.
+    """
 
     outcome: Outcome
     code: str | None
@@ -57,13 +63,13 @@ class StreamEnd:
 
     @property
     def bracketed(self) -> str:
-        """The code in brackets, for behind the outcome's word; nothing where it would say the same again."""
+        """The code in brackets, to append to the outcome; empty if there is none or it equals the outcome."""
         code = self.code
         return f" ({printable(code)})" if code and code != WORDS[self.outcome] else ""
 
 
 class StreamTally:
-    """Counts one stream's bytes, as one end of its leg sees them, and keeps the first thing that went wrong with it."""
+    """Counts one stream's bytes as one end of its leg sees them, and keeps the first error."""
 
     __slots__ = ("_code", "_outcome", "received", "sent")
 
@@ -76,14 +82,16 @@ class StreamTally:
         self._code: str | None = None
 
     def note(self, outcome: Outcome, code: str | None = None) -> None:
-        """Something went wrong. Only the first call names the end: what follows is its consequence."""
+        """Record an error. Only the first call counts: later errors are its consequences."""
         if self._outcome is None:
             self._outcome, self._code = outcome, code
 
     @property
     def passed_on(self) -> str | None:
-        """The code by which another leg, to which the stream was led, is to say how this one ended; None if there is
-        nothing to say but that it was reset. To be asked when the stream is cut."""
+        """The code with which to end the other leg when a server joins two legs; None for a plain reset.
+
+        Read it when the stream is disconnected.
+        """
         return LOST if self._outcome is None else self._code if self._code in _CUTS else None
 
     def carried(self, *, opener: bool) -> tuple[int, int]:
@@ -91,6 +99,6 @@ class StreamTally:
         return (self.sent, self.received) if opener else (self.received, self.sent)
 
     def end(self, *, opener: bool) -> StreamEnd:
-        """Return the end; a stream with which nothing went wrong is completed. The opener has the visitor."""
+        """Return how the stream ended: completed if there was no error. `opener` is the end that has the visitor."""
         up, down = (self.sent, self.received) if opener else (self.received, self.sent)
         return StreamEnd(self._outcome or _COMPLETED, self._code, up, down)

@@ -1,5 +1,7 @@
-"""Who has one of a few places next, where some would take all of them: a share for each asker, and turns between them.
-What is done in a place is for the caller to know, and when it is over."""
+"""Shares a limited number of places among askers, so that none can take all: a quota for each, and turns between them.
+
+What happens in a place, and when it ends, is up to the caller.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class Turns(Generic[Item]):
-    """`places` in all, and `share` of them at most for one asker, who then waits behind himself only. The last `spare`
-    places are for askers who have none, so that a few greedy ones do not keep everybody else waiting. Of each asker
-    `most` items may wait."""
+    """`places` in total, of which one asker may hold at most `share`; beyond that it waits for its own places only.
+
+    The last `spare` places are for askers that hold none, so that a few greedy ones cannot make all others wait. At
+    most `most` items of each asker may wait.
+    """
 
     def __init__(self, places: int, share: int, spare: int, most: int) -> None:
         self._free = places
@@ -23,10 +27,10 @@ class Turns(Generic[Item]):
         self._spare = spare
         self._most = most
         self._held: Counter[str] = Counter()
-        self._waiting: dict[str, dict[Item, None]] = {}  # in the order of their turns, where they hold as many
+        self._waiting: dict[str, dict[Item, None]] = {}  # askers in the order of their turns among equals
 
     def wait(self, asker: str, item: Item) -> bool:
-        """Let an item wait for a place; `take` may give it one at once. False when too many of this asker's wait."""
+        """Queue an item for a place; `take` may grant it at once. Returns False if too many of this asker's wait."""
         queue = self._waiting.setdefault(asker, {})
         if len(queue) >= self._most:
             return False
@@ -34,8 +38,10 @@ class Turns(Generic[Item]):
         return True
 
     def take(self) -> Item | None:
-        """Return who has a place from now on, or None while nobody can have one. To be called until it says None,
-        whenever something waits or leaves."""
+        """Return the next item that gets a place, or None if there is none.
+
+        Call this until it returns None whenever an item starts to wait or a place becomes free.
+        """
         asker = min(self._waiting, key=lambda each: self._held[each], default=None)
         if asker is None or self._free <= (self._spare if self._held[asker] else 0) or self._held[asker] >= self._share:
             return None
@@ -49,14 +55,14 @@ class Turns(Generic[Item]):
         return item
 
     def leave(self, asker: str) -> None:
-        """One of this asker's places is free again."""
+        """Free one of this asker's places."""
         self._free += 1
         self._held[asker] -= 1
         if not self._held[asker]:
             del self._held[asker]
 
     def give_up(self, asker: str, item: Item) -> None:
-        """An item waits no more. Harmless when it does not wait."""
+        """Remove an item from the queue, if it is there."""
         queue = self._waiting.get(asker, {})
         queue.pop(item, None)
         if not queue:

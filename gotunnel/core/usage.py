@@ -1,5 +1,4 @@
-"""What a role has done since it started: visitors and how they fared, their bytes, how long they waited, and the legs
-that served them. It only adds up; who reads it reads it whenever he likes."""
+"""The counters of a role since it started: visitors and their outcomes, bytes, waiting times, and legs used."""
 
 from __future__ import annotations
 
@@ -16,11 +15,11 @@ from gotunnel.core.stream import StreamEnd
 __all__ = ["HARMLESS", "Carried", "Usage"]
 
 HARMLESS = frozenset({Outcome.COMPLETED, Outcome.QUIET, Outcome.RESET_BY_VISITOR, Outcome.VISITOR_LEFT})
-"""All other outcomes are failures: a visitor was not served, or was cut, and not by himself."""
+"""Outcomes that are not failures. In all others a visitor was not served, or was disconnected by something else."""
 
 
 class Carried:
-    """How many visitors were served or not, and the bytes of those that are over: `up` from visitor to target."""
+    """Counts finished visitors, served or not, and their bytes: `up` from visitor to target, `down` back."""
 
     __slots__ = ("down", "ended", "up")
 
@@ -30,7 +29,7 @@ class Carried:
         self.down = 0
 
     def add(self, end: StreamEnd | None) -> None:
-        """One is over; without `end` it never had a leg."""
+        """Count a finished visitor; `end` is None if it never had a leg."""
         self.ended += 1
         if end is not None:
             self.up += end.up
@@ -38,55 +37,57 @@ class Carried:
 
 
 class Usage:
-    """All of one process. Each visitor that `began` has `ended` once, so that what is opened less what is closed is
-    what is here."""
+    """The counters of one process.
+
+    Each visitor passes through `began` and `ended` exactly once, so opened less closed is the number of live visitors.
+    """
 
     def __init__(self, most_of_client: int = MOST_OF_CLIENT) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.carried = Carried()
         self.crowds = Crowds()
-        """Who of them has a line in the log."""
+        """Decides which visitors get a log line."""
         self.accounts = Accounts(most_of_client)
-        """The same by client and mapping, and who is here."""
+        """Counters by client and mapping, and the current visitors."""
         self.began = self.accounts.came
-        """A visitor of this mapping is here. Returns the account that he is counted on until he has ended."""
+        """Count a new visitor of a mapping. Returns the account to pass to `ended`."""
         self.moved = self.accounts.moved
-        """He goes to another client, and has not been served yet."""
+        """Move a visitor that has not been served yet to another client. Returns its new account."""
         self.answer = Histogram()
-        """Seconds from a request on a leg until the target's answer came back on it, at the end that asked."""
+        """Seconds from a request on a leg until the target's answer, at the end that asked."""
         self.dial = Histogram()
         """Seconds that dialling a target took, at the end that dialled."""
         self.first_byte = Histogram()
-        """Seconds from a visitor's arrival until the first byte for him."""
+        """Seconds from a visitor's arrival until the first byte for it."""
         self.legs_created = 0
         self.legs_reused = 0
-        """How often a leg was given a visitor that had served one before."""
+        """How often a visitor was given a leg that had served one before."""
         self.refused: Counter[str] = Counter()
-        """Logins that failed, by the code of the refusal, of which there is a handful."""
+        """Failed logins, by the code of the refusal. There are only a few codes."""
         self.dropped = Drops()
-        """Datagrams that were dropped, by reason."""
+        """Datagrams that were not carried, by reason."""
         self.observers: Any = None
-        """Who is told of each visitor beside this, where the configuration names somebody."""
+        """The configured observers that are informed of each visitor, or None."""
 
     @property
     def opened(self) -> int:
-        """Visitors since the start."""
+        """Visitors so far."""
         return self.accounts.opened
 
     @property
     def live(self) -> int:
-        """Visitors that are here: waiting or served."""
+        """Current visitors, waiting or served."""
         return self.accounts.all.here
 
     @property
     def closed(self) -> int:
-        """Visitors that are over."""
+        """Visitors that have finished."""
         return self.opened - self.live
 
     def ended(
         self, account: Account, outcome: Outcome, end: StreamEnd | None = None, mapping: Carried | None = None
     ) -> None:
-        """His time is over. `mapping` adds up for what he came to alone, where that is there still."""
+        """Count a finished visitor. `mapping` is the counter of its mapping, if that still exists."""
         self.outcomes[outcome] += 1
         if outcome not in HARMLESS:
             account.failures += 1

@@ -1,8 +1,7 @@
-"""What an operator is shown of a role that runs, as values that cannot change: the words of the admin API. Each role
-makes them of what it knows; a field that is None does not apply, or is not known.
+"""The state of a running role as shown to operators: immutable values, in the vocabulary of the admin API.
 
-Times are seconds ago ("age") unless they say otherwise, so that they mean the same on every clock. Names are stable:
-scripts read them.
+Each role builds them from what it knows. A field that is None does not apply or is unknown. Times are ages in seconds
+unless stated otherwise, so that they do not depend on a clock. Names are stable: scripts read them.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ SWITCHED_OFF_AT_SERVER = "switched off by an operator, at the server"
 
 
 class SessionState(Enum):
-    """How a client stands with its server, seen from either end."""
+    """The state of a client's connection to its server, seen from either end."""
 
     CONNECTED = "connected"
     DRAINING = "draining"  # it opens nothing more
-    AWAY = "away"  # at the server: its ports wait for it, for the time of grace
+    AWAY = "away"  # at the server: its ports wait for it during the time of grace
     CONNECTING = "connecting"  # at the client
     WAITING = "waiting"  # at the client: until the next attempt
 
 
 class MappingState(Enum):
-    """How a mapping, a forward or an egress socket stands."""
+    """The state of a mapping, a forward or an egress socket."""
 
     OPEN = "open"
-    DOWN = "down"  # its target is
+    DOWN = "down"  # its target is down
     REFUSED = "refused"  # by the server
     PENDING = "pending"  # not answered yet, or not connected
-    FAILED = "failed"  # what it listens on cannot be had, here or at the server
-    AWAY = "away"  # open, and the other end is not there
-    OFF = "off"  # an operator has switched it off, at either end
+    FAILED = "failed"  # its address cannot be listened on, here or at the server
+    AWAY = "away"  # open, but the other end is not connected
+    OFF = "off"  # switched off by an operator, at either end
 
 
 @dataclass(frozen=True, slots=True)
 class LegsView:
-    """The legs of one session. `requested` were asked for and are not there yet."""
+    """The legs of one session. `requested` ones have not arrived yet."""
 
     idle: int = 0
     busy: int = 0
@@ -57,12 +56,12 @@ class LegsView:
 
     @property
     def held(self) -> int:
-        """Those that are there."""
+        """The number of legs that exist."""
         return self.idle + self.busy
 
     @classmethod
     def all_of(cls, views: Iterable[LegsView], limit: int | None = None) -> LegsView:
-        """Return those of several together; what each of them may have at most is not added up."""
+        """Return the sum of several views. Their limits are not added up; `limit` is used instead."""
         idle = busy = requested = 0
         for view in views:
             idle, busy, requested = idle + view.idle, busy + view.busy, requested + view.requested
@@ -71,7 +70,7 @@ class LegsView:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """One client at the server, or one server at the client. `name` is the other end's."""
+    """One client at the server, or one server at the client. `name` is that of the other end."""
 
     name: str
     address: str
@@ -80,11 +79,11 @@ class SessionView:
     """Seconds since it began, or since it was lost."""
     round_trip: float | None
     pong_age: float | None
-    """Seconds since the last pong; since the beginning, before the first."""
+    """Seconds since the last pong; before the first one, since the beginning."""
     timeout: float | None
-    """Seconds of silence after which the other end counts as gone."""
+    """Seconds of silence after which the other end is considered dead."""
     version: int
-    """Of the protocol."""
+    """The protocol version."""
     mappings: int
     streams: int
     pending: int
@@ -93,12 +92,12 @@ class SessionView:
     reason: str = ""
     """Why it is not connected."""
     agent: str | None = None
-    """What the other end's program calls itself."""
+    """How the other end's program identifies itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappingView:
-    """One mapping, forward (`kind`) or egress socket. `address` is where visitors come to."""
+    """One mapping, forward or egress socket; `kind` says which. `address` is where visitors connect."""
 
     client: str
     name: str
@@ -108,20 +107,20 @@ class MappingView:
     state: MappingState
     reason: str
     streams: int | None
-    """Visitors that are here now; None where that is not counted."""
+    """Current visitors; None if they are not counted."""
     ended: int | None
     up: int | None
-    """Bytes of visitors that are over, to the target."""
+    """Bytes of finished visitors, to the target; `down` counts those back."""
     down: int | None
     server: str | None = None
     age: float | None = None
     """Seconds for which it has been refused for this reason; None in other states."""
     protocol: str = "tcp"
-    """Or udp: its visitors are flows of datagrams."""
+    """`tcp`, or `udp`: its visitors are then flows of datagrams."""
     dropped: int | None = None
-    """Datagrams that were not carried, as far as this end knows; None where there are none to carry."""
+    """Datagrams that were not carried, as far as this end knows; None for other protocols."""
     encrypted: bool | None = None
-    """Whether its visitors travel inside gotunnel's TLS; None where that is not known now."""
+    """Whether its visitors travel inside gotunnel's TLS; None if that is currently unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +139,11 @@ class StreamView:
 
 @dataclass(frozen=True, slots=True)
 class RightsView:
-    """What one client may do. `source` is where that is written."""
+    """What one client may do. `source` is where that is configured."""
 
     client: str
     state: str
-    """active, or why nobody gets in under this name."""
+    """active, or why nobody can log in under this name."""
     connected: bool
     source: str
     allow_ports: str
@@ -161,14 +160,14 @@ class RightsView:
 
 @dataclass(frozen=True, slots=True)
 class CounterView:
-    """What was counted since the start; `opened` less all `outcomes` is `live`, always."""
+    """Counters since the start. `opened` less the sum of `outcomes` always equals `live`."""
 
     opened: int
     live: int
     outcomes: dict[str, int]
     up: int
     down: int
-    """Bytes, those of visitors that are here included."""
+    """Bytes, including those of current visitors."""
     legs_created: int
     legs_reused: int
     refused_logins: dict[str, int]
@@ -176,7 +175,7 @@ class CounterView:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorView:
-    """File descriptors of the process. `used` is None where the system does not tell."""
+    """File descriptors of the process. `used` is None if the system does not report it."""
 
     used: int | None
     limit: int
@@ -199,12 +198,12 @@ class RoleView:
     log_level: str
     descriptors: DescriptorView
     reactor_lag: float
-    """The longest that the event loop was late within the last half minute, in seconds."""
+    """The longest delay of the event loop within the last half minute, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at to say whether a role is well: `reason` says what is wrong, or what was seen."""
+    """The result of one health check of a role: `reason` says what is wrong, or what was found."""
 
     check: str
     ok: bool
@@ -212,7 +211,7 @@ class Finding:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of this module as what JSON knows."""
+    """Convert a value of this module to JSON types."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     names = _names(type(value))
@@ -237,7 +236,7 @@ def _names(kind: type) -> tuple[str, ...] | None:
 
 
 def added(carried: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Add up bytes to targets and back."""
+    """Sum pairs of bytes to targets and back."""
     up = down = 0
     for one, other in carried:
         up, down = up + one, down + other

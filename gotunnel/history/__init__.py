@@ -1,2 +1,2 @@
-"""What mappings and clients have carried in the past, in an embedded SQLite file: written beside the reactor, read for
-the admin API and for `gotunnel usage`. It knows neither role: each shows itself as a face."""
+"""What mappings and clients have carried in the past, in an embedded SQLite file: written outside the reactor, read by
+the admin API and by `gotunnel usage`. It knows neither role: each shows itself as a face."""

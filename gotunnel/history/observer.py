@@ -1,6 +1,6 @@
-"""The observer `usage`: a history of one role's traffic in a file of its own, of what an observer hears. The history
-that `usage` of a configuration has is kept by the same recorder, of what a role counts anyway: so it costs no visitor a
-call, as each observer does."""
+"""The observer `usage`: a history of one role's traffic, from an observer's events, in a file of its own. The history
+of `usage` in a configuration uses the same recorder, but a role's own counters, so it costs no additional call per
+visitor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gotunnel.interfaces import IStreamObserver
 __all__ = ["CLIENT", "UsageObserver"]
 
 CLIENT = "client"
-"""What a client calls itself in its file: an observer does not hear its name."""
+"""A client's name in its file, because an observer does not learn it."""
 
 
 @dataclass(slots=True)
@@ -36,8 +36,8 @@ class _Here:
 
 @implementer(IStreamObserver)
 class UsageObserver:
-    """Adds up what each mapping of each client carries, and has that written every few seconds, beside the reactor. A
-    file that cannot be written is said, and tried again."""
+    """Adds up what each mapping of each client carries, and writes that every few seconds, outside the reactor. A file
+    that cannot be written is logged, and tried again."""
 
     def __init__(self, reactor: Any, options: UsageObserverOptions, role: str) -> None:
         self.role = role
@@ -69,7 +69,7 @@ class UsageObserver:
         self.usage.ended(self._here.pop(stream).account, outcome, end)
 
     def stop(self) -> None:
-        """See IStreamObserver. What is new is written yet; where the process ends now, it waits for that a moment."""
+        """See IStreamObserver. What is new is still written; if the process ends now, it waits a moment for that."""
         ended: Deferred[None] = self._recorder.stopService()
         if not ended.called:
             self._reactor.addSystemEventTrigger("during", "shutdown", lambda: ended)

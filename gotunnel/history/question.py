@@ -1,4 +1,4 @@
-"""What can be asked of the past, as the admin API and `gotunnel usage` say it, and how it is read from the file."""
+"""The questions about past traffic that the admin API and `gotunnel usage` accept, and how the file answers them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LONGEST_STEP = 366 * DAY
 
 
 class Misasked(GotunnelError):
-    """There is no answer to this; the text says why, and what would be right."""
+    """This question has no answer; the text says why, and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Times are Unix seconds."""
+    """A valid question. Times are Unix seconds."""
 
     since: float
     until: float
@@ -66,7 +66,7 @@ def question(query: Mapping[str, str], now: float) -> Question:
 
 
 def moment(text: str, now: float, key: str) -> float:
-    """Return the time that is meant: a length of time before now, or Unix seconds. Raises Misasked."""
+    """Return a time in Unix seconds; `text` is that, or a length of time before `now`. Raises Misasked."""
     span = read_span(text)
     if span is not None:
         return max(0.0, now - span)
@@ -85,7 +85,7 @@ def _whole(query: Mapping[str, str], key: str, most: int) -> int:
 
 
 def answer(connection: sqlite3.Connection | None, asked: Question, now: float) -> dict[str, Any]:
-    """Return what the file says, None for one that is not there. Raises sqlite3.Error."""
+    """Return the file's answer; `connection` is None if there is no file. Raises sqlite3.Error."""
     range_ = range_of(asked.since, asked.until, asked.step, now)
     rows: list[dict[str, Any]] = []
     if connection is not None:
@@ -100,7 +100,7 @@ def answer(connection: sqlite3.Connection | None, asked: Question, now: float) -
 
 
 def _query(asked: Question, size: int, since: int, until: int, step: int) -> tuple[str, dict[str, Any]]:
-    """A peak does not add up: that of a client, and of all, stands in rows of their own."""
+    """Peaks cannot be added up: those of a client, and of all clients, are in rows of their own."""
     groups = {"mapping": ["client", "mapping"], "client": ["client"], "total": []}[asked.by]
     conditions = []
     if asked.client is not None:

@@ -1,5 +1,5 @@
-"""Keeps the history of one role: looks at what it has counted every few seconds, and has it written beside the reactor.
-A file that cannot be written costs a line in the log, and no visitor anything."""
+"""Keeps the history of one role: takes what the role has newly counted every few seconds, and writes it outside the
+reactor. A file that cannot be written costs a line in the log, and no visitor anything."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["EVERY", "Recorder"]
 
 EVERY = 15.0
-"""Seconds between two looks: what a kill can cost."""
+"""Seconds between two samples: what a kill can lose."""
 PRUNE = 3600.0
-"""Seconds between two times that old rows are dropped."""
+"""Seconds between two removals of old rows."""
 STEADY = 600.0
-"""Seconds for which the clock must have gone evenly before anything is dropped for its age: one that is wrong at the
-start, or for a moment, is not to cost the history."""
+"""Seconds for which the clock must have run evenly before rows are dropped for their age: a clock that is wrong at the
+start, or for a moment, must not cost the history."""
 JUMP = 60.0
-"""Seconds by which it must be off to have jumped."""
+"""Seconds of deviation that count as a jump."""
 LAST = 5.0
 """Seconds that the last write may take when the process ends."""
 
 
 class Counted(Protocol):
-    """What is asked of a role."""
+    """What a recorder needs of a role."""
 
     role: str
 
@@ -53,8 +53,8 @@ class Counted(Protocol):
 
 
 class Recorder(Service):
-    """Runs from `startService` to `stopService`, which is to be called when the last visitor is gone. `wall` is the
-    clock that people read, `thread(work)` runs something blocking elsewhere."""
+    """Runs from `startService` to `stopService`, which is to be called when the last visitor has ended. `wall` is the
+    wall clock; `thread(work)` runs blocking work outside the reactor."""
 
     log = Logger()
 
@@ -72,32 +72,32 @@ class Recorder(Service):
         self._timer: IDelayedCall | None = None
         self._trouble = ""
         self._writing = False
-        self._looked = (0.0, 0.0)  # the last time, on either clock
+        self._looked = (0.0, 0.0)  # the time of the last sample, on either clock
         self._steady = self._pruned = 0.0
 
     @property
     def own(self) -> str | None:
-        """The client that all of it is about, None at a server."""
+        """The client that the whole file is about; None at a server."""
         return self._role.name if self._role.role == "client" else None
 
     @property
     def path(self) -> str:
-        """The file."""
+        """The history file."""
         return str(self._config.path(self._state, self._role.role, self.own))
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Start sampling."""
         super().startService()
         if self._config.enabled:
             self._begin()
 
     def stopService(self) -> Deferred[None]:
-        """Write what is left, and look no more."""
+        """Write what is left, and stop sampling."""
         super().stopService()
         return Deferred.fromCoroutine(self._end())
 
     def use(self, config: UsageConfig) -> None:
-        """The configuration says this now; or the client has another name, and with it another file."""
+        """Apply a new configuration, or the client's new name, which changes the file."""
         self._config = config
         if self.running and (not config.enabled or self._worker is None or self._worker.path != self.path):
             self._background(self._end())
@@ -105,7 +105,7 @@ class Recorder(Service):
                 self._begin()
 
     async def ask(self, asked: Question) -> dict[str, Any]:
-        """Answer, with what has happened until now. Raises NotKept."""
+        """Answer, including everything up to now. Raises NotKept."""
         from gotunnel.history.question import answer
 
         if self._worker is None:
@@ -118,7 +118,7 @@ class Recorder(Service):
             raise NotKept(Sentence("{path}: {failed}", path=worker.path, failed=failed)) from None
         return {"role": role.role, "name": role.name, "file": worker.path, **told}
 
-    # Looking.
+    # Sampling:
 
     def _begin(self) -> None:
         self._role.usage.accounts.kept = True
@@ -129,7 +129,7 @@ class Recorder(Service):
         self._plan()
 
     def _plan(self) -> None:
-        # At full quarters of a minute, so that a minute has what happened in it.
+        # At full quarters of a minute, so that each minute contains exactly what happened in it.
         self._timer = self._reactor.callLater(EVERY - self._wall() % EVERY, self._look)
 
     def _look(self) -> None:
@@ -141,7 +141,7 @@ class Recorder(Service):
         Deferred.fromCoroutine(work).addErrback(lambda failure: self.log.failure("keeping the history", failure))
 
     async def _end(self) -> None:
-        """Never longer than a moment: the process wants to end."""
+        """Takes a few seconds at most, because the process wants to end."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -157,10 +157,10 @@ class Recorder(Service):
         await self._write(worker)
         await worker.close()
 
-    # Writing.
+    # Writing:
 
     async def _write(self, worker: Worker) -> None:
-        """Have written what is new. While the file takes its time nothing is taken: it is in the next sample."""
+        """Write what is new. While a write is under way this does nothing: the next sample contains the rest."""
         if self._writing:
             return
         begun = self._since()
@@ -196,7 +196,8 @@ class Recorder(Service):
             self._writing = False
 
     def _since(self) -> int:
-        """When what has happened since the last look began, as the clock has it now: it may have jumped meanwhile."""
+        """Return the beginning of the time since the last sample, by the current clock, which may have jumped
+        meanwhile."""
         now, wall = self._reactor.seconds(), self._wall()
         passed = now - self._looked[0]
         if abs(wall - self._looked[1] - passed) > JUMP:

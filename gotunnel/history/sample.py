@@ -1,5 +1,5 @@
-"""From what a process has counted to what is to be written: only what is new since it was written last. What could not
-be written is in the next sample. Pure."""
+"""From the counters of a process to the rows to write: only what is new since the last write. What could not be written
+is in the next sample. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gotunnel.errors import printable
 __all__ = ["ALL", "LONGEST_NAME", "Row", "Sample"]
 
 ALL = "*"
-"""In place of a client: all of them. A row without a mapping sums those of one client up, and has only a peak."""
+"""Stands for all clients. A row without a mapping stands for a whole client, and has only a peak."""
 LONGEST_NAME = 200
 
 
 class Row(NamedTuple):
-    """What is to be added to one mapping."""
+    """What is added to one mapping."""
 
     client: str
     mapping: str
@@ -35,8 +35,8 @@ class _Taken(NamedTuple):
 
 
 class Sample:
-    """Taken for the piece of time that begins at `time`; then one of `written` and `lost` must be called. `own` is the
-    client where the process is one, and each account its own."""
+    """A sample for the piece of time that begins at `time`. Afterwards `written` or `lost` must be called. `own` is the
+    client's name if the process is a client; all accounts are then its own."""
 
     def __init__(self, accounts: Accounts, running: Iterable[Running], time: int, own: str | None) -> None:
         self.time = time
@@ -57,7 +57,7 @@ class Sample:
             self._take(account, (0, 0, 0, 0))
 
     def written(self) -> None:
-        """All of it is in the file."""
+        """The whole sample is in the file."""
         for taken in self._taken:
             taken.account.told = taken.told
         for account in tuple(self._accounts):
@@ -67,13 +67,13 @@ class Sample:
                 self._accounts.drop(account)
 
     def lost(self) -> None:
-        """It could not be written."""
+        """The sample could not be written."""
         for taken in self._taken:
             taken.account.peak = max(taken.account.peak, taken.peak)
 
     def _take(self, account: Account, now: tuple[int, int, int, int]) -> None:
         before = account.told or (0, 0, 0, 0, 0, 0)
-        # A stream that ends between two of our looks may be seen twice in one of them; the next one has it right.
+        # A stream that ends between two samples may be counted twice in one of them; the next one is right.
         whole = [max(new, old) for new, old in zip(now, before, strict=False)]
         added = [new - old for new, old in zip(whole, before, strict=False)]
         peak, account.peak = account.peak, account.here

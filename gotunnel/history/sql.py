@@ -1,4 +1,4 @@
-"""What is said to SQLite. No value of a peer stands in a statement: they are parameters."""
+"""The SQL statements. No statement contains a peer's value: these are parameters."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ FOR_ALL, NOT_FOR_ALL = "client = :all", "client != :all"
 
 
 def making(application: int, format: int) -> str:
-    """Return what makes the tables, all at once."""
+    """Return the script that makes the tables, in one transaction."""
     marks = f"PRAGMA application_id = {application}; PRAGMA user_version = {format}"
     return f"{BEGIN};{SCHEMA}{marks};{COMMIT};"
 
 
 def peaks(which: str) -> str:
-    """Return the peak of those rows of a group for which the condition `which` holds."""
+    """Return the peak of the rows of a group that meet the condition `which`."""
     return f"coalesce(max(peak) FILTER (WHERE {which}), 0)"
 
 
 def sums(groups: Sequence[str], conditions: Sequence[str], peak: str, *, stepped: bool) -> str:
-    """Return the query for rows by `groups`, and by steps of time, if there are any."""
+    """Return the query for rows by `groups`, and by steps of time if `stepped`."""
     groups = [*(["time - time % :step AS time"] if stepped else []), *groups]
     told = [*groups, *(f"sum({key}) AS {key}" for key in ("up", "down", "streams", "failures")), f"{peak} AS peak"]
     places = ", ".join(str(place + 1) for place in range(len(groups)))

@@ -1,5 +1,5 @@
-"""Into which pieces of time the past is cut, and how long each is kept: so that a file is bounded, and a year of it is
-there all the same. Arithmetic on Unix seconds; a day is one of UTC."""
+"""The pieces of time in which the past is stored, and how long each is kept, so that a file is bounded and still covers
+a year. Arithmetic on Unix seconds; days are UTC."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ __all__ = ["DAY", "HOUR", "LEVELS", "MINUTE", "Level", "Range", "kept", "range_o
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 PRECISE = 3 * HOUR
-"""Seconds up to which a sum is told to the minute; what is longer begins at a full hour or day."""
+"""Seconds up to which a sum is exact to the minute; a longer one begins at a full hour or day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Pieces of `size` seconds, kept for `kept` seconds (None: as long as anything), in at most `rows` rows."""
+    """Pieces of `size` seconds, kept for `kept` seconds (None: for as long as the configuration says), in at most
+    `rows` rows."""
 
     size: int
     kept: int | None
@@ -23,13 +24,13 @@ class Level:
 
 
 LEVELS = (Level(MINUTE, 2 * DAY, 200_000), Level(HOUR, 35 * DAY, 300_000), Level(DAY, None, 300_000))
-"""From the finest. All of them are written at once: what the finest loses, a coarser one has already."""
+"""From the finest. All are written at the same time, so a coarser level already has what a finer one drops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What is to be read: rows of the level `size` from `since` up to `until`, told in steps of `step` seconds; 0: as
-    one sum."""
+    """What to read: rows of the level `size` from `since` up to `until`, in steps of `step` seconds; 0 means one
+    sum."""
 
     size: int
     since: int
@@ -38,13 +39,13 @@ class Range:
 
 
 def kept(level: Level, keep: int) -> int:
-    """Return how many seconds this level goes back where `keep` is the most."""
+    """Return for how many seconds this level is kept if `keep` is the maximum."""
     return keep if level.kept is None else min(level.kept, keep)
 
 
 def range_of(since: float, until: float, step: int, now: float) -> Range:
-    """Return what to read for this wish: the finest level that goes back far enough, or one that is fine enough for
-    the step. The beginning is moved back to where a piece begins, and the step is as long as a piece at least."""
+    """Return what to read: from the finest level that goes back far enough, or from one that is fine enough for the
+    step. The beginning is moved back to the beginning of a piece, and the step is at least one piece."""
     fit = [level for level in LEVELS if level.kept is None or since >= now - level.kept]
     if step:
         fitting = [level for level in fit if level.size <= step and not step % level.size]

@@ -1,5 +1,5 @@
-"""The SQLite file of one role. It blocks: to be used in one thread at a time, and not the reactor's. Several processes
-may have the same file open: what each of them adds is added up. A kill at any moment costs what was not added yet."""
+"""The SQLite file of one role. It blocks: use it in one thread at a time, and not in the reactor's. Several processes
+may have the same file open; what they write is added up. A kill at any moment loses only what was not written yet."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["MOST_NAMES", "Damaged", "Store", "Unusable", "connect", "told"]
 APPLICATION = 0x676F7475  # "gotu"
 FORMAT = 1
 MOST_NAMES = 20_000
-"""Mappings in the file, those of clients that are long gone included; what is beyond that is added up."""
+"""Mappings in the file, including those of clients that are long gone; further ones are added up under one name."""
 MOST_NAMES_OF_CLIENT = 10_000
 MOST_BYTES = 128 * 1024 * 1024
-"""The size that the file never exceeds, whatever happens; the limits on rows keep it far below."""
+"""The size that the file never exceeds; the limits on rows keep it far below."""
 PAGE = 4096
 WAL_BYTES = 4 * 1024 * 1024
 BUSY = 0.75
-"""Seconds to wait for another process that writes: what each of them adds takes milliseconds. Who has asked something
-waits twice as long at most, since what is new is written first; what could not be written is added to the next."""
+"""Seconds to wait for another process that is writing; each write takes milliseconds. A question waits at most twice as
+long, because new data is written first. Data that could not be written is added to the next write."""
 LOCKED = "another program has locked it; when that is done it works again"
 FUTURE = 2 * DAY
-"""Seconds ahead of the clock from which on a row was written by a clock that went wrong."""
+"""A row that is more than this many seconds ahead of the clock was written with a wrong clock."""
 
 _LOCKED = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
 _LOCKED_WORDS = ("database is locked", "database table is locked")
-_BROKEN = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB: Python names them since 3.11
+_BROKEN = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB: Python has the names since 3.11
 _BROKEN_WORDS = ("malformed", "not a database")
 
 
@@ -47,12 +47,12 @@ class Unusable(GotunnelError):
 
 
 class Damaged(Unusable):
-    """And never will be: what is in it is no history any more."""
+    """The file can never be used: its content is no history any more."""
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn what SQLite and the system say into Unusable and Damaged."""
+    """Turn errors of SQLite and the system into Unusable and Damaged."""
     try:
         yield
     except sqlite3.Error as failed:
@@ -69,10 +69,10 @@ def connect(path: str, *, write: bool) -> sqlite3.Connection:
     """Open the file. Raises Unusable."""
     with told():
         if write:
-            # SQLite would make it with the mode of the umask.
+            # SQLite would create it with the mode of the umask.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         elif not os.access(path, os.R_OK):
-            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # says why
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # raises an error with the reason
         uri = f"file:{_quoted(path)}?mode={'rw' if write else 'ro'}"
         connection = sqlite3.connect(uri, timeout=BUSY, isolation_level=None, check_same_thread=False, uri=True)
         try:
@@ -106,7 +106,8 @@ def _check(connection: sqlite3.Connection, *, write: bool) -> None:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    """All at once: a kill here leaves a file that is empty, or one that is whole. Another process may be first."""
+    """Make the tables in one transaction: a kill leaves an empty file or a complete one. Another process may be
+    first."""
     with suppress(sqlite3.OperationalError):
         connection.executescript(sql.making(APPLICATION, FORMAT))
         return
@@ -120,7 +121,8 @@ def _pragma(connection: sqlite3.Connection, words: str) -> Any:
 
 
 class Store:
-    """The file, open for writing. `path` is made if it is missing, but not its folder. Raises Unusable, also later."""
+    """The file, open for writing. `path` is created if it is missing, but its folder is not. Raises Unusable, also
+    later."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -130,7 +132,7 @@ class Store:
 
     @property
     def in_place(self) -> bool:
-        """Whether the file that is open is the one of that name: it may have been moved away."""
+        """Whether the open file still has this name: it may have been moved away."""
         try:
             return os.stat(self.path).st_ino == self._inode
         except OSError:
@@ -138,11 +140,11 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """For who reads."""
+        """The connection, for reading."""
         return self._connection
 
     def add(self, time: int, rows: Iterable[Row]) -> None:
-        """Add what was carried in the piece of time that begins at `time`. All of it or nothing."""
+        """Add what was carried in the piece of time that begins at `time`: all of it, or nothing."""
         with told(), self._transaction() as cursor:
             names: dict[tuple[str, str], int] = {}
             for row in rows:
@@ -151,7 +153,7 @@ class Store:
                 cursor.executemany(sql.ADD, added)
 
     def prune(self, now: float, keep: int, *, by_age: bool) -> None:
-        """Drop what is too much, and with `by_age` what is too old, too."""
+        """Drop rows that exceed the limits; with `by_age`, drop old rows, too."""
         with told(), self._transaction() as cursor:
             for level in LEVELS:
                 if by_age:
@@ -161,7 +163,7 @@ class Store:
             cursor.execute(sql.UNUSED)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with suppress(sqlite3.Error):
             self._connection.close()
 
@@ -185,7 +187,7 @@ class Store:
             cursor.execute(sql.AHEAD, (size, int(now) + FUTURE))
         over = excess()
         if over > 0:
-            # A tenth more, so that this is not to be done each time.
+            # A tenth more, so that this is not necessary each time.
             (until,) = cursor.execute(sql.PLACE, (size, over + most // 10 - 1)).fetchone()
             cursor.execute(sql.UP_TO, (size, until))
 

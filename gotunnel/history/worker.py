@@ -1,5 +1,5 @@
-"""The thread in which a history's file is used, one piece of work at a time; and what is done about a file that is
-gone, damaged, or not to be used. Decides nothing about what is in it."""
+"""The thread that uses a history's file, one piece of work at a time, and what is done about a file that is gone,
+damaged or unusable. Knows nothing of its content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Beside", "NotKept", "Worker"]
 
 _T = TypeVar("_T")
 Beside = Callable[[Callable[[], None]], None]
-"""Runs something blocking elsewhere."""
+"""Runs blocking work outside the reactor."""
 
 
 class NotKept(GotunnelError):
@@ -30,12 +30,13 @@ class NotKept(GotunnelError):
 
 
 def _in_thread(work: Callable[[], None]) -> None:
-    # One for each piece of work: nothing is to be stopped, and one that hangs keeps no process from ending.
+    # One thread for each piece of work: nothing has to be stopped, and a hanging thread does not keep a process from
+    # ending.
     Thread(target=work, name="history", daemon=True).start()
 
 
 class Worker:
-    """One for each file. With `ours` the name is one that nobody else uses, and a damaged file makes room."""
+    """One per file. With `ours`, nobody else uses the file's name, and a damaged file is moved away."""
 
     log = Logger()
 
@@ -48,11 +49,11 @@ class Worker:
         self._store: Store | None = None
 
     def do(self, work: Callable[[Store], _T]) -> Deferred[_T]:
-        """Do it with the open file. Fires with what it returns, or fails with NotKept."""
+        """Run `work` with the open file. Fires with its result, or fails with NotKept."""
         return self._turn.run(self._elsewhere, lambda: self._with_store(work))
 
     def close(self) -> Deferred[None]:
-        """Let go of the file, behind what is being done."""
+        """Close the file after the work that is under way."""
         return self._turn.run(self._elsewhere, self._close)
 
     def _elsewhere(self, work: Callable[[], _T]) -> Deferred[_T]:
@@ -73,22 +74,22 @@ class Worker:
             raise NotKept(Sentence("no thread can be had: {failed}", failed=failed)) from None
         return done
 
-    # In the thread.
+    # In the thread:
 
     def _with_store(self, work: Callable[[Store], _T]) -> _T:
         try:
-            # A process that has no history to write does without its memory.
+            # Imported on demand: a process that writes no history saves the memory.
             from gotunnel.history.store import Damaged, Unusable, told
         except ImportError as failed:
             raise NotKept(Sentence("this Python has no SQLite: {failed}", failed=failed)) from None
-        except OSError as failed:  # the code itself cannot be read: out of descriptors
+        except OSError as failed:  # the module itself cannot be read: out of descriptors
             raise NotKept(f"{failed.strerror}") from None
         try:
             try:
                 with told():
                     return work(self._open())
             except Damaged:
-                self._close()  # it is looked at anew
+                self._close()  # it is examined again
                 with told():
                     return work(self._open())
         except Unusable as failed:
@@ -105,7 +106,7 @@ class Worker:
                 self._store = Store(self.path)
             except Damaged:
                 if not self._ours:
-                    raise  # whoever has named a file may have meant something else by it
+                    raise  # a user who has named this file may have meant a different one
                 self._put_aside()
                 self._store = Store(self.path)
         return self._store

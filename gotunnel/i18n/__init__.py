@@ -1,2 +1,2 @@
-"""What an operator reads in his own language. Everything else says things in English: formats of log lines are
-constant, and sentences reach this package as they were raised. Imports no more of gotunnel than its errors."""
+"""Texts for an operator in languages other than English. The rest of gotunnel is in English: formats of log lines are
+constants, and sentences reach this package as they were raised. Imports nothing of gotunnel except its errors."""

@@ -1,5 +1,5 @@
-"""Lines and tables of text in which a character may be two columns wide, as Chinese ones are. What click and Twisted
-lay out a page of help with counts characters, and knows no end of a word but a space."""
+"""Lines and tables of text with double-width characters, such as Chinese ones. click and Twisted count characters when
+they lay out a help page, and break lines only at spaces."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from unicodedata import east_asian_width
 __all__ = ["cells", "table", "wrapped"]
 
 _CLOSING = frozenset("，。；：、！？）」》』】,.;:!?)]}%")
-"""What begins no line."""
+"""Characters that must not begin a line."""
 _OPENING = frozenset("（「《『【([{")
-"""What ends no line."""
+"""Characters that must not end a line."""
 
 
 def cells(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the number of terminal columns that a text takes."""
     return len(text) + sum(map(_wide, text))
 
 
@@ -24,7 +24,7 @@ def _wide(character: str) -> bool:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Yield what a line may not be broken within. A space in front of it belongs to it."""
+    """Yield the pieces within which a line must not be broken. A space before a piece belongs to it."""
     word = ""
     for character in text:
         if word and not word.isspace():
@@ -38,8 +38,8 @@ def _words(text: str) -> Iterator[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return the lines of a paragraph, none wider than `width` columns unless a word is: a line ends at a space or
-    beside a wide character."""
+    """Return the lines of a paragraph. None is wider than `width` columns, unless a single word is. Lines end at a
+    space or beside a wide character."""
     lines = [""]
     for word in _words(" ".join(text.split())):
         if lines[-1] and cells(lines[-1] + word) > width:
@@ -49,8 +49,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def table(rows: Iterable[tuple[str, str]], width: int, widest: int) -> Iterator[str]:
-    """Yield the lines of two columns, of which the first, indented by two, is at most `widest` wide. What does not fit
-    into it stands on a line of its own."""
+    """Yield the lines of a table with two columns. The first is indented by two, and at most `widest` wide; a longer
+    term gets a line of its own."""
     rows = list(rows)
     first = min(max(cells(term) for term, _ in rows), widest)
     margin = " " * (2 + first + 2)

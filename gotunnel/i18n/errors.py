@@ -1,4 +1,4 @@
-"""Errors as an operator reads them, in a language."""
+"""Errors for an operator, in a language."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["error_text"]
 
 
 def error_text(error: BaseException, language: Language) -> str:
-    """Return what `str(error)` says, in a language; of a ConfigError one line for each problem."""
+    """Return what `str(error)` says, in a language; for a ConfigError, one line for each problem."""
     if language is ENGLISH:
         return str(error)
     if isinstance(error, ConfigError):

@@ -1,4 +1,4 @@
-"""The text of an event of the log, in the language that the log has now. The event itself stays English: whatever reads
+"""The text of a log event, in the current language of the log. The event itself stays English: everything that reads
 events (JSON, metrics, tests) sees the constant format and its values."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _current = [ENGLISH]
 
 
 def set_log_language(name: str) -> None:
-    """Write the log in this language from now on. Raises KeyError for one that there is not."""
+    """Write the log in this language from now on. Raises KeyError if it does not exist."""
     _current[0] = language(name)
 
 
@@ -28,7 +28,8 @@ def log_language() -> Language:
 
 
 def said_in(event: Mapping[str, Any]) -> Sentence:
-    """Return what an event of ours says as a sentence, for any language to come. Raises as `text_of`."""
+    """Return the text of an event of ours as a sentence, which can be translated later. Raises the same errors as
+    `text_of`."""
     format = str(event["log_format"])
     return Sentence(format, **{
         name: Sentence.word(value) if name in PROSE and type(value) is str else value
@@ -42,11 +43,11 @@ def _names(format: str) -> tuple[str, ...]:
 
 
 def text_of(event: Mapping[str, Any]) -> str:
-    """Return what an event of ours says. Raises KeyError, ValueError, AttributeError, IndexError or TypeError when its
+    """Return the text of an event of ours. Raises KeyError, ValueError, AttributeError, IndexError or TypeError if its
     values do not fit its format.
 
-    Our formats are constant and call nothing: this is ten times as fast as Twisted's formatter, and the line of a
-    visitor is a good part of what he costs.
+    Our formats are constant and call nothing, so this is ten times as fast as Twisted's formatter. The line about a
+    visitor is a considerable part of the visitor's cost.
     """
     format = str(event["log_format"])
     current = _current[0]

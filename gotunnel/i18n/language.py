@@ -1,4 +1,4 @@
-"""The languages there are, and which one is meant. What each says stands in `catalogue`."""
+"""The available languages, and which one is wanted. Their texts are in the catalogues."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ __all__ = ["ENGLISH", "LANGUAGES", "VARIABLE", "Language", "language", "of_envir
 
 LANGUAGES = ("en", "zh")
 VARIABLE = "GOTUNNEL_LANG"
-"""The variable that chooses the language of commands, ahead of what the system is set to."""
+"""The variable that chooses the language of commands; it takes precedence over the system's settings."""
 
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""Where gettext looks, in its order: the first one that is set counts."""
+"""The variables of gettext, in its order: the first one that is set counts."""
 _SHOWN = "选项，编码"
-"""In Chinese as we write it, which Latin-1 and Big5 have not."""
+"""Chinese text as we write it, which Latin-1 and Big5 cannot encode."""
 
 
 class Language:
-    """English, which needs no catalogue, and the base of the others. Stateless, so that one serves a whole process."""
+    """English, which needs no catalogue, and the base of the other languages. Stateless, so one object serves the whole
+    process."""
 
     name = "en"
 
     def format(self, english: str) -> str:
-        """Return the format of a log line: with the fields of the English one, in the order of this language."""
+        """Return the format of a log line in this language: the same fields, in this language's order."""
         return english
 
     def sentence(self, english: str) -> str:
-        """Return a sentence of ours. What is none (a name, an address, the words of a peer or of the system) stays as
-        it is, inside of a sentence too."""
+        """Return a sentence of ours in this language. Anything else (a name, an address, a text of a peer or the
+        system) stays as it is, also within a sentence."""
         return english
 
 
 class _Translated(Language):
     def __init__(self, name: str) -> None:
-        # Loaded with the first catalogue: a log in English does without their memory.
+        # Imported with the first catalogue, so that an English log saves the memory.
         from gettext import GNUTranslations
 
         from gotunnel.i18n.sentences import Sentences
@@ -48,7 +49,7 @@ class _Translated(Language):
         self.name = name
         with Path(__file__).with_name(f"{name}.mo").open("rb") as file:
             self._translations = GNUTranslations(file)
-        # The standard library looks one message up, and has no word for which ones there are.
+        # GNUTranslations looks up single messages, and cannot list them.
         messages: dict[str, str] = vars(self._translations)["_catalog"]
         hints = {words["en"]: words[name] for words in load_hints().values()}
         self._sentences = Sentences(messages, of_system() | hints)
@@ -65,15 +66,15 @@ ENGLISH = Language()
 
 @lru_cache
 def language(name: str) -> Language:
-    """Return one of LANGUAGES. A catalogue is read when it is first asked for. Raises KeyError for another name."""
+    """Return one of LANGUAGES. Its catalogue is read on first use. Raises KeyError for another name."""
     if name not in LANGUAGES:
         raise KeyError(name)
     return ENGLISH if name == "en" else _Translated(name)
 
 
 def of_environment(env: Mapping[str, str] | None = None) -> Language:
-    """Return the language of commands: what VARIABLE names, else Chinese where the system's messages are, else
-    English. Of this process, without `env`, English too where standard output has no characters for Chinese."""
+    """Return the language of commands: what VARIABLE names, otherwise Chinese if the system's messages are Chinese,
+    otherwise English. Without `env`, for this process, it is also English if standard output cannot encode Chinese."""
     if env is None:
         env = os.environ if _has_chinese(getattr(sys.stdout, "encoding", None)) else {}
     chosen = env.get(VARIABLE, "").strip().lower()

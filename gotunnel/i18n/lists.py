@@ -1,5 +1,6 @@
-"""Says the one line of a reload that is joined of words, "mappings: +2 added, web unchanged with 1 stream kept": what
-`config.changes` makes. As patterns for sentences its parts would fit too much, so it is taken apart here."""
+"""Translates the one line of a reload that is joined from words, "mappings: +2 added, web unchanged with 1 stream
+kept", which `config.changes` makes. As patterns for sentences its parts would match too much, so this module parses
+it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _PART = re.compile(
 
 
 def list_said(text: str, word: Callable[[str], str]) -> str | None:
-    """Return the line in the words that `word` gives; None if it is no such line."""
+    """Return the line, translated with `word`; None if it is no such line."""
     line = _LINE.fullmatch(text)
     if line is None:
         return None

@@ -1,4 +1,4 @@
-"""Which fields hold words. A log in English has no other use for what says sentences in another language."""
+"""Which fields hold words. Separate from `sentences`, so that an English log need not import that."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ PROSE = frozenset({
     "strerror", "switched_off", "tls", "use", "verdict", "visitor", "was", "what", "who", "whose", "why", "words",
     "wrong",
 })  # fmt: skip
-"""Fields of log lines and of Sentences that hold words of ours where they are no Sentences themselves: constants, and
-what a peer says. All others are names, addresses and numbers, whatever they look like."""
+"""Fields of log lines and Sentences that hold our words without being Sentences: constants, and texts of a peer. All
+other fields are names, addresses and numbers, whatever they look like."""

@@ -1,6 +1,6 @@
-"""Says a sentence in another language. One of ours is a `Sentence`, which still has its format and its values, or a
-constant: it is looked up. One that has come as text, from a peer of another release or out of a file, is found again:
-the catalogue's formats are patterns here, whose fields keep what stands in their places."""
+"""Translates sentences. A `Sentence` of ours still has its format and its values, and a constant is looked up. A
+sentence that has come as text, from a peer of another release or from a file, is recognised: the catalogue's formats
+serve as patterns, and the fields keep their content."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from gotunnel.i18n.prose import PROSE
 __all__ = ["Sentences", "fields_of", "plain"]
 
 LONGEST = 1024
-"""Characters of a text that is looked at. No sentence of ours is longer, and a peer's may be anything."""
+"""The largest number of characters of a text to translate. No sentence of ours is longer, and a peer's text may be
+anything."""
 DEEPEST = 4
-"""Sentences within sentences: a cause, in a reason, in a problem."""
+"""The depth of sentences within sentences: a cause in a reason in a problem."""
 SHORTEST = 4
-"""Letters that a format must have beside its fields, or it would be a pattern for everything."""
+"""The number of letters that a format must have outside its fields; otherwise it would match everything."""
 STRONG = 8
-"""Letters of a format that is tried ahead of the joints between sentences: "{value} is not {noun}" fits too much."""
+"""The number of letters of a format that is tried before the joints between sentences: "{value} is not {noun}" matches
+too much."""
 
 _JOINTS = (("; ", "；"), (": ", "："))
 _MARKS = dict((*_JOINTS, (", ", "，")))
@@ -37,27 +39,27 @@ def fields_of(format: str) -> list[str]:
 
 
 def plain(format: str) -> str:
-    """Return a format without fields as the text that it stands for."""
+    """Return the text for a format without fields."""
     return format.replace("{{", "{").replace("}}", "}")
 
 
 class _Pattern:
-    """One format with fields, as what finds a text that was made with it."""
+    """One format with fields, as a pattern for the texts that it makes."""
 
     def __init__(self, english: str, translated: str) -> None:
         self.translated = re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", translated)
         literal = sum(character.isalpha() for text, *_ in Formatter().parse(english) for character in text)
-        # A hint or a reason may be empty; where little else is said, that would fit too much.
+        # A hint or a reason may be empty; in a short format that would match too much.
         wild = ".*?" if literal >= STRONG else ".+?"
         longest = ""
-        # " must be ..." is said of the name of a field, which stands in front of it.
+        # " must be ..." follows the name of a field.
         found = [r"(?P<_before>\S*)" if english.startswith(" ") else ""]
         seen: set[str] = set()
         for text, name, _, _ in Formatter().parse(english):
             found.append(re.escape(text))
             longest = max(longest, text, key=len)
             if name is not None:
-                # What stands right behind another field ("{address}{how}") is nothing, or begins anew.
+                # A field directly after another one ("{address}{how}") is empty, or begins with a separator.
                 what = wild if text or not seen else rf"(?:[\s,;(]{wild})?"
                 found.append(f"(?P={name})" if name in seen else f"(?P<{name}>{what})")
                 seen.add(name)
@@ -66,16 +68,16 @@ class _Pattern:
         self._match = re.compile("".join(found), re.DOTALL).fullmatch
 
     def values(self, text: str) -> dict[str, str] | None:
-        """Return what stands in the places of the fields, None if the text was made with another format."""
+        """Return the content of the fields, or None if another format made the text."""
         found = self._match(text) if self._longest in text else None
         return None if found is None else found.groupdict()
 
 
 class Sentences:
-    """All sentences of one language, by their English ones."""
+    """All sentences of one language, by their English texts."""
 
     def __init__(self, messages: Mapping[str, str], others: Mapping[str, str] | None = None) -> None:
-        """`messages` are formats of ours, `others` what somebody else says."""
+        """`messages` are formats of ours, `others` texts of others."""
         self._exact: dict[str, str] = dict(others or {})
         self._formats: dict[str, str] = {}
         self._patterns: list[_Pattern] = []
@@ -88,9 +90,9 @@ class Sentences:
                 if pattern.weight >= SHORTEST:
                     self._patterns.append(pattern)
             else:
-                # "this client may not stay: " is the beginning of a sentence, whose end somebody else knows.
+                # "this client may not stay: " is the beginning of a sentence whose end somebody else supplies.
                 self._exact[plain(english).removesuffix(": ")] = plain(translated).removesuffix("：")
-        # What says more comes first: "{path}: no such file" ahead of "{path}: {reason}".
+        # Longer formats come first: "{path}: no such file" before "{path}: {reason}".
         self._patterns.sort(key=lambda pattern: -pattern.weight)
         self._weak = [pattern for pattern in self._patterns if pattern.weight < STRONG]
         self._patterns = self._patterns[: len(self._patterns) - len(self._weak)]
@@ -98,11 +100,11 @@ class Sentences:
         self._inside = lru_cache(maxsize=1024)(self._said_inside)
 
     def say(self, text: str) -> str:
-        """Return a text in this language, as it is if it is none of ours."""
+        """Return a text in this language, or unchanged if it is not ours."""
         return self._composed(text) if isinstance(text, Sentence) else self._guessed(text)
 
     def word(self, text: str) -> str:
-        """Return a whole text that is known to be ours, without looking into it."""
+        """Return a complete text that is known to be ours, without analysing it."""
         return self._exact.get(text, text)
 
     def _composed(self, sentence: Sentence) -> str:
@@ -112,7 +114,7 @@ class Sentences:
             return translated.format_map(values)
         if not values:
             return self._guessed(str.__str__(sentence))
-        # Nothing but places: "{target}: {reason}". A mark behind our words is ours, one behind a name is not.
+        # Only fields: "{target}: {reason}". A mark after our words is ours, one after a name is not.
         brackets = {} if all(str(value).isascii() for value in values.values()) else _BRACKETS
         said = ""
         for text, name, *_ in Formatter().parse(sentence.english):
@@ -124,12 +126,12 @@ class Sentences:
     def _value(self, name: str, value: object) -> object:
         if isinstance(value, Sentence):
             return self._composed(value)
-        # The parts of joined ones have numbers for names.
+        # The parts of joined sentences have numbers as names.
         ours = isinstance(value, str) and (name in PROSE or name.startswith("_"))
         return self._inside(value) if ours else value
 
     def _said_inside(self, text: str) -> str:
-        # One word may be somebody's name.
+        # A single word may be somebody's name.
         return self._find(text, DEEPEST - 1) if len(text) <= LONGEST else text
 
     def _said(self, text: str) -> str:
@@ -139,7 +141,7 @@ class Sentences:
         return self._find(text, DEEPEST) if said is None else said
 
     def _find(self, text: str, depth: int) -> str:
-        # Inside of a sentence one word may be somebody's name: it is a word of ours only where nothing else is said.
+        # Within a sentence a single word may be a name: it counts as ours only if it is the whole text.
         known = self._exact.get(text) if depth == DEEPEST or " " in text else None
         if known is not None or not depth:
             return text if known is None else known
@@ -157,12 +159,12 @@ class Sentences:
                 before = values.pop("_before", "")
                 said = {name: self._find(value, depth - 1) for name, value in values.items()}
                 if "noun" in values and said["noun"] == values["noun"]:
-                    continue  # "{value} is not {noun}" fits many a sentence that is another one
+                    continue  # "{value} is not {noun}" also matches many other sentences
                 return before + pattern.translated.format_map(said)
         return None
 
     def _taken_apart(self, text: str, depth: int) -> str | None:
-        """Say a text that others have joined: "what: why", "what; cure" or " (hint)"."""
+        """Translate a text that others have joined: "what: why", "what; cure" or " (hint)"."""
         wrapped = _WRAPPED.fullmatch(text)
         if wrapped is not None:
             inside = self._find(wrapped[1], depth - 1)

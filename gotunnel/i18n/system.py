@@ -1,5 +1,5 @@
-"""What others say in English on this machine, in Chinese: the texts of errno, of the resolver, of SQLite and of
-OpenSSL. They are values of our sentences. What is not here stays English."""
+"""Chinese for English texts of others on this machine: of errno, the resolver, SQLite and OpenSSL. They are values of
+our sentences. Texts that are missing here stay English."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ _OTHERS = {
 
 
 def of_system() -> dict[str, str]:
-    """Return the Chinese of each text, also as it is inside of our sentences: with a small first letter."""
+    """Return the Chinese for each text, also for its form within our sentences, with a lower-case first letter."""
     known = {os.strerror(number): words for number, words in _ERRNO.items()} | _OTHERS
     return {each.lower(): words for each, words in known.items()} | known

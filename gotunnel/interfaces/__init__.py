@@ -1,5 +1,5 @@
-"""The seams of gotunnel as zope interfaces. The docstring of each is its contract: who calls it, in what order, and
-what a failure does. Implementations are verified against them in the tests."""
+"""gotunnel's extension points and internal boundaries as zope interfaces. The docstring of each interface is its
+contract: who calls it, in what order, and what a failure does. The tests verify implementations against them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The plugins: one module for each group of them, gotunnel's own and those of others. Who brings some puts a folder
-`gotunnel/plugins`, without an `__init__.py`, anywhere on Python's path; docs/en/plugins.md says how."""
+"""The plugins: one module for each group of them, gotunnel's own and those of others. To add some, put a folder
+`gotunnel/plugins` without an `__init__.py` anywhere on Python's path; see docs/en/plugins.md."""
 
 from __future__ import annotations
 

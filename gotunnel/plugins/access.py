@@ -1,4 +1,4 @@
-"""The last word on what clients publish and reach, and on visitors."""
+"""Access policies: the last word on what clients publish and reach, and on visitors."""
 
 from __future__ import annotations
 

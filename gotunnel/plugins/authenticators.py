@@ -1,4 +1,5 @@
-"""Who clients are: those that show their token, and those that prove that they hold one."""
+"""Authenticators: decide which clients come in, by tokens that clients show, or by tokens that clients prove to
+hold."""
 
 from __future__ import annotations
 

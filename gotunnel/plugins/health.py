@@ -1,4 +1,4 @@
-"""How a client finds out whether a target is there."""
+"""Health checks: how a client finds out whether a target is healthy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told of each visitor."""
+"""Observers: receive the events of each visitor."""
 
 from __future__ import annotations
 

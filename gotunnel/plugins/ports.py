@@ -1,4 +1,4 @@
-"""Which port a mapping gets that leaves it to the server."""
+"""Port allocators: choose the port of a mapping that leaves it to the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How bytes move."""
+"""Relays: how bytes move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How clients reach a server."""
+"""Transports and their listeners: how clients reach a server."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The server role: it accepts clients on one port, opens public ports for them, and joins visitors to legs.
 
-To read in the order in which one visitor travels: public, peer, legs, then net.leg. What precedes him: reception,
-greeting, session, hub. What starts it all: service.
+To follow one visitor, read public, peer, legs, then net.leg. For how a client connects, read reception, greeting,
+session, hub. service starts everything.
 """

@@ -1,4 +1,4 @@
-"""Asks the access policy of a server, within a time. Whatever is no plain yes is a no."""
+"""Asks a server's access policy, with a time limit. Anything but a clear yes means no."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ Reach = ILocal | Deferred[ILocal]
 
 
 class Access:
-    """The access policy of one server, in place of `before`. `lines` limits what strangers can cause in the log. Raises
-    GotunnelError when it cannot be made."""
+    """The access policy of one server; `before` is the one it replaces.
+
+    `lines` limits the log lines that remote peers can cause. Raises GotunnelError if the plugin cannot be made.
+    """
 
     log = Logger()
 
@@ -46,21 +48,20 @@ class Access:
         self._name = config.plugin
         self._lines = lines
         self._policy = made("access", config, reactor)
-        # Visitors, and why they will not be let in. Those who wait for an answer of the one before are among them.
+        # Visitors that wait for an answer, also from the previous policy, and the outcome if they have been given up.
         self._waiting: dict[Deferred[Any], Outcome | None] = {} if before is None else before._waiting
 
     async def check_port(self, client: str, mapping: str, bind: str, port: int, protocol: str = "tcp") -> None:
-        """Return if the client may listen there. Raises PortUnavailable, code acl_denied."""
+        """Check that the client may listen there. Raises PortUnavailable (acl_denied) if not."""
         refusal = await self._ask("publish", Publication(client, mapping, bind, port, protocol))
         if refusal is not None:
-            # Another port is of no use where nobody answers: to ask about 64 would take as many times as long.
+            # If the policy does not answer, other ports do not help, and asking about 64 would take 64 times as long.
             raise PortUnavailable("acl_denied", Sentence(
                 "port {port}: {refusal}", port=port, refusal=refusal
             ), final=refusal == NO_ANSWER)
 
     def reach(self, client: str, target: str, visitor: str, dial: Callable[[], Reach]) -> Deferred[ILocal]:
-        """Dial when the policy has said yes. The Deferred fails with DialFailed, code not_allowed, else; cancelling it
-        gives up."""
+        """Dial if the policy agrees; otherwise the Deferred fails with DialFailed (not_allowed). Cancellable."""
         return Deferred.fromCoroutine(self._reach(Dial(client, target, visitor), dial))
 
     async def _reach(self, asked: Dial, dial: Callable[[], Reach]) -> ILocal:
@@ -73,8 +74,11 @@ class Access:
         return await reached if isinstance(reached, Deferred) else reached
 
     def enter(self, peer: Peer, visitor: Visitor, kept_out: Callable[[Visitor, Outcome], None]) -> None:
-        """Let `peer` have a visitor when the policy has said yes, at once if it says so at once; else he is reset and
-        `kept_out` called, as when he goes away by himself meanwhile, or the server stops."""
+        """Admit a visitor to `peer` if the policy agrees, synchronously if it answers synchronously.
+
+        Otherwise the visitor is reset and `kept_out` is called. The same happens if it disconnects or the server stops
+        while the answer is pending.
+        """
         asking = Deferred.fromCoroutine(self._ask("enter", Entry(peer.name, visitor.mapping, visitor.local.host)))
         if not asking.called:
             visitor.local.on_gone = lambda: self._give_up(asking, Outcome.VISITOR_LEFT)
@@ -84,7 +88,7 @@ class Access:
         asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor", failure))
 
     def turn_away(self) -> None:
-        """The server stops: whoever waits for an answer is reset."""
+        """The server stops: reset all visitors that wait for an answer."""
         for asking in tuple(self._waiting):
             self._give_up(asking, Outcome.STOPPED)
 
@@ -115,7 +119,7 @@ class Access:
         kept_out(visitor, outcome)
 
     async def _ask(self, method: str, question: object) -> str | None:
-        """Return None for yes, else why not."""
+        """Return None for yes, otherwise the reason for no."""
         try:
             said = await answer(self._reactor, PATIENCE, getattr(self._policy, method), question)
             if said is None:
@@ -132,7 +136,7 @@ class Access:
                     "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
                     policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
                 )  # fmt: skip
-        except (Exception, SystemExit) as broken:  # noqa: BLE001 - a plugin of somebody's: whatever it raises means no
+        except (Exception, SystemExit) as broken:  # noqa: BLE001 - third-party plugin: whatever it raises means no
             more = self._more(method)
             if more is not None:
                 self.log.failure(

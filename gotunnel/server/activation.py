@@ -1,4 +1,4 @@
-"""Which of the sockets that systemd hands over is whose: the control port's, or a listener's. Opens none itself."""
+"""Assigns the sockets passed by systemd to the control port and to listeners. Opens none itself."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ log = Logger()
 
 
 def shared_out(handed: Sequence[Handed], addr: HostPort, listeners: Sequence[Listener]) -> socket.socket | None:
-    """Give each listener the socket that listens where it would, and return the one of the control port, which is named
-    `control`, or is the only one that is no listener's. None: it is for the server to open. Raises ActivationError."""
+    """Give each listener the socket for its address, and return the control port's socket.
+
+    The latter is named `control`, or is the only one that matches no listener. Returns None if the server must open it
+    itself. Raises ActivationError for sockets that cannot be assigned.
+    """
     controls = [each for each in handed if each.name == CONTROL]
     strays = [each for each in handed if each.name != CONTROL and not _taken(each, listeners)]
     if not controls and len(strays) == 1:
@@ -53,7 +56,7 @@ def shared_out(handed: Sequence[Handed], addr: HostPort, listeners: Sequence[Lis
 
 
 def _taken(handed: Handed, listeners: Sequence[Listener]) -> bool:
-    """Give it to the listener whose address it has."""
+    """Give the socket to the listener with its address; return whether there is one."""
     for listener in listeners:
         if not listener.has_socket and _same(handed.address, listener.address):
             listener.take(handed)
@@ -62,6 +65,8 @@ def _taken(handed: Handed, listeners: Sequence[Listener]) -> bool:
 
 
 def _same(one: HostPort, other: HostPort) -> bool:
-    """Whether who listens on one listens on the other. systemd's ListenStream=443 is [::]:443, all addresses of either
-    family, and a listener's 443 is 0.0.0.0:443."""
+    """Return whether listening on one address is the same as listening on the other.
+
+    systemd's ListenStream=443 is [::]:443, all addresses of both families, and a listener's 443 is 0.0.0.0:443.
+    """
     return one == other or (one.port == other.port and is_wildcard(one.host) and is_wildcard(other.host))

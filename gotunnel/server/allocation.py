@@ -1,5 +1,7 @@
-"""Which port a mapping gets that leaves it to the server: what a port allocator says, within a time; and the allocators
-that gotunnel has. Whether the port may be had is decided elsewhere."""
+"""Chooses a port for a mapping that leaves the choice to the server: asks a port allocator, with a time limit.
+
+Also contains gotunnel's own allocators. Whether the mapping may have the port is decided elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["MOST_CANDIDATES", "Allocation", "AnyPort", "StickyPort", "any_ports"]
 
 MOST_CANDIDATES = 64
-"""How many ports are tried. With half of the allowed ones taken, 64 random misses in a row are as likely as 2**-64."""
+"""The number of ports that are tried. If half of the allowed ports are taken, all fail with a probability of 2**-64."""
 PATIENCE = 5.0
-"""Seconds that an allocator has."""
+"""Seconds that an allocator has for an answer."""
 
 
 def any_ports(allowed: PortSet) -> Iterator[int]:
-    """Yield random ports of these, without end if there are any."""
+    """Yield random ports from `allowed`, endlessly unless it is empty."""
     ranges = allowed.ranges
     weights = [high - low + 1 for low, high in ranges]
     while ranges:
-        # No secret: whoever wants to know which ports are open can knock.
+        # No cryptographic randomness needed: open ports can be found by scanning.
         low, high = random.choices(ranges, weights)[0]  # noqa: S311
         yield random.randint(low, high)  # noqa: S311
 
 
 class Allocation:
-    """The allocator of a server. Raises GotunnelError when it cannot be made."""
+    """The port allocator of a server. Raises GotunnelError if the plugin cannot be made."""
 
     log = Logger()
 
@@ -54,12 +56,12 @@ class Allocation:
         self._allocator: IPortAllocator = made("ports", config, reactor)
 
     async def candidates(self, wish: Wish) -> list[int]:
-        """Return what to try. Raises PortUnavailable, code port_in_use, where the allocator fails."""
+        """Return the ports to try. Raises PortUnavailable (port_in_use) if the allocator fails."""
         try:
             found = await answer(self._reactor, PATIENCE, self._allocator.candidates, wish)
             return [int(port) for port in islice(found, MOST_CANDIDATES)]
-        except (Exception, SystemExit) as error:  # a plugin of somebody's may try to end the process
-            # Clients decide how often they ask.
+        except (Exception, SystemExit) as error:  # a third-party plugin may try to exit the process
+            # Limited, because clients decide how often they ask.
             more = self._lines.more(wish.client, self._reactor.seconds())
             if more is not None:
                 self.log.failure(
@@ -72,7 +74,7 @@ class Allocation:
 
 @implementer(IPortAllocator)
 class AnyPort:
-    """Any port that is allowed, at random."""
+    """Proposes random ports among the allowed ones."""
 
     def __init__(self, reactor: Any, options: object) -> None: ...
 
@@ -83,8 +85,10 @@ class AnyPort:
 
 @implementer(IPortAllocator)
 class StickyPort:
-    """The same port for the same mapping of the same client, as long as nobody else has it: also after a restart of the
-    server, and on another server with the same options. Where it is taken, the next one."""
+    """Proposes the same port for the same mapping of the same client, unless it is taken: then the next ones.
+
+    The port stays the same after a restart, and on other servers with the same options.
+    """
 
     def __init__(self, reactor: Any, options: StickyOptions) -> None:
         self._ports = None if options.ports is None else PortSet.parse(options.ports)

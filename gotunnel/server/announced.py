@@ -1,4 +1,4 @@
-"""The nodes that one client leads to: what it announces, as far as it may."""
+"""The nodes that one client announces, limited to those it may announce."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["Announced"]
 
 
 class Announced:
-    """Part of a peer; outlives its sessions."""
+    """The announcements of one peer. They outlive its sessions."""
 
     log = Logger()
 
     def __init__(self, hub: Hub, peer: Peer) -> None:
         self.nodes: tuple[str, ...] = ()
-        """What the client announces, allowed or not."""
+        """The nodes that the client announces, allowed or not."""
         self._hub = hub
         self._peer = peer
 
     def announce(self, nodes: tuple[str, ...]) -> tuple[MappingResult, ...]:
-        """Lead who asks for these nodes to this client, and for no others. Each gets its own answer."""
+        """Replace the client's announcements. Returns one result per node."""
         before, self.nodes = self._hub.nodes.announced(self._peer.name), nodes
         self.refresh()
         allowed = self._hub.nodes.announced(self._peer.name)
@@ -50,15 +50,15 @@ class Announced:
         return tuple(results)
 
     def leads_to(self, host: str) -> bool:
-        """Whether who asks for this host may be led to this client now."""
+        """Return whether requests for this host may currently go to this client."""
         return self._peer.name in self._hub.nodes.route(host)
 
     def withdraw(self) -> None:
-        """Lead nobody to this client any more."""
+        """Remove all announcements of this client."""
         self.nodes = ()
         self.refresh()
 
     def refresh(self) -> None:
-        """Its rights may be others now."""
+        """Apply the current rights to the announcements."""
         rules = self._peer.rights.allow_nodes
         self._hub.nodes.announce(self._peer.name, [node for node in self.nodes if node_allowed(rules, node)])

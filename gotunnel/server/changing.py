@@ -1,5 +1,7 @@
-"""What a server makes of a changed configuration: all that can be refused is loaded and checked first, and then it
-takes effect in one go, also for those who are here."""
+"""Applies a changed configuration to a running server.
+
+Everything that can fail is loaded and checked first. Then the change takes effect at once, also for connected clients.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,15 @@ from gotunnel.server.reception import Reception
 __all__ = ["ServerChange"]
 
 MOST_NAMES = 8
-"""Names that a line tells; of more their number."""
+"""The most names in one report line; above that, only their number is given."""
 
 
 class ServerChange:
-    """One change, made ready; `clients` are those of the clients file, which is at `path`. Raises
-    GotunnelError when it cannot be used, and no events then. `prepare_tls` is given where there is TLS: it
-    loads the files of the new configuration, and returns what takes them up."""
+    """One prepared change. `clients` are those of the clients file at `path`.
+
+    `prepare_tls` is given if there is TLS: it loads the new configuration's files and returns a function that applies
+    them. Raises GotunnelError if the change cannot be used; nothing has changed then.
+    """
 
     def __init__(
         self,
@@ -46,8 +50,11 @@ class ServerChange:
         self._use_tls = prepare_tls() if prepare_tls is not None and found.touches("server.tls") else None
 
     def apply(self) -> list[str]:
-        """Let it take effect, and return what came of it. Who may not stay is cut, what is not allowed any more closes,
-        as when the clients file changes."""
+        """Apply the change and return a report, one item per line.
+
+        As with changes of the clients file, clients that may not stay are disconnected, and mappings that are no longer
+        allowed are closed.
+        """
         hub, found = self._hub, self._found
         connected, mappings = set(hub.connected), self._mappings()
         hub.use_config(found.config, self._credentials)

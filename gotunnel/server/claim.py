@@ -1,5 +1,7 @@
-"""Whose is the name of a client? A login that has proved its token claims it, and the session that has it is asked
-whether it lives, if need be. Says nothing to the newcomer, and lets nobody in."""
+"""Decides which session has a client name when an authenticated login claims it, asking the old session if needed.
+
+It sends nothing to the new client and does not admit it.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["claim", "refusal"]
 
 RETRY_AFTER_RIVAL = 5.0
-"""Seconds that a client is asked to wait when another one has its name."""
+"""Seconds that a client is asked to wait if another one has its name."""
 
 
 async def claim(
     hub: Hub, door: Door, name: str, instance: bytes, number: int, left: Callable[[], bool], *, rival: bool = True
 ) -> Decision:
-    """Return who has the name: `number` is that of the newcomer's challenge, `left` whether he is gone meanwhile. Only
-    then is it ASK_OLD. `rival` says that he would serve under that name, and is to be warned of if it is in use."""
+    """Return the decision about the login that claims `name`.
+
+    `number` is that of the login's challenge. `left` says whether it has disconnected meanwhile; only then is ASK_OLD
+    returned. `rival` says that it wants to serve under that name, so the old client is warned if the name is in use.
+    """
     sessions = hub.sessions
     decision = sessions.authenticated(name, instance, number)
     while decision is Decision.ASK_OLD and not left():
@@ -40,7 +45,7 @@ async def claim(
 
 
 def refusal(decision: Decision, name: str) -> Error | None:
-    """Return what the newcomer is told, None where he is let in."""
+    """Return the error to send to the new client, or None if it is admitted."""
     if decision is Decision.STALE:
         return Error("stale", "a later connection of this client has come first")
     if decision is Decision.NAME_IN_USE:

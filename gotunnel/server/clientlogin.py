@@ -1,5 +1,7 @@
-"""How a client logs in: hello and auth on a control connection, to auth_ok or a refusal. Who else comes, and how frames
-arrive, is the greeting's."""
+"""The login of a client on a control connection, from hello and auth to auth_ok or a refusal.
+
+Framing and the other kinds of connections are in `greeting`.
+"""
 
 from __future__ import annotations
 
@@ -39,37 +41,37 @@ __all__ = ["RETRY_AFTER_AUTH", "ClientLogin"]
 RETRY_AFTER_AUTH = 5.0
 """Seconds that a client is asked to wait after a failed authentication."""
 MESSAGE_SECONDS = 5
-"""A client may send `limits.messages` a second, and so many seconds' worth of them at once;"""
+"""A client may send `limits.messages` per second, in bursts of so many seconds' worth,"""
 MESSAGES_PER_MAPPING = 4
-"""and some more for each mapping that it may have: when it connects, or its network breaks, all change their state."""
+"""plus this many per mapping: when it connects or its network breaks, all mappings change state at once."""
 
 
 class ClientLogin(Protocol):
-    """The part of a greeting that lets clients in. It is `_over` once another one, or nobody, has the connection."""
+    """The part of a greeting that logs clients in. `_over` means that the connection was handed over or is closing."""
 
     transport: Any
 
     def __init__(self, hub: Hub, door: Door, tls: ServerTls | None) -> None:
         self._hub = hub
         self._door = door
-        self._tls = tls  # what this connection runs in, which may be no longer the hub's
+        self._tls = tls  # the TLS settings of this connection, which may differ from the hub's current ones
         self._handshake: ServerHandshake | None = None
         self._number = 0
         self._over = False
         self._deciding = False
         self._judging: Deferred[None] | None = None
-        self._asking = False  # whether others judge the token that he has shown
+        self._asking = False  # whether authenticators are judging the token that the client has sent
 
     def _turn_out(self) -> None:
-        """Close without a word."""
+        """Close without an answer."""
         raise NotImplementedError
 
     def _refuse(self, error: Error, *, said: bool = False) -> None:
-        """Say no, and close; `said` where the log has its line already."""
+        """Send a refusal and close; `said` if it has already been logged."""
         raise NotImplementedError
 
     def _failed(self, failure: Failure) -> None:
-        """A bug of ours: close."""
+        """Close because of an internal error."""
         raise NotImplementedError
 
     def _hello(self, payload: bytes) -> None:
@@ -79,7 +81,7 @@ class ClientLogin(Protocol):
         if self._hub.tls is not None and self._tls is None:
             raise RemoteProtocolError("this server wants TLS (client.tls.mode: required)", "tls_required")
         if isinstance(self.transport, BioTls):
-            # This TLS has no exporter, and a proof that is not bound to it could be passed on by whoever is in between.
+            # This TLS has no exporter, and a man in the middle could relay a proof that is not bound to the connection.
             raise RemoteProtocolError("a control connection does not ask for the server name of legs")
         bearer = self._tls is not None and self._hub.logins is not None
         now = round(self._hub.wall_clock(), 3)
@@ -102,7 +104,7 @@ class ClientLogin(Protocol):
             raise AuthRejected("auth_failed", problem, RETRY_AFTER_AUTH)
 
     def _auth(self, payload: bytes, handshake: ServerHandshake) -> None:
-        if self._door.refused:  # guesses side by side are not worth more than one after the other
+        if self._door.refused:  # so that parallel guesses gain nothing over sequential ones
             self._turn_out()
             return
         try:
@@ -142,8 +144,7 @@ class ClientLogin(Protocol):
             self._refuse(error)
 
     async def _judge(self, handshake: ServerHandshake, token: str) -> None:
-        """The client has shown its token: let others say what that is worth. A name that is somebody's is none of
-        theirs."""
+        """Let authenticators judge the token that the client has sent, unless its name belongs to an identity."""
         hub, name = self._hub, handshake.hello.client
         refusal = Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH)
         found = None
@@ -152,7 +153,7 @@ class ClientLogin(Protocol):
             login = Login(name, token, str(plain_address(host) or host))
             self._asking = True
             try:
-                # A name that is none of theirs takes as long, or the time would tell which names there are.
+                # For an owned name nobody is asked, but it takes as long, so that timing does not reveal which exist.
                 found = await hub.logins.judge(login, patience, ask=not hub.keyring.owned(name))
             except Unanswered:
                 reason = "the server cannot have the token judged now; its log says more"
@@ -181,8 +182,8 @@ class ClientLogin(Protocol):
         if self._over:
             return
         refused = refusal(decision, name)
-        gone = self._shut_out(name, handshake.key, guest)  # it may have been revoked while an older session was asked
-        certificate = self._certificate_problem(name)  # and its authority may have been, too
+        gone = self._shut_out(name, handshake.key, guest)  # may have been revoked while the old session was asked
+        certificate = self._certificate_problem(name)  # and so may its certificate authority
         if gone is not None:
             self._refuse(Error("auth_failed", "the client name or the token is wrong", RETRY_AFTER_AUTH))
         elif certificate is not None:

@@ -1,5 +1,8 @@
-"""The clients file of a running server: looked at twice a second, and read again when it has changed. What follows from
-it is for the hub. It changes the file only when the server is asked to; a file that cannot be taken changes nothing."""
+"""Watches the clients file of a running server: checks it twice a second, and reads it again after a change.
+
+The hub decides what follows from it. The file is only written when the server is asked to. A file that cannot be used
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,18 @@ from gotunnel.logs import Logger
 __all__ = ["INTERVAL", "ClientsFile"]
 
 INTERVAL = 0.5
-"""Seconds between looks. A client that is revoked is to be gone within a second."""
+"""Seconds between checks. A revoked client must be disconnected within a second."""
 
 
 class ClientsFile:
-    """`taken(clients)` is called with what the file holds, whenever that has changed. It may raise ConfigError for what
-    does not fit the rest, and then nothing has changed either. `looked()` is called after every look, whatever it
-    found. Changes are made in a thread of their own, one after the other: whatever else needs threads, a client that
-    joins does not wait for it."""
+    """The clients file at `path`.
+
+    `taken(clients)` is called with its content after each change. It may raise ConfigError if the content conflicts
+    with the configuration; then nothing must have changed. `looked()` is called after each check, whatever the result.
+
+    Changes are made one after the other in a dedicated thread, so that a joining client does not wait for other users
+    of threads.
+    """
 
     log = Logger()
 
@@ -46,7 +53,7 @@ class ClientsFile:
         self._taken = taken
         self._looked = looked
         self._seen = stamp(path)
-        self._problem = ""  # why what is there now is not taken: it is tried again at every look
+        self._problem = ""  # why the current content cannot be used; it is retried at each check
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
         self._thread = thread or ThreadPool(0, 1, "clients-file")
@@ -55,18 +62,21 @@ class ClientsFile:
 
     @property
     def exists(self) -> bool:
-        """Whether there was one at the last look."""
+        """Whether the file existed at the last check."""
         return self._seen is not None
 
     def read(self) -> tuple[FileIdentity, ...]:
-        """Return what the file holds now, and nothing if there is none. Raises ConfigError."""
-        # Before reading: what changes meanwhile is then seen as a change.
+        """Return the current content, empty if there is no file. Raises ConfigError."""
+        # Stamp before reading, so that a change meanwhile is noticed.
         self._seen = stamp(self.path)
         return () if self._seen is None else load_clients(self.path)
 
     async def change(self, change: Change) -> None:
-        """Change the file, in a thread since the disk or another program's lock may take its time, and let that take
-        effect. Raises what `change` raises, ClientRefused after `stop`, or ConfigError."""
+        """Change the file and apply the result.
+
+        This runs in a thread, because the disk or another program's lock may be slow. Raises what `change` raises,
+        ClientRefused after `stop`, or ConfigError.
+        """
         if self._stopped is not None:
             raise ClientRefused("this server is stopping, or has another clients file now")
         self._changes += 1
@@ -75,16 +85,18 @@ class ClientsFile:
         finally:
             self._changes -= 1
             self._end()
-        self._look()  # at what is there by now, which another program may have changed again
+        self._look()  # read what is there now, because another program may have changed it again
 
     def start(self) -> None:
-        """Look at it from now on, and begin with changes."""
+        """Start checking the file and accepting changes."""
         self._thread.start()
         self._looking.start(INTERVAL, now=False)
 
     def stop(self) -> Deferred[None]:
-        """Look at it no more, nor when a change under way has been made, and make no other one. Fires when those that
-        were asked for are made. Harmless when it was not started."""
+        """Stop checking the file and refuse new changes; a pending change is not applied to the server any more.
+
+        The Deferred fires when pending changes are written. Harmless if it was not started.
+        """
         if self._looking.running:
             self._looking.stop()
         if self._stopped is None:
@@ -106,17 +118,18 @@ class ClientsFile:
                 self._seen = found
                 self._read_again()
             self._looked()
-        except Exception:  # noqa: BLE001 - a bug of ours must not keep a client that is revoked tomorrow
+        except Exception:  # noqa: BLE001 - after a bug of ours the checks must go on, or revocation would stop working
             self.log.failure("looking at the clients file")
 
     def _read_again(self) -> None:
         try:
-            # A file that is gone could be a slip as well as a wish: it shuts nobody out, and a restart tells.
+            # A missing file may be a mistake: it locks nobody out now, and a restart will report it.
             clients = load_clients(self.path)
             self._taken(clients)
         except ConfigError as error:
             first, more = error.problems[0], len(error.problems) - 1
-            # Descriptors that ran out, say, must not keep a client that is revoked: the file need not change once more.
+            # Keep the problem to retry: it may be temporary, such as a lack of descriptors, and the file need not
+            # change again.
             before, self._problem = self._problem, str(error)
             if self._problem == before:
                 return

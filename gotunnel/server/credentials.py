@@ -1,4 +1,4 @@
-"""From what the configuration and the clients file say to the table of identities. Compares no MAC."""
+"""Builds the table of identities from the configuration and the clients file. Compares no MACs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ __all__ = ["Credentials", "clients_path", "filed_clients"]
 
 
 def clients_path(config: ServerConfig, state: Path) -> Path:
-    """Return where the clients file is, if there is one. `state` is the state folder."""
+    """Return the path of the clients file, which may not exist. `state` is the state folder."""
     return config.clients_file or state / CLIENTS_FILE
 
 
 def filed_clients(config: ServerConfig, state: Path) -> tuple[FileIdentity, ...]:
-    """Return the clients of the clients file, none if there is no file. Raises ConfigError for one that a server with
-    this configuration would refuse."""
+    """Return the clients of the clients file, or none if there is no file.
+
+    Raises ConfigError if a server with this configuration would refuse the file.
+    """
     path = clients_path(config, state)
     if stamp(path) is None:
         return ()
@@ -36,16 +38,16 @@ def filed_clients(config: ServerConfig, state: Path) -> tuple[FileIdentity, ...]
 
 
 class Credentials:
-    """What one configuration says about clients; `table` adds what the clients file says.
+    """The identities and rights that one configuration defines; `table` adds those of the clients file.
 
-    `reserved` are the server's own ports, which nobody may publish.
+    `reserved` are the server's own ports, which no client may publish.
     """
 
     def __init__(self, config: ServerConfig, reserved: frozenset[int]) -> None:
         self._config = config
         self._reserved = reserved
         self.others = self.rights_of(None)
-        """What a client may do that has no rights of its own."""
+        """The rights of a client without rights of its own."""
         shared = config.token
         self._others = None if shared is None else SharedToken(shared.get_secret_value(), self.others)
         self._own = [
@@ -59,7 +61,7 @@ class Credentials:
         ]
 
     def table(self, file: Iterable[FileIdentity] = (), path: Path = Path(CLIENTS_FILE)) -> Identities:
-        """Return all identities, those of the clients file included, which is at `path`. Raises ConfigError."""
+        """Return all identities, including those of the clients file at `path`. Raises ConfigError for a conflict."""
         v1 = self._config.v1.token
         names = {identity.name for identity in self._own}
         found = list(self._own)
@@ -91,7 +93,7 @@ class Credentials:
         return Identity(client.name, keys, rights, client.disabled, client.expires, joining, filed=True)
 
     def rights_of(self, client: RightsConfig | None) -> Rights:
-        """Return what a client may do of whom a file says this, or nothing."""
+        """Return the rights of a client with this configuration; None for the defaults."""
         config, limits = self._config, self._config.limits
         own = RightsConfig() if client is None else client
         ports = config.allow_ports if own.allow_ports is None else own.allow_ports
@@ -111,6 +113,6 @@ class Credentials:
 
 
 def _opens(token: str, identity: Identity) -> bool:
-    """Whether a token is one of those that an identity is known by, of whose joining too."""
+    """Return whether a token is one of the identity's, including that of its join."""
     keys = identity.keys + (() if identity.join is None else identity.join.keys(0.0))
     return any(same(key, derive_key(token, identity.name)) for key in keys)

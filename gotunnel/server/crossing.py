@@ -1,5 +1,7 @@
-"""Visitors whom the server leads to a client without a public port: those of another client's forward, and those of the
-egress socket. They wait, are served and are counted like all visitors of that client."""
+"""Visitors that the server passes to a client without a public port: from another client's forward, and from egress.
+
+They wait, are served and are counted like all visitors of that client.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["Heard", "NodeVisitor", "cross_to_mapping", "cross_to_node", "node_peer", "shared_mapping", "sharing_peer"]
 
 UNKNOWN = "unknown_mapping"
-"""The code for a mapping that is not there, or not for this client: who may not reach it does not learn whether it is
-there."""
+"""The code for a mapping that does not exist or is not shared with this client. One code, so that a client cannot find
+out which mappings exist."""
 
 
 class Heard(Protocol):
-    """Who wants to hear how a visitor fares."""
+    """Receives a visitor's progress."""
 
-    def established(self) -> None: ...
-    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None: ...
+    def established(self) -> None:
+        """The target has answered."""
+        ...
+
+    def ended(self, outcome: Outcome, end: StreamEnd | None) -> None:
+        """The visitor has finished; `end` is None if it never had a leg."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -52,13 +59,13 @@ class _Led(Visitor):
 
 @dataclass(slots=True, eq=False)
 class NodeVisitor(_Led):
-    """One who asked for an address that a client leads to; that client's own file has the last word."""
+    """A visitor that asked for an address announced by a client. That client's configuration has the final say."""
 
     target: HostPort
     owner: Peer
 
     def allowed(self) -> bool:
-        """See Visitor: while the client leads there, and may."""
+        """See Visitor: whether the client still announces the address, and may."""
         return self.owner.announced.leads_to(self.target.host)
 
     def body(self) -> OpenBody:
@@ -78,12 +85,12 @@ class _MappingVisitor(_Led):
         return self.port.shut is not None
 
     def allowed(self) -> bool:
-        """See Visitor: while the owner of the mapping may have it, and shares it."""
+        """See Visitor: whether the mapping's owner may still publish it, and shares it."""
         return self.port.permitted(self.owner.rights) and self.port.admits(self.asker)
 
 
 class _Answer:
-    """Fires `done` with the near end of a pair when the target of the far end has answered."""
+    """Fires `done` with the near end of a pair when the target of the far end has answered, or fails it."""
 
     def __init__(self, near: ILocal) -> None:
         self._near = near
@@ -104,7 +111,7 @@ class _Answer:
 
 
 def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
-    """Return the peer whose mapping `asker` may reach. Raises DialFailed: unknown_mapping, or mapping_down."""
+    """Return the peer whose mapping `asker` may reach. Raises DialFailed (unknown_mapping or mapping_down)."""
     peer = hub.peers.get(client)
     found = None if peer is None else peer.mappings.get(mapping)
     if peer is None or found is None or not found.admits(asker):
@@ -124,8 +131,11 @@ def shared_mapping(hub: Hub, asker: str, client: str, mapping: str) -> Peer:
 
 
 def sharing_peer(hub: Hub, asker: str, mapping: str, allowed: Callable[[str], bool]) -> Peer:
-    """Return a peer that shares a mapping of that name with `asker`, out of those that he may reach: one that can serve
-    now, if there is one, and of several the one with the fewest visitors. Raises DialFailed as above."""
+    """Return a peer that shares a mapping of that name with `asker`, among those that `allowed` accepts.
+
+    Peers that can serve now are preferred, then the one with the fewest visitors. Raises DialFailed like
+    `shared_mapping`.
+    """
     peers = [
         peer
         for peer in hub.peers.values()
@@ -144,19 +154,23 @@ def sharing_peer(hub: Hub, asker: str, mapping: str, allowed: Callable[[str], bo
 
 
 def node_peer(hub: Hub, target: HostPort) -> Peer | None:
-    """Return the peer that leads to a node: one that can serve now, if there is one; one that is away or about to stop
-    may have a successor soon. None when nobody announces it."""
+    """Return the peer that leads to a node, preferably one that can serve now; None if no client announces it.
+
+    One that is away or draining is the second choice, because it may soon have a successor.
+    """
     peers = [hub.peers[client] for client in hub.nodes.route(target.host) if client in hub.peers]
     ready = (peer for peer in peers if peer.session is not None and not peer.session.draining)
     return next(ready, peers[0] if peers else None)
 
 
 def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody, origin: str) -> Deferred[ILocal]:
-    """Open the mapping of `peer` that `opening` names, for `asker`. Fires with this side's end when its target has
-    answered, or fails with DialFailed. Cancelling gives up. Raises DialFailed.
+    """Open the mapping of `peer` named in `opening`, for `asker`.
 
-    `origin` is what `peer` hears of where the visitor came from. It must be our own knowledge: `opening` holds what the
-    asker says, and the target of `peer` may judge by it.
+    The Deferred fires with this side's end of the stream when the target has answered, or fails with DialFailed.
+    Cancelling it gives up.
+
+    `origin` is the visitor's address as reported to `peer`. It must be an address that we have seen ourselves:
+    `opening` comes from the asker, and the target may base decisions on it.
     """
     name = opening.mapping
     assert name is not None
@@ -168,7 +182,7 @@ def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody, origi
 
 
 def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody, origin: str) -> Deferred[ILocal]:
-    """Lead to a node that `peer` announces; as above."""
+    """Open a stream to a node that `peer` announces; otherwise like `cross_to_mapping`."""
     near, far = pair(hub.relay, origin, "")
     answer = _Answer(near)
     peer.let_in(NodeVisitor(opening.conn, Sentence(

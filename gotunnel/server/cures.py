@@ -1,5 +1,4 @@
-"""What to do about a client that a server refuses or cuts, to go behind the reason in its log: what happened decides,
-not the line alone."""
+"""Advice to append to a log line about a client that was refused or disconnected, chosen by the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ _CURES = {
     "name_in_use": "",
     "stale": "; nothing: the connection arrived too late",
     "limit": "; nothing if visitors are served; else raise that limit",
-    # These are said of Go clients alone. All others hear them about a mapping, and stay.
+    # These are only used for Go clients. Other clients get them as the result of a mapping, and stay connected.
     "port_in_use": "; give that client another remote port, or end what has this one",
     "acl_denied": "; add the port to server.v1.allow_ports, or give that client another remote port",
     "reserved": "; give that client another remote port",
@@ -34,15 +33,18 @@ _CERTIFICATE = (
 
 
 def refusal_cure(code: str, reason: str) -> str:
-    """Return it for who is not let in."""
+    """Return the advice for a refused client."""
     if code == "auth_failed" and "certificate" in reason:
         return _CERTIFICATE
     return _CURES.get(code, _STRANGER)
 
 
 def cut_cure(authenticator: str, certificate: bool) -> str:
-    """Return it for a client that was there. `authenticator` is who had let it in, "" for the server itself;
-    `certificate`: whether it is that it is cut for."""
+    """Return the advice for a client that was disconnected.
+
+    `authenticator` is the plugin that had admitted it, "" for the server itself. `certificate` says whether its
+    certificate is the reason.
+    """
     if certificate:
         return "; nothing if it was meant to be disconnected; else look at server.tls.client_ca"
     if authenticator:

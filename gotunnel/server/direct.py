@@ -1,4 +1,4 @@
-"""Requests of the egress socket that no client leads to, dialled by the server itself where its file says so."""
+"""Serves requests of the egress socket for which no client announces the node: the server dials, if configured to."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Direct", "DirectVisitor"]
 
 DIAL_TIMEOUT = 10.0
-"""Seconds for a dial, as for those of clients."""
+"""Seconds for a dial, as for clients."""
 EGRESS = "egress"
-"""What is counted under this name, of no client: those who ask choose the targets."""
+"""The mapping under which these visitors are counted, without a client: their targets are chosen by whoever asks."""
 
 
 @dataclass(slots=True, eq=False)
 class DirectVisitor:
-    """One who is led to a target: his id in the log, when he came, and what he is counted on."""
+    """One visitor: its id in the log, its request, when it came, and its account."""
 
     conn: str
     request: EgressRequest
@@ -44,22 +44,22 @@ class DirectVisitor:
 
 
 class Direct:
-    """All of one server. What it streams is drained and counted like what runs on legs."""
+    """All direct visitors of one server. They are drained and counted like those on legs."""
 
     log = Logger()
     peer = None
 
     def __init__(self, hub: Hub, reactor: Any) -> None:
         self.streams: dict[Joint, DirectVisitor] = {}
-        """What streams."""
+        """Established streams."""
         self.dialling: dict[Deferred[Local], DirectVisitor] = {}
-        """What is being dialled."""
+        """Pending dials."""
         self._warnings = Warnings(self.log, hub.clock)
         self._hub = hub
         self._relay = RawRelay(reactor)
 
     def serve(self, request: EgressRequest) -> None:
-        """Dial, then answer."""
+        """Dial the target, then answer the request."""
         hub = self._hub
         if hub.live >= hub.most_visitors:
             request.refuse("limit")
@@ -78,14 +78,14 @@ class Direct:
         done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
 
     def reset_streams(self) -> None:
-        """Cut what still streams, and what is being dialled."""
+        """Reset all streams and pending dials."""
         for dialling in tuple(self.dialling):
             dialling.cancel()
         for joint in tuple(self.streams):
             joint.reset(Outcome.DRAINED)
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id; False if there is none."""
+        """Reset the visitor with this id; return False if there is none."""
         for dialling, visitor in tuple(self.dialling.items()):
             if visitor.conn == conn:
                 visitor.kicked = True
@@ -98,10 +98,10 @@ class Direct:
         return False
 
     def reset_denied(self) -> None:
-        """No client's rights are asked here."""
+        """Do nothing: no client's rights apply here."""
 
     def stop(self) -> None:
-        """Reset what still finishes by itself."""
+        """Reset what remains after draining."""
         self._relay.stop()
 
     def _dialled(self, result: object, dialling: Deferred[Local]) -> object:
@@ -138,7 +138,7 @@ class Direct:
 
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
         visitor = self.streams.pop(joint)
-        # There is no leg: what a joint takes for one is the target.
+        # There is no leg: the joint treats the target as one.
         outcome = Outcome.RESET_BY_TARGET if end.outcome is Outcome.LEG_LOST else end.outcome
         now = self._hub.clock.seconds()
         if self._hub.usage.crowds.has_line(now, visitor.target, outcome, end):

@@ -1,5 +1,7 @@
-"""How a server lets go of its visitors and clients: nobody new is let in, who waits is served, who streams may finish,
-the rest is cut. What comes after it, the end of the process or an operator, is not its business."""
+"""Drains a server: admits no new visitors, serves those that wait, lets streams finish, and resets the rest.
+
+What follows, such as the end of the process, is up to the caller.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ from gotunnel.server.hub import Hub
 __all__ = ["ServerDraining"]
 
 LAST_WORDS = 3.0
-"""Seconds, once visitors are cut, for resets and errors to reach the clients."""
+"""Seconds after resetting visitors for resets and errors to reach the clients."""
 
 
 class ServerDraining(Draining):
-    """One per server. `close_egress` closes the egress socket, `close_door` the control port.
+    """The draining of one server. `close_egress` closes the egress socket, `close_door` the control port.
 
-    It is over when every connection is gone, LAST_WORDS seconds after the cut at the latest, those excepted whose other
-    end does not answer even a close: they are aborted a little later.
+    It is complete when all connections have closed, at most LAST_WORDS seconds after visitors are reset. The only
+    exceptions are connections whose peer does not even answer a close: they are aborted a little later.
     """
 
     log = Logger()
@@ -34,8 +36,8 @@ class ServerDraining(Draining):
 
     async def _drain(self, seconds: float) -> int:
         hub, v1 = self._hub, self._hub.v1
-        # Ahead of all else: behind that the server leads to no client. Who asked for its node would be refused for
-        # good; a socket that is not there is tried again.
+        # First, because afterwards the server leads to no client: requests for a node would be refused for good,
+        # whereas a missing socket is tried again.
         await self._close_egress()
         for session in hub.connected:
             session.ask_to_drain(seconds)
@@ -45,7 +47,7 @@ class ServerDraining(Draining):
             self.log.info(
                 "{count} visitors are being served; they have {seconds:g} s to finish", count=hub.live, seconds=seconds
             )
-        # The control port is closed behind those who wait: their clients may have to bring a leg.
+        # Close the control port only after waiting visitors are served: their clients may have to bring a leg.
         await hub.patience.until(lambda: not any(peer.awaited for peer in hub.holders))
         await self._close_door()
         for session in hub.connected:

@@ -1,4 +1,4 @@
-"""The server's egress socket: leads each request to the client that announced the node, or nowhere."""
+"""The server's egress socket: passes each request to a client that announced the node, or refuses it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Egress"]
 
 
 class Egress:
-    """Listens from `start` to `stop`, and goes on trying where that fails."""
+    """Listens from `start` to `stop`, and keeps retrying if that fails."""
 
     log = Logger()
 
@@ -32,23 +32,23 @@ class Egress:
         self._lines = LogLimit(rate=1.0, burst=10)
         self._direct: Direct | None = None
         if config.default == "direct":
-            # And with it the portable relay, which nobody else may need.
+            # Imported here because it loads the portable relay, which nothing else may need.
             from gotunnel.server.direct import Direct
 
             self._direct = Direct(hub, reactor)
 
     @property
     def address(self) -> str:
-        """Where it listens, or tries to."""
+        """The address it listens on, or tries to."""
         return str(self._config.listen)
 
     @property
     def failure(self) -> str | None:
-        """Why it does not listen; None while it does."""
+        """Why it is not listening, or None."""
         return self._port.trouble
 
     def start(self) -> None:
-        """Listen."""
+        """Start listening."""
         self._port.start()
 
     def _listen(self) -> EgressPort:
@@ -65,11 +65,11 @@ class Egress:
         )  # fmt: skip
 
     async def stop(self) -> None:
-        """Accept nobody any more; what streams goes on."""
+        """Stop accepting requests; existing streams continue."""
         await self._port.stop()
 
     def release(self) -> None:
-        """The server is drained: let go of what is left."""
+        """Reset the remaining direct streams, after draining."""
         if self._direct is not None:
             self._direct.stop()
 

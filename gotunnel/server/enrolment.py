@@ -1,5 +1,7 @@
-"""The exchange of a one-time token for a lasting one at the server, from the client's proof to the connection's end.
-It publishes nothing, takes no session's place, and is one of the door's strangers until it is over."""
+"""The server's side of exchanging a one-time token for a lasting one, up to the end of the connection.
+
+An enrolling client publishes nothing and replaces no session. Until the end, it counts as unauthenticated at the door.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,11 @@ log = Logger()
 
 
 async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool) -> str:
-    """Make the lasting token of a client that proved its one-time token, and keep its key, so that the token is valid
-    from before it is sent. Raises AuthRejected or RemoteProtocolError with what the client is to be told."""
+    """Create and return the lasting token for a client that proved its one-time token.
+
+    Its key is stored first, so that the token is valid before it is sent. Raises AuthRejected or RemoteProtocolError
+    with the error for the client.
+    """
     name = handshake.hello.client
     if ENROL not in handshake.hello.caps:
         raise AuthRejected(
@@ -55,8 +60,7 @@ async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool
 
 
 class Enrolment:
-    """Owns the control connection of one client from `auth_ok` on, which it sends together with the lasting token. The
-    client has proved its one-time token in `handshake`."""
+    """Owns an enrolling client's control connection from `auth_ok` on. `handshake` has proved its one-time token."""
 
     def __init__(self, hub: Hub, door: Door, handshake: ServerHandshake, token: str) -> None:
         config = hub.config
@@ -73,7 +77,7 @@ class Enrolment:
         self._late: IDelayedCall = hub.clock.callLater(TIME, self._too_late)
 
     def begin(self, transport: Any) -> None:
-        """Prove ourselves and send the token; the transport is ours from now on."""
+        """Send auth_ok with the lasting token, and take over the transport."""
         log.info("client {client} joins from {address}", client=self._name, address=self._door.address)
         config, limits = self._hub.config, self._hub.limits_for(self._name)
         transport.write(
@@ -84,7 +88,7 @@ class Enrolment:
 
     def _message(self, message: Message) -> None:
         if isinstance(message, Error):
-            return  # `_lost` will say what it was
+            return  # logged by `_lost`
         if not isinstance(message, Enrolled) or self._stored:
             raise RemoteProtocolError(Sentence(
                 "a client that joins does not send {name} here", name=type(message).__name__

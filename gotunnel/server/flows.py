@@ -1,5 +1,7 @@
-"""The public socket of one mapping of datagrams, and who sends to it: each address is a flow, and a visitor. The socket
-serves all of them, so that it stays as long as one is there, also when nobody new is let in."""
+"""The public UDP socket of one mapping. Each source address is a flow, and counts as a visitor.
+
+All flows share the socket, so it stays open until the last flow has ended, even if no new flows are admitted.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["Flows"]
 
 class Flows:
-    """Those of one mapping. A `PublicPort` has it for a relay: `listen` opens the socket, or lets others in again."""
+    """The socket and flows of one mapping.
+
+    A `PublicPort` uses it as its relay: `listen` opens the socket, or admits new flows again.
+    """
 
     log = Logger()
 
     def __init__(self, hub: Hub, client: str, mapping: str, idle: float) -> None:
         self.idle = idle
-        """Seconds of the flows that begin from now on."""
+        """The idle time, in seconds, of flows that begin from now on."""
         self.dropped = Drops()
         self._hub = hub
         self._client = client
@@ -42,7 +47,7 @@ class Flows:
     def __len__(self) -> int:
         return len(self._flows)
 
-    # As a relay, and as what that returns.
+    # The interface of a relay, and of the port it returns.
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Any], None], backlog: int = 0) -> Flows:
         """See IRelay. Raises PortUnavailable."""
@@ -52,22 +57,22 @@ class Flows:
         return self
 
     def stopListening(self) -> Deferred[None]:
-        """Let nobody new in: the socket is closed with the last flow."""
+        """Admit no new flows. The socket closes with the last flow."""
         self._accepting = False
         self._let_go()
         return succeed(None)
 
     def end(self, code: str) -> None:
-        """End all flows, with this code, and close the socket."""
+        """End all flows with this code, and close the socket."""
         self._accepting = False
         for source in tuple(self._flows.values()):
             source.flow.end(code)
         self._let_go()
 
-    # For the flows.
+    # Used by the flows.
 
     def send(self, datagram: bytes, source: Any, here: Here) -> None:
-        """Answer who is at `source`."""
+        """Send a datagram to `source`."""
         try:
             assert self._socket is not None
             self._socket.send(datagram, source, here)
@@ -75,13 +80,13 @@ class Flows:
             self.drop(Drop.UNSENT)
 
     def left(self, key: tuple[Any, Here], host: str) -> None:
-        """A flow is over."""
+        """Forget a flow that has ended."""
         if self._flows.pop(key, None) is not None:
             self._room.left(host)
             self._let_go()
 
     def drop(self, reason: Drop, count: int = 1) -> None:
-        """A datagram is not carried. That is told, now and then."""
+        """Count dropped datagrams, and log them at a limited rate."""
         self.dropped[reason] += count
         self._hub.usage.dropped[reason] += count
         more = self._lines.more(reason, self._hub.clock.seconds())
@@ -91,7 +96,7 @@ class Flows:
                 mapping=self._mapping, client=self._client, reason=why(reason), more=more,
             )  # fmt: skip
 
-    # Parts of the above.
+    # Internals.
 
     def _arrived(self, datagram: bytes, source: Any, here: Here) -> None:
         known = self._flows.get((source, here))
@@ -120,7 +125,7 @@ class Flows:
         relay: Any = hub.relay
         begun.flow = relay.flow(begun, self.idle, address, host, came_to, self.drop, False)
         self._flows[source, here] = begun
-        begun.flow.arrived(datagram)  # it waits there, and travels right behind the OPEN
+        begun.flow.arrived(datagram)  # queued there, and sent directly after the OPEN
         self._accepted(begun.flow)
 
     def _lost(self, count: int) -> None:
@@ -133,7 +138,7 @@ class Flows:
 
 
 class _Source:
-    """The outlet of one flow: its share of the socket."""
+    """The outlet of one flow: sends through the shared socket."""
 
     flow: Any
 

@@ -1,5 +1,7 @@
-"""The forward legs of one session at the server: a client's visitors, and what that client may reach. Each OPEN is
-judged by the rights that the client has at that moment."""
+"""The forward legs of one session at the server: the client's visitors, and the targets it may reach.
+
+Each OPEN is checked against the client's rights at that moment.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,11 @@ DIAL_TIMEOUT = 10.0
 
 
 class ForwardLegs(DiallingEnd):
-    """Part of a session. It outlives the control connection while streams run. `address` is where the client came from,
-    as we see it: what it says of its own visitors is for our log, and no other client hears it."""
+    """Part of a session. It outlives the control connection while streams run.
+
+    `address` is where the client connected from, as we see it. What the client says about its own visitors only goes
+    into our log; other clients do not receive it.
+    """
 
     purpose: ClassVar[Purpose] = "forward"
 
@@ -47,8 +52,8 @@ class ForwardLegs(DiallingEnd):
         self._origin = address
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
-        """See DiallingEnd: an address or another client's mapping, if this client may reach it, or this server itself,
-        which sends back what was asked for."""
+        """See DiallingEnd. The target is an address or another client's mapping, if this client may reach it, or this
+        server itself, for a measurement."""
         if opening.measure is not None:
             if leg.plain:
                 raise RemoteProtocolError("a measurement does not travel outside TLS")
@@ -80,7 +85,7 @@ class ForwardLegs(DiallingEnd):
         )  # fmt: skip
 
     def reset_denied(self) -> None:
-        """Reset the visitors whose target this client may not reach any more."""
+        """Reset the visitors whose target this client may no longer reach."""
         for stream in self.cut_denied(NOT_ALLOWED):
             self.log.warn(
                 "visitor {visitor} of client {client} was disconnected: {mapping} is not allowed any more ({conn})",
@@ -102,7 +107,7 @@ class ForwardLegs(DiallingEnd):
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:
-            return  # the warning has said so; a line for each would let a client fill our log
+            return  # already in the rate-limited warning; a line for each would let a client fill our log
         now = self._clock.seconds()
         if self.usage.crowds.has_line(now, stream.name, end.outcome, end, self.peer.name):
             self.log.info(

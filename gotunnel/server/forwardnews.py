@@ -1,6 +1,8 @@
-"""What clients are told of mappings of others that their forwards may lead to: that an operator of the server has
-switched one off. Says nothing of a mapping that a client may not reach, and nothing that another client's doing could
-repeat: targets that go and come would have each of them told each time."""
+"""Informs clients about mappings of other clients that their forwards may reach: an operator switched one off or on.
+
+It mentions no mapping that the client may not reach. It does not report targets that go down or up, because then
+another client could cause any number of messages.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +20,28 @@ if TYPE_CHECKING:
 __all__ = ["ForwardNews"]
 
 Key = tuple[str, str]
-"""A mapping, by its client and its name."""
+"""A mapping: its client and its name."""
 
 
 class ForwardNews:
-    """Part of the hub. Each session hears once that a mapping is off, and once that it is on again."""
+    """Part of the hub. Each session is informed once that a mapping is off, and once that it is on again."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._told: WeakKeyDictionary[ServerSession, set[Key]] = WeakKeyDictionary()
 
     def began(self, session: ServerSession) -> None:
-        """A client has connected: what is off now?"""
+        """A client has connected: inform it of the mappings that are off."""
         for key in self._hub.switched_off:
             self._off(session, key)
 
     def off(self, key: Key) -> None:
-        """An operator has switched it off, or its client has just brought it while it is."""
+        """A mapping was switched off, or its client has just published it while it is off."""
         for session in self._hub.connected:
             self._off(session, key)
 
     def on(self, key: Key) -> None:
-        """It is on again."""
+        """A mapping was switched on again."""
         for session, told in tuple(self._told.items()):
             if key in told:
                 told.discard(key)

@@ -1,5 +1,7 @@
-"""Balancers in front of public ports, which say by the PROXY protocol whose connection they pass on. From then on he is
-the visitor, for limits, rules and logs."""
+"""Load balancers in front of public ports, which send the visitor's address in a PROXY protocol header.
+
+From then on that address counts as the visitor's in limits, rules and logs.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ from gotunnel.wire.proxyread import ProxyHeader
 __all__ = ["PATIENCE", "Fronts"]
 
 PATIENCE = 5.0
-"""Seconds for a header to come: a balancer sends it at once."""
+"""Seconds to wait for a header: a balancer sends it at once."""
 
 
 class Fronts:
-    """The networks of `proxy_from`; one per server. Whoever comes from there and brings no header is closed; what
-    anybody else says is for the target. A balancer's own connection is a visitor, with the balancer's address, unless
-    it ends without a word: then it was a health check, of which there is one every few seconds."""
+    """The balancers of one server: the networks in `proxy_from`.
+
+    A connection from there without a header is closed. From other addresses, headers are left for the target. A
+    balancer's own connection counts as a visitor with the balancer's address. If it closes without sending anything,
+    it was a health check, as balancers make every few seconds, and is not logged as a visitor.
+    """
 
     log = Logger()
 
@@ -33,12 +38,12 @@ class Fronts:
         self.use(networks)
 
     def use(self, networks: Iterable[str]) -> None:
-        """Go by these from now on."""
+        """Use these networks from now on."""
         self.networks = tuple(ipaddress.ip_network(each) for each in networks)
-        """Empty where nobody is in front."""
+        """Empty if there are no balancers."""
 
     def ask(self, local: ILocal, mapping: str, arrived: Callable[[ILocal], None]) -> None:
-        """Call `arrived` when it is known who this is: now, or when his header is here."""
+        """Call `arrived` when the visitor's address is known: at once, or when the header has arrived."""
         address = plain_address(local.host)
         if address is None or not any(address in network for network in self.networks):
             arrived(local)

@@ -1,5 +1,7 @@
-"""The server's side of both first exchanges, on a connection whose first byte is known: who is it, can he prove it, and
-where does he belong? Limits and the deadline are the door's."""
+"""The server's side of both handshakes, on a connection whose first byte has arrived: a client, a leg, or version 1.
+
+Limits and the deadline are enforced by the door.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["ServerGreeting"]
 
 V1_PAUSE = 2.0
-"""Seconds until a Go client hears that its token is wrong. It tries again 3 s later, and so no faster than the penalty
-for it passes: others at its address are not to be shut out by one that somebody forgot."""
+"""Seconds before a Go client receives the refusal of a wrong token. It retries 3 s later, which is slow enough for its
+penalty to expire in between. So a forgotten client does not get other clients at its address refused."""
 
 COSTS = {
     "auth_failed": Offence.AUTH_FAILURE, "protocol_error": Offence.NO_AUTH, "bad_json": Offence.NO_AUTH
 }  # fmt: skip
-"""What a refusal costs, by its code. All others are free: a mode or a version that differs, a name in use or a session
-that is over are no attempts to get in."""
+"""The offence charged for a refusal, by its code. All other codes are free: a wrong mode or version, a name in use or a
+finished session are not attempts to break in."""
 
 
 class ServerGreeting(ClientLogin):
-    """Lives from the first byte to `auth_ok`, `leg_ok` or the close."""
+    """Exists from the first byte until `auth_ok`, `leg_ok` or the close."""
 
     def __init__(self, hub: Hub, door: Door, tls: ServerTls | None) -> None:
         super().__init__(hub, door, tls)
@@ -51,7 +53,7 @@ class ServerGreeting(ClientLogin):
         self._pause: Deferred[None] | None = None
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the one frame that is due."""
+        """Process bytes of the one frame that is due."""
         if self._over:
             return
         self._decoder.feed(data)
@@ -67,7 +69,7 @@ class ServerGreeting(ClientLogin):
             self._refuse(Error(breach.code, breach.reason))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone before it was known. To leave costs nothing: whoever stops in the middle closes his connections."""
+        """Clean up. Disconnecting is not charged, except after a TLS failure or while authenticators are asked."""
         if not self._over and is_tls_failure(reason):
             self._door.charge(Offence.NO_AUTH)
             problem = client_refusal(self.transport, reason)
@@ -75,7 +77,7 @@ class ServerGreeting(ClientLogin):
                 self._door.say("certificate", "{address} was refused: {problem}", problem=printable(problem, 256))
         self._over = True
         if self._asking and self._judging is not None:
-            # Others are asked on his behalf: to come and go must not be a way to keep them busy.
+            # Authenticators are being asked for this client: connecting and leaving must not load them free of charge.
             self._door.charge(Offence.NO_AUTH)
             self._judging.cancel()
         self._door.leave()
@@ -90,9 +92,9 @@ class ServerGreeting(ClientLogin):
             self._auth(payload, self._handshake)
             return
         found = strictjson.loads(payload)
-        kind = found.get("type")  # whatever JSON can hold
+        kind = found.get("type")  # any JSON value
         if isinstance(kind, str) and kind in v1.FIRST_TYPES:
-            self._version = 1  # whatever goes wrong from here on is said in its words
+            self._version = 1  # so that errors from here on are sent in the form of version 1
         self._nothing_ahead()
         if self._version == 1:
             self._deciding = True
@@ -110,7 +112,7 @@ class ServerGreeting(ClientLogin):
         if self._decoder.buffered:
             raise RemoteProtocolError("bytes came ahead of an answer")
 
-    # A leg.
+    # Legs.
 
     def _leg(self, leg: Leg) -> None:
         session, answer = admitted(self._hub, self._tls, leg)
@@ -132,7 +134,7 @@ class ServerGreeting(ClientLogin):
             )  # fmt: skip
             self._close(v1.encode(v1.Answer("fail", "version 1 is not enabled on this server")))
             return
-        # Loaded by servers that let version 1 in, and by no others.
+        # Imported only by servers that accept version 1.
         from gotunnel.server.v1.greeting import admit
         from gotunnel.server.v1.peers import V1Refused
 

@@ -1,5 +1,8 @@
-"""The groups of a server: several clients publish one port, and each visitor goes to the one with the fewest. The port
-belongs to the group; a member is what each client has of it. What becomes of one visitor is in `groupvisitor`."""
+"""The groups of a server: several clients publish one port, and each visitor goes to the member with the fewest.
+
+The port belongs to the group. Each client has a member port, which takes part in it. What happens to a single visitor
+is in `groupvisitor`.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,11 @@ __all__ = ["Group", "Groups", "MemberPort"]
 
 
 class Groups:
-    """All groups of one server, by name. `turn` belongs to whoever opens or closes a port of a group: closing one takes
-    a turn of the reactor, and members of several peers do it."""
+    """All groups of one server, by name.
+
+    `turn` must be held to open or close a port of a group: closing takes a turn of the reactor, and members of several
+    peers do it.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self.turn = DeferredLock()
@@ -38,7 +44,10 @@ class Groups:
         return len(self._groups)
 
     async def join(self, member: MemberPort, rights: Rights) -> Group:
-        """Return the group, of which this is a member from now on. Raises PortUnavailable, and then nothing is held."""
+        """Add a member to its group, making the group if needed, and return the group.
+
+        Raises PortUnavailable; nothing is held then.
+        """
         group = self._groups.get(member.group_name)
         if group is None:
             group = Group(self._hub, member)
@@ -57,7 +66,7 @@ class Groups:
         return group
 
     async def leave(self, group: Group, member: MemberPort) -> None:
-        """It is a member no more. The last one closes the port."""
+        """Remove a member. The port closes with the last one."""
         group.roster.remove(member)
         if len(group.roster):
             await group.rest()
@@ -67,7 +76,7 @@ class Groups:
 
 
 class Group:
-    """One group. It lives as long as it has members, those included whose client is away within its time of grace."""
+    """One group. It exists as long as it has members, including those whose client is away within its time of grace."""
 
     def __init__(self, hub: Hub, first: MemberPort) -> None:
         self.name = first.group_name
@@ -80,7 +89,7 @@ class Group:
         self.listener.fronts = hub.fronts
 
     def check_terms(self, member: MemberPort) -> None:
-        """Return if this member asks for what the group has. Raises PortUnavailable, code group_mismatch."""
+        """Check that a member requests the same terms as the group. Raises PortUnavailable (group_mismatch) if not."""
         listener = self.listener
         for what, theirs, ours in (
             ("address", member.bind, listener.bind), ("port", member.wanted, listener.wanted),
@@ -95,13 +104,13 @@ class Group:
                 ))  # fmt: skip
 
     async def rest(self) -> None:
-        """A member went, is down or is off: stop listening when no other one is up."""
+        """A member left or went down: stop listening unless another member is up."""
         if all(member.shut is not None for member in self.roster) and self.listener.is_open:
             await self.listener.suspend("all members are down")
 
     @property
     def members_up(self) -> int:
-        """How many members can be given visitors, or could if their clients were here."""
+        """The number of members that can serve visitors, or could if their clients were connected."""
         return sum(member.up for member in self.roster)
 
     # Visitors.
@@ -115,20 +124,20 @@ class Group:
         visitor = GroupVisitor(
             hub.next_conn(), first.name, first.plain, local, hub.clock.seconds(), first, first.peer, self
         )
-        # Where nobody has room the limits of one of them decide, and the log says which.
+        # If no member has room, let the limits of one decide, so that the log says which limit was reached.
         member = self._next(visitor, wait=True) or next((m for m in self.roster if m.up), first)
         self._assign(visitor, member)
         member.peer.let_in(visitor)
 
     def pass_on(self, visitor: GroupVisitor, outcome: Outcome, end: StreamEnd | None) -> bool:
-        """His member does not serve him: give him to the next one that he has not tried, if there is one."""
+        """A visitor's member does not serve it: pass it on to the next untried member. Returns whether there is one."""
         if visitor.served or visitor.local.gone or not may_pass(outcome, end):
             return False
         was, now = visitor.port, self._hub.clock.seconds()
         visitor.tried.add(was)
         if outcome in BLAMED:
             self.roster.failed(was, now)
-        # Who has waited in vain for one that is away does not wait for another one that is.
+        # A visitor that has waited in vain for a member that is away must not wait for another such member.
         member = self._next(visitor, wait=outcome is not Outcome.NO_LEG)
         if member is None:
             return False
@@ -143,7 +152,7 @@ class Group:
         return True
 
     def settle(self) -> None:
-        """A member has come, gone, or changed: who waits where nobody serves goes to one who does."""
+        """A member joined, left or changed: move visitors that wait at absent members to a member that serves now."""
         for member in self.roster:
             if member.present:
                 continue
@@ -156,7 +165,7 @@ class Group:
                         self._move(visitor, other)
 
     def over(self, visitor: GroupVisitor) -> None:
-        """He is nobody's visitor any more."""
+        """Stop counting a visitor that has finished."""
         self.roster.gave(visitor.port)
 
     def _next(self, visitor: GroupVisitor, *, wait: bool) -> MemberPort | None:
@@ -179,7 +188,7 @@ class Group:
 
 
 class MemberPort(PublicPort):
-    """What one client has of the port of a group."""
+    """The port of one client's mapping within a group."""
 
     def __init__(self, name: str, group_name: str, bind: str, wanted: int, plain: bool, hub: Hub, peer: Peer) -> None:
         super().__init__(name, bind, wanted, plain, hub.relay, hub.ports, (peer.name, name), peer.arrived)
@@ -202,28 +211,28 @@ class MemberPort(PublicPort):
 
     @property
     def is_open(self) -> bool:
-        """See PublicPort: this client is given visitors."""
+        """See PublicPort: whether visitors are assigned to this member."""
         return self.up
 
     @property
     def up(self) -> bool:
-        """Whether its target is, as far as its client says, and it may have it."""
+        """Whether its target is up, as far as known, and its client may publish it."""
         return self.shut is None and not self._leaving and self.permitted(self.peer.rights)
 
     @property
     def present(self) -> bool:
-        """Whether it is up, and its client here and not about to go."""
+        """Whether it is up, and its client is connected and not draining."""
         session = self.peer.session
         return session is not None and not session.draining and self.up
 
     @property
     def has_room(self) -> bool:
-        """Whether one more visitor is within the limits of its client."""
+        """Whether another visitor is within the limits of its client."""
         rights = self.peer.rights
         return self.peer.visitors < rights.max_visitors and self.peer.pending < rights.max_pending
 
     def check(self, rights: Rights) -> None:
-        """See PublicPort: the group, too, must be allowed."""
+        """See PublicPort: the group must be allowed, too."""
         rights.check_group(self.group_name)
         if self.port:
             super().check(rights)
@@ -234,7 +243,7 @@ class MemberPort(PublicPort):
         super().check_wish(rights)
 
     def began(self) -> None:
-        """See PublicPort: what was wrong with the client before is over, and it may serve who waits at others."""
+        """See PublicPort: earlier failures are forgotten, and it may serve visitors that wait at other members."""
         if self._group is not None:
             self._group.roster.forgive(self)
             self._group.settle()
@@ -245,7 +254,7 @@ class MemberPort(PublicPort):
             self._group.settle()
 
     async def open(self, rights: Rights) -> None:
-        """See PublicPort: join the group, or begin one."""
+        """See PublicPort: join the group, or create it."""
         async with self._groups.turn:
             self._group = await self._groups.join(self, rights)
         self.port = self._group.listener.port

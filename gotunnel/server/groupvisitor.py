@@ -1,5 +1,7 @@
-"""A visitor of a group's port: he may be given from one member to the next until a target has answered him, since until
-then nothing is read from him. Whom he goes to is decided in `groups`."""
+"""A visitor of a group's port. It can be passed from member to member until a target has answered.
+
+This is possible because nothing is read from it before that. `groups` decides which member it goes to.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,18 @@ __all__ = ["GroupVisitor"]
 
 @dataclass(slots=True, eq=False)
 class GroupVisitor(PublicVisitor):
-    """`port` and `peer` are those of the member that has him now, `tried` those that have failed him."""
+    """`port` and `peer` are those of the member that has the visitor now; `tried` are members that failed it."""
 
     held: bool = field(init=False, default=True)
     port: MemberPort
     group: Group
     tried: set[MemberPort] = field(default_factory=set)
     served: bool = False
-    """A target has answered: from now on his bytes travel, and he is given to nobody else."""
+    """Whether a target has answered. From then on its bytes are forwarded, and it cannot be passed on."""
 
     @property
     def came_to(self) -> str:
-        """See Visitor: the log is to say which member served him."""
+        """See Visitor: so that the log says which member served it."""
         return Sentence(
             "{mapping} of client {peer} (group {group})",
             mapping=self.mapping, peer=self.peer.name, group=self.group.name,
@@ -46,7 +48,7 @@ class GroupVisitor(PublicVisitor):
         return self.group.pass_on(self, outcome, end)
 
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
-        """See Visitor. His leg gave him back, when no target had answered."""
+        """See Visitor. Before a target has answered, the leg hands the visitor's connection back, so close it here."""
         self.group.over(self)
         if not self.served:
             self.local.abort()

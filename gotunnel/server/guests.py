@@ -1,5 +1,7 @@
-"""Clients that an authenticator has let in: what they may do, and until when. Who has an identity of the configuration
-or of the clients file is none of them."""
+"""Clients that an authenticator has admitted: their rights, and how long they may stay.
+
+Clients with an identity in the configuration or the clients file are not guests.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ __all__ = ["Guest", "Guests", "within"]
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One of them. `key` is K of the token that it has shown; `until` is in Unix seconds, None: no end."""
+    """One guest. `key` is the K of its token; `until` is in Unix seconds, or None for no limit."""
 
     key: bytes = field(repr=False)
     accepted: Accepted
@@ -27,7 +29,7 @@ class Guest:
     until: float | None = None
 
     def shut(self, now: float) -> str | None:
-        """Say why it may not stay at `now` (Unix seconds), or None."""
+        """Return why it may no longer stay at `now` (Unix seconds), or None."""
         over = self.until is not None and now >= self.until
         return Sentence(
             "the authenticator {plugin} let it in until now", plugin=self.by.plugin
@@ -35,30 +37,32 @@ class Guest:
 
 
 class Guests:
-    """All of one server, by name. Times are Unix seconds."""
+    """All guests of one server, by name. Times are Unix seconds."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Guest] = {}
-        # Kept: a port looks for each visitor whether they are the same as before.
+        # Cached, because a port checks for each visitor whether the rights are still the same object.
         self._rights: dict[str, tuple[Guest, Rights, Rights]] = {}
 
     def get(self, name: str, key: bytes | None = None) -> Guest | None:
-        """Return the guest of that name, with this key if one is given."""
+        """Return the guest of that name, or None. If `key` is given, the guest must have it."""
         guest = self.by_name.get(name)
         return None if guest is None or (key is not None and not same(guest.key, key)) else guest
 
     def add(self, name: str, guest: Guest) -> None:
-        """It is in, in place of another one of that name."""
+        """Add a guest; it replaces one of the same name."""
         self.by_name[name] = guest
 
     def drop(self, name: str) -> None:
-        """Nothing is held for it any more. Harmless when there is none."""
+        """Forget the guest of that name, if there is one."""
         self.by_name.pop(name, None)
         self._rights.pop(name, None)
 
     def rights(self, name: str, others: Rights, rights_of: Callable[[RightsConfig], Rights]) -> Rights:
-        """Return what the guest of that name may do; `others` is what a client without rights of its own may, and
-        `rights_of` says what a client may of whom a file says something."""
+        """Return the rights of the guest of that name.
+
+        `others` are those of a client without rights of its own; `rights_of` converts a client's configuration.
+        """
         guest = self.by_name[name]
         accepted = guest.accepted
         if accepted.allow_ports is None and accepted.rights is None:
@@ -74,7 +78,7 @@ class Guests:
         return kept[2]
 
     def review(self, judged: Callable[[str, Guest], Guest | None]) -> None:
-        """Keep of each what `judged` makes of it; None: he may not stay."""
+        """Replace each guest by the result of `judged`; None removes it."""
         for name, guest in tuple(self.by_name.items()):
             now = judged(name, guest)
             if now is None:
@@ -83,17 +87,17 @@ class Guests:
                 self.by_name[name] = now
 
     def keep(self, configs: Iterable[AuthenticatorConfig]) -> None:
-        """Keep those whom one of these has let in."""
+        """Keep only the guests that one of these authenticators has admitted."""
         kept = list(configs)
         self.by_name = {name: guest for name, guest in self.by_name.items() if guest.by in kept}
 
     def next_expiry(self, now: float) -> float | None:
-        """Return when the next one has to go, None if none has."""
+        """Return when the next guest must leave, or None."""
         return min((g.until for g in self.by_name.values() if g.until is not None and g.until > now), default=None)
 
 
 def within(allowed: PortSet, wanted: PortSet) -> PortSet:
-    """Return the ports that both have."""
+    """Return the ports that are in both sets."""
     both = [
         (max(low, lowest), min(high, highest))
         for low, high in allowed.ranges

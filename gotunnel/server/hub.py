@@ -1,6 +1,8 @@
-"""What all parts of a server share: what it goes by, who holds which port, and what is held for each client name. It
-listens on nothing itself. The visitors are in `ledger`; who may be here, and what he may do, in `standing`; who is, in
-`present`."""
+"""The state shared by all parts of a server: configuration, port holders, and what is kept for each client name.
+
+It listens on nothing itself. Its base classes count visitors (`ledger`), decide who may connect with which rights
+(`standing`), and track current sessions (`present`).
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["Hub"]
 
 UNLIMITED = 1 << 30
-"""Descriptors of a process whose limit nobody has told."""
+"""The descriptor limit assumed if none was given."""
 
 
 class Hub(Present):
-    """The server's shared state. Made once by the service and dies with it."""
+    """The server's shared state. The service makes one, and it lives as long as the service."""
 
     log = Logger()
 
@@ -59,7 +61,7 @@ class Hub(Present):
         reserved = frozenset({port, *other_ports} if admin is None else {port, admin.port, *other_ports})
         super().__init__(clock, wall_clock, Credentials(config, reserved), tls, config.limits.mappings)
         self.reserved = reserved
-        """The server's own ports, which nobody may publish, on none of its addresses."""
+        """The server's own ports, which no client may publish on any address."""
         self.config = config
         self.relay = relay
         self.plain_legs = tls is not None and config.allow_plain_legs
@@ -68,30 +70,30 @@ class Hub(Present):
             *((UDP,) if can_carry(relay, clock) else ()),
         )  # fmt: skip
         self.instance = secrets.token_bytes(16)
-        """Random per process: clients learn from it which of their addresses lead here."""
+        """Random per process: clients recognise by it which of their addresses lead to this server."""
         self._shares = shares or Shares(UNLIMITED)
         self._set_limits()
         self.sparing: Callable[[], bool] = bool
-        """Whether descriptors are scarce; the service knows."""
+        """Returns whether descriptors are scarce; set by the service."""
         self.ports = PortTable()
         self.udp_ports = PortTable()
         self.access: Access | None = None
-        """Has the last word on ports, dials and visitors; None: rights alone decide."""
+        """The access policy, with the final say on ports, dials and visitors. None: rights alone decide."""
         self.allocation: Allocation | None = None
-        """Says which ports to try where a mapping leaves that to the server; None: any."""
+        """Chooses the ports to try for a mapping without a fixed port. None: any allowed port."""
         self.fronts = Fronts(clock, config.proxy_from)
         self.groups = Groups(self)
         self.switched_off: set[tuple[str, str]] = set()
-        """Mappings that an operator wants closed, by client and name, whether they are here or not; see `switching`."""
+        """Mappings that an operator has switched off, by client and name; they need not exist. See `switching`."""
         self.forward_news = ForwardNews(self)
         self.nodes = NodeTable()
         self.lookups = Lookups(clock)
         self.measuring = Measuring(clock, relay)
         self.v1: V1Peers | None = None
-        """Clients of version 1, where they are let in; set by who makes the hub."""
+        """Clients of version 1, or None if they are not accepted; set by the service."""
 
     def use_config(self, config: ServerConfig, credentials: Credentials) -> None:
-        """Go by this from now on; `identities_changed` is to follow."""
+        """Apply a new configuration. The caller must call `identities_changed` afterwards."""
         self.config, self.credentials = config, credentials
         self.fronts.use(config.proxy_from)
         self._set_limits()
@@ -104,13 +106,13 @@ class Hub(Present):
     def _set_limits(self) -> None:
         limits = self.config.limits
         self.most_visitors = limits.streams or self._shares.streams
-        """Visitors of all clients together."""
+        """The limit on the visitors of all clients together."""
         self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
 
     def chooser(
         self, client: str, mapping: str, bind: str, protocol: str = "tcp"
     ) -> Callable[[Rights], Awaitable[list[int]]] | None:
-        """Return what says which ports a mapping is to try that has none of its own wish; None: any."""
+        """Return a function that chooses the ports to try for a mapping without a fixed port. None: any port."""
         allocation = self.allocation
         if allocation is None:
             return None
@@ -119,23 +121,23 @@ class Hub(Present):
     def vetter(
         self, client: str, mapping: str, bind: str, protocol: str = "tcp"
     ) -> Callable[[int], Awaitable[None]] | None:
-        """Return what has the last word on a mapping's port, and raises PortUnavailable; None: nobody."""
+        """Return a check of a mapping's port that may raise PortUnavailable. None: there is no access policy."""
         access = self.access
         return None if access is None else lambda port: access.check_port(client, mapping, bind, port, protocol)
 
     def legs_expected_from(self, host: str) -> int:
-        """How many legs were asked for from sessions at this address: strangers from there are likely to be legs."""
+        """The number of legs requested from sessions at this address: unauthenticated peers there are likely legs."""
         expected = self.origins.legs_expected_from(host)
         return expected if self.v1 is None else expected + self.v1.legs_expected_from(host)
 
     def peer(self, name: str) -> Peer:
-        """Return what is held for a client name."""
+        """Return the peer of a client name, making it if needed."""
         if name not in self.peers:
             self.peers[name] = Peer(self, name)
         return self.peers[name]
 
     def forget(self, peer: Peer) -> None:
-        """Nothing is held for this name any more."""
+        """Forget a peer for which nothing is held any more."""
         if self.peers.get(peer.name) is peer:
             del self.peers[peer.name]
             self._see_off(peer.name)
@@ -146,5 +148,5 @@ class Hub(Present):
 
     @property
     def holders(self) -> tuple[Peer, ...]:
-        """All who hold ports or visitors, those of version 1 too."""
+        """All peers that hold ports or visitors, including those of version 1."""
         return (*self.peers.values(), *(() if self.v1 is None else self.v1.peers))

@@ -1,5 +1,7 @@
-"""The certificate of a server while it runs: loaded at the start, taken up anew when its files change, and watched for
-its end. Sessions that are there notice nothing: a leg binds to the certificate of its own connection."""
+"""The certificate of a running server: loaded at the start, reloaded when its files change, and watched for expiry.
+
+Existing sessions are not affected by a change: a leg binds to the certificate of its own connection.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,21 @@ __all__ = ["Identity", "server_pair"]
 
 
 def server_pair(config: TlsServerConfig, state_dir: Path) -> KeyPair:
-    """Return the key and certificate that a server with this configuration shows: from its files, or its own, which is
-    made if there is none. Raises TlsFilesError."""
+    """Return the key and certificate of a server with this configuration.
+
+    They come from the configured files. Without files they are the server's own, generated if necessary. Raises
+    TlsFilesError.
+    """
     if config.cert is None or config.key is None:
         return own_pair(state_dir)
     return load_pair(config.cert, config.key)
 
 
 class Identity:
-    """One per server with TLS. `tls` is what new connections are to use; `changed(tls)` is called when that is another.
-    Raises TlsFilesError when it is made."""
+    """The certificate of one server. `tls` is for new connections; `changed(tls)` is called when it is replaced.
+
+    The constructor raises TlsFilesError.
+    """
 
     log = Logger()
 
@@ -62,7 +69,7 @@ class Identity:
         return renewal, renewal.first()
 
     def prepared(self, config: TlsServerConfig) -> Callable[[], None]:
-        """Load what another configuration names; return what to call to use it from now on. Raises TlsFilesError."""
+        """Load the files of another configuration; return a function that applies them. Raises TlsFilesError."""
         renewal, tls = self._loaded(config)
 
         def use() -> None:
@@ -78,12 +85,12 @@ class Identity:
         return use
 
     def start(self) -> None:
-        """Say which certificate it is, and watch it."""
+        """Log which certificate is in use, and start watching it."""
         self._tell("the certificate of this server")
         self._renewal.start()
 
     def stop(self) -> None:
-        """Watch no more. Harmless when called again."""
+        """Stop watching. Harmless when called again."""
         self._renewal.stop()
         self._expiry.stop()
 
@@ -106,5 +113,5 @@ class Identity:
             "{whose}: pin {pin}, SHA-256 {fingerprint}{how}",
             whose=whose, pin=spki_pin(pair.leaf), fingerprint=fingerprint(pair.leaf), how=how,
         )  # fmt: skip
-        if not self._own:  # nobody checks the dates of the other one
+        if not self._own:  # nobody checks the dates of a self-made certificate
             self._expiry.watch(pair.leaf, str(pair.certificate_file))

@@ -1,5 +1,7 @@
-"""What outlives the sessions of one client: its public ports, and the time of grace after a session is lost. Who is the
-current session is decided elsewhere; the ports are in `published`."""
+"""The part of a peer that outlives sessions: public ports, and the time of grace after a session is lost.
+
+Which session is current is decided elsewhere. The ports are in `published`.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +32,27 @@ GRACE = 30.0
 
 
 class PeerSession(Protocol):
-    """What a peer asks of its current session."""
+    """The interface of a session as its peer uses it."""
 
     most_legs: int
     draining: bool
-    """It brings no more legs."""
+    """Whether it provides no more legs."""
 
     def serve(self, visitor: Visitor) -> bool:
-        """Give a visitor a leg at once, or say that he is to wait."""
+        """Give a visitor a leg at once; return False if it must wait."""
 
     def feed(self) -> None:
-        """Look after those who wait; called for each who begins to."""
+        """Provide legs for waiting visitors; called whenever one starts to wait."""
 
     def tell_shut(self, mapping: str, reason: str | None) -> None:
-        """Tell the client that nobody new is let in to one of its mappings, and why; with None, that all are."""
+        """Inform the client that a mapping admits no new visitors, and why; None means that it admits them again."""
 
     def close(self, error: Error | None, reason: str) -> None:
-        """End it, with `error` as the last word."""
+        """End the session, with `error` as the last message."""
 
 
 class Keeping:
-    """One part of a peer."""
+    """A base class of a peer, see the module."""
 
     log = Logger()
     lobby: Lobby
@@ -68,8 +70,10 @@ class Keeping:
 
     @property
     def rights(self) -> Rights:
-        """What this client may do now: to be asked anew whenever something is done. Asked for each visitor, so that an
-        answer is kept which no time changes."""
+        """The client's current rights; read this anew for each decision.
+
+        It is read for each visitor, so the value is cached if it cannot change with time.
+        """
         hub = self._hub
         if self._lasts_in is hub.identities and not hub.guests.by_name:
             return self._lasting
@@ -80,18 +84,18 @@ class Keeping:
 
     @property
     def relay(self) -> IRelay:
-        """What accepts its visitors."""
+        """The relay that accepts its visitors."""
         return self._hub.relay
 
     @property
     def mappings(self) -> dict[str, PublicPort]:
-        """Its public ports by the names of their mappings."""
+        """Its public ports by mapping name."""
         return self.published.mappings
 
     # Sessions.
 
     def begin(self, session: PeerSession) -> None:
-        """A session takes its place: what waits is its business now."""
+        """Make a session the current one; it takes over waiting visitors."""
         self._cancel_grace()
         self.session = session
         self.published.begin()
@@ -100,7 +104,7 @@ class Keeping:
             mapping.began()
 
     def lost(self, session: PeerSession) -> None:
-        """The session has ended. Of a session that was replaced this changes nothing."""
+        """A session has ended. Ignored if it was already replaced."""
         if self.session is session:
             self.session = None
             self.published.refused.clear()
@@ -110,18 +114,20 @@ class Keeping:
                 self._grace_over()
 
     def settle(self) -> None:
-        """The session has ended, or brings no more legs: another member of a group may serve who waits."""
+        """The session has ended or provides no more legs: other group members may serve the waiting visitors."""
         for mapping in tuple(self.mappings.values()):
             mapping.settle()
 
     @property
     def grace_left(self) -> float | None:
-        """Seconds of grace that are left; None while it does not run."""
+        """The remaining seconds of the time of grace, or None if it is not running."""
         return None if self._grace is None else float(self._grace.getTime() - self._clock.seconds())
 
     async def stop(self) -> None:
-        """Close all public ports for good. What streams goes on; who waits still gets his leg, if the client is there
-        to bring it."""
+        """Close all public ports for good.
+
+        Streams continue, and waiting visitors still get a leg if the client is connected to provide it.
+        """
         self._cancel_grace()
         await self.published.stop()
         if not self.awaited:
@@ -129,23 +135,23 @@ class Keeping:
 
     @property
     def awaited(self) -> bool:
-        """Whether visitors wait for a leg that this client may still bring."""
+        """Whether visitors wait for a leg that this client can still provide."""
         return bool(self.lobby.pending) and self.session is not None and not self.session.draining
 
     def turn_all_away(self) -> None:
-        """Nobody is served any more."""
-        self.announced.withdraw()  # not before: who waits for one of its nodes is served as long as it leads there
+        """Reset all waiting visitors and withdraw the announced nodes."""
+        self.announced.withdraw()  # only now: visitors waiting for a node are served as long as it is announced
         self._turn_away_all(Outcome.STOPPED)
 
     def tell_shut(self, mapping: str, reason: str | None) -> None:
-        """Its client is to know that nobody new is let in to one of its mappings, and why; with None, that all are."""
+        """Inform the client that a mapping admits no new visitors, and why; None means that it admits them again."""
         if self.session is not None:
             self.session.tell_shut(mapping, reason)
 
     # Rights.
 
     def rights_changed(self) -> None:
-        """Its rights may be others now: close what they leave out, and everything if it may not come in any more."""
+        """Apply changed rights: close what they no longer allow, or everything if the client is no longer admitted."""
         rights = self.rights
         if self.session is not None:
             self.session.most_legs = rights.max_legs
@@ -164,7 +170,7 @@ class Keeping:
             if legs.peer is self:
                 legs.reset_denied()
         if denied and self.session is not None:
-            # It asks for its mappings when it comes back, and so hears which one is refused, and why.
+            # The client registers its mappings when it reconnects, and so learns which one is refused, and why.
             self.session.close(Error("going_away", "the rights of this client have changed"), "its rights have changed")
 
     # The end.

@@ -1,5 +1,7 @@
-"""Whom the keys of clients are known to: tables of identities, and shared tokens. See IKeyAuthenticator; those of the
-server's own configuration are made of the same."""
+"""Authenticators that know the keys of clients: tables of identities, and shared tokens. See IKeyAuthenticator.
+
+The server uses the same classes for the identities and the token of its own configuration.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["FiledIdentities", "FiledToken", "IdentityKeys", "TokenKeys"]
 
 ANYBODY = Accepted()
-"""Nothing is known of who has come, and nothing is said of what he may do."""
+"""The result for a client without any further information: no owner's name, and default rights."""
 
 
 @implementer(IKeyAuthenticator)
 class IdentityKeys:
-    """Those who have keys of their own."""
+    """Clients with keys of their own."""
 
     size = KEYS
     version: Any = None
@@ -61,15 +63,18 @@ class IdentityKeys:
         return Accepted(identity.name)
 
     def opened_by(self, token: str) -> bool:
-        """Whether a token is somebody's here."""
+        """Return whether this is the token of an identity here."""
         return any(
             same(key, derive_key(token, identity.name)) for identity in self._table for key in identity.keys
         )
 
 
 class FiledIdentities(IdentityKeys):
-    """Those of a clients file that the server does not write: `version` looks whether it has changed, and reads it
-    again. One that cannot be read then shuts nobody out, and neither does one that is gone. Raises ConfigError."""
+    """The identities of a clients file that the server does not write.
+
+    `version` checks whether the file has changed, and reads it again. If it is missing or invalid then, nobody is
+    locked out. The constructor raises ConfigError.
+    """
 
     def __init__(self, reactor: Any, options: IdentitiesOptions) -> None:
         self._file = _Watched("identities", options.file, lambda: self._take(load_clients(options.file)))
@@ -89,14 +94,16 @@ class FiledIdentities(IdentityKeys):
 
 
 def _identity(client: FileIdentity) -> Identity:
-    # Who has a one-time token alone is shut: joining writes the file.
+    # A client with only a one-time token cannot log in here: joining would have to write the file.
     keys = tuple(key.get_secret_value() for key in client.keys)
     return Identity(client.name, keys, NO_RIGHTS, client.disabled, client.expires)
 
 
 class _Watched:
-    """A file of an authenticator, which `read` reads: at once, and whenever it has changed. Raises ConfigError at
-    once, and later keeps what was read before."""
+    """A file of an authenticator. `read` is called at once and after each change.
+
+    The first call may raise ConfigError. Later errors are logged, and the previous content stays in use.
+    """
 
     log = Logger()
 
@@ -110,7 +117,7 @@ class _Watched:
         read()
 
     def looked_at(self) -> int:
-        """Look whether it has changed; return how often it was read."""
+        """Check for a change; return how often the file has been read."""
         found = stamp(self._path)
         if found != self._seen or self._problem:
             self._seen = found
@@ -139,7 +146,7 @@ class _Watched:
 
 @implementer(IKeyAuthenticator)
 class TokenKeys:
-    """Whoever holds one token, by whatever name, or by one of `names`."""
+    """Clients that hold one token, under any name or those matching `names`."""
 
     size = 1
     version: Any = None
@@ -147,19 +154,19 @@ class TokenKeys:
     def __init__(
         self, token: SharedToken, names: tuple[str, ...] = ("*",), accepted: Accepted | None = ANYBODY
     ) -> None:
-        """`accepted` is what becomes of them; None: they are shut out."""
+        """`accepted` is the result for them; None refuses them."""
         self._token = token
         self._names = names
         self._accepted = accepted
         self._nobodys = secrets.token_bytes(32)
 
     def owns(self, client: str) -> bool:
-        """See IKeyAuthenticator: a name is nobody's here."""
+        """See IKeyAuthenticator: no name is owned here."""
         return False
 
     def keys(self, client: str, now: float) -> tuple[bytes, ...]:
         """See IKeyAuthenticator."""
-        key = self._token.key_for(client)  # for all, so that the time is the same
+        key = self._token.key_for(client)  # for every name, so that the time is the same
         return (key,) if self._may(client) else (self._nobodys,)
 
     def accept(self, client: str, key: bytes, now: float) -> Accepted | None:
@@ -170,13 +177,16 @@ class TokenKeys:
         return self._accepted is not None and any(fnmatchcase(client, pattern) for pattern in self._names)
 
     def opened_by(self, token: str) -> bool:
-        """Whether it is this token."""
+        """Return whether this is the token."""
         return same(derive_key(token, ""), self._token.key_for(""))
 
 
 class FiledToken(TokenKeys):
-    """The plugin `token`: its token stands in a file that the server does not write, and `version` looks whether that
-    has changed. Who has come by the former token is not known any more then. Raises ConfigError."""
+    """The plugin `token`: a shared token in a file that the server does not write.
+
+    `version` checks whether the file has changed. Clients that logged in with the previous token are then no longer
+    accepted. The constructor raises ConfigError.
+    """
 
     def __init__(self, reactor: Any, options: SharedTokenOptions) -> None:
         self._options = options

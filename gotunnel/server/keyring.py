@@ -1,5 +1,7 @@
-"""All whom the keys of clients are known to: the server's own two, and those that its configuration names beside them.
-Compares no MAC; what an accepted client may do is in `guests`."""
+"""All authenticators that know client keys: the server's own two, and those named in the configuration.
+
+It compares no MACs. The rights of accepted clients are in `guests`.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ from gotunnel.server.keyauthenticators import IdentityKeys, TokenKeys
 __all__ = ["MOST_KEYS", "Keyring"]
 
 MOST_KEYS = 8
-"""How many one authenticator may return for a name: each costs every login an HMAC."""
+"""The most keys one authenticator may return for a name: each key costs an HMAC per login."""
 _T = TypeVar("_T")
 
 
 class _Ring:
-    """One authenticator, fenced in: whatever it does lets nobody in. `config` is None for the server's own."""
+    """One authenticator, with its errors contained: a failure admits nobody. `config` is None for the server's own."""
 
     log = Logger()
 
@@ -42,16 +44,20 @@ class _Ring:
         self.seen = self.version()
 
     def owns(self, client: str) -> bool:
-        # Who cannot say whose a name is keeps it from all others.
+        """See IKeyAuthenticator."""
+        # If it fails, assume that it owns the name, so that no other authenticator admits it.
         return self._asked("owns", lambda: bool(self.it.owns(client)), True)
 
     def keys(self, client: str, now: float) -> tuple[bytes, ...]:
+        """See IKeyAuthenticator; after a failure, keys that nobody holds."""
         return self._asked("keys", lambda: self._checked(self.it.keys(client, now)), self.nobodys)
 
     def accept(self, client: str, key: bytes, now: float) -> Accepted | None:
+        """See IKeyAuthenticator; after a failure, None."""
         return self._asked("accept", lambda: _verdict(self.it.accept(client, key, now)), None)
 
     def version(self) -> object:
+        """See IKeyAuthenticator."""
         return self._asked("version", lambda: self.it.version, None)
 
     def _checked(self, keys: Any) -> tuple[bytes, ...]:
@@ -63,14 +69,14 @@ class _Ring:
     def _asked(self, what: str, ask: Callable[[], _T], otherwise: _T) -> _T:
         try:
             answer = ask()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - third-party plugin: whatever it raises admits nobody
             if what not in self._failed:
                 self._failed.add(what)
                 self.log.error(
                     "the authenticator {authenticator} failed in {method}, and lets no client in until it answers: "
                     "{error}",
                     authenticator="" if self.config is None else self.config.plugin, method=what,
-                    error=type(error).__name__,  # what else it says might hold a key
+                    error=type(error).__name__,  # its text might contain a key
                 )  # fmt: skip
             return otherwise
         self._failed.discard(what)
@@ -78,10 +84,10 @@ class _Ring:
 
 
 class Keyring:
-    """Those of one server. Raises GotunnelError when one cannot be made."""
+    """The authenticators of one server. Raises GotunnelError if one cannot be made."""
 
     def __init__(self, reactor: Any = None, configs: Iterable[AuthenticatorConfig] = (), before: Any = None) -> None:
-        """Those that `before`, another Keyring, has of the same options are taken over."""
+        """Authenticators of `before`, another Keyring, are reused if their options are the same."""
         known: list[_Ring] = [] if before is None else list(before._more)
         self._own: tuple[_Ring, ...] = ()
         self._more: list[_Ring] = []
@@ -92,22 +98,25 @@ class Keyring:
             self._more.append(ring)
 
     def use(self, identities: Identities) -> None:
-        """These are the server's own now."""
+        """Set the server's own identities and shared token."""
         shared = identities.shared
         self._own = (_Ring(IdentityKeys(identities)), *(() if shared is None else (_Ring(TokenKeys(shared)),)))
 
     @property
     def configs(self) -> list[AuthenticatorConfig]:
-        """What those beside the server's own were made of."""
+        """The configurations of the additional authenticators."""
         return [ring.config for ring in self._more if ring.config is not None]
 
     @property
     def authenticators(self) -> list[Any]:
-        """All of them, in the order in which they are asked."""
+        """All authenticators, in the order in which they are asked."""
         return [ring.it for ring in self._rings]
 
     def opened_by(self, token: str) -> AuthenticatorConfig | None:
-        """Return whom of those beside the server's own this token opens; only gotunnel's own can say so."""
+        """Return the configuration of an additional authenticator that accepts this token, or None.
+
+        Only gotunnel's own classes can be asked this.
+        """
         rings = (ring for ring in self._more if isinstance(ring.it, (IdentityKeys, TokenKeys)))
         return next((ring.config for ring in rings if ring.it.opened_by(token)), None)
 
@@ -116,17 +125,19 @@ class Keyring:
         return (*self._own, *self._more)
 
     def keys_for(self, client: str, now: float) -> tuple[bytes, ...]:
-        """Return the keys that let this client name in: the same number for every name, and by the same steps, so that
-        the time of an answer does not tell which names exist. A name that is somebody's is opened by his keys alone."""
+        """Return the keys that admit this client name. If an authenticator owns the name, only its keys do.
+
+        The number of keys and the steps are the same for each name, so that timing does not reveal which names exist.
+        """
         owner = self._owner(client)
         found: list[bytes] = []
         for ring in self._rings:
-            keys = ring.keys(client, now)  # of all, though not all count
+            keys = ring.keys(client, now)  # ask all, even if the result is not used
             found += keys if owner is None or owner is ring else ring.nobodys
         return tuple(found)
 
     def accept(self, client: str, key: bytes, now: float) -> tuple[Accepted, AuthenticatorConfig | None] | None:
-        """Return who accepts a client that has proved this key, and how; None: nobody does (any more)."""
+        """Return how a client that has proved this key is accepted, and by which authenticator; None if by none."""
         owner = self._owner(client)
         for ring in self._rings if owner is None else (owner,):
             accepted = ring.accept(client, key, now)
@@ -135,16 +146,16 @@ class Keyring:
         return None
 
     def of_another(self, client: str, by: AuthenticatorConfig | None) -> bool:
-        """Whether a name belongs to somebody else than whom was made of `by` (None: the server's own)."""
+        """Return whether the name is owned by an authenticator other than that of `by` (None: the server's own)."""
         owner = self._owner(client)
         return owner is not None and owner.config is not by
 
     def owned(self, client: str) -> bool:
-        """Whether a name belongs to somebody."""
+        """Return whether an authenticator owns the name."""
         return self._owner(client) is not None
 
     def changed(self) -> bool:
-        """Whether one beside the server's own says that it may answer in another way than when this was asked last."""
+        """Return whether an additional authenticator reports that its answers may have changed since the last call."""
         changed = False
         for ring in self._more:
             version = ring.version()

@@ -1,5 +1,7 @@
-"""What an operator may do to those who are connected: end a client's session, or one visitor's stream. To keep a client
-out is a matter of its identity (`gotunnel client revoke`)."""
+"""Ends the sessions of a client on behalf of an operator.
+
+To lock a client out, change its identity instead (`gotunnel client revoke`).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ WORDS = "an operator has ended this session"
 
 
 def kick_client(hub: Hub, client: str) -> int | None:
-    """End the sessions of a client and reset its visitors; return how many those were, None if it is not connected.
+    """End the sessions of a client and reset its visitors; return how many there were, or None if it is not connected.
 
-    It may come back, and mostly does in a moment: its ports are kept for the time of grace.
+    The client may reconnect, and usually does at once: its ports are kept for the time of grace.
     """
     cut = 0
     found = [session for session in hub.left if session.peer.name == client]

@@ -1,5 +1,7 @@
-"""The visitors of a server, those of its clients' forwards and of its egress socket too: how many there are, how they
-fared, and the words said of each. Whom to serve is not decided here."""
+"""Counts and logs the visitors of a server, including those of forwards and of the egress socket.
+
+It does not decide which visitors are served.
+"""
 
 from __future__ import annotations
 
@@ -28,30 +30,30 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """One half of a hub."""
+    """A base class of the hub, see the module."""
 
     log = Logger()
 
     def __init__(self, clock: Any) -> None:
         self.clock = clock
         self.stranger_lines = LogLimit(rate=0.2, burst=5)
-        """Lines that a stranger can cause."""
+        """Limits the log lines that unauthenticated peers and visitors can cause."""
         self.usage = Usage()
         self.everybody = self.usage.accounts.all
-        """Counts who is here, of all clients."""
+        """The counter of the current visitors of all clients."""
         self.crowd_lines = CrowdLines(clock, self.usage.crowds)
         self.streaming: set[SessionLegs | ForwardLegs | Direct] = set()
-        """Who has visitors: sessions, those included that a successor has replaced, and the server itself."""
+        """What has visitors: sessions, including replaced ones, and the server itself (direct egress)."""
         self.patience = Patience(clock)
         self._conn_prefix = secrets.token_hex(3)
         self._conns = itertools.count(1)
 
     def next_conn(self) -> str:
-        """Return the id of a new visitor: unique in this process, and unlikely in another one."""
+        """Return the id of a new visitor: unique in this process, and very likely across processes."""
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def visitor_arrived(self, peer: Peer, visitor: Visitor) -> None:
-        """A visitor was accepted."""
+        """Count and log a visitor that was accepted."""
         visitor.account = self.usage.began(peer.name, visitor.mapping)
         if self.usage.observers is not None:
             local = visitor.local
@@ -63,14 +65,14 @@ class Ledger:
             )  # fmt: skip
 
     def visitor_moved(self, visitor: Visitor, peer: Peer) -> None:
-        """A visitor whom nobody has served yet is `peer`'s from now on."""
+        """Record that a visitor that nobody has served yet has moved to `peer`."""
         assert visitor.account is not None
         visitor.account = self.usage.moved(visitor.account, peer.name, visitor.mapping)
 
     def visitor_ended(
         self, peer: Peer, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None, *, told: bool = False
     ) -> None:
-        """A visitor's time is over. Where the log was `told`, in other words, he has no line here."""
+        """Count and log a finished visitor; `told` if it has already been logged in other words."""
         assert visitor.account is not None
         port = peer.published.mappings.get(visitor.mapping)
         self.usage.ended(visitor.account, outcome, end, None if port is None else port.carried)
@@ -91,19 +93,19 @@ class Ledger:
             self.patience.look()
 
     def forwarded(self, legs: ForwardLegs, target: str) -> Account:
-        """A client's visitor was accepted on a forward leg. Return what he is counted on."""
+        """Count a visitor on a forward leg of a client. Returns its account."""
         self.streaming.add(legs)
         return self.usage.began(legs.peer.name, target)
 
     def forward_ended(self, legs: ForwardLegs, account: Account, end: StreamEnd) -> None:
-        """Such a visitor's time is over."""
+        """Count such a visitor as finished."""
         self.usage.ended(account, end.outcome, end)
         if not legs.streams:
             self.streaming.discard(legs)
         self.changed()
 
     def visitor_denied(self, peer: Peer, visitor: Visitor, limit: str) -> None:
-        """A visitor is one too many. Strangers decide how many of them there are, so not each has a line."""
+        """Record a visitor above a limit. The log line is rate-limited, because anyone can cause it."""
         self.visitor_ended(peer, visitor, Outcome.DENIED, told=True)
         more = self.stranger_lines.more("denied", self.clock.seconds())
         if more is not None:
@@ -114,25 +116,25 @@ class Ledger:
             )  # fmt: skip
 
     def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:
-        """The access policy does not let a visitor in, who has been told of, or he left while it was asked."""
+        """Record a visitor that the access policy refused (already logged), or that left while it was asked."""
         self.visitor_ended(peer, visitor, outcome, told=True)
         self.changed()
 
     @property
     def outcomes(self) -> Counter[Outcome]:
-        """How visitors fared since the start."""
+        """The number of visitors by outcome since the start."""
         return self.usage.outcomes
 
     @property
     def visitors_total(self) -> int:
-        """How many there were since the start."""
+        """The number of visitors since the start."""
         return self.usage.opened
 
     @property
     def live(self) -> int:
-        """Visitors that are here now: waiting or served."""
+        """The number of current visitors, waiting or served."""
         return self.usage.live
 
     def changed(self) -> None:
-        """A visitor or a session is over."""
+        """A visitor or session has ended: check whether draining can go on."""
         self.patience.look()

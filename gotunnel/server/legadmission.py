@@ -1,5 +1,7 @@
-"""Whether a leg belongs to a session, and which end of it takes the leg. What is said of a refusal is for the
-greeting."""
+"""Checks whether a leg belongs to a session, and hands it to the right end of that session.
+
+The greeting reports refusals.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,10 @@ __all__ = ["admitted", "spend", "take"]
 
 
 def admitted(hub: Hub, tls: ServerTls | None, leg: Leg) -> tuple[ServerSession, LegOk]:
-    """Return the session whose key the leg proves, and the answer that proves it in turn. `tls` is what the connection
-    runs in.
+    """Return the session whose key the leg proves, and the answer that proves it in turn.
 
-    Raises AuthRejected (no_session) and RemoteProtocolError (tls_required, auth_failed).
+    `tls` are the TLS settings of the connection, None without TLS. Raises AuthRejected (no_session) or
+    RemoteProtocolError (tls_required, auth_failed).
     """
     if hub.tls is not None and tls is None and not hub.plain_legs:
         raise RemoteProtocolError("this server wants legs inside TLS", "tls_required")
@@ -37,8 +39,10 @@ def admitted(hub: Hub, tls: ServerTls | None, leg: Leg) -> tuple[ServerSession, 
 
 
 def spend(session: ServerSession, leg: Leg) -> None:
-    """Use up the leg's number, and a place among the session's legs. Raises RemoteProtocolError (auth_failed) for a
-    number that was seen before, AuthRejected (limit) when there is no place."""
+    """Use up the leg's number, and check the session's limit on legs.
+
+    Raises RemoteProtocolError (auth_failed) for a number that was used before, AuthRejected (limit) at the limit.
+    """
     if not session.seqs.accept(leg.seq):
         raise RemoteProtocolError("this leg was seen before", "auth_failed")
     if not session.room_for_leg:
@@ -46,13 +50,13 @@ def spend(session: ServerSession, leg: Leg) -> None:
 
 
 def take(hub: Hub, session: ServerSession, leg: Leg, transport: Any, *, plain: bool) -> None:
-    """Hand the connection, which has heard the answer, to the session's opening or dialling end."""
+    """Hand the connection, on which the answer has been sent, to the session's opening or dialling end."""
     reverse = leg.purpose == "reverse"
     end, owner = (End.OPENER, session) if reverse else (End.DIALLER, session.forward)
     try:
         taken = hub.relay.leg(transport, b"", end, owner, plain)
     except RemoteProtocolError:
-        transport.abortConnection()  # it broke under our answer: nobody is there to be refused
+        transport.abortConnection()  # it broke while we answered, so there is nobody to send a refusal to
         return
     taken.tag = leg.seq
     if reverse:

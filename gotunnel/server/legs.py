@@ -1,5 +1,4 @@
-"""The reverse legs of one session at the server, and the visitors on them. What the control connection says is in
-`session`."""
+"""The reverse legs of one session at the server, and the visitors on them. The control connection is in `session`."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ __all__ = ["SessionLegs"]
 
 
 class SessionLegs(OpeningEnd):
-    """One half of a session. It outlives the other while streams run."""
+    """The legs of a session. They outlive its control connection while streams run."""
 
     purpose: ClassVar[Purpose] = "reverse"
 
@@ -33,13 +32,13 @@ class SessionLegs(OpeningEnd):
         )  # fmt: skip
         self.peer = peer
         self.address = address
-        """Where the client came from, as we see it."""
+        """The address that the client connected from, as we see it."""
         self.forward = ForwardLegs(hub, peer, self.key, self._forward_changed, address)
         self._hub = hub
 
     @property
     def sid(self) -> bytes:
-        """The id of the session."""
+        """The session id."""
         return self.key.sid
 
     @property
@@ -49,7 +48,7 @@ class SessionLegs(OpeningEnd):
 
     @property
     def room_for_leg(self) -> bool:
-        """Whether one more leg is within the limits."""
+        """Whether another leg is within the limits."""
         return not self.over and self.legs_held + len(self.forward.legs) < self.most_legs
 
     @property
@@ -58,17 +57,17 @@ class SessionLegs(OpeningEnd):
         return not self.legs_held and not self.forward.legs
 
     def reset_streams(self) -> None:
-        """See OpeningEnd; those on forward legs too."""
+        """See OpeningEnd; includes streams on forward legs."""
         super().reset_streams()
         self.forward.reset_streams()
 
     def drop_legs(self) -> None:
-        """See OpeningEnd; forward legs too."""
+        """See OpeningEnd; includes forward legs."""
         super().drop_legs()
         self.forward.drop_legs()
 
     def end_legs(self) -> None:
-        """See OpeningEnd; forward legs too."""
+        """See OpeningEnd; includes forward legs."""
         super().end_legs()
         self.forward.end_legs()
 

@@ -1,4 +1,4 @@
-"""Where a server takes clients beside its own port: plugins that carry the connections in another protocol."""
+"""Additional listeners for clients: plugins that carry the connections in another protocol."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Listener"]
 
 
 class Listener:
-    """One of them. Listens from `start` to `stop`, and goes on trying where that fails. Raises GotunnelError."""
+    """One listener. It listens from `start` to `stop`, and keeps retrying if that fails. Raises GotunnelError."""
 
     log = Logger()
 
@@ -33,21 +33,21 @@ class Listener:
         self._clock = reactor
         self._port: Persistent | None = None
         self.has_socket = False
-        """Whether it was given one of systemd."""
+        """Whether it received a socket from systemd."""
 
     @property
     def address(self) -> HostPort:
-        """Where it listens, or is to."""
+        """The address it listens on, or will."""
         found: HostPort = self._made.address
         return found
 
     @property
     def failure(self) -> str | None:
-        """Why it does not listen; None while it does."""
+        """Why it is not listening, or None."""
         return "it does not listen" if self._port is None else self._port.trouble
 
     def take(self, handed: Handed) -> None:
-        """Listen on this one, and open none. Raises ActivationError."""
+        """Listen on this socket instead of opening one. Raises ActivationError."""
         if not ISocketTaker.providedBy(self._made):
             raise ActivationError(
                 Sentence(
@@ -59,12 +59,12 @@ class Listener:
         self.has_socket = True
 
     def start(self, reception: Reception) -> None:
-        """Let clients come to the reception."""
+        """Start passing connections to the reception."""
         self._port = Persistent(self._clock, lambda: self._listen(reception), self._cannot_listen)
         self._port.start()
 
     async def stop(self) -> None:
-        """Accept nobody any more."""
+        """Stop accepting connections."""
         if self._port is not None:
             await self._port.stop()
 

@@ -1,5 +1,7 @@
-"""Asks authenticators about clients that show their token, one after the other, within a time. What an accepted client
-may do is in `guests`."""
+"""Asks authenticators about clients that present their token, one after the other, with a time limit.
+
+The rights of accepted clients are in `guests`.
+"""
 
 from __future__ import annotations
 
@@ -21,39 +23,41 @@ from gotunnel.net.plugged import made
 __all__ = ["AT_ONCE", "Logins", "Unanswered"]
 
 AT_ONCE = 64
-"""Logins that are judged side by side; who is one too many is asked to come again."""
+"""The number of logins judged at the same time; further clients are asked to retry."""
 SHARE = 0.8
-"""Of `handshake_timeout`, for all authenticators together: the client is to hear what became of it."""
+"""The share of `handshake_timeout` for all authenticators together, so that there is time to answer the client."""
 
 
 class Unanswered(GotunnelError):
-    """Nobody has accepted the client, and not all could be asked: it is not let in, and may come again."""
+    """No authenticator accepted the client, and not all of them answered. It is refused, and may retry."""
 
 
 class Logins:
-    """The authenticators of one server. Raises GotunnelError when one cannot be made."""
+    """The authenticators of one server. Raises GotunnelError if one cannot be made."""
 
     log = Logger()
 
     def __init__(self, reactor: Any, configs: Iterable[AuthenticatorConfig], lines: LogLimit | None = None) -> None:
-        """`lines` limits what strangers can cause in the log."""
+        """`lines` limits the log lines that remote peers can cause."""
         self._reactor = reactor
         self._lines = lines or LogLimit(rate=0.2, burst=5)
         self._all = [(config, made("authenticator", config, reactor)) for config in configs]
         self._judged = 0
-        self._took = 0.0  # seconds, for the last no
+        self._took = 0.0  # seconds that the last rejection took
 
     @property
     def configs(self) -> list[AuthenticatorConfig]:
-        """What they were made of, in the order in which they are asked."""
+        """Their configurations, in the order in which they are asked."""
         return [config for config, _ in self._all]
 
     async def judge(
         self, login: Login, patience: float, *, ask: bool = True
     ) -> tuple[Accepted, AuthenticatorConfig] | None:
-        """Return who has accepted it, and how; None: nobody has. `patience` are the seconds that all have together.
-        Without `ask` nobody is asked, and nobody accepts it, after the time that others have taken for a no. Raises
-        Unanswered; cancelling gives up."""
+        """Return how the client is accepted, and by which authenticator; None if by none.
+
+        `patience` are the seconds for all authenticators together. If `ask` is False, nobody is asked: it returns None
+        after the time that the last rejection took. Raises Unanswered; cancelling gives up.
+        """
         if self._judged >= AT_ONCE:
             more = self._more("crowd")
             if more is not None:
@@ -78,7 +82,7 @@ class Logins:
     async def _judge(self, login: Login, deadline: float) -> tuple[Accepted, AuthenticatorConfig] | None:
         unanswered = ""
         for index, (config, authenticator) in enumerate(self._all):
-            # Those behind it are to have their share, whoever is silent.
+            # Divide the remaining time, so that a silent authenticator does not use up that of the others.
             patience = max(0.0, deadline - self._reactor.seconds()) / (len(self._all) - index)
             try:
                 verdict = await answer(self._reactor, patience, authenticator.judge, login)
@@ -86,12 +90,12 @@ class Logins:
                     raise TypeError(f"it answered with a {type(verdict).__name__}")
             except CancelledError:
                 raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin of somebody's: whatever it raises lets nobody in
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - third-party plugin: any exception admits nobody
                 unanswered = config.plugin
                 self._no_answer(login, config, error)
                 continue
             if verdict is not None:
-                # It goes into the log, and the service may have said what it was shown.
+                # `who` is logged, and the service may have repeated the token in it.
                 return replace(verdict, who=verdict.who.replace(login.token, "(the token)")), config
         if unanswered:
             raise Unanswered(Sentence("the authenticator {unanswered} has no answer", unanswered=unanswered))
@@ -101,7 +105,7 @@ class Logins:
         more = self._more(config.plugin)
         if more is None:
             return
-        # Whatever the error says might hold the token.
+        # The error's text might contain the token.
         reason = printable(str(error).replace(login.token, "(the token)") or type(error).__name__, 200)
         self.log.error(
             "the authenticator {authenticator} has no answer for client {client}, which is not let in: "

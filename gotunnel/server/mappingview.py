@@ -1,5 +1,4 @@
-"""What an operator sees of a server's mappings, those that it refuses or that are switched off among them, and of its
-egress socket."""
+"""The operator's view of a server's mappings, including refused and switched-off ones, and of its egress socket."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ __all__ = ["mappings"]
 
 
 def mappings(hub: Hub, here: Counter[tuple[str, str]], egress: Egress | None) -> Iterator[MappingView]:
-    """Yield them, each with its visitors who are `here`, by client and mapping."""
+    """Yield all mappings. `here` counts the current visitors by client and mapping."""
     for peer in hub.holders:
         for mapping in tuple(peer.mappings.values()):
             yield _held(hub, peer, mapping, here[peer.name, mapping.name])
@@ -61,7 +60,7 @@ def _refused(hub: Hub, peer: Peer, refusal: Refusal, here: int) -> MappingView:
 
 
 def _egress(hub: Hub, egress: Egress) -> MappingView:
-    # Its visitors are counted as those of the clients that lead to nodes.
+    # Its visitors are counted under the clients that lead to the nodes.
     address, failure = egress.address, egress.failure
     state = MappingState.OPEN if failure is None else MappingState.FAILED
     return MappingView(

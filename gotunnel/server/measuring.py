@@ -1,6 +1,8 @@
-"""What a client measures its leg with: a target that is this server itself. It takes what comes, and when that has
-ended sends back as many bytes as were asked for. For a limited time, one at a time for each client, and no more bytes
-than MOST in either direction."""
+"""A target inside the server with which a client measures its leg.
+
+It reads the stream to its end and then sends back the number of bytes that was requested. A measurement is limited in
+time, to one per client, and to MOST bytes in either direction.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from gotunnel.net.quiet import OneProtocol
 __all__ = ["Measuring"]
 
 MOST = 1 << 26
-"""Bytes, to here and back."""
+"""The most bytes in either direction. Those to send back are limited by the wire format (`Volume`)."""
 SECONDS = 30.0
-"""A measurement ends after that, whatever it has come to."""
+"""Seconds after which a measurement is aborted."""
 BLOCK = 1 << 16
 
 
@@ -41,7 +43,7 @@ class Measuring:
             near, far = socket.socketpair()
         except OSError:
             raise DialFailed("no_fds", "the server is out of file descriptors") from None
-        with far:  # Twisted takes a descriptor of its own
+        with far:  # Twisted duplicates the descriptor
             near.setblocking(False)
             far.setblocking(False)
             try:
@@ -60,7 +62,7 @@ class Measuring:
 
 @implementer(IHalfCloseableProtocol)
 class _Target(Protocol):
-    """The far end of the pair. `over()` is called at its end."""
+    """The far end of the socket pair. `over()` is called when it closes."""
 
     transport: Any
 
@@ -72,25 +74,25 @@ class _Target(Protocol):
         self._timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """It is the target of a leg from now on."""
+        """Start the time limit."""
         self._timer = self._reactor.callLater(SECONDS, self.transport.abortConnection)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the measurement: only their number matters."""
+        """Count the bytes, and ignore their content."""
         self._taken += len(data)
         if self._taken > MOST:
             self.transport.abortConnection()
 
     def readConnectionLost(self) -> None:
-        """All of it is here: send back what was asked for."""
+        """The client has sent everything: send back the requested bytes."""
         self.transport.registerProducer(self, False)
 
     def writeConnectionLost(self) -> None:
-        """Nobody takes more."""
+        """Abort, because nothing can be sent any more."""
         self.transport.abortConnection()
 
     def resumeProducing(self) -> None:
-        """The transport takes more."""
+        """Send the next block."""
         block = bytes(min(BLOCK, self._left))
         self._left -= len(block)
         if block:
@@ -100,10 +102,10 @@ class _Target(Protocol):
             self.transport.loseConnection()
 
     def stopProducing(self) -> None:
-        """The connection is being lost, as `connectionLost` will say."""
+        """Nothing to do: `connectionLost` follows."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over."""
+        """Stop the timer and report the end."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._over()

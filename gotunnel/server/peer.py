@@ -1,5 +1,7 @@
-"""All that the server holds for one client name and that outlives a session: what is in `keeping`, and its visitors,
-who are let in within its limits and by the access policy, to a leg at once or to the lobby."""
+"""What the server keeps for one client name beyond a session: its ports (see `keeping`), and its visitors.
+
+Visitors are admitted within limits and by the access policy. They get a leg at once or wait in the lobby.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ __all__ = ["Peer"]
 
 
 class Peer(Keeping):
-    """One client name. Made when it first authenticates; dies when its last mapping is closed."""
+    """One client name. Made when it first authenticates; forgotten when its last mapping is closed."""
 
     def __init__(self, hub: Hub, name: str) -> None:
         super().__init__(hub, name)
         self.lobby = Lobby(hub.clock, hub.config.leg_wait, self.ended)
         self.visitors = 0
-        self._asked = 0  # visitors about whom the access policy is asked
+        self._asked = 0  # visitors waiting for the access policy
         self.published = Published(hub, self)
         self.announced = Announced(hub, self)
 
     def arrived(self, mapping: PublicPort, local: ILocal) -> None:
-        """A visitor of a public port is there."""
+        """Admit a visitor that has connected to a public port."""
         hub = self._hub
         visitor = PublicVisitor(
             hub.next_conn(), mapping.name, mapping.plain, local, self._clock.seconds(), mapping, self
@@ -47,19 +49,21 @@ class Peer(Keeping):
             self.take_over(visitor)
 
     def let_in(self, visitor: Visitor) -> None:
-        """Serve a visitor of one of the mappings now, or let him wait."""
+        """Count a new visitor of a mapping or node, and serve it or let it wait."""
         self._hub.visitor_arrived(self, visitor)
         self.take_over(visitor)
 
     def take_over(self, visitor: Visitor) -> None:
-        """The same for one who has been counted already: he comes from another client, whose mapping was another
-        question."""
+        """Serve a visitor that has been counted already, or let it wait.
+
+        It may come from another member of a group. The access policy is asked anew then, because the mapping differs.
+        """
         access = self._hub.access
         if access is None:
             self.admit(visitor)
             return
         limit = self._reached(self.visitors + self._asked + 1, self.rights)
-        if limit:  # whoever is one too many is not asked about: a question may cost a connection, too
+        if limit:  # do not ask the policy about a visitor above the limit: the question may cost a connection too
             self.visitors += 1
             self._deny(visitor, limit)
         else:
@@ -67,9 +71,9 @@ class Peer(Keeping):
             access.enter(self, visitor, self._kept_out)
 
     def entered(self, visitor: Visitor) -> None:
-        """The access policy lets him in."""
+        """The access policy admits a visitor."""
         self._asked -= 1
-        if visitor.shut_out:  # since he was asked about; who waited for a leg was turned away, too
+        if visitor.shut_out:  # since the policy was asked; visitors that waited for a leg were reset, too
             self.visitors += 1
             self.lobby.turn_away([visitor], Outcome.MAPPING_DOWN)
         else:
@@ -81,7 +85,7 @@ class Peer(Keeping):
         visitor.over(outcome, None)
 
     def admit(self, visitor: Visitor) -> None:
-        """Serve one whom nothing keeps out."""
+        """Serve a visitor that the policy admits, if limits allow."""
         rights, hub = self.rights, self._hub
         self.visitors += 1
         if self.visitors > rights.max_visitors or hub.everybody.here > hub.most_visitors:
@@ -98,34 +102,34 @@ class Peer(Keeping):
 
     @property
     def waiting(self) -> dict[bool, Waiting]:
-        """Visitors that wait for a leg, inside TLS or a plain one."""
+        """Visitors waiting for a leg, by kind: True for plain legs, False for legs inside TLS."""
         return self.lobby.waiting
 
     @property
     def pending(self) -> int:
-        """Visitors waiting for a leg."""
+        """The number of visitors waiting for a leg."""
         return self.lobby.pending
 
     def leaves(self, visitor: Visitor) -> None:
-        """A visitor goes to another client."""
+        """Stop counting a visitor that moves to another member of its group."""
         self.visitors -= 1
 
     def pass_on(self) -> None:
-        """This client seems to bring no legs: who waits goes to another member of his group, if there is one."""
+        """The client seems unable to provide legs: pass waiting visitors on to other members of their groups."""
         for waiting in self.waiting.values():
             for visitor in waiting.those_of(None):
                 if visitor.elsewhere(Outcome.NO_LEG, None):
                     waiting.leave(visitor)
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        """A visitor is over, served (then `end` tells more) or not."""
+        """Record that a visitor has finished; `end` is None if it was not served."""
         self.visitors -= 1
         self._hub.visitor_ended(self, visitor, outcome, end)
         if visitor.special:
             visitor.over(outcome, end)
 
     def _reached(self, visitors: int, rights: Rights) -> str:
-        """Return the limit that leaves no room for so many of this client, or nothing."""
+        """Return the limit that so many visitors of this client exceed, or an empty text."""
         hub = self._hub
         if hub.everybody.here > hub.most_visitors:
             return Sentence("server.limits.streams, {most_visitors} in all", most_visitors=hub.most_visitors)
@@ -140,11 +144,11 @@ class Peer(Keeping):
         visitor.over(Outcome.DENIED, None)
 
     def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
-        """Reset those, who have no leg."""
+        """Reset visitors that have no leg."""
         self.lobby.turn_away(visitors, outcome)
 
     def turn_away_from(self, mapping: str, outcome: Outcome) -> None:
-        """Reset those who wait for this mapping."""
+        """Reset the visitors that wait for this mapping."""
         self.lobby.turn_away_all(outcome, mapping)
 
     def _forget(self) -> None:

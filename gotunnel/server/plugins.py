@@ -1,4 +1,4 @@
-"""What a server's configuration names plugins for, beside its relay: made ready, and then put in place in one go."""
+"""Creates the plugins that a server's configuration names, except the relay, and then replaces all at once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ __all__ = ["check_authenticators", "plugins_prepared", "plugins_stopped"]
 
 
 def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[], None]:
-    """Make those of this configuration, and return what lets them take the place of those that are there. Raises
-    GotunnelError, and then nothing has changed."""
+    """Create the plugins of this configuration, and return a function that puts them in place of the current ones.
+
+    Unchanged plugins are reused. Raises GotunnelError; nothing has changed then.
+    """
     allocation = hub.allocation
     if config.port_allocator is None:
         allocation = None
@@ -39,7 +41,7 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
     if config.access is None:
         access = None
     elif access is None or access.config != config.access:
-        from gotunnel.server.access import Access  # loaded where there is one, and nowhere else
+        from gotunnel.server.access import Access  # loaded only if configured
 
         access = Access(reactor, config.access, hub.stranger_lines, hub.access)
     observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
@@ -54,11 +56,13 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
 
 
 def check_authenticators(config: ServerConfig) -> None:
-    """Raise the GotunnelError that a server with this configuration would for its authenticators. None of anybody
-    else's is made."""
+    """Raise the GotunnelError that a server with this configuration would raise for its authenticators, if any.
+
+    Third-party authenticators are not created.
+    """
     for each in config.authenticators:
         checked(each.kind, each)
-    from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions  # a server at rest has none
+    from gotunnel.config.keyoptions import IdentitiesOptions, SharedTokenOptions  # usually not needed
 
     files = (IdentitiesOptions, SharedTokenOptions)
     _check_secrets(Keyring(None, [each for each in config.authenticators if isinstance(each.options, files)]), config)
@@ -76,7 +80,7 @@ def _check_secrets(keyring: Keyring, config: ServerConfig) -> None:
 
 
 def plugins_stopped(hub: Hub) -> None:
-    """The server is over."""
+    """Stop the observers at the end of the server."""
     if hub.usage.observers is not None:
         hub.usage.observers.stop()
 

@@ -1,5 +1,7 @@
-"""Which sessions a server has now: they begin, take the place of older ones, and end; and who may not stay any more,
-since identities, keys or certificates are others now, is cut."""
+"""The current sessions of a server: how they begin, replace older ones, and end.
+
+It also disconnects clients that may no longer stay because identities, keys or certificates have changed.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ _BACK = ", back within its grace period"
 
 
 class Present(Standing):
-    """One part of a hub."""
+    """A base class of the hub, see the module."""
 
     log = Logger()
     forward_news: ForwardNews
@@ -53,7 +55,7 @@ class Present(Standing):
         super().__init__(clock, wall_clock, credentials)
         self.tls = tls
         self.change_clients: Callable[[Change], Awaitable[None]] = _no_clients_file
-        """Changes the clients file, and lets that take effect. Raises ConfigError or ClientRefused."""
+        """Changes the clients file and applies the change. Raises ConfigError or ClientRefused."""
         self.peers: dict[str, Peer] = {}
         self.sessions: SessionTable[ServerSession] = SessionTable()
         self.origins = Origins()
@@ -63,11 +65,11 @@ class Present(Standing):
         self._client_news = LogLimit(rate=1.0, burst=max(128, 4 * most_mappings))
 
     def begin(self, session: ServerSession, name: str, instance: bytes, number: int, decision: Decision) -> None:
-        """A session is established: it takes the place of an older one, if there is one."""
+        """Register an established session; it replaces an older one of the same name, if there is one."""
         peer = session.peer
         guest = self.guests.get(name, session.proven)
         if guest is None:
-            self.guests.drop(name)  # it came in by a key of the server's own
+            self.guests.drop(name)  # it logged in with a key of the server's own configuration
         else:
             session.came_by = guest.by.plugin
         old = self.sessions.begin(session.sid, name, instance, number, session)
@@ -95,8 +97,10 @@ class Present(Standing):
             )
 
     async def _end_older_keys(self, name: str, key: bytes) -> None:
-        """The newest of a client's keys is in use. Visitors on the legs of its older sessions go on: it is the same
-        client, with another key."""
+        """End the older keys of a client that has used its newest one.
+
+        Visitors on legs of its older sessions continue: it is the same client with another key.
+        """
         for session in self._present:
             if session.peer.name == name and session.over:
                 session.proven = key
@@ -108,24 +112,24 @@ class Present(Standing):
             )
 
     def session_lost(self, session: ServerSession) -> None:
-        """A control connection is gone."""
+        """Record that a session has lost its control connection."""
         self.sessions.lost(session.sid)
         self._live.discard(session)
         self.origins.discard(session)
 
     def session_gone(self, session: ServerSession) -> None:
-        """Neither its control connection nor a leg of it is left."""
+        """Forget a session without a control connection or leg."""
         self._present.discard(session)
         self._see_off(session.peer.name)
         self.changed()
 
     def _see_off(self, name: str) -> None:
-        """Forget a guest of whom nothing is left."""
+        """Forget the guest of that name if it has no peer and no session left."""
         if name not in self.peers and not any(each.peer.name == name for each in self._present):
             self.guests.drop(name)
 
     def session_draining(self, session: ServerSession) -> None:
-        """A client is about to stop: its successor need not ask whether it lives."""
+        """A client is about to stop: its successor need not check whether it is alive."""
         self.sessions.draining(session.sid)
 
     def spare(self) -> None:
@@ -135,23 +139,23 @@ class Present(Standing):
 
     @property
     def connected(self) -> tuple[ServerSession, ...]:
-        """Sessions whose control connection stands."""
+        """The sessions with a control connection."""
         return tuple(self._live)
 
     @property
     def left(self) -> tuple[ServerSession, ...]:
-        """Sessions with a control connection or a leg."""
+        """The sessions with a control connection or a leg."""
         return tuple(self._present)
 
     # Who may stay.
 
     def _keys_changed(self) -> None:
-        """Others beside the server's own may answer in another way than before."""
+        """Apply a change of an additional authenticator's answers."""
         self.guests.review(self._judged_anew)
         self.identities_changed(self.identities)
 
     def let_in(self, name: str, guest: Guest) -> None:
-        """A client was accepted, and its session is about to begin: its older sessions go on with this, too."""
+        """Record a guest whose session is about to begin. Its older sessions continue with the new key."""
         for session in self._present:
             if session.peer.name == name and self.guests.get(name, session.proven) is not None:
                 session.proven = guest.key
@@ -159,8 +163,11 @@ class Present(Standing):
         self._plan_expiry()
 
     def identities_changed(self, new: Identities) -> None:
-        """Let a new table of identities take effect, also for those who are here: who may not stay is cut, and what a
-        client may not publish any more closes. Everything else goes on."""
+        """Apply a new table of identities, also to connected clients.
+
+        Clients that may no longer stay are disconnected, and mappings that are no longer allowed are closed. Everything
+        else continues.
+        """
         for name in sorted(new.names_with_common_token - self.identities.names_with_common_token):
             self.log.warn(
                 "the token of client {client} is the shared one: whoever holds it can pose as this client, and as "
@@ -176,21 +183,24 @@ class Present(Standing):
                 session.expel(reason)
         for peer in tuple(self.peers.values()):
             peer.announced.refresh()
-        for legs in tuple(self.streaming):  # those included whose peer has been forgotten meanwhile
+        for legs in tuple(self.streaming):  # including those whose peer has been forgotten
             legs.reset_denied()
         for peer in tuple(self.peers.values()):
             peer.rights_changed()
 
     def expire(self) -> None:
-        """Cut whose identity has expired, or is one no more. To be called every half second or so."""
+        """Disconnect clients whose identity has expired or is no longer valid. Call this about every half second."""
         if self.keyring.changed():
             self._keys_changed()
         if self._next_expiry is not None and self.wall_clock() >= self._next_expiry:
             self.identities_changed(self.identities)
 
     def use_tls(self, tls: ServerTls) -> None:
-        """Begin connections with another certificate from now on; those that are there keep theirs, but for clients for
-        whom changed authorities do not vouch: they are cut."""
+        """Use another certificate for new connections. Existing ones keep theirs.
+
+        If the authorities for client certificates have changed, clients without a certificate of these are
+        disconnected.
+        """
         before, self.tls = self.tls, tls
         if tls.authorities is None or (before is not None and before.authorities == tls.authorities):
             return
@@ -202,13 +212,13 @@ class Present(Standing):
     # What is said of them.
 
     def say_of(self, client: str, kind: str, words: str, **values: Any) -> None:
-        """Warn of what a client did, unless it fills the log already; `words` may use {client}."""
+        """Log a warning about a client, rate-limited per client and `kind`. `words` may use {client}."""
         more = self._client_lines.more((client, kind), self.clock.seconds())
         if more is not None:
             self.log.warn(words + "{more}", client=client, more=more, **values)
 
     def tell_of(self, client: str, kind: str, words: str, **values: Any) -> None:
-        """Tell what a client does, unless it does so more often than its mappings are a reason for; the same words."""
+        """Log an event of a client, rate-limited by what its mappings can account for. `words` may use {client}."""
         more = self._client_news.more((client, kind), self.clock.seconds())
         if more is not None:
             self.log.info(words + "{more}", client=client, more=more, **values)

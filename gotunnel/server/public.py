@@ -1,5 +1,7 @@
-"""One mapping on the server: its public port, opened, closed and opened again, and who comes to it. Whom it accepts it
-hands to its peer."""
+"""The public port of one mapping on the server: opening, closing and reopening it, and its visitors.
+
+It hands the visitors it accepts to its peer.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["HiddenPort", "PublicPort", "PublicVisitor"]
 
 class PublicPort:
-    """The listener of one mapping. It belongs to a peer and outlives sessions. `owner` is who claims the port: no two
-    mappings have the same.
+    """The listener of one mapping. It belongs to a peer and outlives sessions.
 
-    `wanted` is the port that was asked for (0: any), `port` the one it has. A suspended mapping keeps its claim on the
-    port and does not listen, so that visitors are refused by the kernel while the target is down.
+    `owner` identifies the holder of the port and is unique per mapping. `wanted` is the port requested (0: any), `port`
+    the one it has. A suspended mapping keeps its claim on the port without listening, so that the kernel refuses
+    visitors while the target is down.
     """
 
     def __init__(
@@ -55,25 +57,25 @@ class PublicPort:
         self.port = 0
         self.carried = Carried()
         self.clients: tuple[str, ...] = ()
-        """Patterns of the names of clients that may reach it through the server."""
+        """Patterns for the names of clients that may reach it through the server."""
         self.tells_destination = False
-        """Whether its client wants to hear where each visitor came to."""
+        """Whether its client wants to know the address each visitor connected to."""
         self.group_name: str | None = None
         self.suspended: str | None = None
         self.stuck: str | None = None
-        """Why it cannot listen again although its target is up, as long as that is tried."""
+        """Why it cannot listen again although its target is up; set while this is being retried."""
         self.off = False
         """Whether an operator has switched it off, whatever its client says; see `switching`."""
         self.barred = False
-        """True once its owner may not have it any more; it will be closed."""
+        """Set when its client may no longer have it; it will be closed."""
         self.choose: Callable[[Rights], Awaitable[Iterable[int]]] | None = None
-        """Says which ports to try where none is wanted; None: any."""
+        """Returns the ports to try if none is wanted. None: any allowed port."""
         self.vet: Callable[[int], Awaitable[None]] | None = None
-        """Has the last word on a port; raises PortUnavailable."""
+        """Has the final say on a port; raises PortUnavailable. None: no such check."""
         self.fronts: Fronts | None = None
-        """Who may come for somebody else; None: nobody."""
+        """Recognises load balancers that send visitors' addresses. None: there are none."""
         self.permitted_by: Rights | None = None
-        """The rights that were last seen to cover it."""
+        """The last rights that were found to cover it."""
         self._relay = relay
         self._ports = ports
         self._owner = owner
@@ -82,7 +84,7 @@ class PublicPort:
 
     @property
     def address(self) -> HostPort:
-        """Where it listens, or would."""
+        """The address it listens on, or would."""
         return HostPort(self.bind, self.port)
 
     @property
@@ -91,7 +93,7 @@ class PublicPort:
         return str(self.address)
 
     def admits(self, client: str) -> bool:
-        """Whether another client may reach it."""
+        """Return whether another client may reach it."""
         return any(fnmatchcase(client, pattern) for pattern in self.clients)
 
     @property
@@ -101,26 +103,25 @@ class PublicPort:
 
     @property
     def shut(self) -> str | None:
-        """Why nobody new is let in, None if nothing is said against it."""
+        """Why no new visitors are admitted, or None if they are."""
         return self.shut_here or self.suspended
 
     @property
     def shut_here(self) -> str | None:
-        """The same, as far as its client cannot know it."""
+        """Like `shut`, but only for reasons that its client cannot know."""
         return SWITCHED_OFF if self.off else self.stuck
 
     def check(self, rights: Rights) -> None:
-        """Return if these rights cover it. Raises PortUnavailable."""
+        """Check that these rights cover it. Raises PortUnavailable if not."""
         rights.check_port(self.bind, self.port)
 
     def check_wish(self, rights: Rights) -> None:
-        """Return if these rights cover what is asked for, as far as that can be known ahead of `open`. Raises
-        PortUnavailable."""
+        """Check that these rights cover the request, as far as that is known before `open`. Raises PortUnavailable."""
         if self.wanted:
             rights.check_port(self.bind, self.wanted)
 
     def permitted(self, rights: Rights) -> bool:
-        """Whether its owner may have it, with these rights. Asked for each visitor, so that an answer is kept."""
+        """Return whether its client may have it with these rights. Cached, because it is asked for each visitor."""
         if self.permitted_by is not rights:
             try:
                 self.check(rights)
@@ -130,8 +131,7 @@ class PublicPort:
         return not self.barred
 
     async def open(self, rights: Rights) -> None:
-        """Claim the port and listen, when `check_wish` has let it pass. Raises PortUnavailable, and then nothing is
-        held."""
+        """Claim the port and listen, after a successful `check_wish`. Raises PortUnavailable; nothing is held then."""
         refusal = PortUnavailable("port_in_use", "no allowed port is free")
         for port in await self._candidates(rights):
             rights.check_port(self.bind, port)
@@ -151,26 +151,27 @@ class PublicPort:
                 refusal = taken
                 continue
             self.port = port
-            if self.off:  # its port was to be had: it is claimed, and nobody gets in
+            if self.off:  # it was opened to check that the port is available; keep only the claim
                 await self._stop()
             return
         raise refusal
 
     async def resume(self) -> None:
-        """Listen again after `suspend`, unless it is off. Raises PortUnavailable when somebody else has come in
-        between."""
+        """Listen again after `suspend`, unless switched off. Raises PortUnavailable if another program has the port."""
         if self._listening is None and not self.off:
             self._listening = self._relay.listen(self.bind, self.port, self._accepted, 1024)
         self.suspended = self.stuck = None
 
     async def suspend(self, reason: str) -> None:
-        """Let no new visitor in until `resume`."""
+        """Admit no new visitors until `resume`."""
         self.suspended, self.stuck = reason, None
         await self._stop()
 
     async def switch(self, off: bool) -> None:
-        """An operator wants it off, or on again. Raises PortUnavailable when somebody else has come in between: then it
-        is still off."""
+        """Switch it off or on again for an operator.
+
+        Raises PortUnavailable if another program has taken the port meanwhile; it then stays off.
+        """
         self.off = off
         if off:
             await self._withdraw()
@@ -182,7 +183,7 @@ class PublicPort:
                 raise
 
     async def close(self) -> None:
-        """Stop listening for good; the port is free for others when this returns."""
+        """Stop listening for good. When this returns, the port is free for others."""
         await self._stop()
         self._ports.release(self.bind, self.port, self._owner)
 
@@ -190,16 +191,16 @@ class PublicPort:
         """A session of its client has begun."""
 
     def settle(self) -> None:
-        """Its client is gone, or is about to go: who waits for it may be served elsewhere."""
+        """Its client has disconnected or is about to: waiting visitors may be served elsewhere."""
 
     async def _withdraw(self) -> None:
-        """Let nobody new in."""
+        """Admit no new visitors."""
         await self._stop()
 
     async def _stop(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
-            # The socket is closed a turn of the reactor later; until then nobody could listen there.
+            # The socket closes one reactor turn later; until then nobody could listen on its port.
             await maybeDeferred(listening.stopListening)
 
     def _accepted(self, local: ILocal) -> None:
@@ -210,7 +211,7 @@ class PublicPort:
 
     def _arrived(self, local: ILocal) -> None:
         if self._listening is None:
-            local.abort()  # it was closed while his header was awaited
+            local.abort()  # the port was closed while the visitor's header was awaited
         else:
             self._on_visitor(self, local)
 
@@ -225,7 +226,7 @@ class PublicPort:
 
 
 class HiddenPort(PublicPort):
-    """A mapping without a port: only other clients reach it, through the server."""
+    """A mapping without a port: only other clients can reach it, through the server."""
 
     @property
     def where(self) -> str:
@@ -233,25 +234,25 @@ class HiddenPort(PublicPort):
         return Sentence("no port, for the clients {clients}", clients=', '.join(self.clients) or '(none)')
 
     def check(self, rights: Rights) -> None:
-        """See PublicPort: without a port there is nothing to allow."""
+        """See PublicPort: without a port there is nothing to check."""
 
     def check_wish(self, rights: Rights) -> None:
-        """Likewise."""
+        """See PublicPort: nothing to check."""
 
     async def open(self, rights: Rights) -> None:
-        """There is nothing to claim."""
+        """See PublicPort: nothing to claim."""
 
     async def resume(self) -> None:
-        """Other clients may come again."""
+        """See PublicPort: admit other clients again."""
         self.suspended = self.stuck = None
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """See PublicPort: nothing to close."""
 
 
 @dataclass(slots=True, eq=False)
 class PublicVisitor(Visitor):
-    """A visitor of a public port, which may be its owner's no more when his turn comes."""
+    """A visitor of a public port, which its client may have lost by the time the visitor gets a leg."""
 
     port: PublicPort
     peer: Peer
@@ -269,7 +270,7 @@ class PublicVisitor(Visitor):
         return body
 
     def opening(self, hashes: Hashes | None, n: int) -> bytes:
-        """See Visitor. Most visitors are his like: the usual form is written without a body ahead of it."""
+        """See Visitor. Most visitors are of this class, so the usual form is written without making a body first."""
         local, conn, mapping = self.local, self.conn, self.mapping
         src = local.address
         dst = (local.destination() or None) if self.port.tells_destination else None

@@ -1,5 +1,7 @@
-"""The public ports of one client name: opened, closed and opened again, one request after the other, and checked anew
-when its rights change. Who comes to them is for the peer."""
+"""The public ports of one client name: opens, closes and reopens them, one request at a time, and applies its rights.
+
+Visitors are handled by the peer.
+"""
 
 from __future__ import annotations
 
@@ -30,44 +32,47 @@ if TYPE_CHECKING:
 __all__ = ["Published"]
 
 STRETCH = 16
-"""Ports that are opened, closed or refused without a pause: each takes time from the visitors of everybody."""
+"""The number of ports opened, closed or refused before a pause, because this takes time from all visitors."""
 PAUSE = 0.005
-"""Seconds of that pause: what one client asks for leaves most of the time to others, however much it is."""
+"""The length of that pause in seconds. It leaves most of the time to other clients, however much one requests."""
 
 
 class Published:
-    """Part of a peer. A session asks for `register` to `set_state`; once another one has taken its place it changes
-    nothing any more, not even the rest of what it had asked for before."""
+    """Part of a peer.
+
+    Sessions call `register`, `close_unnamed`, `unregister` and `set_state`. A session that has been replaced has no
+    further effect, not even with the rest of an earlier request.
+    """
 
     log = Logger()
 
     def __init__(self, hub: Hub, peer: Peer) -> None:
         self.mappings: dict[str, PublicPort] = {}
         self.refused = RefusedMappings()
-        """What the current session asks for and does not get."""
+        """The mappings that the current session has requested and was refused."""
         self._lines = once_in_a_while()
         self._hub = hub
         self._peer = peer
         self._clock = hub.clock
         self._named: set[str] = set()
-        self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
+        self._turn = DeferredLock()  # held while ports open or close, because closing takes a turn of the reactor
         self._stopped = False
         self._at_a_stretch = 0
         self._targets = Targets(hub, peer, self.mappings, self._turn)
 
     @property
     def asked_for(self) -> frozenset[str]:
-        """The names of all that its client wants: what it has, and what it was refused."""
+        """The names of all mappings that its client wants: those it has, and those it was refused."""
         return frozenset((*self.mappings, *(refusal.name for refusal in self.refused)))
 
     def begin(self) -> None:
-        """A session begins: what it does not name is closed when it has named all that it wants."""
+        """A session begins. Mappings that it does not register will be closed by `close_unnamed`."""
         self._named = set()
         self.refused.clear()
         self._lines = once_in_a_while()
 
     def rested(self) -> None:
-        """There was nothing to do for a while."""
+        """Reset the count towards the next pause, after an idle period."""
         self._at_a_stretch = 0
 
     async def _breathe(self) -> None:
@@ -78,7 +83,7 @@ class Published:
             await pause
 
     async def register(self, requests: tuple[MappingRequest, ...], session: PeerSession) -> list[MappingResult]:
-        """Open what is asked for; each gets its own answer. Those that exist stay as they are, without re-binding."""
+        """Open the requested mappings; return one result each. Existing ones with the same terms are not rebound."""
         results = []
         async with self._turn:
             for request in requests:
@@ -100,27 +105,26 @@ class Published:
         return results
 
     async def close_unnamed(self, session: PeerSession) -> None:
-        """The session has named all that it wants: close the rest."""
+        """Close the mappings that the session has not registered, once it has registered all it wants."""
         async with self._turn:
             await self._close([name for name in self.mappings if name not in self._named], session)
 
     async def unregister(self, names: Iterable[str], session: PeerSession) -> None:
-        """Close mappings. Visitors that stream go on; those that wait are reset."""
+        """Close mappings. Streams continue; waiting visitors are reset."""
         async with self._turn:
             if self._peer.session is session:
                 self.refused.forget(names)
             await self._close(names, session)
 
     async def set_state(self, name: str, up: bool, reason: str, session: PeerSession) -> None:
-        """The client says that a target is there, or is not."""
+        """The client reports that a target is up or down."""
         async with self._turn:
             await self._breathe()
             if self._peer.session is session:
                 await self._targets.changed(name, up, reason)
 
     async def switch(self, name: str, off: bool) -> None:
-        """An operator wants a mapping off, or on again: who streams goes on. Raises PortUnavailable when it cannot
-        be on."""
+        """Switch a mapping off or on for an operator; streams continue. Raises PortUnavailable if it cannot open."""
         async with self._turn:
             mapping = self.mappings.get(name)
             if mapping is None:
@@ -133,7 +137,7 @@ class Published:
                     self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
 
     def as_it_is(self, result: MappingResult) -> MappingResult:
-        """Return a result with what is to be said of the mapping at the moment when it is sent."""
+        """Return a result with the mapping's state added, as of the moment when it is sent."""
         mapping = self.mappings.get(result.name) if result.status == "ok" else None
         shut = None if mapping is None else mapping.shut_here
         if (self._peer.name, result.name) in self._hub.switched_off:
@@ -141,8 +145,10 @@ class Published:
         return result if shut is None else replace(result, shut=shut)
 
     async def close_denied(self) -> bool:
-        """Close what the rights leave out now; where there are too many mappings, those that came last. Say whether
-        there was any."""
+        """Close the mappings that the rights no longer allow, and the newest ones if there are too many.
+
+        Returns whether there were any.
+        """
         async with self._turn:
             kept = 0
             names = tuple(self.mappings)
@@ -163,12 +169,12 @@ class Published:
             return kept < len(names)
 
     async def close_orphans(self) -> None:
-        """Close everything, unless a session comes and wants it."""
+        """Close everything, unless a session begins meanwhile."""
         async with self._turn:
             await self._close(tuple(self.mappings), None)
 
     async def stop(self) -> None:
-        """Close everything for good; what streams goes on, and so does who waits."""
+        """Close everything for good. Streams continue, and visitors keep waiting."""
         self._stopped = True
         self.cancel()
         async with self._turn:
@@ -176,13 +182,13 @@ class Published:
                 await self._close_one(name)
 
     def cancel(self) -> None:
-        """Try no more to open what another program has."""
+        """Stop retrying to open ports that another program has."""
         self._targets.cancel()
 
-    # Parts of the above.
+    # Internals.
 
     def _refusal(self, mapping: str, code: str, reason: str) -> None:
-        # A client asks again for ever.
+        # Logged once in a while, because a client keeps asking.
         allowed, _ = self._lines.allow((mapping, code, reason), self._clock.seconds())
         if allowed:
             self._hub.say_of(
@@ -239,11 +245,11 @@ class Published:
                 mapping.flows.idle = idle_of(request)
             mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
             if mapping.suspended is not None and request.name not in self._named:
-                await mapping.resume()  # a session that is new here says anew which targets are down
+                await mapping.resume()  # a new session reports anew which targets are down
             return mapping
         if mapping is not None:
             await self._close([request.name], self._peer.session)
-        wished.check_wish(self._peer.rights)  # a limit would hide what no room can mend
+        wished.check_wish(self._peer.rights)  # before check_room, whose error would hide one that more room cannot fix
         self._peer.rights.check_room(len(self.mappings))
         mapping = wished
         mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
@@ -267,7 +273,7 @@ class Published:
         return mapping
 
     def _wished(self, request: MappingRequest, bind: str, plain: bool) -> PublicPort:
-        """Return the port that is asked for, not open yet. Raises PortUnavailable."""
+        """Return a port object for the request, not open yet. Raises PortUnavailable."""
         hub, peer, name = self._hub, self._peer, request.name
         hidden = request.public is False
         if request.protocol == "udp":
@@ -285,5 +291,5 @@ class Published:
 
 
 def _terms(mapping: PublicPort) -> tuple[object, ...]:
-    """Return what two must share for one to serve as the other."""
+    """Return the terms that must be equal for an existing mapping to satisfy a request."""
     return type(mapping), mapping.group_name, mapping.bind, mapping.wanted, mapping.plain

@@ -1,5 +1,7 @@
-"""The control port's door: who may wait there, for how long, and whether he speaks TLS. What he says is for the
-greeting."""
+"""The control port: limits unauthenticated connections in number and time, and detects TLS.
+
+The content of the connections is handled by the greeting.
+"""
 
 from __future__ import annotations
 
@@ -37,18 +39,18 @@ __all__ = ["Door", "Reception"]
 TLS_HELLO = 0x16
 PLAIN_FRAME = 0x00
 LEGS_AT_ONCE = 64
-"""Connections that may ask for the legs of one session side by side, beside all limits on strangers. A client dials 24
-reverse legs at a time."""
+"""The number of connections per session that may use the server name of its legs at the same time, in addition to all
+limits on unauthenticated connections. A client dials 24 reverse legs at a time."""
 NO_TLS = b"\x15\x03\x03\x00\x02\x02\x46"
-"""A fatal alert protocol_version (RFC 8446, 5.1 and 6.2)."""
+"""A fatal alert protocol_version (RFC 8446, sections 5.1 and 6.2)."""
 
 
 Place = Callable[[], None]
-"""The place of a stranger; to call it gives it back, once."""
+"""The slot of an unauthenticated connection. Calling it, once, frees the slot."""
 
 
 class Reception(ServerFactory):
-    """Makes a Door for each connection, and keeps how many strangers wait within limits."""
+    """Makes a Door for each connection, and limits how many are unauthenticated."""
 
     noisy = False
     log = Logger()
@@ -59,23 +61,23 @@ class Reception(ServerFactory):
         self._admission = Admission(hub.most_strangers, hub.config.limits.unauthenticated_per_address)
         self._doors: set[Door] = set()
         self._held: dict[Ticket, Door] = {}
-        self._legs: Counter[ServerSession] = Counter()  # let in beside the limits, for what they ask for
+        self._legs: Counter[ServerSession] = Counter()  # connections outside the limits, by the session of the leg
 
     def use(self, config: ServerConfig) -> None:
-        """The configuration has changed; `hub.most_strangers` is what follows from it there."""
+        """Apply a changed configuration, after the hub has updated its `most_strangers`."""
         self.refusals.use(config.penalties)
         self._admission.use(self.hub.most_strangers, config.limits.unauthenticated_per_address)
 
     @property
     def strangers(self) -> int:
-        """Connections that have not proved anything yet."""
+        """The number of connections that have not authenticated yet."""
         return len(self._doors)
 
     def buildProtocol(self, addr: IAddress | None) -> Door | None:
-        """Called by Twisted for each connection. None closes it at once.
+        """Called by Twisted for each connection. Returning None closes it at once.
 
-        From an address that is refused, legs may still come if a client is connected from there: he who shares an
-        address with a guesser is not to lose his visitors.
+        If the address is refused, legs are still accepted if a client is connected from there or legs are expected: a
+        client that shares an address with a guesser must not lose its visitors.
         """
         host = getattr(addr, "host", "unix")
         if not self.refusals.refuses(host):
@@ -84,10 +86,10 @@ class Reception(ServerFactory):
         return Door(self, legs_only=True) if legs else None
 
     def admit(self, door: Door) -> Place:
-        """Let a stranger in; if there are too many, the oldest of the most crowded address goes. Returns what to call
-        when he is no stranger any more, or gone.
+        """Admit an unauthenticated connection; if there are too many, abort an older one (see Admission).
 
-        From where legs were asked for, as many come in beside the limit of one address.
+        Returns a function to call when the connection has authenticated or closed. If legs are expected from this
+        address, that many connections are admitted above its limit.
         """
         self._doors.add(door)
         expected = self.hub.legs_expected_from(door.host)
@@ -100,15 +102,17 @@ class Reception(ServerFactory):
         return lambda: self._give_back(ticket)
 
     def place_for_leg(self, session: ServerSession) -> Place | None:
-        """Return a place beside the limits for one who asks for the server name of this session's legs, unless too many
-        do already: however crowded his address is, he is not pushed out."""
+        """Return a slot outside the limits for a connection that uses the server name of this session's legs.
+
+        It cannot be displaced, however crowded its address is. Returns None if there are too many of these already.
+        """
         if self._legs.get(session, 0) >= LEGS_AT_ONCE:
             return None
         self._legs[session] += 1
         return lambda: self._give_back_aside(session)
 
     def gone(self, door: Door) -> None:
-        """He is no stranger any more, or gone."""
+        """Stop counting a connection that has authenticated or closed."""
         self._doors.discard(door)
 
     def _give_back(self, ticket: Ticket) -> None:
@@ -121,21 +125,20 @@ class Reception(ServerFactory):
             del self._legs[session]
 
     def close_all(self) -> None:
-        """Turn all strangers out, those included that are just being refused."""
+        """Abort all unauthenticated connections, including those being refused."""
         for door in tuple(self._doors):
             door.turn_out()
         self.refusals.stop()
 
     def say(self, kind: str, words: str, address: str, **values: Any) -> None:
-        """Log what a stranger did, unless strangers fill the log already."""
+        """Log what an unauthenticated peer did, rate-limited."""
         more = self.hub.stranger_lines.more(kind, self.hub.clock.seconds())
         if more is not None:
             self.log.warn(words + "{more}", address=printable(address), more=more, **values)
 
 
 class Door(Protocol):
-    """One connection until its first byte tells what it is; then the deadline and the place in the crowd go on to the
-    greeting."""
+    """One connection until its first bytes show what it is. Its deadline and slot then pass on to the greeting."""
 
     transport: Any
 
@@ -148,24 +151,24 @@ class Door(Protocol):
         self._reception = reception
         self._hub = reception.hub
         self._place: Place | None = None
-        self._first = b""  # of a TLS connection that has not told yet where it wants to go
+        self._first = b""  # the beginning of a TLS connection whose server name is not complete yet
         self._told = False
         self._deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """Start the one deadline that runs until the proof."""
+        """Start the deadline for authentication."""
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "unix")
         self.source = source_of(self.host)
         self.address = str(HostPort(self.host, getattr(peer, "port", 0)))
         set_nodelay(self.transport.getHandle())
         self._place = self._reception.admit(self)
-        # Who comes through a proxy has used some of his time before it was known from where.
+        # For connections through a proxy, part of the time has passed before their address was known.
         left = self._hub.config.handshake_timeout - getattr(self.transport, "waited", 0.0)
         self._deadline = self._hub.clock.callLater(max(0.0, left), self._late)
 
     def dataReceived(self, data: bytes) -> None:
-        """The first bytes."""
+        """Detect the protocol from the first bytes, and hand the connection over."""
         if self._told:
             return
         data = self._first + data
@@ -181,7 +184,7 @@ class Door(Protocol):
             self.turn_out()
 
     def _refuse_tls(self) -> None:
-        """Say so at both ends: an alert is all that a TLS client understands."""
+        """Report the mismatch in the log and to the peer: a TLS client understands nothing but an alert."""
         self._told = True
         self.say(
             "tls_off",
@@ -191,8 +194,11 @@ class Door(Protocol):
         self.transport.loseConnection()
 
     def _route_tls(self, tls: ServerTls, data: bytes) -> None:
-        """Start TLS. By the name that it asks for a leg is told from a control connection, where the two use different
-        libraries; a leg that does not say so works all the same."""
+        """Start TLS.
+
+        The server name distinguishes legs from control connections if they use different TLS libraries. A leg without
+        the name works all the same.
+        """
         known, name = server_name(data)
         if not known:
             self._first = data
@@ -211,18 +217,18 @@ class Door(Protocol):
         hand_over(self.transport, session, data)
 
     def _stand_aside(self, session: ServerSession) -> None:
-        """He is about to bring a leg: out of the crowd."""
+        """Move a connection that is about to become a leg out of the limits."""
         aside = self._reception.place_for_leg(session)
         if aside is not None and self._place is not None:
             self._place()
             self._place = aside
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone before the first byte."""
+        """The connection closed before it was identified."""
         self.leave()
 
     def leave(self) -> None:
-        """He is known, or gone: his place is free and his deadline off. Harmless when called again."""
+        """Free the slot and cancel the deadline: it has authenticated or closed. Harmless when called again."""
         place, self._place = self._place, None
         if place is not None:
             place()
@@ -230,7 +236,7 @@ class Door(Protocol):
         self.decided()
 
     def decided(self) -> None:
-        """His deadline is off. One who is refused keeps his place until he is gone, or refusals would be free."""
+        """Cancel the deadline. A refused connection keeps its slot until it closes, or refusals would cost nothing."""
         deadline, self._deadline = self._deadline, None
         if deadline is not None and deadline.active():
             deadline.cancel()
@@ -242,15 +248,15 @@ class Door(Protocol):
 
     @property
     def refused(self) -> bool:
-        """Whether others from his address have spoilt it for him meanwhile."""
+        """Whether its address is being refused by now, because of others."""
         return self._reception.refusals.refuses(self.host)
 
     def proved(self) -> None:
-        """His proof is right."""
+        """Record that the peer has proved its identity."""
         self._reception.refusals.proved(self.host)
 
     def accepted(self, client: str, authenticator: str, who: str) -> None:
-        """An authenticator has let him in."""
+        """Log that an authenticator has admitted the client."""
         self._reception.log.info(
             "client {client} from {address} is let in by the authenticator {authenticator}{who}",
             client=client, address=self.address, authenticator=authenticator,
@@ -258,15 +264,15 @@ class Door(Protocol):
         )  # fmt: skip
 
     def charge(self, offence: Offence) -> None:
-        """His address pays for what he did."""
+        """Charge its address for an offence."""
         self._reception.refusals.charge(self.host, offence)
 
     def say(self, kind: str, words: str, **values: Any) -> None:
-        """Log what he did; `words` may use {address}."""
+        """Log what the peer did, rate-limited; `words` may use {address}."""
         self._reception.say(kind, words, self.address, **values)
 
     def log_failure(self, failure: Failure) -> None:
-        """A bug of ours, met while he was greeted."""
+        """Log an internal error during the greeting."""
         self._reception.log.failure("greeting {address}", failure, address=self.address)
 
     def _late(self) -> None:

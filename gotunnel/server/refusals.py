@@ -1,5 +1,4 @@
-"""The addresses that the control port refuses for a while: what costs how much is configuration, how it adds up is
-`core.penalties`; here are the clock and the words for the log."""
+"""The addresses that the control port refuses for a while: configuration, timer and logging for `core.penalties`."""
 
 from __future__ import annotations
 
@@ -14,11 +13,11 @@ from gotunnel.core.penalties import Offence, Penalties
 __all__ = ["Refusals"]
 
 LOOK = 1.0
-"""Seconds at least between two looks at who is let in again: one timer for all of them, however many there are."""
+"""The least seconds between checks for refusals that have ended. One timer serves all addresses."""
 
 
 class Refusals:
-    """Owned by the reception. `say(kind, words, address, **values)` writes a line, unless there were many already."""
+    """Owned by the reception. `say(kind, words, address, **values)` logs a line, rate-limited."""
 
     def __init__(self, config: PenaltiesConfig, clock: IReactorTime, say: Callable[..., Any]) -> None:
         self._clock = clock
@@ -28,7 +27,7 @@ class Refusals:
         self.use(config)
 
     def use(self, config: PenaltiesConfig) -> None:
-        """Go by this from now on. Who is refused stays so, unless the new words let him in."""
+        """Apply a new configuration. Refused addresses stay refused unless it ends their penalty."""
         numbers = config.auth_failure, config.no_auth, config.minimum, config.maximum, config.table, config.exempt
         if not config.enabled:
             self.stop()
@@ -42,20 +41,20 @@ class Refusals:
 
     @property
     def active(self) -> int:
-        """How many addresses are refused."""
+        """The number of addresses being refused."""
         return 0 if self._penalties is None else self._penalties.active
 
     def refuses(self, host: str) -> bool:
-        """Say whether a connection from there is refused now."""
+        """Return whether a connection from this address is refused now. If so, it is counted."""
         return self._penalties is not None and self._penalties.refuses(host, self._clock.seconds())
 
     def proved(self, host: str) -> None:
-        """A client from there has proved itself."""
+        """Record a successful login from this address."""
         if self._penalties is not None:
             self._penalties.proved(host, self._clock.seconds())
 
     def charge(self, host: str, offence: Offence) -> None:
-        """Somebody from there did what costs something."""
+        """Charge an address for an offence."""
         if self._penalties is None:
             return
         seconds = self._penalties.charge(host, offence, self._clock.seconds())
@@ -69,7 +68,7 @@ class Refusals:
             self._plan(self._penalties)
 
     def stop(self) -> None:
-        """Give up the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,5 +1,7 @@
-"""What the client of one session asks for: its mappings and nodes, and how they are. One request is answered after the
-other, each finished before the next begins."""
+"""The requests of one session's client: register, unregister, nodes and mapping states.
+
+Each request is finished and answered before the next one begins.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["REQUESTS", "Requests"]
 
 REQUESTS = 64
-"""Requests that may wait for their answer; a client that sends more without reading is cut."""
+"""The number of requests that may be pending; a client that sends more without reading answers is disconnected."""
 MOST_NODES = 256
-"""Nodes that one client may announce: the answer to each of them goes into one frame."""
+"""The number of nodes that one client may announce: all results must fit into one frame."""
 STATES = 4096
-"""Changes of state that may wait. They have no answer to read first: all targets of a client can go at once."""
+"""The number of pending state changes. They have no answer to wait for, and all targets can go down at once."""
 BRIEF = 0.002
-"""Seconds that may be spent on nodes; behind a longer list the next request waits as long as that took, so that half of
-the time at least is for others, and LONGEST_REST at most."""
+"""Seconds that may be spent on nodes without a pause. After a longer list the next request is delayed by as long as
+that took, at most LONGEST_REST, so that at least half of the time is left for others."""
 LONGEST_REST = 0.1
 
 
@@ -50,16 +52,16 @@ class Requests:
         self._peer = session.peer
         self._clock = clock
         self._waiting: deque[Message] = deque()
-        self._states = 0  # how many of them are changes of state
+        self._states = 0  # how many of the waiting requests are state changes
         self._answering = False
         self._announced = False
 
     def clear(self) -> None:
-        """The session is over: nothing that waits is answered."""
+        """Drop all pending requests, because the session has ended."""
         self._waiting.clear()
 
     def take(self, request: Message) -> None:
-        """One has arrived. Raises RemoteProtocolError where too many wait already."""
+        """Queue a request. Raises RemoteProtocolError if too many are pending."""
         self._waiting.append(request)
         self._states += isinstance(request, MappingState)
         if self._states > STATES or len(self._waiting) - self._states > REQUESTS:
@@ -89,7 +91,7 @@ class Requests:
             return
         answer = RegisterResp(request.id, "ok", tuple(map(published.as_it_is, results)))
         if len(encode(answer)) > LIMIT_AFTER_AUTH:
-            # Many names with long reasons. No client of ours asks for so many at once.
+            # Caused by many names with long reasons. Our own client never requests so many at once.
             error = Error("limit", "too many mappings in one register frame")
             session.close(error, "too many mappings in one register")
             return
@@ -100,7 +102,7 @@ class Requests:
             await published.close_unnamed(session)
 
     async def _nodes(self, request: Nodes) -> None:
-        """The nodes that this client leads to, in place of what it said before."""
+        """Replace the nodes that this client announces."""
         if len(request.nodes) > MOST_NODES:
             self._session.close(Error("limit", Sentence(
                 "more than {most_nodes} nodes", most_nodes=MOST_NODES

@@ -1,4 +1,4 @@
-"""The server as a Twisted service: binds the control port, builds the parts and wires them. No logic of its own."""
+"""The server as a Twisted service: binds the control port, creates the parts and connects them. No other logic."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ __all__ = ["ServerService", "bind_control", "make_server"]
 
 BACKLOG = 1024
 ACCEPTS_AT_ONCE = 16
-"""Connections accepted per event: fewer than one address may have waiting (limits.unauthenticated_per_address), so that
-in a flood what the others have sent is read before their turn to be closed comes."""
+"""The number of connections accepted per event. It is below the per-address limit on unauthenticated connections, so
+that in a flood the data of earlier connections is read before they are displaced."""
 
 
 def bind_control(config: ServerConfig) -> socket.socket:
-    """Bind the control port and listen on it. Raises PortUnavailable, whose text is fit for an operator.
+    """Bind the control port and listen on it. Raises PortUnavailable with a text for operators.
 
-    This is done before the reactor runs and before a daemon detaches, so that a port in use is told to whoever
+    This happens before the reactor runs and before a daemon detaches, so that a port in use is reported to whoever
     started the program.
     """
     host, port = config.addr.host, config.addr.port
@@ -66,7 +66,7 @@ def bind_control(config: ServerConfig) -> socket.socket:
 
 
 class ServerService(Reloadable):
-    """Owns the hub, the reception and the relay; lives as long as the process, or as long as a test wants it."""
+    """Owns the hub, the reception and the relay. It lives as long as the process (or a test)."""
 
     log = Logger()
 
@@ -96,7 +96,7 @@ class ServerService(Reloadable):
         ports = [each.address.port for each in self._listeners]
         self.hub = Hub(config, reactor, self._relay, tls, port, shares=descriptors.shares, other_ports=ports)
         self._descriptors = descriptors
-        self._retired: list[Egress | V1Peers] = []  # what a change has put out of use, and still has visitors perhaps
+        self._retired: list[Egress | V1Peers] = []  # taken out of use by a change, but may still have visitors
         if config.v1.enabled:
             self.hub.v1 = self._v1()
         if identity is not None:
@@ -113,7 +113,7 @@ class ServerService(Reloadable):
         plugins_prepared(self.hub, config, reactor)()
 
     def _v1(self) -> V1Peers:
-        # Loaded by servers that let version 1 in, and by no others: it takes memory at rest.
+        # Imported only if version 1 is accepted, to save memory.
         from gotunnel.net.raw import RawRelay
         from gotunnel.server.v1.peers import V1Peers
 
@@ -125,7 +125,7 @@ class ServerService(Reloadable):
         return ClientsFile(path, self._reactor, self._clients_changed, self.hub.expire)
 
     def startService(self) -> None:
-        """Accept clients from now on."""
+        """Start accepting clients."""
         super().startService()
         self._port = GatedPort(
             self.address.port, self._reception, BACKLOG, self.address.host, self._reactor, self._descriptors.clients,
@@ -169,7 +169,7 @@ class ServerService(Reloadable):
         self.hub.identities_changed(self.hub.credentials.table(clients, self._clients_file.path))
 
     async def _apply(self, config: ServerConfig) -> tuple[Difference[ServerConfig], list[str]]:
-        # Loaded by who changes its configuration: it takes memory at rest.
+        # Imported only for a change of the configuration, to save memory.
         from gotunnel.config.difference import difference
         from gotunnel.server.changing import ServerChange
 
@@ -182,10 +182,10 @@ class ServerService(Reloadable):
         )  # fmt: skip
         tried("listener", hub.config.listeners, config.listeners, self._reactor, self._descriptors)
         use_plugins = plugins_prepared(hub, found.config, self._reactor)
-        use_plugins()  # ahead of the rest: who was let in by an authenticator that is gone is to be cut
+        use_plugins()  # before the rest, so that guests of a removed authenticator are disconnected
         lines = change.apply()
         self._relay.time_legs(leg_times(found.config.profile))
-        if clients_file.path != self._clients_file.path:  # else a change of it that is under way is to take effect
+        if clients_file.path != self._clients_file.path:  # else keep the old object: a change may be in progress
             self._clients_file.stop()
             self._clients_file = clients_file
             hub.change_clients = clients_file.change
@@ -218,48 +218,51 @@ class ServerService(Reloadable):
 
     @property
     def listeners(self) -> Sequence[Listener]:
-        """Where it takes clients beside its own port."""
+        """The additional listeners for clients."""
         return self._listeners
 
     @property
     def egress(self) -> Egress | None:
-        """Its egress socket."""
+        """The egress socket, or None."""
         return self._egress
 
     def _egress_of(self, config: ServerConfig) -> Egress | None:
         if config.egress is None:
             return None
-        from gotunnel.server.egress import Egress  # loaded where there is one, and nowhere else
+        from gotunnel.server.egress import Egress  # loaded only if configured
 
         return Egress(self.hub, config.egress, self._reactor)
 
     @property
     def accepting(self) -> bool:
-        """Whether clients can connect: it listens, and there are descriptors for them."""
+        """Whether clients can connect: the control port is open, and descriptors are available for them."""
         return self._port is not None and not self._descriptors.clients.short
 
     @property
     def relay(self) -> IRelay:
-        """What moves its bytes."""
+        """The relay in use."""
         return self._relay
 
     @property
     def draining(self) -> bool:
-        """Whether nobody new is let in any more."""
+        """Whether draining has begun, so that no new visitors are admitted."""
         return self._draining.begun
 
     def drain(self, seconds: float) -> Deferred[int]:
-        """Let visitors and clients go, and serve on until they have: public ports close, those who wait are served, the
-        control port closes, clients are told and go elsewhere or wait for a successor, who may start at once; visitors
-        have up to `seconds` to finish, then they are reset.
+        """Disconnect visitors and clients gracefully:
 
-        Fires with how many were reset, when every connection is gone. The process goes on and serves nobody. Called
-        again, it can only shorten the time.
+        1. Public ports close, and waiting visitors are served.
+        2. The control port closes. Clients are informed, and connect elsewhere or wait for a successor, which may start
+           at once.
+        3. Visitors have up to `seconds` to finish; then they are reset.
+
+        Returns a Deferred that fires with the number of visitors reset, when all connections have closed. The process
+        keeps running without serving. A further call can only shorten the time.
         """
         return self._draining.begin(seconds)
 
     def stopService(self) -> Deferred[None]:
-        """Drain; fires when the last visitor is gone or was cut."""
+        """Drain and stop; the Deferred fires when all visitors have finished or been reset."""
         super().stopService()
         if self._identity is not None:
             self._identity.stop()
@@ -294,10 +297,10 @@ def make_server(
     config: ServerConfig, reactor: Any, state_dir: Path, listening: socket.socket | None = None,
     handed: Sequence[Handed] = (),
 ) -> ServerService:  # fmt: skip
-    """Build a server. `listening` is what `bind_control` returned; without it the port is one of those that systemd has
-    `handed` over, or is bound here.
+    """Build a server.
 
-    Raises ConfigError, TlsFilesError, PortUnavailable or ActivationError.
+    `listening` is the result of `bind_control`. Without it, the control port is one of the sockets in `handed`, which
+    systemd passed, or is bound here. Raises ConfigError, TlsFilesError, PortUnavailable or ActivationError.
     """
     descriptors = Descriptors(reactor)
     listeners = [Listener(reactor, config, each, descriptors) for each in config.listeners]

@@ -1,5 +1,8 @@
-"""One authenticated session of a client: what its control connection says, and its end. What it asks for is in
-`requests`, its legs are in `legs`; what outlives it (public ports, waiting visitors) belongs to its peer."""
+"""One authenticated session of a client: the messages on its control connection, and its end.
+
+Requests are handled in `requests` and legs in `legs`. Public ports and waiting visitors outlive a session and belong to
+its peer.
+"""
 
 from __future__ import annotations
 
@@ -38,28 +41,30 @@ if TYPE_CHECKING:
 __all__ = ["ServerSession"]
 
 LEGS_PER_REQUEST = 4096
-"""The most that one need_legs can say."""
+"""The most legs that one need_legs message can request."""
 
 
 class ServerSession(SessionLegs):
-    """Begins with `auth_ok`. It ends with its control connection or when a successor takes over; streams that run then
-    live on, and this object with them."""
+    """A session begins with `auth_ok`. It ends with its control connection, or when a successor takes over.
+
+    Streams that are running then continue, and keep this object alive.
+    """
 
     log = Logger()
 
     def __init__(self, hub: Hub, peer: Peer, sid: bytes, proven: bytes, ks: bytes, host: str, address: str) -> None:
         super().__init__(hub, peer, sid, ks, address)
         self.proven = proven
-        """The key that the client has proved: the session lasts as long as this is valid."""
+        """The key that the client has proved: the session may stay as long as this key is valid."""
         self.came_by = ""
-        """The authenticator that let the client in; none: the server itself."""
+        """The authenticator that admitted the client; empty for the server itself."""
         self.agent: str | None = None
-        """What the client's program calls itself."""
+        """How the client's program identifies itself."""
         self.began = hub.clock.seconds()
         self.caps: tuple[str, ...] = ()
-        """What its client knows, beyond what all do."""
+        """The client's capabilities."""
         self.shown: tuple[x509.Certificate, ...] = ()
-        """The certificate of its client and what came behind it, where clients need one."""
+        """The client's certificate and its chain, if client certificates are required."""
         self.host = host
         self.leg_sni = ".".join(filter(None, (secrets.token_hex(8), hub.config.leg_name, LEG_SNI)))
         self.seqs = SeqWindow()
@@ -76,7 +81,7 @@ class ServerSession(SessionLegs):
     # The control connection.
 
     def message(self, message: Message) -> None:
-        """A message has arrived. Raises RemoteProtocolError for one that a client does not send."""
+        """Handle a message. Raises RemoteProtocolError for one that a client must not send."""
         act = _MESSAGES.get(type(message))
         if act is None:
             raise RemoteProtocolError(Sentence(
@@ -85,7 +90,7 @@ class ServerSession(SessionLegs):
         act(self, message)
 
     def lost(self, reason: str) -> None:
-        """The control connection is gone."""
+        """The control connection has closed."""
         if not self.over:
             self._hub.tell_of(
                 self.peer.name, "lost", "client {client} lost ({address}): {reason}",
@@ -98,7 +103,7 @@ class ServerSession(SessionLegs):
         self.legs_gone()
 
     def rival(self, address: str) -> None:
-        """Another running client came with the same name and was refused."""
+        """Another running client has tried to use the same name and was refused: log it."""
         self._hub.say_of(
             self.peer.name, "rival",
             "another running client calls itself {client}, from {address}, and was refused; this one is connected from "
@@ -107,13 +112,15 @@ class ServerSession(SessionLegs):
         )  # fmt: skip
 
     def replaced(self) -> None:
-        """A successor has taken over: this one goes, and takes nothing with it."""
+        """A successor has taken over: end this session without touching what the peer holds."""
         self._end()
         self.control.close(Error("going_away", "another session of this client has taken over"), "replaced")
 
     def expel(self, reason: str, *, certificate: bool = False) -> None:
-        """Its client may not stay: cut it, with all its streams. `reason` is for both logs; `certificate`: whether it
-        is about that of the client."""
+        """Disconnect a client that may no longer stay, with all its streams.
+
+        `reason` appears in the logs of both ends; `certificate` says whether it concerns the client's certificate.
+        """
         if not self._lost:
             self.log.warn(
                 "client {client} was disconnected ({address}): {reason}{hint}",
@@ -130,13 +137,15 @@ class ServerSession(SessionLegs):
         self.control.close(error, reason)
 
     def ask_to_drain(self, seconds: float) -> None:
-        """Tell the client that this server is about to stop. Visitors that wait still get its legs, until `leave`."""
+        """Inform the client that this server is about to stop. Until `leave` it still provides legs for visitors."""
         self._asked_to_drain = True
         self.control.send(Drain(int(seconds * 1000)))
 
     def leave(self, seconds: float) -> None:
-        """Open nothing more. As soon as the client has agreed to do likewise it is let go: what streams needs no
-        control connection, and it can connect elsewhere, or to our successor, at once."""
+        """Open nothing more, and end the session once the client has agreed to do the same.
+
+        Running streams need no control connection, and the client can connect elsewhere, or to our successor, at once.
+        """
         if not self._asked_to_drain:
             self.ask_to_drain(seconds)
         self.open_no_more()
@@ -144,11 +153,11 @@ class ServerSession(SessionLegs):
         self._part()
 
     def go_away(self) -> None:
-        """End the session, because this server stops."""
+        """End the session because this server stops."""
         self.close(Error("going_away", "the server stops"), "the server stops")
 
     def _part(self) -> None:
-        # An OPEN may still be under way to a forward leg that is idle for us: the client closes the others by itself.
+        # On an idle forward leg an OPEN may still be on its way. The client closes the other legs by itself.
         if self._leaving and self._agreed and self.forward.all_busy:
             self.go_away()
 
@@ -157,7 +166,7 @@ class ServerSession(SessionLegs):
         self._part()
 
     def tell_shut(self, mapping: str, reason: str | None) -> None:
-        """See PeerSession. A client that does not know the message would take it for a breach."""
+        """See PeerSession. Sent only if the client knows the message; others would treat it as a protocol error."""
         if MAPPING_STATE in self.caps and not self._lost:
             self.control.send(MappingState(mapping, "up" if reason is None else "down", reason or ""))
 
@@ -192,7 +201,7 @@ class ServerSession(SessionLegs):
         self.peer.pass_on()
 
     def _on_drain(self, message: Drain) -> None:
-        """The client is about to stop: open nothing more; visitors wait for its successor."""
+        """The client is about to stop: open nothing more. Visitors wait for its successor."""
         self._hub.session_draining(self)
         self.open_no_more()
         self.peer.settle()
@@ -205,7 +214,7 @@ class ServerSession(SessionLegs):
         self._part()
 
     def _on_error(self, message: Error) -> None:
-        """`lost` will say what it was."""
+        """Nothing to do: `lost` will report the error."""
 
 
 _MESSAGES: dict[type[Any], Callable[[ServerSession, Any], None]] = {

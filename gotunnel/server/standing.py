@@ -1,5 +1,7 @@
-"""Who may be a client of this server now, and what he may do: by the table of identities, by who else knows keys, and
-by who has judged a token that was shown. It cuts nobody: that is for the hub."""
+"""Decides who may be a client of this server, and with which rights, based on identities, keys and authenticators.
+
+It disconnects nobody; the hub does.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +23,30 @@ __all__ = ["Standing"]
 
 
 class Standing(Ledger):
-    """One part of a hub."""
+    """A base class of the hub, see the module."""
 
     identities: Identities
 
     def __init__(self, clock: Any, wall_clock: Callable[[], float], credentials: Credentials) -> None:
         super().__init__(clock)
         self.wall_clock = wall_clock
-        """Unix seconds: the expiry of identities goes by them, and clients are told."""
+        """Returns Unix seconds. Used for expiry, and sent to clients."""
         self.credentials = credentials
         self.identities = credentials.table()
         self.keyring = Keyring()
-        """Who knows the keys of clients; the table of identities and the shared token are the first of them."""
+        """The authenticators that know client keys. The first are the identities and the shared token."""
         self.keyring.use(self.identities)
         self.logins: Logins | None = None
-        """Judges clients that show their token, where the configuration names somebody for that."""
+        """Judges clients that present their token; None if no such authenticator is configured."""
         self.guests = Guests()
         self._next_expiry: float | None = None
 
     def keys_for(self, name: str) -> tuple[bytes, ...]:
-        """Return the keys that let a client in now, as the handshake wants them."""
+        """Return the keys that admit this client name now, for the handshake."""
         return self.keyring.keys_for(name, self.wall_clock())
 
     def shut_out(self, name: str, key: bytes) -> str | None:
-        """Say why a client that proved this key may not stay, None if it may."""
+        """Return why a client that proved this key may not stay, or None if it may."""
         guest = self._guest(name, key)
         now = self.wall_clock()
         if guest is not None:
@@ -55,12 +57,12 @@ class Standing(Ledger):
         return reason
 
     def knows(self, name: str) -> bool:
-        """Whether a client of this name may come in now."""
+        """Return whether a client of this name may connect now."""
         return self._rights_of(name) is not None
 
     def rights_of(self, name: str) -> Rights:
-        """Return what a client may do now: nothing, when it may not come in any more."""
-        if not self.guests.by_name:  # nearly always
+        """Return the current rights of a client; NO_RIGHTS if it is no longer admitted."""
+        if not self.guests.by_name:  # the usual case
             return self.identities.rights_for(name, self.wall_clock()) or NO_RIGHTS
         return self._rights_of(name) or NO_RIGHTS
 
@@ -73,17 +75,17 @@ class Standing(Ledger):
         return self.guests.rights(name, self.credentials.others, self.credentials.rights_of)
 
     def _guest(self, name: str, key: bytes | None = None) -> Guest | None:
-        """Return who was let in by an authenticator under this name, unless the name is somebody else's by now."""
+        """Return the guest of this name, unless the name now belongs to a different authenticator."""
         guest = self.guests.get(name, key)
         return None if guest is None or self.keyring.of_another(name, guest.by) else guest
 
     def use_keyring(self, keyring: Keyring) -> None:
-        """Go by this one from now on; `identities_changed` is to follow."""
+        """Use another keyring from now on. The caller must call `identities_changed` afterwards."""
         keyring.use(self.identities)
         self.keyring = keyring
 
     def _judged_anew(self, name: str, guest: Guest) -> Guest | None:
-        """Return what a guest is now that keys may be others; None: nobody."""
+        """Return what a guest becomes after keys have changed; None if it is no longer accepted."""
         if guest.by not in self.keyring.configs:
             return guest
         now = self.wall_clock()
@@ -99,6 +101,6 @@ class Standing(Ledger):
         self._next_expiry = min((each for each in times if each is not None), default=None)
 
     def limits_for(self, name: str) -> Limits:
-        """What `auth_ok` tells a client."""
+        """Return the limits to send to a client in `auth_ok`."""
         rights = self.rights_of(name)
         return Limits(rights.max_mappings, rights.max_legs, rights.max_visitors)

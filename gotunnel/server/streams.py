@@ -1,5 +1,7 @@
-"""All visitors of a server, wherever they are: on legs of either kind, on those of version 1, at a target that the
-server dialled itself, or waiting. One of them can be cut by the id that the logs have."""
+"""All visitors of a server: on legs of either kind, on those of version 1, dialled directly, or waiting.
+
+A visitor can be reset by the id that the logs show.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
 
 
 class Streams:
-    """Iterate over it to see them; those that come or go meanwhile may be missing."""
+    """Iterates over all visitors as StreamView. Visitors that come or go meanwhile may be missing."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -64,11 +66,11 @@ class Streams:
 
     @property
     def _directs(self) -> list[Direct]:
-        # Told by its lack of a peer: to import it brings the portable relay in, which few servers need.
+        # Recognised by their lack of a peer: importing the class would load the portable relay, which few servers need.
         return [each for each in self._hub.streaming if each.peer is None]
 
     def here(self) -> Counter[tuple[str, str]]:
-        """Count them by client and mapping."""
+        """Count visitors by client and mapping, except those on forward legs and direct ones."""
         found: Counter[tuple[str, str]] = Counter()
         for session in self._hub.left:
             client = session.peer.name
@@ -83,11 +85,11 @@ class Streams:
         return found
 
     def carried(self) -> tuple[int, int]:
-        """Add up the bytes of those that are here."""
+        """Sum the bytes of current visitors, to targets and back."""
         return added(carried for _, carried in self.running())
 
     def running(self) -> Iterator[Running]:
-        """What each of those who are served is counted on, and his bytes so far."""
+        """Yield the account and the bytes so far of each visitor that is being served."""
         for session in self._hub.left:
             for leg, visitor in session.streams.items():
                 yield visitor.account, leg.carried
@@ -101,7 +103,7 @@ class Streams:
                 yield visitor.account, joint.carried
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id; False if there is none."""
+        """Reset the visitor with this id; return False if there is none."""
         if any(session.kick(conn) or session.forward.kick(conn) for session in self._hub.left):
             return True
         if any(each.kick(conn) for each in self._directs):

@@ -1,6 +1,8 @@
-"""An operator closes the port of one mapping to new visitors, and opens it again. His word stands until he takes it
-back or the process ends, whether the client comes and goes, asks anew, or the file is read again; what is to be closed
-for good is a matter of the client's rights."""
+"""Lets an operator close the port of one mapping to new visitors, and open it again.
+
+A mapping stays switched off until it is switched on or the process ends, even if the client reconnects, registers it
+again, or the configuration is reloaded. To close a mapping for good, change the client's rights.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,14 @@ log = Logger(namespace="gotunnel.server.switching")
 
 
 class NotOne(GotunnelError):
-    """No mapping has this name, or several have, or it is not the server's to switch on."""
+    """No mapping has this name, several have it, or the server cannot switch it on."""
 
 
 async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) -> str:
-    """Switch a mapping of a client, or the only one of that name; return whose it is. Raises NotOne, and
-    PortUnavailable when another program has its port meanwhile: then it stays off."""
+    """Switch a mapping of a client off or on; return its client. Without `client`, the name must be unique.
+
+    Raises NotOne, or PortUnavailable if another program has taken its port meanwhile; it then stays off.
+    """
     owner, peer = _found(hub, client, name)
     key = (owner, name)
     was_off = key in hub.switched_off

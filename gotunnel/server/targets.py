@@ -1,5 +1,7 @@
-"""What a client says of the targets of its mappings: a port closes while its target is down, and opens again when it is
-up, however long that takes. Which mappings there are is not its business."""
+"""Closes the port of a mapping while its client reports that the target is down, and reopens it afterwards.
+
+Reopening is retried for as long as it takes. Which mappings exist is decided elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["REOPEN", "Targets"]
 
 REOPEN = 5.0
-"""Seconds between attempts to open the port of a target that is up again, when a program outside has taken it."""
+"""Seconds between attempts to reopen a port that another program has taken, when the target is up again."""
 
 
 class Targets:
-    """Those of one client name. `turn` belongs to whoever opens or closes one of its ports."""
+    """The target states of one client's mappings. `turn` must be held to open or close one of its ports."""
 
     log = Logger()
 
@@ -39,7 +41,7 @@ class Targets:
         self._reopening: IDelayedCall | None = None
 
     async def changed(self, name: str, up: bool, reason: str) -> None:
-        """A target is down, or up again; to be called by who has the turn."""
+        """Apply a target's new state. The caller must hold `turn`."""
         self._to_reopen.discard(name)
         mapping = self._mappings.get(name)
         if mapping is None:
@@ -47,7 +49,7 @@ class Targets:
         was = mapping.stuck
         if up == (mapping.suspended is None):
             if not up:
-                mapping.suspended, mapping.stuck = reason, None  # it is down for another one now
+                mapping.suspended, mapping.stuck = reason, None  # the reason has changed
                 self._tell(mapping, was)
             return
         if up:
@@ -73,7 +75,7 @@ class Targets:
         )  # fmt: skip
 
     def cancel(self) -> None:
-        """Try no more to open what another program has."""
+        """Stop retrying to open ports that another program has."""
         reopening, self._reopening = self._reopening, None
         if reopening is not None:
             reopening.cancel()

@@ -1,5 +1,7 @@
-"""A mapping of datagrams on the server: what may ask for one, its public port, and the visitors of it. Who they are and
-how long they stay is in `flows`."""
+"""A mapping of datagrams on the server: checks of the request, its public port, and its visitors.
+
+The flows and their socket are in `flows`.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,13 @@ __all__ = ["UdpPort", "check_request", "idle_of"]
 
 
 def idle_of(request: MappingRequest) -> float:
-    """Return the idle time that a request asks for, within what is sensible."""
+    """Return the idle time that a request asks for, in seconds, within the allowed range."""
     wished = DEFAULT_IDLE if request.idle_ms is None else request.idle_ms / 1000
     return min(max(LEAST_IDLE, wished), MOST_IDLE)
 
 
 def check_request(hub: Hub, peer: Peer, request: MappingRequest) -> None:
-    """Return if this is something that a mapping of datagrams can be. Raises PortUnavailable, code bad_request."""
+    """Check that the request is possible for UDP. Raises PortUnavailable (bad_request) if not."""
     if UDP not in hub.caps:
         raise PortUnavailable("bad_request", "the relay of this server carries no datagrams (protocol udp)")
     if UDP not in getattr(peer.session, "caps", ()):
@@ -43,8 +45,11 @@ def check_request(hub: Hub, peer: Peer, request: MappingRequest) -> None:
 
 
 class UdpPort(PublicPort):
-    """See PublicPort. To close it ends its flows: a datagram socket cannot be closed for new sources alone, and the
-    port is to be free. A flow that is cut begins anew with its source's next datagram, wherever that comes to."""
+    """See PublicPort. Closing it also ends its flows.
+
+    A datagram socket cannot be closed for new sources only, and the port must become free. If the source of an ended
+    flow sends another datagram, that begins a new flow, wherever the port then leads.
+    """
 
     def __init__(self, hub: Hub, peer: Peer, request: MappingRequest, bind: str, plain: bool) -> None:
         self.flows = Flows(hub, peer.name, request.name, idle_of(request))
@@ -63,7 +68,7 @@ class UdpPort(PublicPort):
         return f"{self.address}/udp"
 
     def admits(self, client: str) -> bool:
-        """See PublicPort: what comes by forwards is TCP."""
+        """See PublicPort: forwards only carry TCP."""
         return False
 
     def check(self, rights: Rights) -> None:
@@ -95,7 +100,7 @@ class UdpPort(PublicPort):
 
 @dataclass(slots=True, eq=False)
 class FlowVisitor(PublicVisitor):
-    """A visitor whose connection is a flow."""
+    """A visitor that is a flow of datagrams."""
 
     def answered(self) -> None:
         """See Visitor."""

@@ -1,5 +1,7 @@
-"""What an operator sees of a server: who is connected, what is published, who visits. It only looks, and each list is
-made while it is read, so that a long one can be read in pieces."""
+"""The operator's view of a server: clients, mappings and visitors. It changes nothing.
+
+Lists are generated while they are read, so that a long one can be read in pieces.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ __all__ = ["ServerView"]
 
 
 class ServerView:
-    """The face of one server towards its operator."""
+    """The view of one server for the admin API."""
 
     role = "server"
 
@@ -47,7 +49,7 @@ class ServerView:
 
     @property
     def name(self) -> str:
-        """Where it listens for clients."""
+        """The address where it listens for clients."""
         return str(self._service.address)
 
     @property
@@ -57,52 +59,54 @@ class ServerView:
 
     @property
     def draining(self) -> bool:
-        """Whether nobody new is let in any more."""
+        """Whether draining has begun, so that no new visitors are admitted."""
         return self._service.draining
 
     @property
     def relay(self) -> str:
-        """How bytes are moved."""
+        """The name of the relay in use."""
         return str(self._hub.relay.name)
 
     @property
     def descriptors(self) -> Descriptors:
-        """Those of the process."""
+        """The file descriptors of the process."""
         return self._service.descriptors
 
     @property
     def usage(self) -> Usage:
-        """What was done since the start."""
+        """The counters since the start."""
         return self._hub.usage
 
     @property
     def pending(self) -> int:
-        """Visitors waiting for a leg."""
+        """The number of visitors waiting for a leg."""
         return sum(peer.pending for peer in self._hub.holders)
 
     def carried(self) -> tuple[int, int]:
-        """Bytes to targets and back since the start, those of visitors that are here included."""
+        """Bytes to targets and back since the start, including those of current visitors."""
         over = self.usage.carried
         return added([(over.up, over.down), self.streams.carried()])
 
     def running(self) -> Iterator[Running]:
-        """What each of those who are served is counted on, and his bytes so far."""
+        """Yield the account and the bytes so far of each visitor that is being served."""
         return self.streams.running()
 
     # Lists.
 
     def sessions(self) -> Iterator[SessionView]:
-        """Each client that is connected, or for whom ports are kept."""
+        """Yield each client that is connected, or for which ports are kept."""
         for peer in self._hub.holders:
             yield self._session(peer)
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each mapping that the server holds, has refused to a client that is here, or is not to let anybody in to; and
-        its egress socket, whose visitors are counted as those of the clients that lead to nodes."""
+        """Yield each mapping that the server holds, has refused to a connected client, or has switched off.
+
+        The egress socket is included; its visitors are counted under the clients that lead to the nodes.
+        """
         return mappings(self._hub, self.streams.here(), None if self.draining else self._service.egress)
 
     def rights(self) -> Iterator[RightsView]:
-        """Each client with an identity of its own, and each other one that is here."""
+        """Yield each client with an identity, and each other client that is present."""
         hub = self._hub
         named = {identity.name: identity for identity in hub.identities}
         for name, identity in sorted(named.items()):
@@ -114,31 +118,31 @@ class ServerView:
                 yield _rights(peer.name, "active", peer.session is not None, self._source(peer), peer.rights)
 
     def legs(self) -> LegsView:
-        """Those of all sessions together."""
+        """The legs of all sessions together."""
         left = self._hub.left
         return LegsView.all_of(view for each in left for view in (each.legs_view, each.forward.legs_view))
 
     def expected(self) -> Iterator[tuple[str, bool]]:
-        """The clients that the operator has named himself and that may come in, and whether they are here."""
+        """Yield each client with a valid identity, and whether it is connected."""
         for identity in self._hub.identities:
             if identity.shut(self._hub.wall_clock()) is None:
                 yield identity.name, self.connected(identity.name)
 
     def connected(self, client: str) -> bool:
-        """Whether a client of this name has a session, by its own heart."""
+        """Return whether a client of this name has a session with a live control connection."""
         peer = self._hub.peers.get(client)
         session = None if peer is None else peer.session
         return isinstance(session, ServerSession) and session.control.heard_age <= session.control.timeout
 
     def round_trips(self) -> Iterator[tuple[str, float | None, float]]:
-        """For each session: whose it is, the last round trip, and the age of the last pong."""
+        """Yield for each session: its client, the last round trip, and the age of the last pong."""
         for session in self._hub.connected:
             yield session.peer.name, session.control.round_trip, session.control.heard_age
 
     # Health.
 
     def alive(self) -> list[Finding]:
-        """Say whether what runs by itself still runs."""
+        """Check whether background tasks, here the heartbeats, still work."""
         late = [
             Sentence(
                 "client {peer}: no pong for {heard_age:.0f} s, but it was not disconnected",
@@ -152,7 +156,7 @@ class ServerView:
         return [Finding("heartbeat", not late, Sentence.joined("; ", late[:3]) or well)]
 
     def ready(self, client: str | None = None) -> list[Finding]:
-        """Say whether clients can come in; or whether one client is here."""
+        """Check whether clients can connect, and optionally whether one client is connected."""
         service = self._service
         found = []
         if service.draining:
@@ -191,7 +195,7 @@ class ServerView:
             "connected from {address}, last pong {age:.1f} s ago", address=session.address, age=age
         ))
 
-    # Parts of the above.
+    # Internals.
 
     @property
     def _now(self) -> float:

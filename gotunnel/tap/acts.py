@@ -1,4 +1,4 @@
-"""What an operator can do to one role and not to the other: who is to go, and what is to be closed."""
+"""The acts that only one of the two roles has: ending sessions and visitors, and switching mappings."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["client_acts", "server_acts"]
 
 
 def server_acts(service: ServerService, view: ServerView) -> Acts:
-    """Return those of a server: `kick` takes a `client`, or the `stream` of a visitor; `mapping` takes its `name`,
-    `on`, and the `client` where several have one of that name."""
+    """Return a server's acts. `kick` takes a `client`, or the `stream` of a visitor. `mapping` takes its `name`, `on`,
+    and the `client` if several clients have a mapping of that name."""
     from gotunnel.server.kicking import kick_client
     from gotunnel.server.switching import NotOne, switch_mapping
 
@@ -59,8 +59,8 @@ def server_acts(service: ServerService, view: ServerView) -> Acts:
 
 
 def client_acts(service: ClientService, view: ClientView) -> Acts:
-    """Return those of a client: `kick` takes a `server` (all of them, without), or the `stream` of a visitor; `mapping`
-    takes its `name` and `on`."""
+    """Return a client's acts. `kick` takes a `server` (without it, all servers), or the `stream` of a visitor.
+    `mapping` takes its `name` and `on`."""
     from gotunnel.client.switching import switch_mapping
     from gotunnel.client.view import reconnect
 

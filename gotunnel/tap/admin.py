@@ -1,5 +1,5 @@
-"""A role with its admin socket beside it: built here, because neither knows the other. What an operator can do to each
-role has its names here, too."""
+"""Puts the admin socket beside a role. This is done here because neither knows the other. The acts that both roles have
+are here, too."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ LONGEST_DRAIN = 86_400.0
 
 
 def admin_folder(state: Path, env: Mapping[str, str] = os.environ) -> Path:
-    """Return where a role's socket is: systemd's RUNTIME_DIRECTORY (the first, if it names several), or the state
+    """Return the folder of a role's socket: systemd's RUNTIME_DIRECTORY (the first, if it names several), or the state
     folder."""
     first = env.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return Path(first) if os.path.isabs(first) else state
 
 
 class Administered(Service):
-    """Starts all of them, and stops the role first: how it stops can be watched, and its last visitors count. `admin`
-    is None where nobody can ask."""
+    """Starts the role, its history and its admin socket. Stops the role first, so that its end can be watched and its
+    last visitors count. `admin` is None if nobody can ask."""
 
     def __init__(self, role: IService, history: Recorder, admin: AdminService | None) -> None:
         self.role = role
@@ -51,7 +51,7 @@ class Administered(Service):
         self.role.privilegedStartService()
 
     def startService(self) -> None:
-        """Start the role, and then what tells of it."""
+        """Start the role, then its history and its admin socket."""
         self.role.startService()
         self.history.startService()
         if self.admin is not None:
@@ -59,13 +59,13 @@ class Administered(Service):
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Stop the role, and then what tells of it."""
+        """Stop the role, then its history and its admin socket."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        # No `finally`: where a second signal ends the process at once, this still waits, and the interpreter, which
-        # throws it away then, would begin what nobody can end any more.
+        # No `finally`: if a second signal ends the process at once, this coroutine is still waiting. The interpreter
+        # then discards it, and would run a `finally` whose work nobody can finish any more.
         try:
             await maybeDeferred(self.role.stopService)
         except Exception:
@@ -87,7 +87,7 @@ def administered(role: Any, face: Face, acts: Acts, config: Any, reactor: Any, s
         role.settled.append(lambda settings: history.use(settings.usage))
     if not config.admin.enabled:
         return Administered(role, history, None)
-    # Loaded where somebody may ask, and nowhere else: it takes memory at rest.
+    # Imported only if somebody may ask, because it takes memory.
     from gotunnel.admin.listener import AdminService
 
     acts = {**common_acts(role, face, reactor), **acts}
@@ -95,7 +95,7 @@ def administered(role: Any, face: Face, acts: Acts, config: Any, reactor: Any, s
 
 
 def common_acts(role: Any, face: Face, clock: IReactorTime) -> Acts:
-    """Return what can be done to either role."""
+    """Return the acts that both roles have."""
     drain = _Drain(role, face, clock)
 
     def reload(wish: dict[str, Any]) -> Deferred[dict[str, Any]]:
@@ -113,27 +113,27 @@ def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(name, str) or name not in LEVELS:
             raise Refused(Sentence("level is one of {levels}", levels=', '.join(LEVELS)))
         if name != before:
-            set_level("info")  # or this line would be lost
+            set_level("info")  # otherwise this line could be lost
             log.info("log level: {level}, set by an operator; a restart restores that of the configuration", level=name)
             set_level(name)
     return {"level": level(), "before": before}
 
 
 class _Drain:
-    """Begins a drain, and tells how far it is when it is asked again without a time. There is one in the life of a
-    process: who asks for another one joins it, and is told so."""
+    """Begins a drain, and reports its progress when it is asked again without a time. A process has one drain in its
+    life: a request for another one joins it, and the answer says so."""
 
     def __init__(self, role: Any, face: Face, clock: IReactorTime) -> None:
         self._role = role
         self._face = face
         self._clock = clock
         self._ends: float | None = None
-        """When its time is over; None while nobody has asked for it here."""
+        """When its time is over; None if nobody has asked for a drain here."""
         self._cut: int | None = None
         self._failed = False
 
     def act(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """`seconds` is how long visitors have to finish; it can only be shortened."""
+        """Drain. `seconds` is how long visitors have to finish; later requests can only shorten it."""
         only(wish, "seconds")
         seconds, joined, now = wish.get("seconds"), self._face.draining, self._clock.seconds()
         if seconds is not None:
@@ -161,7 +161,7 @@ class _Drain:
 
 
 def only(wish: dict[str, Any], *keys: str) -> None:
-    """Return if a request has no other keys than these. Raises Refused."""
+    """Return if a request has only these keys. Raises Refused."""
     unknown = sorted(set(wish) - set(keys))
     if unknown:
         raise Refused(Sentence(
@@ -175,7 +175,7 @@ def _fit(seconds: float) -> bool:
 
 
 def text(wish: dict[str, Any], key: str) -> str | None:
-    """Return a text of a request, None if it is not there. Raises Refused."""
+    """Return a text in a request, or None if it is absent. Raises Refused."""
     value = wish.get(key)
     if value is not None and (not isinstance(value, str) or not value or len(value) > 300):
         raise Refused(Sentence("{key} is a text", key=key))

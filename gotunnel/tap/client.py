@@ -44,6 +44,6 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist after the options are parsed."""
     from twisted.internet import reactor
 
-    from gotunnel.tap.runnerlog import speaking  # a role in the foreground has no use for it
+    from gotunnel.tap.runnerlog import speaking  # not needed by a role in the foreground
 
     return speaking(CLIENT.service(options.prepared, reactor), options.parent, reactor)

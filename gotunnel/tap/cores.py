@@ -8,7 +8,7 @@ __all__ = ["without_core"]
 
 
 def without_core() -> None:
-    """Let the kernel write no core file, and systemd-coredump keep none. Who looks for a crash can allow it to a
-    process that runs: `prlimit --core=unlimited --pid PID`."""
+    """Let the kernel write no core file, and systemd-coredump keep none. To examine a crash, permit core files for a
+    running process: `prlimit --core=unlimited --pid PID`."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

@@ -1,4 +1,4 @@
-"""Exit codes, and how an expected error ends a process: its lines on standard error, no traceback."""
+"""Exit codes, and how an expected error ends a process: with its lines on standard error, and no traceback."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FAILED = 1
 """Exit code: failed while running."""
 
 BAD_USAGE = 2
-"""Exit code: bad command line or configuration, which the units of etc/systemd do not start again."""
+"""Exit code: bad command line or configuration. The units in etc/systemd do not restart the process then."""
 
 
 @contextmanager
 def one_line_errors(program: str, language: Language | None = None) -> Iterator[None]:
-    """Turn an expected error into its lines on standard error and SystemExit with the right code. Without a language it
-    is that of the environment: somebody has just typed a command.
+    """Turn an expected error into its lines on standard error, and SystemExit with the right code. The default language
+    is that of the environment, since a user has just typed a command.
 
     On a UsageError `twistd` would exit with 1 and `twist` with 64; both let a SystemExit pass.
     """

@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read again. How that is done is the role's business; what came of it is in its log."""
+"""SIGHUP: reads the configuration again. The role does the work, and logs the result."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from gotunnel.tap.wrapper import Wrapper
 __all__ = ["Hangup"]
 
 TERMINAL = 0
-"""The descriptor by which a process in the foreground hangs on a terminal: that of its input, which is not redirected
-where only the log is."""
+"""The descriptor that ties a process in the foreground to its terminal: standard input, which is not redirected when
+only the log is."""
 
 
 class Hangup(Wrapper):
-    """Wraps the service of a role. `reload()` is called for SIGHUP, one or several; or `stop("SIGHUP")` when the
-    process was started from a terminal that is gone now, as such a process would end without us."""
+    """Wraps the service of a role. SIGHUP, received once or several times, calls `reload()`. If the process was started
+    from a terminal that is gone now, it calls `stop("SIGHUP")` instead, because such a process would end without this
+    class."""
 
     def __init__(
         self, service: IService, reactor: Any, reload: Callable[[], object], stop: Callable[[str], None]
@@ -33,15 +34,15 @@ class Hangup(Wrapper):
         self._on_terminal = False
 
     def startService(self) -> None:
-        """Start the role. The signal is taken at once, by the process that stays (a daemon has forked by now): what it
-        asks for waits until the reactor runs."""
+        """Start the role. The signal handler is installed at once, by the process that stays (a daemon has forked by
+        now); its action waits until the reactor runs."""
         self._take_signal()
         super().startService()
 
     def _take_signal(self) -> None:
         self._on_terminal = os.isatty(TERMINAL)
-        # Under nohup it is ignored, so that the process outlives its terminal: that it does with this, too. Whoever has
-        # put a handler of his own there (a debugger) keeps it.
+        # Under nohup SIGHUP is ignored so that the process outlives its terminal; with this handler it does so as
+        # well. A handler that somebody else has installed (a debugger) stays.
         if signal.getsignal(signal.SIGHUP) in (signal.SIG_DFL, signal.SIG_IGN):
             signal.signal(signal.SIGHUP, self._received)
 

@@ -1,5 +1,5 @@
-"""What only the start of a role has needed of memory goes back to the system: free pages of the heap, which the C
-library keeps otherwise for what never comes, and pages of libraries that were read in to load them and to set up."""
+"""Gives memory back to the system that only the start of a role has needed: free pages of the heap, which the C library
+would keep, and pages of libraries that were read to load and set them up."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ from typing import Any
 __all__ = ["give_back", "heap", "keep", "untouched"]
 
 _MAPPING = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (r-.p) [0-9a-f]+ \S+ [1-9]\d* +/")
-"""The first line of a mapping in /proc/PID/smaps, proc_pid_smaps(5): one of a file, private, that nobody may write."""
-_DONTNEED = 4  # MADV_DONTNEED of every Linux, madvise(2)
+"""The first line of a mapping in /proc/PID/smaps (proc_pid_smaps(5)), for a private mapping of a file without write
+permission."""
+_DONTNEED = 4  # MADV_DONTNEED on every Linux, madvise(2)
 
 
 def keep() -> None:
-    """Leave out of Python's collection of garbage what is there now: it stays as long as the process. To look at all
-    of it, 70,000 objects, takes 37 ms, in which no visitor is served; to look at what came since takes none."""
+    """Exclude all current objects from Python's garbage collection, because they live as long as the process. A
+    collection of all 70,000 objects takes 37 ms, in which no visitor is served; one of the newer objects takes no
+    measurable time."""
     gc.freeze()
-    gc.collect()  # from now on it comes when a quarter of what is new may be garbage, and not a quarter of everything
+    gc.collect()  # from now on it runs when a quarter of the new objects may be garbage, not a quarter of all
 
 
 def give_back() -> None:
-    """Give back the pages that are free, and those that hold nothing but what stands in a file. Where the system cannot
-    do the one or the other, nothing happens: only glibc gives back a heap, only Linux says what is where.
+    """Give back free pages, and pages that contain only what is in a file. What the system cannot do is skipped: only
+    glibc gives back a heap, and only Linux reports mappings.
 
-    The second are mostly code that runs once: ten MiB in all. What is needed again after all is mapped again from the
-    system's cache, within microseconds."""
+    The second kind is mostly code that runs once: ten MiB in all. If it is needed again after all, it is mapped again
+    from the system's cache within microseconds.
+    """
     library, trim = _c_library()
     try:
         with open("/proc/self/smaps", "rb") as file:
@@ -43,18 +46,19 @@ def give_back() -> None:
 
 
 def heap() -> tuple[Callable[[], int], Callable[[], object]] | None:
-    """Return what tells how many bytes of the heap are free, given back or not, and what gives their pages back; None
-    where the C library does not tell."""
+    """Return a function that reports how many bytes of the heap are free (given back or not), and a function that gives
+    their pages back. Return None if the C library does not report that."""
     library, trim = _c_library()
     ask = getattr(library, "mallinfo2", None)
-    if trim is None or ask is None:  # glibc has the second since 2.33
+    if trim is None or ask is None:  # glibc has mallinfo2 since 2.33
         return None
     ask.restype = _Mallinfo
     return lambda: int(ask().fordblks), trim
 
 
 def _c_library() -> tuple[Any, Callable[[], object] | None]:
-    """Return what this process calls in C, and what gives back the free pages of its heap, where that can be done."""
+    """Return the C library of this process, and a function that gives back the free pages of its heap, or None if it
+    has none."""
     library = ctypes.CDLL(None)
     trim = getattr(library, "malloc_trim", None)
     return library, partial(trim, 0) if trim is not None else None
@@ -69,10 +73,10 @@ class _Mallinfo(ctypes.Structure):
 
 
 def untouched(smaps: Iterable[bytes]) -> Iterator[tuple[int, int]]:
-    """Read the lines of a process's `smaps`; return the addresses and sizes, in bytes, of mappings whose every page is
-    as its file has it, and that nobody may write. In others MADV_DONTNEED would undo what was written: those of a
-    library that the loader has put addresses into may not be written any more, either, but they hold pages of their
-    own, which count as anonymous, or as swapped out."""
+    """Read the lines of a process's `smaps`. Return addresses and sizes, in bytes, of mappings without write permission
+    whose pages are all as in their file. On other mappings MADV_DONTNEED would undo writes. For example, the part of a
+    library into which the loader has written addresses is no longer writable either, but it has pages of its own, which
+    count as anonymous or as swapped out."""
     span, unwritten = (0, 0), False
     for line in smaps:
         if b"-" in line[:17]:

@@ -1,4 +1,4 @@
-"""Tells systemd how a role is doing: it is ready, it is alive, it stops. Where nobody listens nothing of this runs."""
+"""Tells systemd the state of a role: ready, alive, stopping. Not used if systemd does not listen."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ AGAIN = 0.5
 """Seconds until a message that did not fit into systemd's queue is sent again."""
 
 MARGIN = 30.0
-"""Seconds that a stop may take beside the time that visitors have to finish."""
+"""Seconds that a stop may take in addition to the time that visitors have to finish."""
 
 
 class Notices(Wrapper):
-    """Wraps the service of a role. `drain` says how many seconds visitors have to finish: systemd is told to wait for
-    that, so that a long one does not end in SIGKILL. `reloading` is to be called when a reload begins and ends.
+    """Wraps the service of a role. `drain` returns how many seconds visitors have to finish. systemd is told to wait
+    that long, so that a long drain does not end in SIGKILL. Call `reloading` when a reload begins and ends.
 
-    The signs of life come from the reactor: one that is stuck sends none, and systemd starts the process anew.
+    The watchdog messages come from the reactor: a reactor that is stuck sends none, and systemd restarts the process.
     """
 
     log = Logger()
@@ -47,22 +47,22 @@ class Notices(Wrapper):
         self._failed = False
 
     def startService(self) -> None:
-        """Start the role. That it is ready is told once the reactor runs, by the process that stays: `twistd` may fork
-        in between."""
+        """Start the role. Readiness is reported when the reactor runs, by the process that stays: `twistd` may fork
+        before."""
         super().startService()
         self._reactor.callWhenRunning(self._ready)
 
     def stopService(self) -> Deferred[None]:
-        """Stop the role. Signs of life go on until the process ends."""
+        """Stop the role. Watchdog messages continue until the process ends."""
         micro = int((self.drain() + MARGIN) * 1_000_000)
         self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={micro}")
         return super().stopService()
 
     def reloading(self, begun: bool) -> None:
-        """The configuration is being read again, or has been: a second `systemctl reload` waits for that, and so does
-        a first one with Type=notify-reload."""
+        """A reload has begun, or has ended. A second `systemctl reload` waits for the end; with Type=notify-reload, the
+        first one does so, too."""
         if begun:
-            # systemd compares it with when it asked, on the clock that CLOCK_MONOTONIC is.
+            # systemd compares it, on CLOCK_MONOTONIC, with the time of its request.
             self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         elif self.running:
             self._say("READY=1")

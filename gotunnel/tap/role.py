@@ -1,4 +1,4 @@
-"""What the two roles have in common at start: files to load, a folder for state, exit codes. Opens no connection."""
+"""What both roles do at their start: load files, find the state folder, set exit codes. Opens no connection."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ log = Logger()
 
 
 def state_path(chosen: str | None, env: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder for what must outlive the process, which need not exist.
+    """Return the folder for what must outlive the process. It need not exist.
 
-    `chosen` is `--state`; then come systemd's STATE_DIRECTORY (the first, if it names several) and the XDG base
-    directory.
+    `chosen` is `--state`; without it, systemd's STATE_DIRECTORY applies (the first, if it names several), then the XDG
+    base directory.
     """
     name = chosen or env.get("STATE_DIRECTORY", "").partition(":")[0]
     if not name:
         base = env.get("XDG_STATE_HOME", "")
-        # The XDG specification: a relative path there is to be ignored.
+        # The XDG specification says that a relative path must be ignored.
         name = os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.local/state"), "gotunnel")
     return Path(name).absolute()
 
 
 def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Path:
-    """Return `state_path`, made with mode 0700 if it is missing. A folder that exists keeps its mode.
+    """Return `state_path`, creating it with mode 0700 if it is missing. An existing folder keeps its mode.
 
     Raises OSError.
     """
@@ -74,8 +74,8 @@ def state_folder(chosen: str | None, env: Mapping[str, str] = os.environ) -> Pat
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A role that is fit to start: its section of the file, validated, its state folder, and what reads the file again
-    if there is one."""
+    """A role that is ready to start: its validated section of the file, its state folder, and a function that reads the
+    file again, if there is a file."""
 
     config: Any
     state: Path
@@ -84,27 +84,27 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One of the two roles. `load` and `make` raise GotunnelError for whatever is the operator's to mend.
+    """One of the two roles. `load` and `make` raise GotunnelError for anything that the operator has to correct.
 
-    `load` gets the file's path and that of the state folder, which may not exist yet.
+    `load` gets the path of the file, and that of the state folder, which may not exist yet.
     """
 
     program: str
     load: Callable[[str, Path], Any]
     make: Callable[[Any, Any, Path], IService]
     watched: Callable[[Any, Any, Any, Path], IService] | None = None
-    """Puts the admin socket beside what `make` returned: gets that, the configuration, the reactor, the state folder.
-    None: there is none."""
+    """Puts the admin socket beside what `make` returned. It gets that service, the configuration, the reactor and the
+    state folder. None means no admin socket."""
 
     def prepare(self, config: str, state: str | None) -> Prepared:
-        """Read the file and find the state folder, or print what is wrong and raise SystemExit."""
+        """Read the file and find the state folder; or print what is wrong, and raise SystemExit."""
         with one_line_errors(self.program):
             loaded, folder = self.load(config, state_path(state)), state_folder(state)
-        # A daemon may go to another folder.
+        # Absolute, because a daemon may change its folder.
         return Prepared(loaded, folder, partial(self.load, os.path.abspath(config), folder))
 
     def service(self, prepared: Prepared, reactor: Any) -> IService:
-        """Build the service, with the server's control port bound already; or print one line and raise SystemExit."""
+        """Build the service, with the server's control port already bound; or print one line, and raise SystemExit."""
         use_monotonic(reactor)
         set_level(prepared.config.log_level)
         set_log_language(prepared.config.log_lang)
@@ -124,7 +124,7 @@ class Role:
             made = Trimming(made, reactor, *found)
         notify = NotifySocket.named()
         if notify is not None:
-            # Loaded where systemd listens, and nowhere else: it takes memory at rest.
+            # Imported only if systemd listens, because it takes memory.
             from gotunnel.tap.notices import Notices
 
             made = notices = Notices(made, reactor, notify, lambda: prepared.config.drain_timeout)
@@ -141,7 +141,7 @@ class Role:
 
 
 class RoleOptions(usage.Options):
-    """The command line of a role under `twistd` and `twist`. `prepared` is there after parsing."""
+    """The command line of a role under `twistd` and `twist`. `prepared` is set by the parsing."""
 
     role: Role
     prepared: Prepared
@@ -157,7 +157,7 @@ class RoleOptions(usage.Options):
     ]
 
     def parseOptions(self, options: list[str] | None = None) -> None:
-        """Called by twistd with the words after the role's name. No reactor is there yet if `--reactor` named none."""
+        """Called by twistd with the words after the role's name. Without `--reactor`, no reactor is installed yet."""
         install_reactor()
         with one_line_errors(self.role.program):
             super().parseOptions(options)
@@ -172,7 +172,7 @@ class RoleOptions(usage.Options):
         return page(self, language.sentence)
 
     def postOptions(self) -> None:
-        """Load the file here, before twistd leaves the terminal, so that whoever started it reads what is wrong."""
+        """Load the file now, before twistd leaves the terminal, so that errors reach the user who starts it."""
         self.prepared = self.role.prepare(self["config"], self["state"])
 
     def opt_version(self) -> None:

@@ -1,5 +1,5 @@
-"""The page of a role's `--help` in another language than English: what Twisted would show, in columns that are right
-where characters are two wide. Loaded when one is asked for."""
+"""The page of a role's `--help` in a language other than English: what Twisted would show, with columns that are
+aligned for double-width characters. Imported on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Said = Callable[[str], str]
 
 
 def page(options: usage.Options, said: Said) -> str:
-    """Return the page, in the words of `said`, as wide as Twisted would make it."""
+    """Return the page, with each text passed through `said`, as wide as Twisted would make it."""
     width = int(os.environ.get("COLUMNS", "80"))
     synopsis = options.getSynopsis().removeprefix("Usage: ").replace("[options]", said(Sentence("[options]")))
     rows = list(_rows(options, said))

@@ -1,5 +1,5 @@
-"""The logs that `twistd` and `twist` write, in the language that `log_lang` names. Where they go, their format and
-their level stay what the runner was told; JSON stays English, as our own does."""
+"""The logs that `twistd` and `twist` write, in the language that `log_lang` names. Destination, format and level stay
+as the runner was told; JSON stays English, like our own."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from gotunnel.i18n.language import ENGLISH
 __all__ = ["LogOfTwistd", "Spoken", "speaking"]
 
 OURS = "gotunnel"
-"""The beginning of the namespaces of our own events."""
+"""The prefix of the namespaces of our own events."""
 
 DEFAULT_FILE = "twistd.log"
-"""Where a daemon of `twistd` logs when nobody says where."""
+"""The log file of a daemon of `twistd` by default."""
 
 
 def speaking(service: IService, runner: MutableMapping[str, Any] | None, reactor: Any) -> IService:
-    """Return the service for a runner whose own options are `runner`, so that what it logs is in our language. A runner
-    that is neither of the two, and one that was told of an observer, logs as it would without this."""
+    """Return the service for a runner with the options `runner`, so that its log is in our language. With any other
+    runner than these two, and with one that was given an observer, the log stays as it is."""
     if runner is None:
         return service
-    if runner.get("logFormat") == "text" and "fileLogObserverFactory" in runner:  # twist, after it has parsed them
+    if runner.get("logFormat") == "text" and "fileLogObserverFactory" in runner:  # twist, with parsed options
         make = runner["fileLogObserverFactory"]
         runner["fileLogObserverFactory"] = lambda file: Spoken(make(file))
     elif "logfile" in runner and runner.get("logger") is None:
@@ -41,7 +41,8 @@ def speaking(service: IService, runner: MutableMapping[str, Any] | None, reactor
 
 @implementer(ILogObserver)
 class Spoken:
-    """Passes each event of ours to another observer with its text in the language of the log, others as they are."""
+    """Passes each event of ours to another observer with its text in the language of the log, and other events as they
+    are."""
 
     def __init__(self, observer: Any) -> None:
         self._observer = observer
@@ -57,8 +58,8 @@ class Spoken:
 
 
 class LogOfTwistd(MultiService):
-    """Puts the observer that `twistd` would make, with our language in front of it, where `twistd` looks for one: at
-    the application that the service becomes a part of."""
+    """Makes the observer that `twistd` would make, with our language in front of it, and sets it where `twistd` looks
+    for one: on the application that the service becomes a part of."""
 
     def __init__(self, service: IService, runner: Mapping[str, Any], reactor: Any) -> None:
         super().__init__()
@@ -76,16 +77,16 @@ class LogOfTwistd(MultiService):
 
     def _observer(self) -> Any:
         if self._runner.get("syslog"):
-            from twisted.python.syslog import SyslogObserver  # which not every system can import
+            from twisted.python.syslog import SyslogObserver  # not every system can import it
 
             emit: Any = SyslogObserver(self._runner.get("prefix", "")).emit
             return LegacyLogObserverWrapper(emit)
         foreground, name = self._runner.get("nodaemon"), self._runner["logfile"]
         if name == "-" and not foreground:
-            return None  # twistd says that this cannot be, and ends
+            return None  # twistd refuses this combination, and ends
         if name == "-" or (foreground and not name):
             return textFileLogObserver(sys.stdout)
         file = LogFile.fromFullPath(name or DEFAULT_FILE)
-        if not signal.getsignal(signal.SIGUSR1):  # as twistd: whoever has put a handler there keeps it
+        if not signal.getsignal(signal.SIGUSR1):  # as in twistd, an existing handler stays
             signal.signal(signal.SIGUSR1, lambda number, frame: self._reactor.callFromThread(file.rotate))
         return textFileLogObserver(file)

@@ -1,5 +1,5 @@
-"""The server role for `twistd gotunnel-server` and `gotunnel-server`: binds the control port before anything else, or
-takes up the sockets that systemd hands over."""
+"""The server role for `twistd gotunnel-server` and `gotunnel-server`. Binds the control port before anything else, or
+uses the sockets that systemd passes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SERVER", "Options", "makeService"]
 
 
 def _make(config: ServerConfig, reactor: Any, state: Path) -> ServerService:
-    # Bound here, so that a port in use is told while somebody still looks, and before privileges are given up.
+    # Bound here, so that a port in use is reported while the user still looks, and before privileges are dropped.
     handed = handed_over()
     listening = None if handed else bind_control(config)
     try:
@@ -36,7 +36,7 @@ def _make(config: ServerConfig, reactor: Any, state: Path) -> ServerService:
 
 def _load(path: str, state: Path) -> ServerConfig:
     config = load_server(path, clients_elsewhere=os.path.exists(state / CLIENTS_FILE))
-    filed_clients(config, state)  # refuses it now, when somebody looks
+    filed_clients(config, state)  # refuses a bad clients file now, while the user looks
     check_histories(config, state, path)
     return config
 
@@ -63,6 +63,6 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist after the options are parsed."""
     from twisted.internet import reactor
 
-    from gotunnel.tap.runnerlog import speaking  # a role in the foreground has no use for it
+    from gotunnel.tap.runnerlog import speaking  # not needed by a role in the foreground
 
     return speaking(SERVER.service(options.prepared, reactor), options.parent, reactor)

@@ -1,5 +1,5 @@
-"""Ends a role in two steps: the first signal lets it finish what it does, a second one ends it at once. Knows nothing
-of what is being finished."""
+"""Ends a role in two steps: the first signal lets it finish its work, a second one ends it at once. Knows nothing of
+that work."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ SAME_SIGNAL = 0.1
 class TwoStepStop(Wrapper):
     """Wraps the service of a role; lives as long as the process.
 
-    Twisted's own signal handlers make `twistd` and `twist` kill themselves with the signal once the service has
-    stopped, so that an orderly end looks like a failure, and they ignore a second signal. These end with exit code 0
-    both times. The rest of the shutdown stays Twisted's: `twistd` still removes its pid file.
+    With Twisted's own signal handlers, `twistd` and `twist` kill themselves with the signal once the service has
+    stopped, so that an orderly end looks like a failure; and they ignore a second signal. These handlers end with exit
+    code 0 both times. The rest of the shutdown is Twisted's: `twistd` still removes its pid file.
     """
 
     log = Logger()
@@ -49,12 +49,13 @@ class TwoStepStop(Wrapper):
         self._over: float | None = None
 
     def startService(self) -> None:
-        """Called by the runner before the reactor runs. The signals are taken once Twisted has set its own handlers."""
+        """Called by the runner before the reactor runs. The signal handlers are installed after Twisted has installed
+        its own."""
         try:
             super().startService()
         except (GotunnelError, OSError) as error:
             if os.getpid() != self._made_by:
-                # A daemon: `twistd` waits for an exception to tell its starter, and would wait for ever on an exit.
+                # A daemon: its parent `twistd` waits for an exception to report, and would wait for ever on an exit.
                 self.log.error("cannot start: {problem}", problem=str(error))
                 raise
             print(f"{self._program}: {error_text(error, log_language())}", file=sys.stderr)
@@ -71,7 +72,7 @@ class TwoStepStop(Wrapper):
         return stopping
 
     def stop_requested(self, name: str) -> None:
-        """Stop in order; if that was asked before, at once. `name` is the signal's, for the log."""
+        """Stop in order, or, if a stop was requested before, at once. `name` is the signal's name, for the log."""
         now = self._reactor.seconds()
         if self._asked is None and self._stopping is None:
             self._asked = now
@@ -83,19 +84,20 @@ class TwoStepStop(Wrapper):
             self._stopped(None)
 
     def _take_signals(self) -> None:
-        # Whoever put another handler there (a debugger, nohup, a reactor told to leave signals alone) keeps it.
+        # Another handler (of a debugger, of nohup, or of a reactor told to leave signals alone) stays.
         for number, twisted_handler in (
             (signal.SIGINT, self._reactor.sigInt),
             (signal.SIGTERM, self._reactor.sigTerm),
         ):
             if signal.getsignal(number) == twisted_handler:
                 signal.signal(number, self._received)
-                # The interpreter's own end puts the default back, and a late signal would turn the 0 into a death.
+                # The interpreter restores the default at its end, and a late signal would then turn exit code 0 into
+                # a death by signal.
                 atexit.register(signal.signal, number, signal.SIG_IGN)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self._over is not None:
-            # The reactor listens no more; it waits for its threads, and a name being resolved may take half a minute.
+            # The reactor no longer listens. It waits for its threads, and resolving a name may take half a minute.
             if time.monotonic() - self._over >= SAME_SIGNAL:
                 os._exit(0)
         else:

@@ -1,5 +1,5 @@
-"""Gives memory back that a crowd has needed, when the crowd has gone. The C library does so by itself only with what is
-free at the end of its heap, and something that stays lies there nearly always: a role would keep for months what its
+"""Gives memory back that a crowd of visitors has needed, when the crowd has gone. By itself the C library only gives
+back what is free at the end of its heap, where something that stays usually lies. A role would keep for months what its
 busiest minute took."""
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from gotunnel.tap.wrapper import Wrapper
 __all__ = ["MUCH", "PERIOD", "Trimming"]
 
 PERIOD = 10.0
-"""Seconds between two looks at how much is free. One takes 0.1 ms, or 0.4 where much lies about."""
+"""Seconds between two checks of the free memory. A check takes 0.1 ms, or 0.4 ms with a fragmented heap."""
 MUCH = 4 << 20
-"""Bytes that must have become free for it to be worth a millisecond or two: those of 150 legs inside TLS."""
+"""Bytes that must have become free to be worth a millisecond or two: those of 150 legs inside TLS."""
 
 
 class Trimming(Wrapper):
-    """Wraps the service of a role. `free()` tells how many bytes of the heap are, given back or not, and `trim()` gives
-    them back."""
+    """Wraps the service of a role. `free()` returns how many bytes of the heap are free, given back or not; `trim()`
+    gives them back."""
 
     def __init__(
         self, service: IService, clock: IReactorTime, free: Callable[[], int], trim: Callable[[], object]
@@ -31,16 +31,16 @@ class Trimming(Wrapper):
         self._clock = clock
         self._free = free
         self._trim = trim
-        self._least = free()  # that was free at a look since the last time: what is now beyond that was in use
+        self._least = free()  # the smallest amount seen free since the last time: anything beyond it was in use
         self._next: IDelayedCall | None = None
 
     def startService(self) -> None:
-        """Start the role, and look from now on."""
+        """Start the role and the checks."""
         super().startService()
         self._plan()
 
     def stopService(self) -> Deferred[None]:
-        """Look no more, and stop the role."""
+        """Stop the checks, and the role."""
         if self._next is not None:
             self._next.cancel()
             self._next = None

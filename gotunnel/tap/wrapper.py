@@ -1,4 +1,4 @@
-"""A service around the service of a role: it starts and stops with it, and adds something of its own."""
+"""A service around the service of a role: it starts and stops with the role, and adds something."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Wrapper"]
 
 
 class Wrapper(Service):
-    """Passes on what the runner says. A subclass does its own ahead of that or behind it."""
+    """Passes on the runner's calls. A subclass adds its own work before or after."""
 
     def __init__(self, service: IService) -> None:
         self._inner = service

@@ -1,12 +1,14 @@
-"""Reads the server name out of the first message of a TLS connection, to route it before TLS starts. It verifies
-nothing: what is not a ClientHello is left to TLS to refuse."""
+"""Reads the server name from the ClientHello of a TLS connection, so that it can be routed before TLS starts.
+
+It verifies nothing: anything that is not a ClientHello is left for TLS to refuse.
+"""
 
 from __future__ import annotations
 
 __all__ = ["MOST", "server_name"]
 
 MOST = 16384 + 5
-"""Bytes of one TLS record with its header; a ClientHello that is longer is not looked into."""
+"""The size in bytes of the largest TLS record with its header. A longer ClientHello is not examined."""
 
 _RECORD_HEADER = 5  # type, version, length (RFC 8446, 5.1)
 _SNI = 0  # extension type (RFC 6066, 3)
@@ -14,7 +16,7 @@ _HOST_NAME = 0
 
 
 class _Reader:
-    """Takes lengths and vectors off the front of bytes; IndexError when there are too few."""
+    """Reads integers and length-prefixed vectors from the front of `data`. Raises IndexError if it is too short."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -35,9 +37,10 @@ class _Reader:
 
 
 def server_name(data: bytes) -> tuple[bool, str | None]:
-    """Return whether `data`, the first bytes of a connection, suffices to tell, and the name if there is one.
+    """Return (enough, name) for `data`, the first bytes of a connection.
 
-    (False, None) means that more bytes are needed. Lengths and fields are those of RFC 8446, 4.1.2.
+    `enough` is False if more bytes are needed to decide. `name` is None if there is no server name. The layout is that
+    of RFC 8446, section 4.1.2.
     """
     if len(data) < _RECORD_HEADER:
         return False, None
@@ -49,7 +52,7 @@ def server_name(data: bytes) -> tuple[bool, str | None]:
     try:
         return True, _name(data[_RECORD_HEADER : _RECORD_HEADER + length])
     except (IndexError, UnicodeDecodeError):
-        return True, None  # spread over several records, or broken
+        return True, None  # split over several records, or malformed
 
 
 def _name(record: bytes) -> str | None:

@@ -1,8 +1,8 @@
-"""The HTTP CONNECT request of an egress socket (RFC 9110, section 9.3.6) and its answers, as kube-apiserver speaks it.
-Where the tunnel leads is not decided here.
+"""Reads the HTTP CONNECT request of an egress socket (RFC 9110, section 9.3.6) and writes the answers to it.
 
-Only the request target counts: kube-apiserver's `Host` is always 127.0.0.1. Behind the empty line of a 200 nothing of
-ours may follow, since everything there belongs to the stream.
+kube-apiserver is the usual sender. Only the request target counts, because kube-apiserver always sends `Host:
+127.0.0.1`. A 200 has no body: every byte after its empty line belongs to the stream. This module does not decide
+where the tunnel leads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gotunnel.errors import RemoteProtocolError, Sentence, printable
 __all__ = ["LIMIT", "OK", "parse", "refusal"]
 
 LIMIT = 8192
-"""The longest request header, in bytes."""
+"""The size limit of a request header, in bytes."""
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 _WORDS = {400: "Bad Request", 405: "Method Not Allowed", 431: "Request Header Fields Too Large", 502: "Bad Gateway",
@@ -25,8 +25,10 @@ _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 
 def parse(header: bytes) -> HostPort:
-    """Read a header, up to and with its empty line; return the target. Raises RemoteProtocolError: code "400" or
-    "405", the status to answer."""
+    """Parse a request header, including its final empty line, and return the target.
+
+    Raises RemoteProtocolError with the HTTP status to answer ("400" or "405") as its code.
+    """
     lines = header.split(b"\r\n")
     found = _REQUEST.fullmatch(lines[0])
     if found is None or lines[-2:] != [b"", b""] or not all(_FIELD.fullmatch(line) for line in lines[1:-2]):
@@ -43,7 +45,7 @@ def parse(header: bytes) -> HostPort:
 
 
 def refusal(status: int, reason: str) -> bytes:
-    """Return the answer that says no, and why, in one line of text."""
+    """Return a complete error response, with `reason` as one line of text in its body."""
     body = reason.encode("utf-8", "replace") + b"\n"
     return (
         f"HTTP/1.1 {status} {_WORDS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"

@@ -1,16 +1,18 @@
-"""Datagrams on a leg: one DATA frame is one datagram, and a frame arrives in whatever pieces the connection brings.
-Here they become whole again. Knows no sockets and no header of a frame."""
+"""Reassembles datagrams from a leg: each DATA frame carries one datagram but may arrive in several pieces.
+
+It knows nothing of sockets or frame headers.
+"""
 
 from __future__ import annotations
 
 __all__ = ["MOST_DATAGRAM", "Assembly"]
 
 MOST_DATAGRAM = 65_507
-"""Bytes of the longest datagram: what IPv4 leaves of 65,535 for what is in UDP. IPv6 would take 20 more."""
+"""The longest datagram in bytes: 65,535 less the IPv4 and UDP headers. IPv6 would allow 20 more."""
 
 
 class Assembly:
-    """The frame of one flow that is arriving. It never holds more than one datagram."""
+    """Collects the frame of one flow that is being received. Holds at most one datagram."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -19,13 +21,16 @@ class Assembly:
         self._size = 0
 
     def add(self, piece: memoryview | bytes, ends: bool) -> bytes | None:
-        """Take the next piece; `ends` says whether its frame is complete with it. Return the datagram then, None before
-        that; b"" for a frame that is longer than any datagram: none of it is kept."""
+        """Add the next piece of the frame; `ends` is True for its last piece.
+
+        Returns the datagram if the frame is complete, otherwise None. Returns b"" for a frame that is longer than any
+        datagram; its content is discarded.
+        """
         size = self._size + len(piece)
         if size <= MOST_DATAGRAM:
             if ends and not self._size:
                 return bytes(piece)
-            self._pieces.append(bytes(piece))  # the buffer that it lies in is used again
+            self._pieces.append(bytes(piece))  # a copy, because the caller reuses the buffer
         else:
             self._pieces.clear()
         self._size = 0 if ends else size

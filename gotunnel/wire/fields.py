@@ -1,6 +1,7 @@
-"""Field types of messages: how each is read from JSON and written to it, and a schema drawn from a
-dataclass's type hints. Every rule is checked in both directions, so what we send is what we would accept. It
-names no message."""
+"""Field types of messages, and the schema that reads and writes a dataclass as JSON, built from its type hints.
+
+Each rule is checked in both directions, so we never send what we would refuse. No message is defined here.
+"""
 
 from __future__ import annotations
 
@@ -56,21 +57,22 @@ __all__ = [
 DAY = 86400
 LAST_TIME = 2**53
 REASON_CHARACTERS = 512
-"""How much of a reason is sent. At 6 bytes for the worst character it still fits into the body of a leg
-frame."""
+"""The length at which a reason is truncated when sent. Even at 6 bytes per character it fits into a leg frame."""
 
 T = TypeVar("T")
 
 
 class Misfit(Exception):
-    """A value does not fit its field. The text starts with a space, or with a path below the field, so that
-    the field's own name goes in front of it; it never quotes the value."""
+    """A value does not fit its field.
+
+    The text starts with a space or with a path below the field, so that the field's name can be prepended. It never
+    quotes the value.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of value travels. `read` takes a JSON value and raises Misfit; `write` returns a JSON
-    value."""
+    """How one kind of value is converted. `read` takes a JSON value and raises Misfit; `write` returns a JSON value."""
 
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
@@ -82,7 +84,7 @@ def _same(value: Any) -> Any:
 
 def _integer(low: int, high: int) -> Kind:
     def read(value: object) -> int:
-        # type() and not isinstance(): True is an int to Python, and no port.
+        # type() instead of isinstance(), because True is an int in Python but not a valid number here.
         if type(value) is not int or not low <= value <= high:
             raise Misfit(f" must be an integer from {low} to {high}")
         return value
@@ -102,7 +104,7 @@ def _text(pattern: str, rule: str) -> Kind:
 
 
 def _binary(low: int, high: int) -> Kind:
-    """URL-safe base64 without padding. Only the one canonical spelling is read, since MACs cover values."""
+    """URL-safe base64 without padding. Only the canonical spelling is accepted, because MACs cover values."""
     size = f"{low}" if low == high else f"{low} to {high}"
     spelling = re.compile(f"[A-Za-z0-9_-]{{2,{math.ceil(high * 4 / 3)}}}")
 
@@ -132,14 +134,14 @@ def _read_seconds(value: object) -> float:
 
 
 def _read_time(value: object) -> float:
-    if (type(value) is int or type(value) is float) and 0 <= value <= LAST_TIME:  # nan is not
+    if (type(value) is int or type(value) is float) and 0 <= value <= LAST_TIME:  # False for NaN
         return value
     raise Misfit(f" must be a number of seconds from 0 to {LAST_TIME}")
 
 
 def _write_reason(value: str) -> str:
-    # An operating system's error text can hold what UTF-8 cannot say; a reason must never be why an answer
-    # fails.
+    # Error texts of the operating system can contain lone surrogates, which UTF-8 cannot encode. They must not make
+    # an answer fail.
     return value[:REASON_CHARACTERS].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -171,9 +173,9 @@ Version = Annotated[int, _integer(1, 65535)]
 Milliseconds = Annotated[int, _integer(0, DAY * 1000)]
 Seconds = Annotated[float, Kind(_read_seconds, _same)]
 UnixTime = Annotated[float, Kind(_read_time, _same)]
-"""Seconds since 1970, of somebody's wall clock."""
+"""Seconds since 1970 by the sender's wall clock."""
 Volume = Annotated[int, _integer(0, 2**26)]
-"""Bytes that are asked for to measure a leg."""
+"""The number of bytes requested in a measurement of a leg."""
 Nonce = Annotated[bytes, _binary(32, 32)]
 SessionId = Annotated[bytes, _binary(16, 16)]
 Instance = Annotated[bytes, _binary(1, 64)]
@@ -202,12 +204,14 @@ Status = Annotated[Literal["ok", "fail"], _one_of("ok", "fail")]
 
 
 class Schema(Generic[T]):
-    """Reads and writes one dataclass as a JSON object. Its fields are Annotated types of this module, bool,
-    another such dataclass, a `tuple[X, ...]` of one of these, or `X | None` for what may be absent.
+    """Reads and writes one dataclass as a JSON object.
 
-    A field with a default may be absent, None is never written, unknown fields are ignored. A method
-    `misfit()` of the dataclass, if there is one, returns what is wrong between the fields (starting with a
-    space), or None.
+    A field's type is an Annotated type of this module, bool, another such dataclass, a `tuple[X, ...]` of one of
+    these, or `X | None` if the field may be absent. A field with a default may be absent. None is not written, and
+    unknown fields are ignored.
+
+    If the dataclass has a method `misfit()`, it checks the fields against each other: it returns the problem as text
+    that starts with a space or a field's path, or None.
     """
 
     def __init__(self, cls: type[T]) -> None:
@@ -218,7 +222,7 @@ class Schema(Generic[T]):
         self._check: Callable[[T], str | None] | None = getattr(cls, "misfit", None)
 
     def read(self, value: object) -> T:
-        """Build the dataclass from a JSON object. Raises Misfit."""
+        """Build the dataclass from a JSON object. Raises Misfit if it does not fit."""
         if not isinstance(value, dict):
             raise Misfit(" must be an object")
         found: dict[str, Any] = {}
@@ -233,7 +237,7 @@ class Schema(Generic[T]):
         return self._checked(self._cls(**found))
 
     def write(self, instance: T) -> dict[str, object]:
-        """Return the JSON object. Raises Misfit if a field holds what the other end would refuse."""
+        """Return the JSON object. Raises Misfit if a field holds a value that the peer would refuse."""
         written: dict[str, object] = {}
         for name, kind, required in self._fields:
             value = getattr(instance, name)
@@ -284,7 +288,7 @@ def _array(item: Kind) -> Kind:
 
     def write(values: tuple[Any, ...]) -> list[object]:
         if not isinstance(values, tuple):
-            raise TypeError("not a tuple")  # a string would be taken apart into its characters
+            raise TypeError("not a tuple")  # a string would be split into characters
         return [item.write(value) for value in values]
 
     return Kind(read, write)

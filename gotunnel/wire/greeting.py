@@ -1,5 +1,7 @@
-"""The messages of the two handshakes, of a control connection and of a leg, of enrolment, and the error that ends any.
-How they become payloads is in `gotunnel.wire.messages`; what is in the MACs, in `gotunnel.wire.keys`."""
+"""The messages of the two handshakes (control connection and leg) and of enrolment, and the error that can end them.
+
+`gotunnel.wire.messages` encodes them. `gotunnel.wire.keys` defines what the MACs cover.
+"""
 
 from __future__ import annotations
 
@@ -33,37 +35,39 @@ __all__ = [
 ]  # fmt: skip
 
 VERSION = 2
-"""The one version of the protocol that is spoken here."""
+"""The protocol version that this package speaks."""
 FORWARD = "forward"
-"""What a server's `caps` hold that takes forward legs, and mappings without a public port."""
+"""Server capability: it accepts forward legs, and mappings without a public port."""
 NODES = "nodes"
-"""What they hold when the server leads to the nodes that clients announce."""
+"""Server capability: it forwards to the nodes that clients announce."""
 GROUPS = "groups"
-"""What they hold when several clients may publish one port as a group."""
+"""Server capability: several clients may publish one port as a group."""
 MEASURE = "measure"
-"""What they hold when a forward leg may be opened towards the server itself, to measure it."""
+"""Server capability: a forward leg may be opened to the server itself, to measure it."""
 PLAIN_LEGS = "plain_legs"
-"""What they hold when legs may run outside TLS: a client that opens must know before it dials."""
+"""Server capability: legs may run outside TLS. A client that opens legs must know this before it dials."""
 
 UDP = "udp"
-"""What those of both ends hold that can carry datagrams: a mapping with `protocol` `udp`."""
+"""Capability of both ends: they can carry datagrams, that is, mappings with `protocol` `udp`."""
 BEARER = "bearer"
-"""The capability of a server that can take the token itself, and of a client that would show it."""
+"""Capability of a server that accepts the token itself, and of a client that would send it."""
 ENROL = "enrol"
-"""The capability of a client that can take a lasting token, in its hello."""
+"""Client capability, in its hello: it can receive a lasting token."""
 MAPPING_STATE = "mapping_state"
-"""The capability of a client that can be told that its server lets nobody in to a mapping, in its hello."""
+"""Client capability, in its hello: it understands that its server does not admit visitors to a mapping."""
 FORWARD_STATE = "forward_state"
-"""That of one that can be told the same of another client's mapping, to which its forwards may lead."""
+"""Client capability: it understands the same about another client's mapping that its forwards may reach."""
 
 EXAMINES = "doctor"
-"""The last word of the `agent` in a hello whose sender only looks whether its login works, and serves nobody."""
+"""The last word of `agent` in the hello of a client that only checks whether its login works and serves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Client, first: the newest and the oldest version it speaks, its name, 32 random bytes. `instance` is
-    random per process."""
+    """The client's first message: the newest and oldest version it speaks, its name and 32 random bytes.
+
+    `instance` is random per process.
+    """
 
     v: Version
     min_v: Version
@@ -76,9 +80,11 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Server, to a hello: the version chosen, the id of the session (16 bytes), 32 random bytes. `server` is random per
-    process: a client with several addresses learns that two of them lead to one server. `time` is its wall clock's, for
-    comparison."""
+    """The server's answer to a hello: the version chosen, the session id (16 bytes) and 32 random bytes.
+
+    `server` is random per process: it lets a client with several addresses recognise that two of them lead to the same
+    server. `time` is the server's wall clock, so that the client can compare it with its own.
+    """
 
     v: Version
     sid: SessionId
@@ -90,15 +96,17 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Client, to a challenge: the proof that it holds the token (32 bytes)."""
+    """The client's answer to a challenge: the proof that it holds the token (32 bytes)."""
 
     mac: Mac = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Client, to a challenge, in place of an auth: the token itself, for a server that asks others about it, and the
-    proof that it was meant for this connection. Only to a server that a certificate has proved."""
+    """The client's answer to a challenge in place of an auth: the token itself, for a server that asks others about it.
+
+    `mac` proves that the token was meant for this connection. Sent only to a server that a certificate has proved.
+    """
 
     token: BearerToken = field(repr=False)
     mac: Mac = field(repr=False)
@@ -106,7 +114,7 @@ class Bearer:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many of each a client may have; the server enforces it."""
+    """How many mappings, legs and visitors a client may have. The server enforces these limits."""
 
     mappings: Limit
     legs: Limit
@@ -115,8 +123,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AuthOk:
-    """Server, to an auth: its own proof, the pace of pings and the silence that means death (seconds), the
-    limits, and the TLS server name that legs send, for routing only."""
+    """The server's answer to an auth: its own proof and the parameters of the session.
+
+    `heartbeat` is the interval of pings and `heartbeat_timeout` the silence after which the peer is considered dead,
+    both in seconds. `leg_sni` is the TLS server name that legs send, used for routing only.
+    """
 
     mac: Mac = field(repr=False)
     heartbeat: Seconds
@@ -125,26 +136,26 @@ class AuthOk:
     leg_sni: ServerName | None = None
 
     def misfit(self) -> str | None:
-        """Say what is wrong between the fields."""
+        """Return what is inconsistent between the fields, or None."""
         fits = self.heartbeat < self.heartbeat_timeout
         return None if fits else ".heartbeat must be below heartbeat_timeout"
 
 
 @dataclass(frozen=True, slots=True)
 class Enrol:
-    """Server, right behind its auth_ok, to a client that proved a one-time token: the lasting one."""
+    """The lasting token, sent by the server directly after auth_ok to a client that proved a one-time token."""
 
     token: Token = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """Client: the lasting token is stored. Server, as the answer: from now on it alone is valid."""
+    """From the client: it has stored the lasting token. The server's answer: only that token is valid from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Either end, before it closes. `retry_after` is a wish, in seconds."""
+    """Sent by either end before it closes. `retry_after` is a suggestion, in seconds."""
 
     code: Code
     reason: Reason = ""
@@ -153,7 +164,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Client, first on a new leg: the session, a number that serves once in it, who opens, and the proof."""
+    """The client's first message on a new leg: session id, a number used once per session, the opener, the proof."""
 
     sid: SessionId
     seq: Counter
@@ -162,12 +173,12 @@ class Leg:
     v: Version = VERSION
 
     def misfit(self) -> str | None:
-        """Say what is wrong between the fields and the one version there is."""
+        """Return what is wrong with the version, or None."""
         return None if self.v == VERSION else f".v must be {VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
 class LegOk:
-    """Server, to a leg: its own proof. Leg frames follow."""
+    """The server's answer to a leg: its own proof. Leg frames follow."""
 
     mac: Mac = field(repr=False)

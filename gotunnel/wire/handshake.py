@@ -1,5 +1,4 @@
-"""The handshake of version 2, one object per end that walks through it once. Frames, deadlines and the order
-of sessions are not here.
+"""The handshake of version 2: one object per end, used once. Frames, deadlines and session order are not handled here.
 
     client                                server
     hello()                        →      receive_hello()      version, client name
@@ -7,8 +6,8 @@ of sessions are not here.
                    auth            →      receive_auth()       the client holds the token, in this TLS session
     receive_auth_ok()              ←      established()        so does the server
 
-Where the server has to see the token itself, since others know whether it is right, `bearer` takes the place of auth.
-All else is the same: both ends hold the token then, and prove it to each other in this TLS session.
+If the server has to see the token itself, because others decide whether it is right, `bearer` takes the place of
+`auth`. The rest is the same: both ends then hold the token and prove it to each other in this TLS session.
 """
 
 from __future__ import annotations
@@ -72,8 +71,7 @@ Random = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Established:
-    """What a client has after its handshake: the session id (16 bytes), the key of its legs, and both
-    answers."""
+    """The result of a client's handshake: the session id (16 bytes), the key of its legs, and both server messages."""
 
     sid: bytes
     ks: bytes = field(repr=False)
@@ -82,8 +80,11 @@ class Established:
 
 
 class ClientHandshake(Walk):
-    """The client's side. `instance` is this process's random id (1 to 64 bytes), `agent` names the program. With
-    `bearer` the token itself is sent: only ever to be set where a certificate proves the server ahead of this."""
+    """The client's side.
+
+    `instance` is this process's random id (1 to 64 bytes); `agent` names the program. With `bearer` the token itself is
+    sent: set it only if a certificate has proved the server before this handshake.
+    """
 
     def __init__(
         self,
@@ -112,11 +113,11 @@ class ClientHandshake(Walk):
         return self._hello
 
     def receive_challenge(self, payload: bytes, cb: bytes) -> bytes:
-        """Take the server's answer and the channel binding of this connection; return the payload that proves
-        us.
+        """Read the server's answer and return the payload that proves this client.
 
-        Raises AuthRejected if it is an `error` (a hint: nobody has proved anything yet), and
-        RemoteProtocolError if it is anything else, with code `version` if the server speaks another one.
+        `cb` is the channel binding of this connection. Raises AuthRejected if the answer is an `error`; treat it as a
+        hint, because the server has not proved anything yet. Raises RemoteProtocolError for any other message, with
+        code `version` if the server speaks a different version.
         """
         self._leave(Step.HELLO)
         found = strictjson.loads(payload)
@@ -142,15 +143,14 @@ class ClientHandshake(Walk):
 
     @property
     def challenge(self) -> Challenge:
-        """What the server said of itself; proven only after `receive_auth_ok`. Raises LocalProtocolError before it
-        has said so."""
+        """The challenge, authenticated only after `receive_auth_ok`. Raises LocalProtocolError if there is none."""
         if self._challenge is None:
             raise LocalProtocolError("no challenge has been received")
         return self._challenge
 
     def receive_auth_ok(self, payload: bytes) -> Established:
-        """Take the server's proof. Raises AuthRejected for an `error` or a wrong MAC, else
-        RemoteProtocolError."""
+        """Check the server's proof. Raises AuthRejected for an `error` or a wrong MAC, RemoteProtocolError for any
+        other message."""
         self._leave(Step.AUTH)
         auth_ok = expected(AuthOk, decode(payload))
         if self._challenge is None or not same(auth_ok.mac, server_mac(self._key, self._th)):
@@ -161,10 +161,12 @@ class ClientHandshake(Walk):
 
 
 class ServerHandshake(Walk):
-    """The server's side. `keys_for` returns the keys K that are valid for a client name, none for a name that may not
-    come in. Names are hard to tell apart by time only if it returns equally many for all. `server` is this
-    process's random id (1 to 64 bytes), `time` its wall clock's (Unix seconds). With `bearer` a client may show its
-    token."""
+    """The server's side.
+
+    `keys_for` returns the keys K that are valid for a client name, and none for a name that is not admitted. Response
+    times hide which names exist only if it returns equally many keys for each name. `server` is this process's random
+    id (1 to 64 bytes); `time` is its wall clock in Unix seconds. With `bearer` a client may send its token.
+    """
 
     def __init__(
         self,
@@ -188,14 +190,14 @@ class ServerHandshake(Walk):
         self._th = b""
 
     def receive_hello(self, payload: bytes) -> bytes:
-        """Take the client's first payload; return the challenge to send.
+        """Read the client's first payload and return the challenge to send.
 
-        Raises RemoteProtocolError, with code `version` if the client does not speak ours.
+        Raises RemoteProtocolError, with code `version` if the client does not speak our version.
         """
         self._leave(Step.START)
         found = strictjson.loads(payload)
         if found.get("type") == "hello":
-            # Before the other fields, which another version may have changed.
+            # Checked before the other fields, which another version may have changed.
             _check_version(found.get("v"), found.get("min_v"))
         self._hello = expected(Hello, decode_object(found))
         challenge = encode(Challenge(VERSION, self._sid, self._nonce, self._caps, self._server, self._time))
@@ -205,23 +207,25 @@ class ServerHandshake(Walk):
 
     @property
     def hello(self) -> Hello:
-        """What the client said of itself; proven only after `receive_auth`. Raises LocalProtocolError before
-        that."""
+        """The client's hello, authenticated only after `receive_auth`. Raises LocalProtocolError if there is none."""
         if self._hello is None:
             raise LocalProtocolError("no hello has been received")
         return self._hello
 
     @property
     def sid(self) -> bytes:
-        """The id of this session, 16 random bytes."""
+        """The id of this session: 16 random bytes."""
         return self._sid
 
     def receive_auth(self, payload: bytes, cb: bytes) -> str | None:
-        """Take the client's proof, with the channel binding of this connection. Returns the token of a client that has
-        shown it: that it holds one is proved then, and whether it is the right one is for others to say.
+        """Check the client's proof; `cb` is the channel binding of this connection.
 
-        Raises AuthRejected (`auth_failed`, the same for a wrong token and for an unknown name), or RemoteProtocolError
-        for another message."""
+        Returns the token if the client sent it, otherwise None. A returned token is proved to belong to this
+        connection, but the caller still has to find out whether it is valid.
+
+        Raises AuthRejected with `auth_failed`, the same for a wrong token and an unknown name. Raises
+        RemoteProtocolError for any other message.
+        """
         self._leave(Step.HELLO)
         message = decode(payload)
         self._th = transcript(*self._payloads, cb)
@@ -233,8 +237,7 @@ class ServerHandshake(Walk):
             return message.token
         auth = expected(Auth, message)
         keys = self._keys_for(self.hello.client)
-        # An unknown name is compared like a known one, with a random key, and so takes the same time; and all keys are
-        # tried whichever fits.
+        # Constant time: an unknown name is compared against a random key, and all keys are tried even after a match.
         proven = [same(auth.mac, client_mac(key, self._th)) for key in keys or (self._key,)]
         if not keys or True not in proven:
             raise AuthRejected("auth_failed", "the client name or the token is wrong")
@@ -244,15 +247,14 @@ class ServerHandshake(Walk):
 
     @property
     def key(self) -> bytes:
-        """The key K that the client has proved. Raises LocalProtocolError before that."""
+        """The key K that the client has proved. Raises LocalProtocolError before it has."""
         self._require(Step.AUTH, Step.DONE)
         return self._key
 
     def established(
         self, limits: Limits, heartbeat: float, heartbeat_timeout: float, leg_sni: str | None = None
     ) -> bytes:
-        """Return the payload that proves us and opens the session. `heartbeat` and its timeout are
-        seconds."""
+        """Return the payload that proves this server and opens the session. Both heartbeat values are in seconds."""
         self._leave(Step.AUTH)
         mac = server_mac(self._key, self._th)
         payload = encode(AuthOk(mac, heartbeat, heartbeat_timeout, limits, leg_sni))
@@ -261,7 +263,7 @@ class ServerHandshake(Walk):
 
     @property
     def ks(self) -> bytes:
-        """The key of the session's legs. Raises LocalProtocolError before the client has proved itself."""
+        """The key of the session's legs. Raises LocalProtocolError before the client has authenticated."""
         self._require(Step.AUTH, Step.DONE)
         return session_key(self._key, self._th)
 

@@ -1,5 +1,8 @@
-"""The keys and MACs of version 2, as pure functions of bytes. L(x) below is a uint32 big-endian length, then
-x; every key and MAC has 32 bytes. Who sends which MAC when is told in `gotunnel.wire.handshake`."""
+"""The keys and MACs of version 2, as pure functions of bytes.
+
+L(x) below is the uint32 big-endian length of x, followed by x. Each key and MAC has 32 bytes. When each MAC is sent is
+defined in `gotunnel.wire.handshake`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ __all__ = [
 ]
 
 SIZE = 32
-"""Bytes of every key, MAC and channel binding."""
+"""The size of each key, MAC and channel binding, in bytes."""
 
 NO_BINDING = bytes(SIZE)
 """The channel binding of a connection without TLS."""
@@ -38,8 +41,7 @@ NO_BINDING = bytes(SIZE)
 def derive_key(token: str, client: str) -> bytes:
     """Return K, the key of one client name: HKDF-SHA256(ikm=token, salt=client, info="gotunnel-v2 auth").
 
-    White space around the token is no part of it. Raises LocalProtocolError for an empty token or one that is
-    not text.
+    White space around the token is ignored. Raises LocalProtocolError if the token is empty or not text.
     """
     try:
         secret, salt = token.strip().encode("utf-8"), client.encode("utf-8")
@@ -51,8 +53,7 @@ def derive_key(token: str, client: str) -> bytes:
 
 
 def transcript(hello: bytes, challenge: bytes, cb: bytes) -> bytes:
-    """Return TH: SHA256("gotunnel-v2\\0" ‖ L(hello) ‖ L(challenge) ‖ L(CB)), over the payloads as they
-    travelled."""
+    """Return TH: SHA256("gotunnel-v2\\0" ‖ L(hello) ‖ L(challenge) ‖ L(CB)), over the payloads as transmitted."""
     return hashlib.sha256(b"gotunnel-v2\0" + _l(hello) + _l(challenge) + _l(_binding(cb))).digest()
 
 
@@ -72,13 +73,12 @@ def session_key(key: bytes, th: bytes) -> bytes:
 
 
 def leg_client_mac(ks: bytes, sid: bytes, seq: int, purpose: str, cb: bytes) -> bytes:
-    """Return the MAC of `leg`. `cb` is the SHA-256 of the server's certificate, or NO_BINDING on a plain
-    leg."""
+    """Return the MAC of `leg`. `cb` is the SHA-256 of the server's certificate, or NO_BINDING on a plain leg."""
     return _mac(ks, b"leg client", sid, _u64(seq), purpose.encode("ascii"), _binding(cb))
 
 
 def leg_server_mac(ks: bytes, sid: bytes, seq: int, purpose: str, cb: bytes) -> bytes:
-    """Return the MAC of `leg_ok`, over the same values."""
+    """Return the MAC of `leg_ok`, which covers the same values."""
     return _mac(ks, b"leg server", sid, _u64(seq), purpose.encode("ascii"), _binding(cb))
 
 
@@ -86,14 +86,18 @@ def open_mac(
     ks: bytes, sid: bytes, seq: int, purpose: str, n: int, kind: str, name: str, conn: str, src: str,
     dst: str | None = None,
 ) -> bytes:  # fmt: skip
-    """Return the MAC of the n-th OPEN on a plain leg; `ks` has SIZE bytes, `kind` is "mapping" or "dial" and `name` its
-    value. `dst` is part of it where the OPEN has one."""
+    """Return the MAC of the n-th OPEN on a plain leg.
+
+    `ks` has SIZE bytes. `kind` is "mapping" or "dial", and `name` its value. `dst` is covered only if the OPEN has one.
+    """
     return FORM.prove(*open_hashes(ks, sid, seq, purpose), n, kind, name, conn, src, dst)
 
 
 def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> Hashes:
-    """Return what the MACs of all OPENs of one leg begin with, for `openform.FORM.prove`: the two hashes that
-    HMAC-SHA256 is made of, the first with all in it that stands ahead of the value of `n`."""
+    """Return the common prefix of the MACs of all OPENs of one leg, for `openform.FORM.prove`.
+
+    These are the inner and outer hash of HMAC-SHA256. The inner one already covers everything before the value of `n`.
+    """
     begun, ended = _hashes(ks)
     inner = begun.copy()
     for part in (b"open", sid, _u64(seq), purpose.encode("ascii")):
@@ -104,8 +108,10 @@ def open_hashes(ks: bytes, sid: bytes, seq: int, purpose: str) -> Hashes:
 
 @lru_cache(maxsize=1024)
 def _hashes(ks: bytes) -> Hashes:
-    """Return the two hashes that HMAC-SHA256 is made of (RFC 2104), each with the key in it. OpenSSL's own HMAC, which
-    every other MAC here comes from, looks up its algorithm each time, and takes five times as long for it."""
+    """Return the inner and outer hash of HMAC-SHA256 (RFC 2104), each with the key already added.
+
+    OpenSSL's HMAC, which all other MACs here use, looks up its algorithm on each call and takes five times as long.
+    """
     padded = ks.ljust(64, b"\0")
     return (
         hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)),
@@ -114,12 +120,12 @@ def _hashes(ks: bytes) -> Hashes:
 
 
 same_mac = hmac.compare_digest
-"""Compare two MACs in a time that does not tell where they differ. Their length is no secret."""
+"""Compare two MACs in constant time. Their length is not secret."""
 
 
 def same(a: bytes | str, b: bytes | str) -> bool:
-    """Compare two secrets in a time that tells neither their content nor their lengths."""
-    # Text is hashed as bytes: compare_digest raises TypeError for str that is not ASCII.
+    """Compare two secrets in a time that reveals neither their contents nor their lengths."""
+    # Hash text as bytes: compare_digest raises TypeError for a str that is not ASCII.
     return hmac.compare_digest(_digest(a), _digest(b))
 
 

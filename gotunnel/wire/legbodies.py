@@ -1,5 +1,4 @@
-"""The JSON bodies of the leg frames RST, OPEN and OPENED. Frame headers, and when each frame may come, are
-not here."""
+"""The JSON bodies of the leg frames RST, OPEN and OPENED. Frame headers and frame order are not handled here."""
 
 from __future__ import annotations
 
@@ -29,12 +28,19 @@ LIMIT = 4096
 """The longest body of an RST, OPEN or OPENED frame, in bytes."""
 
 
-@dataclass(slots=True)  # not frozen: that takes three times as long, for each visitor
+@dataclass(slots=True)  # not frozen: construction would take three times as long, for each visitor
 class OpenBody:
-    """A visitor is here: `conn` is its id in both ends' logs, `src` its address. It goes to a `mapping`, of
-    another client if `client` is given, or to the address `dial`. With `measure` the server itself is the
-    target: it takes what comes, and after the FIN sends so many bytes back. `n` and `mac` come together, on plain
-    legs. `dst` is the address that he came to, for a mapping that has asked for it."""
+    """Opens a leg for one visitor.
+
+    `conn` is the visitor's id in the logs of both ends, `src` its address. Exactly one of these is the target:
+
+    - `mapping`: a mapping, of another client if `client` is given.
+    - `dial`: an address.
+    - `measure`: the server itself. It reads the stream and sends that many bytes back after the FIN.
+
+    `n` and `mac` are present together, on plain legs only. `dst` is the address the visitor connected to, if the
+    mapping has asked for it.
+    """
 
     conn: Connection
     src: Address
@@ -47,7 +53,7 @@ class OpenBody:
     dst: Address | None = None
 
     def misfit(self) -> str | None:
-        """Say what is wrong between the fields."""
+        """Return what is inconsistent between the fields, or None."""
         if (self.mapping, self.dial, self.measure).count(None) != 2:
             return " must have one of mapping, dial and measure"
         if self.client is not None and self.mapping is None:
@@ -57,12 +63,12 @@ class OpenBody:
         return None
 
     def proof(self, hashes: Hashes, n: int) -> bytes:
-        """Return the MAC that it has as the n-th OPEN of a plain leg, see keys.open_hashes."""
+        """Return the MAC of this body as the n-th OPEN of a plain leg. `hashes` come from keys.open_hashes."""
         kind, name = ("mapping", self.mapping) if self.mapping is not None else ("dial", self.dial or "")
         return FORM.prove(*hashes, n, kind, name, self.conn, self.src, self.dst)
 
     def encode(self) -> bytes:
-        """Return the body. Raises LocalProtocolError for what the other end would refuse."""
+        """Return the body. Raises LocalProtocolError if the peer would refuse it."""
         if self.dial is None and self.client is None and self.measure is None:
             text = FORM.write(self.conn, self.src, self.mapping, self.n, self.mac, self.dst)
             if text is not None:
@@ -71,7 +77,7 @@ class OpenBody:
 
     @classmethod
     def decode(cls, body: bytes) -> OpenBody:
-        """Read a body. Raises RemoteProtocolError, whose reason names the field."""
+        """Read a body. Raises RemoteProtocolError with a reason that names the field."""
         usual = FORM.read(body)
         if usual is None:
             return _decode("OPEN", _OPEN, body)
@@ -81,25 +87,24 @@ class OpenBody:
 
 @dataclass(frozen=True, slots=True)
 class RstBody:
-    """The visitor is aborted, and why."""
+    """Aborts the visitor, with the reason."""
 
     code: Code
     reason: Reason | None = None
 
     def encode(self) -> bytes:
-        """Return the body; a long reason is cut. Raises LocalProtocolError for what the other end would
-        refuse."""
+        """Return the body; a long reason is truncated. Raises LocalProtocolError if the peer would refuse it."""
         return _encode("RST", _RST, self)
 
     @classmethod
     def decode(cls, body: bytes) -> RstBody:
-        """Read a body. Raises RemoteProtocolError, whose reason names the field."""
+        """Read a body. Raises RemoteProtocolError with a reason that names the field."""
         return _decode("RST", _RST, body)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedBody:
-    """The target answered the dial. There is nothing more to say yet."""
+    """Reports that the target accepted the connection. It has no fields yet."""
 
     def encode(self) -> bytes:
         """Return the body."""

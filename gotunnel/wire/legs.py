@@ -1,5 +1,7 @@
-"""Leg frames: the four-byte headers and bodies that travel on a leg once its handshake is over. Knows no sockets and
-no order of frames (see legstate)."""
+"""Leg frames: the four-byte headers and the bodies on a leg after its handshake.
+
+It knows nothing of sockets. The order of frames is defined in `legstate`.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ __all__ = [
 
 HEADER_BYTES = 4
 MAX_DATA_BYTES = (1 << 24) - 1
-"""The low 24 bits of a header hold the length of a DATA frame."""
+"""The longest DATA frame, in bytes: the low 24 bits of the header hold its length."""
 MAX_BODY_BYTES = 4096
-"""The longest JSON body of OPEN, OPENED and RST."""
+"""The longest JSON body of OPEN, OPENED and RST, in bytes."""
 
 
 class LegFrame(IntEnum):
@@ -53,7 +55,7 @@ def data_header(length: int) -> bytes:
 
 
 def encode_leg_frame(kind: LegFrame, body: bytes = b"") -> bytes:
-    """Return one whole frame. Raises LocalProtocolError for a body that the contract does not allow."""
+    """Return one whole frame. Raises LocalProtocolError for a body that the protocol does not allow."""
     limit = MAX_DATA_BYTES if kind is LegFrame.DATA else MAX_BODY_BYTES if kind in _BODIES else 0
     if len(body) > limit or (not body and (kind is LegFrame.DATA or kind in _BODIES)):
         raise LocalProtocolError(f"a {kind.name} frame with a body of {len(body)} bytes")
@@ -66,11 +68,11 @@ PROBE_FRAME = encode_leg_frame(LegFrame.PROBE)
 
 
 KNOWN_HEADERS = {kind << 24: (kind, 0) for kind in LegFrame if kind not in _BODIES and kind is not LegFrame.DATA}
-"""What the headers of these frames announce: they have but one each."""
+"""Type and length for the headers of frames without a body: each of these types has a single possible header."""
 
 
 def checked_header(header: int) -> tuple[LegFrame, int]:
-    """Return the type and length that a header announces. Raises RemoteProtocolError for what is not allowed."""
+    """Return the type and length in a header. Raises RemoteProtocolError if either is not allowed."""
     known = KNOWN_HEADERS.get(header)
     if known is not None:
         return known
@@ -90,10 +92,10 @@ def checked_header(header: int) -> tuple[LegFrame, int]:
 
 
 class LegDecoder:
-    """Turns received bytes into (type, body) pairs, one at a time, so that its owner may stop between two of them.
+    """Turns received bytes into (type, body) pairs, one per call, so that the caller can stop between two of them.
 
-    DATA is passed on as it arrives: one DATA frame may come out in many pieces, none of which is held back. Other
-    bodies come out whole. What is held is never more than what was fed at once plus one body.
+    DATA is passed on as it arrives: one DATA frame may be returned in several pieces, and none is held back. Other
+    bodies are returned whole. The buffer never exceeds the last chunk that was fed plus one body.
     """
 
     __slots__ = ("_buffer", "_left", "_position")
@@ -101,16 +103,16 @@ class LegDecoder:
     def __init__(self) -> None:
         self._buffer = b""
         self._position = 0
-        self._left = 0  # bytes of the current DATA frame still to come
+        self._left = 0  # bytes of the current DATA frame that have not been returned
 
     @property
     def buffered(self) -> int:
-        """Bytes that were fed and not yet taken."""
+        """The number of bytes that were fed but not returned yet."""
         return len(self._buffer) - self._position
 
     @property
     def left(self) -> int:
-        """Bytes of the current DATA frame that have not come out yet."""
+        """The number of bytes of the current DATA frame that have not been returned yet."""
         return self._left
 
     def feed(self, data: bytes) -> None:
@@ -119,9 +121,9 @@ class LegDecoder:
         self._position = 0
 
     def next(self) -> tuple[LegFrame, bytes] | None:
-        """Take the next frame, or the next piece of a DATA frame; None when more bytes are needed.
+        """Return the next frame, or the next piece of a DATA frame; None if more bytes are needed.
 
-        Raises RemoteProtocolError at the header of a frame whose type or length is not allowed.
+        Raises RemoteProtocolError at a header with a type or length that is not allowed.
         """
         if self._left:
             return self._piece() if self.buffered else None

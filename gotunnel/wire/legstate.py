@@ -1,8 +1,8 @@
-"""The life of a leg as one table: what each end may send and receive, when, and what it must do then.
+"""The state machine of a leg as one table: which frames each end may send and receive in each state, and what it does.
 
-Everything that affects the state of a leg lives in this file; it knows no sockets, no timers and no bytes. The two
-ends differ: the *opener* has the visitor, the *dialling* end the target. "Local" below is the visitor at the opener
-and the target at the dialling end. A test walks state × event for both ends, and two tables against each other.
+All leg state is in this file. It knows nothing of sockets, timers or bytes. The two ends differ: the *opener* has the
+visitor, the *dialling* end has the target. "Local" below is the visitor at the opener and the target at the dialling
+end. A test walks state × event for both ends, and the two tables against each other.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ __all__ = ["FRAME_EVENTS", "TABLES", "Act", "End", "Event", "State"]
 
 
 class _Word(Enum):
-    """A member of a table. It is looked up at each frame, and a hash of its identity costs a tenth of Enum's own."""
+    """A member of the tables. Its hash is looked up for each frame; an identity hash costs a tenth of Enum's own."""
 
     __hash__ = object.__hash__
 
 
 class End(_Word):
-    """Which end of the leg we are."""
+    """The role of this end of the leg."""
 
     OPENER = "opener"
     DIALLER = "dialler"
 
 
 class State(_Word):
-    """What an end of a leg waits for. "Sent" and "received" are ours; "open" means that a direction has not ended."""
+    """The state of one end of a leg. "Sent" and "received" are from our view; a direction is open until it ends."""
 
     IDLE = auto()  # no visitor
-    PROBING = auto()  # opener: PROBE sent, not back yet
-    DIALLING = auto()  # OPEN sent (opener) or received (dialler), not answered
+    PROBING = auto()  # opener: PROBE sent, no answer yet
+    DIALLING = auto()  # OPEN sent (opener) or received (dialler), no answer yet
     DIALLING_FIN = auto()  # opener: our FIN sent before the answer
     DIALLING_RST = auto()  # opener: our RST sent before the answer
     STREAMING = auto()  # both directions open
-    FIN_SENT = auto()  # ours ended, theirs open
-    FIN_RECEIVED = auto()  # theirs ended, ours open
-    RST_SENT = auto()  # ours ended with RST, theirs open: what comes is thrown away
-    FINISHED = auto()  # both ended with FIN; opener: DONE is to come; dialler: the target still takes its last bytes
-    ABORTED = auto()  # opener: ours ended with RST, theirs with FIN; DONE is to come, and an RST may
-    RESET = auto()  # opener: theirs ended with RST and ours ended; DONE is to come
-    CLOSED = auto()  # the leg is gone
+    FIN_SENT = auto()  # our direction ended, theirs open
+    FIN_RECEIVED = auto()  # their direction ended, ours open
+    RST_SENT = auto()  # our direction ended with RST, theirs open: incoming data is discarded
+    FINISHED = auto()  # both ended with FIN; opener: awaits DONE; dialler: the target is still taking its last bytes
+    ABORTED = auto()  # opener: ours ended with RST, theirs with FIN; awaits DONE, and an RST may still come
+    RESET = auto()  # opener: theirs ended with RST and ours has ended; awaits DONE
+    CLOSED = auto()  # the leg's connection has closed
 
 
 class Event(_Word):
-    """What happens to a leg: frames that arrive, and facts about our own side."""
+    """An input to the state machine: a frame that arrived, or an event on our own side."""
 
     GOT_DATA = auto()
     GOT_FIN = auto()
@@ -55,19 +55,19 @@ class Event(_Word):
     GOT_OPENED = auto()
     GOT_DONE = auto()
     GOT_PROBE = auto()
-    START = auto()  # opener: a visitor is to be served
-    PROBE = auto()  # opener: an idle leg is to be tried first
-    DIALLED = auto()  # dialler: the target answered
-    DIAL_FAILED = auto()  # dialler: it did not
-    LOCAL_DATA = auto()  # the local socket gave bytes
+    START = auto()  # opener: serve a visitor
+    PROBE = auto()  # opener: probe an idle leg before use
+    DIALLED = auto()  # dialler: the target accepted
+    DIAL_FAILED = auto()  # dialler: the target could not be reached
+    LOCAL_DATA = auto()  # the local socket delivered bytes
     LOCAL_EOF = auto()  # the local socket ended its direction cleanly
-    LOCAL_LOST = auto()  # the local socket was reset, or is to be
-    LOCAL_CLOSED = auto()  # the local socket took its last byte and is closed, in order
-    LEG_LOST = auto()  # the leg's connection is gone, or is to be closed
+    LOCAL_LOST = auto()  # the local socket was reset, or is to be reset
+    LOCAL_CLOSED = auto()  # the local socket took its last byte and closed cleanly
+    LEG_LOST = auto()  # the leg's connection was lost, or is to be closed
 
 
 class Act(_Word):
-    """What the relay does upon an event, in the order given."""
+    """An action of the relay in response to an event. Actions run in the order given."""
 
     SEND_OPEN = auto()
     SEND_OPENED = auto()
@@ -77,15 +77,15 @@ class Act(_Word):
     SEND_DONE = auto()
     SEND_PROBE = auto()
     DELIVER = auto()  # pass DATA to the local socket
-    DISCARD = auto()  # throw DATA away
-    DIAL = auto()  # ask for the target
-    ANSWERED = auto()  # tell that the target answered
-    PROBED = auto()  # tell that the leg lives
+    DISCARD = auto()  # drop DATA
+    DIAL = auto()  # connect to the target
+    ANSWERED = auto()  # report that the target accepted
+    PROBED = auto()  # report that the leg works
     HALF_CLOSE = auto()  # end the local socket's sending direction once its bytes are written
-    FINISH_LOCAL = auto()  # write what is left, close the local socket in order, then say LOCAL_CLOSED
-    ABORT_LOCAL = auto()  # reset the local socket, or give up its dial
+    FINISH_LOCAL = auto()  # write the remaining bytes, close the local socket cleanly, then raise LOCAL_CLOSED
+    ABORT_LOCAL = auto()  # reset the local socket, or cancel its dial
     IDLE = auto()  # the leg is free for the next visitor
-    BREACH = auto()  # the peer broke the contract: abort the leg's connection
+    BREACH = auto()  # the peer violated the protocol: abort the leg's connection
 
 
 FRAME_EVENTS = {
@@ -168,10 +168,10 @@ _DIALLER: dict[State, dict[Event, Row]] = {
     _S.IDLE: {
         _E.GOT_OPEN: (_S.DIALLING, (_A.DIAL,)),
         _E.GOT_PROBE: (_S.IDLE, (_A.SEND_PROBE,)),
-        # The opener's RST may cross our DONE: it belongs to the visitor that is over.
+        # The opener's RST may cross our DONE: it refers to the visitor that has already finished.
         _E.GOT_RST: (_S.IDLE, ()),
     },
-    # While it dials, this end reads no frames.
+    # This end reads no frames while it dials.
     _S.DIALLING: {
         _E.DIALLED: (_S.STREAMING, (_A.SEND_OPENED,)),
         _E.DIAL_FAILED: (_S.RST_SENT, (_A.SEND_RST,)),
@@ -211,7 +211,7 @@ _DIALLER: dict[State, dict[Event, Row]] = {
 
 
 def _completed(rows: dict[State, dict[Event, Row]]) -> Table:
-    """Add what holds for every state: a frame that no row expects is a breach, and a lost leg resets its visitor."""
+    """Add the rules for all states: an unexpected frame is a breach, and a lost leg resets its visitor."""
     table: Table = {}
     breach: Row = (State.CLOSED, (Act.ABORT_LOCAL, Act.BREACH))
     for state, events in rows.items():
@@ -223,4 +223,4 @@ def _completed(rows: dict[State, dict[Event, Row]]) -> Table:
 
 
 TABLES: dict[End, Table] = {End.OPENER: _completed(_OPENER), End.DIALLER: _completed(_DIALLER)}
-"""(state, event) → (next state, acts) for each end. A pair that is absent cannot happen unless we have a bug."""
+"""(state, event) → (next state, acts) for each end. A missing pair can only occur through a bug."""

@@ -1,5 +1,7 @@
-"""Whether the other end of a control connection still lives, and when to ping it. It sends nothing and reads
-no clock: the owner calls it with monotonic seconds."""
+"""Decides whether the peer of a control connection is alive, and when to ping it.
+
+It sends nothing and reads no clock: the owner passes in monotonic seconds.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ _REMEMBERED_PINGS = 32
 
 
 class Liveness:
-    """Judges one connection, from `now` on.
+    """Judges one connection, starting at `now`.
 
-    A ping is due `interval` seconds after the last one, whatever else is received, so that round trips stay
-    known. The peer is dead when no byte has come for `timeout` seconds.
+    A ping is due `interval` seconds after the last one, whatever else is received, so that the round trip time stays
+    current. The peer is dead when no byte has arrived for `timeout` seconds.
 
-    A process that was suspended (SIGSTOP, a sleeping laptop, a frozen VM) finds at its first check that the
-    silence is long over, while the peer's bytes may wait in the socket, unread. So a check that comes later
-    than planned by more than `interval` moves death to at least `interval` from then: one chance to read. It
-    is granted once in a silence, or an end that is always late would never give up.
+    A process that was suspended (SIGSTOP, a sleeping laptop, a frozen VM) finds at its first check that the timeout has
+    passed, although the peer's bytes may be waiting unread in the socket. So a check that is more than `interval` late
+    extends the deadline to at least `interval` from then, which is one chance to read. The extension is granted once
+    per silence; otherwise a process that is always late would never give up.
     """
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
@@ -36,17 +38,17 @@ class Liveness:
         self._pings: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED_PINGS)
         self._number = 0
         self.round_trip: float | None = None
-        """Seconds from the last answered ping to its pong, or None while there was none."""
+        """Seconds from the last answered ping to its pong, or None before the first pong."""
         self.answered_at = now
-        """When the last pong came; while there was none, when all began."""
+        """When the last pong arrived; before the first one, when this object was made."""
 
     def received(self, now: float) -> None:
-        """Note that at least one byte has come."""
+        """Record that at least one byte has arrived."""
         self._dead_at = now + self._timeout
         self._granted = False
 
     def due(self, now: float) -> Literal["ping", "dead"] | None:
-        """Say what to do now. A "ping" stays due until `ping` is called."""
+        """Return what to do now. "ping" is returned until `ping` is called."""
         if now - self._planned > self._interval and not self._granted:
             self._granted = True
             self._dead_at = max(self._dead_at, now + self._interval)
@@ -55,24 +57,23 @@ class Liveness:
         return "ping" if now >= self._ping_at else None
 
     def owed(self, now: float) -> float:
-        """Return for how many seconds the oldest ping without an answer is under way, 0 if there is none."""
+        """Return how many seconds ago the oldest unanswered ping was sent, or 0 if there is none."""
         return now - self._pings[0][1] if self._pings else 0.0
 
     def next_check(self, now: float) -> float:
-        """Return in how many seconds to call `due` again, and plan for it: call this after each `due`."""
+        """Return in how many seconds to call `due` again. Call this after each `due`: it records the planned time."""
         self._planned = max(now, min(self._ping_at, self._dead_at))
         return self._planned - now
 
     def ping(self, now: float) -> int:
-        """Return the number of the ping that is sent now: 1, 2, 3…"""
+        """Record that a ping is sent now, and return its number: 1, 2, 3…"""
         self._number += 1
         self._pings.append((self._number, now))
         self._ping_at = now + self._interval
         return self._number
 
     def pong(self, n: int, now: float) -> float | None:
-        """Return the round trip of ping `n` in seconds, or None if it is none of the last ones still
-        unanswered."""
+        """Return the round trip time of ping `n` in seconds, or None if `n` is not among the last unanswered pings."""
         while self._pings and self._pings[0][0] <= n <= self._number:
             number, sent = self._pings.popleft()
             if number == n:

@@ -1,6 +1,7 @@
-"""The JSON messages of version 2: one frozen dataclass each, and the way from a frame's payload to them and
-back. They decide nothing: whether a message is welcome in some state, or a port allowed, is for others to
-say."""
+"""The JSON messages of version 2, one frozen dataclass each, with their encoding to and from a frame's payload.
+
+This module makes no decisions: whether a message is expected in some state, or a port is allowed, is checked elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -82,12 +83,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class MappingRequest:
-    """One port that a client asks for. `bind` is the address to listen on; without it the server takes its
-    default. `clients` may reach the mapping through the server, by patterns of their names; one with `public`
-    false has no port, and `remote_port` is 0. Both are for servers whose `caps` name FORWARD. Mappings of several
-    clients with the same `group` share one port; for servers whose `caps` name GROUPS. With `dst` each OPEN is to say
-    where its visitor came to; a server that does not know of it leaves that out. `protocol` is `tcp` or, where the
-    `caps` of both ends name UDP, `udp`; a flow of datagrams is then over when nothing came for `idle_ms` milliseconds.
+    """One mapping that a client wants to publish.
+
+    - `bind`: the address to listen on; without it the server uses its default.
+    - `protocol`: `tcp`, or `udp` if the `caps` of both ends contain UDP.
+    - `public`: if False there is no port, and `remote_port` is 0. Requires a server whose `caps` contain FORWARD.
+    - `clients`: patterns for the names of clients that may reach the mapping through the server. Requires FORWARD too.
+    - `group`: mappings of several clients with the same group share one port. Requires GROUPS.
+    - `dst`: asks that each OPEN contain the address its visitor connected to. Servers that do not know it omit it.
+    - `idle_ms`: a flow of datagrams ends when nothing has arrived for so many milliseconds.
     """
 
     name: MappingName
@@ -104,7 +108,7 @@ class MappingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Client: publish these. `more` says that another register frame of the same set follows."""
+    """From the client: publish these mappings. `more` announces another register frame of the same set."""
 
     id: Counter
     mappings: tuple[MappingRequest, ...]
@@ -113,8 +117,10 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class MappingResult:
-    """What became of one mapping: `remote_port` as bound, or `code` and `reason`. `shut` says why nobody is let in to
-    it, as a MappingState would."""
+    """The result for one mapping: `remote_port` as bound, or `code` and `reason`.
+
+    `shut` says why no visitor is admitted to it, as a MappingState would.
+    """
 
     name: MappingName
     status: Status
@@ -124,13 +130,13 @@ class MappingResult:
     shut: Reason | None = None
 
     def misfit(self) -> str | None:
-        """Say what is wrong between the fields."""
+        """Return what is inconsistent between the fields, or None."""
         return ".code is missing" if self.status == "fail" and self.code is None else None
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterResp:
-    """Server, to a register or an unregister with the same `id`."""
+    """The server's answer to a register, unregister or nodes message with the same `id`."""
 
     id: Counter
     status: Status
@@ -140,8 +146,11 @@ class RegisterResp:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """Client: the server may lead who asks for these nodes (addresses, networks, names) to me; in place of what I said
-    before. Answered by a register_resp with the same `id`. For servers whose `caps` name NODES."""
+    """From the client: the nodes (addresses, networks, names) that can be reached through it.
+
+    The list replaces the previous one. The server answers with a register_resp of the same `id`. Requires a server
+    whose `caps` contain NODES.
+    """
 
     id: Counter
     nodes: tuple[Node, ...]
@@ -149,7 +158,7 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Unregister:
-    """Client: close these mappings."""
+    """From the client: close these mappings."""
 
     id: Counter
     names: tuple[MappingName, ...]
@@ -157,9 +166,14 @@ class Unregister:
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """Client: the target of a mapping is there again, or is not. Server, to a client whose `caps` name MAPPING_STATE:
-    visitors of a mapping are let in again, or are not, whatever its target does. With `client`, to one whose `caps`
-    name FORWARD_STATE: the same of a mapping of that other client, which this one may reach."""
+    """Whether a mapping is up or down.
+
+    - From a client: whether its target can be reached.
+    - From a server, to a client whose `caps` contain MAPPING_STATE: whether visitors are admitted to its mapping, for
+      reasons other than its target.
+    - With `client`, to a client whose `caps` contain FORWARD_STATE: the same for a mapping of that other client, which
+      this one may reach.
+    """
 
     name: MappingName
     state: State
@@ -169,7 +183,7 @@ class MappingState:
 
 @dataclass(frozen=True, slots=True)
 class NeedLegs:
-    """Server: dial `count` more reverse legs, plain ones or inside TLS."""
+    """From the server: dial `count` more reverse legs, either plain or inside TLS."""
 
     plain: bool
     count: Count
@@ -177,7 +191,7 @@ class NeedLegs:
 
 @dataclass(frozen=True, slots=True)
 class LegsFailed:
-    """Client, to need_legs: so many of them it cannot bring."""
+    """The client's answer to need_legs: it cannot provide `count` of them."""
 
     plain: bool
     count: Count
@@ -186,7 +200,7 @@ class LegsFailed:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Either end: are you there?"""
+    """From either end: a request for a Pong with the same number."""
 
     n: Counter
 
@@ -200,14 +214,14 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Either end: open nothing more; after `deadline_ms` milliseconds what still streams is reset."""
+    """From either end: open nothing more; streams still open after `deadline_ms` milliseconds will be reset."""
 
     deadline_ms: Milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class DrainOk:
-    """The answer to a drain, behind the last OPEN."""
+    """The answer to a drain, sent after the last OPEN."""
 
 
 Message = (
@@ -243,13 +257,12 @@ _NAMES = {cls: name for name, cls in _CLASSES.items()}
 
 
 def decode(payload: bytes) -> Message:
-    """Read one payload. Raises RemoteProtocolError, whose reason names the field that is wrong, never its
-    value."""
+    """Read one payload. Raises RemoteProtocolError with a reason that names the wrong field, never its value."""
     return decode_object(strictjson.loads(payload))
 
 
 def decode_object(found: dict[str, object]) -> Message:
-    """Read one message from JSON that is parsed already. Raises RemoteProtocolError like `decode`."""
+    """Read one message from parsed JSON. Raises RemoteProtocolError like `decode`."""
     name = found.get("type")
     if not isinstance(name, str):
         raise RemoteProtocolError("the message has no type")
@@ -264,7 +277,7 @@ def decode_object(found: dict[str, object]) -> Message:
 
 
 def encode(message: Message) -> bytes:
-    """Write one payload, not framed. Raises LocalProtocolError for what the other end would refuse."""
+    """Write one payload, without a frame header. Raises LocalProtocolError if the peer would refuse it."""
     name = _NAMES.get(type(message))
     if name is None:
         raise LocalProtocolError(f"{type(message).__name__} is not a message")

@@ -1,5 +1,7 @@
-"""The form in which nearly every OPEN is written, and its proof: what is computed for each visitor, at both ends. Where
-the compiled relay serves them its functions take the place of these, which are the reference."""
+"""The usual form of an OPEN body and its MAC: reading, writing and proving it, once per visitor at both ends.
+
+These functions are the reference. If the compiled relay is in use, its functions replace them in FORM.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +13,30 @@ from functools import lru_cache
 
 __all__ = ["FORM", "Fields", "Form", "Hashes", "prove", "read", "write"]
 
-_CHARACTER = r"[ !#-\[\]-~]"  # of printable ASCII, what JSON writes as itself
+_CHARACTER = r"[ !#-\[\]-~]"  # printable ASCII that JSON does not escape
 _USUAL = re.compile(
     rf'\{{"conn":"({_CHARACTER}{{1,64}})","src":"({_CHARACTER}{{1,320}})","mapping":"({_CHARACTER}{{1,128}})"'
     r'(?:,"n":([1-9][0-9]{0,18}),"mac":"([0-9a-f]{64})")?'
     rf'(?:,"dst":"({_CHARACTER}{{1,320}})")?\}}'
 )
-"""An OPEN as we write it. One pattern reads it and checks every field. JSON and the schema, which take all others, cost
-ten times as much for each visitor. No text that this takes means anything else to them."""
+"""An OPEN as we write it. One pattern parses it and checks each field.
+
+JSON and the schema, which handle all other forms, cost ten times as much per visitor. Any text this pattern accepts has
+the same meaning to them.
+"""
 _uint32 = struct.Struct(">I").pack
 _uint64 = struct.Struct(">Q").pack
 
 Fields = tuple[str, str, str, int | None, bytes | None, str | None]
-"""`conn`, `src`, `mapping`, `n`, `mac` and `dst` of an OPEN; the other fields are not there."""
+"""`conn`, `src`, `mapping`, `n`, `mac` and `dst` of an OPEN that has no other fields."""
 Hashes = tuple["hashlib._Hash", "hashlib._Hash"]
-"""What the proofs of one leg's OPENs begin with, see keys.open_hashes."""
+"""The common prefix of the MACs of one leg's OPENs, see keys.open_hashes."""
 
 
 def write(
     conn: str, src: str, mapping: str | None, n: int | None, mac: bytes | None, dst: str | None
 ) -> bytes | None:
-    """Return the body of these fields, or None if it takes JSON and the schema to write it or to say what is amiss."""
+    """Return the body for these fields, or None if JSON and the schema are needed to write it or to find the error."""
     if not ((type(n) is int and type(mac) is bytes) or (n is None and mac is None)):
         return None
     proof = "" if mac is None else f',"n":{n},"mac":"{mac.hex()}"'
@@ -44,7 +49,7 @@ def write(
 
 
 def read(body: bytes) -> Fields | None:
-    """Return the fields of a body, or None if it takes JSON and the schema to read it, or to say what is wrong."""
+    """Return the fields of a body, or None if JSON and the schema are needed to read it or to find the error."""
     usual = _USUAL.fullmatch(body.decode("latin-1"))
     if usual is None:
         return None
@@ -57,8 +62,7 @@ def read(body: bytes) -> Fields | None:
 def prove(
     begun: hashlib._Hash, ended: hashlib._Hash, n: int, kind: str, name: str, conn: str, src: str, dst: str | None
 ) -> bytes:
-    """Return the MAC of an OPEN, given the two hashes of HMAC (RFC 2104): the first one with all that stands ahead of
-    the value of `n` in it, see keys.open_mac. They stay as they are."""
+    """Return the MAC of an OPEN. `begun` and `ended` come from keys.open_hashes and are not modified."""
     inner, outer = begun.copy(), ended.copy()
     by, at = conn.encode("utf-8"), src.encode("utf-8")
     inner.update(_uint64(n) + _named(kind, name) + _uint32(len(by)) + by + _uint32(len(at)) + at)
@@ -79,7 +83,7 @@ def _behind_length(text: str) -> bytes:
 
 
 class Form:
-    """The three functions that serve in this process."""
+    """The three functions in use in this process."""
 
     __slots__ = ("prove", "read", "write")
 

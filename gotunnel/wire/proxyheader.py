@@ -1,5 +1,7 @@
-"""The header of the PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): what a target is told of its
-visitor ahead of his first byte. Addresses are text, as an OPEN has them; nothing is read here."""
+"""Writes the header of the PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt), for a target.
+
+The header precedes the visitor's first byte. Addresses are text, as in an OPEN. Reading is in `proxyread`.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ __all__ = ["ProxyVersion", "encode_proxy_header", "proxy_header_of_nobody"]
 ProxyVersion = Literal["v1", "v2"]
 
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-_LOCAL, _PROXY = b"\x20", b"\x21"  # version 2 in the high half, the command in the low one
+_LOCAL, _PROXY = b"\x20", b"\x21"  # high half: version 2; low half: the command
 _TCP4, _TCP6 = b"\x11", b"\x21"
 _UNIQUE_ID = 5
 _MOST_ID = 128
-"""Bytes of a unique id that receivers must take."""
+"""The longest unique id, in bytes, that receivers must accept."""
 
 _NOBODY: dict[ProxyVersion, bytes] = {
     "v1": b"PROXY UNKNOWN\r\n",
@@ -29,20 +31,23 @@ _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def proxy_header_of_nobody(version: ProxyVersion) -> bytes:
-    """Return the header of a connection of our own, like a health check's, and of a visitor of whom nothing is known:
-    `UNKNOWN` in version 1, `LOCAL` in version 2. The receiver goes by the connection itself."""
+    """Return the header for our own connections, such as health checks, and for a visitor with an unknown address.
+
+    It is `UNKNOWN` in version 1 and `LOCAL` in version 2. The receiver uses the addresses of the connection itself.
+    """
     return _NOBODY[version]
 
 
 def encode_proxy_header(
     version: ProxyVersion, source: str, destination: str | None = None, unique_id: str = ""
 ) -> bytes:
-    """Return the header for a visitor from `source` who came to `destination`.
+    """Return the header for a visitor from `source` that connected to `destination`.
 
-    A source that is no IP address (a unix socket's, a name) makes him unknown, see above. A destination that is not
-    known, or is none, becomes the unspecified address, port 0. Zones are left out, and an IPv4-mapped address is its
-    IPv4 address; where the two differ in family both are written as IPv6, as HAProxy does. Version 2 carries
-    `unique_id`, if it is not empty, as PP2_TYPE_UNIQUE_ID.
+    - If the source is not an IP address (a unix socket, a name), the visitor is unknown, see above.
+    - A destination that is unknown or not an IP address is written as the unspecified address, port 0.
+    - Zones are omitted, and an IPv4-mapped address is written as its IPv4 address.
+    - If source and destination differ in family, both are written as IPv6, as HAProxy does.
+    - Version 2 carries a non-empty `unique_id` as PP2_TYPE_UNIQUE_ID.
     """
     came_from = _place(source)
     if came_from is None:
@@ -68,7 +73,7 @@ _UNSPECIFIED: dict[int, _Ip] = {4: ipaddress.IPv4Address(0), 6: ipaddress.IPv6Ad
 
 
 def _place(text: str) -> tuple[_Ip, int] | None:
-    """Return IP address and port of `host:port`; port 0 where there is none, None where the host is no IP address."""
+    """Return IP address and port of `host:port`; port 0 if there is none, None if the host is not an IP address."""
     try:
         found = parse_host_port(text, default_port=0, zero=True)
     except ValueError:
@@ -85,7 +90,7 @@ def _mapped(ip: _Ip) -> _Ip:
 
 
 def _text(ip: _Ip) -> str:
-    """As `str`, whose word for a mapped address depends on the version of Python."""
+    """Like `str`, but independent of the Python version, which decides how `str` writes an IPv4-mapped address."""
     if ip.version == 6 and ip.ipv4_mapped is not None:
         low = int(ip.ipv4_mapped)
         return f"::ffff:{low >> 16:x}:{low & 0xFFFF:x}"

@@ -1,5 +1,7 @@
-"""Reads the header of the PROXY protocol, versions 1 and 2, that a balancer puts ahead of a connection. Strict: what is
-not exactly a header is refused. What is written is in `proxyheader`."""
+"""Reads the PROXY protocol header, version 1 or 2, that a load balancer sends before a connection's first byte.
+
+Reading is strict: anything that is not exactly a header is refused. Writing is in `proxyheader`.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,22 @@ from gotunnel.errors import RemoteProtocolError
 __all__ = ["MOST_HEADER", "ProxyHeader", "read_proxy_header"]
 
 MOST_HEADER = 4096
-"""Bytes that a header may have; those in use have 28 or 52, and some hundred of other things."""
-_MOST_LINE = 107  # with its end, in version 1
+"""The longest header accepted, in bytes. Usual headers have 28 or 52; extensions can add some hundred more."""
+_MOST_LINE = 107  # of version 1, with its line end
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-_FIXED = 16  # bytes of version 2 that are always there
+_FIXED = 16  # bytes of the fixed part of version 2
 _LINE = re.compile(r"PROXY TCP([46]) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) ([0-9]{1,5}) ([0-9]{1,5})")
 _UNSPECIFIED, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
 _ADDRESS_BYTES = {_TCP4: 4, _TCP6: 16}
 
 
 class ProxyHeader(NamedTuple):
-    """A header of `length` bytes. Without a `source` the connection speaks for itself: it is `own`, the balancer's, as
-    a health check is (LOCAL; version 1 has UNKNOWN for that and for what it does not know), or who is behind it has no
-    IP address."""
+    """A header of `length` bytes. Without a `source`, use the address of the connection itself.
+
+    There are two such cases. If `own` is True, the connection is the balancer's own, such as a health check: LOCAL in
+    version 2; in version 1 UNKNOWN, which it also sends for clients it does not know. Otherwise the client behind the
+    balancer has no IP address.
+    """
 
     length: int
     source: HostPort | None = None
@@ -34,9 +39,9 @@ class ProxyHeader(NamedTuple):
 
 
 def read_proxy_header(data: bytes) -> ProxyHeader | None:
-    """Read the header that `data` begins with. None: all of it belongs to one that is not complete.
+    """Read the header at the start of `data`. Returns None if the header is still incomplete.
 
-    Raises RemoteProtocolError for what is no header.
+    Raises RemoteProtocolError if `data` does not start with a valid header.
     """
     if data.startswith(_SIGNATURE[: len(data)]):
         return _version_2(data)

@@ -1,5 +1,8 @@
-"""A window that lets each number of a session pass once, in any order within its size, as DTLS does (RFC
-6347, 4.1.2.6). It verifies nothing: call it only after the MAC that covers the number."""
+"""A replay window: it accepts each number of a session once, in any order within its size.
+
+It works as in DTLS (RFC 6347, section 4.1.2.6). It does not authenticate: call it only after the MAC that covers the
+number has been verified.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ __all__ = ["SeqWindow"]
 
 
 class SeqWindow:
-    """Remembers the last `size` numbers below the highest one accepted; what lies below them counts as
-    spent."""
+    """Remembers the `size` numbers up to the highest one accepted. Numbers below them count as used."""
 
     def __init__(self, size: int = 4096) -> None:
         if size < 1:
@@ -17,15 +19,15 @@ class SeqWindow:
         self._mask = (1 << size) - 1
         self._highest = -1
         self._spent = 0
-        """Bit i stands for the number `_highest` - i."""
+        """Bit i represents the number `_highest` - i."""
 
     def accept(self, seq: int) -> bool:
-        """Say whether `seq` is fresh, and if it is, spend it."""
+        """Return whether `seq` is unused, and mark it as used."""
         if seq < 0:
             return False
         ahead = seq - self._highest
         if ahead > 0:
-            # A leap beyond the window leaves nothing of it; shifting that far would only cost memory.
+            # A jump beyond the window clears it; shifting that far would only cost memory.
             self._spent = ((self._spent << ahead) | 1) & self._mask if ahead < self._size else 1
             self._highest = seq
             return True

@@ -1,4 +1,4 @@
-"""What both ends of a handshake have in common: the order of its steps, and that nothing but what is due may come."""
+"""The order of handshake steps, shared by both ends: each step happens once, and only when it is due."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from gotunnel.wire.messages import AuthOk, Challenge, Error, Message
 __all__ = ["Step", "Walk", "expected"]
 
 HINT_SECONDS = 60.0
-"""How much of an unproven peer's `retry_after` counts."""
+"""The upper limit, in seconds, on the `retry_after` of an unauthenticated peer."""
 
 _M = TypeVar("_M")
 
 
 class Step(enum.Enum):
-    """How far one end has come. Each step is taken once; a step that fails leads to FAILED, from where none
-    leads on."""
+    """How far one end has come. Each step is taken once. A failed step leads to FAILED, which is final."""
 
     START = "start"
     HELLO = "hello"
@@ -28,13 +27,13 @@ class Step(enum.Enum):
 
 
 class Walk:
-    """The order of the steps, kept for both ends."""
+    """Enforces the order of steps for one end."""
 
     def __init__(self) -> None:
         self._step = Step.START
 
     def _leave(self, step: Step) -> None:
-        """Begin what follows `step`; until `_reach` says otherwise it has failed."""
+        """Begin the step after `step`. The handshake counts as failed until `_reach` is called."""
         self._require(step)
         self._step = Step.FAILED
 
@@ -47,8 +46,10 @@ class Walk:
 
 
 def expected(cls: type[_M], message: Message) -> _M:
-    """Return the message that was due. Raises AuthRejected for a server's `error` in its place, RemoteProtocolError for
-    anything else."""
+    """Return `message` if it is of the class that is due.
+
+    Raises AuthRejected if it is a server's `error` instead, RemoteProtocolError for anything else.
+    """
     if isinstance(message, cls):
         return message
     if isinstance(message, Error) and cls in (Challenge, AuthOk):

@@ -1,5 +1,4 @@
-"""JSON as the wire contract wants it: one UTF-8 object, bounded in depth, nothing guessed and nothing
-ambiguous. It knows no messages; `gotunnel.wire.messages` does."""
+"""Strict JSON for the wire: one UTF-8 object of bounded depth, with no ambiguity. Messages are in `messages`."""
 
 from __future__ import annotations
 
@@ -18,17 +17,16 @@ MAX_DEPTH = 8
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _INT_CHARACTERS = len(str(_INT_MIN))
 
-# The closing quote is optional so that an unterminated string matches too: else a run of escaped quotes would
-# be scanned again from each of them, in quadratic time.
+# The closing quote is optional so that an unterminated string matches too. Otherwise a run of escaped quotes would be
+# scanned again from each of them, in quadratic time.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def loads(payload: bytes, max_depth: int = MAX_DEPTH) -> dict[str, object]:
-    """Parse one JSON object. Raises RemoteProtocolError (`bad_json`) for everything that is not exactly that.
+    """Parse one JSON object. Raises RemoteProtocolError (`bad_json`) for anything else.
 
-    Refused: other encodings and a byte order mark, NaN and Infinity, numbers that overflow a double or 64
-    bits, duplicate keys, half a surrogate pair, nesting beyond `max_depth`, and anything but an object at the
-    top.
+    Also refused: encodings other than UTF-8, a byte order mark, NaN and Infinity, integers beyond 64 bits, numbers that
+    overflow a double, duplicate keys, lone surrogates, and nesting deeper than `max_depth`.
     """
     try:
         text = payload.decode("utf-8")
@@ -38,7 +36,7 @@ def loads(payload: bytes, max_depth: int = MAX_DEPTH) -> dict[str, object]:
     try:
         value = _DECODER.decode(text)
         if "\\u" in text:
-            # Only an escape can make half a surrogate pair: the UTF-8 decoder has refused the raw ones.
+            # Only an escape can produce a lone surrogate: the UTF-8 decoder has refused raw ones.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise _bad(Sentence(
@@ -47,7 +45,7 @@ def loads(payload: bytes, max_depth: int = MAX_DEPTH) -> dict[str, object]:
     except UnicodeEncodeError:
         raise _bad("a string holds half a surrogate pair") from None
     except RecursionError:
-        # The depth is checked above, but the caller's own stack may be nearly spent.
+            # The depth is checked above, but the caller's own stack may be nearly exhausted.
         raise _bad("the payload nests too deeply") from None
     if not isinstance(value, dict):
         raise _bad("the payload is not a JSON object")
@@ -55,8 +53,10 @@ def loads(payload: bytes, max_depth: int = MAX_DEPTH) -> dict[str, object]:
 
 
 def dumps(value: dict[str, object]) -> bytes:
-    """Write one object as compact UTF-8 JSON, keys in their order. Raises LocalProtocolError for what JSON
-    cannot say."""
+    """Write one object as compact UTF-8 JSON; keys keep their order.
+
+    Raises LocalProtocolError for what JSON cannot hold.
+    """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
@@ -91,7 +91,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _integer(text: str) -> int:
-    # The length comes first: converting a long digit string costs quadratic time, or raises.
+    # Check the length first: converting a long digit string takes quadratic time or raises ValueError.
     if len(text) <= _INT_CHARACTERS:
         value = int(text)
         if _INT_MIN <= value <= _INT_MAX:

@@ -1,8 +1,9 @@
-"""The messages of version 1, the wire of the Go gotunnel (v0.1.0 to v1.0.0): one frozen dataclass each, and the way
-from a frame's payload to them and back. Whether such a peer is welcome is decided elsewhere.
+"""The messages of version 1, the protocol of the Go gotunnel (v0.1.0 to v1.0.0), one frozen dataclass each.
 
-Facts about the original that its users rely on: a control connection carries one mapping; `open_data_channel` names no
-visitor, and a leg no session, so that legs and visitors are paired by their order alone.
+Whether a version 1 peer is accepted is decided elsewhere. Users rely on two properties of the original:
+
+- A control connection carries one mapping.
+- `open_data_channel` names no visitor, and a leg names no session, so the two are paired only by their order.
 """
 
 from __future__ import annotations
@@ -33,17 +34,19 @@ __all__ = [
 ]
 
 HEARTBEAT = 10.0
-"""Seconds between the pings of a client."""
+"""Seconds between a client's pings."""
 SILENCE = 30.0
-"""Seconds of silence after which a server drops a client."""
+"""Seconds of silence after which a server disconnects a client."""
 FIRST_TYPES = frozenset({"register", "data_channel"})
-"""What a connection of version 1 can begin with; no message of version 2 that does is called so."""
+"""The types a connection of version 1 can begin with. No first message of version 2 has one of these names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """First frame of a control connection: publish one port. `local_port` is the client's own, and comes back in each
-    OpenDataChannel. The token crosses the wire as it is."""
+    """The first frame of a control connection: publish one port.
+
+    `local_port` is the client's own port and is repeated in each OpenDataChannel. The token is sent in clear text.
+    """
 
     local_port: Port
     remote_port: Port
@@ -54,7 +57,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class DataChannel:
-    """First frame of a leg. `Answer` follows, and then the raw bytes of one visitor."""
+    """The first frame of a leg. After the `Answer` come the raw bytes of one visitor."""
 
     local_port: Port
     remote_port: Port
@@ -64,7 +67,7 @@ class DataChannel:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The server's answer to either first frame (`register_resp`); `reason` is absent when it is ok."""
+    """The server's answer to either first frame (`register_resp`). There is no `reason` if the status is ok."""
 
     status: Status
     reason: Reason | None = None
@@ -86,21 +89,21 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class OpenDataChannel:
-    """The server has a visitor and wants a leg."""
+    """From the server: it has a visitor and needs a leg."""
 
     local_port: Port
 
 
 @dataclass(frozen=True, slots=True)
 class OfflinePort:
-    """The client's target is down: nobody is to be let in. `port` is the remote one."""
+    """From the client: its target is down, so admit no visitors. `port` is the remote port."""
 
     port: Port
 
 
 @dataclass(frozen=True, slots=True)
 class OnlinePort:
-    """It is up again."""
+    """From the client: its target is up again. `port` is the remote port."""
 
     port: Port
 
@@ -122,13 +125,15 @@ _NAMES = {cls: name for name, cls in _TYPES.items()}
 
 
 def decode(payload: bytes) -> V1Message:
-    """Return the message in a frame's payload; unknown fields are ignored, as the Go peers send some. Raises
-    RemoteProtocolError, whose reason never shows a value."""
+    """Return the message in a frame's payload. Unknown fields are ignored, because Go peers send some.
+
+    Raises RemoteProtocolError with a reason that never contains a value.
+    """
     return decode_object(strictjson.loads(payload))
 
 
 def decode_object(found: dict[str, object]) -> V1Message:
-    """The same for a payload that is parsed already."""
+    """Like `decode`, for parsed JSON."""
     kind = found.get("type")
     schema = _SCHEMAS.get(kind) if isinstance(kind, str) else None
     if schema is None:
@@ -141,7 +146,7 @@ def decode_object(found: dict[str, object]) -> V1Message:
 
 
 def encode(message: V1Message) -> bytes:
-    """Return the payload of a message. Raises LocalProtocolError for what a peer would refuse."""
+    """Return the payload of a message. Raises LocalProtocolError if the peer would refuse it."""
     name = _NAMES[type(message)]
     try:
         return strictjson.dumps({"type": name, **_SCHEMAS[name].write(message)})

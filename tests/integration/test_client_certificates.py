@@ -186,7 +186,10 @@ class ClientCertificateTests(IntegrationTestCase):
             patched = self.patch(server_greeting.ServerGreeting, step, late)
             before = len(self.log)
             client = self.certified(server, client_of(self.authority, "edge"))
-            refused = {"_auth": "the client certificate was not issued by an authority", "_leg": "client edge was disconnected"}
+            refused = {
+                "_auth": "the client certificate was not issued by an authority",
+                "_leg": "client edge was disconnected",
+            }
             await self.said(refused[step], 1, before)
             await self.stop(client)
             patched.restore()

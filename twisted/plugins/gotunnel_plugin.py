@@ -1,5 +1,6 @@
-"""Tells `twistd` and `twist` of the two roles, and Twisted of endpoints called `gotunnel`. Every Twisted program on the
-machine imports this file, and so it imports nothing of gotunnel and no reactor before that is asked for."""
+"""Registers the two roles with `twistd` and `twist`, and endpoints called `gotunnel` with Twisted. Every Twisted
+program on the machine imports this file, so it imports nothing of gotunnel, and no reactor, until one of them is
+used."""
 
 from typing import Any
 
@@ -34,7 +35,7 @@ class GotunnelEndpoints:
 
     prefix = "gotunnel"
 
-    # Positional only: an option of a string may be called `reactor`, too, and is then refused as any unknown one.
+    # Positional only: a string may have an option `reactor`, which is then refused like any unknown option.
 
     def parseStreamServer(  # type: ignore[override]
         self, reactor: Any, /, *args: Any, **kwargs: Any
@@ -48,7 +49,7 @@ class GotunnelEndpoints:
     def parseStreamClient(  # type: ignore[override]
         self, reactor: Any, /, *args: Any, **kwargs: Any
     ) -> IStreamClientEndpoint:
-        """The same for clients."""
+        """Called by Twisted with the parts of a string."""
         from gotunnel.api.strings import client_endpoint
 
         endpoint: IStreamClientEndpoint = client_endpoint(reactor, *args, **kwargs)

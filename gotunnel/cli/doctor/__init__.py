@@ -1,1 +1,2 @@
-"""`gotunnel doctor`: finds out why a configuration does not work, one small check per question. Changes nothing."""
+"""`gotunnel doctor`: finds out why a configuration does not work, with one small check per question. Changes
+nothing."""

@@ -1,4 +1,4 @@
-"""What a client's section is examined for: its server, and everything that it names on its own side."""
+"""The checks of a client's section: its server, and everything that it names on its own side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gotunnel.net.tls import TlsFilesError
 __all__ = ["check_client", "side_by_side"]
 
 AT_ONCE = 16
-"""Targets that are examined at the same time."""
+"""The largest number of targets that are examined concurrently."""
 
 
 async def check_client(reactor: Any, config: ClientConfig, wish: Wish) -> list[Finding]:
@@ -46,7 +46,7 @@ async def check_client(reactor: Any, config: ClientConfig, wish: Wish) -> list[F
 
 
 async def side_by_side(checks: list[Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:
-    """Run checks at the same time, not too many; return what they find in their order."""
+    """Run checks concurrently, at most AT_ONCE; return their findings in the order of the checks."""
     turn = DeferredSemaphore(AT_ONCE)
     running = [turn.run(Deferred.fromCoroutine, check) for check in checks]
     return [finding for findings in await gatherResults(running) for finding in findings]
@@ -90,7 +90,7 @@ async def _log_in(
         except TlsFilesError as broken:
             return [problem("tls", str(broken), "correct the files that client.tls names")]
         creator, legs = towards.creator, towards.legs
-    # Each address in `servers` is a server of its own. Of one server one login is enough: a wrong token counts against
+    # Each address in `servers` is a server of its own. One login per server is enough: a wrong token counts against
     # this machine's address.
     for at in reached if config.servers else reached[:1]:
         path = ServerPath(reactor, at, creator, legs, transport=transport)

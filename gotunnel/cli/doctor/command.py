@@ -1,4 +1,4 @@
-"""`gotunnel doctor` as a command: reads the configuration, runs the checks, prints what they find."""
+"""`gotunnel doctor` as a command: reads the configuration, runs the checks, and prints their findings."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ PROGRAM = "gotunnel doctor"
 
 
 def doctor_file(path: str, state: str | None, wish: Wish, *, json: bool) -> None:
-    """Print the findings about a file; raise SystemExit(1) if there is a problem among them, and 2 for a file that is
-    refused."""
+    """Print the findings about a file. Raise SystemExit(1) if one of them is a problem, and SystemExit(2) if the file
+    is refused."""
     with one_line_errors(PROGRAM):
         _check_names(wish.names)
         file = load(path, clients_elsewhere=os.path.exists(state_path(state) / CLIENTS_FILE))
@@ -64,7 +64,7 @@ async def examine(reactor: Any, file: File, state: str | None, wish: Wish) -> li
         found += await check_client(reactor, file.client, wish)
     if wish.kubernetes and file.server is None and file.client is not None and not leads_to_kubernetes(file.client):
         found.append(note("kubernetes", "nothing leads to port 6443 or 10250: no certificate was examined"))
-    return list(dict.fromkeys(found))  # what holds for both sections is said once
+    return list(dict.fromkeys(found))  # findings about both sections are reported once
 
 
 def _check_names(names: tuple[str, ...]) -> None:
@@ -91,7 +91,7 @@ def _run(file: File, state: str | None, wish: Wish) -> list[Finding]:
         examining.addBoth(results.append).addBoth(lambda _: interrupted or reactor.stop())
 
     def stopping() -> None:
-        if not results:  # Ctrl-C. It breaks connections, too, and that is no finding.
+        if not results:  # Ctrl-C: it also breaks connections, which is not a finding
             interrupted.append(True)
 
     reactor.addSystemEventTrigger("before", "shutdown", stopping)

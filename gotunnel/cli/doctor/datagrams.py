@@ -1,5 +1,5 @@
-"""What can be said of the target of a mapping with `protocol: udp`, which is little: datagrams know no connection, and
-only who speaks the service's own protocol hears from it. Its system may say that nobody listens there."""
+"""Checks the target of a mapping with `protocol: udp`, as far as that is possible: datagrams have no connection, and
+only the service's own protocol gets an answer. But the target's system may report that nothing listens there."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gotunnel.net.targetsocket import TargetSocket
 __all__ = ["check_datagrams"]
 
 PATIENCE = 0.5
-"""Seconds that a refusal may take; what is farther away than that is not heard of."""
+"""Seconds to wait for a refusal. One from farther away is missed."""
 
 
 async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: float) -> list[Finding]:
-    """Send one empty datagram, which harms nobody, and hear whether the target's system refuses it. Of the addresses of
-    a name it is the first that does not, as for a flow."""
+    """Send one empty datagram, which is harmless, and see whether the target's system refuses it. Of the addresses of a
+    name, the first that does not refuse counts, as for a flow."""
     hosts = [target.host]
     try:
         if not is_ip(target.host):
@@ -42,7 +42,7 @@ async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: f
 
 
 async def _ask(reactor: Any, check: str, target: HostPort, host: str, timeout: float) -> list[Finding]:
-    """Return what is wrong with one of its addresses."""
+    """Return what is wrong with one of the target's addresses."""
     heard: Deferred[Finding | None] = Deferred()
     nobody = problem(check, Sentence(
         "{target}: its system says that nobody listens there (UDP)", target=target

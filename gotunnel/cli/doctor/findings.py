@@ -1,4 +1,4 @@
-"""What a check has found, as a line for a person, in his language, or an object for a program. Examines nothing."""
+"""The result of a check, as a line for a user in a language, or as an object for a program. Examines nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gotunnel.i18n.language import ENGLISH, Language
 __all__ = ["CHECKS", "STATES", "Finding", "Status", "as_json", "failed", "note", "ok", "problem", "subject", "warning"]
 
 Status = Literal["ok", "note", "warning", "problem"]
-"""`note` is what was not examined, and why."""
+"""`note` means that something was not examined, and why."""
 
 STATES = ("ok", "note", "warning", "problem")
 """The words of a Status."""
@@ -23,19 +23,19 @@ CHECKS = (
     "certificate", "clients", "clock", "connect", "leg", "login", "port", "relay", "resolve", "round trip",
     "throughput", "transport",
 )  # fmt: skip
-"""What is asked, where it is no name of something. `subject` makes the others."""
+"""The checks that are not about something with a name. `subject` makes the names of the others."""
 _WIDTH = 8
 """Cells of the column of states."""
 
 LONGEST = 2000
-"""Characters of a message."""
+"""The largest number of characters of a message."""
 LONGEST_CURE = 8000
-"""The same of a cure: a command with a part cut off would be another one."""
+"""The largest number of characters of a cure: a command that is cut off would be a different command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One answer. `check` names the question, `cure` is empty where nothing is to be done."""
+    """The result of one check. `check` names the question; `cure` is empty if there is nothing to do."""
 
     check: str
     status: Status
@@ -46,7 +46,7 @@ class Finding:
         return self.said(ENGLISH)
 
     def said(self, language: Language) -> str:
-        """Return the line."""
+        """Return the line, in a language."""
         check = self.check if isinstance(self.check, Sentence) else Sentence.word(self.check)
         what = Sentence.joined("; ", (self.message, self.cure))
         state = language.sentence(self.status)
@@ -54,7 +54,7 @@ class Finding:
 
 
 def subject(what: str, name: object) -> Sentence:
-    """Return what a check is about, which has a name: "mapping web"."""
+    """Return the name of a check about something that has a name: "mapping web"."""
     return Sentence("{what} {name}", what=Sentence.word(what), name=printable(name))
 
 
@@ -69,17 +69,17 @@ def note(check: str, message: str) -> Finding:
 
 
 def warning(check: str, message: str, cure: str) -> Finding:
-    """Return what works and may not do so for long, or not for everybody."""
+    """Return that something works, but perhaps not for long or not for everybody."""
     return Finding(printable(check), "warning", printable(message, LONGEST), printable(cure, LONGEST_CURE))
 
 
 def problem(check: str, message: str, cure: str) -> Finding:
-    """Return what does not work."""
+    """Return that something does not work."""
     return Finding(printable(check), "problem", printable(message, LONGEST), printable(cure, LONGEST_CURE))
 
 
 def failed(findings: Iterable[Finding]) -> bool:
-    """Say whether there is a problem among them."""
+    """Return whether one of them is a problem."""
     return any(finding.status == "problem" for finding in findings)
 
 

@@ -1,8 +1,9 @@
-"""Proves a client to its server as the client itself would, measures, and leaves in order. It registers nothing.
+"""Logs in to a server as the client itself would, measures, and disconnects in order. Registers nothing.
 
-What a server keeps for that name stays: without a `register` no mapping is closed, and the time of grace of a client
-that was lost begins anew. The first word is `drain`, so that no visitor is given to us, and the client itself takes
-over at once when it comes meanwhile. While one is connected and answers, the server refuses us (`name_in_use`).
+What a server keeps for that name stays: without a `register` no mapping is closed, and the time of grace of a lost
+client begins again. The first message is `drain`, so that no visitor is given to this login, and so that the client
+itself takes over at once if it connects meanwhile. While a client is connected and answers, the server refuses this
+login (`name_in_use`).
 """
 
 from __future__ import annotations
@@ -39,37 +40,38 @@ __all__ = ["Login", "log_in"]
 
 PINGS = 5
 DRAIN_MS = 1000
-"""What is said of how long visitors have; there are none."""
+"""The time for visitors that the drain message names; there are no visitors."""
 SEQ = 1
-"""The number of the one leg."""
+"""The number of the only leg."""
 
 
 @dataclass(slots=True)
 class Login:
-    """What is known when it is over; None is what it did not come to."""
+    """What is known after a login. None means that it did not get that far."""
 
     certificate: x509.Certificate | None = None
     refused: GotunnelError | None = None
     established: Established | None = None
     round_trips: tuple[float, ...] = ()
-    """Seconds."""
+    """In seconds."""
     leg: float | GotunnelError | None = None
     """Seconds to connect and prove one leg, or why that failed."""
     skew: tuple[float, float] | None = None
-    """Seconds by which the server's clock is ahead of this one, and how far that may be off."""
+    """Seconds by which the server's clock is ahead of this machine's, and the error of that figure in seconds."""
     throughput: tuple[Rate, Rate] | NotMeasured | None = None
-    """Up and down; None where it was not tried."""
+    """Up and down; None if it was not tried."""
 
     @property
     def can_measure(self) -> bool:
-        """Whether the server takes part in that."""
+        """Whether the server supports measurements."""
         return self.established is not None and MEASURE in self.established.challenge.caps
 
 
 async def log_in(
     reactor: Any, path: ServerPath, config: ClientConfig, timeout: float, relay: IRelay | None = None
 ) -> Login:
-    """Do all of it; each step has `timeout` seconds. Bytes are measured with `relay`, or not at all."""
+    """Log in, and measure. Each step has `timeout` seconds. Throughput is measured with `relay`, or not at all if that
+    is None."""
     try:
         token = token_for(config, path)
     except GotunnelError as refused:
@@ -101,7 +103,7 @@ async def log_in(
 
 @implementer(IHandshakeListener)
 class _Examining(ControlGreeting):
-    """Remembers the certificate and the time of day, also of a server that then refuses us."""
+    """Keeps the certificate and the clock difference, also of a server that then refuses the login."""
 
     certificate: x509.Certificate | None = None
     skew: tuple[float, float] | None = None
@@ -147,7 +149,7 @@ class _Visit:
             self._control.dataReceived(greeted.leftover)
 
     async def measure(self, timeout: float) -> tuple[float, ...]:
-        """Wait until the server has agreed to give us nobody, and return the round trips of some pings."""
+        """Wait until the server has agreed to send no visitors; return the round trips of some pings, in seconds."""
         try:
             await self._drained.addTimeout(timeout, self._reactor)
         except TimeoutError:
@@ -163,7 +165,7 @@ class _Visit:
         return tuple(trips)
 
     async def leave(self) -> None:
-        """Close, and wait until it is closed."""
+        """Close, and wait until the connection has closed."""
         self._control.close(None, "done")
         await self._gone
 
@@ -190,7 +192,7 @@ class _Visit:
 async def _bring_leg(
     reactor: Any, path: ServerPath, established: Established, timeout: float
 ) -> tuple[float | GotunnelError, Greeted | None]:
-    """Bring one leg, which a server that drains takes and proves all the same. It is for us to open."""
+    """Bring one leg. A server that drains still accepts and proves it. This end is the opener."""
     key = SessionKey(established.sid, established.ks)
     begun = reactor.seconds()
     try:

@@ -1,4 +1,4 @@
-"""What the machine gives a role: file descriptors. Changes no limit."""
+"""What the machine grants a role: file descriptors. Changes no limit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CURE = "raise LimitNOFILE (systemd) or the hard limit (`ulimit -Hn`)"
 
 
 def client_descriptors() -> list[Finding]:
-    """Return what a client that this shell starts may have."""
+    """Return the finding about the descriptors of a client started from this shell."""
     return _found(_hard(), None)
 
 
 def server_descriptors(streams: int | None) -> list[Finding]:
-    """The same for a server with this `limits.streams`."""
+    """Return the same for a server with this `limits.streams`."""
     return _found(_hard(), streams)
 
 
@@ -30,7 +30,7 @@ def _hard() -> int | None:
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    # A role raises its soft limit to the hard one when it starts.
+    # A role raises its soft limit to the hard limit when it starts.
     return ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
 
 

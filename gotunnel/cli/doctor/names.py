@@ -1,5 +1,5 @@
-"""What a certificate of Kubernetes lacks, and what would mend it. Connects to nothing; the commands that it names are
-kubeadm's, and are not run."""
+"""What a Kubernetes certificate lacks, and how to mend that. Connects to nothing, and does not run the kubeadm commands
+that it names."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gotunnel.net.trust import Trust
 __all__ = ["alternative_names", "judge_apiserver", "judge_kubelet", "kubeadm_cure", "readable"]
 
 OWN = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-"""The names that kubeadm puts into each certificate of a kube-apiserver by itself."""
+"""The names that kubeadm itself puts into each certificate of a kube-apiserver."""
 MOST = 16
-"""How many names of a certificate a message lists."""
+"""The largest number of a certificate's names in a message."""
 ROTATE = (
     "set serverTLSBootstrap: true in /var/lib/kubelet/config.yaml, restart the kubelet, `kubectl get csr`, "
     "`kubectl certificate approve NAME`; then kube-apiserver's --kubelet-certificate-authority can be its CA "
@@ -31,7 +31,7 @@ ROTATE = (
 
 
 def readable(shown: crypto.X509) -> x509.Certificate | None:
-    """Return a certificate that anybody may have sent, or None if not all of it that is looked at can be read."""
+    """Return a certificate that anybody may have sent, or None if a part that is needed cannot be read."""
     try:
         certificate = shown.to_cryptography()
         spki_pin(certificate)
@@ -44,10 +44,10 @@ def readable(shown: crypto.X509) -> x509.Certificate | None:
 
 
 def alternative_names(certificate: x509.Certificate) -> list[str]:
-    """Return the DNS names and addresses of a certificate."""
+    """Return the DNS names and IP addresses of a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except Exception:  # noqa: BLE001 - there is none, or it is broken in one of many ways: it names nobody
+    except Exception:  # noqa: BLE001 - no extension, or one that is broken in any way: it names nobody
         return []
     addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
     return [*found.get_values_for_type(x509.DNSName), *addresses]
@@ -56,7 +56,7 @@ def alternative_names(certificate: x509.Certificate) -> list[str]:
 def judge_apiserver(
     check: str, shown: x509.Certificate, names: Sequence[str], now: datetime.datetime
 ) -> list[Finding]:
-    """Return what a client of a kube-apiserver would say of its certificate, by each name."""
+    """Return findings about a kube-apiserver's certificate: what its clients would say, for each name."""
     has = alternative_names(shown)
     listed = _listed(has)
     found = _dates(check, shown, now, "`kubeadm certs renew apiserver`, then restart kube-apiserver (not run)")
@@ -76,8 +76,8 @@ def judge_apiserver(
 
 
 def kubeadm_cure(missing: Sequence[str], has: Sequence[str]) -> str:
-    """Return the flags that add names to a kube-apiserver's certificate. kubeadm makes it anew, with the names that it
-    is told and its own; so what was added earlier is named again."""
+    """Return the flags that add names to a kube-apiserver's certificate. kubeadm makes a new certificate, with its own
+    names and those that it is given; so names that were added earlier are repeated."""
     earlier = [name for name in has if name not in OWN and _plain(name)]
     added, every = ",".join(missing), ",".join([*missing, *earlier])
     return Sentence(
@@ -92,7 +92,8 @@ def kubeadm_cure(missing: Sequence[str], has: Sequence[str]) -> str:
 def judge_kubelet(
     check: str, chain: Sequence[x509.Certificate], names: Sequence[str], ca: Path | None, now: datetime.datetime
 ) -> list[Finding]:
-    """Return whether the certificate that a kubelet shows can be verified: by `ca`, for each of `names`."""
+    """Return findings about a kubelet's certificate: whether `ca` verifies it, and whether it covers each of
+    `names`."""
     shown = chain[0]
     listed = _listed(alternative_names(shown))
     found = _dates(check, shown, now, ROTATE)
@@ -130,7 +131,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _by_itself(shown: x509.Certificate) -> bool:
-    """Whether a kubelet has made it: `HOST@TIME`, issued by `HOST-ca@TIME` (client-go, util/cert)."""
+    """Whether a kubelet has issued it itself: `HOST@TIME`, issued by `HOST-ca@TIME` (client-go, util/cert)."""
     subject, issuer = _common_name(shown.subject), _common_name(shown.issuer)
     return "@" in subject and issuer.startswith(f"{subject.partition('@')[0]}-ca@")
 

@@ -1,4 +1,4 @@
-"""The ports on which a server takes clients: whether they can be had, or are served while it runs. Those of listeners
+"""The ports on which a server accepts clients: whether they are free, or are served while the server runs. Listeners
 have certificates of their own."""
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ KEY = "server.listeners"
 
 
 def near(address: HostPort) -> HostPort:
-    """Return where a program of this machine reaches what listens on an address."""
+    """Return the address at which a program on this machine reaches a listener on `address`."""
     return HostPort({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host), address.port)  # noqa: S104
 
 
 def bound(check: str, address: HostPort, key: str) -> Finding:
-    """Examine a port on which nothing listens by taking it for a moment; `key` is what names it in the file."""
+    """Check a port on which nothing listens, by binding it for a moment. `key` is its key in the file."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         with socket.socket(family) as tried:
@@ -45,7 +45,7 @@ def bound(check: str, address: HostPort, key: str) -> Finding:
 
 
 async def check_listeners(reactor: Any, config: ServerConfig, runs: bool | None, timeout: float) -> list[Finding]:
-    """Examine those of listeners; `runs` says whether this server answers on its own port, None for who knows."""
+    """Check the ports of listeners. `runs` says whether this server answers on its own port; None means unknown."""
     found: list[Finding] = []
     for listener in config.listeners:
         check, options = subject("listener", listener), listener.options
@@ -59,7 +59,7 @@ async def check_listeners(reactor: Any, config: ServerConfig, runs: bool | None,
 
 
 def taken(check: str, address: HostPort, key: str, why: str = "") -> Finding:
-    """Say that somebody else is there, and how that is known."""
+    """Return that another program has the port; `why` says how that is known."""
     said = Sentence("another program has {address}", address=address)
     if why:
         said = Sentence("another program has {address}: {failed}", address=address, failed=why)

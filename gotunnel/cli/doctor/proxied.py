@@ -1,5 +1,5 @@
-"""Whether a target that is to hear the visitor's address by the PROXY protocol takes the header: one that does not
-expect it mostly closes the connection at once. One that waits for more may expect it or not: nothing is said of it."""
+"""Checks whether a target that is to get the PROXY protocol header accepts it. A target that does not expect a header
+usually closes the connection at once. One that waits for more may expect it or not, so nothing is reported."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["check_header", "header_of"]
 
 
 def header_of(mapping: MappingConfig) -> bytes:
-    """Return what a connection of our own to its target begins with."""
+    """Return the first bytes of a connection of our own to the mapping's target."""
     version = mapping.proxy_protocol
     return b"" if version == "off" else proxy_header_of_nobody(version)
 
 
 async def check_header(reactor: Any, check: str, mapping: MappingConfig, timeout: float) -> list[Finding]:
-    """Connect to the target of a mapping with `proxy_protocol`, and say nothing but the header."""
+    """Connect to the target of a mapping with `proxy_protocol`, and send nothing but the header."""
     target, visit = mapping.local, Visit(reactor, SECONDS)
     endpoint = Beginning(target_endpoint(reactor, target, timeout), header_of(mapping))
     connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: visit))

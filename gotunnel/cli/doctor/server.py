@@ -1,4 +1,4 @@
-"""What a server's section is examined for, on the server's machine: its port, certificate, clients and limits."""
+"""The checks of a server's section, on the server's machine: its port, certificate, clients and limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY = "server.addr"
 
 
 async def check_server(reactor: Any, config: ServerConfig, state: str | None, wish: Wish) -> list[Finding]:
-    """Return all findings about a server. `state` is the `--state` of the command line."""
+    """Return all findings about a server. `state` is `--state` of the command line."""
     found = server_descriptors(config.limits.streams)
     pair, told = _certificate(config, state)
     found += told
@@ -44,7 +44,7 @@ async def check_server(reactor: Any, config: ServerConfig, state: str | None, wi
 
 
 async def _beside(reactor: Any, target: HostPort, wish: Wish) -> list[Finding]:
-    """Examine a kube-apiserver on the server's machine, if there is one."""
+    """Check the kube-apiserver on the server's machine, if there is one."""
     try:
         await knock(reactor, target, wish.timeout)
     except DialFailed as failed:
@@ -116,7 +116,7 @@ def _unread(broken: Exception) -> str:
 async def _port(
     reactor: Any, config: ServerConfig, pair: KeyPair | None, timeout: float
 ) -> tuple[bool | None, Finding]:
-    """Return whether this server runs, None for who knows, and what was found of its port for clients."""
+    """Return whether this server runs (None: unknown), and the finding about its port for clients."""
     check, addr = "port", config.addr
     here = near(addr)
     if addr.port == 0:

@@ -1,5 +1,5 @@
-"""The serving certificates of Kubernetes, as they are shown: of a kube-apiserver and of kubelets. Presents no client
-certificate, and asks for nothing."""
+"""Reads the serving certificates of Kubernetes: of a kube-apiserver and of kubelets. Presents no client certificate,
+and sends no request."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from gotunnel.net.tls import target_creator
 __all__ = ["APISERVER", "check_apiserver", "check_kubelet", "shown_by"]
 
 APISERVER = 6443
-"""The port that kubeadm gives it."""
+"""The port that kubeadm gives a kube-apiserver."""
 
 
 async def check_apiserver(
     reactor: Any, check: str, target: Address, names: Iterable[str], timeout: float
 ) -> list[Finding]:
-    """Say which of `names`, by which it is to be reached, its certificate lacks."""
+    """Report which of `names`, by which the kube-apiserver is to be reached, its certificate lacks."""
     try:
         chain = await shown_by(reactor, target, timeout)
     except GotunnelError as failed:
@@ -46,7 +46,7 @@ async def check_apiserver(
 async def check_kubelet(
     reactor: Any, check: str, target: Address, names: Iterable[str], ca: Path | None, timeout: float
 ) -> list[Finding]:
-    """Say whether a kube-apiserver that checks kubelets by `ca` (PEM file) would take its certificate."""
+    """Report whether a kube-apiserver that verifies kubelets with `ca` (a PEM file) would accept the certificate."""
     try:
         chain = await shown_by(reactor, target, timeout)
     except GotunnelError as failed:
@@ -55,9 +55,9 @@ async def check_kubelet(
 
 
 async def shown_by(reactor: Any, target: Address, timeout: float) -> tuple[x509.Certificate, ...]:
-    """Return the certificate of a service and what it shows behind it, unchecked. Raises DialFailed or Unhealthy."""
+    """Return a service's certificate and the chain that it sends, unchecked. Raises DialFailed or Unhealthy."""
     asking = _Asking()
-    # Without a name: this is about the certificate that everybody gets who comes by address.
+    # Without a name: this is about the certificate that is sent to clients that connect by address.
     endpoint = wrapClientTLS(target_creator(None, "", False), target_endpoint(reactor, target, timeout))
     connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: asking))
     connecting.addErrback(dial_failed, target)
@@ -75,7 +75,7 @@ async def shown_by(reactor: Any, target: Address, timeout: float) -> tuple[x509.
 
 @implementer(IHandshakeListener)
 class _Asking(Protocol):
-    """Takes the certificates and leaves."""
+    """Takes the certificates, and disconnects."""
 
     transport: Any
 

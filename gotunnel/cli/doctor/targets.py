@@ -1,5 +1,5 @@
-"""What a client's section names on its own side of the tunnel: targets, ports of forwards, nodes, an egress socket.
-Each is dialled as the client would dial it."""
+"""Checks what a client's section names on its own side of the tunnel: targets, ports of forwards, nodes and an egress
+socket. Each is dialled as the client would dial it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["check_egress", "check_forward", "check_mapping", "check_node", "lead
 
 
 async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConfig, wish: Wish) -> list[Finding]:
-    """Examine one target: is it there, is it well, is it TLS where that was promised."""
+    """Check one target: whether it is there, whether it is healthy, and whether it uses TLS if that was promised."""
     check, target = subject("mapping", mapping.name), mapping.local
     if mapping.protocol == "udp" and mapping.health is None and isinstance(target, HostPort):
         return await check_datagrams(reactor, check, target, wish.timeout)
@@ -52,7 +52,7 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
     if not mapping.encrypt and config.tls.mode != "off":
         found += await _ask_for_tls(reactor, check, mapping)
     if mapping.proxy_protocol != "off":
-        # What follows speaks TLS to a target, as those do that need no header.
+        # The following checks speak TLS to the target, without a header.
         return found if mapping.health else [*found, *await check_header(reactor, check, mapping, wish.timeout)]
     ports = {mapping.remote_port, target.port if isinstance(target, HostPort) else 0}
     if APISERVER in ports:
@@ -65,8 +65,8 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
 
 
 async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> list[Finding]:
-    """Examine whether a client serves the port of a forward, and whether a visitor who says nothing is let stay there:
-    one whom the server does not lead to the target is reset."""
+    """Check whether a client serves the port of a forward, and whether a visitor that sends nothing may stay: one that
+    the server does not lead to the target is reset."""
     check, listen = subject("forward", forward.name), forward.listen
     if isinstance(listen, UnixPath):
         found = await _check_socket(reactor, check, listen, wish.timeout)
@@ -97,7 +97,7 @@ async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> lis
 
 
 async def check_node(reactor: Any, node: NodeConfig, wish: Wish) -> list[Finding]:
-    """Examine the kubelets of what a client announces; networks and patterns are no addresses to dial."""
+    """Check the kubelets that a client announces; networks and patterns are not addresses to dial."""
     hosts = [str(match) for match in node.match if not set(str(match)) & set("/*")]
     check = subject("nodes", ", ".join(map(str, node.match)))
     if KUBELET not in PortSet.parse(node.allow_ports):
@@ -112,12 +112,12 @@ async def check_node(reactor: Any, node: NodeConfig, wish: Wish) -> list[Finding
 
 
 async def check_egress(reactor: Any, check: str, listen: UnixPath, timeout: float) -> list[Finding]:
-    """Examine an egress socket, which kube-apiserver must be able to open."""
+    """Check an egress socket, which kube-apiserver must be able to open."""
     return await _check_socket(reactor, check, listen, timeout)
 
 
 def leads_to_kubernetes(config: ClientConfig) -> bool:
-    """Say whether a client names anything whose certificate is examined."""
+    """Return whether a client names anything whose certificate is checked."""
     mappings = [mapping for mapping in config.mappings if mapping.protocol == "tcp"]
     ports = {mapping.remote_port for mapping in mappings}
     places: list[object] = [mapping.local for mapping in mappings]
@@ -163,10 +163,10 @@ async def _ask_for_tls(reactor: Any, check: str, mapping: MappingConfig) -> list
 
 
 def _hosts(config: ClientConfig, mapping: MappingConfig) -> tuple[str, ...]:
-    """By which hosts the published port is reached, as far as this file knows."""
+    """Return the hosts by which the published port is reached, as far as this file says."""
     bind = mapping.bind
     if not mapping.public or (bind is not None and (bind == "localhost" or bind.startswith("127.") or bind == "::1")):
-        return ()  # whoever reaches it does so by a port of his own
+        return ()  # it is reached through a port somewhere else
     return tuple(each.host for each in config.all_servers) if bind is None or is_wildcard(bind) else (bind,)
 
 

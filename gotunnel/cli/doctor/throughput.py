@@ -1,5 +1,5 @@
-"""Measures a leg with bytes that the server itself takes and sends: up first, and then down, on one leg that is brought
-for it. For SECONDS in each direction, and no more than MOST bytes."""
+"""Measures a leg with bytes that the server itself receives and sends: first up, then down, on one leg that is brought
+for this purpose. Each direction takes SECONDS, and at most MOST bytes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = ["MOST", "SECONDS", "NotMeasured", "Rate", "measure"]
 SECONDS = 1.5
 """For each direction."""
 MOST = 16 << 20
-"""Bytes, likewise."""
+"""Bytes, for each direction."""
 BLOCK = os.urandom(1 << 16)
-"""Random, lest something on the way compresses it."""
+"""Random, so that nothing on the way can compress it."""
 
 
 class NotMeasured(GotunnelError):
-    """The server, or the leg, did not do it; the text says why."""
+    """The server or the leg did not complete the measurement; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one direction has carried, in seconds from the first byte to the last. Where it is not `whole`, what was
-    sent had not arrived by then."""
+    """The result of one direction: bytes carried, and seconds from the first byte to the last. If it is not `whole`,
+    not everything had arrived by then."""
 
     carried: int
     seconds: float
@@ -48,15 +48,16 @@ class Rate:
 
     @property
     def mbits(self) -> float:
-        """Megabits a second."""
+        """Megabits per second."""
         return self.carried * 8e-6 / self.seconds
 
 
 async def measure(
     reactor: Any, relay: IRelay, leg: Callable[[ILegOwner], ILeg], round_trip: float, patience: float
 ) -> tuple[Rate, Rate]:
-    """Return what goes up and what comes down. `leg(owner)` makes the leg of what was brought; `patience` is for what
-    is on its way when the time to send is over. Raises NotMeasured."""
+    """Return the rates up and down. `leg(owner)` makes the leg from the connection that was brought. `round_trip` is in
+    seconds; `patience` is the seconds for bytes that are under way when the time to send is over. Raises
+    NotMeasured."""
     owner = _Owner()
     made = leg(owner)
     try:
@@ -69,17 +70,17 @@ async def measure(
     finally:
         made.close()
         await owner.gone
-    least = 1e-6  # what the clock can tell apart
+    least = 1e-6  # the resolution of the clock
     return (
         Rate(up.carried, max(least, up.seconds - round_trip)), Rate(down.carried, max(least, down.seconds - round_trip))
     )  # fmt: skip
 
 
 async def _visit(reactor: Any, relay: IRelay, leg: ILeg, owner: _Owner, end: _End, volume: int) -> None:
-    if leg.state is State.CLOSED:  # since the visitor before, or ahead of the first one
+    if leg.state is State.CLOSED:  # after the previous visitor, or before the first one
         raise _not_measured(StreamEnd(Outcome.LEG_LOST, None, 0, 0), 0)
     near, far = socket.socketpair()
-    with far:  # Twisted takes a descriptor of its own
+    with far:  # Twisted duplicates the descriptor
         near.setblocking(False)
         far.setblocking(False)
         local = relay.take(near, "doctor:0", "")
@@ -101,7 +102,7 @@ def _not_measured(end: StreamEnd, carried: int) -> NotMeasured:
 
 @implementer(ILegOwner)
 class _Owner:
-    """The leg's owner: it tells when the leg may be used again, and when it is gone."""
+    """The leg's owner: it reports when the leg may be used again, and when it has closed."""
 
     def __init__(self) -> None:
         self.gone: Deferred[None] = Deferred()
@@ -109,7 +110,7 @@ class _Owner:
         self._end = StreamEnd(Outcome.LEG_LOST, None, 0, 0)
 
     def expect(self) -> Deferred[StreamEnd]:
-        """Return what fires when the visit is over and the leg idle, or gone."""
+        """Return a Deferred that fires when the visitor has ended and the leg is idle or has closed."""
         over: Deferred[StreamEnd] = Deferred()
         self._over = over
         return over
@@ -130,35 +131,35 @@ class _Owner:
         self.gone.callback(None)
 
     def leg_open(self, leg: ILeg, body: bytes) -> None:
-        """Never happens at an opener."""
+        """Never called at an opener."""
 
     def leg_abandoned(self, leg: ILeg) -> None:
-        """Never happens at an opener."""
+        """Never called at an opener."""
 
     def leg_answered(self, leg: ILeg) -> None:
-        """It is no news."""
+        """Of no interest here."""
 
     def leg_first_byte(self, leg: ILeg) -> None:
-        """It is no news."""
+        """Of no interest here."""
 
     def leg_probed(self, leg: ILeg) -> None:
-        """Nobody has asked."""
+        """Never called, since nothing probes the leg."""
 
 
 @implementer(IHalfCloseableProtocol)
 class _End(Protocol):
-    """The visitor's end of a measurement. `gone` fires when it is closed."""
+    """The visitor's end of a measurement. `gone` fires when it has closed."""
 
     transport: Any
     leg: ILeg
 
     def __init__(self, reactor: Any, patience: float) -> None:
         self.cut = False
-        """Its time was over."""
+        """Whether its time was over."""
         self.gone: Deferred[None] = Deferred()
         self.carried = 0
         self.seconds = 0.0
-        """From the beginning to the last byte, or to the word that it has arrived."""
+        """From the beginning to the last byte, or to the confirmation that it has arrived."""
         self.whole = False
         self._reactor = reactor
         self._patience = patience
@@ -166,16 +167,16 @@ class _End(Protocol):
         self._timer: IDelayedCall | None = None
 
     def readConnectionLost(self) -> None:
-        """The server has seen the end of what went up, or has sent all."""
+        """The server has seen the end of what went up, or has sent everything."""
         self.whole = True
         self._note()
         self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Our own half is closed."""
+        """This half of the connection is closed."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over."""
+        """The connection has closed."""
         if not self.seconds:
             self._note()
         if self._timer is not None and self._timer.active():
@@ -201,7 +202,7 @@ class _Up(_End):
         self._within(SECONDS, self._finish)
 
     def resumeProducing(self) -> None:
-        """The transport takes more."""
+        """The transport accepts more."""
         if self.carried >= MOST:
             self._finish()
         elif self._sending:
@@ -209,7 +210,7 @@ class _Up(_End):
             self.transport.write(BLOCK)
 
     def stopProducing(self) -> None:
-        """The connection is being lost, as `connectionLost` will say."""
+        """Called when the connection is lost; `connectionLost` follows."""
 
     def _finish(self) -> None:
         if self._sending:
@@ -219,22 +220,22 @@ class _Up(_End):
             self._within(self._patience, self._give_up)
 
     def _give_up(self) -> None:
-        # What is on its way may never arrive, and a reset would come behind it.
+        # What is under way may never arrive, and a reset would come after it.
         self.cut = True
         self._note()
         self.leg.close()
 
 
 class _Down(_End):
-    """Asks, and counts what comes."""
+    """Asks for bytes, and counts them."""
 
     def connectionMade(self) -> None:
-        """The end of what goes up is what the server waits for."""
+        """The server waits for the end of this half."""
         self.transport.loseWriteConnection()
         self._within(self._patience, self._enough)
 
     def dataReceived(self, data: bytes) -> None:
-        """Some of it."""
+        """Count the bytes."""
         if self.cut:
             return
         if not self.carried:
@@ -243,7 +244,7 @@ class _Down(_End):
         self._note()
 
     def readConnectionLost(self) -> None:
-        """That was all: the time of its last byte is known."""
+        """Everything has arrived; the time of the last byte is noted already."""
         self.whole = True
         self.transport.loseConnection()
 

@@ -1,4 +1,4 @@
-"""What a login means, in findings: TLS, the proof, the clocks, and the figures. Connects to nothing."""
+"""Turns the result of a login into findings: TLS, the proof, the clocks and the figures. Connects to nothing."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ LOST_CURE = (
     "a smaller one on this machine's route to it; otherwise the line is that slow, or blocked"
 )
 MOST_SKEW = 5.0
-"""Seconds between two clocks that are more than the way of a message."""
+"""The largest difference in seconds between two clocks that is not reported."""
 TLS_CURE = "compare client.tls with what `gotunnel pin` prints on the server, and tls.mode in both files"
 
 
 def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetime | None = None) -> list[Finding]:
-    """Return what a login at one address has shown."""
+    """Return the findings of a login at one address."""
     refused = login.refused
     if isinstance(refused, NotTrusted) or getattr(refused, "code", "") == "tls":
         return [problem("tls", Sentence("{at}: {refused}", at=at, refused=refused), TLS_CURE)]
@@ -85,7 +85,7 @@ def _tls(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetim
 
 
 def _checked_by(config: ClientConfig) -> str:
-    """Return what a server's certificate was held against."""
+    """Return what the server's certificate was checked against."""
     keys = ["client.tls.ca"] * (config.tls.ca is not None) + ["client.tls.pin"] * bool(config.tls.pin)
     if not keys:
         return "which nothing checks but the token"
@@ -106,7 +106,7 @@ def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding
                         "follow a login cannot be made while it runs", at=at, name=config.name)  # fmt: skip
         return ok("login", said)
     if isinstance(refused, Unreachable) and config.transport is not None:
-        # Whatever stands in between has said no, and the server has heard nothing of it.
+        # Something on the way has refused, and the server has heard nothing of it.
         between = Sentence(
             "correct client.transport ({plugin}), or what stands between: the server has not been reached",
             plugin=config.transport.plugin,

@@ -1,4 +1,4 @@
-"""A visitor of our own, who says nothing and looks whether he is let stay."""
+"""A visitor of our own that sends nothing, and sees whether it may stay."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from gotunnel.net.target import dial_failed, target_endpoint
 __all__ = ["SECONDS", "Visit", "is_reset"]
 
 SECONDS = 1.0
-"""For the other end to close the connection, or to reset it. Most do within a moment, if they do."""
+"""Seconds for the other end to close or reset the connection. Most that do so take only a moment."""
 
 
 async def is_reset(reactor: Any, address: Address, timeout: float) -> bool:
-    """Connect, and say whether the connection is reset, which some are before it is made here. Raises DialFailed."""
+    """Connect, and return whether the connection is reset; that may happen before it is complete at this end. Raises
+    DialFailed."""
     visit = Visit(reactor, SECONDS)
 
     def not_connected(failure: Failure) -> Any:
@@ -37,7 +38,7 @@ async def is_reset(reactor: Any, address: Address, timeout: float) -> bool:
 
 
 class Visit(Protocol):
-    """Fires `closed` with why the connection is gone, or with None when it has lasted for `seconds`."""
+    """Fires `closed` with the reason when the connection closes, or with None when it has lasted for `seconds`."""
 
     transport: Any
 

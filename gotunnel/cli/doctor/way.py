@@ -1,5 +1,5 @@
-"""The way from a client to its server: does the name resolve, and does each of its addresses accept a connection?
-Nothing is sent, so that nobody is charged for it."""
+"""The way from a client to its server: whether the name resolves, and whether each of its addresses accepts a
+connection. Sends nothing, so that nothing counts against this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CURES = {
 
 
 async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list[Finding], list[HostPort]]:
-    """Return what was found, and the addresses that accept connections."""
+    """Return the findings, and the addresses that accept connections."""
     found: list[Finding] = []
     hosts = [server.host]
     if not is_ip(server.host):
@@ -57,7 +57,7 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
 
 
 async def knock(reactor: Any, address: Address, timeout: float) -> float:
-    """Connect, and close again; return the seconds that it took. Raises DialFailed."""
+    """Connect, and close again; return the seconds until the connection was there. Raises DialFailed."""
     begun = reactor.seconds()
     await TcpCheck(reactor, address, None, timeout).probe()
     seconds: float = reactor.seconds() - begun

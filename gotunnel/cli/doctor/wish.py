@@ -1,4 +1,4 @@
-"""What the command line of `gotunnel doctor` asks for."""
+"""The options of `gotunnel doctor`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["Wish"]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the command line asks for. `names`: those by which workers would reach a kube-apiserver; `timeout`: seconds
-    for each step; `throughput`: whether legs are measured."""
+    """The options of the command line. `names` are those by which workers reach a kube-apiserver; `timeout` is the
+    seconds for each step; `throughput` says whether legs are measured."""
 
     kubernetes: bool = False
     names: tuple[str, ...] = ()

@@ -1,1 +1,1 @@
-"""Commands that talk to a role that runs, through its admin socket."""
+"""Commands that talk to a running role through its admin socket."""

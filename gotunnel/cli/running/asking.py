@@ -1,4 +1,4 @@
-"""Finds the admin sockets of the roles that run here, and asks on them. Prints nothing."""
+"""Finds the admin sockets of the roles that run here, and sends requests to them. Prints nothing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from gotunnel.tap.role import state_path
 __all__ = ["NOTHING", "Process", "Unasked", "Where", "found"]
 
 SECONDS = 10.0
-"""Within which an answer must be there."""
+"""Seconds for an answer."""
 MOST = 64 * 1024 * 1024
 FOLDERS = ("/run/gotunnel", "/var/lib/gotunnel")
-"""Where the units of etc/systemd and the images keep them."""
+"""Where the units in etc/systemd and the container images keep their sockets."""
 PATTERN = "gotunnel-{role}*.sock"
 NOTHING = (
     "no gotunnel process answers: none runs here, or its socket is elsewhere: name its file (-c), its state folder "
@@ -35,7 +35,8 @@ NOTHING = (
 
 
 class Unasked(GotunnelError):
-    """A process could not be asked, or it refuses; the text says why, and what to do."""
+    """A process could not be asked, or it refuses; the text says why, and what to do. `status` is the HTTP status or
+    the errno, or 0."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
@@ -57,13 +58,13 @@ class _Connection(http.client.HTTPConnection):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One role that runs, by its socket; it answers in a language."""
+    """A running role, by its socket. It answers in the language `lang`."""
 
     path: str
     lang: str = ENGLISH.name
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """Ask. Raises Unasked."""
+        """Ask it something. Raises Unasked."""
         return self._exchange("GET", path, query, None)
 
     def post(self, path: str, **wish: Any) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a command line says of where to ask."""
+    """What a command line says about which process to ask."""
 
     socket: str | None = None
     config: str | None = None
@@ -107,7 +108,7 @@ class Where:
 
 
 def found(where: Where, env: Mapping[str, str] = os.environ, lang: str | None = None) -> list[Process]:
-    """Return the processes that answer, servers first; they are asked in the language of the environment, or in `lang`.
+    """Return the processes that answer, servers first. They are asked in the language of the environment, or in `lang`.
     Raises Unasked if there is none, and ConfigError."""
     lang = of_environment(env).name if lang is None else lang
     if where.socket is not None:
@@ -157,7 +158,7 @@ def _looked_for(where: Where, env: Mapping[str, str]) -> Iterable[str]:
             try:
                 yield from sorted(map(str, folder.glob(PATTERN.format(role=role))))
             except OSError:
-                continue  # a folder that may not be read holds nothing for us
+                continue  # a folder that cannot be read has nothing for us
 
 
 def _problem(path: str) -> int | None:

@@ -1,5 +1,6 @@
-"""Brings the admin socket of a process to a port of this machine, for a browser. Who may open the socket may do all;
-whoever can reach the port may not: so each request is marked, and is then like one of a stranger."""
+"""Brings the admin socket of a process to a port of this machine, for a browser. Whoever may open the socket may do
+everything; whoever can reach the port may not. So each request is marked, and the process treats it like a
+stranger's."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ _MARK = f"{DASHBOARD}: 1\r\n".encode()
 
 
 class Near(Protocol):
-    """The browser's end of one connection, which is one request: the process answers no second one on it."""
+    """The browser's end of one connection. It carries one request: the process answers no second one on a
+    connection."""
 
     transport: Any
 
@@ -38,7 +40,7 @@ class Near(Protocol):
         self._asked = False
 
     def dataReceived(self, data: bytes) -> None:
-        """The browser says something. Nothing is passed on before the mark is in it."""
+        """Pass on the browser's data, but nothing before the mark is in it."""
         if self._far is not None:
             self._far.transport.write(data)
             return
@@ -53,7 +55,7 @@ class Near(Protocol):
         self._reactor.connectUNIX(self._path, _FarFactory(self))
 
     def reached(self, far: Far) -> None:
-        """The process is reached."""
+        """The process is connected: send the request with the mark."""
         end = self._head.find(b"\r\n") + 2
         self._far = far
         far.transport.write(self._head[:end] + _MARK + self._head[end:])
@@ -61,13 +63,13 @@ class Near(Protocol):
         self.transport.registerProducer(far.transport, True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The browser is gone."""
+        """The browser has disconnected."""
         if self._far is not None:
             self._far.transport.abortConnection()
         self._far = None
 
     def over(self) -> None:
-        """The process is gone, or was never there."""
+        """The process has disconnected, or could not be reached."""
         far, self._far = self._far, None
         if far is not None:
             self.transport.unregisterProducer()
@@ -83,18 +85,18 @@ class Far(Protocol):
         self._near = near
 
     def connectionMade(self) -> None:
-        """It is there."""
+        """The process is connected."""
         if self._near.transport.connected:
             self._near.reached(self)
         else:
             self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """It answers."""
+        """Pass on the answer."""
         self._near.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It has answered."""
+        """The answer is complete."""
         self._near.over()
 
 
@@ -114,7 +116,7 @@ class _FarFactory(ClientFactory):
 
 
 class Door(ServerFactory):
-    """The port."""
+    """Accepts browsers on the port."""
 
     noisy = False
 
@@ -128,8 +130,8 @@ class Door(ServerFactory):
 
 
 def bring(path: str, port: int, or_another: bool, say: Callable[[HostPort], None]) -> None:
-    """Bring the socket at `path` to a port, or to another one if that is taken and `or_another`, until Ctrl-C. Raises
-    PortUnavailable."""
+    """Bring the socket at `path` to a port until Ctrl-C. If that port is taken and `or_another` is set, use another
+    one. `say` gets the address. Raises PortUnavailable."""
     from twisted.internet import reactor as found
 
     reactor: Any = found

@@ -1,4 +1,4 @@
-"""The command lines that ask a role that runs, or tell it what to do. Parses; the work is done elsewhere."""
+"""The command lines that ask a running role, or tell it what to do. Parses only; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Function = Callable[..., Any]
 
 
 def _where(command: Function) -> Function:
-    """Add what says whom to ask."""
+    """Add the options that say which process to ask."""
     options = (
         click.option("--role", type=click.Choice(("server", "client")), help="Ask only this process."),
         click.option("-c", "--config", metavar="FILE", help="The configuration of the process to ask."),
@@ -135,7 +135,7 @@ def drain(timeout: float, **where: Any) -> None:
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import drain as drain_now
 
-    if timeout != timeout:  # nan, which is within every range
+    if timeout != timeout:  # nan passes every range check
         raise click.UsageError("--timeout is not a number of seconds")
     drain_now(Where(**where), timeout)
 

@@ -1,4 +1,4 @@
-"""`gotunnel dashboard`: a link that lets a browser in, and a port for it where the process has none."""
+"""`gotunnel dashboard`: prints a link that lets a browser in, and opens a port if the process has none."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ USUAL_PORT = 17080
 
 
 def show_dashboard(where: Where, port: int | None) -> None:
-    """Print a link; where the process listens on no address, or `port` is one of this machine, bring the page there
-    until Ctrl-C. Raises SystemExit."""
+    """Print a link. If the process listens on no address, or `port` is given, also bring the page to a port of this
+    machine until Ctrl-C. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/link")
         if answer["addr"] is not None and port is None:
             click.echo(link_to(parse_host_port(answer["addr"]), answer["hosts"], answer["code"]))
             return
-        # Twisted is loaded for who waits, and not for who only wants a link.
+        # Twisted is imported only if this command has to stay.
         from gotunnel.cli.running.bringing import bring
 
         bring(process.path, USUAL_PORT if port is None else port, port is None, lambda at: _say(at, answer))
 
 
 def link_to(addr: HostPort, hosts: list[str], code: str) -> str:
-    """Return the link to a page that listens at `addr`."""
+    """Return the link to the page that listens at `addr`."""
     host = addr.host
     if host in ("0.0.0.0", "::", ""):  # noqa: S104 - it is compared
         host = hosts[0] if hosts else "127.0.0.1"
-    # Behind the #, which a browser sends to nobody: no log has it, and no Referer.
+    # After the #, which a browser sends to nobody, so that neither a log nor a Referer contains it.
     return f"http://{HostPort(host, addr.port)}/#code={code}"
 
 

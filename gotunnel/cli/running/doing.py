@@ -1,4 +1,4 @@
-"""`gotunnel kick`, `mapping`, `log-level` and `drain`: one thing done to one role that runs."""
+"""`gotunnel kick`, `mapping`, `log-level`, `reload` and `drain`: one action on one running role."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["drain", "kick", "reload", "set_level", "switch"]
 
 PROGRAM = "gotunnel"
 LOOK = 0.5
-"""Seconds between two looks at a drain."""
+"""Seconds between two requests for the state of a drain."""
 LONGEST_LINE = 2000
 """Characters of one line of a report."""
 MARGIN = 15.0
-"""Seconds that a drain may take beyond its time."""
+"""Seconds that a drain may take in addition to its time."""
 
 
 def the_one(where: Where) -> Process:
-    """Return the process that is meant. Raises Unasked, and click.UsageError if several could be."""
+    """Return the process that is meant. Raises Unasked; raises click.UsageError if several processes match."""
     processes = found(where)
     if len(processes) > 1:
         listed = ", ".join(process.path for process in processes)
@@ -85,8 +85,8 @@ def set_level(where: Where, level: str | None) -> None:
 
 
 def reload(where: Where) -> None:
-    """Let one role read its file again, and print what came of it. Raises SystemExit: 1 if nothing has changed because
-    the file cannot be used."""
+    """Let one role read its file again, and print the result. Raises SystemExit: 1 if nothing has changed because the
+    file cannot be used."""
     with one_line_errors(PROGRAM):
         answer = the_one(where).post("/v1/reload")
         for line in answer["lines"]:
@@ -96,8 +96,8 @@ def reload(where: Where) -> None:
 
 
 def drain(where: Where, seconds: float) -> None:
-    """Drain a role and wait for the end: exit code 0 if nobody was cut, else 1. Where a drain is under way already, or
-    over, it is that one. Raises SystemExit."""
+    """Drain a role, and wait for the end. The exit code is 0 if all visitors finished by themselves, else 1. If a drain
+    is under way or over, wait for that one. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)

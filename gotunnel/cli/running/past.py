@@ -1,4 +1,4 @@
-"""`gotunnel usage`: what was carried in the past, as the processes that run here know it, or the files that they have
+"""`gotunnel usage`: the traffic of the past, from the processes that run here, or from the files that they have
 left."""
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["STEPS", "Asked", "show_usage", "time_of"]
 
 PROGRAM = "gotunnel"
 WIDTH = 200
-"""Columns where there is no terminal that says how many it has."""
+"""Columns if no terminal says how many it has."""
 STEPS = {"minute": 60, "hour": 3600, "day": 86_400}
 _FILE = re.compile(r"usage-(server|client)(?:-(.+))?\.db")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -40,7 +40,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be shown: `query` for the API, and how."""
+    """What to show: `query` for the API, and the form of the output."""
 
     query: Mapping[str, str] = field(default_factory=dict)
     as_json: bool = False
@@ -48,7 +48,7 @@ class Asked:
 
 
 def time_of(text: str, now: float) -> str:
-    """Return a time as the API takes it: that, or a date of this machine's. Raises click.BadParameter."""
+    """Return a time as the API takes it; a date is in this machine's time zone. Raises click.BadParameter."""
     if read_span(text) is not None or re.fullmatch(r"[0-9]{9,12}(\.[0-9]{1,9})?", text):
         return text
     try:
@@ -60,7 +60,7 @@ def time_of(text: str, now: float) -> str:
 
 
 def show_usage(where: Where, asked: Asked) -> None:
-    """Print it. Raises SystemExit."""
+    """Print the traffic. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         answers = list(_answers(where, asked))
     if asked.as_json:
@@ -76,7 +76,7 @@ def show_usage(where: Where, asked: Asked) -> None:
 
 def _answers(where: Where, asked: Asked) -> Iterator[dict[str, Any]]:
     try:
-        # Programs read it in English.
+        # JSON and CSV are in English, for programs.
         processes = found(where, lang=ENGLISH.name if asked.as_json or asked.as_csv else None)
     except Unasked as unasked:
         if str(unasked) != NOTHING or where.socket is not None:
@@ -91,7 +91,7 @@ def _answers(where: Where, asked: Asked) -> Iterator[dict[str, Any]]:
     for process in processes:
         try:
             yield process.get("/v1/usage", **asked.query)
-        except Unasked as unasked:  # one that keeps none is no reason to be silent about the others
+        except Unasked as unasked:  # a process without a history must not hide the others
             refused.append(unasked)
     if len(refused) == len(processes):
         raise refused[0]
@@ -100,7 +100,7 @@ def _answers(where: Where, asked: Asked) -> Iterator[dict[str, Any]]:
 
 
 def _files(where: Where, env: Mapping[str, str] = os.environ) -> Iterator[Path]:
-    """The files of processes that do not run, or are not asked."""
+    """The history files of processes that do not run, or are not asked."""
     state = state_path(where.state, env)
     folders = [state] if where.state is not None else [state, *map(Path, FOLDERS)]
     if where.config is not None:
@@ -119,7 +119,7 @@ def _files(where: Where, env: Mapping[str, str] = os.environ) -> Iterator[Path]:
 
 
 def _from_file(path: Path, asked: Asked) -> dict[str, Any]:
-    # Loaded here: most commands have no use for SQLite.
+    # Imported here, because most commands do not need SQLite.
     from gotunnel.history.question import answer, question
     from gotunnel.history.store import connect, told
 
@@ -159,5 +159,5 @@ def _moment(seconds: int) -> str:
 
 
 def _cell(value: object) -> object:
-    """A peer's name is not to be a formula to whoever opens the file."""
+    """Return a cell that a spreadsheet does not take for a formula: a peer may have chosen the name."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

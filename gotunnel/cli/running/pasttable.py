@@ -1,4 +1,4 @@
-"""What `gotunnel usage` shows of one process, as a table of rich's, in a language. Asks nobody."""
+"""The table that `gotunnel usage` shows for one process, in a language. Asks nobody."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = 86_400
 
 
 def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
-    """Return all of one process."""
+    """Return the whole output for one process."""
     rows, say = told["usage"], said.sentence
     head = Text()
     head.append(" ".join(("gotunnel", say(printable(told["role"])), printable(told["name"]))).rstrip(), "bold")
@@ -44,7 +44,7 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, header_style="bold", footer_style="bold",
                   show_footer=by != "total" and len(rows) > 1)  # fmt: skip
     whole = [sum(row[key] for row in rows) for key in ("streams", "failures")]
-    # By the English titles: they say which column is meant.
+    # Keyed by the English titles, which identify the columns.
     feet = {"VISITORS": str(whole[0]), "FAILED": str(whole[1] or ""), "UP": bytes_of(sum(row["up"] for row in rows)),
             "DOWN": bytes_of(sum(row["down"] for row in rows))}  # fmt: skip
     for number, title in enumerate([*titles, *FIGURES]):
@@ -73,7 +73,7 @@ TITLES = (*FIGURES, "WHEN", "MAPPING", "CLIENT", "all")
 
 
 def _filled(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those steps, too, in which nobody came: a gap is to be seen."""
+    """Add the steps in which nobody came, so that gaps are visible."""
     step, rows = told["step"], {row["time"]: row for row in told["usage"]}
     nothing = {"up": 0, "down": 0, "streams": 0, "failures": 0, "peak": 0}
     times = range(min(rows), max(rows) + 1, step)

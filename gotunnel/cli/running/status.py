@@ -1,4 +1,4 @@
-"""`gotunnel status`: how the roles that run here are, once or again and again."""
+"""`gotunnel status`: the state of the roles that run here, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Wish", "show_ready", "show_status"]
 
 PROGRAM = "gotunnel"
 WIDTH = 200
-"""Columns where there is no terminal that says how many it has."""
+"""Columns if no terminal says how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be shown."""
+    """What to show; `watch` is the seconds between two looks."""
 
     streams: bool = False
     events: bool = False
@@ -33,7 +33,7 @@ class Wish:
 
 
 def show_status(where: Where, wish: Wish) -> None:
-    """Print it; with `watch` until Ctrl-C. Raises SystemExit."""
+    """Print the state; with `watch`, until Ctrl-C. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         if wish.watch is None:
             statuses = _all(where, wish)
@@ -65,7 +65,7 @@ def show_ready(where: Where, client: str | None) -> None:
 
 
 def _all(where: Where, wish: Wish) -> list[dict[str, Any]]:
-    # Programs read names of states and sentences as they are.
+    # JSON has names of states and sentences untranslated, for programs.
     return [_status(process, wish) for process in found(where, lang=ENGLISH.name if wish.as_json else None)]
 
 
@@ -124,9 +124,9 @@ def _watch(where: Where, wish: Wish, seconds: float) -> None:
             pictures += [picture(status, rates=rates, said=said), Text()]
         return Group(*pictures)
 
-    found(where)  # who has nothing to watch is told at once
+    found(where)  # report at once if there is nothing to watch
     try:
-        while not console.is_terminal:  # one picture behind the other
+        while not console.is_terminal:  # print one picture after another
             console.print(look())
             time.sleep(seconds)
         with Live(look(), console=console, screen=True, auto_refresh=False) as live:

@@ -1,4 +1,4 @@
-"""What `gotunnel status` shows of one process, as rich's tables, in a language. Asks nobody."""
+"""The output of `gotunnel status` for one process, as rich tables, in a language. Asks nobody."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ SESSIONS = ("STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS", "VI
 MAPPINGS = ("STATE", "AT", "TARGET", "VISITORS", "SERVED", "UP", "DOWN", "WHY")
 STREAMS = ("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN")
 TITLES = (*SESSIONS, *MAPPINGS, *STREAMS, "SERVER")
-"""What stands above columns. In the source they are English: they say which column is meant."""
+"""Titles of columns. In the source they are English, and identify the columns."""
 RIGHT = ("VISITORS", "SERVED", "WAITING", "UP", "DOWN", "ROUND TRIP", "LAST PONG", "MAPPINGS", "LEGS")
-"""Titles above figures."""
+"""Titles of columns with figures."""
 WHOLE = ("STATE", "SINCE", "AT", "STREAM")
-"""Titles above what is not to be broken into lines."""
+"""Titles of columns whose cells must not be broken into lines."""
 READABLE = {"WHY": 24}
-"""How wide a column is at least, if what is in it is that long; others 14."""
+"""The smallest width of a column, if its content is that long; 14 for other columns."""
 GAP = 3
-"""Columns between two of a table."""
+"""Cells between two columns of a table."""
 SPARE = (
     ("SERVED",), ("UP", "DOWN"), ("WAITING", "LEGS"), ("ROUND TRIP", "LAST PONG"), ("FROM", "TARGET"), ("SINCE", "AT"),
 )  # fmt: skip
-"""What goes first where there is no room for all. `--json` has all of it."""
+"""What is dropped first if there is no room for all columns. `--json` has all of them."""
 
 
 def picture(
     status: dict[str, Any], *, rates: tuple[float, float] | None = None, said: Language = ENGLISH
 ) -> RenderableType:
-    """Return all of one process; `rates` are bytes a second, up and down."""
+    """Return the whole output for one process; `rates` are bytes per second, up and down."""
     return _Picture(said).whole(status, rates)
 
 
 class _Picture:
-    """What is shown, in one language."""
+    """The output, in one language."""
 
     def __init__(self, said: Language) -> None:
         self._said = said
 
     def whole(self, status: dict[str, Any], rates: tuple[float, float] | None) -> RenderableType:
-        """Return all of it."""
+        """Return the whole output."""
         parts: list[RenderableType] = [self._head(status, rates), *self._complaints(status), self._sessions(status)]
         if status["mappings"]:
             parts.append(self._mappings(status))
@@ -127,7 +127,7 @@ class _Picture:
 
     def _apart(self, mapping: dict[str, Any]) -> str:
         words = [] if mapping["kind"] == "mapping" else [mapping["kind"]]
-        if mapping.get("encrypted") is False:  # an older process does not say
+        if mapping.get("encrypted") is False:  # an older process does not send it
             words.append("without TLS")
         return f" ({', '.join(map(self._said.sentence, words))})" if words else ""
 
@@ -157,7 +157,7 @@ class _Picture:
         return text
 
     def _state(self, word: str) -> Text:
-        # The outcome of a visitor that has the same name says its name, too.
+        # The translation of a visitor's outcome with the same name has that name in it.
         said = self._said.sentence(printable(word)).removesuffix(f"（{word}）")
         return Text(said, COLOURS.get(word, ""))
 
@@ -170,14 +170,14 @@ class _Picture:
 
 
 def said_of(finding: dict[str, Any], said: Language) -> str:
-    """Return one line of what is wrong."""
+    """Return one line about something that is wrong."""
     check, reason = (printable(finding[key], 400) for key in ("check", "reason"))
     return said.sentence(Sentence("{check}: {reason}", check=Sentence.word(check), reason=Sentence.word(reason)))
 
 
 class _Table:
-    """A table without the columns that are empty and, where the terminal is narrow, without what is least missed: names
-    and reasons are not to become columns of single letters."""
+    """A table without empty columns and, on a narrow terminal, without the least important ones, so that names and
+    reasons do not become columns of single letters."""
 
     def __init__(
         self, titles: Sequence[str], rows: Sequence[Sequence[str | Text]], said: Language = ENGLISH
@@ -187,7 +187,7 @@ class _Table:
         self._said = said
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Called by rich, which knows how wide it may be."""
+        """Called by rich, which knows the available width."""
         titles, heads = self._titles, [self._said.sentence(title) for title in self._titles]
         widest = [max(cell_len(heads[number]), *(cell_len(str(row[number])) for row in self._rows)) if self._rows else 0
                   for number in range(len(titles))]  # fmt: skip
@@ -215,7 +215,7 @@ class _Table:
 
 
 def as_it_is(cell: str | Text) -> Text:
-    """Return a cell in which rich looks for nothing: it takes `[fd00::1]` for a tag, and `:key:` for a picture."""
+    """Return a cell without rich's markup: rich takes `[fd00::1]` for a tag, and `:key:` for an emoji."""
     return Text(cell) if isinstance(cell, str) else cell
 
 

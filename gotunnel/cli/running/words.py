@@ -1,5 +1,5 @@
-"""How figures look to a person: times, bytes, states. What has words in it is a Sentence: whoever prints it knows the
-language."""
+"""Figures for users: times, bytes, states. Texts with words in them are Sentences, because only the code that prints
+them knows the language."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COLOURS = {
     "pending": "yellow", "away": "yellow", "down": "red", "refused": "red", "failed": "red", "warn": "yellow",
     "error": "red", "critical": "red", "off": "yellow",
 }  # fmt: skip
-"""Of the words of the API."""
+"""Colours of the API's words."""
 STATES = (
     "connected", "open", "waiting", "connecting", "draining", "pending", "away", "down", "refused", "failed", "off",
     "dialling", "ready", "not ready",
 )  # fmt: skip
-"""How a session, a mapping, a visitor or a process stands."""
+"""The states of a session, a mapping, a visitor or a process."""
 
 _UNITS: dict[int, Callable[[int], Sentence]] = {
     86400: lambda count: Sentence("{count} d", count=count),
@@ -43,7 +43,7 @@ def since(seconds: float | None) -> str:
 
 
 def seconds_of(seconds: float | None) -> str:
-    """Return a short time, in milliseconds where that reads better."""
+    """Return a short time, in milliseconds below one second."""
     if seconds is None:
         return ""
     if seconds >= 1:
@@ -52,12 +52,12 @@ def seconds_of(seconds: float | None) -> str:
 
 
 def visitors_of(count: int) -> Sentence:
-    """Return how many visitors that are."""
+    """Return a number of visitors in words."""
     return Sentence("{count} visitor", count=count) if count == 1 else Sentence("{count} visitors", count=count)
 
 
 def bytes_of(count: float | None) -> str:
-    """Return a number of bytes in the unit that fits."""
+    """Return a number of bytes in a suitable unit."""
     if count is None:
         return ""
     value = float(count)

@@ -1,1 +1,1 @@
-"""The authenticators and access policies that gotunnel has. Each is loaded by servers whose configuration names it."""
+"""gotunnel's own authenticators and access policies. Each is imported only if the configuration names it."""

@@ -1,4 +1,4 @@
-"""One question to a service that speaks JSON over HTTP, and its answer, within bounds. Knows no question."""
+"""Asks a service one question in JSON over HTTP, with limits on size and time. The questions are defined elsewhere."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from gotunnel.wire import strictjson
 __all__ = ["Answer", "Asker", "NoAnswer"]
 
 MOST_BODY = 64 * 1024
-"""Bytes of an answer."""
+"""The longest answer body, in bytes."""
 MOST_HEAD = 16 * 1024
-"""Bytes of what comes ahead of it, and between its parts."""
+"""Bytes allowed for the headers of an answer and for framing between its parts."""
 MOST_DEPTH = 32
-"""Of its objects and lists, in each other: those of kube-apiserver have 7."""
+"""How deep objects and lists may nest in an answer. Those of kube-apiserver have a depth of 7."""
 CONNECT_TIMEOUT = 5.0
 
 
 class NoAnswer(GotunnelError):
-    """The service gave no answer that can be used; the text says why."""
+    """The service gave no usable answer; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What it said: the status, and the object of JSON if it was one, else an empty one."""
+    """An answer: the HTTP status, and its JSON object, or an empty one if the body is anything else."""
 
     status: int
     body: dict[str, Any]
@@ -50,7 +50,7 @@ class Answer:
 
 @implementer(IBodyProducer)
 class _Whole:
-    """A question, which is short enough to be written in one go."""
+    """A question, short enough to be written at once."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -62,7 +62,7 @@ class _Whole:
         return succeed(None)
 
     def pauseProducing(self) -> None:
-        """Called by the agent; there is nothing to pause."""
+        """Called by the agent; not needed."""
 
     def resumeProducing(self) -> None:
         """Likewise."""
@@ -72,8 +72,10 @@ class _Whole:
 
 
 class _Bounded(Protocol):
-    """Passes on what comes for one of Twisted's HTTP clients, up to a length: those bound neither the head of an answer
-    nor the number of interim ones."""
+    """Passes data to one of Twisted's HTTP clients up to a total length.
+
+    Twisted itself limits neither the headers of an answer nor the number of interim answers.
+    """
 
     transport: Any
 
@@ -103,7 +105,7 @@ class _Bounded(Protocol):
 
 @implementer(IStreamClientEndpoint)
 class _Endpoint:
-    """Connects whatever is to be bounded."""
+    """Wraps the protocol of each connection in _Bounded."""
 
     def __init__(self, below: IStreamClientEndpoint) -> None:
         self._below = below
@@ -116,11 +118,11 @@ class _Endpoint:
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Checks certificates against a file, or against what the system trusts. Raises TlsFilesError."""
+    """Checks certificates against a file, or against those that the system trusts. Raises TlsFilesError."""
 
     def __init__(self, reactor: Any, tls: TargetTls, name: str) -> None:
         self._reactor, self._tls, self._name = reactor, tls, name
-        tls.creator(name)  # what is wrong with it is told now
+        tls.creator(name)  # so that errors are reported now
 
     def endpointForURI(self, uri: URI) -> _Endpoint:
         """Called by the agent."""
@@ -131,17 +133,19 @@ class _Endpoints:
 
 
 class Asker:
-    """Asks one URL. A redirect is no answer: the question holds a secret. Raises TlsFilesError for a file of
-    certificates that cannot be read."""
+    """Asks one URL. A redirect is not followed, because the question contains a secret.
+
+    Raises TlsFilesError if the file of certificates cannot be read.
+    """
 
     def __init__(self, reactor: Any, url: str, ca: Path | None, keys: str) -> None:
-        """`keys` is the group of the configuration that names the file."""
+        """`keys` is the configuration section that names the file."""
         self._url = url.encode("ascii")
         endpoints = _Endpoints(reactor, TargetTls(ca, keys), urlsplit(url).hostname or "localhost")
         self._agent = Agent.usingEndpointFactory(reactor, endpoints)
 
     async def ask(self, question: dict[str, Any], secret: str | None = None) -> Answer:
-        """Post it, with `secret` as a bearer token. Raises NoAnswer; cancelling gives up."""
+        """Post the question, with `secret` as a bearer token. Raises NoAnswer; cancelling gives up."""
         headers = Headers({
             "Content-Type": ["application/json"], "Accept": ["application/json"],
             "User-Agent": [f"gotunnel/{__version__}"],
@@ -156,10 +160,10 @@ class Asker:
             raw = await read.done
         except (NoAnswer, CancelledError):
             raise
-        except Exception as error:  # noqa: BLE001 - of whatever kind: there are a dozen ways not to be answered
+        except Exception as error:  # noqa: BLE001 - Twisted has a dozen exceptions for a failed request
             raise NoAnswer(Sentence("it cannot be asked: {error}", error=_why(error))) from None
         try:
-            # Strictly: of two answers under one key nobody knows which one was meant.
+            # Parse strictly: with duplicate keys it would be unclear which value was meant.
             found = strictjson.loads(raw, MOST_DEPTH)
         except RemoteProtocolError:
             found = {}
@@ -167,7 +171,7 @@ class Asker:
 
 
 class _Body(Protocol):
-    """Reads an answer; `done` fires with it. Cancelling it aborts."""
+    """Reads the body of an answer; `done` fires with it. Cancelling `done` aborts the connection."""
 
     transport: Any
 
@@ -196,7 +200,7 @@ class _Body(Protocol):
 
 
 def _why(error: Exception) -> str:
-    reasons = getattr(error, "reasons", None)  # several that Twisted's HTTP client has collected
+    reasons = getattr(error, "reasons", None)  # a list collected by Twisted's HTTP client
     if reasons:
         return words_of(reasons[0].value)
     return words_of(error)

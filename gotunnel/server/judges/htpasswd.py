@@ -1,5 +1,7 @@
-"""Passwords of clients in a file, through `twisted.cred`: one line NAME:HASH each, as in an htpasswd file. The hash is
-slow on purpose, and so is computed in a thread."""
+"""Authenticates clients by passwords in a file, through `twisted.cred`: lines of NAME:HASH, as in an htpasswd file.
+
+The hash is slow on purpose and therefore computed in a thread.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,23 @@ __all__ = ["Htpasswd", "hashed"]
 
 _FORMAT = re.compile(rb"pbkdf2_sha256\$([1-9][0-9]{3,6})\$([\x21-\x23\x25-\x39\x3b-\x7e]{8,64})\$([0-9a-f]{64})")
 _NOBODYS = b"pbkdf2_sha256$%d$nobody-has-this$" + b"0" * 64
-"""What a password is compared with whose name is not in the file, for the same time."""
+"""Compared with the password if the name is not in the file, so that this takes the same time."""
 ROUNDS = 600_000
-"""Of those, where no line of the file has a hash."""
+"""The number of rounds of that comparison if the file contains no hash."""
 MOST = 16 * 1024 * 1024
-"""Bytes of a file."""
+"""The largest file, in bytes."""
 THREADS = 2
-"""Hashes that are computed at a time, each for a good part of a second: strangers decide how many are asked for, and
-the reactor's threads have other things to do, too."""
+"""The number of hashes computed at a time, each for a good part of a second. Limited because remote peers decide how
+many are needed, and other tasks need the reactor's threads too."""
 _NO_LINE = b"\n"
-"""What no line of a file can hold."""
+"""A value that no line of a file can contain."""
 
 
 def hashed(username: bytes, password: bytes, stored: bytes) -> bytes:
-    """Return the hash of a password with the salt and the rounds of a stored one; of one that is no such hash, what is
-    equal to no line, not even to an empty one. Called by FilePasswordDB."""
+    """Return the hash of a password with the salt and rounds of a stored hash. Called by FilePasswordDB.
+
+    If `stored` is not a valid hash, the result equals no line, not even an empty one.
+    """
     found = _FORMAT.fullmatch(stored)
     if found is None:
         return _NO_LINE
@@ -50,7 +54,7 @@ def hashed(username: bytes, password: bytes, stored: bytes) -> bytes:
 
 
 class _Hash(bytes):
-    """FilePasswordDB compares by ==: that is to take a time that does not tell where two of them differ."""
+    """A hash for FilePasswordDB, which compares with ==: here that takes constant time."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, bytes) and same_mac(bytes(self), other)
@@ -59,12 +63,12 @@ class _Hash(bytes):
 
 
 class _Passwords(FilePasswordDB):
-    """What a file held when it was read, once for each login: it may be replaced at any time."""
+    """The content of a file as read for one login. It is read each time because the file may change at any time."""
 
     def __init__(self, text: bytes) -> None:
         super().__init__("", hash=hashed)
         self._lines: list[tuple[bytes, bytes]] = []
-        self.unknown: list[int] = []  # numbers of lines by which nobody comes in
+        self.unknown: list[int] = []  # numbers of lines without a valid hash
         rounds: list[int] = []
         for number, line in enumerate(text.splitlines(), 1):
             name, colon, stored = line.rstrip().partition(b":")
@@ -76,7 +80,7 @@ class _Passwords(FilePasswordDB):
                 self.unknown.append(number)
             else:
                 rounds.append(int(found[1]))
-        # As long as for those who are there, or its time would tell which names are not.
+        # As many rounds as for existing names, so that timing does not reveal which names exist.
         self.nobodys = _NOBODYS % max(rounds, default=ROUNDS)
 
     def _loadCredentials(self) -> Iterator[tuple[bytes, bytes]]:
@@ -85,7 +89,7 @@ class _Passwords(FilePasswordDB):
 
 @implementer(IAuthenticator)
 class Htpasswd:
-    """A client's token is its password, its name the user's."""
+    """Accepts a client whose token is the password, and whose name is the user name, of a line in the file."""
 
     log = Logger()
 
@@ -93,7 +97,7 @@ class Htpasswd:
         self._reactor = reactor
         self._path, self._stay = options.file, options.seconds
         self._places = DeferredSemaphore(THREADS)
-        unknown = _Passwords(self._text()).unknown  # what is wrong with it is told now
+        unknown = _Passwords(self._text()).unknown  # so that errors are reported now
         if unknown:
             self.log.warn(
                 "line {line} of the passwords {file} has no known hash, so nobody can log in with it: write "
@@ -105,14 +109,14 @@ class Htpasswd:
             )  # fmt: skip
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
-        """See IAuthenticator. Who is given up while he waits for a thread costs none."""
+        """See IAuthenticator. A login that is cancelled while it waits for a thread does not use one."""
         return Deferred.fromCoroutine(self._judge(login))
 
     async def _judge(self, login: Login) -> Accepted | None:
         await self._places.acquire()
         told: Deferred[Accepted | None] = Deferred()
 
-        def over(succeeded: bool, result: Any) -> None:  # in the thread, which is busy until now whoever has given up
+        def over(succeeded: bool, result: Any) -> None:  # runs in the thread, which is busy until now even if cancelled
             self._reactor.callFromThread(self._over, told, result)
 
         self._reactor.getThreadPool().callInThreadWithCallback(over, self._compare, login)
@@ -126,8 +130,10 @@ class Htpasswd:
             told.callback(result)
 
     def _text(self) -> bytes:
-        """Return what the file holds. Raises GotunnelError: FilePasswordDB takes one that cannot be read for a wrong
-        password, and does not mind who else can read it."""
+        """Return the content of the file. Raises GotunnelError.
+
+        FilePasswordDB would treat an unreadable file as a wrong password, and ignores who else can read the file.
+        """
         try:
             text = secret_file(self._path, MOST)
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""Lets visitors in by their address. What clients may do is none of its business."""
+"""An access policy that admits visitors by their address. It does not restrict what clients do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @implementer(IAccessPolicy)
 class Networks:
-    """Who comes from another client's forward has no address, and is let in: that client's rights were asked."""
+    """Admits visitors by network. Visitors from another client's forward have no address and are always admitted:
+    that client's rights were checked."""
 
     def __init__(self, reactor: Any, options: NetworksOptions) -> None:
         self._allow = [ipaddress.ip_network(each) for each in options.allow]

@@ -1,4 +1,4 @@
-"""A secret in a file, as it is now: whoever gives it out may replace it."""
+"""Reads a secret from a file each time it is needed, because it may be replaced at any time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST = 16 * 1024
 
 
 def secret_in(path: Path) -> str:
-    """Return what the file holds, stripped. Raises GotunnelError."""
+    """Return the file's content, stripped. Raises GotunnelError."""
     try:
         text = one_line(regular_file(path, MOST), MOST)
     except Refused as refused:

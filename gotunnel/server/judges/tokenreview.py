@@ -1,5 +1,7 @@
-"""Asks the API server of a Kubernetes cluster whose token it is (TokenReview, authentication.k8s.io/v1): clients that
-run in the cluster need no secret but their service account."""
+"""Authenticates clients by asking a Kubernetes API server (TokenReview, authentication.k8s.io/v1).
+
+Clients that run in the cluster need no secret but the token of their service account.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ _ACCOUNT = re.compile(r"system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,25
 
 @implementer(IAuthenticator)
 class TokenReview:
-    """A client is a service account, under the name that the options make of its namespace and name."""
+    """Accepts service accounts. The options define the client name for a namespace and account name."""
 
     def __init__(self, reactor: Any, options: TokenReviewOptions) -> None:
         self._options = options
@@ -37,7 +39,7 @@ class TokenReview:
                 "tokenreview: its default exists in a pod alone",
                 problem=broken,
             )) from None
-        secret_in(options.secret_file)  # what is wrong with it is told now
+        secret_in(options.secret_file)  # so that errors are reported now
 
     def judge(self, login: Login) -> Deferred[Accepted | None]:
         """See IAuthenticator."""
@@ -63,7 +65,7 @@ class TokenReview:
             return None
         if status.get("error"):
             raise NoAnswer("kube-apiserver names an error beside its yes")
-        # An API server that knows no audiences names none, and has not looked at them.
+        # An API server that does not support audiences returns none, and has not checked them.
         meant = status.get("audiences")
         if not isinstance(meant, list) or not any(audience in meant for audience in options.audiences):
             return None

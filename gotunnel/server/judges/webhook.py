@@ -1,4 +1,4 @@
-"""Asks a service of somebody's by HTTP: about clients that show their token, or about what they do."""
+"""Asks an HTTP service about clients that present their token, or about what clients and visitors may do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["WebhookAccess", "WebhookAuthenticator"]
 
 
 class _Webhook:
-    """What both have in common."""
+    """The common part of both webhooks."""
 
     keys: str
 
@@ -28,7 +28,7 @@ class _Webhook:
         self._asker = Asker(reactor, options.url, options.ca, self.keys)
         self._secret_file: Path | None = options.secret_file
         if self._secret_file is not None:
-            secret_in(self._secret_file)  # what is wrong with it is told now
+            secret_in(self._secret_file)  # so that errors are reported now
 
     async def _ask(self, question: dict[str, Any]) -> Answer:
         secret = None if self._secret_file is None else secret_in(self._secret_file)
@@ -42,7 +42,7 @@ class _Webhook:
 
 @implementer(IAuthenticator)
 class WebhookAuthenticator(_Webhook):
-    """Asks who a client is."""
+    """Asks whether a client may log in."""
 
     keys = "server.authenticators"
 
@@ -65,7 +65,7 @@ class WebhookAuthenticator(_Webhook):
 
 @implementer(IAccessPolicy)
 class WebhookAccess(_Webhook):
-    """Asks about ports, dials and visitors."""
+    """Asks whether ports, dials and visitors are allowed."""
 
     keys = "server.access"
 

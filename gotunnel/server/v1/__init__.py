@@ -1,2 +1,4 @@
-"""Clients of version 1, the Go gotunnel, on this server: off unless the configuration enables them. Whatever is said of
-version 2 is outside."""
+"""Clients of version 1, the Go gotunnel, on this server; off unless enabled in the configuration.
+
+Statements about version 2 elsewhere do not apply here.
+"""

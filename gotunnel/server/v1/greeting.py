@@ -1,4 +1,4 @@
-"""What a first frame of version 1 leads to: a session, a leg or a refusal. The connection itself is the greeting's."""
+"""Decides what the first frame of version 1 leads to: a session, a leg or a refusal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["admit"]
 
 
 async def admit(peers: V1Peers, found: dict[str, object], door: Door, *, encrypted: bool) -> V1Session | V1Leg:
-    """Return what is to take the connection over once `ok` is sent. Raises V1Refused."""
+    """Return the object that takes over the connection after `ok` is sent. Raises V1Refused."""
     if encrypted:
         raise V1Refused("v1_tls", "version 1 does not run inside TLS")
     try:
@@ -24,8 +24,8 @@ async def admit(peers: V1Peers, found: dict[str, object], door: Door, *, encrypt
     except RemoteProtocolError as breach:
         raise V1Refused(breach.code, breach.reason) from None
     assert isinstance(message, (Register, DataChannel))  # nothing else is among FIRST_TYPES
-    # Guesses side by side are not worth more than one after the other; but he who shares his address with a guesser is
-    # not to lose his visitors.
+    # So that parallel guesses gain nothing over sequential ones. But a client that shares its address with a guesser
+    # must not lose its visitors.
     if door.refused and not (isinstance(message, DataChannel) and peers.awaits(message, door.host)):
         raise V1Refused("penalty", "too many failed logins came from this address; try again later")
     peers.check_token(message.token)

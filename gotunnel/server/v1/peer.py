@@ -1,5 +1,7 @@
-"""What the server holds for one mapping of version 1 and that outlives a session: a peer like those of version 2, with
-the rights and the relay of version 1."""
+"""What the server keeps for one mapping of version 1 beyond a session.
+
+It is a peer like those of version 2, with the rights and the relay of version 1.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Identity", "V1Peer"]
 
 Identity = tuple[str, int]
-"""The name and the remote port: two processes of one Go client differ by the latter."""
+"""The name and the remote port, by which two processes of the same Go client differ."""
 
 
 class V1Peer(Peer):
-    """Never found under a client's name: no name of version 2 holds a space."""
+    """The peer of one mapping. Its name contains a space, so it cannot collide with a name of version 2."""
 
     def __init__(self, peers: V1Peers, identity: Identity) -> None:
         super().__init__(peers.hub, f"{identity[0]} (version 1)")
@@ -30,21 +32,21 @@ class V1Peer(Peer):
 
     @property
     def client(self) -> str:
-        """The client's own name, under which others may publish too."""
+        """The client's own name, which other peers may share."""
         return self.identity[0]
 
     @property
     def rights(self) -> Rights:
-        """What clients of version 1 may do."""
+        """The rights of version 1 clients."""
         return self._peers.rights
 
     @property
     def relay(self) -> IRelay:
-        """That of version 1."""
+        """The relay of version 1."""
         return self._peers.relay
 
     def rights_changed(self) -> None:
-        """See Peer: the one mapping may be there, or not."""
+        """See Peer: keep or close the one mapping."""
         if self.session is not None:
             self.session.most_legs = self.rights.max_legs
         Deferred.fromCoroutine(self._close_denied()).addErrback(

@@ -1,5 +1,7 @@
-"""Who of version 1 is connected, and who may come in: the token, the ports, and which older session stands in the way.
-What a session says once it is there is its own business."""
+"""The clients of version 1: checks tokens and ports, and decides about older sessions for the same port.
+
+What happens within a session is in `session`.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["V1Peers", "V1Refused"]
 
 OLD_SESSION_ANSWERS = 2.0
-"""Seconds within which the other end of an older session must acknowledge a byte to keep its port."""
+"""Seconds within which the peer of an older session must acknowledge a byte to keep its port."""
 
 
 class V1Refused(GotunnelError):
-    """A first frame is refused. `code` is for our log and the penalties. `told` goes to the peer, who has no field for
-    a code: the reason, behind its code if `coded`."""
+    """A first frame is refused. `code` is for our log and the penalties.
+
+    `told` is sent to the peer, whose protocol has no field for a code: the reason, preceded by the code if `coded`.
+    """
 
     def __init__(self, code: str, reason: str, *, coded: bool = False) -> None:
         super().__init__(reason)
@@ -39,8 +43,11 @@ class V1Refused(GotunnelError):
 
 
 class V1Peers:
-    """All of version 1 on one server. Its peers are apart from those of version 2: neither takes anything over from
-    the other, and both claim their ports in the hub's one table."""
+    """All clients of version 1 on one server.
+
+    Their peers are separate from those of version 2, and neither can take over from the other. Both claim their ports
+    in the hub's port table.
+    """
 
     def __init__(self, hub: Hub, config: V1ServerConfig, relay: RawRelay, reserved: frozenset[int]) -> None:
         """`reserved` are the server's own ports."""
@@ -63,7 +70,7 @@ class V1Peers:
     # Changes.
 
     def use(self, config: V1ServerConfig) -> None:
-        """The configuration has changed. With another token all are cut; what may not be published any more closes."""
+        """Apply a changed configuration. A new token disconnects all; ports that are no longer allowed are closed."""
         before = self._digest
         self._set(config)
         if self._digest != before:
@@ -72,17 +79,17 @@ class V1Peers:
             peer.rights_changed()
 
     async def close(self) -> None:
-        """Version 1 is off: cut all, and close their ports."""
+        """Version 1 was switched off: disconnect all clients and close their ports."""
         self.go_away("version 1 is off")
         for peer in self.peers:
             await peer.stop()
 
     def release(self) -> None:
-        """The server is drained: let go of what is left."""
+        """Reset what is left after draining."""
         self.relay.stop()
 
     def reset_streams(self, peer: V1Peer) -> None:
-        """Cut the visitors of one mapping."""
+        """Reset the visitors of one mapping."""
         for session in tuple(self._present):
             if session.peer is peer:
                 session.reset_streams(Outcome.STOPPED)
@@ -90,14 +97,16 @@ class V1Peers:
     # First frames.
 
     def check_token(self, token: str) -> None:
-        """Return if this is our token. Raises V1Refused, in the words of the Go server."""
-        # Of equal length whatever was sent, so that the time of the comparison tells nothing.
+        """Check the token. Raises V1Refused with the Go server's text if it is wrong."""
+        # The digests have equal length whatever was sent, so that the comparison takes constant time.
         if not hmac.compare_digest(_digest(token), self._digest):
             raise V1Refused("auth_failed", "authentication failed")
 
     async def register(self, request: Register, host: str, address: str) -> V1Session:
-        """Open the port and return the session, which begins when its caller says so; the token is checked. Raises
-        V1Refused."""
+        """Open the port and return the session, which begins when the caller says so. Raises V1Refused.
+
+        The token must have been checked.
+        """
         if request.protocol != "tcp":
             raise V1Refused("bad_request", Sentence(
                 "the protocol {protocol} is not supported", protocol=printable(request.protocol, 20)
@@ -118,26 +127,26 @@ class V1Peers:
             (result,) = await peer.published.register((MappingRequest(session.mapping, request.remote_port),), session)
             granted = result.status == "ok"
         finally:
-            if not granted:  # by a fault of ours perhaps: a session that never begins must not hold the port for good
+            if not granted:  # also after an internal error: a session that never begins must not hold the port for good
                 session.dropped()
         if not granted:
             raise V1Refused(result.code or "", result.reason or "", coded=True)
         return session
 
     def leg(self, request: DataChannel, host: str) -> V1Leg:
-        """Return the leg that this connection may be; the token is checked. Raises V1Refused."""
+        """Return the leg for this connection. The token must have been checked. Raises V1Refused."""
         session = self._current.get((request.name, request.remote_port))
         if session is None or session.local_port != request.local_port:
             raise V1Refused("no_session", "no control connection has registered this mapping")
         if session.host != host:
-            # A leg has no id: without this whoever knows the token could wait for another client's visitors.
+            # Legs have no id: without this check, anyone with the token could receive another client's visitors.
             raise V1Refused("wrong_address", "a data channel must come from the address of its control connection")
         if not session.wants_leg():
             raise V1Refused("no_session", "no visitor is waiting for a data channel")
         return V1Leg(session)
 
     def awaits(self, request: DataChannel, host: str) -> bool:
-        """Whether a leg like this was asked for, its token aside."""
+        """Return whether a leg like this was requested; the token is not checked."""
         try:
             self.leg(request, host)
         except V1Refused:
@@ -170,51 +179,51 @@ class V1Peers:
         return peer
 
     def forget(self, peer: V1Peer) -> None:
-        """Nothing is held for this mapping any more."""
+        """Forget a peer for which nothing is held any more."""
         if self._peers.get(peer.identity) is peer:
             del self._peers[peer.identity]
 
     # Sessions.
 
     def session_lost(self, session: V1Session) -> None:
-        """It is over, as far as new visitors are concerned."""
+        """A session has ended for new visitors; its streams may continue."""
         if self._current.get(session.identity) is session:
             del self._current[session.identity]
         session.peer.lost(session)
 
     def session_gone(self, session: V1Session) -> None:
-        """Nothing is left of it."""
+        """Forget a session of which nothing is left."""
         self._present.discard(session)
         self.hub.changed()
 
     def legs_expected_from(self, host: str) -> int:
-        """How many legs sessions at this address were asked for."""
+        """The number of legs requested from sessions at this address."""
         return sum(session.legs_expected for session in self._current.values() if session.host == host)
 
-    # For who waits for the end.
+    # For draining.
 
     @property
     def peers(self) -> tuple[V1Peer, ...]:
-        """All who hold a port or a visitor."""
+        """All peers that hold a port or a visitor."""
         return tuple(self._peers.values())
 
     @property
     def present(self) -> tuple[V1Session, ...]:
-        """Sessions with a control connection or a stream."""
+        """The sessions with a control connection or a stream."""
         return tuple(self._present)
 
     @property
     def left(self) -> int:
-        """Sessions with a control connection or a stream."""
+        """The number of sessions with a control connection or a stream."""
         return len(self._present)
 
     def go_away(self, reason: str) -> None:
-        """Cut what still streams, and end all control connections."""
+        """Reset all streams, and close all control connections."""
         for session in tuple(self._present):
             session.reset_streams(Outcome.DRAINED)
             session.close(None, reason)
 
 
 def _digest(token: str) -> bytes:
-    # A lone surrogate cannot arrive: strict JSON has refused it.
+    # Encoding cannot fail: strict JSON has refused lone surrogates.
     return hashlib.sha256(token.strip().encode()).digest()

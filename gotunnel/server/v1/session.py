@@ -1,5 +1,7 @@
-"""One mapping of a Go client: its control connection, the legs that it was asked for, and the visitors on them. What
-outlives it (the public port, waiting visitors) belongs to its peer."""
+"""One mapping of a Go client: its control connection, the legs requested from it, and the visitors on them.
+
+The public port and waiting visitors, which outlive a session, belong to its peer.
+"""
 
 from __future__ import annotations
 
@@ -39,15 +41,18 @@ if TYPE_CHECKING:
 __all__ = ["V1Leg", "V1Session"]
 
 MESSAGE_SECONDS = 5
-"""A client may send `limits.messages` a second, and so many seconds' worth of them at once."""
+"""A client may send `limits.messages` per second, in bursts of up to this many seconds' worth."""
 STATES = 64
-"""Changes of state that may wait for their turn."""
+"""The number of state changes that may be pending."""
 LOOK = 0.05
-"""Seconds between two looks at whether a byte was acknowledged."""
+"""Seconds between checks whether a byte was acknowledged."""
 
 
 class V1Session:
-    """Begins when its `register` is answered with ok, and ends with its control connection; streams live on."""
+    """A session begins when its `register` is answered with ok, and ends with its control connection.
+
+    Streams continue after that.
+    """
 
     log = Logger()
 
@@ -60,8 +65,8 @@ class V1Session:
         self.address = address
         self.most_legs = peer.rights.max_legs
         self.began: float = peers.hub.clock.seconds()
-        self.draining = False  # version 1 has no word for it
-        # Visitors who come and go at once would else make us send without end.
+        self.draining = False  # version 1 has no drain message
+        # A limit, or visitors that connect and leave at once would make us send requests without end.
         self._most_asked = peer.rights.max_pending
         self._peers = peers
         self._clock: Any = peers.hub.clock
@@ -69,7 +74,7 @@ class V1Session:
         self._control: V1Control | None = None
         self._over = False
         self._streams: dict[Joint, Visitor] = {}
-        self._asked: deque[float] = deque()  # when each leg that has not come was asked for
+        self._asked: deque[float] = deque()  # when each outstanding leg was requested
         self._states: deque[bool] = deque()
         self._setting = False
         self._offline = False
@@ -77,7 +82,7 @@ class V1Session:
     # The control connection.
 
     def begin(self, transport: Any) -> None:
-        """`ok` is sent: take the connection over."""
+        """Take over the connection, after `ok` has been sent."""
         messages = self._peers.hub.config.limits.messages
         limit = RateLimit(messages, MESSAGE_SECONDS * messages, self._clock.seconds())
         self._control = V1Control(self._clock, self._message, self._lost, limit=limit, silence=SILENCE)
@@ -94,32 +99,35 @@ class V1Session:
         self._ask_for_all()
 
     def dropped(self) -> None:
-        """It does not begin: refused after all, or its connection is gone."""
+        """The session does not begin: it was refused after all, or its connection has closed."""
         self._over = True
         self._peers.session_lost(self)
         self._peers.session_gone(self)
 
     def tell_shut(self, mapping: str, reason: str | None) -> None:
-        """Version 1 has no word for it."""
+        """Do nothing: version 1 has no such message."""
 
     def close(self, error: Error | None, reason: str) -> None:
-        """End it from our side, with `error` as the last word."""
+        """End the session from our side, with `error` as the last message."""
         if self._control is not None:
             self._control.close(reason, None if error is None else Answer("fail", error.reason))
 
     def give_way(self) -> None:
-        """Its client does not answer, and another connection of it is here."""
+        """Make way for another connection of this client, because the old one does not respond."""
         if self._control is not None:
             self._control.abort("its client did not answer, and came back on another connection")
         self._end()
 
     def answers(self, seconds: float) -> Deferred[bool]:
-        """Find out within `seconds` whether the other end is still there. Version 1 has no question for that: we send a
-        pong, which a client ignores, and look whether its kernel acknowledges it."""
+        """Find out within `seconds` whether the peer is still there.
+
+        Version 1 has no message for this. So we send a pong, which clients ignore, and check whether the peer's kernel
+        acknowledges it.
+        """
         answer: Deferred[bool] = Deferred()
         control = self._control
         if control is None:
-            answer.callback(True)  # it has spoken this very moment
+            answer.callback(True)  # it has just sent its register
             return answer
         control.send(Pong(0))
         deadline = self._clock.seconds() + seconds
@@ -136,7 +144,7 @@ class V1Session:
             else:
                 answer.callback(not unread)
 
-        # Not at once: the end of the old connection may lie in this same turn of the reactor, behind the new one.
+        # Not at once: the end of the old connection may be processed later in this same turn of the reactor.
         self._clock.callLater(LOOK, look)
         return answer
 
@@ -196,40 +204,40 @@ class V1Session:
 
     @property
     def served(self) -> tuple[tuple[Joint, Visitor], ...]:
-        """Who streams, and what moves his bytes."""
+        """The visitors being served, each with the object that relays its bytes."""
         return tuple(self._streams.items())
 
     @property
     def control(self) -> V1Control | None:
-        """Its control connection; None until it begins."""
+        """The control connection, or None before the session begins."""
         return self._control
 
     # Visitors and legs.
 
     def serve(self, visitor: Visitor) -> bool:
-        """No leg waits here for anybody, so he has to."""
+        """Return False: there are no idle legs in version 1, so a visitor always waits."""
         return False
 
     def feed(self) -> None:
-        """One more waits: ask for a leg for him. Those who came before this session begins have theirs then."""
+        """Request a leg for one more waiting visitor. Before the session begins, `begin` does this for all."""
         if self._control is not None and self.legs_expected < self._most_asked:
             self._ask()
 
     @property
     def legs_expected(self) -> int:
-        """Legs that were asked for and have not come yet."""
+        """The number of legs requested that have neither arrived nor expired."""
         patience = self._clock.seconds() - self._peers.hub.config.leg_wait
         while self._asked and self._asked[0] < patience:
             self._asked.popleft()
         return len(self._asked)
 
     def wants_leg(self) -> bool:
-        """Whether a leg may come now: one was asked for, and somebody waits for it."""
+        """Whether a leg may arrive now: one was requested, and a visitor waits for it."""
         room = len(self._streams) < self.most_legs
         return room and not self._over and self.legs_expected > 0 and len(self.peer.waiting[False]) > 0
 
     def leg_arrived(self, transport: Any) -> None:
-        """Give the visitor who has waited longest this leg; `wants_leg` was asked before."""
+        """Give this leg to the visitor that has waited longest. The caller has checked `wants_leg`."""
         self._asked.popleft()
         visitor = self.peer.waiting[False].next()
         assert visitor is not None
@@ -242,12 +250,12 @@ class V1Session:
         self._ask_for_all()
 
     def reset_streams(self, outcome: Outcome) -> None:
-        """Cut what still streams."""
+        """Reset all streams."""
         for joint in tuple(self._streams):
             joint.reset(outcome)
 
     def _ask_for_all(self) -> None:
-        """Make good what was not asked for: for those who were here before, or because too much was asked for."""
+        """Request the legs that are missing: for visitors that came before, or that were above the limit."""
         while self.legs_expected < min(len(self.peer.waiting[False]), self._most_asked):
             self._ask()
 
@@ -257,7 +265,7 @@ class V1Session:
         self._control.send(OpenDataChannel(self.local_port))
 
     def _killed(self) -> bool:
-        # One that has said offline_port leaves in order: ours does so when its target is down, and its streams go on.
+        # After offline_port a client leaves cleanly: ours does so when its target is down, and its streams continue.
         return self._control is not None and self._control.left and not self._offline
 
     def _ended(self, joint: Joint, end: StreamEnd) -> None:
@@ -266,14 +274,14 @@ class V1Session:
 
 
 class V1Leg:
-    """A leg that may come in."""
+    """A leg that was accepted and takes over its connection with `begin`."""
 
     def __init__(self, session: V1Session) -> None:
         self._session = session
 
     def begin(self, transport: Any) -> None:
-        """`ok` is sent: take the connection over."""
+        """Take over the connection, after `ok` has been sent."""
         self._session.leg_arrived(transport)
 
     def dropped(self) -> None:
-        """Its connection is gone already; its visitor waits for another one, or in vain."""
+        """Do nothing: the connection has closed, and its visitor keeps waiting for another leg."""
