@@ -36,7 +36,7 @@ LANGUAGES = ("en", "zh")
 CATALOGUE = DOCS / "zh" / "reference.yaml"
 CURES = DOCS / "cures.yaml"
 REPORT = ["report it", "请报告"]
-BUG_HINT = ["it is a bug of gotunnel: report it with these lines", "这是 gotunnel 的缺陷：请附上这几行报告"]
+BUG_HINT = ["this is a bug in gotunnel: report it with these lines", "这是 gotunnel 的缺陷：请附上这几行报告"]
 BEGIN = "<!-- reference: made by docs/generate.py, not by hand -->"
 END = "<!-- end of the reference -->"
 LOG_BEGIN = "<!-- log lines: made by docs/generate.py, not by hand -->"
@@ -128,7 +128,7 @@ def _hint(cures: dict[int, list[str]], number: int, place: int) -> str:
 def refusals(language: str) -> list[str]:
     """Return the table of what a configuration or a command line is refused for."""
     say = language_of(language).format
-    rows = _head({"en": ["what is said", "what would be right"], "zh": ["原文", "含义", "怎样改正"]}[language])
+    rows = _head({"en": ["message", "correction"], "zh": ["原文", "含义", "怎样改正"]}[language])
     for what, cure in problems():
         cells = [f"`{plain(what)}`", _prose(plain(say(cure))) if cure else ""]
         rows.append(_row(cells if language == "en" else [cells[0], _prose(plain(say(what))), cells[1]]))

@@ -54,27 +54,28 @@ class AdminConfig(Section):
     """How an operator talks to a role that runs: `gotunnel status` and its like, health checks, metrics."""
 
     enabled: Annotated[bool, FLAG] = Field(
-        default=True, description="`false`, or `admin: false`: nobody can ask, not even on the socket"
+        default=True, description="`false`, or `admin: false`: no queries, not even on the socket"
     )
     socket: SocketPath | None = Field(
         default=None,
-        description="the unix socket, which only the user of the process and root can open; if absent it is in "
+        description="the unix socket, which only root and the user of the process can open; if not set, in "
         "`$RUNTIME_DIRECTORY`, else in the state folder",
     )
     addr: AdminAddress | None = Field(
-        default=None, description="also listen here, by HTTP; a port alone is on loopback. Nowhere if absent"
+        default=None,
+        description="additional address for queries by HTTP; a port alone is on loopback. If not set, there is none",
     )
     token: Token | None = Field(
         default=None,
         validate_default=True,
-        description="the secret that requests to `addr` must bring; or `token_file`. Without it `addr` must be on "
-        "loopback, and changes nothing",
+        description="secret that requests to `addr` must carry; or use `token_file`. Without it, `addr` must be on "
+        "loopback and is read-only",
     )
     token_file: TokenFile | None = Field(
-        default=None, description="file that holds it and nothing else; only its owner may read it"
+        default=None, description="file that holds this token and nothing else; only its owner may read it"
     )
     hosts: HostNames = Field(
-        default=(), description="names by which `addr` may be asked, beside IP addresses and localhost"
+        default=(), description="host names by which `addr` may be reached, in addition to IP addresses and localhost"
     )
 
     @field_validator("token")

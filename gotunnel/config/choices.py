@@ -22,7 +22,7 @@ LEVEL = choice("debug", "info", "warn", "error")
 LANG = choice("en", "zh")
 LANG_WORDS = "language of the log; JSON stays English"
 FORMAT = choice("text", "json")
-FORMAT_WORDS = "how the log is written; `--log-format` says otherwise"
+FORMAT_WORDS = "format of the log; `--log-format` overrides it"
 TLS_MODE = choice("required", "off")
 
 LogLevel = Literal["debug", "info", "warn", "error"]
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 else:
     RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
 RELAY_WORDS = (
-    "how bytes are moved; `auto` is `native` where it was built, else `fast` where it can run (Linux), else "
+    "how bytes are moved: `auto` is `native` where it was built, else `fast` where it can run (Linux), else "
     "`portable`; or a plugin (`gotunnel plugins`)"
 )
 

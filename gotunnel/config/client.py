@@ -66,47 +66,47 @@ class ClientConfig(Section):
     role: ClassVar[Literal["client"]] = "client"
 
     name: ClientName = Field(description="the client's name; every running client needs one of its own")
-    token: Token = Field(description="the server's token; or `token_file`, or the variable GOTUNNEL_TOKEN")
+    token: Token = Field(description="the server's token; or use `token_file` or the variable GOTUNNEL_TOKEN")
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
     )
     bearer: Annotated[bool, FLAG] = Field(
         default=False,
-        description="show the token itself to the server, for one whose `authenticators` must see it; only inside TLS, "
-        "and only where `tls.ca` or `tls.pin` proves the server ahead of that",
+        description="show the token itself to a server whose `authenticators` must see it; only inside TLS, and only "
+        "if `tls.ca` or `tls.pin` proves the server first",
     )
     servers: ServerList = Field(
         default=(),
-        description="servers in place of `server_addr`: connected to all at once, each on its own; a name stands for "
-        "all of its addresses",
+        description="several servers in place of `server_addr`: the client connects to all of them at once, to each "
+        "independently. A name stands for all of its addresses",
     )
     server_addr: ServerAddress | None = Field(
         default=None,
         validate_default=True,
-        description="where the server is; the port is 17000 if absent. A name may have several addresses, of which the "
-        "first that answers will do",
+        description="address of the server; the port defaults to 17000. If a name has several addresses, the first "
+        "that answers is used",
     )
     local_ports: PortList = Field(
         default=(), description="ports of 127.0.0.1 to publish: the short form of `mappings`"
     )
     remote_port: FreePortList = Field(
-        default=(), description="the server's ports for `local_ports`, one each; the same numbers if absent"
+        default=(), description="the server's ports for `local_ports`, one each; if not set, the same numbers"
     )
-    log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="lowest level that is logged")
     log_lang: Annotated[LogLang, LANG] = Field(default="en", description=LANG_WORDS)
     log_format: Annotated[LogFormat, FORMAT] = Field(default="text", description=FORMAT_WORDS)
     health_check_interval: Annotated[float, seconds(0.1, 86_400)] | None = Field(
         default=None,
-        description="probe every service whose mapping has no `health`, by connecting to it, with so much time between",
+        description="time between probes, by connecting, of services whose mappings have no `health`",
     )
     forwards: tuple[ForwardConfig, ...] = Field(
-        default=(), description="ports of this client that lead to what is behind the server"
+        default=(), description="ports of this client that lead to targets behind the server"
     )
     nodes: tuple[NodeConfig, ...] = Field(
-        default=(), description="addresses that this client leads to, for who asks on an egress socket"
+        default=(), description="addresses that this client leads to, for requests on an egress socket"
     )
     egress: EgressConfig | None = Field(
-        default=None, description="an egress socket here, for nodes that clients of the same server announce"
+        default=None, description="an egress socket of this client, for nodes that clients of the same server announce"
     )
     mappings: tuple[MappingConfig, ...] = Field(
         default=(), validate_default=True, description="what to publish, and where"
@@ -116,36 +116,37 @@ class ClientConfig(Section):
     )
     dial_timeout: Annotated[float, DIAL_TIMEOUT] = Field(
         default=10.0,
-        description="time a service has to accept a connection; a server gives its visitor up after 15 s",
+        description="time a service has to accept a connection; the server gives up on a visitor after 15 s",
     )
     idle_legs: Annotated[int, IDLE_LEGS] = Field(
-        default=2, description="idle legs kept for visitors of `forwards`, though none has come for a while"
+        default=2, description="idle legs kept for visitors of `forwards`, even if none has come for a while"
     )
     drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
         default=10.0, description="time visitors have to finish when the client stops"
     )
     heartbeat_interval: Annotated[float, seconds(0.1, 3600)] | None = Field(
-        default=None, description="time between the client's pings; what the server says if absent"
+        default=None, description="time between the client's pings; if not set, the server decides"
     )
 
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
-        description="`kubernetes`: pings every 5 seconds, gives a silent server up after 15, whatever that says "
-        "itself, tries again at least every 5, and gives a silent leg up after 18",
+        description="`kubernetes`: whatever the server says, ping every 5 seconds, give up a silent server after 15, "
+        "retry at least every 5, and give up a silent leg after 18",
     )
     observers: Observers = Field(
-        default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+        default=(), description="plugins that are told about each visitor: its arrival, its traffic, its end"
     )
     transport: Annotated[TransportConfig | None, ONE] = Field(
-        default=None, description="plugin that carries the connections to the server, like `websocket`; TCP if absent"
+        default=None, description="plugin that carries the connections to the server, like `websocket`; if not set, TCP"
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
-    admin: Admin = Field(default=AdminConfig(), description="how an operator asks this client how it is")
-    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
+    admin: Admin = Field(default=AdminConfig(), description="how operators query this client")
+    usage: Usage = Field(default=UsageConfig(), description="history of traffic")
 
     v1: Annotated[bool, FLAG] = Field(
         default=False,
-        description="speak version 1 of the protocol, to a Go server up to v1.0.0: without TLS, the token in clear",
+        description="speak version 1 of the protocol, to a Go server up to v1.0.0: no TLS, and the token travels in "
+        "clear",
     )
 
     @field_validator("admin")

@@ -27,16 +27,16 @@ class ClientLimitsConfig(Section):
     """What one client may use at most, where that is not what `server.limits` says."""
 
     mappings: Annotated[int, count(1, 65_535)] | None = Field(
-        default=None, description="its mappings; `server.limits` says it if absent"
+        default=None, description="number of its mappings; if not set, as in `server.limits`"
     )
     legs: Annotated[int, count(1, 1_000_000)] | None = Field(
-        default=None, description="its legs; `server.limits` says it if absent"
+        default=None, description="number of its legs; if not set, as in `server.limits`"
     )
     visitors: Annotated[int, count(1, 1_000_000)] | None = Field(
-        default=None, description="its visitors at a time; `server.limits` says it if absent"
+        default=None, description="number of its visitors at a time; if not set, as in `server.limits`"
     )
     pending: Annotated[int, count(1, 1_000_000)] | None = Field(
-        default=None, description="its visitors that wait for a leg; `server.limits` says it if absent"
+        default=None, description="number of its visitors that wait for a leg; if not set, as in `server.limits`"
     )
 
 
@@ -50,10 +50,10 @@ class RightsConfig(Section):
         default=None, description="ports that it may publish for UDP, instead of those of `server.allow_udp_ports`"
     )
     allow_bind: BindAddresses | None = Field(
-        default=None, description="addresses of the server that its mappings may listen on; any if absent"
+        default=None, description="addresses of the server that its mappings may listen on; any if not set"
     )
     allow_dial: DialRuleList | None = Field(
-        default=None, description="what its forwards may reach, instead of what `server.allow_dial` says"
+        default=None, description="targets that its forwards may reach, instead of those of `server.allow_dial`"
     )
     allow_nodes: NodePatterns | None = Field(
         default=None, description="nodes that it may announce, instead of those of `server.allow_nodes`"
@@ -62,23 +62,24 @@ class RightsConfig(Section):
         default=None, description="groups that it may publish in, instead of those of `server.allow_groups`"
     )
     limits: ClientLimitsConfig = Field(
-        default=ClientLimitsConfig(), description="what it may use at most, where it differs from others"
+        default=ClientLimitsConfig(), description="its limits, where they differ from `server.limits`"
     )
     disabled: Annotated[bool, FLAG] = Field(
-        default=False, description="keep it out; its name stays taken"
+        default=False, description="keep the client out; its name stays taken"
     )
 
 
 class IdentityConfig(RightsConfig):
     """A client with a token of its own, as a server's file has it. `token` holds one or two, also those of a file."""
 
-    name: ClientName = Field(description="the client's name; the shared `server.token` does not open it")
+    name: ClientName = Field(description="the client's name; the shared `server.token` does not let it in")
     token: Tokens = Field(
-        description="its own secret, or a list of two, both valid, while one replaces the other; or `token_file`"
+        description="its own secret, or a list of two while one replaces the other, both valid; or use `token_file`"
     )
     token_file: TokenFile | None = Field(
         default=None,
-        description="file that holds its token, or two on a line each, and nothing else; only its owner may read it",
+        description="file that holds its token, or two tokens, one per line, and nothing else; only its owner may read "
+        "it",
     )
 
 

@@ -23,17 +23,17 @@ class TlsClientConfig(Section):
     )
     ca: ReadableFile | None = Field(
         default=None,
-        description="certificates in PEM, one of which must have signed the server's; "
-        "without it the token alone proves the server",
+        description="certificates in PEM, one of which must have signed the server's certificate; without it, the "
+        "token alone proves the server",
     )
     server_name: ServerName | None = Field(
         default=None,
-        description="name that the server's certificate must have; its host in `server_addr` or `servers` if absent",
+        description="name that the server's certificate must have; if not set, its host in `server_addr` or `servers`",
     )
     pin: Pins = Field(
         default=(),
-        description="pins of the server's key, as `gotunnel pin` prints them; any one of them will do. Without `ca`, "
-        "name and dates of the certificate do not matter then",
+        description="pins of the server's key, as `gotunnel pin` prints them; one that matches is enough. Without "
+        "`ca`, the name and dates of the certificate then do not matter",
     )
     cert: ReadableFile | None = Field(
         default=None,

@@ -21,7 +21,7 @@ class EgressConfig(Section):
         examples=["unix:/run/gotunnel/egress.sock"],
     )
     socket_mode: SocketMode = Field(
-        default=FileMode(0o600), description="who may connect to the socket: the mode of its file"
+        default=FileMode(0o600), description="mode of the socket's file: who may connect to it"
     )
 
 
@@ -33,7 +33,8 @@ class ServerEgressConfig(EgressConfig):
 
     default: Annotated[EgressDefault, choice("refuse", "direct")] = Field(
         default="refuse",
-        description="what becomes of a request for what no client announces; `direct`: the server dials it",
+        description="what to do with a request for a target that no client announces; `direct`: the server dials it "
+        "itself",
     )
 
 
@@ -41,10 +42,11 @@ class NodeConfig(Section):
     """Addresses that this client leads to, for who asks on an egress socket."""
 
     match: NodeList = Field(
-        description="what is asked for: addresses, networks, names; the server must allow them (`allow_nodes`)",
+        description="addresses, networks and names of nodes, as they are asked for; the server must allow them "
+        "(`allow_nodes`)",
         examples=["10.0.0.11"],
     )
     allow_ports: PortRules = Field(description="ports that may be reached there", examples=[10250])
     dial: NodeHost | None = Field(
-        default=None, description="host that is dialled instead, such as 127.0.0.1; the one asked for if absent"
+        default=None, description="host to dial instead, such as 127.0.0.1; if not set, the one that is asked for"
     )

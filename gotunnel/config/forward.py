@@ -23,27 +23,28 @@ class ForwardConfig(Section):
     """A port of the client's network; whoever connects there reaches something behind the server."""
 
     name: MappingName = Field(
-        default="", description="what logs call it; the address of `listen` if absent", examples=["apiserver"]
+        default="", description="its name in logs; if not set, the address of `listen`", examples=["apiserver"]
     )
     listen: ForwardListen = Field(
         description="where the client listens; a port alone is on 127.0.0.1", examples=["10.0.0.5:6443"]
     )
     dial: DialTarget = Field(
-        description="what is reached, seen from the server, or another client's mapping; the server must allow it "
+        description="the target as seen from the server, or another client's mapping; the server must allow it "
         "(`allow_dial`)",
         examples=["127.0.0.1:6443"],
     )
     encrypt: Annotated[bool, FLAG] = Field(
         default=True,
-        description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
+        description="`false` for traffic that is already TLS: no second TLS around it, if the server has "
+        "`allow_plain_legs`",
     )
     proxy_protocol: Annotated[ProxyProtocol, PROXY_PROTOCOL] = Field(
         default="off",
-        description="tell what is reached the visitor's address by the PROXY protocol of HAProxy, ahead of his first "
-        "byte; it must expect that",
+        description="tell the target the visitor's address by HAProxy's PROXY protocol, ahead of the visitor's first "
+        "byte; the target must expect this",
     )
     socket_mode: SocketMode = Field(
-        default=FileMode(0o600), description="who may connect to a unix socket: the mode of its file"
+        default=FileMode(0o600), description="mode of a unix socket's file: who may connect to it"
     )
 
     @model_validator(mode="before")

@@ -105,12 +105,13 @@ class HealthTlsConfig(Section):
 
     ca: ReadableFile | None = Field(
         default=None,
-        description="certificates in PEM, one of which must have signed the service's; those of the system if absent",
+        description="certificates in PEM, one of which must have signed the service's certificate; if not set, those "
+        "of the system",
     )
     server_name: ServerName | None = Field(
-        default=None, description="name that the service's certificate must have; its host if absent"
+        default=None, description="name that the service's certificate must have; if not set, its host"
     )
-    verify: Annotated[bool, FLAG] = Field(default=True, description="`false` takes any certificate")
+    verify: Annotated[bool, FLAG] = Field(default=True, description="`false` accepts any certificate")
 
 
 def _read_type(value: Any) -> str:
@@ -122,21 +123,21 @@ class _Pace(Section):
 
     type: Annotated[str, Kind("tcp, http or a plugin's name", _read_type)] = Field(
         default="tcp",
-        description="`tcp`: it accepts a connection; `http`: it answers a GET with a status that is expected; or a "
-        "plugin, whose options stand beside this key (`gotunnel plugins`)",
+        description="`tcp`: it accepts a connection; `http`: it answers a GET with an expected status; or a plugin, "
+        "whose options go beside this key (`gotunnel plugins`)",
     )
     interval: Annotated[float, seconds(0.1, 86_400)] = Field(
         default=10.0, description="time from the start of one probe to the next"
     )
     timeout: Annotated[float, seconds(0.1, 300)] = Field(
-        default=5.0, description="time a probe has; one that takes longer has failed"
+        default=5.0, description="time limit for a probe; one that takes longer has failed"
     )
     failures: Annotated[int, count(1, 1000)] = Field(
         default=3,
-        description="failed probes in a row that make it down; the first probe after the start counts at once",
+        description="failed probes in a row until it counts as down; the first probe after the start counts at once",
     )
     successes: Annotated[int, count(1, 1000)] = Field(
-        default=1, description="good probes in a row that make it up again"
+        default=1, description="successful probes in a row until it counts as up again"
     )
 
 
@@ -144,13 +145,13 @@ class HttpOptions(Section):
     """What a service is asked by HTTP, and which answer is good."""
 
     path: Annotated[str, Kind("path of a URL", _read_path)] = Field(
-        default="/", description="what is asked for by `http`"
+        default="/", description="path that `http` requests"
     )
     status: Annotated[
         tuple[str, ...], Kind('statuses and ranges, like [200, "300-399"]', _read_statuses, list, _STATUSES)
-    ] = Field(default=("200-399",), description="answers to `http` that are good; redirects are not followed")
+    ] = Field(default=("200-399",), description="statuses that are good for `http`; redirects are not followed")
     host: Annotated[str, Kind('"host" or "host:port"', _read_host)] | None = Field(
-        default=None, description="the Host header of `http`; the service's address if absent"
+        default=None, description="the Host header of `http`; if not set, the service's address"
     )
     tls: Annotated[HealthTlsConfig | None, Short("true, false or group", _from_flag, {"type": "boolean"})] = (
         Field(default=None, description="`http` inside TLS; `true` checks the certificate as a browser would")

@@ -45,7 +45,7 @@ class CommandOptions(Section):
             {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]},
         ),
     ] = Field(
-        description="what to run, without a shell; exit code 0 within `timeout` is well. It finds the target in "
-        "GOTUNNEL_TARGET, its parts in GOTUNNEL_TARGET_HOST and GOTUNNEL_TARGET_PORT, and none of the other variables "
-        "GOTUNNEL_…; with it ends all that it has started"
+        description="command to run, without a shell; exit code 0 within `timeout` means that the target is up. It "
+        "finds the target in GOTUNNEL_TARGET, its parts in GOTUNNEL_TARGET_HOST and GOTUNNEL_TARGET_PORT, and no other "
+        "variable GOTUNNEL_…. When it ends, everything that it has started ends too"
     )

@@ -152,7 +152,7 @@ def _living(client: FileIdentity, now: float, expires: float | None) -> FileIden
         return _with(client, expires=expires)
     if client.expires is not None and now >= client.expires:
         cure = f"`gotunnel client rotate {name} --lasting --ttl 7d` lets it come back for that long"
-        raise ClientRefused(Sentence("the token of the client {name} has expired: {cure}", name=name, cure=cure))
+        raise ClientRefused(Sentence("the client {name} has expired: {cure}", name=name, cure=cure))
     return client
 
 

@@ -64,7 +64,8 @@ Texts = Annotated[tuple[str, ...], Kind("text, or list of texts", _read_texts, l
 
 Stay = Annotated[float, seconds(1, 86_400 * 365)] | None
 _STAY = (
-    "how long a client may stay before it is cut and has to show its token again; as long as it is connected if absent"
+    "how long a client may stay before it is disconnected and must show its token again; if not set, as long as it is "
+    "connected"
 )
 
 
@@ -78,13 +79,14 @@ def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 class WebhookOptions(Section):
     """Where to ask."""
 
-    url: Url = Field(description="asked by POST, with an object of JSON; see docs/en/plugins.md")
+    url: Url = Field(description="URL that is asked by POST, with a JSON object; see docs/en/plugins.md")
     ca: ReadableFile | None = Field(
         default=None,
-        description="certificates in PEM, one of which must have signed its; those of the system if absent",
+        description="certificates in PEM, one of which must have signed the service's certificate; if not set, those "
+        "of the system",
     )
     secret_file: TokenFile | None = Field(
-        default=None, description="file with a secret that is sent with each question, as a bearer token"
+        default=None, description="file with a secret that is sent with each request, as a bearer token"
     )
 
 
@@ -95,20 +97,20 @@ class TokenReviewOptions(Section):
     ca: TokenFile = Field(
         default=f"{FOLDER}/ca.crt",
         validate_default=True,
-        description="certificates in PEM, one of which must have signed the API server's",
+        description="certificates in PEM, one of which must have signed the API server's certificate",
     )
     secret_file: TokenFile = Field(
         default=f"{FOLDER}/token",
         validate_default=True,
-        description="file with the token of this server's own service account, which may create TokenReviews; read "
-        "anew each time",
+        description="file with the token of this server's own service account, which must be allowed to create "
+        "TokenReviews; read again each time",
     )
     audiences: Texts = Field(
-        default=("gotunnel",), description="whom the clients' tokens must be meant for, at least one of these"
+        default=("gotunnel",), description="audiences; a client's token must be meant for at least one of them"
     )
-    namespaces: Texts = Field(default=(), description="namespaces of service accounts that may come in; any if absent")
+    namespaces: Texts = Field(default=(), description="namespaces whose service accounts are let in; if not set, any")
     client: Annotated[str, Kind("pattern of a name", _read_template)] = Field(
-        default="{namespace}.{name}", description="which name of a client belongs to a service account"
+        default="{namespace}.{name}", description="name of the client that belongs to a service account"
     )
 
     seconds: Stay = Field(default=None, description=_STAY)
@@ -127,7 +129,7 @@ class HtpasswdOptions(Section):
     """Where the passwords are."""
 
     file: TokenFile = Field(
-        description="file with a line NAME:HASH for each client, read anew when it changes; only its owner may read it"
+        description="file with a line NAME:HASH for each client, read again when it changes; only its owner may read it"
     )
     seconds: Stay = Field(default=None, description=_STAY)
 
@@ -135,7 +137,11 @@ class HtpasswdOptions(Section):
 class NetworksOptions(Section):
     """Which visitors may come."""
 
-    allow: Networks = Field(default=(), description="visitors from there may come; all but those of `deny` if absent")
-    deny: Networks = Field(default=(), description="visitors from there may not, whatever `allow` says")
-    mappings: Texts = Field(default=(), description="of these mappings alone, patterns of CLIENT/NAME; all if absent")
+    allow: Networks = Field(
+        default=(), description="visitors from these networks are let in; if not set, all but those of `deny`"
+    )
+    deny: Networks = Field(default=(), description="visitors from these networks are refused, whatever `allow` says")
+    mappings: Texts = Field(
+        default=(), description="mappings to which this applies, as patterns of CLIENT/NAME; if not set, all"
+    )
     _some = field_validator("allow", "mappings")(_not_empty)

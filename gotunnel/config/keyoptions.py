@@ -16,7 +16,7 @@ class IdentitiesOptions(Section):
     """Where more identities are."""
 
     file: ClientsFile = Field(
-        description="clients file, as `gotunnel client` writes them, beside the server's own; read anew when it "
+        description="clients file as `gotunnel client` writes it, in addition to the server's own; read again when it "
         "changes, and never written"
     )
 
@@ -25,6 +25,6 @@ class SharedTokenOptions(RightsConfig):
     """One more token, for whom it is, and what he may do."""
 
     token_file: TokenFile = Field(
-        description="file that holds the token, read anew when it changes; only its owner may read it"
+        description="file that holds the token, read again when it changes; only its owner may read it"
     )
-    clients: ClientPatterns = Field(default=("*",), description="names of clients that it opens")
+    clients: ClientPatterns = Field(default=("*",), description="names of clients that it lets in")

@@ -17,7 +17,7 @@ class LimitsConfig(Section):
     """What one server and one client of it may use at most. A refused one is told so."""
 
     unauthenticated: Annotated[int, count(1, 100_000)] = Field(
-        default=256, description="connections that have not yet proved their token, in all"
+        default=256, description="connections in total that have not yet proved their token"
     )
     unauthenticated_per_address: Annotated[int, count(1, 100_000)] = Field(
         default=32, description="the same, from one address (IPv6: from one /64)"
@@ -32,20 +32,21 @@ class LimitsConfig(Section):
     )
     streams: Annotated[int, count(1, 1_000_000)] | None = Field(
         default=None,
-        description="visitors of all clients at a time; if absent what the limit of file descriptors allows, a bit "
-        "less than half of it",
+        description="visitors of all clients at a time; if not set, a little less than half of the limit of file "
+        "descriptors",
     )
     flows: Annotated[int, count(1, 1_000_000)] = Field(
-        default=1024, description="flows of one mapping with `protocol: udp` at a time; each is a visitor, too"
+        default=1024, description="flows of one mapping with `protocol: udp` at a time; each is also a visitor"
     )
     flows_per_address: Annotated[int, count(1, 1_000_000)] = Field(
         default=256, description="the same, from one address (IPv6: from one /64)"
     )
     new_flows: Annotated[int, count(1, 1_000_000)] = Field(
-        default=100, description="new flows of one such mapping a second; what comes beyond is dropped"
+        default=100, description="new flows of one such mapping per second; the rest is dropped"
     )
     messages: Annotated[int, count(1, 1_000_000)] = Field(
-        default=100, description="messages of one client a second, pings included; several seconds' worth at once"
+        default=100,
+        description="messages of one client per second, including pings; several seconds' worth may come at once",
     )
 
 
@@ -58,19 +59,19 @@ class PenaltiesConfig(Section):
     )
     no_auth: Annotated[float, seconds(0, 86_400)] = Field(
         default=1.0,
-        description="penalty for a connection that proved nothing in time or broke the protocol; none for an address "
-        "from which a client got in within the last hour",
+        description="penalty for a connection that proves nothing in time or breaks the protocol; none for an address "
+        "from which a client logged in within the last hour",
     )
     minimum: Annotated[float, seconds(0, 86_400)] = Field(
-        default=15.0, description="an address is refused once more than this is outstanding"
+        default=15.0, description="an address is refused once more than this is outstanding, until all of it has passed"
     )
     maximum: Annotated[float, seconds(0, 86_400)] = Field(
         default=600.0,
         validate_default=True,
-        description="the most that can be outstanding; not less than `minimum`",
+        description="the highest penalty that can be outstanding; not less than `minimum`",
     )
     table: Annotated[int, count(1, 1_000_000)] = Field(
-        default=65_536, description="addresses that are remembered at most"
+        default=65_536, description="number of addresses that are remembered at most"
     )
     exempt: Networks = Field(
         default=("127.0.0.0/8", "::1/128"), description="networks that never get a penalty"

@@ -33,11 +33,11 @@ class MappingConfig(Section):
 
     name: MappingName = Field(
         default="",
-        description="what logs and the server call it; the address of `local` if absent",
+        description="its name in logs and on the server; if not set, the address of `local`",
         examples=["kubelet"],
     )
     local: Target = Field(
-        description="where the service is, seen from the client; a port alone is on 127.0.0.1",
+        description="address of the service as seen from the client; a port alone is on 127.0.0.1",
         examples=["127.0.0.1:10250"],
     )
     remote: RemotePort = Field(
@@ -46,40 +46,42 @@ class MappingConfig(Section):
     )
     protocol: Annotated[Protocol, PROTOCOL] = Field(
         default="tcp",
-        description="`udp`: the service takes datagrams; each address that sends some is a flow, and a visitor; the "
-        "server must allow the port (`allow_udp_ports`)",
+        description="`udp` for a service that takes datagrams: each address that sends some is a flow, and a visitor. "
+        "The server must allow the port (`allow_udp_ports`)",
     )
     idle: Annotated[float, IDLE] | None = Field(
         default=None,
-        description="for `udp`: a flow ends when nothing came either way for so long, 60 seconds if absent; a few are "
-        "enough for DNS",
+        description="for `udp`: a flow ends when nothing has come in either direction for this long; if not set, 60 "
+        "seconds. A few are enough for DNS",
     )
     public: Annotated[bool, FLAG] = Field(
-        default=True, description="`false`: no port on the server; only the `clients` reach it, by their forwards"
+        default=True,
+        description="`false`: no port on the server; only the clients in `clients` can reach it, by their forwards",
     )
     clients: ClientPatterns = Field(
         default=(), description="other clients that may reach it through the server (`dial: mapping:…`)"
     )
     group: GroupName | None = Field(
         default=None,
-        description="several clients whose mappings have the same group share one port; visitors go to the client with "
-        "the fewest; the server must allow it (`allow_groups`)",
+        description="clients whose mappings have the same group share one port; a visitor goes to the client with the "
+        "fewest. The server must allow it (`allow_groups`)",
         examples=["apiserver"],
     )
     encrypt: Annotated[bool, FLAG] = Field(
         default=True,
-        description="`false` for what is TLS already: no second TLS around it, if the server has `allow_plain_legs`",
+        description="`false` for traffic that is already TLS: no second TLS around it, if the server has "
+        "`allow_plain_legs`",
     )
     proxy_protocol: Annotated[ProxyProtocol, PROXY_PROTOCOL] = Field(
         default="off",
-        description="tell the service the visitor's address by the PROXY protocol of HAProxy, ahead of his first byte; "
-        "the service must expect it, from this client alone",
+        description="tell the service the visitor's address by HAProxy's PROXY protocol, ahead of the visitor's first "
+        "byte; the service must expect this, and only from this client",
         examples=["v2"],
     )
     health: OptionalHealth = Field(
         default=None,
-        description="how to find out whether the service is there: while it is down, the server's port is closed. "
-        "Absent: nothing is probed",
+        description="how to check that the service is up: while it is down, the server's port is closed. If not set, "
+        "nothing is probed",
     )
 
     @model_validator(mode="before")

@@ -17,10 +17,9 @@ class LogOptions(Section):
     """Where the lines go, and which there are."""
 
     file: TokenFile = Field(
-        description="file to append to, made with mode 0600; when it is moved away a new one is begun, as log rotation "
-        "wants it"
+        description="file to append to, made with mode 0600; when log rotation moves it away, a new one is begun"
     )
-    opened: Annotated[bool, FLAG] = Field(default=False, description="also a line when a visitor arrives")
+    opened: Annotated[bool, FLAG] = Field(default=False, description="also write a line when a visitor arrives")
 
 
 class UsageObserverOptions(Section):

@@ -25,7 +25,7 @@ class PluginConfig(Section):
     noun: ClassVar[str]
 
     plugin: Annotated[str, Kind("name of a plugin", str)] = Field(
-        description="which one; its options stand beside this key (`gotunnel plugins`)"
+        description="name of the plugin; its options go beside this key (`gotunnel plugins`)"
     )
     options: Annotated[Section | None, HIDDEN] = None
     kind: Annotated[str, HIDDEN] = ""

@@ -14,5 +14,6 @@ class StickyOptions(Section):
     """Of which ports a mapping gets its own."""
 
     ports: PortRules | None = Field(
-        default=None, description="ports to choose from, as far as the client may have them; all that it may if absent"
+        default=None,
+        description="ports to choose from, as far as the client may publish them; if not set, all that it may publish",
     )

@@ -55,12 +55,12 @@ class TlsServerConfig(Section):
 
     mode: Annotated[TlsMode, TLS_MODE] = Field(
         default="required",
-        description="`required` refuses control connections without TLS; `off`: no TLS, so that whoever is on the "
-        "path reads all of it",
+        description="`required` refuses control connections without TLS; `off` uses no TLS, so anyone on the path can "
+        "read everything",
     )
     cert: ReadableFile | None = Field(
         default=None,
-        description="certificate chain in PEM; without it the server makes a certificate of its own",
+        description="certificate chain in PEM; without it, the server makes its own certificate",
     )
     key: ReadableFile | None = Field(
         default=None, validate_default=True, description="private key of `cert`, in PEM"
@@ -68,8 +68,8 @@ class TlsServerConfig(Section):
 
     client_ca: ReadableFile | None = Field(
         default=None,
-        description="certificates in PEM, one of which must have signed that of every client; the client's name must "
-        "stand in it as a DNS name. Absent: clients need no certificate",
+        description="certificates in PEM, one of which must have signed the certificate of every client; this must "
+        "have the client's name as a DNS name. If not set, clients need no certificate",
     )
 
     @field_validator("client_ca")
@@ -92,15 +92,15 @@ class ServerConfig(Section):
 
     addr: ListenAddress = Field(
         default=HostPort("0.0.0.0", DEFAULT_PORT),  # noqa: S104 - a server is there to be reached
-        description="where clients connect; its address is also where mappings listen that name no other",
+        description="address and port for clients; mappings that name no address listen on the same address",
     )
-    log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="the least that is logged")
+    log_level: Annotated[LogLevel, LEVEL] = Field(default="info", description="lowest level that is logged")
     log_lang: Annotated[LogLang, LANG] = Field(default="en", description=LANG_WORDS)
     log_format: Annotated[LogFormat, FORMAT] = Field(default="text", description=FORMAT_WORDS)
     token: Token | None = Field(
         default=None,
-        description="the secret of all clients that are not in `clients` or `clients_file`; or `token_file`, or the "
-        "variable GOTUNNEL_TOKEN; without it nobody else gets in",
+        description="shared secret of all clients that are not in `clients` or `clients_file`; or use `token_file` or "
+        "the variable GOTUNNEL_TOKEN. Without it, no other client gets in",
     )
     token_file: TokenFile | None = Field(
         default=None, description="file that holds the token and nothing else; only its owner may read it"
@@ -110,38 +110,38 @@ class ServerConfig(Section):
     )
     clients_file: ClientsFile | None = Field(
         default=None,
-        description="file with more such clients, read again whenever it changes; `clients.json` in the state folder "
-        "if absent",
+        description="file with more such clients, read again whenever it changes; if not set, `clients.json` in the "
+        "state folder",
     )
     authenticators: Authenticators = Field(
         default=(),
-        description="plugins that say who else may come in: one more clients file, one more token, or who is asked, "
-        "one after the other, about clients that show theirs (`client.bearer`)",
+        description="plugins that let in further clients: by another clients file, by another token, or by judging the "
+        "tokens that clients show (`client.bearer`), one plugin after the other",
     )
     access: Annotated[AccessConfig | None, ONE] = Field(
         default=None,
-        description="plugin that has the last word, within their rights, on what clients publish and reach, and on "
-        "each visitor",
+        description="plugin that has the last word on what clients publish and reach within their rights, and on each "
+        "visitor",
     )
     tls: TlsServerConfig = Field(default=TlsServerConfig(), description="TLS on the port of `addr`")
     profile: Annotated[Profile, PROFILE] = Field(
         default="default",
-        description="`kubernetes` sets what the keys leave out to times that suit nodes: heartbeat 5, "
-        "heartbeat_timeout 15; and gives a silent leg up after 18",
+        description="`kubernetes` changes defaults to suit nodes: heartbeat 5, heartbeat_timeout 15; and gives up a "
+        "silent leg after 18 seconds",
     )
     heartbeat: Annotated[float, seconds(0.1, 3600)] = Field(default=10.0, description="time between pings")
     heartbeat_timeout: Annotated[float, seconds(0.2, 86_400)] = Field(
         default=30.0,
         validate_default=True,
-        description="a client that was silent for so long is gone; more than `heartbeat`",
+        description="a client that is silent for this long counts as lost; must be more than `heartbeat`",
     )
     listeners: Listeners = Field(
-        default=(), description="plugins that take clients beside the port of `addr`, like `websocket`"
+        default=(), description="plugins that accept clients in addition to the port of `addr`, like `websocket`"
     )
     leg_name: LegName | None = Field(
         default=None,
-        description="goes into the TLS server name of the legs, which then ends in `.NAME.legs.gotunnel`: a balancer "
-        "in front of several servers tells by it whose a leg is",
+        description="part of the TLS server name of legs, which then ends in `.NAME.legs.gotunnel`: a load balancer in "
+        "front of several servers can tell by it which server a leg belongs to",
     )
     handshake_timeout: Annotated[float, seconds(0.1, 10)] = Field(
         default=5.0, description="time a new connection has to prove its token"
@@ -152,60 +152,61 @@ class ServerConfig(Section):
     allow_udp_ports: UdpPortRules = Field(
         default=(),
         description="ports that clients may publish with `protocol: udp`, unless an entry of `clients` has its own; "
-        "none if absent",
+        "none if not set",
     )
     port_allocator: Annotated[AllocatorConfig | None, ONE] = Field(
         default=None,
-        description="plugin that says which port a mapping gets whose `remote` is 0, within its rights; any free one "
-        "if absent",
+        description="plugin that chooses the port for a mapping with `remote: 0`, within its rights; if not set, any "
+        "free port",
     )
     allow_dial: DialRuleList = Field(
         default=(),
-        description="what clients may reach through the server by `forwards`, unless an entry of `clients` has its own",
+        description="targets that clients may reach through the server by `forwards`, unless an entry of `clients` has "
+        "its own",
     )
     allow_nodes: NodePatterns = Field(
         default=(),
-        description="nodes that clients may announce, unless an entry of `clients` has its own; none if absent",
+        description="nodes that clients may announce, unless an entry of `clients` has its own; none if not set",
     )
     allow_groups: GroupPatterns = Field(
         default=(),
         description="groups in which clients may publish (`group` of a mapping), unless an entry of `clients` has its "
-        "own; none if absent",
+        "own; none if not set",
     )
     egress: ServerEgressConfig | None = Field(
-        default=None, description="a socket on which kube-apiserver asks for nodes, by HTTP CONNECT"
+        default=None, description="socket on which kube-apiserver asks for nodes by HTTP CONNECT"
     )
     allow_plain_legs: Annotated[bool, FLAG] = Field(
-        default=False, description="let mappings with `encrypt: false` travel without TLS"
+        default=False, description="carry mappings with `encrypt: false` without TLS"
     )
     proxy_from: Networks = Field(
         default=(),
-        description="networks of balancers in front of public ports, that say whose connection they bring by the PROXY "
-        "protocol of HAProxy; whoever comes from there without its header is closed",
+        description="networks of load balancers in front of public ports that name the visitor by HAProxy's PROXY "
+        "protocol; a connection from there without the header is closed",
     )
     drain_timeout: Annotated[float, seconds(0, 86_400)] = Field(
         default=10.0, description="time visitors have to finish when the server stops"
     )
     leg_wait: Annotated[float, seconds(0.1, 300)] = Field(
-        default=10.0, description="time a visitor waits for a leg, then is closed"
+        default=10.0, description="time that a visitor waits for a leg before it is closed"
     )
     idle_legs: Annotated[int, IDLE_LEGS] = Field(
         default=2,
-        description="idle legs kept for each client's visitors, though none has come for a while: so many that come at "
-        "once then need not wait until a leg is made",
+        description="idle legs kept for each client, even if no visitor has come for a while: this many visitors at "
+        "once then need not wait for a new leg",
     )
-    limits: LimitsConfig = Field(default=LimitsConfig(), description="what may be used at most")
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="upper limits")
     penalties: PenaltiesConfig = Field(
-        default=PenaltiesConfig(), description="addresses with failed logins are refused for a while"
+        default=PenaltiesConfig(), description="refuse addresses with failed logins for a while"
     )
     observers: Observers = Field(
-        default=(), description="plugins that are told of each visitor: when he comes, what he carries, how he ends"
+        default=(), description="plugins that are told about each visitor: its arrival, its traffic, its end"
     )
     relay: RelayName = Field(default="auto", description=RELAY_WORDS)
-    admin: Admin = Field(default=AdminConfig(), description="how an operator asks this server how it is")
-    usage: Usage = Field(default=UsageConfig(), description="the history of traffic")
+    admin: Admin = Field(default=AdminConfig(), description="how operators query this server")
+    usage: Usage = Field(default=UsageConfig(), description="history of traffic")
     v1: V1ServerConfig = Field(
-        default=V1ServerConfig(), description="clients of version 1 of the protocol, the Go gotunnel"
+        default=V1ServerConfig(), description="clients of version 1 of the protocol (the Go gotunnel)"
     )
 
     @field_validator("listeners")

@@ -18,14 +18,14 @@ class UsageConfig(Section):
     """The history of traffic: bytes, streams, failures and peaks of each mapping."""
 
     enabled: Annotated[bool, FLAG] = Field(
-        default=True, description="`false`, or `usage: false`: nothing is written; what is there stays"
+        default=True, description="`false`, or `usage: false`: nothing is written; existing data stays"
     )
     keep: Annotated[int, span("1d", "3650d")] = Field(
         default=400 * UNITS["d"], description="how long it is kept, in days (`90d`) or hours (`48h`)"
     )
     file: UsageFile | None = Field(
         default=None,
-        description="SQLite file for it; if absent `usage-server.db` or `usage-client-NAME.db` in the state folder",
+        description="its SQLite file; if not set, `usage-server.db` or `usage-client-NAME.db` in the state folder",
     )
 
     def path(self, state: Path, role: str, client: str | None) -> Path:

@@ -29,16 +29,16 @@ class V1ServerConfig(Section):
 
     enabled: Annotated[bool, FLAG] = Field(
         default=False,
-        description="let clients of version 1 in, the Go gotunnel up to v1.0.0; their token and their visitors' bytes "
+        description="let in clients of version 1 (the Go gotunnel up to v1.0.0); their token and their visitors' data "
         "cross the network in clear",
     )
     token: Token | None = Field(
         default=None,
         validate_default=True,
-        description="the secret of Go clients, which must not be any other token here; or `token_file`",
+        description="secret of Go clients, which must differ from every other token here; or use `token_file`",
     )
     token_file: TokenFile | None = Field(
-        default=None, description="file that holds it and nothing else; only its owner may read it"
+        default=None, description="file that holds this token and nothing else; only its owner may read it"
     )
     allow_ports: PortRules = Field(default=("1024-65535",), description="ports that Go clients may publish")
 

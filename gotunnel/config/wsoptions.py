@@ -63,39 +63,44 @@ Listen = Annotated[HostPort, Kind('port or "ip:port"', _read_listen, json=_PORT)
 class WebSocketOptions(Section):
     """How a client gets there."""
 
-    path: WebPath = Field(default="/gotunnel", description="what the server's listener answers to")
+    path: WebPath = Field(default="/gotunnel", description="path that the server's listener answers to")
     tls: Annotated[bool, FLAG] = Field(
-        default=True, description="TLS around the WebSocket (wss), beside gotunnel's own inside of it"
+        default=True, description="TLS around the WebSocket (wss), in addition to gotunnel's own inside it"
     )
     ca: ReadableFile | None = Field(
         default=None,
-        description="certificates that the one around the WebSocket is checked against; those of the system if absent",
+        description="certificates against which the certificate of the WebSocket is checked; if not set, those of the "
+        "system",
     )
     host: Host | None = Field(
         default=None,
-        description="name for the certificate and the Host header; the one that the server is named by if absent",
+        description="name for the certificate and the Host header; if not set, the name by which the server is "
+        "configured",
     )
     proxy: Proxy | None = Field(default=None, description="HTTP proxy to go through, by CONNECT")
     proxy_login: TokenFile | None = Field(
         default=None, description="file with user:password for the proxy; only its owner may read it"
     )
     ping: Annotated[float, seconds(0, 3600)] = Field(
-        default=25.0, description="time between pings, so that no proxy takes silence for death; 0: none"
+        default=25.0,
+        description="time between pings, so that no proxy takes a silent connection for a dead one; 0: none",
     )
 
 
 class WebSocketListenerOptions(Section):
     """Where a server listens for it."""
 
-    listen: Listen = Field(description="where; a port alone is on all addresses")
-    path: WebPath = Field(default="/gotunnel", description="what it answers to; to all else it says 404")
+    listen: Listen = Field(description="where to listen; a port alone is on all addresses")
+    path: WebPath = Field(default="/gotunnel", description="path that it answers to; it answers all others with 404")
     cert: ReadableFile | None = Field(
-        default=None, description="certificate in PEM for TLS around the WebSocket; without it a proxy has to do that"
+        default=None,
+        description="certificate in PEM for TLS around the WebSocket; without it, a proxy has to provide TLS",
     )
     key: ReadableFile | None = Field(default=None, validate_default=True, description="its private key")
     trust: Networks = Field(
         default=(),
-        description="proxies whose X-Forwarded-For says where a client comes from; limits and penalties go by that",
+        description="proxies whose X-Forwarded-For header gives the client's address; limits and penalties use that "
+        "address",
     )
 
     @field_validator("key")

@@ -246,7 +246,7 @@ class ApiTests(AdminTestCase):
         server.source = lambda: server.hub.config
         reloaded = (await self.post(admin, "/v1/reload")).json
         self.assertFalse(reloaded["applied"])
-        self.assertIn("drains, or has drained", reloaded["lines"][0])  # it goes on, and stops only when it is told to
+        self.assertIn("draining, or has drained", reloaded["lines"][0])  # it goes on, and stops only when it is told to
 
     async def test_log_level(self) -> None:
         """The level is told, changed, and refused if there is none of that name."""

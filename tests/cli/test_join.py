@@ -203,7 +203,7 @@ class RefusalTests(ProcessTestCase):
             (["h", "--name", "e", "--ports", "8000:18000"], "needs --local 8000 --remote 18000\n"),
             (["h", "--name", "e", "--ports", "192.0.2.1:80"], "needs --local HOST:PORT --remote PORT\n"),
             (["h", "--name", "e", "--transport", "nope"], "--transport: 'nope' is not one of "),
-            (["h", "--name", "e", "--transport-option", "a=b"], "--transport-option: stands alone; "),
+            (["h", "--name", "e", "--transport-option", "a=b"], "--transport-option: is only used with --transport; "),
             (["h", "--name", "e", *websocket, "path"], "'path' is not KEY=VALUE"),
             (["h", "--name", "e", *websocket, "plugin=x"], "'plugin=x' is not KEY=VALUE"),
             (["h", "--name", "e", *websocket, "ping=1", websocket[-1], "ping=2"], "ping stands twice"),

@@ -14,7 +14,7 @@ from gotunnel.cli.logstyle import priorities
 from gotunnel.i18n.codes import code_of
 from gotunnel.i18n.events import set_log_language
 
-BROKE = "it broke; what to do: it is a bug of gotunnel: report it with these lines"
+BROKE = "it broke; what to do: this is a bug in gotunnel: report it with these lines"
 TIME = 1795402800.1234  # 2026-11-23T03:00:00.123Z
 
 

@@ -17,14 +17,12 @@ from tests.texts import entries, log_formats
 CODE_TOO = [
     "mapping:  must have one of mapping, dial and measure",
     "mapping: .client needs mapping",
-    "mapping: What gets a row of its own; default: mapping. One of the first three can be combined with one of the "
-    "last.",
     "mapping: name it once; mappings can publish a service twice",
     "token: make one with `gotunnel token`, and name it with token or token_file",
     "token: make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN",
     "token: make one with `gotunnel token`, for the Go clients alone, and name it with token or token_file",
     "leg: a connection begins with hello or leg",
-    "server: certificates in PEM, one of which must have signed the API server's",
+    "server: certificates in PEM, one of which must have signed the API server's certificate",
     "server: the API server",
     "server: correct client.server_addr (or servers), or what answers for this name (/etc/hosts, DNS)",
     "client: remove public and clients",

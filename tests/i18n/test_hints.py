@@ -25,7 +25,7 @@ from tests.texts import log_formats
 LOST = "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s"
 VALUES = {"server": "a:1", "reason": "connection refused", "seconds": 2.0}
 SAYS = re.compile(
-    r"; (?:upgrade|raise|remove|give|add|make|change|set|free|look|move)|: (?:remove|make|look|give|write|compare) |"
+    r"; (?:upgrade|raise|remove|give|add|make|change|set|free|look|check|move)|: (?:remove|make|look|give|write|compare) |"
     r"both files must|to allow it|goes into its exempt|\{advice\}"
 )
 """How lines begin to say themselves what to do."""
@@ -81,8 +81,8 @@ class LineTests(SynchronousTestCase):
         said = [line.partition(" ")[2] for line in self.stream.getvalue().splitlines()]
         self.assertEqual(said, [
             "[warn][1119] connection to the server a:1 lost: connection refused; next try in 2.0 s; what to do: "
-            "nothing, if it is connected again soon; else `gotunnel doctor` tries each step of the way",
-            "[warn][1119] 与服务端 a:1 的连接断开：连接被拒绝；2.0 秒后重试；怎么办：很快重新连上就不必管；否则用 "
+            "nothing, if it reconnects soon; otherwise run `gotunnel doctor`, which tests each step of the way",
+            "[warn][1119] 与服务端 a:1 的连接断开：连接被拒绝；2.0 秒后重试；怎么办：很快重新连上就不必管；否则运行 "
             "`gotunnel doctor` 逐步检查",
             "[warn][1107] 正向转发 f 被服务端拒绝：t：c",
             "[info] 客户端 c 正从 a 加入",
@@ -98,7 +98,7 @@ class LineTests(SynchronousTestCase):
         log.info("client stopped")
         lost, refused, stopped = (json.loads(line) for line in self.stream.getvalue().splitlines())
         self.assertEqual(lost["message"], "connection to the server a:1 lost: connection refused; next try in 2.0 s")
-        self.assertTrue(lost["hint"].startswith("nothing, if it is connected again soon"), lost["hint"])
+        self.assertTrue(lost["hint"].startswith("nothing, if it reconnects soon"), lost["hint"])
         self.assertEqual((refused["hint"], "hint" in stopped), (" (why)", False))
 
     def test_events(self) -> None:
