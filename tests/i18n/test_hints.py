@@ -25,7 +25,8 @@ from tests.texts import log_formats
 LOST = "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s"
 VALUES = {"server": "a:1", "reason": "connection refused", "seconds": 2.0}
 SAYS = re.compile(
-    r"; (?:upgrade|raise|remove|give|add|make|change|set|free|look|check|move)|: (?:remove|make|look|give|write|compare) |"
+    r"; (?:upgrade|raise|remove|give|add|make|change|set|free|look|check|move)|"
+    r": (?:remove|make|look|give|write|compare) |"
     r"both files must|to allow it|goes into its exempt|\{advice\}"
 )
 """How lines begin to say themselves what to do."""

@@ -155,7 +155,7 @@ class ServerEgressTests(EgressCase):
         client = self.client(
             server, nodes=(self.node("10.200.0.11", "10.201.0.1", ports=(1,), dial="127.0.0.1"),), name="w"
         )
-        await self.said("leads to 10.200.0.11")
+        await self.said("leads to the nodes 10.200.0.11")
         await self.said("node 10.201.0.1 refused by the server")
         await self.refused(connect(f"10.200.0.12:{target}"), 502, "no client announces it")
         await self.refused(connect("10.201.0.1:1"), 502, "no client announces it")

@@ -123,7 +123,7 @@ class AddressTests(ForwardCase):
             await self.echoes(self.port(client))
             await self.refused(client, "limit")
             (line,) = [line for line in self.lines()[seen:] if "did not reach" in line]
-            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: he is one more than {words}", line)
+            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: it is one more than {words}", line)
 
     async def test_too_many_wait(self) -> None:
         """A client's log says so when more visitors wait for a leg than may."""

@@ -158,7 +158,7 @@ class ClientTests(ReloadCase):
         await self.until(lambda: self.is_open(client), "the new one is open")
         await self.echoes(self.port_of(client, "three"))
         await self.reset(gone)
-        await self.said("1 visitors of two, which was removed, were cut")
+        await self.said("1 visitors of two, which was removed, were disconnected")
         await self.until(lambda: server.hub.live == client.usage.live == 4, "he is counted at both ends")
         self.assertEqual(server.hub.outcomes[Outcome.DRAINED], 1)
         self.assertEqual(server.hub.outcomes, client.usage.outcomes)
