@@ -1,5 +1,4 @@
-"""The addresses that the name of a server stands for, looked up again and again. What is done with them is decided
-elsewhere."""
+"""Looks up the addresses of a server's name repeatedly. What to do with them is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -18,18 +17,18 @@ from gotunnel.net.resolve import resolve
 __all__ = ["LOOK_AGAIN", "MOST_ADDRESSES", "NameWatch"]
 
 LOOK_AGAIN = 30.0
-"""Seconds from one look-up to the next, as the records of such names commonly live for 30 to 60."""
+"""Seconds between two lookups; the records of such names usually live for 30 to 60."""
 FIRST_AGAIN = 2.0
-"""Seconds while nothing is known of it yet."""
+"""Seconds between two lookups until the first one succeeds."""
 PATIENCE = 10.0
-"""Seconds that a look-up may take."""
+"""Seconds that a lookup may take."""
 MOST_ADDRESSES = 16
-"""Addresses of one name that are used: who answers for it must not make us connect to the whole world."""
+"""Most addresses of one name that are used: a name server must not make us connect to any number of hosts."""
 
 
 class NameWatch:
-    """Runs from `start` to `stop`. `found(ips)` is called after each look-up that has an answer, with one address at
-    least; a name that does not resolve changes nothing."""
+    """Looks up one name from `start` to `stop`. `found(ips)` is called after each successful lookup, with at least one
+    address. A failed lookup changes nothing."""
 
     log = Logger()
 
@@ -46,21 +45,21 @@ class NameWatch:
         self._look = look
         self._known = False
         self.problem = ""
-        """Why it does not resolve, as far as that is known."""
+        """Why the name does not resolve, if the last lookup failed."""
         self._many = False
         self._timer: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
         self._stopped = False
 
     def start(self) -> None:
-        """Look it up, now and for ever."""
+        """Look the name up now, and again repeatedly."""
         self._timer = None
         self._looking = looking = Deferred.fromCoroutine(self._once())
         looking.addErrback(self._broken)
         looking.addCallback(self._again)
 
     def stop(self) -> None:
-        """Look no more. Harmless when called again."""
+        """Stop looking it up. May be called again."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

@@ -1,5 +1,5 @@
-"""One attempt of a link to connect: the handshake, as far as the proof of the server, and what a refusal means. What
-becomes of the connection, and when the next attempt is due, is the link's business."""
+"""One attempt of a link to connect: the handshake up to the server's proof, and the meaning of a refusal. The link
+handles the connection and decides when to retry."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ AUTH_HINTS = {
     "enrol_required": "use it with `gotunnel join`",
 }
 SAY_IT = ("tls_required", "no_bearer", "going_away", "stale")
-"""Codes whose reason says all."""
+"""Codes whose reasons need no hint."""
 KNOWN_CODES = (*AUTH_HINTS, *SAY_IT, "unsupported_version")
 
 
 class SameServer(GotunnelError):
-    """An address leads to a server that this client has a session with by another one; the text names that."""
+    """The address leads to a server with which this client has a session by another address; the text names that."""
 
 
 async def greet(clock: Any, path: ServerPath, config: ClientConfig, shared: Shared, link: Claimant) -> Greeted:
-    """Connect on behalf of `link` and prove both ends to each other. Raises what `ServerPath.greet` does, and
-    SameServer while nothing is proved yet."""
+    """Connect for `link`, and prove both ends to each other. Raises what `ServerPath.greet` does, and SameServer before
+    anything is proved."""
 
     def judge(challenge: Challenge) -> None:
         other = None if challenge.server is None else shared.claims.holder(challenge.server)
@@ -71,7 +71,8 @@ def token_for(config: ClientConfig, path: ServerPath) -> str:
 
 
 def _read_anew(path: Path) -> str:
-    """Return the token of a file: one that others give out is replaced before it expires. Raises Unreachable."""
+    """Return the token in a file. Tokens issued by others are replaced before they expire, so the file is read each
+    time. Raises Unreachable."""
     try:
         return token_in(path)
     except Refused as refused:
@@ -79,12 +80,13 @@ def _read_anew(path: Path) -> str:
 
 
 def kept_code(refused: AuthRejected) -> str:
-    """Return the code of a refusal as a key: a server that makes up others must not make us keep them all."""
+    """Return the code of a refusal for counting. Unknown codes become "other", so that a server cannot make us keep any
+    number of them."""
     return refused.code if refused.code in KNOWN_CODES else "other"
 
 
 def hint(refused: AuthRejected) -> str:
-    """Return what to look at, in brackets behind the refusal, or nothing."""
+    """Return advice in brackets, as a continuation of the refusal; empty if there is none."""
     if "certificate" in refused.reason or refused.code in SAY_IT:
-        return ""  # the reason says it all
+        return ""  # the reason needs no hint
     return Sentence(" ({words})", words=AUTH_HINTS.get(refused.code, "compare token, name and tls.mode on both sides"))

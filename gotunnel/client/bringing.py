@@ -1,5 +1,5 @@
-"""How a client session makes its legs: connects and greets them, some side by side, never more than the server allows.
-What a leg is for, its receiver knows."""
+"""Makes the legs of a client session: dials several in parallel, never more than the server allows. The receiver knows
+what each leg is for."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from gotunnel.wire.legstate import End
 __all__ = ["Bringing", "LegRoom", "Receiver"]
 
 AT_ONCE = 24
-"""Legs dialled side by side: enough to hide a long round trip, fewer than what a server takes from one stranger."""
+"""Legs dialled in parallel: enough to hide a long round trip, fewer than a server accepts from one stranger."""
 GREETING_TIMEOUT = 10.0
-"""Seconds for connect, and again for the handshake."""
+"""Seconds for the connect, and again for the handshake."""
 
 MOST_PORTS = 65_535
-"""One address has no more ports than that to connect to one port from."""
+"""Most connections from one address to one port, because of the number of its ports."""
 
 
 def most_legs() -> int:
-    """Return how many legs this process has descriptors for, a target for each: a bound that no server can move."""
+    """Return how many legs this process has descriptors for, with a target each: a bound that no server can change."""
     return min(MOST_PORTS, Shares(nofile()).streams)
 
 
 class LegRoom:
-    """The descriptors for legs that all sessions of a client share."""
+    """The descriptors for legs, shared by all sessions of a client."""
 
     def __init__(self, most: int | None = None) -> None:
         self.left = most_legs() if most is None else most
 
 
 class Receiver(Protocol):
-    """Whom a leg is made for: one half of the session, and the ILegOwner of the leg."""
+    """The half of a session that a leg is made for, which is also the leg's ILegOwner."""
 
     @property
     def purpose(self) -> Purpose: ...
@@ -58,7 +58,7 @@ class Receiver(Protocol):
 
 
 class Bringing:
-    """Owned by a session. `changed` is called when a leg is made, or will not be."""
+    """Owned by a session. `changed` is called when a leg was made or has failed."""
 
     log = Logger()
 
@@ -74,7 +74,7 @@ class Bringing:
         shared: LegRoom | None = None,
     ) -> None:
         self.held = 0
-        """Legs that are there."""
+        """Legs that are connected."""
         self._clock = clock
         self._relay = relay
         self._path = path
@@ -84,15 +84,15 @@ class Bringing:
         self._sni = sni
         self._changed = changed
         self._dialling: dict[Deferred[None], Receiver] = {}
-        self._wanted: deque[tuple[Receiver, bool]] = deque()  # and whether plain; one for each leg still to be dialled
+        self._wanted: deque[tuple[Receiver, bool]] = deque()  # legs still to be dialled; the flag says whether plain
         self._seq = itertools.count(1)
         self._no_more = False
         self._lines = LogLimit(rate=1.0, burst=10)
 
     def bring(self, receiver: Receiver, plain: bool, count: int) -> None:
-        """Make so many legs more, as far as the server's limit goes."""
+        """Make `count` more legs, as far as the limits allow."""
         if self._no_more:
-            return  # asked before they knew
+            return  # requested before the other end knew
         coming = len(self._dialling) + len(self._wanted)
         room = max(0, min(self._limit - self.held, self._shared.left) - coming)
         if count > room:
@@ -104,20 +104,20 @@ class Bringing:
         self._dial_some()
 
     def stop(self) -> None:
-        """Make no more; what is under way is given up."""
+        """Make no more legs, and cancel those in progress."""
         self._no_more = True
         self._wanted.clear()
         for dialling in tuple(self._dialling):
             dialling.cancel()
 
     def lost(self) -> None:
-        """A leg is gone; to be told by whoever received it."""
+        """Note that a leg has closed; called by its receiver."""
         self.held -= 1
         self._shared.left += 1
 
     @property
     def busy(self) -> bool:
-        """Whether a leg is under way."""
+        """Whether a leg is being made."""
         return bool(self._dialling)
 
     def _dial_some(self) -> None:

@@ -1,5 +1,5 @@
-"""What a link makes of a changed file: mappings, nodes and forwards come and go while its session and its streams stay,
-and where the client's own name is another one, it connects anew. Which servers there are is not its business."""
+"""How a link follows changes of the configuration: mappings, nodes and forwards change while its session and streams
+stay; if the client's name changes, it reconnects. `servers` decides which links there are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ChangingLink"]
 
 
 class ChangingLink:
-    """One half of a link, which makes all of these."""
+    """A base of Link, which sets all of the attributes below."""
 
     log = Logger()
     published: Published
@@ -38,12 +38,12 @@ class ChangingLink:
     _running: Deferred[None] | None
     _sessions: set[ClientSession]
     _moves = 0
-    """How often it was told to connect elsewhere, or as somebody else."""
+    """How often the link was told to reconnect under another name."""
     _woken: Deferred[None] | None = None
-    """Sleeps until the next attempt."""
+    """Fires to end the wait for the next attempt."""
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start to connect."""
         raise NotImplementedError
 
     @property
@@ -57,7 +57,7 @@ class ChangingLink:
         return sum((session.streams_by_forward for session in self._sessions), Counter())
 
     def apply(self, difference: Difference[ClientConfig]) -> None:
-        """Go on with what the file says now of all but mappings."""
+        """Apply the changes of a new configuration, except to mappings."""
         config = self._config = difference.config
         if difference.touches("client.nodes") and self.session is not None:
             self.session.announce()
@@ -74,7 +74,7 @@ class ChangingLink:
             self._wake()
 
     def leave(self) -> None:
-        """The file names this server no more: give its ports up and disconnect. What streams goes on."""
+        """Give up all ports and disconnect: the server was removed from the configuration. Streams go on."""
         self.wanted = False
         if self.session is not None:
             self._give_up(self.session)
@@ -82,36 +82,36 @@ class ChangingLink:
             self._running.cancel()
 
     def recall(self) -> None:
-        """It is wanted again, or still."""
+        """Keep or resume the link: its server is configured."""
         if not self.wanted:
             self.wanted = True
             if self._running is not None and self._running.called:
                 self.start()
 
     def wake(self) -> None:
-        """If it is kept in reserve, let it try now."""
+        """If the link is in reserve, try to connect now."""
         if self.reserve:
             self._wake()
 
     def publish(
         self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...], removed: tuple[str, ...]
     ) -> None:
-        """Tell the server what `published.change` has found; visitors of mappings that are removed may finish."""
+        """Tell the server the result of `published.change`. Visitors of removed mappings may finish."""
         if self.session is not None:
             self.published.closing.update(removed)
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)
 
     def cut_nobody(self) -> None:
-        """Visitors of a mapping that is removed stay, until somebody calls `cut`."""
+        """Let visitors of removed mappings stay until somebody calls `cut`."""
         self._leaving.cuts = False
 
     def cut(self, mapping: str) -> int:
-        """Reset who is being served by a mapping; return how many that were."""
+        """Reset the visitors of a mapping. Returns how many there were."""
         return sum(session.legs.reset_streams(mapping) for session in self._sessions)
 
     def _move(self) -> None:
-        """Connect as somebody else, when all ports are given up. What streams goes on."""
+        """Reconnect under another name, after giving up all ports. Streams go on."""
         self._moves += 1
         if self.session is None:
             self._wake()
@@ -119,7 +119,7 @@ class ChangingLink:
             self._give_up(self.session)
 
     def _give_up(self, session: ClientSession) -> None:
-        """Give all ports up, and then the session; what streams goes on."""
+        """Give up all ports, and then the session. Streams go on."""
         session.change(self.published.give_up(), ())
         session.drain(self._config.drain_timeout)
         leaving = Deferred.fromCoroutine(self._leave(session))
@@ -131,7 +131,7 @@ class ChangingLink:
             session.close("the configuration names another server, or another name for this client")
 
     def _wake(self) -> None:
-        """What the next attempt goes by has changed: somebody may have mended what was wrong."""
+        """Make the next attempt now: its settings have changed, and the cause of a failure may be fixed."""
         woken, self._woken = self._woken, None
         if woken is not None:
             woken.callback(None)

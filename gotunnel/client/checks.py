@@ -1,5 +1,5 @@
-"""What a probe of a target does: connect to it, or ask it by HTTP. When to probe is decided elsewhere. A target that
-expects the PROXY protocol gets the header of a connection that carries no visitor."""
+"""The built-in probes of targets: connect, or send an HTTP request. `health` decides when to probe. A target that
+expects the PROXY protocol gets the header of a connection without a visitor."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from gotunnel.wire.proxyheader import proxy_header_of_nobody
 __all__ = ["HttpCheck", "TcpCheck", "Unhealthy", "check_for"]
 
 BAD_REQUEST = 400
-"""What an HTTP server says to the header of a protocol that it does not expect."""
+"""The status with which an HTTP server rejects the header of a protocol that it does not expect."""
 MOST_HEAD = 16 * 1024
-"""Bytes that the head of an answer may have, those of interim answers (1xx) included."""
+"""Maximum bytes of an answer's head, including interim answers (1xx)."""
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
 _BEGIN = b"HTTP/1."
 
 
 class Unhealthy(GotunnelError):
-    """A target was reached and did not answer as expected; the text says how."""
+    """The target was reached but did not answer as expected; the text says how."""
 
 
 def check_for(reactor: Any, mapping: MappingConfig) -> IHealthCheck:
-    """Return the check that a mapping with `health` asks for. Raises GotunnelError."""
+    """Return the check for a mapping with `health`. Raises GotunnelError."""
     health = mapping.health
     assert health is not None
     options = health if health.options is None else health.options
@@ -56,14 +56,14 @@ def check_for(reactor: Any, mapping: MappingConfig) -> IHealthCheck:
 
 @implementer(IHealthCheck)
 class TcpCheck:
-    """The target is well when it accepts a connection, which is closed in order at once."""
+    """The target is up if it accepts a connection, which is then closed in order at once."""
 
     def __init__(self, reactor: Any, target: Address, options: object, timeout: float) -> None:
         self._target = target
         self._endpoint = Beginning(target_endpoint(reactor, target, timeout))
 
     def begin_with(self, header: bytes) -> None:
-        """Say this first on each connection."""
+        """Send this first on each connection."""
         self._endpoint.begins = header
 
     def probe(self) -> Deferred[None]:
@@ -75,10 +75,10 @@ class TcpCheck:
 
 @implementer(IHealthCheck)
 class HttpCheck:
-    """The target is well when it answers a GET with a status that is expected, in HTTP/1.1 or 1.0.
+    """The target is up if it answers a GET with an expected status, in HTTP/1.1 or 1.0.
 
-    Twisted's Agent is not used: it sets no bound to the head of an answer, and only the first line of it matters here.
-    Raises TlsFilesError.
+    Twisted's Agent is not used: it does not limit the head of an answer, and only its first line matters here. Raises
+    TlsFilesError.
     """
 
     def __init__(self, reactor: Any, target: Address, health: HttpOptions, timeout: float) -> None:
@@ -89,7 +89,7 @@ class HttpCheck:
         if health.tls is not None:
             name = health.certificate_name("localhost" if isinstance(target, UnixPath) else target.host)
             creator = target_creator(health.tls.ca, name, health.tls.verify)
-            from twisted.internet.endpoints import wrapClientTLS  # half a MiB that other checks do without
+            from twisted.internet.endpoints import wrapClientTLS  # imported late: it costs half a MiB
 
             self._endpoint = wrapClientTLS(creator, self._endpoint)
         self._request = (
@@ -98,7 +98,7 @@ class HttpCheck:
         ).encode("ascii")
 
     def begin_with(self, header: bytes) -> None:
-        """Say this first on each connection."""
+        """Send this first on each connection."""
         self._below_tls.begins = header
 
     def probe(self) -> Deferred[None]:
@@ -119,7 +119,7 @@ class HttpCheck:
 
 
 class _Exchange(Protocol):
-    """One request and the head of its answer; `answered` fires with the status. Cancelling it aborts."""
+    """One request and the head of its answer. `answered` fires with the status; cancelling it aborts the connection."""
 
     transport: Any
 
@@ -164,7 +164,7 @@ class _Exchange(Protocol):
 
     def _finish(self, result: int | Failure) -> None:
         self._over = True
-        # TLS closes in order only if the other end takes part.
+        # TLS closes in order only if the other end cooperates.
         secured = isinstance(self.transport, TLSMemoryBIOProtocol)
         (self.transport.abortConnection if secured else self.transport.loseConnection)()
         self.answered.callback(result)

@@ -1,4 +1,4 @@
-"""A probe of a target that runs a command. When to probe, and for how long, is decided elsewhere."""
+"""A probe of a target that runs a command. `health` decides when to probe, and for how long."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gotunnel.interfaces import IHealthCheck
 __all__ = ["CommandCheck"]
 
 MOST_SAID = 2048
-"""Bytes of what a command writes to standard error that are kept: the last ones, of which the last line is told."""
+"""Bytes of a command's standard error that are kept: the last ones, since the last line is reported."""
 CHUNK = 65_536
 
 
 @implementer(IHealthCheck)
 class CommandCheck:
-    """The target is well when the command ends with exit code 0."""
+    """The target is up if the command ends with exit code 0."""
 
     def __init__(self, reactor: Any, target: Address, options: CommandOptions, timeout: float) -> None:
         self._reactor = reactor
@@ -40,7 +40,7 @@ class CommandCheck:
         return _Run(self._reactor, self._command, self._environment()).ended
 
     def _environment(self) -> dict[str, str]:
-        # The token may be in GOTUNNEL_TOKEN; systemd's are for this process alone.
+        # GOTUNNEL_TOKEN may hold the token; systemd's variables are for this process only.
         private = ("GOTUNNEL_", "LISTEN_", "NOTIFY_")
         found = {name: value for name, value in os.environ.items() if not name.startswith(private)}
         found["GOTUNNEL_TARGET"] = str(self._target)
@@ -51,10 +51,10 @@ class CommandCheck:
 
 
 class _Run:
-    """One run: the process, which leads a group of its own, and what it says. Cancelling `ended` kills the group.
+    """One run: the process, which leads a process group of its own, and its output. Cancelling `ended` kills the group.
 
-    Not by the reactor's spawnProcess, which makes no group: a shell that is killed would leave behind what it started.
-    Twisted reaps it all the same.
+    The reactor's spawnProcess is not used, since it makes no group: killing a shell would leave its children behind.
+    Twisted still reaps the process.
     """
 
     def __init__(self, reactor: Any, command: tuple[str, ...], environment: dict[str, str]) -> None:
@@ -82,19 +82,19 @@ class _Run:
         registerReapProcessHandler(self.pid, self)
 
     def reapProcess(self) -> None:
-        """Called by Twisted when some child of this process has ended."""
+        """Called by Twisted when any child of this process has ended."""
         code = self._process.poll()
         if code is not None:
             unregisterReapProcessHandler(self.pid, self)
             self._ended(code)
 
     def processEnded(self, status: int) -> None:
-        """Called by Twisted when it has reaped the process, which was that quick."""
+        """Called by Twisted when it has reaped the process, which had ended by then."""
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._ended(self._process.returncode)
 
     def _ended(self, code: int) -> None:
-        self._kill()  # what it has started and left behind
+        self._kill()  # child processes that it has left behind
         said = self._said.close()
         if self._over:
             return
@@ -116,12 +116,12 @@ class _Run:
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            pass  # nothing is left, or it has become another user's
+            pass  # nothing is left, or it now runs as another user
 
 
 @implementer(IReadDescriptor)
 class _Said:
-    """Reads what a command writes to standard error, so that it never waits, and keeps the end of it."""
+    """Reads what a command writes to standard error, so that the command never blocks, and keeps the end of it."""
 
     def __init__(self, reactor: Any, fd: int) -> None:
         self._reactor = reactor
@@ -131,29 +131,29 @@ class _Said:
         reactor.addReader(self)
 
     def fileno(self) -> int:
-        """Called by the reactor."""
+        """Return the descriptor for the reactor."""
         return self._fd
 
     def logPrefix(self) -> str:
-        """Called by the reactor."""
+        """Return the name for the reactor's log."""
         return "health"
 
     def doRead(self) -> None:
-        """Called by the reactor when there is something."""
+        """Read; called by the reactor."""
         if not self._read():
             self._reactor.removeReader(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """Called by the reactor when it stops."""
+        """Close; called by the reactor when it stops."""
         self.close()
 
     def close(self) -> str:
-        """Read no more; return the last line."""
+        """Stop reading. Returns the last line."""
         if self._fd >= 0:
             self._read()
             self._reactor.removeReader(self)
-            # Not before the next turn: that its other end is closed may be told behind the end of the process, which
-            # called this, and would reach whoever had its number by then.
+            # Close it in the next turn: the reactor may still have an event of the pipe's end to deliver in this one,
+            # and would deliver it to another descriptor with the same number.
             self._reactor.callLater(0, os.close, self._fd)
             self._fd = -1
         lines = self._kept.decode("utf-8", "replace").split("\n")

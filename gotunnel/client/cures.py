@@ -1,5 +1,5 @@
-"""What to do about a mapping that a server refuses. One code has several reasons: that of the server's system has cures
-of its own."""
+"""The remedies for a mapping that a server refuses. One code can have several reasons; those of the server's system
+have remedies of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gotunnel.net.listening import cure_of
 __all__ = ["cure_for"]
 
 STOPPING = "the server is about to stop"
-"""What a server says, by the code `limit`, to a mapping that is too late."""
+"""The reason, with the code `limit`, that a stopping server gives to a mapping that arrives too late."""
 _NO_GROUPS = "; the server's version does not support groups, and gives the port to one client; upgrade it"
 _GROUP_CURES = {
     "port_in_use": "; a mapping without this group holds the port: give all of them the same group, or choose "
@@ -28,7 +28,7 @@ _UDP_CURE = "; choose an allowed one (remote), or have the server allow it (allo
 
 
 def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool, udp: bool = False) -> str:
-    """Return what is to be done, to go behind the reason. `can_group`: whether the server knows groups."""
+    """Return what to do, as a continuation of the reason. `can_group` says whether the server supports groups."""
     if reason.endswith(STOPPING):
         return "; it is asked for again automatically"
     system = cure_of(reason)

@@ -19,7 +19,7 @@ from gotunnel.net.targetflow import GRACE, dial_flow
 __all__ = ["Datagrams"]
 
 class Datagrams:
-    """Those of one session. `totals` are counted up for the whole client."""
+    """The datagrams of one session. `totals` are the counters of the whole client."""
 
     log = Logger()
 
@@ -32,7 +32,7 @@ class Datagrams:
         self._answers = LastAnswers(clock)
 
     def dial(self, mapping: MappingConfig, source: str, timeout: float) -> ILocal | Deferred[ILocal]:
-        """Do as `IRelay.dial` does, for a visitor from `source`. Raises DialFailed."""
+        """Dial like `IRelay.dial`, for a visitor from `source`. Raises DialFailed."""
         dropped = partial(self._drop, mapping.name)
         if isinstance(mapping.local, InProcess):
             local: ILocal = mapping.local.arrive(source, mapping.idle_time + GRACE, dropped)

@@ -16,20 +16,20 @@ from gotunnel.net.quiet import nothing
 __all__ = ["LAST_WORDS", "EndingLink"]
 
 LAST_WORDS = 3.0
-"""Seconds, once visitors are cut, for resets to reach the server."""
+"""Seconds for resets to reach the server after visitors were cut off."""
 
 
 class EndingLink:
-    """One half of a link, which makes all of these."""
+    """A base of Link, which sets all of the attributes below."""
 
     log = Logger()
     retired: Callable[[], None]
-    """Called when it was retired and nothing of it is left."""
+    """Called when the link was retired and nothing of it is left."""
     noticed: Callable[[], None]
-    """Called when a session has begun or ended, an attempt has failed, or a visitor or a leg is gone."""
+    """Called when a session begins or ends, an attempt fails, or a visitor or leg ends."""
     session: ClientSession | None
     wanted = True
-    """Whether it is to connect again when it is lost."""
+    """Whether to connect again after a loss."""
     _clock: Any
     _draining: Draining
     _leaving: Leaving
@@ -39,7 +39,7 @@ class EndingLink:
 
     @property
     def draining(self) -> bool:
-        """Whether it is to connect no more."""
+        """Whether it is drained and will not connect again."""
         return self._draining.begun
 
     @property
@@ -49,7 +49,7 @@ class EndingLink:
 
     @property
     def broken(self) -> bool:
-        """Whether it has ended and nobody asked it to: a bug of ours."""
+        """Whether the link has ended without a request: a bug."""
         return self._running is not None and self._running.called and not self._over
 
     @property
@@ -57,19 +57,19 @@ class EndingLink:
         return self._draining.begun or not self.wanted
 
     def retire(self) -> None:
-        """The name does not stand for this address any more: try no more to connect to it. A session that there is goes
-        on: it works, and the answer of a name server is no proof that it does not."""
+        """Stop connecting to this address, because the name no longer stands for it. A current session goes on: it
+        works, and a name server's answer does not prove otherwise."""
         self.wanted = False
         if self.session is None and self._running is not None:
             self._running.cancel()
 
     def drain(self, seconds: float) -> Deferred[int]:
-        """Ask the server to open nothing more, let visitors finish for up to `seconds`, reset those that are left, and
-        disconnect for good.
+        """Ask the server to open nothing more, let visitors finish for up to `seconds`, reset the rest, and disconnect
+        for good.
 
-        Fires with how many were reset, when every connection is gone; LAST_WORDS seconds after the cut at the latest,
-        those excepted whose other end does not answer even a close: they are aborted a little later. Called again, it
-        can only shorten the time.
+        Fires with the number of visitors reset, when every connection has closed, at most LAST_WORDS seconds after the
+        reset. Connections whose other end does not even answer a close are aborted a little later. Called again, it can
+        only shorten the time.
         """
         return self._draining.begin(seconds)
 
@@ -79,7 +79,7 @@ class EndingLink:
         if session is not None:
             session.drain(seconds)
         elif self._running is not None:
-            self._running.cancel()  # it connects, or sleeps
+            self._running.cancel()  # it is connecting or waiting
         if self.streams:
             self.log.info(
                 "{count} visitors are being served; they have {seconds:g} s to finish",
@@ -102,7 +102,7 @@ class EndingLink:
         return cut
 
     def _changed(self) -> None:
-        """A stream, a leg or a session has ended."""
+        """Handle the end of a stream, leg or session."""
         for session in self._sessions:
             if not session.connected:
                 self._sessions = {session for session in self._sessions if not session.gone}

@@ -1,5 +1,5 @@
-"""One connection of a client that joins: both ends prove themselves, and a one-time token is exchanged for a lasting
-one. It publishes nothing and never tries again."""
+"""One connection of a client that joins: both ends prove themselves, and a one-time token is exchanged for a permanent
+one. It publishes nothing and never retries."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from gotunnel.wire.messages import Drain, Enrol, Enrolled, Error, Message, NeedL
 __all__ = ["TIMEOUT", "Enrolment", "NotConfirmed"]
 
 TIMEOUT = 10.0
-"""Seconds for each of: the connect, the handshake, the rest."""
+"""Seconds for each of the connect, the handshake, and the rest."""
 
 
 class NotConfirmed(GotunnelError):
-    """The lasting token is stored, and the connection ended before the server's last word. Both tokens open the door
-    until the lasting one is used."""
+    """The permanent token is stored, but the connection ended before the server's confirmation. Both tokens are valid
+    until the permanent one is used."""
 
 
 class Enrolment:
-    """Runs once. `store` keeps the lasting token for good before it returns; what it raises ends the attempt, and the
-    one-time token stays valid. A server that says `auth_failed` once it is stored has ended it: that is
-    AuthRejected, and what was stored opens nothing."""
+    """Runs once. `store` must store the permanent token durably before it returns; if it raises, the attempt ends and
+    the one-time token stays valid. If the server says `auth_failed` after the token was stored, the attempt fails with
+    AuthRejected, and the stored token is useless."""
 
     def __init__(self, clock: Any, path: ServerPath, store: Callable[[str], None]) -> None:
         self._clock = clock
         self._path = path
         self._store = store
         self.stored = False
-        """Whether the lasting token is kept already."""
+        """Whether the permanent token is stored already."""
         self._over: Deferred[bool | Exception] = Deferred()
         self._gone: Deferred[None] = Deferred()
         self._control: ControlConnection
 
     async def run(self, handshake: ClientHandshake) -> bool:
-        """Return whether a lasting token came and is stored; if not, the token of the handshake lasts by itself.
+        """Return whether a permanent token was received and stored; if not, the token of the handshake is permanent.
 
-        The handshake's `caps` must hold ENROL. Raises what ServerPath.greet raises, what `store` raises, or
+        The handshake's `caps` must include ENROL. Raises what ServerPath.greet raises, what `store` raises, or
         NotConfirmed.
         """
         greeted = await self._path.greet(ControlGreeting(self._clock, TIMEOUT, handshake), TIMEOUT)
@@ -58,7 +58,7 @@ class Enrolment:
         )
         late = self._clock.callLater(TIMEOUT, self._fail, RemoteProtocolError("no answer in time", "timeout"))
         hand_over(greeted.transport, self._control, b"")
-        # An enrol comes right behind auth_ok, so a pong without one ahead of it says that none will come.
+        # An enrol follows right behind auth_ok, so a pong without an enrol before it means that none will come.
         self._control.answers(TIMEOUT).addCallback(self._answered)
         if greeted.leftover:
             self._control.dataReceived(greeted.leftover)
@@ -66,7 +66,7 @@ class Enrolment:
         if late.active():
             late.cancel()
         self._control.close(None, "done")
-        await self._gone  # what was sent last is to arrive
+        await self._gone  # so that the last message arrives
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -78,7 +78,7 @@ class Enrolment:
             self._finish(True)
         elif isinstance(message, Error):
             self._fail(AuthRejected(message.code, message.reason, message.retry_after))
-        elif not isinstance(message, (NeedLegs, Drain)):  # which the end of this connection answers
+        elif not isinstance(message, (NeedLegs, Drain)):  # these need no answer: the connection ends soon
             raise RemoteProtocolError(Sentence(
                 "a server does not send {name} here", name=type(message).__name__
             ))
@@ -113,6 +113,6 @@ class Enrolment:
 
     def _fail(self, error: Exception) -> None:
         if not self._over.called:
-            # Of two who came with one token at the same moment only one is let in: that is no doubt any more.
+            # If two clients use one token at the same moment, only one is accepted: this one was definitely refused.
             dead = isinstance(error, AuthRejected) and error.code == "auth_failed"
             self._over.callback(NotConfirmed(str(error)) if self.stored and not dead else error)

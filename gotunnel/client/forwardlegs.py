@@ -1,5 +1,5 @@
-"""The forward legs of one client session: made when this client's own visitors need them, opened towards what its file
-names."""
+"""The forward legs of one client session: made when this client's own visitors need them, and opened to what its
+configuration names."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What one server says of mappings of other clients, to which forwards of this client lead: it lets nobody in, or does
-so again. Nothing follows from it but what is shown and logged: who comes to the forward is still led to the server."""
+"""Handles a server's reports on other clients' mappings to which forwards of this client lead: that it lets nobody in,
+or does so again. They are only shown and logged; visitors are still sent to the server."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["ForwardNews"]
 
 
 class ForwardNews:
-    """Part of a session; `opener` is what serves visitors of forwards there."""
+    """Part of a session. `opener` serves the visitors of forwards at its server."""
 
     log = Logger()
 
     def __init__(self, forwards: Forwards, opener: Opener, clock: Any) -> None:
         self._forwards = forwards
         self._opener = opener
-        self._warn = Warnings(self.log, clock).warn  # a server could say one thing and the other for ever
+        self._warn = Warnings(self.log, clock).warn  # a server could switch between both reports for ever
 
     def told(self, message: MappingState) -> None:
-        """It has said so. A forward is off once each server that serves it says so."""
+        """Handle a report. A forward is off once every serving server reports so."""
         target, openers = MappingTarget(message.client, message.name), self._forwards.openers
         reason = None
         if message.state == "down":

@@ -1,4 +1,5 @@
-"""Where a client listens: the port of one forward, and the egress socket. Each tries until it is stopped."""
+"""The listeners of a client: the port of a forward, and the egress socket. Each keeps trying to listen until
+stopped."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ __all__ = ["EgressSocket", "ForwardPort"]
 
 
 class _Port:
+    """A listener with its statistics. A subclass implements `_listen`."""
+
     kind: ClassVar[str]
     log = Logger()
 
@@ -26,7 +29,7 @@ class _Port:
         self.name = name
         self.carried = Carried()
         self.refused = ""
-        """Why the server refused the last visitor, and what to do; empty if he reached his target, or left."""
+        """Why the server refused the last visitor, and what to do; empty if the visitor reached its target or left."""
         self._port = Persistent(clock, self._listen, self._cannot_listen)
 
     @property
@@ -36,22 +39,22 @@ class _Port:
 
     @property
     def wanted(self) -> str:
-        """Where it listens, or would."""
+        """The address to listen on."""
         raise NotImplementedError
 
     @property
     def target(self) -> str | None:
-        """Where it leads; None if each visitor says so."""
+        """The target as text; None if each visitor names its own."""
         return None
 
     @property
     def leads_to(self) -> object:
-        """The same as it is, and not as text."""
+        """The target as an object; None if each visitor names its own."""
         return None
 
     @property
     def encrypt(self) -> bool:
-        """Whether its visitors are to travel inside TLS."""
+        """Whether visitors should travel inside TLS."""
         return True
 
     @property
@@ -60,11 +63,11 @@ class _Port:
         return self._port.trouble
 
     def start(self) -> None:
-        """Listen, unless it does already, until `stop`. Where it cannot the log says why, once for each reason."""
+        """Listen until `stop`, unless it does already. If it cannot, each new reason is logged once."""
         self._port.start()
 
     async def stop(self) -> None:
-        """Let nobody in any more."""
+        """Stop listening."""
         await self._port.stop()
 
     def _listen(self) -> Any:
@@ -79,7 +82,7 @@ class _Port:
 
 
 class ForwardPort(_Port):
-    """The port or unix socket of one forward."""
+    """The TCP port or unix socket of one forward."""
 
     kind = "forward"
 
@@ -93,7 +96,7 @@ class ForwardPort(_Port):
         self._arrived = arrived
 
     def use(self, config: ForwardConfig) -> bool:
-        """Lead visitors from now on where this says; False if that is another place to listen."""
+        """Use a new configuration for new visitors. Returns False if it names another place to listen."""
         before = self._config
         if (before.listen, before.socket_mode) != (config.listen, config.socket_mode):
             return False
@@ -122,7 +125,7 @@ class ForwardPort(_Port):
 
     @property
     def address(self) -> HostPort | UnixPath | None:
-        """Where it listens, None while it cannot."""
+        """The address it listens on; None while it cannot."""
         listening = self._port.listening
         return None if listening is None else self._at(listening)
 
@@ -149,7 +152,7 @@ class ForwardPort(_Port):
         try:
             local = self._relay.take(sock, "unix", "")
         except OSError:
-            self._relay.gate.stop()  # it says so; the connection is closed
+            self._relay.gate.stop()  # logs the shortage; the connection is closed
             return
         self._accepted(local)
 
@@ -178,7 +181,7 @@ class EgressSocket(_Port):
 
     @property
     def address(self) -> UnixPath | None:
-        """Where it listens, None while it cannot."""
+        """The path it listens on; None while it cannot."""
         return self._config.listen if self.listening else None
 
     def _listen(self) -> Any:

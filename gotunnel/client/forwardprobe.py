@@ -1,5 +1,5 @@
-"""Finds out whether the target of a forward speaks TLS, from where its visitors come: it is behind the server, and
-so one of our own is sent there."""
+"""Finds out whether the target of a forward speaks TLS. The target is behind the server, so the probe is sent there as
+a visitor of our own."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gotunnel.wire.proxyheader import proxy_header_of_nobody
 __all__ = ["ask_through"]
 
 OWN = "tls-check"
-"""What stands in the place of his address."""
+"""Used in place of the probe's address."""
 
 
 def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: ForwardConfig) -> Deferred[str | None]:
-    """Be led to a forward's target and begin TLS there; fires and fails as `tlsprobe.ask_for_tls` does."""
+    """Connect to a forward's target through the server, and begin TLS. Fires and fails like `tlsprobe.ask_for_tls`."""
     near, far = socket.socketpair()
     far.setblocking(False)
     try:
@@ -38,7 +38,7 @@ def ask_through(reactor: Any, relay: IRelay, forwards: Forwards, config: Forward
         near.send(proxy_header_of_nobody(config.proxy_protocol))
     host = config.dial.host if isinstance(config.dial, HostPort) else None
     met: Deferred[None] = Deferred(lambda _: local.abort())
-    # Not before he is there: to be led there may take longer than an answer in TLS.
+    # The handshake starts only when the target is reached, since that may take longer than an answer in TLS may.
     asked: Deferred[str | None] = met.addCallbacks(lambda _: ask_on(reactor, near, host), partial(_closed, near))
     conn, now = forwards.next_conn(), reactor.seconds()
     forwards.let_in(OwnVisitor(conn, config.name, forwards.outside, local, now, config.dial, forwards.openers, met))

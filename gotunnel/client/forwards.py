@@ -1,5 +1,5 @@
-"""The ports that a client forwards: its listeners and their visitors, from accept to the log line of their end. They
-outlive sessions; the legs belong to those."""
+"""The forwards of a client: their listeners and visitors, from accept to the log line of their end. They outlive
+sessions; the legs belong to the sessions."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = ["Forwards"]
 PATIENCE = 10.0
 """Seconds that a visitor waits for a leg, as on the server (protocol, section 4)."""
 PENDING = 1024
-"""Visitors that may wait at a time."""
+"""Most visitors that may wait at a time."""
 
 
 class Forwards:
-    """All of one client. Runs from `start` to `stop`."""
+    """All forwards of one client, from `start` to `stop`."""
 
     log = Logger()
 
@@ -60,30 +60,30 @@ class Forwards:
         self._conns = itertools.count(1)
         self._lines = LogLimit(rate=1.0, burst=10)
         self.changed: Callable[[], None] = lambda: None
-        """Called when a session has begun, and when somebody comes to a forward outside of TLS."""
+        """Called when a session has begun, and when a visitor travels outside TLS."""
         self._running = False
         self.stopped = False
-        """Whether nobody is let in any more."""
-        self._turn = DeferredLock()  # of whoever opens or closes ports: closing one takes a turn of the reactor
+        """Whether it has stopped for good."""
+        self._turn = DeferredLock()  # for opening and closing ports: closing one takes a turn of the reactor
         self._configs = {config.name: config for config in forwards}
         self._egress_config = egress
         self._make()
 
         self.inside = False
-        """Whether this very process opens visitors, by `let_in`, without a port."""
+        """Whether this process itself creates visitors with `let_in`, without a port."""
 
     def __bool__(self) -> bool:
         return self.inside or bool(self.ports)
 
     @property
     def ports(self) -> list[ForwardPort | EgressSocket]:
-        """Where it listens, or tries to."""
+        """The listeners, open or not."""
         return [*self._named.values(), *([] if self._egress is None else [self._egress])]
 
     def _make(self) -> None:
         if not self._configs and self._egress_config is None:
             return
-        # Loaded where there are some, and nowhere else: it takes memory at rest.
+        # Imported late: it costs an idle process memory, and only forwards need it.
         from gotunnel.client.forwardports import EgressSocket, ForwardPort
 
         for name, config in self._configs.items():
@@ -94,31 +94,31 @@ class Forwards:
 
     @property
     def waiting(self) -> dict[bool, Waiting]:
-        """Those who wait for a leg: they pass from one session to the next."""
+        """The visitors that wait for a leg of any session."""
         return self._lobby.waiting
 
     @property
     def pending(self) -> int:
-        """How many those are."""
+        """How many visitors wait."""
         return self._lobby.pending
 
     def address(self, name: str) -> HostPort | UnixPath | None:
-        """Where a forward listens, None while it cannot."""
+        """The address that a forward listens on; None while it cannot."""
         return self._named[name].address
 
     def leading_to(self, target: object) -> list[str]:
-        """The names of those that lead there."""
+        """Return the names of the forwards that lead to a target."""
         return [name for name, port in self._named.items() if port.leads_to == target]
 
     def start(self) -> None:
-        """Listen, and go on trying where that fails."""
+        """Listen, and keep retrying where that fails."""
         self._running = True
         for port in self.ports:
             port.start()
 
     async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
-        """The file says this now: close what is not there any more, or listens elsewhere, and then listen anew. Those
-        with a leg go on, and so do the ports that stay; who waits for a forward that is gone is reset."""
+        """Apply a new configuration: close listeners that were removed or moved, then open the new ones. Visitors with
+        a leg and unchanged ports go on; visitors that wait for a removed forward are reset."""
         self._configs = {config.name: config for config in forwards}
         closed: list[ForwardPort | EgressSocket] = []
         for name, port in tuple(self._named.items()):
@@ -139,7 +139,7 @@ class Forwards:
             self.start()
 
     async def stop(self) -> None:
-        """Let nobody in any more, and reset those who wait; those with a leg go on."""
+        """Stop listening, and reset waiting visitors. Visitors with a leg go on."""
         self._running, self.stopped = False, True
         async with self._turn:
             for port in self.ports:
@@ -149,7 +149,7 @@ class Forwards:
     # Visitors.
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
-        """A visitor is over, served (then `end` tells more) or not."""
+        """Account for the end of a visitor; `end` has details if it was served."""
         assert visitor.account is not None
         self._usage.ended(visitor.account, outcome, end)
         if self._usage.observers is not None:
@@ -178,7 +178,7 @@ class Forwards:
         visitor.over(outcome, end)
 
     def let_in(self, visitor: ForwardVisitor) -> None:
-        """A visitor is there: serve him now, or let him wait for a leg."""
+        """Serve a new visitor now, or let it wait for a leg."""
         visitor.account = self._usage.began("", visitor.mapping)
         if self._usage.observers is not None:
             self._usage.observers.opened(visitor, visitor.conn, "", visitor.mapping, visitor.local.address)
@@ -196,7 +196,7 @@ class Forwards:
             self.openers.place(visitor)
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id who waits for a leg; False if there is none."""
+        """Reset the waiting visitor with this id. Returns False if there is none."""
         for waiting in self._lobby.waiting.values():
             for visitor in waiting:
                 if visitor.conn == conn and waiting.leave(visitor):
@@ -205,7 +205,7 @@ class Forwards:
         return False
 
     def next_conn(self) -> str:
-        """Return the id of a new visitor."""
+        """Return the id for a new visitor."""
         return f"{self._conn_prefix}-{next(self._conns)}"
 
     def _arrived(self, config: ForwardConfig, local: ILocal) -> None:
@@ -221,8 +221,7 @@ class Forwards:
 
     @property
     def outside(self) -> bool:
-        """Whether forwards with `encrypt: false` travel outside of TLS: only where every server that may get a visitor
-        takes such legs."""
+        """Whether forwards with `encrypt: false` travel outside TLS: only if every serving server accepts such legs."""
         return self.openers.take_plain
 
     def _requested(self, name: str, request: EgressRequest) -> None:

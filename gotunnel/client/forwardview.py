@@ -1,4 +1,4 @@
-"""What an operator sees of a client's forwards, which all its links serve: where they listen, and who waits there."""
+"""An operator's view of a client's forwards, which all of its links serve: where they listen, and who waits there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ForwardsView"]
 
 
 class ForwardsView:
-    """Those of one client, whose connections run inside TLS if it is `encrypted`."""
+    """The forwards of one client. `encrypted` says whether its connections use TLS."""
 
     def __init__(self, forwards: Forwards, client: str, *, encrypted: bool) -> None:
         self._forwards = forwards
@@ -26,7 +26,7 @@ class ForwardsView:
         return self._forwards.pending
 
     def mappings(self, served: Counter[str]) -> Iterator[MappingView]:
-        """Each forward and egress socket; `served` is how many visitors of each have a leg."""
+        """Return each forward and egress socket. `served` counts the visitors with a leg of each."""
         there = Counter(served)
         for waiting in self._forwards.waiting.values():
             there.update(visitor.mapping for visitor in waiting)
@@ -43,7 +43,7 @@ class ForwardsView:
                 state, reason = MappingState.AWAY, "no server is connected; visitors wait for one"
             elif why := openers.why_off(port.leads_to):
                 state, reason = MappingState.OFF, why
-            elif port.refused and port.target is not None:  # who asks for many targets says nothing of the next one
+            elif port.refused and port.target is not None:  # with many targets, one refusal says nothing of the next
                 reason = Sentence("the server refused the last visitor: {cure}", cure=port.refused)
             yield MappingView(
                 self._client, port.name, port.kind, port.wanted, port.target, state, reason, there[port.name],
@@ -56,7 +56,7 @@ class ForwardsView:
         return not self._forwards.outside if self._forwards.openers.serving else None
 
     def streams(self, now: float) -> Iterator[StreamView]:
-        """Those who wait, at this time (seconds)."""
+        """Return the waiting visitors at this time (seconds)."""
         for waiting in self._forwards.waiting.values():
             for visitor in waiting:
                 since, address = now - visitor.arrived, visitor.local.address

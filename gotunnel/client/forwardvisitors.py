@@ -1,4 +1,4 @@
-"""Visitors of a client's own ports, and what their OPEN says."""
+"""The visitors of a client's own ports, and the contents of their OPENs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = ["EgressVisitor", "ForwardVisitor", "OwnVisitor"]
 
 @dataclass(slots=True, eq=False)
 class ForwardVisitor(Visitor):
-    """One who came to a forward; `target` is seen from the server. `openers` know who may serve him."""
+    """A visitor of a forward. `target` is as seen from the server. `openers` are the sessions that may serve it."""
 
     target: HostPort | UnixPath | MappingTarget
     openers: Openers
     opener: Opener | None = field(init=False, default=None)
-    """The session that has him."""
+    """The session that serves it."""
     tried: set[Opener] = field(init=False, default_factory=set)
-    """Those that have failed him."""
+    """The sessions that have failed to serve it."""
     served: bool = field(init=False, default=False)
-    """A target has answered: from now on his bytes travel, and he is given to nobody else."""
+    """Whether its target has answered: from now on its bytes are sent, and no other session can serve it."""
 
     def body(self) -> OpenBody:
         """See Visitor."""
@@ -51,7 +51,7 @@ class ForwardVisitor(Visitor):
         return self.openers.pass_on(self, outcome, end)
 
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
-        """See Visitor. Where his leg gave him back there is nobody else to reset him."""
+        """See Visitor. Resets a visitor that was given back by its leg, since nothing else would."""
         self.openers.passed.discard(self)
         if self.held and not self.served:
             self.local.abort()
@@ -59,7 +59,7 @@ class ForwardVisitor(Visitor):
 
 @dataclass(slots=True, eq=False)
 class OwnVisitor(ForwardVisitor):
-    """One of ours: `met` fires when he has been led to the target, or fails with DialFailed."""
+    """A probe. `met` fires when it has reached the target, or fails with DialFailed."""
 
     met: Deferred[None]
 
@@ -81,7 +81,7 @@ class OwnVisitor(ForwardVisitor):
 
 @dataclass(slots=True, eq=False)
 class EgressVisitor(ForwardVisitor):
-    """One who asked on the egress socket, and wants an answer ahead of the stream."""
+    """A visitor of the egress socket, which gets an answer before the stream."""
 
     request: EgressRequest
 

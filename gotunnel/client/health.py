@@ -1,5 +1,5 @@
-"""Watches the targets of a client's mappings, from the start of the client to its end, whoever it is connected to. What
-a probe does, and what follows from a verdict, is not its business."""
+"""Probes the targets of a client's mappings, from the client's start to its end, connected or not. `checks` has the
+probes; the consequences of a verdict are the owner's."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gotunnel.net.reasons import words_of
 __all__ = ["Monitor"]
 
 MOST_JITTER = 1.0
-"""Seconds over which the second probes are spread, or a tenth of the interval if that is less: many targets are not to
-be probed in step for ever."""
+"""Seconds over which the second probes are spread, or a tenth of the interval if that is less, so that many targets are
+not probed in step for ever."""
 LONGEST_REASON = 200
-"""Characters of what is said to the server."""
+"""Maximum characters of the reason sent to the server."""
 
 
 class Monitor:
-    """Probes each mapping that has `health`, and no other.
+    """Probes each mapping with `health`.
 
-    `check_for(mapping)` returns the check of one. `changed(mapping, up, reason)` is called for each change of a
-    verdict; until the first, all targets pass for up.
+    `check_for(mapping)` returns its check. `changed(mapping, up, reason)` is called for each change of a verdict; until
+    the first verdict a target counts as up.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Monitor:
         self._watch(mappings)
 
     def start(self) -> None:
-        """Begin to probe."""
+        """Start to probe."""
         self._running = True
         for watch in self._watches.values():
             watch.start(self._random())
 
     def change(self, mappings: Iterable[MappingConfig]) -> None:
-        """Watch these, once started. Where target and `health` are the same all goes on; a target that was down and is
-        to be probed in another way stays down until a probe says otherwise, another target passes for up."""
+        """Probe these mappings from now on. Where target and `health` are unchanged, nothing changes. A target that is
+        down and gets another probe stays down until that probe passes; a new target counts as up."""
         before, self._watches = self._watches, {}
         mappings = tuple(mappings)
         self._watch(mappings, before)
@@ -68,7 +68,7 @@ class Monitor:
             before[name].stop()
 
     def stop(self) -> None:
-        """Probe no more; what is under way is given up. Harmless when it does not run."""
+        """Stop probing, and cancel probes in progress. Does nothing if it is not running."""
         self._running = False
         for watch in self._watches.values():
             watch.stop()
@@ -93,7 +93,7 @@ class Monitor:
 
 
 class _Watch:
-    """One target: a timer to the next probe, or a probe and the timer that cuts it."""
+    """The probing of one target: waits for the next probe, or runs one with a time limit."""
 
     log = Logger()
 
@@ -115,8 +115,8 @@ class _Watch:
         self._timer: IDelayedCall | None = None
         self._probe: Deferred[None] | None = None
         self._late = False
-        self._broken = False  # it has failed as no check should, and that was told
-        self._late_by = 0.0  # seconds that the second probe comes early
+        self._broken = False  # whether an unexpected error of the check was logged
+        self._late_by = 0.0  # seconds by which the second probe is early
         self._stopped = False
 
     @property
@@ -132,7 +132,7 @@ class _Watch:
         return (mine.local, mine.health, mine.proxy_protocol) == (mapping.local, mapping.health, mapping.proxy_protocol)
 
     def start(self, fraction: float) -> None:
-        # At once: a target that is down is better known before its port opens. The next ones are spread.
+        # The first probe is made at once: if the target is down, that should be known before its port opens.
         self._late_by = fraction * min(MOST_JITTER, self._config.interval / 10)
         self._timer = self._clock.callLater(0.0, self._begin)
 
@@ -145,7 +145,7 @@ class _Watch:
     def _begin(self) -> None:
         started = self._clock.seconds()
         self._late = False
-        # Ahead of the probe: of two timers with one time the first wins, and ours says how long it took.
+        # Started before the probe: of two timers due at one time the first wins, and ours knows how long it took.
         self._timer = self._clock.callLater(self._config.timeout, self._cut)
         self._probe = probe = answer(self._clock, None, self._check.probe).addCallback(_well)
         probe.addCallbacks(self._passed, self._failed)
@@ -189,7 +189,7 @@ class _Watch:
         said = Sentence(
             "no answer within {timeout:g} s", timeout=self._config.timeout
         ) if self._late else words_of(failure.value)
-        # It goes to the server as well, and where a target is remains the client's own secret.
+        # The reason goes to the server as well, which must not learn the target's address.
         reason = printable(said_behind(f"{self._mapping.local}: ", said), LONGEST_REASON)
         self.log.warn(
             "target {target} of mapping {mapping} is down: {reason}",
@@ -204,5 +204,5 @@ class _Watch:
 
 
 def _well(found: object) -> None:
-    if found is not None:  # nobody knows what it would say by that
+    if found is not None:  # the meaning of such a result is not defined
         raise TypeError(f"the probe answered with a {type(found).__name__}")

@@ -1,5 +1,5 @@
-"""What a client's file says of TLS while the client runs: whom it trusts, and its own certificate. Taken up anew when
-the files change, and the certificate watched for its end."""
+"""The TLS settings of a running client: the servers it trusts, and its own certificate. They are reloaded when the
+files change, with warnings before the certificate expires."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ClientIdentity", "ClientTls", "Towards"]
 
 @dataclass(frozen=True, slots=True)
 class Towards:
-    """What connections to one server are made with; `legs` is there when legs run on a TLS of their own."""
+    """The TLS settings for one server. `legs` is set if legs use a TLS library of their own."""
 
     creator: ClientCreator
     legs: LegTls | None
@@ -30,15 +30,15 @@ class Towards:
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What a client's connections are made with, by the host of the server as the file names it."""
+    """A client's TLS settings by the host of each server, as the configuration names it."""
 
     towards: Mapping[str, Towards]
     pair: KeyPair | None
 
 
 class ClientIdentity:
-    """One per client with TLS. `tls` is what new connections are to use; `changed(tls)` is called when that is another.
-    Raises TlsFilesError when it is made."""
+    """One per client with TLS. `tls` has the settings for new connections; `changed(tls)` is called when they change.
+    Making it raises TlsFilesError."""
 
     log = Logger()
 
@@ -57,7 +57,7 @@ class ClientIdentity:
         return renewal, renewal.first()
 
     def prepared(self, config: ClientConfig) -> Callable[[], None]:
-        """Load what another configuration names; return what to call to use it from now on. Raises TlsFilesError."""
+        """Load the files of another configuration; return a function that puts them into use. Raises TlsFilesError."""
         renewal, tls = self._loaded(config)
 
         def use() -> None:
@@ -70,13 +70,13 @@ class ClientIdentity:
         return use
 
     def start(self) -> None:
-        """Watch."""
+        """Start to check the files."""
         if self.tls.pair is not None:
             self._expiry.watch(self.tls.pair.leaf, str(self.tls.pair.certificate_file))
         self._renewal.start()
 
     def stop(self) -> None:
-        """Watch no more. Harmless when called again."""
+        """Stop checking. May be called again."""
         self._renewal.stop()
         self._expiry.stop()
 
@@ -87,7 +87,7 @@ class ClientIdentity:
             self.log.info("client.tls.ca was read again: it holds for connections from now on")
 
     def _tell(self, before: ClientTls) -> bool:
-        """Say which certificate it is, if that is another one; watch it."""
+        """Log and watch the client's certificate if it is a new one. Returns whether it is."""
         pair = self.tls.pair
         if pair is None:
             self._expiry.stop()
@@ -110,7 +110,7 @@ def _load(config: ClientConfig, legs: bool) -> ClientTls:
 
 def _towards(tls: TlsClientConfig, host: str, pair: KeyPair | None, legs: bool) -> Towards:
     name = tls.server_name or host
-    # Not sent where nobody needs it: who is on the path would read it.
+    # Not sent where nothing needs it, since everybody on the path can read it.
     sni = None if tls.ca is None and tls.server_name is None else server_name_of(name)
     return Towards(
         client_creator(tls.ca, name, pins=tls.pin, pair=pair, sni=sni),

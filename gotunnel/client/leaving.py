@@ -1,5 +1,5 @@
-"""Mappings that a client's file names no more: an OPEN that was on its way is served for a moment, and visitors have a
-limited time to finish. One that comes back in time has lost nobody."""
+"""Handles mappings that were removed from a client's configuration: OPENs in flight are still served for a moment, and
+visitors have a limited time to finish. A mapping that is added back in time loses no visitor."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gotunnel.logs import Logger
 __all__ = ["IN_FLIGHT", "Leaving"]
 
 IN_FLIGHT = 5.0
-"""Seconds for what a server had opened before it closed the port to arrive."""
+"""Seconds in which OPENs that a server sent before it closed the port arrive."""
 
 
 class Leaving:
-    """One per link. `cut(name)` resets who is being served by a mapping, and returns how many that were."""
+    """One per link. `cut(name)` resets the visitors of a mapping and returns how many there were."""
 
     log = Logger()
 
@@ -28,17 +28,17 @@ class Leaving:
         self._cut = cut
         self._timers: set[IDelayedCall] = set()
         self.cuts = True
-        """Whether they are cut when their time is over; False where somebody else sees to that."""
+        """Whether visitors are reset when their time is over; False if something else does that."""
 
     def leave(self, names: tuple[str, ...], seconds: float) -> None:
-        """These are removed; their visitors have so many seconds."""
+        """Handle the removal of these mappings. Their visitors have so many seconds to finish."""
         if names:
             self._later(min(IN_FLIGHT, seconds), self._published.forget, names)
             if self.cuts:
                 self._later(seconds, self._over, names)
 
     def stop(self) -> None:
-        """Cut nobody any more. Harmless when called again."""
+        """Cancel all pending resets. May be called again."""
         timers, self._timers = self._timers, set()
         for timer in timers:
             timer.cancel()

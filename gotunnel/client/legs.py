@@ -1,5 +1,5 @@
-"""The reverse legs of one client session: made when the server needs them, joined to the target that this client's own
-file names for a mapping. A hostile server can make it dial nothing else."""
+"""The reverse legs of one client session: made when the server needs them, and joined to the target that this client's
+own configuration names for a mapping. A hostile server cannot make it dial anything else."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ __all__ = ["ClientLegs"]
 
 
 class ClientLegs(DiallingEnd):
-    """Owned by a session; outlives it while streams run. `failed` tells the server what cannot be brought."""
+    """Owned by a session; outlives it while streams run. `failed` tells the server about legs that cannot be
+    brought."""
 
     purpose: ClassVar[Purpose] = "reverse"
     end = End.DIALLER
@@ -64,28 +65,28 @@ class ClientLegs(DiallingEnd):
         self._datagrams: Datagrams | None = None
 
     def dial_within(self, seconds: float) -> None:
-        """Targets have so long to accept, from the next one on."""
+        """Set the seconds that targets have to accept, from the next dial on."""
         self._dial_timeout = seconds
         self._routes.clear()
 
     def bring(self, plain: bool, count: int) -> None:
-        """The server needs more legs."""
+        """Bring more legs, as the server requested."""
         self._bringing.bring(self, plain, count)
 
     # Receiver.
 
     def leg_arrived(self, leg: ILeg) -> None:
-        """A leg is made."""
+        """Add a leg that was made."""
         self.add(leg)
 
     def leg_failed(self, plain: bool, count: int, reason: str) -> None:
-        """So many legs will not be made."""
+        """Tell the server that `count` legs will not be made."""
         self._failed(LegsFailed(plain, count, reason))
 
     # DiallingEnd.
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
-        """See DiallingEnd: the target that our own file names for the mapping."""
+        """See DiallingEnd. Returns the target that our own configuration names for the mapping."""
         if opening.dial is not None and self._nodes.announced and not leg.plain:
             node = self._nodes.target(opening.dial)
             return Route(str(node), partial(self._relay.dial, node, self._dial_timeout))
@@ -99,7 +100,7 @@ class ClientLegs(DiallingEnd):
             self.warn("unknown", "the server opens {mapping}, which this client does not have", mapping=name)
             raise DialFailed("unknown_mapping", "")
         if opening.mapping in self._published.off:
-            raise DialFailed("refused", SWITCHED_OFF)  # he came before the server heard of it
+            raise DialFailed("refused", SWITCHED_OFF)  # the server sent the OPEN before it learned of this
         known = self._routes.get(opening.mapping)
         if known is not None and known[0] is mapping:
             return known[1]
@@ -107,7 +108,7 @@ class ClientLegs(DiallingEnd):
         header = b""
         if mapping.proxy_protocol != "off":
             header = encode_proxy_header(mapping.proxy_protocol, opening.src, opening.dst, opening.conn)
-        if header or isinstance(mapping.local, InProcess):  # another one for each visitor
+        if header or isinstance(mapping.local, InProcess):  # the route differs for each visitor
             way = self._way(mapping, opening)
             return Route(str(mapping.local), way, awaited=awaited, header=header)
         route = Route(str(mapping.local), self._way(mapping, opening), awaited=awaited)
@@ -115,20 +116,20 @@ class ClientLegs(DiallingEnd):
         return route
 
     def _way(self, mapping: MappingConfig, opening: OpenBody) -> partial[Any]:
-        """Return what dials the target of a mapping."""
+        """Return the function that dials the target of a mapping."""
         if mapping.protocol == "tcp":
             if isinstance(mapping.local, InProcess):
                 return partial(mapping.local.arrive, opening.src)
             return partial(self._relay.dial, mapping.local, self._dial_timeout)
         if self._datagrams is None:
-            from gotunnel.client.datagrams import Datagrams  # few have any
+            from gotunnel.client.datagrams import Datagrams  # imported late: few clients use datagrams
 
             self._datagrams = Datagrams(self._clock, self._relay, self._published, self.usage.dropped)
         return partial(self._datagrams.dial, mapping, opening.src, self._dial_timeout)
 
     def began(self, stream: DialledStream) -> None:
         """See DiallingEnd."""
-        # A hostile server may say names that this client does not have; what was dialled is one that it has.
+        # A hostile server may send names that this client does not have; a name that was dialled is its own.
         name = stream.mapping
         unknown = stream.refused and name is not None and self._published.get(name) is None
         stream.account = self.usage.began("", OTHERS if unknown else stream.name)
@@ -143,7 +144,7 @@ class ClientLegs(DiallingEnd):
         if self.usage.observers is not None:
             self.usage.observers.closed(stream, end.outcome, end)
         if stream.refused:
-            return  # the warning has said so; a line for each would let a server fill our log
+            return  # a rate-limited warning was logged; a line for each would let a server fill our log
         now = self._clock.seconds()
         if self.usage.crowds.has_line(now, stream.name, end.outcome, end):
             self.log.info(

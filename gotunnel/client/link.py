@@ -1,5 +1,5 @@
-"""The lasting tie of a client to one server: connects, keeps a session, and connects again for ever. What a session
-does is not its business."""
+"""The lasting connection of a client to one server: connects, keeps a session, and reconnects for ever. Sessions do the
+rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Link"]
 
 
 class Link(ChangingLink, EndingLink):
-    """One per server, or address of a server. Runs from `start` until it has been drained or retired."""
+    """One per server, or per address of a server. Runs from `start` until it is drained or retired."""
 
     log = Logger()
 
@@ -48,17 +48,17 @@ class Link(ChangingLink, EndingLink):
         self.trouble = ""
         """Why there is no session, while there is none."""
         self.failure: GotunnelError | None = None
-        """What that was, where the last attempt failed for it."""
+        """The error of the last attempt, if it failed."""
         self.since = clock.seconds()
-        """When that began."""
+        """When the present state without a session began."""
         self.next_try: float | None = None
-        """When it will connect again, while it waits for that."""
+        """When the next attempt is due, while waiting for it."""
         self.published = Published(config.mappings, path.address, self._retry)
         self.server_ip = ""
-        """Where the server was reached last."""
+        """The address at which the server was last reached."""
         self.session: ClientSession | None = None
         self.reserve = ""
-        """Which address has the session with this very server, while this one is kept in reserve."""
+        """The address that has a session with the same server, while this link is kept in reserve; else empty."""
         self.retired = lambda: None
         self.noticed = nothing
         self._config = config
@@ -70,23 +70,23 @@ class Link(ChangingLink, EndingLink):
         self._pace = Pace(config.profile)
         self._leaving = Leaving(clock, self.published, self.cut)
         self._running: Deferred[None] | None = None
-        self._sessions: set[ClientSession] = set()  # the current one, and older ones with legs left
+        self._sessions: set[ClientSession] = set()  # the current one, and older ones that still have legs
         self._patience = Patience(clock)
         self._draining = Draining(self._patience, self._drain)
 
     @property
     def label(self) -> str:
-        """What logs call the server."""
+        """The server's name in logs."""
         return self.path.label
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start to connect."""
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
         self._running.addCallback(lambda _: self._look_for_the_end())
 
     def target_changed(self, name: str, up: bool, reason: str) -> None:
-        """A target of the client has gone, or is there again."""
+        """Note that a target of the client is down or up, and tell the server."""
         self.published.set_down(name, None if up else reason)
         if self.session is not None:
             self.session.tell(name, up, reason)
@@ -104,17 +104,17 @@ class Link(ChangingLink, EndingLink):
 
     @property
     def connecting(self) -> bool:
-        """Whether an attempt is under way."""
+        """Whether an attempt is in progress."""
         return self.session is None and self.next_try is None and not self._draining.begun
 
     @property
     def sessions(self) -> tuple[ClientSession, ...]:
-        """The current one, and older ones with legs left."""
+        """The current session, and older ones that still have legs."""
         return tuple(self._sessions)
 
     async def _attempt(self) -> float:
-        """Connect, stay as long as it lasts, and return the seconds to wait before the next time. Raises CancelledError
-        when it is to be the last."""
+        """Connect, wait for the end of the session, and return the seconds until the next attempt. Raises
+        CancelledError if there should be none."""
         server, moves = self.label, self._moves
         try:
             session = await self._connect()
@@ -138,7 +138,7 @@ class Link(ChangingLink, EndingLink):
                 server=server, reason=str(refused), hint=hint(refused), seconds=delay,
             )  # fmt: skip
         except GotunnelError as failed:
-            if self._over:  # Twisted tells a cancelled look-up of a name as one that failed
+            if self._over:  # Twisted reports a cancelled lookup as one that failed
                 raise CancelledError from None
             delay = self._pace.not_reached(self._clock.seconds())
             self.failure, self.trouble = failed, printable(failed, 256)
@@ -146,7 +146,7 @@ class Link(ChangingLink, EndingLink):
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
             )  # fmt: skip
-        except Exception:  # noqa: BLE001 - a bug of ours must not leave a client disconnected for good
+        except Exception:  # noqa: BLE001 - a bug must not leave a client disconnected for good
             self.log.failure("connecting to the server {server}", server=server)
             self.trouble = "an internal error of this program; its log says more"
             delay = self._pace.refused()

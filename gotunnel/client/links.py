@@ -1,5 +1,5 @@
-"""The links of a client to all its servers, and what they share. Which servers there are is in `servers`, and what
-happens between the client and one of them is the link's business."""
+"""The links of a client to all its servers, and what they share. `servers` decides which links there are; each link
+handles its own server."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ __all__ = ["Links"]
 
 
 class Links:
-    """One per client. Runs from `start` to the end of `drain`.
+    """All links of one client, from `start` to the end of `drain`.
 
-    `path_to(server, ip)` returns the way to a server of the file, by one address of its name or, with None, by any.
-    `proved(server)` is called whenever one has proved itself; `usage` adds up what is done.
+    `path_to(server, ip)` returns the path to a configured server, by one address of its name, or by any with None.
+    `proved(server)` is called whenever a server has proved itself. `usage` collects the statistics.
     """
 
     log = Logger()
@@ -86,31 +86,31 @@ class Links:
         self.servers.seek(config)
 
     def start(self) -> None:
-        """Begin to connect, and to watch the targets."""
+        """Start to connect, and to check the targets."""
         self._health.start()
         self.forwards.start()
         self.servers.start()
 
     def tell(self, noticed: Callable[[], None]) -> None:
-        """Call this from now on when something may be otherwise with a session or a mapping, or a visitor has ended. It
-        may not raise."""
+        """Call `noticed` from now on when a session or mapping may have changed, or a visitor has ended. It must not
+        raise."""
         self._noticed = noticed
         for link in self.links:
             link.noticed = noticed
 
     @property
     def in_clear(self) -> dict[str, str]:
-        """What is wrong with mappings whose targets do not speak TLS and that ask to travel outside of it, by name."""
+        """By name, the problems of mappings that travel outside TLS although their targets do not speak TLS."""
         return self._plain.in_clear
 
     @property
     def forwards_in_clear(self) -> dict[str, str]:
-        """The same of forwards."""
+        """The same for forwards."""
         return self._plain_forwards.in_clear
 
     @property
     def draining(self) -> bool:
-        """Whether it is to connect no more."""
+        """Whether it is drained and will not connect again."""
         return self._draining
 
     @property
@@ -119,7 +119,7 @@ class Links:
         return sum(link.streams for link in self.links)
 
     def carried(self) -> Carried:
-        """Visitors who are served, and their bytes so far."""
+        """The visitors being served, and their bytes so far."""
         for link in self.links:
             for session in link.sessions:
                 for leg, stream in tuple(session.legs.streams.items()):
@@ -128,11 +128,11 @@ class Links:
                     yield visitor, leg.carried
 
     def drain(self, seconds: float) -> Deferred[int]:
-        """Ask the servers to open nothing more, let visitors finish for up to `seconds`, reset those that are left, and
-        disconnect for good.
+        """Ask the servers to open nothing more, let visitors finish for up to `seconds`, reset the rest, and disconnect
+        for good.
 
-        Fires with how many were reset, when every connection is gone, as `Link.drain` says. Called again, it can only
-        shorten the time.
+        Fires with the number of visitors reset, when every connection has closed; see `Link.drain`. Called again, it
+        can only shorten the time.
         """
         if not self._draining:
             self._draining = True
@@ -158,8 +158,7 @@ class Links:
         return sum((link.streams_by_forward for link in self.links), Counter())
 
     async def apply(self, difference: Difference[ClientConfig]) -> None:
-        """Go on with what the file says now; all but the ports of forwards has changed when this returns for the first
-        time."""
+        """Apply a new configuration. When this first returns, everything except the ports of forwards has changed."""
         config = self._config = difference.config
         self._change_mappings(difference)
         if difference.touches("client.nodes"):
@@ -190,10 +189,10 @@ class Links:
             link.publish(closed, wanted, change.removed)
 
     def use(self, towards: Mapping[str, Towards]) -> None:
-        """Make connections with these from now on, by the host of the server: files have changed."""
+        """Use these settings, by the server's host, for new connections: certificate files have changed."""
         for link in self.links:
             found = towards.get(link.path.server.host)
-            if found is not None:  # else the file names it no more, and it is about to be left
+            if found is not None:  # if it is None, the server was removed and the link is about to end
                 link.path.use(found.creator, found.legs)
 
     def _make(self, server: HostPort, ip: str | None) -> Link:
@@ -211,7 +210,7 @@ class Links:
         link.published.changed, link.noticed = changed, self._noticed
         return link
 
-    # What one link tells the others.
+    # Called by one link for the others.
 
     def _claim_dropped(self) -> None:
         for link in self.links:

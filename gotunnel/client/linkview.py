@@ -1,5 +1,5 @@
-"""What an operator sees of one link of a client: how it stands with its server, its mappings and visitors. It
-looks, and cuts what he asks it to cut."""
+"""An operator's view of one link of a client: the state of its server, mappings and visitors. It can also reset a
+visitor or end the session on request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _UNANSWERED = (State.DIALLING, State.DIALLING_FIN)
 
 
 class LinkView:
-    """One link of version 2."""
+    """The view of one link of version 2."""
 
     def __init__(self, link: Link, clock: Any, client: str) -> None:
         self._link = link
@@ -46,7 +46,7 @@ class LinkView:
 
     @property
     def up(self) -> bool:
-        """Whether it is connected, by its heart and not by the look of it."""
+        """Whether it is connected and the other end answers pings in time."""
         session = self._link.session
         return session is not None and session.control.heard_age <= session.control.timeout
 
@@ -57,23 +57,23 @@ class LinkView:
 
     @property
     def round_trip(self) -> float | None:
-        """Seconds of the last ping."""
+        """Seconds of the last ping's round trip; None if there is none."""
         session = self._link.session
         return None if session is None else session.control.round_trip
 
     @property
     def heard_age(self) -> float | None:
-        """Seconds since the last pong."""
+        """Seconds since the last pong; None without a session."""
         session = self._link.session
         return None if session is None else session.control.heard_age
 
     @property
     def legs(self) -> LegsView:
-        """All that there are."""
+        """The numbers of all its legs."""
         return LegsView.all_of(view for session in self._link.sessions for view in _legs(session))
 
     def session(self) -> SessionView:
-        """How it stands with the server."""
+        """The state of the session with the server."""
         link, now = self._link, self._clock.seconds()
         session, mappings = link.session, len(link.published.statuses)
         age: float | None = now - link.since
@@ -98,13 +98,13 @@ class LinkView:
         )  # fmt: skip
 
     def mappings(self) -> Iterator[MappingView]:
-        """Its mappings."""
+        """The states of its mappings."""
         here = Counter(stream.name for session in self._link.sessions for stream in session.legs.streams.values())
         for status in self._link.published.statuses.values():
             yield self._mapping(status, here[status.config.name])
 
     def streams(self) -> Iterator[StreamView]:
-        """Its visitors."""
+        """Its current visitors."""
         now, client = self._clock.seconds(), self._client
         for session in self._link.sessions:
             for leg, stream in tuple(session.legs.streams.items()):
@@ -117,11 +117,11 @@ class LinkView:
                 yield StreamView(visitor.conn, client, visitor.mapping, address, state, since, *leg.carried)
 
     def carried(self) -> tuple[int, int]:
-        """Bytes of those, to their targets and back."""
+        """Bytes of the current visitors: to their targets, and back."""
         return added(carried for _, carried in self.running())
 
     def running(self) -> Iterator[Running]:
-        """What each of them is counted on, and his bytes so far."""
+        """The account of each current visitor, and its bytes so far."""
         for each in self._link.sessions:
             for leg, stream in each.legs.streams.items():
                 yield stream.account, leg.carried
@@ -129,11 +129,12 @@ class LinkView:
                 yield visitor.account, leg.carried
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id; False if there is none."""
+        """Reset the visitor with this id. Returns False if there is none."""
         return any(session.legs.kick(conn) or session.forward_legs.kick(conn) for session in self._link.sessions)
 
     def reconnect(self) -> int | None:
-        """End the session and its streams; the link connects anew. Returns how many streams those were."""
+        """End the session and its streams; the link then reconnects. Returns the number of streams, None without a
+        session."""
         session = self._link.session
         if session is None:
             return None
@@ -143,7 +144,7 @@ class LinkView:
         return cut
 
     def alive(self) -> str:
-        """Say what is wrong with what should run by itself, or nothing."""
+        """Return what is wrong with the parts that should run by themselves; empty if nothing is."""
         session = self._link.session
         if self._link.broken:
             return Sentence("{server}: the link has ended unexpectedly; its log says why", server=self.server)
@@ -155,7 +156,7 @@ class LinkView:
         return ""
 
     def words(self) -> str:
-        """How it stands, in one sentence."""
+        """Describe its state in one sentence."""
         session, view = self._link.session, self.session()
         if session is None:
             return Sentence(
@@ -204,7 +205,7 @@ class LinkView:
         if config.encrypt or not self._link.path.encrypted:
             return self._link.path.encrypted
         session = self._link.session
-        return None if session is None else not session.forward_legs.plain_legs  # what its server takes of either kind
+        return None if session is None else not session.forward_legs.plain_legs  # whether the server takes plain legs
 
 
 def _legs(session: ClientSession) -> tuple[LegsView, LegsView]:

@@ -1,5 +1,5 @@
-"""What a client remembers of servers across restarts: that version 2 worked with one. From then on nobody talks it into
-version 1 there. It decides nothing."""
+"""Remembers, across restarts, the servers that have spoken version 2. From then on nobody can downgrade the client to
+version 1 there. Decides nothing itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gotunnel.logs import Logger
 __all__ = ["VersionMemory"]
 
 FOLDER = "version-2-servers"
-"""In the state folder; it holds an empty file for each server, named after its address."""
+"""A folder in the state folder, with an empty file for each server, named after its address."""
 
 
 class VersionMemory:
-    """One for each state folder. Several processes may share it: nothing in it is ever changed."""
+    """One for each state folder. Several processes may share it, since nothing in it ever changes."""
 
     log = Logger()
 
@@ -25,12 +25,12 @@ class VersionMemory:
         self._folder = state_dir / FOLDER
 
     def marker(self, server: HostPort) -> Path:
-        """Return the file that says that version 2 worked with this server."""
+        """Return the file that marks a server as speaking version 2."""
         return self._folder / quote(str(server).lower(), safe="[]:")
 
     def knows(self, server: HostPort) -> bool:
-        """Whether version 2 ever worked with it. What cannot be looked up counts as known: rather no connection than a
-        token in clear."""
+        """Return whether version 2 ever worked with this server. If that cannot be looked up, return True: rather no
+        connection than a token in clear."""
         try:
             self.marker(server).stat()
         except FileNotFoundError:
@@ -40,7 +40,7 @@ class VersionMemory:
         return True
 
     def note(self, server: HostPort) -> None:
-        """It has just worked."""
+        """Remember that version 2 has worked with this server."""
         marker = self.marker(server)
         try:
             if not marker.exists():

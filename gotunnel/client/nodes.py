@@ -1,5 +1,5 @@
-"""The nodes that a client leads to: what it announces, and what an OPEN of the server's may reach. The client's own
-file has the last word on both."""
+"""The nodes that a client leads to: what it announces, and what an OPEN of the server may reach. The client's own
+configuration decides both."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ __all__ = ["OwnNodes"]
 
 
 class OwnNodes:
-    """All of one client."""
+    """All nodes of one client."""
 
     def __init__(self, nodes: Iterable[NodeConfig]) -> None:
         self.use(nodes)
 
     def use(self, nodes: Iterable[NodeConfig]) -> None:
-        """Lead to these from now on."""
+        """Use these nodes from now on."""
         self._nodes = [(node.match, PortSet.parse(node.allow_ports), node.dial) for node in nodes]
 
     @property
     def announced(self) -> tuple[str, ...]:
-        """What to tell the server."""
+        """The names to announce to the server."""
         return tuple(dict.fromkeys(name for match, _, _ in self._nodes for name in match))
 
     def target(self, dial: str) -> HostPort:
-        """Return what to dial for an address that the server asks for. Raises RemoteProtocolError for none at all, and
-        DialFailed (unknown_mapping, not_allowed)."""
+        """Return the address to dial for the one that the server requests. Raises RemoteProtocolError for an invalid
+        address, and DialFailed (unknown_mapping, not_allowed)."""
         try:
             asked = parse_host_port(dial)
         except ValueError:

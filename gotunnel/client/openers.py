@@ -1,5 +1,5 @@
-"""The sessions of a client that serve visitors of its forwards: who comes first, and who is next for a visitor whom one
-server did not lead to his target. Until that has answered, nothing is read from him where there is another server."""
+"""Chooses the session that serves a visitor of a client's forwards, and the next one if a server did not lead the
+visitor to its target. If there is another server, nothing is read from a visitor until its target has answered."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["Opener", "Openers", "OwnQueue"]
 
 
 MOST_OFF = 4096
-"""Mappings of others that one server may call off: it could name them for ever."""
+"""Most mappings of others that one server may report as down: it could name any number of them."""
 
 
 class Opener(Protocol):
-    """The part of a session that serves visitors."""
+    """The part of a session that serves visitors of forwards."""
 
     plain_legs: bool
     server: str
-    """What logs call it."""
+    """The server's name in logs."""
 
     @property
     def load(self) -> int: ...
@@ -40,31 +40,31 @@ class Opener(Protocol):
 
 
 class Openers:
-    """All of one client. Those who find no leg wait in the `lobby`, for the first that any of them gets. `begun()` is
-    called when a session has begun to serve."""
+    """All opening sessions of one client. Visitors without a leg wait in the `lobby` for the first leg of any session.
+    `begun()` is called when a session has begun to serve."""
 
     log = Logger()
 
     def __init__(self, clock: Any, lobby: Lobby, begun: Callable[[], None] = lambda: None) -> None:
         self.passed: set[ForwardVisitor] = set()
-        """Who waits and has been with one of them already."""
+        """Waiting visitors that one of the sessions has tried to serve already."""
         self._begun = begun
         self._clock = clock
         self._lobby = lobby
         self._all: list[Opener] = []
-        self._unfit: dict[Opener, str] = {}  # sessions that cannot serve, and why
-        self._shunned: dict[tuple[Opener, str], float] = {}  # until when: sessions that failed a visitor of a forward
-        self._off: dict[Opener, dict[MappingTarget, str]] = {}  # what each server says of mappings of others
+        self._unfit: dict[Opener, str] = {}  # sessions that cannot serve forwards, and why
+        self._shunned: dict[tuple[Opener, str], float] = {}  # sessions that failed a forward's visitor, and until when
+        self._off: dict[Opener, dict[MappingTarget, str]] = {}  # the mappings that each server reports as down
         self._warn = Warnings(self.log, clock).warn
 
     @property
     def refusing(self) -> bool:
-        """Whether there are sessions, and none can serve."""
+        """Whether there are sessions but none can serve forwards."""
         return bool(self._unfit) and not self._all
 
     @property
     def why_not(self) -> str:
-        """Why there are sessions and none can serve; nothing while one can, or there is none."""
+        """Why no session can serve; empty if one can or there is no session."""
         return next(iter(self._unfit.values())) if self.refusing else ""
 
     @property
@@ -74,39 +74,39 @@ class Openers:
 
     @property
     def take_plain(self) -> bool:
-        """Whether every server that may get a visitor takes legs outside TLS."""
+        """Whether every serving session accepts legs outside TLS."""
         return bool(self._all) and all(opener.plain_legs for opener in self._all)
 
     def why_off(self, target: object) -> str:
-        """Why every server that may get a visitor leads nobody to a mapping of another client; nothing while one
-        does, as far as they have said."""
+        """Why no serving session leads anybody to another client's mapping; empty if one does, as far as the servers
+        have reported."""
         if not isinstance(target, MappingTarget):
             return ""
         reasons = [self._off.get(opener, {}).get(target, "") for opener in self._all]
         return reasons[0] if reasons and all(reasons) else ""
 
     def queue_of(self, opener: Opener) -> dict[bool, OwnQueue]:
-        """Return those who wait for a leg of this session, plain or not."""
+        """Return the visitors that wait for a leg of this session, by plain or not."""
         return {plain: OwnQueue(waiting, opener, self.passed) for plain, waiting in self._lobby.waiting.items()}
 
     # Sessions.
 
     def begin(self, opener: Opener) -> None:
-        """A session serves from now on."""
+        """Let a session serve from now on."""
         if opener not in self._all:
             self._all.append(opener)
         opener.feed()
         self._begun()
 
     def unserved(self, opener: Opener, why: str) -> None:
-        """There is a session, and it cannot serve them."""
+        """Note that a session cannot serve forwards, and why."""
         self._unfit[opener] = why
         self.log.warn("forwards do not work: {reason}", reason=why)
         if self.refusing:
             self._lobby.turn_away_all(Outcome.DENIED)
 
     def told_off(self, opener: Opener, target: MappingTarget, reason: str | None) -> None:
-        """A server says that it leads nobody to a mapping, or, without a reason, that it does again."""
+        """Note that a server leads nobody to a mapping; without a reason, that it does again."""
         off = self._off.setdefault(opener, {})
         if reason is None:
             off.pop(target, None)
@@ -114,7 +114,7 @@ class Openers:
             off[target] = reason
 
     def lost(self, opener: Opener) -> None:
-        """A session has ended, or opens no more; those who wait are for the others."""
+        """Remove a session that has ended or opens no more. Its waiting visitors go to the others."""
         self._off.pop(opener, None)
         self._unfit.pop(opener, None)
         self._shunned = {key: until for key, until in self._shunned.items() if key[0] is not opener}
@@ -129,23 +129,23 @@ class Openers:
     # Visitors.
 
     def place(self, visitor: ForwardVisitor) -> None:
-        """He has come: serve him now, by the session with the fewest, or let him wait."""
+        """Serve a new visitor now, by the session with the fewest visitors, or let it wait."""
         visitor.held = len(self._all) > 1
         self._place(visitor, self._order(visitor))
 
     def opened(self, visitor: ForwardVisitor, opener: Opener) -> None:
-        """This session has given him a leg."""
+        """Note that this session has given the visitor a leg."""
         visitor.opener = opener
         self.passed.discard(visitor)
 
     def answered(self, visitor: ForwardVisitor) -> None:
-        """His target has answered: whatever was wrong with the way to it is over."""
+        """Note that the visitor's target has answered: the way by this session works."""
         if visitor.opener is not None:
             self._shunned.pop((visitor.opener, visitor.mapping), None)
 
     def pass_on(self, visitor: ForwardVisitor, outcome: Outcome, end: StreamEnd | None) -> bool:
-        """The session that had him did not lead him to his target. Give him to the next one that he has not been with,
-        and say whether there is one."""
+        """Give a visitor that a session failed to lead to its target to the next session it has not tried. Returns
+        whether there is one."""
         opener, visitor.opener = visitor.opener, None
         if opener is None or visitor.served:
             return False
@@ -168,7 +168,7 @@ class Openers:
         return True
 
     def _failed(self, opener: Opener, forward: str) -> None:
-        """It comes behind the others for a while, or it would have the fewest visitors and get all that come."""
+        """Prefer the others for a while; otherwise this session, with the fewest visitors, would get all new ones."""
         if opener in self._all:
             self._shunned[opener, forward] = self._clock.seconds() + SHUN
 
@@ -190,7 +190,7 @@ class Openers:
 
 
 class OwnQueue:
-    """Those of the lobby who have not been with one session yet."""
+    """The waiting visitors that one session has not tried yet."""
 
     def __init__(self, waiting: Waiting, opener: Opener, passed: set[ForwardVisitor]) -> None:
         self._waiting = waiting
@@ -203,7 +203,7 @@ class OwnQueue:
         return sum(map(self._mine, self._waiting))
 
     def next(self) -> Visitor | None:
-        """Take the one of them that has waited longest."""
+        """Take the one that has waited longest; None if none waits."""
         if not self._passed:
             return self._waiting.next()
         visitor = next(filter(self._mine, self._waiting), None)

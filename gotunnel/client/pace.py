@@ -1,5 +1,5 @@
-"""When a link tries to connect again: sooner where the server's successor is expected, later where somebody must change
-something first. Sets no timer."""
+"""Decides when a link retries: sooner where the server's successor is expected, later where somebody must fix something
+first. Sets no timers."""
 
 from __future__ import annotations
 
@@ -9,57 +9,58 @@ from gotunnel.core.backoff import Backoff
 __all__ = ["AUTH_PAUSE", "RESERVE", "SOON", "SUCCESSOR", "Pace"]
 
 SUCCESSOR = 30.0
-"""Seconds within which the successor of a server that stops is expected: at once, or when the time is over that it has
-said it gives its visitors. In between, which may be hours, it is one server that is away like any other."""
+"""Seconds for which the successor of a stopping server is expected: from now, and again from the end of the time that
+the server has announced for its visitors. In between, possibly for hours, the server counts as any other that is
+away."""
 SOON = 2.0
-"""Seconds at most between attempts while it is."""
+"""Maximum seconds between attempts while a successor is expected."""
 AUTH_PAUSE = 5.0
-"""Seconds at least between attempts when the server does not let us in: somebody must change something first."""
+"""Minimum seconds between attempts after the server has refused us: somebody must fix something first."""
 RESERVE = 60.0
-"""Seconds after which an address in reserve is tried all the same: it may lead to another server by now."""
+"""Seconds after which an address in reserve is tried again: it may lead to another server by now."""
 
 
 class Pace:
-    """One per link. Each method is told what has happened, at a time of a monotonic clock; those that end an attempt
+    """The pace of one link. Each method reports an event at a time of a monotonic clock. Those that end an attempt
     return the seconds until the next."""
 
     def __init__(self, profile: Profile) -> None:
         self.use(profile)
-        self._lost_at = self._ends = -SUCCESSOR  # of a server that has said that it stops: when it left us, and ends
+        self._lost_at = self._ends = -SUCCESSOR  # of a stopping server: when its session was lost, and when it ends
 
     def use(self, profile: Profile) -> None:
-        """The file has another profile now, or the server is another one: begin anew."""
+        """Start over, because the profile or the server has changed."""
         self._profile = profile
-        # A path that is given up for its silence was there for 15 s at least: for nodes the first attempt follows soon
-        # then, whatever was before, or it could be 20 s until they are heard of again.
+        # A path given up for its silence has existed for at least 15 s. For nodes the first attempt then follows soon,
+        # whatever happened before; otherwise it could take 20 s until they are heard from again.
         self._backoff = Backoff(cap=5.0, stable_after=10.0) if profile == "kubernetes" else Backoff()
 
     def connected(self, now: float) -> None:
-        """There is a session."""
+        """A session has begun."""
         self._backoff.connected(now)
 
     def lost(self, now: float, stops_in: float | None, retry_after: float | None) -> float:
-        """The session is gone. The server may have said that it stops in so many seconds, or when to come again."""
+        """The session is lost. The server may have announced that it stops in `stops_in` seconds, or when to retry."""
         self._backoff.lost(now)
         delay = self._backoff.failed(retry_after)
         if stops_in is None:
             return delay
         self._lost_at, self._ends = now, now + stops_in
-        # Failures before that say nothing of a successor.
+        # Earlier failures say nothing about a successor.
         return delay if retry_after is not None else min(delay, self._backoff.soon(SOON))
 
     def left(self) -> float:
-        """It was left for another one, which is to be there at once."""
+        """The session was ended in favour of another server, which should be there at once."""
         self.use(self._profile)
         return self._backoff.soon(0.0)
 
     def not_reached(self, now: float) -> float:
-        """There was no connection, or nobody who speaks as he should."""
+        """The attempt did not reach a server, or not one that follows the protocol."""
         if any(0 <= now - moment < SUCCESSOR for moment in (self._lost_at, self._ends)):
             return self._backoff.soon(SOON)
         delay = self._backoff.failed()
         return min(delay, self._ends - now + self._backoff.soon(SOON)) if now < self._ends else delay
 
     def refused(self, retry_after: float | None = None) -> float:
-        """The server does not let us in, or something is broken that does not mend itself."""
+        """The server has refused us, or something is broken that does not fix itself."""
         return self._backoff.slow(AUTH_PAUSE, retry_after)

@@ -1,5 +1,5 @@
-"""Watches over what has `encrypt: false`: says which mappings and forwards that are, and warns of a target that does
-not speak TLS itself, as then whoever is on the path reads it. It changes nothing."""
+"""Watches mappings and forwards with `encrypt: false`: logs which ones they are, and warns if a target does not speak
+TLS itself, since everybody on the path can then read the traffic. It changes nothing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["AGAIN", "PlainForwards", "PlainWatch"]
 
 
 class PlainWatch(TlsWatch):
-    """Those of the mappings; one per client. `links()` returns how its mappings stand with each of its servers;
-    `ask(target, begins)` returns a Deferred as `tlsprobe.ask_for_tls` does.
+    """The watch for mappings; one per client. `links()` returns the client's mappings as published at each server.
+    `ask(target, begins)` returns a Deferred like `tlsprobe.ask_for_tls`.
 
-    Whether the server lets them travel outside of TLS is not known here before the first visitor comes, and a target in
-    clear should have no `encrypt: false` in any case.
+    Whether the server lets them travel outside TLS is not known before the first visitor. A target without TLS should
+    not have `encrypt: false` in any case.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class PlainWatch(TlsWatch):
         self.change(mappings)
 
     def change(self, mappings: Iterable[MappingConfig]) -> None:
-        """These are the mappings now."""
+        """Watch these mappings from now on."""
         plain = [each for each in mappings if not each.encrypt and not isinstance(each.local, InProcess)]
         self._configs = {config.name: config for config in plain}
         self.watch({name: (config.local, config.proxy_protocol) for name, config in self._configs.items()})
@@ -82,8 +82,8 @@ class PlainWatch(TlsWatch):
 
 
 class PlainForwards(TlsWatch):
-    """Those of the forwards; one per client. Their targets are behind the server: `ask(forward)` sends a visitor of our
-    own there. `outside()` says whether visitors travel outside of TLS, which the servers that are there decide."""
+    """The watch for forwards; one per client. Their targets are behind the server: `ask(forward)` sends a visitor of
+    our own there. `outside()` returns whether visitors travel outside TLS, which the connected servers decide."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class PlainForwards(TlsWatch):
         self.change(forwards)
 
     def change(self, forwards: Iterable[ForwardConfig]) -> None:
-        """These are the forwards now."""
+        """Watch these forwards from now on."""
         self._configs = {config.name: config for config in forwards if not config.encrypt}
         self.watch({name: (config.dial, config.proxy_protocol) for name, config in self._configs.items()})
 
@@ -112,7 +112,7 @@ class PlainForwards(TlsWatch):
         return self._outside()
 
     def is_down(self, name: str) -> bool:
-        """See TlsWatch: nobody says so of a target behind the server."""
+        """See TlsWatch. Nothing reports that a target behind the server is down."""
         return False
 
     def say_which(self, names: list[str]) -> None:

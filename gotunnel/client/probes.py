@@ -1,5 +1,5 @@
-"""The probes of a client by their names alone: what they are made of comes into memory with the first one. Most clients
-probe nothing, and what leads to a target here is of the portable relay, which they have no other use for."""
+"""The probes of a client, imported on first use. Most clients probe nothing, and the probes need parts of the portable
+relay, which those clients do not load otherwise."""
 
 from __future__ import annotations
 

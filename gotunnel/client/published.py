@@ -1,4 +1,4 @@
-"""The mappings of a client towards one server: what is asked for, what comes of it, and when to ask again."""
+"""The mappings of a client at one server: what to request, the server's answers, and when to retry."""
 
 from __future__ import annotations
 
@@ -39,33 +39,32 @@ class Published:
         self.statuses = {mapping.name: MappingStatus(mapping) for mapping in mappings}
         self.server = server
         self.off: AbstractSet[str] = frozenset()
-        """Mappings that an operator has switched off: no visitor of them is served, whatever the server says."""
+        """Mappings that an operator has switched off. Their visitors are not served, whatever the server does."""
         self._unfit: set[str] = set()
         self._can_forward = self._can_group = self._can_udp = True
-        self._leaving: dict[str, MappingConfig] = {}  # given up; an OPEN may be on its way yet
+        self._leaving: dict[str, MappingConfig] = {}  # removed, but an OPEN may still be in flight
         self.closing: set[str] = set()
-        """Removed while there was a session, which has not said yet that their ports are closed."""
+        """Mappings removed during this session whose ports the server has not confirmed as closed."""
         self._retry = retry
         self.changed: Callable[[], None] = lambda: None
-        """Called when the server has answered, and when a target goes or comes."""
+        """Called when the server has answered, and when a target goes down or up."""
         self.news = False
-        """Whether the log has said something of what the last answer refuses."""
+        """Whether the last answer has led to a log line about a refusal."""
         self._backoff = self._ladder()
 
     def get(self, name: str) -> MappingConfig | None:
-        """Return the mapping of that name, if this client has one, or had it a moment ago."""
+        """Return the mapping of that name, if this client has it or had it a moment ago."""
         status = self.statuses.get(name)
         return self._leaving.get(name) if status is None else status.config
 
     def carried(self, name: str, end: StreamEnd | None) -> None:
-        """A visitor of that mapping is over, if this client has one of that name; without `end` he was not served."""
+        """Count a finished visitor of that mapping, if it exists. `end` is None for one that was not served."""
         status = self.statuses.get(name)
         if status is not None:
             status.carried.add(end)
 
     def begin(self, *, can_forward: bool = True, can_group: bool = True, can_udp: bool = True) -> None:
-        """A new session: nothing is known of its server but whether clients reach each other through it, whether
-        several may share a port, and whether it carries datagrams."""
+        """Start over with a new session. The flags say whether the server supports forwards, groups and datagrams."""
         self._unfit, self._can_forward, self._can_group, self._can_udp = set(), can_forward, can_group, can_udp
         self.closing.clear()
         for status in self.statuses.values():
@@ -75,10 +74,10 @@ class Published:
     def change(
         self, mappings: Iterable[MappingConfig], change: ListChange
     ) -> tuple[tuple[str, ...], tuple[MappingRequest, ...]]:
-        """The file says this now. Return which names to give up at the server, and what to ask for behind that; those
-        whose port stays are not asked for again, unless the server is to know something else of them.
+        """Apply a new configuration. Returns the names to give up at the server, and the requests to send after that.
+        Mappings that keep their port are only requested again if the server has to learn something new.
 
-        What is removed is known until `forget`.
+        Removed mappings are still known until `forget`.
         """
         before, self.statuses = self.statuses, {}
         for mapping in mappings:
@@ -105,18 +104,18 @@ class Published:
         return (*change.removed, *change.anew), tuple(asked)
 
     def closed(self, names: Iterable[str]) -> None:
-        """The server has closed the ports of these."""
+        """Note that the server has closed the ports of these mappings."""
         self.closing.difference_update(names)
         self.changed()
 
     def give_up(self) -> tuple[str, ...]:
-        """The server is left: none is open there any more. Return their names."""
+        """Leave the server: mark all mappings as not open there, and return their names."""
         for status in self.statuses.values():
             status.standing, status.address = Standing.PENDING, None
         return tuple(self.statuses)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Serve no visitor of these any more, as far as they have not come back."""
+        """Stop serving visitors of these removed mappings, unless they were added back."""
         for name in names:
             self._leaving.pop(name, None)
 
@@ -148,13 +147,13 @@ class Published:
             )  # fmt: skip
 
     def pause(self) -> float:
-        """Return in how many seconds to ask again for what was refused: one round for all, and each round later."""
+        """Return the seconds until the next retry of refused mappings: one round for all, with growing pauses."""
         return 1.0 + self._backoff.failed()
 
     def batches(
         self, wanted: Iterable[MappingRequest] | None = None
     ) -> Iterator[tuple[tuple[MappingRequest, ...], bool]]:
-        """Yield what to register, or all of it, in frames of a fit size; the flag says that more follows."""
+        """Yield the given requests, or all, in batches that fit a frame; the flag says that more follow."""
         requests = self._all() if wanted is None else tuple(wanted)
         for start in range(0, max(1, len(requests)), MAPPINGS_PER_FRAME):
             end = start + MAPPINGS_PER_FRAME
@@ -164,19 +163,19 @@ class Published:
         return tuple(status.request() for name, status in self.statuses.items() if name not in self._unfit)
 
     def set_down(self, name: str, reason: str | None) -> None:
-        """Remember, across sessions, that a target is down, or with None that it is not."""
+        """Remember, across sessions, why a target is down; None if it is up."""
         self.statuses[name].down = reason
         self.changed()
 
     def down(self, requests: Iterable[MappingRequest]) -> Iterator[MappingState]:
-        """Yield what to tell the server behind these requests: which of their targets are down."""
+        """Yield the messages to send behind these requests, for targets that are down."""
         for request in requests:
             reason = self.statuses[request.name].down
             if reason is not None:
                 yield MappingState(request.name, "down", reason)
 
     def shut(self, name: str, reason: str | None) -> bool:
-        """The server lets nobody in to a mapping, or with None lets visitors in again; return whether that is news."""
+        """Note why the server lets nobody in to a mapping; None if it does again. Returns whether that is new."""
         status = self.statuses.get(name)
         said = None if reason is None else printable(reason)
         if status is None or status.shut == said:
@@ -186,7 +185,7 @@ class Published:
         return True
 
     def answered(self, results: Iterable[MappingResult], now: float = 0.0) -> None:
-        """Take the server's word on some of them."""
+        """Handle the server's answers to some requests. `now` is in seconds."""
         refused = self.news = False
         for result in results:
             status = self.statuses.get(result.name)

@@ -1,4 +1,4 @@
-"""What a session tells its server of mappings and nodes, what the server answers, and when it is asked again."""
+"""Tells the server of a session about mappings and nodes, handles its answers, and retries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Registering"]
 
 
 class Registering:
-    """One part of a session."""
+    """The base of a session that registers mappings and nodes."""
 
     log = Logger()
 
@@ -45,11 +45,11 @@ class Registering:
         self._send = send
         self._requests = Requests(send)
         self._retry: IDelayedCall | None = None
-        self._warn = Warnings(self.log, clock).warn  # a server could say one thing and the other for ever
+        self._warn = Warnings(self.log, clock).warn  # a server could switch between both states for ever
         self._told_shut: set[str] = set()
 
     def announce(self) -> None:
-        """Say which they are now, even if there are none."""
+        """Announce the current nodes, even if there are none."""
         if NODES not in self._caps:
             if self._nodes.announced:
                 self.log.warn("the server's version does not lead to nodes (client.nodes); upgrade it")
@@ -57,25 +57,25 @@ class Registering:
         self._requests.ask(partial(Nodes, nodes=self._nodes.announced))
 
     def register(self, requests: Iterable[MappingRequest] | None = None) -> None:
-        """Ask for these mappings, or for all, those too that are open: a frame without "more" closes what the session
+        """Request these mappings, or all including open ones. A frame without "more" closes the ports that the session
         has never named."""
         for batch, more in self._published.batches(requests):
-            # Right behind it what is down, so that the port does not stay open.
+            # The states of targets that are down follow directly, so that their ports do not stay open.
             self._requests.ask(partial(Register, mappings=batch, more=more), self._published.down(batch))
 
     def change(self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...]) -> None:
-        """The file has changed: give these mappings up, and ask for those."""
+        """Give up some mappings and request others, after a change of the configuration."""
         for start in range(0, len(closed), NAMES_PER_FRAME):
             self._requests.ask(partial(Unregister, names=closed[start : start + NAMES_PER_FRAME]))
         if wanted:
             self.register(wanted)
 
     def tell(self, name: str, up: bool, reason: str) -> None:
-        """Tell the server that a target is there again, or is not."""
+        """Tell the server that a target is up or down."""
         self._send(MappingState(name, "up" if up else "down", reason))
 
     def retry(self) -> None:
-        """Ask for refused mappings again after a while; one timer serves them all."""
+        """Request refused mappings again after a while. One timer serves them all."""
 
         def again() -> None:
             self._retry = None
@@ -84,7 +84,7 @@ class Registering:
         if self._retry is None:
             seconds = self._published.pause()
             self._retry = self._clock.callLater(seconds, again)
-            if self._published.news:  # it asks for ever, and the log has said so
+            if self._published.news:  # retries never end, and repeated refusals are not logged
                 self.log.info("asking again for refused mappings in {seconds:.1f} s", seconds=seconds)
 
     def _ask_no_more(self) -> None:
@@ -94,7 +94,7 @@ class Registering:
 
     def _registered(self, answer: RegisterResp) -> None:
         asked = self._requests.answered(answer)
-        # One word on each name is enough: a server could fill a frame, and our log, with many on one.
+        # One result per name is enough: a server could fill a frame, and our log, with many for one name.
         results = tuple({result.name: result for result in answer.results}.values())
         if isinstance(asked, Nodes):
             self._announced(results)
@@ -112,7 +112,7 @@ class Registering:
             self._shut(result.name, result.shut)
 
     def _shut(self, mapping: str, reason: str | None) -> None:
-        """The server lets nobody in to a mapping, whatever its target does, or lets visitors in again."""
+        """Handle the server's report that it lets nobody in to a mapping, whatever its target does, or does again."""
         if not self._published.shut(mapping, reason):
             return
         if reason is not None:
@@ -126,7 +126,7 @@ class Registering:
         elif mapping in self._told_shut:
             self._told_shut.discard(mapping)
             if self._published.statuses[mapping].standing is Standing.REFUSED:
-                return  # what keeps visitors out now has its own line
+                return  # the refusal now keeps visitors out, and has its own line
             self.log.info("mapping {mapping}: the server accepts visitors again", mapping=mapping)
 
     def _announced(self, results: tuple[MappingResult, ...]) -> None:

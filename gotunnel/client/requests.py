@@ -1,5 +1,5 @@
-"""What a client asks of its server on one control connection: numbered, answered in this order, and only so many at a
-time on the way. What an answer means is for the session."""
+"""Sends a client's requests on one control connection: numbered, answered in order, with a limited number unanswered.
+The session interprets the answers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["AT_ONCE", "Request", "Requests"]
 Request = Register | Nodes | Unregister
 
 AT_ONCE = 32
-"""Requests without an answer: half of what a server keeps (protocol, section 5). Closing a port takes it a moment."""
+"""Most unanswered requests: half of what a server queues (protocol, section 5). Closing a port takes it a moment."""
 
 
 class Requests:
-    """Owned by a session. `send` puts a message on the control connection."""
+    """Owned by a session. `send` sends a message on the control connection."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         self._send = send
@@ -28,12 +28,13 @@ class Requests:
         self._waiting: deque[tuple[Request, tuple[Message, ...]]] = deque()
 
     def ask(self, request: Callable[[int], Request], behind: Iterable[Message] = ()) -> None:
-        """Send what `request` makes of its number, with these messages right behind it, as soon as may be."""
+        """Send the request that `request` makes from its number, followed by the messages `behind`, as soon as
+        possible."""
         self._waiting.append((request(next(self._ids)), tuple(behind)))
         self._send_some()
 
     def answered(self, answer: RegisterResp) -> Request:
-        """Return what is answered. Raises RemoteProtocolError."""
+        """Return the request that this answers. Raises RemoteProtocolError."""
         if not self._asked or self._asked[0].id != answer.id:
             raise RemoteProtocolError("register_resp answers no request, or out of order")
         asked = self._asked.popleft()

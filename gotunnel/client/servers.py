@@ -1,5 +1,5 @@
-"""Which servers a client has links to: those that its file names, and all addresses of a name whose addresses come and
-go."""
+"""Decides which servers a client has links to: those in its configuration, and all addresses of names with changing
+addresses."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gotunnel.config.model import ClientConfig
 __all__ = ["APART", "Servers"]
 
 APART = 0.25
-"""Seconds between the first attempts at two addresses of one name: if they lead to the same server, the later one is to
-find that out before it has taken the session of the other."""
+"""Seconds between the first attempts at two addresses of one name. If both lead to the same server, the later attempt
+must notice before it takes over the other's session."""
 
 
 class Servers:
-    """Runs from `start` to `stop`. `make(server, ip)` returns a new link to a server of the file, by one address of its
-    name or, with None, by any."""
+    """The links of one client, from `start` to `stop`. `make(server, ip)` returns a new link to a configured server, by
+    one address of its name, or by any address with None."""
 
     def __init__(self, clock: Any, make: Callable[[HostPort, str | None], Link]) -> None:
         self.links: list[Link] = []
@@ -35,14 +35,14 @@ class Servers:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start to connect."""
         for link in self.links:
             link.start()
         for watch in self._watches.values():
             watch.start()
 
     def stop(self) -> None:
-        """Look for none any more, and connect to none for the first time. The links that there are go on."""
+        """Stop lookups and first attempts. Existing links go on."""
         self._stopped = True
         for watch in self._watches.values():
             watch.stop()
@@ -52,12 +52,12 @@ class Servers:
 
     @property
     def nowhere(self) -> list[tuple[HostPort, str]]:
-        """Servers whose names have led to no address yet, and why."""
+        """Servers whose names have not resolved yet, and why."""
         known = {server for server, _ in self._by_address}
         return [(server, watch.problem) for server, watch in self._watches.items() if server not in known]
 
     def change(self, config: ClientConfig) -> None:
-        """The file says this now: leave those that are named no more, and connect to those that are new."""
+        """Apply a new configuration: leave servers that were removed, connect to those that were added."""
         for (server, ip), link in tuple(self._by_address.items()):
             named = server in config.all_servers and (ip is None) == (
                 config.server_addr is not None or is_ip(server.host)
@@ -75,7 +75,7 @@ class Servers:
                 watch.start()
 
     def seek(self, config: ClientConfig) -> tuple[list[Link], list[NameWatch]]:
-        """Make what is not there yet for the servers of the file; return it, to be started."""
+        """Make the missing links and watches for the configured servers; return them, to be started."""
         made: list[Link] = []
         watches: list[NameWatch] = []
         for server in config.all_servers:
@@ -120,7 +120,7 @@ class Servers:
             if link.wanted:
                 link.start()
             else:
-                link.retired()  # the file, or the name, led elsewhere meanwhile
+                link.retired()  # the configuration or the name has changed meanwhile
 
         call: IDelayedCall = self._clock.callLater(seconds, start)
         self._starting.add(call)

@@ -1,4 +1,4 @@
-"""The client as a Twisted service: builds the parts and wires them. No logic of its own."""
+"""The client as a Twisted service: builds the parts and connects them to each other."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ V1_KEYS = (
     "client.drain_timeout", "client.log_lang", "client.log_level", "client.observers", "client.usage.enabled",
     "client.usage.file", "client.usage.keep",
 )  # fmt: skip
-"""What can change while a client speaks version 1: each of its mappings has a connection of its own."""
+"""Keys that can change while a client speaks version 1, where each mapping has a connection of its own."""
 
 
 class ClientService(Reloadable):
-    """Owns the links and the relay; lives as long as the process, or as long as a test wants it."""
+    """Owns the links and the relay. Lives as long as the process, or as long as a test needs it."""
 
     log = Logger()
 
@@ -54,13 +54,13 @@ class ClientService(Reloadable):
         self._relay: IRelay
         self._identity: ClientIdentity | None = None
         self._transport = None if config.transport is None else made("transport", config.transport, reactor)
-        self.usage = Usage(most_of_client=MOST)  # its own file has the names
+        self.usage = Usage(most_of_client=MOST)  # the names come from the client's own file
         self._crowd_lines = CrowdLines(reactor, self.usage.crowds)
         self.began = reactor.seconds()
         self.links: Links | V1Links
         observe = self._observers(config)
         if config.v1:
-            # Loaded by clients of a Go server, and by no others.
+            # Imported late: only clients of a Go server need these.
             from gotunnel.client.v1.links import V1Links
             from gotunnel.net.raw import RawRelay
 
@@ -73,7 +73,7 @@ class ClientService(Reloadable):
         self._relay.time_legs(leg_times(config.profile))
         if config.tls.mode != "off":
             self._identity = ClientIdentity(config, reactor, legs=self._relay.own_tls)
-        # Random per process: it tells a restart from two clients that share one name.
+        # Random per process: it distinguishes a restart from two clients with one name.
         instance = secrets.token_bytes(16)
         self.links = links = Links(
             config, reactor, self._relay, self._path_to, instance, versions.note, self.usage
@@ -95,13 +95,13 @@ class ClientService(Reloadable):
 
     @property
     def link(self) -> Link | V1Links:
-        """The link to the server, or to the first of several, that is not about to be left."""
+        """The link to the server, or to the first of several that is not about to be left."""
         if not isinstance(self.links, Links):
             return self.links
         return next((link for link in self.links.links if link.wanted), self.links.links[0])
 
     def startService(self) -> None:
-        """Connect, now and for ever."""
+        """Connect, and stay connected."""
         super().startService()
         if self._identity is not None:
             self._identity.start()
@@ -109,35 +109,35 @@ class ClientService(Reloadable):
 
     @property
     def each_link(self) -> tuple[Link | V1Links, ...]:
-        """One for each server."""
+        """The links to all servers."""
         return tuple(self.links.links) if isinstance(self.links, Links) else (self.links,)
 
     @property
     def config(self) -> ClientConfig:
-        """What it was made of."""
+        """The configuration in force."""
         return self._settings
 
     @property
     def relay(self) -> IRelay:
-        """What moves its bytes."""
+        """The relay that moves its bytes."""
         return self._relay
 
     @property
     def draining(self) -> bool:
-        """Whether no visitor is served any more but those who were there."""
+        """Whether new visitors are no longer served."""
         return self.links.draining
 
     def drain(self, seconds: float) -> Deferred[int]:
-        """Let visitors go: the server opens nothing more and keeps the ports for a successor, who may start at once;
-        visitors have up to `seconds` to finish, then they are reset, and the servers are left.
+        """Drain: the server opens nothing more and keeps the ports for a successor, which may start at once. Visitors
+        have up to `seconds` to finish; then they are reset, and the client disconnects.
 
-        Fires with how many were reset. The process goes on and serves nobody. Called again, it can only shorten the
-        time.
+        Fires with the number of visitors reset. The process keeps running and serves nobody. Called again, it can only
+        shorten the time.
         """
         return self.links.drain(seconds)
 
     async def _apply(self, config: ClientConfig) -> tuple[Difference[ClientConfig], list[str]]:
-        # Loaded by who changes its configuration: it takes memory at rest.
+        # Imported late: it costs an idle process memory, and only a reload needs it.
         from gotunnel.config.changes import key_lines
         from gotunnel.config.difference import difference
 
@@ -159,7 +159,7 @@ class ClientService(Reloadable):
         return found, lines
 
     def _prepared(self, found: Difference[ClientConfig]) -> Callable[[], None] | None:
-        """Load all files that it names. Raises TlsFilesError."""
+        """Load all files that the new configuration names. Raises TlsFilesError."""
         for mapping in found.config.mappings if found.touches("client.mappings") else ():
             if mapping.health is not None:
                 check_for(self._reactor, mapping)
@@ -171,7 +171,7 @@ class ClientService(Reloadable):
     def _words(found: Difference[ClientConfig], links: Links) -> list[str]:
         from gotunnel.config.changes import key_lines, list_line
 
-        streams = {"client.mappings": links.streams_by_mapping}  # those of a forward go on when it is removed
+        streams = {"client.mappings": links.streams_by_mapping}  # a removed forward's visitors are not cut off
         lines = [
             list_line(key.removeprefix("client."), change, streams.get(key, links.streams_by_forward), key in streams)
             for key, change in found.lists.items()
@@ -180,7 +180,7 @@ class ClientService(Reloadable):
         return lines + key_lines(found)
 
     def stopService(self) -> Deferred[None]:
-        """Drain; fires when the last visitor is gone or was cut, and the server is left."""
+        """Drain. Fires when all visitors have finished or were reset, and the client has disconnected."""
         super().stopService()
         if self._identity is not None:
             self._identity.stop()

@@ -1,5 +1,5 @@
-"""One session of a client with its server: brings the legs that the server needs, and says when it is over. What it
-publishes is in `registering`; to connect, and to connect again, is the link's business."""
+"""One session of a client with its server: brings the legs that the server needs, and reports its end. `registering`
+publishes the mappings; the link connects and reconnects."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ LEAST_HEARTBEAT = 0.1
 
 
 class ClientSession(Registering):
-    """Begins when both ends are proved. `ended` fires with the reason when the control connection is gone; streams that
-    run then live on, and this object with them."""
+    """Begins when both ends have proved themselves. `ended` fires with the reason when the control connection is lost.
+    Running streams, and this object with them, outlive that."""
 
     log = Logger()
 
@@ -70,7 +70,7 @@ class ClientSession(Registering):
         self.retry_after: float | None = None
         """Seconds that the server asked us to stay away, in the error that ended the session."""
         self.server_stops_in: float | None = None
-        """Seconds that the server gave its visitors when it said that it stops."""
+        """Seconds that the server gave its visitors when it announced its stop; None if it has not."""
         self.connected = True
         self._changed = changed
         self._draining = False
@@ -97,7 +97,7 @@ class ClientSession(Registering):
         self._forward_news = ForwardNews(forwards, self.forward_legs, clock)
 
     def begin(self) -> None:
-        """The control connection is ours: say what is to be published."""
+        """Register everything, now that the control connection is ours."""
         can_forward = FORWARD in self._caps
         self._published.begin(can_forward=can_forward, can_group=GROUPS in self._caps, can_udp=UDP in self._caps)
         if self._nodes.announced:
@@ -107,7 +107,7 @@ class ClientSession(Registering):
             self.forwards_changed()
 
     def forwards_changed(self) -> None:
-        """There are forwards now, or none any more."""
+        """Start to serve forwards if there are any now."""
         if FORWARD in self._caps:
             self._forwards.openers.begin(self.forward_legs)
         elif self._forwards:
@@ -115,13 +115,13 @@ class ClientSession(Registering):
             self._forwards.openers.unserved(self.forward_legs, why)
 
     def keep_ready(self, count: int) -> None:
-        """Keep so many idle forward legs from now on."""
+        """Keep `count` idle forward legs from now on."""
         self.forward_legs.keep_ready(count)
         if self._forwards and FORWARD in self._caps:
             self.forward_legs.feed()
 
     def drain(self, seconds: float) -> None:
-        """Ask the server to open nothing more."""
+        """Ask the server to open nothing more. Its visitors have `seconds` to finish."""
         self._draining = True
         self.bringing.stop()
         self._open_no_more()
@@ -129,14 +129,14 @@ class ClientSession(Registering):
 
     @property
     def drained(self) -> bool:
-        """Whether no OPEN can come any more. The server closes idle legs before it agrees; a leg that is there and idle
-        for us after that has one on its way."""
+        """Whether no OPEN can arrive any more. The server closes idle legs before it agrees to a drain; after that, a
+        leg that is still idle for us has an OPEN on its way."""
         return not self.connected or (self._agreed and not self.bringing.busy and self.legs.all_busy)
 
     @property
     def finished(self) -> bool:
-        """Whether no visitor is left, nor the last bytes of one: a server that has agreed to a drain closes each leg
-        when it has passed them on."""
+        """Whether no visitor is left, nor the last bytes of one. A server that has agreed to a drain closes each leg
+        after it has passed these on."""
         return not self.streams and not (self.connected and self._agreed and self.legs.legs)
 
     @property
@@ -161,17 +161,17 @@ class ClientSession(Registering):
         return Counter(visitor.mapping for visitor in self.forward_legs.streams.values())
 
     def reset_streams(self) -> None:
-        """Cut what still streams."""
+        """Reset all streams that still run."""
         self.legs.reset_streams()
         self.forward_legs.reset_streams()
 
     def drop_legs(self) -> None:
-        """Close all legs that are left, whatever they do."""
+        """Close all legs that are left, idle or not."""
         self.legs.drop_legs()
         self.forward_legs.drop_legs()
 
     def close(self, reason: str) -> None:
-        """End it from our side."""
+        """Close the control connection."""
         self.control.close(None, reason)
 
     def _message(self, message: Message) -> None:
@@ -182,7 +182,7 @@ class ClientSession(Registering):
         elif isinstance(message, Drain):
             seconds, told = message.deadline_ms / 1000, self.server_stops_in is not None
             self.server_stops_in = seconds
-            if not told:  # a server that says it for ever must not fill our log
+            if not told:  # a server that repeats it must not fill our log
                 self.log.info("the server is about to stop; visitors have {seconds:g} s to finish", seconds=seconds)
             self._open_no_more()
             self.control.send(DrainOk())

@@ -1,4 +1,4 @@
-"""What all links of a client have in common."""
+"""The objects that all links of a client share."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Claimant", "Shared"]
 
 
 class Claimant(Protocol):
-    """A link, as the others see it."""
+    """A link, as other links see it."""
 
     @property
     def label(self) -> str:
-        """What logs call its server."""
+        """The name of its server in logs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """`claims` says which link has the session with which server, and `claim_dropped()` is called when one has it no
-    more; `usage` adds up what is done."""
+    """What the links of one client share. `claims` records which link has the session with which server;
+    `claim_dropped()` is called when a link gives one up. `usage` collects the statistics."""
 
     forwards: Forwards
     nodes: OwnNodes

@@ -1,4 +1,4 @@
-"""One mapping of a client as it stands with one server, and what is asked for it there."""
+"""The state of one mapping at one server, and the request for it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ __all__ = ["MappingStatus", "Standing"]
 
 
 class Standing(Enum):
-    """How a mapping stands with the server."""
+    """The state of a mapping at the server."""
 
-    PENDING = "pending"  # not asked for yet, or not answered
+    PENDING = "pending"  # not requested yet, or not answered
     OPEN = "open"
     REFUSED = "refused"
 
 
 @dataclass(slots=True)
 class MappingStatus:
-    """One mapping: its configuration, what the server last said of it, and why its target is down (None: it is not)."""
+    """One mapping: its configuration, what the server last said about it, and why its target is down (None: it is
+    up)."""
 
     config: MappingConfig
     standing: Standing = Standing.PENDING
@@ -34,21 +35,21 @@ class MappingStatus:
     reason: str = ""
     down: str | None = None
     shut: str | None = None
-    """Why the server lets nobody in, by its own word."""
+    """Why the server does not let visitors in, in its own words; None: it does."""
     lines: LogLimit | None = None
-    """What was said of its refusals, once there is one."""
+    """The rate limit of log lines about its refusals, once there was one."""
     since: float = 0.0
-    """When it was first refused for `reason`, by the clock of its link."""
+    """When it was first refused for `reason`, by the link's clock."""
     carried: Carried = field(default_factory=Carried)
     dropped: Drops = field(default_factory=Drops)
 
     @property
     def where(self) -> str:
-        """Where visitors come to, for logs."""
+        """The public address, for logs."""
         return f"{self.address}/udp" if self.config.protocol == "udp" else str(self.address)
 
     def request(self) -> MappingRequest:
-        """Return what is asked of the server."""
+        """Return the request to the server."""
         config = self.config
         clients = config.clients or None
         public = None if config.public else False

@@ -1,5 +1,5 @@
-"""An operator takes one mapping of this client offline, at all of its servers, and puts it online again. His word
-stands until he takes it back, the mapping leaves the configuration, or the process ends."""
+"""Lets an operator switch one mapping of this client off, at all of its servers, and on again. It stays off until it is
+switched on, the mapping is removed from the configuration, or the process ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = Logger(namespace="gotunnel.client.switching")
 
 
 def switch_mapping(service: ClientService, name: str, *, off: bool) -> bool:
-    """Switch it, and return True; False if there is none of that name. Who streams goes on."""
+    """Switch the mapping. Returns False if there is none of that name. Current visitors are not affected."""
     if not any(mapping.name == name for mapping in service.config.mappings):
         return False
     downs = service.links.downs

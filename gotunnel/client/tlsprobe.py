@@ -1,5 +1,5 @@
-"""Finds out, once and politely, whether a target speaks TLS from its first byte: a handshake that is closed again in
-order. Whether to ask, and what to say of the answer, is decided elsewhere."""
+"""Finds out whether a target speaks TLS from its first byte: makes one handshake and closes it in order. Others decide
+when to ask, and what to do with the answer."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from gotunnel.net.trust import server_name_of
 __all__ = ["ask_for_tls", "ask_on"]
 
 SECONDS = 3.0
-"""For the connection, and again for the answer."""
+"""Seconds for the connect, and again for the answer."""
 _ENCIPHERED = re.compile(rb"\x16\x03...\x02|\x15\x03|SSH-", re.DOTALL)
-"""How a ServerHello, an alert (RFC 8446, 5.1 and 4) or SSH begins: a target that refuses ours in TLS speaks TLS."""
+"""How a ServerHello, an alert (RFC 8446, 5.1 and 4) or SSH begins. A target that refuses our TLS in TLS speaks TLS."""
 _ENOUGH = 6
 
 
 def ask_for_tls(clock: Any, target: Address, begins: bytes = b"") -> Deferred[str | None]:
-    """Connect to a target, say `begins`, and begin TLS. Fires with None if it speaks TLS, or SSH, which is enciphered
-    as well; else with what it does instead, in words. Fails with DialFailed if it cannot be reached. Cancelling it
-    gives up."""
+    """Connect to a target, send `begins`, and begin TLS. Fires with None if it speaks TLS, or SSH, which is encrypted
+    as well; otherwise with a description of what it does. Fails with DialFailed if the target cannot be reached.
+    Cancelling gives up."""
     asking = _Asking(clock, target.host if isinstance(target, HostPort) else None)
     endpoint = Beginning(target_endpoint(clock, target, SECONDS), begins)
     connecting: Deferred[Any] = endpoint.connect(OneProtocol(lambda: asking.session))
@@ -43,16 +43,16 @@ def ask_for_tls(clock: Any, target: Address, begins: bytes = b"") -> Deferred[st
 
 
 def ask_on(reactor: Any, sock: socket.socket, host: str | None) -> Deferred[str | None]:
-    """The same on a unix socket that leads to a target, perhaps called `host`, whom somebody else connects. The socket
-    is ours from now on."""
+    """The same on a unix socket that something else connects to a target, with the name `host` if it has one. Takes
+    over the socket."""
     asking = _Asking(reactor, host)
     reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, OneProtocol(lambda: asking.session))
-    sock.close()  # the reactor has a copy
+    sock.close()  # the reactor has duplicated the descriptor
     return asking.answer
 
 
 class _Session(BioTls):
-    """Remembers how the answer begins."""
+    """Remembers the first bytes of the answer."""
 
     begins = b""
 
@@ -64,6 +64,8 @@ class _Session(BioTls):
 
 @implementer(IHandshakeListener)
 class _Asking(Protocol):
+    """One probe. `answer` fires with None or a description; `session` is the protocol to connect."""
+
     def __init__(self, clock: Any, host: str | None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -79,7 +81,7 @@ class _Asking(Protocol):
         self._timer = self._clock.callLater(SECONDS, self._late)
 
     def handshakeCompleted(self) -> None:
-        """It speaks TLS: leave in order, as any client does. One that holds the connection is not waited for."""
+        """The target speaks TLS: close in order, like any client, without waiting for the target."""
         self.session.loseConnection()
         self._say(None)
 

@@ -1,5 +1,5 @@
-"""Looks whether what travels outside of gotunnel's TLS speaks TLS itself. It decides when to look and remembers what
-was found; what is looked at, how, and what is said of it is for the subclass."""
+"""Checks whether traffic outside gotunnel's TLS uses TLS itself. It decides when to check and remembers the results;
+the subclass knows the targets, how to check them, and what to log."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from gotunnel.logs import Logger
 __all__ = ["AGAIN", "TlsWatch"]
 
 AGAIN = 300.0
-"""Seconds at least from one look at a target to the next."""
+"""Minimum seconds between two checks of a target."""
 
 
 @dataclass(slots=True)
 class _Looked:
-    due: bool = True  # nothing is known yet, or the target has come up since
+    """The result of the checks of one target."""
+
+    due: bool = True  # nothing is known yet, or the target was down since the last check
     at: float | None = None
     was_down: bool = False
     verdict: str | None = None
 
 
 class TlsWatch:
-    """`look` is to be called whenever something may have changed: it looks at each target once, one after the other,
-    and once more after a time in which it was down. A target that cannot be reached is none of its business."""
+    """Call `look` whenever something may have changed. Each target is checked once, one after the other, and once more
+    after it was down. A target that cannot be reached is not reported."""
 
     log = Logger()
 
@@ -43,41 +45,41 @@ class TlsWatch:
         self._kubelets: set[tuple[str, HostPort]] = set()
         self._stopped = False
 
-    # For the subclass to say.
+    # For the subclass to implement.
 
     def ask(self, name: str) -> Deferred[str | None]:
-        """Look at a target, as `tlsprobe.ask_for_tls` does."""
+        """Check a target, like `tlsprobe.ask_for_tls`."""
         raise NotImplementedError
 
     def is_open(self, name: str) -> bool:
-        """Whether anything can travel outside of TLS there now."""
+        """Return whether traffic can travel outside TLS there now."""
         raise NotImplementedError
 
     def is_down(self, name: str) -> bool:
-        """Whether its target is known to be down."""
+        """Return whether the target is known to be down."""
         raise NotImplementedError
 
     def say_which(self, names: list[str]) -> None:
-        """These, and no others, can travel outside of TLS now."""
+        """Log that these, and no others, can travel outside TLS now."""
         raise NotImplementedError
 
     def say_in_clear(self, name: str, verdict: str) -> None:
-        """Its target does not speak TLS."""
+        """Log that the target does not speak TLS."""
         raise NotImplementedError
 
     def say_well(self, name: str) -> None:
-        """It did not, and does now."""
+        """Log that the target now speaks TLS, which it did not before."""
         raise NotImplementedError
 
-    # For its owner.
+    # Called by the owner.
 
     @property
     def in_clear(self) -> dict[str, str]:
-        """What is wrong with a target that does not speak TLS, by name."""
+        """By name, the problems of targets that do not speak TLS."""
         return {name: looked.verdict for name, looked in self._looked.items() if looked.verdict is not None}
 
     def watch(self, targets: Mapping[str, Hashable]) -> None:
-        """These are the targets now, by name: look at what is new about them."""
+        """Use these targets, by name, from now on: check those that are new or changed."""
         before, known, self._targets = self._targets, self._looked, targets
         self._looked = {
             name: known[name] if name in known and before[name] == target else _Looked()
@@ -85,7 +87,7 @@ class TlsWatch:
         }
 
     def look(self) -> None:
-        """Something may have changed."""
+        """Check what is due, because something may have changed."""
         for name, looked in self._looked.items():
             down = self.is_down(name)
             looked.due = looked.due or (looked.was_down and not down)
@@ -98,7 +100,7 @@ class TlsWatch:
         self._next()
 
     def stop(self) -> None:
-        """Look no more. Harmless when called again."""
+        """Stop checking. May be called again."""
         self._stopped = True
         if self._asking is not None:
             self._asking.cancel()
@@ -106,7 +108,7 @@ class TlsWatch:
     # Parts of the above.
 
     def _warn_of_kubelets(self, targets: Mapping[str, object]) -> None:
-        """TLS alone is not enough there: who asks a kubelet does not look whom he has reached."""
+        """Warn about kubelets: TLS alone is not enough there, since callers may not verify the certificate."""
         for name, target in targets.items():
             if isinstance(target, HostPort) and target.port == KUBELET and (name, target) not in self._kubelets:
                 self._kubelets.add((name, target))
@@ -140,7 +142,7 @@ class TlsWatch:
         except (DialFailed, CancelledError):
             return
         if self._looked.get(name) is not looked:
-            return  # it leads elsewhere meanwhile, or is gone
+            return  # the target was changed or removed meanwhile
         looked.due = False
         before, looked.verdict = looked.verdict, verdict
         if verdict is not None and verdict != before:

@@ -1,5 +1,5 @@
-"""What an operator sees of a client: its servers, its mappings and forwards, and who visits. A client may have several
-links, each to a server of its own; what one of them looks like is in `linkview`."""
+"""An operator's view of a client: its servers, mappings, forwards and visitors. `linkview` has the view of one of its
+links."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["ClientView", "reconnect"]
 
 
 class OneLink(Protocol):
-    """What the links of both versions of the protocol can be asked."""
+    """The view of one link, in either version of the protocol."""
 
     server: str
 
@@ -59,7 +59,7 @@ class OneLink(Protocol):
 
 
 class ClientView:
-    """The face of one client towards its operator."""
+    """The view of one client."""
 
     role = "client"
 
@@ -93,7 +93,7 @@ class ClientView:
             if isinstance(link, Link):
                 views.append(LinkView(link, self._clock, self.name))
             else:
-                # Loaded by clients of a Go server, and by no others.
+                # Imported late: only clients of a Go server need it.
                 from gotunnel.client.v1.view import V1LinksView
 
                 views.append(V1LinksView(link, self._clock, self.name))
@@ -106,27 +106,27 @@ class ClientView:
 
     @property
     def age(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the client was made."""
         return float(self._clock.seconds() - self._service.began)
 
     @property
     def draining(self) -> bool:
-        """Whether no visitor is served any more but those who were there."""
+        """Whether new visitors are no longer served."""
         return self._service.draining
 
     @property
     def relay(self) -> str:
-        """How bytes are moved."""
+        """The name of the relay that moves the bytes."""
         return str(self._service.relay.name)
 
     @property
     def descriptors(self) -> Descriptors:
-        """Those of the process."""
+        """The descriptors of the process."""
         return self._service.descriptors
 
     @property
     def usage(self) -> Usage:
-        """What was done since the start."""
+        """The statistics since the start."""
         return self._service.usage
 
     @property
@@ -135,17 +135,17 @@ class ClientView:
         return self._forwards.pending if self._forwards is not None else 0
 
     def carried(self) -> tuple[int, int]:
-        """Bytes to targets and back since the start, those of visitors that are here included."""
+        """Bytes to targets and back since the start, including those of current visitors."""
         over = self.usage.carried
         return added([(over.up, over.down), *(link.carried() for link in self.links)])
 
     def running(self) -> Iterator[Running]:
-        """What each of those who are served is counted on, and his bytes so far."""
+        """The account of each current visitor, and its bytes so far."""
         for link in self.links:
             yield from link.running()
 
     def sessions(self) -> Iterator[SessionView]:
-        """Each server."""
+        """The state of each server."""
         for link in self.links:
             yield link.session()
         for server, why in self._nowhere:
@@ -154,7 +154,7 @@ class ClientView:
             )
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each mapping, forward and egress socket."""
+        """The state of each mapping, forward and egress socket."""
         links, forwards = self._service.links, self._forwards
         clear, forwards_clear = (links.in_clear, links.forwards_in_clear) if isinstance(links, Links) else ({}, {})
         for link in self.links:
@@ -166,23 +166,23 @@ class ClientView:
 
     @property
     def streams(self) -> Iterator[StreamView]:
-        """Each visitor."""
+        """Each current visitor."""
         for link in self.links:
             yield from link.streams()
         if self._forwards is not None:
             yield from self._forwards.streams(self._clock.seconds())
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id, also one who waits; False if there is none."""
+        """Reset the visitor with this id, served or waiting. Returns False if there is none."""
         links = self._service.links
         return any(link.kick(conn) for link in self.links) or (isinstance(links, Links) and links.forwards.kick(conn))
 
     def rights(self) -> Iterator[RightsView]:
-        """A client does not know them: its server does."""
+        """Return nothing: only the server knows a client's rights."""
         return iter(())
 
     def legs(self) -> LegsView:
-        """Those of all links together."""
+        """The numbers of legs of all links together."""
         return LegsView.all_of(link.legs for link in self.links)
 
     def expected(self) -> Iterator[tuple[str, bool]]:
@@ -194,19 +194,19 @@ class ClientView:
             yield server, False
 
     def round_trips(self) -> Iterator[tuple[str, float | None, float]]:
-        """For each server that is connected: the last round trip, and the age of the last pong."""
+        """For each connected server: the last round trip, and the age of the last pong, in seconds."""
         for link in self.links:
             age = link.heard_age
             if age is not None:
                 yield link.server, link.round_trip, age
 
     def alive(self) -> list[Finding]:
-        """Say whether what runs by itself still runs. A server that is away is no reason to start a client anew."""
+        """Report whether all links still run. A server that is away is no reason to restart a client."""
         wrong = [words for link in self.links if (words := link.alive())]
         return [Finding("links", not wrong, Sentence.joined("; ", wrong) or "each link is connected or connecting")]
 
     def ready(self, client: str | None = None) -> list[Finding]:
-        """Say whether a server is there and has opened what it was asked for."""
+        """Report whether a server is connected and has opened what was requested."""
         links = self.links
         if self.draining:
             return [Finding("drain", False, "the client is draining: it accepts no new visitors")]
@@ -216,7 +216,7 @@ class ClientView:
         up = {link.server for link in links if link.up}
         for view in self.mappings():
             if up and view.server and view.server not in up:
-                continue  # this server is away, and `servers` says so; another one is there
+                continue  # this server is away, which `servers` reports; another one is connected
             if view.state in (MappingState.REFUSED, MappingState.FAILED):
                 why = (
                     Sentence("refused: {reason}", reason=view.reason)
@@ -227,7 +227,7 @@ class ClientView:
             elif view.state is MappingState.PENDING:
                 found.append(Finding(f"{view.kind} {view.name}", False, view.reason or "not answered yet"))
             elif view.state is MappingState.DOWN:
-                # The client does what it can: it says so, and the server's port is closed meanwhile.
+                # The client does its part: it reports this, and the server closes the port meanwhile.
                 found.append(Finding(f"{view.kind} {view.name}", True, Sentence(
                     "its target is down: {reason}", reason=view.reason
                 )))
@@ -237,7 +237,7 @@ class ClientView:
 
 
 def _warned(view: MappingView, clear: dict[str, str]) -> MappingView:
-    """Return it with a warning if whoever is on the path reads what it carries; `clear` says of which targets."""
+    """Return the view with a warning if its traffic can be read on the path. `clear` has the problems by name."""
     verdict = clear.get(view.name)
     if verdict is None or view.encrypted is not False or view.state is not MappingState.OPEN:
         return view
@@ -248,7 +248,8 @@ def _warned(view: MappingView, clear: dict[str, str]) -> MappingView:
 
 
 def reconnect(view: ClientView, server: str | None) -> int | None:
-    """End the sessions with a server, or with all; they come back. None if there is none."""
+    """End the sessions with a server, or with all; the links reconnect. Returns the number of streams reset, or None if
+    there was no session."""
     cut = [link.reconnect() for link in view.links if server in (None, link.server)]
     there = [count for count in cut if count is not None]
     return sum(there) if there else None

@@ -1,2 +1,1 @@
-"""The configuration: YAML read strictly into frozen models, with every mistake named at once. Opens no
-socket."""
+"""The configuration: YAML, read strictly into frozen models. All mistakes are reported at once. Opens no sockets."""

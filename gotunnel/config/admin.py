@@ -1,4 +1,4 @@
-"""The `admin` group of both roles: where an operator asks how it is. Nothing here listens."""
+"""The `admin` group of both roles: where an operator can query a role. Nothing here listens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN_CURE = "name a token_file, made with `gotunnel token`, or listen on 127.0.
 
 
 def is_loopback(address: HostPort) -> bool:
-    """Whether only this machine can reach it."""
+    """Return whether only this machine can reach the address."""
     return ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
 
 
@@ -88,8 +88,8 @@ class AdminConfig(Section):
 
 
 def secret_of_its_own(admin: AdminConfig, others: Iterable[SecretStr | None]) -> AdminConfig:
-    """Return it, if its token is none of `others`, by which clients are known: it travels without TLS, and whoever
-    scrapes metrics has it."""
+    """Return the group if its token is none of `others`, the tokens of clients: it travels without TLS, and everything
+    that scrapes metrics has it. Raises the error of `several` otherwise."""
     token = None if admin.token is None else admin.token.get_secret_value()
     if token is not None and any(other is not None and other.get_secret_value() == token for other in others):
         what = "is a token of clients too, and travels in clear where operators ask"

@@ -1,5 +1,5 @@
-"""Finds the mistakes that hide behind others: what goes together is looked at once each key is well, and who reads of
-one mistake is to read of all."""
+"""Finds mistakes that hide behind others. Checks between keys normally run only when each key is valid; here they run
+anyway, so that all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def told_at_once(
     model: type[BaseModel], data: Any, error: ValidationError, context: Any, decisive: str,
     stand_ins: Mapping[str, Any],
 ) -> ValidationError:  # fmt: skip
-    """Return `error` with the mistakes that would be found in `data` if the keys that it is about were well.
-    `stand_ins` are good values for those that must be there; `decisive` is the one that says what the others may be, so
-    that nothing can be known without it."""
+    """Return `error` with the mistakes that would be found in `data` if the keys in `error` were valid. `stand_ins` are
+    valid values for required keys. `decisive` is the key that determines which others are allowed; if it is wrong,
+    nothing more can be known."""
     wrong = {path[0] for path, _, _ in _parts(error) if path}
     if not isinstance(data, dict) or not wrong or decisive in wrong:
         return error
     rest = {key: value for key, value in data.items() if key not in wrong}
-    # One that is wrong itself, as a port is with public: false, is left out.
+        # A stand-in that is itself wrong, like a port with public: false, is left out.
     rest |= {key: value for key, value in stand_ins.items() if key in wrong and data.get(key) != value}
     if rest == data:
         return error
     try:
         model.model_validate(rest, context=context)
     except ValidationError as hidden:
-        # What is about a key that was left out is about its absence.
+        # A mistake about a left-out key is only about its absence.
         return with_more(error, [part for part in _parts(hidden) if part[0] and part[0][0] not in wrong])
     return error
 

@@ -1,4 +1,5 @@
-"""The words for a change of configuration, for a log and for whoever asked for it. They name keys and never values."""
+"""The lines that report a change of configuration, to the log and to whoever requested it. They name keys, never
+values."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from gotunnel.errors import printable
 __all__ = ["NOTHING", "key_lines", "list_line"]
 
 MOST_NAMES = 8
-"""Names of one kind that are told; of more their number."""
+"""Most names of one kind that are listed; if there are more, only their number is given."""
 
 NOTHING = "nothing has changed"
 
@@ -36,7 +37,7 @@ _WHEN: dict[Effect, Callable[[str], str]] = {Effect.NOW: _now, Effect.NEXT: _nex
 
 
 def key_lines(difference: Difference[Any]) -> list[str]:
-    """Return a line for the keys of each effect, those of named lists aside, and one for each key that has to wait."""
+    """Return a line for the keys of each effect, except named lists, and one for each key that needs a restart."""
     lines = []
     for effect, words in _WHEN.items():
         keys = [key for key, what in difference.keys.items() if what is effect and key not in difference.lists]
@@ -48,11 +49,10 @@ def key_lines(difference: Difference[Any]) -> list[str]:
 def list_line(
     what: str, change: ListChange, streams: Mapping[str, int] | None = None, drains: bool = True
 ) -> str:
-    """Return one line for a list: `streams` are those who are served now, by the names of the list; `drains` says that
-    those of what is removed have a limited time."""
+    """Return one line for a list. `streams` has the number of current streams by name; `drains` says that the streams
+    of removed items have a limited time."""
     streams = {} if streams is None else streams
-    # Joined of words, and so no sentence: as a pattern such a part would swallow all others. `i18n.lists` takes it
-    # apart.
+    # Joined from words instead of a Sentence: as a pattern such a part would match all others. `i18n.lists` parses it.
     parts = []
     if change.added:
         parts.append(" ".join(("+" + _names(change.added), ADDED)))

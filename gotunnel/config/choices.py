@@ -1,4 +1,4 @@
-"""What is said in the same words in both sections of a file: the choices of a few keys, and that a key belongs to its
+"""What both sections of a file share: the choices of a few keys, and the check that a key belongs to its
 certificate."""
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ PROTOCOL = choice("tcp", "udp")
 Profile = Literal["default", "kubernetes"]
 PROFILE = choice("default", "kubernetes")
 KUBELET = 10250
-"""The port of a kubelet, whose certificate nobody checks as long as nobody is told to."""
+"""The port of a kubelet. Its certificate is not verified unless somebody configures that."""
 
 KUBERNETES = {"heartbeat": 5.0, "heartbeat_timeout": 15.0}
-"""A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before."""
+"""A node is marked NotReady after 40 s: a dead path must be noticed and replaced well before that."""
 IDLE_LEGS = count(0, 64)
-"""As many as a pool keeps at most (protocol, section 5)."""
+"""The most that a pool keeps (protocol, section 5)."""
 _RELAYS = ("auto", "portable", "fast", "native")
-"""What needs no plugin of others."""
+"""The built-in relays."""
 
 
 def _read_relay(value: Any, info: ValidationInfo) -> str | RelayConfig:
@@ -54,13 +54,15 @@ def _read_relay(value: Any, info: ValidationInfo) -> str | RelayConfig:
         return value
     if isinstance(value, str) and value.strip() in _RELAYS:
         return value.strip()
-    # Only a plugin of others has options here.
+    # Only the plugins of others have options here.
     found = RelayConfig.parts(value, info.context, ("auto",))
     return str(found["plugin"]) if found["plugin"] in _RELAYS else RelayConfig.model_construct(**found)
 
 
 @dataclass(frozen=True, eq=False)
 class _RelayKind(Kind):
+    """The kind of `relay`: a built-in word, or a plugin with options, for which it needs pydantic's context."""
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         write = core_schema.plain_serializer_function_ser_schema(self.write)
         return core_schema.with_info_plain_validator_function(_read_relay, serialization=write)
@@ -70,7 +72,7 @@ _RELAY = _RelayKind("auto, portable, fast, native, or a plugin", str, json={"typ
 if TYPE_CHECKING:
     RelayName = str | RelayConfig
 else:
-    RelayName = Annotated[Any, _RELAY]  # the reference is to have one row for it, as for other values
+    RelayName = Annotated[Any, _RELAY]  # a simple type, so that the reference has one row for it
 RELAY_WORDS = (
     "how bytes are moved: `auto` is `native` where it was built, else `fast` where it can run (Linux), else "
     "`portable`; or a plugin (`gotunnel plugins`)"
@@ -78,7 +80,7 @@ RELAY_WORDS = (
 
 
 def belongs_to_cert(key: object, info: ValidationInfo) -> object:
-    """Return `key` if it stands with `cert` or both are absent. Raises the error of `wrong`."""
+    """Return `key` if it and `cert` are both set or both absent. Raises the error of `wrong`."""
     if key is None and info.data.get("cert") is not None:
         raise wrong("is missing beside cert", "add key: with the private key of that certificate")
     if key is not None and "cert" in info.data and info.data["cert"] is None:

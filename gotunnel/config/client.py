@@ -1,4 +1,4 @@
-"""The `client:` section of a file: its keys, their limits and defaults. Nothing here dials."""
+"""The `client:` section of a file: its keys, limits and defaults. Nothing here dials."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ from gotunnel.config.v1 import beyond_v1
 __all__ = ["ClientConfig", "ClientFile"]
 
 MOST_NODES = 256
-"""Nodes that one client can announce: more do not fit into a frame with the answer to each."""
+"""Most nodes that one client can announce: more do not fit into a frame with the answer for each."""
 NO_SERVER = f'add server_addr: with the server\'s host and port, like "tunnel.example.com:{DEFAULT_PORT}"'
 MOST_SERVERS = 16
-"""Servers in one file: a session each, and the legs of all of them share this process's descriptors."""
+"""Most servers in one file: each has a session, and the legs of all share this process's descriptors."""
 EXAMPLE = "add local_ports: [6443], or mappings: [{name: api, local: 6443, remote: 6443}]"
 
 
@@ -189,7 +189,7 @@ class ClientConfig(Section):
 
     @property
     def all_servers(self) -> tuple[HostPort, ...]:
-        """The servers as the file names them, at least one."""
+        """The configured servers, at least one."""
         return self.servers if self.server_addr is None else (self.server_addr,)
 
     @field_validator("remote_port")
@@ -239,8 +239,8 @@ class ClientConfig(Section):
 
     @property
     def pace(self) -> tuple[float | None, float]:
-        """Seconds between pings, None for what the server says, and the longest silence of a server that counts as
-        alive, where the server allows more: a dead path must be noticed in time also when only this end cares."""
+        """Seconds between pings (None: what the server says), and the longest silence of a server that counts as alive,
+        if the server allows more. With it a dead path is noticed in time even if only this end is configured so."""
         if self.profile == "default":
             return self.heartbeat_interval, math.inf
         interval = self.heartbeat_interval or KUBERNETES["heartbeat"]
@@ -248,7 +248,7 @@ class ClientConfig(Section):
 
     @property
     def warnings(self) -> list[str]:
-        """What is accepted and still doubtful, one line each, without the file's name."""
+        """Valid but doubtful settings, one line each, without the file's name."""
         weak = tokens.warning(self.token.get_secret_value())
         found = [f"client.token: the token {weak}"] if weak else []
         if self.tls.mode == "off":

@@ -1,5 +1,5 @@
-"""What a file says of one client of a server: its rights, and under `server.clients` its name and token too. Nothing
-here is decided; what a key leaves out is the server's."""
+"""A client of a server in a configuration: its rights, and in `server.clients` its name and token as well. Nothing is
+decided here; absent keys take the server's values."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class IdentityConfig(RightsConfig):
 
 
 def same_names(value: object) -> list[Part]:
-    """Return a mistake for each name that stands again in `value`, a list as the file has it, whatever else is wrong
-    with its items."""
+    """Return a mistake for each repeated name in `value`, a list as in the file, whatever else is wrong with its
+    items."""
     first: dict[str, int] = {}
     parts: list[Part] = []
     for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
@@ -97,7 +97,8 @@ def same_names(value: object) -> list[Part]:
 
 
 def token_warnings(clients: tuple[IdentityConfig, ...], shared: str | None) -> list[str]:
-    """Return a line for each token that is doubtful, or that more than one name has: `shared` is the server's."""
+    """Return a line for each doubtful token, and for each token used by several names. `shared` is the server's
+    token."""
     holders: dict[str, str] = {} if shared is None else {shared: "server.token"}
     found: list[str] = []
     for index, client in enumerate(clients):

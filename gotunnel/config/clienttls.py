@@ -1,4 +1,4 @@
-"""The `client.tls` group of a file: how a client makes sure of its server, and shows itself."""
+"""The `client.tls` group of a file: how a client verifies its server, and identifies itself."""
 
 from __future__ import annotations
 

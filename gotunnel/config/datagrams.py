@@ -1,4 +1,4 @@
-"""What a mapping with `protocol: udp` cannot be, and how long a flow of it may be quiet."""
+"""The checks of a mapping with `protocol: udp`, and the limits of a flow's idle time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["DEFAULT_IDLE", "IDLE", "LEAST_IDLE", "MOST_IDLE", "amiss_with_udp"]
 
 DEFAULT_IDLE = 60.0
 LEAST_IDLE, MOST_IDLE = 1, 3600
-"""Seconds, which a server holds clients to as well."""
+"""Seconds. A server enforces these limits for its clients as well."""
 IDLE = seconds(LEAST_IDLE, MOST_IDLE, why="a flow is not to end between two datagrams, nor to hold its leg for ever")
 
 
 def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
-    """Name what stands beside `protocol: udp` and cannot be, or beside `tcp` and is for `udp`."""
+    """Return the mistakes of keys that do not fit `protocol: udp`, or that need it and are used with `tcp`."""
     if mapping.protocol == "tcp":
         if mapping.idle is not None:
             return [(("idle",), "is for protocol: udp", "add protocol: udp, or remove it")]
@@ -43,9 +43,7 @@ def amiss_with_udp(mapping: MappingConfig) -> list[Part]:
         parts.append((("encrypt",), what, "remove it"))
     if mapping.proxy_protocol != "off":
         parts.append((("proxy_protocol",), "goes ahead of a stream, which protocol: udp has none of", "remove it"))
-    from gotunnel.config.health import (
-        OWN,  # a server reads the limits above, and has no use for models of a client
-    )
+    from gotunnel.config.health import OWN  # imported late: a server does not need it
 
     if health is not None and health.type in OWN:
         what = f"{health.type} probes a service by connecting to it, and this one takes datagrams"

@@ -1,5 +1,5 @@
-"""What changes when one section of a file takes the place of another: which keys, what becomes of each, and with which
-values to go on. Compares models only: nothing is applied here, and no value is shown, since some are secrets."""
+"""Compares two versions of a configuration section: which keys have changed, what becomes of each, and the resulting
+configuration. Applies nothing, and shows no values, since some are secrets."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What becomes of a list of groups that have names. Each name of either list stands in one of these."""
+    """The changes of a list of named groups. Each name in either list is in one of these."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    """They go on, with something about them that is different."""
+    """Items that stay, with some keys changed."""
     anew: tuple[str, ...] = ()
-    """They are closed and opened again."""
+    """Items that are closed and opened again."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.anew)
@@ -36,10 +36,11 @@ class ListChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference(Generic[_S]):
-    """`config` is what to run with from now on: the new section, but for what needs a restart.
+    """The result of a comparison. `config` is the configuration to use from now on: the new section, except for what
+    needs a restart.
 
-    `keys` are all changed keys that take effect, `restart` those that do not; abbreviations are in neither. The keys of
-    `lists` are in `keys` too.
+    `keys` are all changed keys that take effect, `restart` those that need a restart; abbreviations are in neither. The
+    keys of `lists` are in `keys` as well.
     """
 
     config: _S
@@ -51,13 +52,12 @@ class Difference(Generic[_S]):
         return bool(self.keys or self.restart)
 
     def touches(self, *keys: str) -> bool:
-        """Whether one of these keys, or one below it, changes and takes effect."""
+        """Return whether one of these keys, or a key below it, has changed and takes effect."""
         return any(_is_below(changed, key) for changed in self.keys for key in keys)
 
 
 def difference(role: str, old: _S, new: _S, only: Collection[str] | None = None) -> Difference[_S]:
-    """Compare two sections of one role, `server` or `client`. If only some keys can take effect here, all others need a
-    restart."""
+    """Compare two sections of one role, `server` or `client`. With `only`, all other keys need a restart."""
     found = {path: _worst(path, before, after) for path, before, after in _leaves((role,), old, new)}
     waiting = {key for leader, keys in FOLLOWERS.items() if tuple(leader.split(".")) in found for key in keys}
     for path in found:
@@ -78,8 +78,8 @@ def difference(role: str, old: _S, new: _S, only: Collection[str] | None = None)
 
 
 def _leaves(path: Path, old: Section, new: Section) -> Iterator[tuple[Path, Any, Any]]:
-    """Yield what differs; a group that is there on one side only is one difference, and so is a list. The options of a
-    plugin are no keys that are known here: another option is another group."""
+    """Yield the differences. A group that exists on one side only is one difference, and so is a list. The options of a
+    plugin are not known keys: if one changes, its whole group has changed."""
     for name, info in type(new).model_fields.items():
         here, before, after = (*path, name), getattr(old, name), getattr(new, name)
         if before == after:
@@ -93,7 +93,7 @@ def _leaves(path: Path, old: Section, new: Section) -> Iterator[tuple[Path, Any,
 
 
 def _worst(path: Path, before: Any, after: Any) -> Effect:
-    """What becomes of one difference. A list waits as a whole for an item that must wait."""
+    """Return the effect of one difference. If an item of a list needs a restart, the whole list does."""
     key = ".".join(path)
     if key in NAMED and any(effect is Effect.RESTART for effect in _items(path, before, after).values()):
         return Effect.RESTART
@@ -101,7 +101,7 @@ def _worst(path: Path, before: Any, after: Any) -> Effect:
 
 
 def _items(path: Path, before: tuple[Any, ...], after: tuple[Any, ...]) -> dict[str, Effect]:
-    """What becomes of each item that stands in both lists and is not the same."""
+    """Return the effect on each item that is in both lists and has changed."""
     old = {item.name: item for item in before}
     return {
         item.name: _strictest(path, old[item.name], item)
@@ -127,7 +127,7 @@ def _compared(path: Path, before: tuple[Any, ...], after: tuple[Any, ...]) -> Li
 
 
 def _kept_back(new: _S, old: _S, late: list[Path]) -> _S:
-    """Return `new` with what stands in `old` at these paths."""
+    """Return `new` with the values of `old` at these paths."""
     update: dict[str, Any] = {}
     for name in {path[0] for path in late}:
         below = [path[1:] for path in late if path[0] == name]

@@ -1,5 +1,5 @@
-"""When a changed key of a running role takes effect, one word for each key. Changes nothing itself; a key that does not
-stand here needs a restart, and a test holds the table to the models."""
+"""The effect of changing each key of a running role. Changes nothing itself. A key that is not in the table needs a
+restart; a test compares the table with the models."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ __all__ = ["EFFECTS", "FOLLOWERS", "NAMED", "Effect", "effect_of"]
 
 
 class Effect(Enum):
-    """What becomes of a change while the process runs."""
+    """When a change takes effect while the process runs."""
 
     NOW = "now"
-    """It holds at once, for who is there too."""
+    """It applies at once, to existing connections as well."""
     NEXT = "next"
-    """It holds for connections from now on; those that are there go on as they are."""
+    """It applies to new connections; existing ones go on unchanged."""
     ANEW = "anew"
-    """What the key belongs to is closed and opened again: a mapping's or a forward's port, or the control connection.
+    """What the key belongs to is closed and opened again: the port of a mapping or forward, or the control connection.
     Streams go on."""
     PART = "part"
-    """It is an abbreviation, or a place: what it leads to stands in another key, and that says what becomes of it."""
+    """The key is an abbreviation, or names a place: its result is in another key, which has the effect."""
     RESTART = "restart"
-    """It holds once the process is started anew."""
+    """It applies after a restart."""
 
 
 _NOW, _NEXT, _ANEW, _PART, _RESTART = Effect.NOW, Effect.NEXT, Effect.ANEW, Effect.PART, Effect.RESTART
@@ -36,7 +36,7 @@ FOLLOWERS = {
     "client.transport.plugin": ("client.servers", "client.server_addr"),
     "client.v1": ("client",),
 }
-"""Keys that need a restart, and what is not to be taken up without them: the other half of one wish."""
+"""Keys that need a restart, and the keys that must not be applied without them, since they belong together."""
 
 EFFECTS = {
     "server": _NOW,
@@ -218,5 +218,5 @@ EFFECTS = {
 
 
 def effect_of(key: str) -> Effect:
-    """Return what becomes of a change of this key; one that nobody has thought of needs a restart."""
+    """Return the effect of changing this key; a key without an entry needs a restart."""
     return EFFECTS.get(key, Effect.RESTART)

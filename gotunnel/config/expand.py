@@ -1,5 +1,5 @@
-"""`${VAR}` in the string values of a parsed file. `$${` is a literal `${`. Nothing else of a shell is
-understood."""
+"""Expands `${VAR}` in the string values of a parsed file. `$${` is a literal `${`. No other shell syntax is
+supported."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?")
 
 
 def expand(value: Any, env: Mapping[str, str], document: Document, path: KeyPath = ()) -> Any:
-    """Return a copy of `value` with every variable expanded; what cannot be is BROKEN and added to the
-    flaws."""
+    """Return a copy of `value` with all variables expanded. A value that cannot be expanded becomes BROKEN, with a flaw
+    added."""
     if isinstance(value, dict):
         return {key: expand(item, env, document, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,5 +1,5 @@
-"""What a configuration would open, in plain lines for `gotunnel check`, each a Sentence. Opens nothing and looks
-nothing up."""
+"""Describes what a configuration would open, in plain lines for `gotunnel check`, each a Sentence. Opens nothing and
+looks nothing up."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ BARE_KUBELET = (
 
 
 def explain(file: File, filed: Iterable[FileIdentity] = ()) -> list[Sentence]:
-    """Return one line for each thing that would be listened on, connected to or dialled, then the
-    warnings. `filed` are the clients of the server's clients file."""
+    """Return one line for each address that would be listened on, connected to or dialled, then the warnings. `filed`
+    are the clients in the server's clients file."""
     lines: list[Sentence] = []
     if file.server is not None:
         lines += [line(SERVER, said) for said in _server(file.server)]
@@ -74,7 +74,7 @@ def _server(server: ServerConfig) -> list[str]:
 
 
 def _listener(listener: ListenerConfig) -> str:
-    # What a listener of others needs, and calls its address, is its own business.
+    # Whether the listener of a plugin has an address, and what its option is called, is up to the plugin.
     place = getattr(listener.options, "listen", None)
     if place is None:
         return Sentence("takes clients by {plugin}, too", plugin=listener)
@@ -250,7 +250,7 @@ def _bare(target: object, *, encrypt: bool) -> str:
 
 
 def _place(mapping: MappingConfig) -> Sentence:
-    """Return where a mapping is published."""
+    """Return the place where a mapping is published, in words."""
     bind, port = mapping.bind, mapping.remote_port
     if bind is not None and port != 0:
         return Sentence("{address} on the server", address=HostPort(bind, port))

@@ -1,4 +1,4 @@
-"""What `gotunnel check` says of the clients that have tokens of their own: names and rights, never a secret."""
+"""The lines of `gotunnel check` about clients with tokens of their own: names and rights, never a secret."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LIMITS = {
     "mappings": "{number} mappings", "legs": "{number} legs", "visitors": "{number} visitors",
     "pending": "{number} waiting visitors",
 }  # fmt: skip
-"""How a limit is said."""
+"""The words for each limit."""
 HELD = ("", "a token of its own", "two tokens of its own")
 
 
 def explain_clients(server: ServerConfig, filed: Iterable[FileIdentity]) -> list[list[str]]:
-    """Return the parts of one line for each, those of the configuration first, then those of the clients file."""
+    """Return the parts of one line per client: first those in the configuration, then those in the clients file."""
     lines = [_line(server, client, client.name, _tokens(client)) for client in server.clients]
     return lines + [_line(server, client, client.name, _keys(client)) for client in filed]
 

@@ -1,4 +1,4 @@
-"""How lines of `gotunnel check` are put together: of Sentences, so that each can be said in another language."""
+"""Helpers to build the lines of `gotunnel check` from Sentences, so that each can be translated."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def of_client(name: str) -> Sentence:
 
 
 def line(about: Sentence, *said: str) -> Sentence:
-    """Return "about: this, that"; what is empty is left out."""
+    """Return "about: this, that"; empty parts are left out."""
     return Sentence.joined(": ", (about, Sentence.joined(", ", said)))
 
 
 def listed(values: Iterable[object]) -> str:
-    """Return names and numbers behind one another: they are nobody's words."""
+    """Return names and numbers as a list; these are not translated."""
     return ", ".join(map(str, values))
 
 
 def all_of(values: Iterable[str]) -> str:
-    """Return "a and b and c"; there must be one."""
+    """Return "a and b and c"; there must be at least one."""
     first, *others = values
     for other in others:
         first = Sentence("{before} and {value}", before=first, value=other)
@@ -35,7 +35,7 @@ def all_of(values: Iterable[str]) -> str:
 
 
 def any_of(values: Iterable[str]) -> str:
-    """Return "a or b or c"; there must be one."""
+    """Return "a or b or c"; there must be at least one."""
     first, *others = values
     for other in others:
         first = Sentence("{before} or {value}", before=first, value=other)

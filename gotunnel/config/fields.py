@@ -1,4 +1,4 @@
-"""The kinds of values that only gotunnel has: addresses, ports, names, tokens."""
+"""The kinds of values that are specific to gotunnel: addresses, ports, names, tokens."""
 
 from __future__ import annotations
 
@@ -44,16 +44,15 @@ __all__ = [
 ]
 
 DEFAULT_PORT = 17000
-"""Where a server listens, as the original did."""
+"""The port of a server, the same as the original's."""
 
 MAX_TOKENS = 2
-"""How many tokens of one client are valid at once: the one that comes and the one that goes."""
+"""How many tokens of one client may be valid at once: an old one and its replacement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Where a mapping listens on the server: `bind` None is the server's own address, `port` 0 any free
-    one."""
+    """Where a mapping listens on the server. `bind` None means the server's own address, `port` 0 any free port."""
 
     bind: str | None
     port: int
@@ -99,14 +98,15 @@ def _server_again(server: HostPort) -> tuple[str, str]:
 
 
 def read_target(value: Any) -> Address:
-    """Return where a client finds a service. A port alone is on 127.0.0.1. Raises the error of `wrong`."""
+    """Return the address of a service, as seen from a client. A port alone is on 127.0.0.1. Raises the error of
+    `wrong`."""
     if isinstance(value, (HostPort, UnixPath)):
         return value
     cure = 'write a port, "host:port" or "unix:/path"'
     if is_number(value):
         return HostPort("127.0.0.1", read_port(value))
     found = parsed(value, "an address", cure, parse_address)
-    # Such a path can become a mapping's name, which travels.
+    # Such a path can become the name of a mapping, which is sent to the server.
     if isinstance(found, UnixPath) and not (found.path.isascii() and found.path.isprintable()):
         raise wrong("the path of the socket has a character that is not printable ASCII", cure)
     assert isinstance(found, (HostPort, UnixPath))
@@ -154,7 +154,7 @@ def _read_bind(value: Any) -> str:
     cure = "write an IP address of the server, as a mapping's remote has it"
 
     def parse(text: str) -> str:
-        # What follows a % names an interface, and ipaddress takes anything there.
+        # ipaddress accepts anything after a %, where an interface is named.
         if not text.isascii() or not text.isprintable():
             raise ValueError("it has a character that no address has")
         return str(ipaddress.ip_address(text))
@@ -207,7 +207,7 @@ def _read_server_name(value: Any) -> str:
 
 
 def read_token(value: Any) -> SecretStr:
-    """Return a token, stripped. Raises the error of `wrong` for one that does not protect; it never shows the
+    """Return a token, stripped. Raises the error of `wrong` for one that does not protect; messages never show the
     token."""
     secret = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(secret, (int, float)) or (isinstance(secret, Text) and secret.meaning):
@@ -221,7 +221,7 @@ def read_token(value: Any) -> SecretStr:
 
 
 def read_tokens(value: Any) -> tuple[SecretStr, ...]:
-    """Return one token or two, both valid at once. Raises the error of `wrong`, as `read_token` does."""
+    """Return one token or two, both valid at once. Raises the error of `wrong`, like `read_token`."""
     found = each(value, read_token)
     if not 1 <= len(found) <= MAX_TOKENS:
         what = "there is no token" if not found else f"holds {len(found)} tokens"

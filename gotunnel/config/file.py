@@ -1,4 +1,4 @@
-"""A whole file: both sections, and what they must not have in common. Who reads one section only does without it."""
+"""A whole configuration file: both sections, and the checks between them. Not needed to read one section alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class File(Section):
 
     @property
     def warnings(self) -> list[str]:
-        """What is accepted and still doubtful, one line each, without the file's name."""
+        """Valid but doubtful settings, one line each, without the file's name."""
         sections = (self.server, self.client)
         lines = [line for section in sections if section is not None for line in section.warnings]
         if self.server is not None and self.client is not None:
@@ -40,7 +40,7 @@ class File(Section):
 
 
 def _loops(server: ServerConfig, client: ClientConfig) -> list[str]:
-    """Mappings whose service is the very port that the server of the same file opens for them."""
+    """Return warnings for mappings whose service is the very port that the server of the same file opens for them."""
     here = [each for each in client.all_servers if each.port == server.addr.port and _is_here(each.host, server)]
     if not here:
         return []

@@ -1,4 +1,4 @@
-"""One forward of a client's section: a port of the client's that leads through the server, and what must hold between
+"""One forward in a client's section, which leads from a port of the client through the server, and the checks between
 forwards."""
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ForwardConfig(Section):
         try:
             return {**data, "name": str(read_forward_listen(data["listen"]))}
         except PydanticCustomError:
-            return data  # `listen` itself says why
+            return data  # the validation of `listen` reports it
 
     @model_validator(mode="wrap")
     @classmethod
@@ -75,8 +75,8 @@ class ForwardConfig(Section):
 
 
 def forwards_that_collide(value: object) -> list[Part]:
-    """Name the items of `value`, a list as the file has it, that use a name or an address of an earlier one, whatever
-    else is wrong with them."""
+    """Return a mistake for each item of `value`, a list as in the file, that repeats the name or address of an earlier
+    one, whatever else is wrong with them."""
     parts: list[Part] = []
     names: set[str] = set()
     places: set[object] = set()

@@ -1,4 +1,4 @@
-"""How a client finds out whether the service of a mapping is there. Nothing here connects."""
+"""The options of a mapping's health check. Nothing here connects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from gotunnel.errors import Sentence
 __all__ = ["OWN", "HealthConfig", "HealthTlsConfig", "HttpOptions", "OptionalHealth"]
 
 OWN = ("tcp", "http")
-"""What needs no plugin of others: their options are keys of the reference."""
+"""The built-in checks, whose options are keys of the reference."""
 HTTP_ONLY = ("path", "status", "host", "tls")
 
 
@@ -158,7 +158,7 @@ class HttpOptions(Section):
     )
 
     def expects(self, status: int) -> bool:
-        """Say whether that status of an HTTP answer is a good one."""
+        """Return whether this HTTP status is an expected one."""
         return any(int(rule[:3]) <= status <= int(rule[-3:]) for rule in self.status)
 
     def certificate_name(self, target_host: str) -> str:
@@ -214,7 +214,7 @@ class HealthConfig(HttpOptions, _Pace):
 
     @property
     def said(self) -> Sentence:
-        """What is asked for, and how often."""
+        """The kind of probe and its interval, in words."""
         how = self.type
         if self.type == "http":
             how = f"{'https' if self.tls else 'http'} {self.path}"

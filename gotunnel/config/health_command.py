@@ -16,7 +16,7 @@ CURE = "write a program and its arguments, like [pg_isready, -q] or \"pg_isready
 
 def _read_command(value: Any) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)):
-        # A number or a word that YAML takes for something else was meant as it is written: it is an argument.
+        # A list item that YAML reads as a number was meant as written: it is an argument.
         found = [str(item) for item in value if isinstance(item, (str, int, float)) and not isinstance(item, bool)]
         if len(found) != len(value):
             raise wrong("holds something that is no text", CURE)

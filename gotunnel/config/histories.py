@@ -1,5 +1,5 @@
-"""Histories of traffic that would be written into one file, where each visitor would count twice: the one that a role
-keeps anyway (`usage`), and those of its observers. Looks at no file's content."""
+"""Checks that no two histories of traffic use one file, where each visitor would count twice: the role's own (`usage`),
+and those of its observers. Does not read the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gotunnel.errors import ConfigError, Problem, Sentence, printable
 
-if TYPE_CHECKING:  # the section of the other role is in no role's memory
+if TYPE_CHECKING:  # a role does not load the section of the other role
     from gotunnel.config.client import ClientConfig
     from gotunnel.config.server import ServerConfig
 
@@ -19,13 +19,11 @@ CURE = "name another file, or remove one of the two"
 
 
 def check_histories(config: ServerConfig | ClientConfig, state: Path, file: str | os.PathLike[str]) -> None:
-    """Compare the files of one section of `file`, with this state folder. Raises ConfigError."""
+    """Compare the history files in one section of `file`, for this state folder. Raises ConfigError."""
     role, client = config.role, config.name if config.role == "client" else None
     if not config.observers:
         return
-    from gotunnel.config.observeroptions import (
-        UsageObserverOptions,  # loaded where there are some: models take memory
-    )
+    from gotunnel.config.observeroptions import UsageObserverOptions  # imported late: it costs memory
 
     taken: dict[str, str] = {}
     if config.usage.enabled:
@@ -47,5 +45,5 @@ def check_histories(config: ServerConfig | ClientConfig, state: Path, file: str 
 
 
 def _place(path: Path) -> str:
-    """Return what two names of one file have in common, whether it is there or not."""
+    """Return the same text for all names of one file, whether it exists or not."""
     return os.path.realpath(path)

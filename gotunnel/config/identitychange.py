@@ -1,5 +1,5 @@
-"""What may happen to the identities of the clients file: made, given another token, enrolled, revoked. Each function
-takes the file's content and returns the new one; reading, writing and locking are in `identityedit`."""
+"""The changes of identities in the clients file: add, give another token, enrol, revoke. Each function makes a change
+that takes the file's content and returns the new one; `identityedit` reads, writes and locks the file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Change = Callable[[Clients], Clients]
 
 
 class ClientRefused(GotunnelError):
-    """What was asked for does not fit the client as it is; one line says why and what to do."""
+    """The request does not fit the client's state; one line says why and what to do."""
 
 
 def added(new: FileIdentity) -> Change:
-    """Add a client. Its name must be new, or revoked. Raises ClientRefused."""
+    """Add a client. Its name must be new or revoked. Raises ClientRefused."""
 
     def change(clients: Clients) -> Clients:
         old = _find(clients, new.name)
@@ -39,12 +39,12 @@ def added(new: FileIdentity) -> Change:
 
 
 def revoked(name: str) -> Change:
-    """Take all its keys away; its name stays taken, so that no shared token opens it."""
+    """Remove all keys of a client. Its name stays taken, so that no shared token is valid for it."""
     return _changed(name, lambda client: _with(client, keys=(), join=None, expires=None))
 
 
 def forgotten(name: str) -> Change:
-    """Remove a client, name and all."""
+    """Remove a client and its name."""
 
     def change(clients: Clients) -> Clients:
         _get(clients, name)
@@ -56,8 +56,8 @@ def forgotten(name: str) -> Change:
 def rotated(
     name: str, key: bytes | None, join: JoinConfig | None, now: float, expires: float | None = None
 ) -> Change:
-    """Give a client a second key, or a join token on the way to one; the first stays valid. `expires` (like `now` in
-    Unix seconds), if given, is until when the client may come. Raises ClientRefused."""
+    """Give a client a second key, or a join token for one; the first key stays valid. `expires`, if given, limits the
+    client's access (like `now`, in Unix seconds). Raises ClientRefused."""
 
     def rotate(client: FileIdentity) -> FileIdentity:
         client = _settled(_living(client, now, expires))
@@ -69,7 +69,7 @@ def rotated(
         if join is not None:
             return _with(client, join=join)
         assert key is not None
-        # A join token that nobody has used is no longer wanted.
+        # An unused join token is no longer wanted.
         return _with(client, keys=(*client.keys, key), join=None)
 
     return _changed(name, rotate)
@@ -78,7 +78,7 @@ def rotated(
 def at_once(
     name: str, key: bytes | None, join: JoinConfig | None, now: float, expires: float | None = None
 ) -> Change:
-    """The same, but what the client had opens nothing more."""
+    """The same, but the client's earlier keys become invalid at once."""
 
     def replace(client: FileIdentity) -> FileIdentity:
         client = _living(client, now, expires)
@@ -88,7 +88,7 @@ def at_once(
 
 
 def dropped(name: str) -> Change:
-    """Take away the older one of two keys. Raises ClientRefused."""
+    """Remove the older of two keys. Raises ClientRefused."""
 
     def drop(client: FileIdentity) -> FileIdentity:
         if len(client.keys) == 1 and client.join is not None:
@@ -107,8 +107,8 @@ def dropped(name: str) -> Change:
 
 
 def begun(name: str, proved: bytes, lasting: bytes) -> Change:
-    """A client came with its join token: remember the lasting key that is sent to it, which is valid from now on beside
-    the join token. Raises ClientRefused when that token is not valid any more."""
+    """A client came with its join token: store the permanent key that is sent to it. From now on that is valid, like
+    the join token. Raises ClientRefused if the join token is no longer valid."""
 
     def begin(client: FileIdentity) -> FileIdentity:
         join = client.join
@@ -120,8 +120,8 @@ def begun(name: str, proved: bytes, lasting: bytes) -> Change:
 
 
 def enrolled(name: str, lasting: bytes) -> Change:
-    """The client has stored its lasting key: the join token is used up. An older lasting key stays until the new one is
-    used, since the client that has it may still run."""
+    """The client has stored its permanent key: remove the join token. An older permanent key stays until the new one is
+    used, since a client with the older one may still run."""
 
     def enrol(client: FileIdentity) -> FileIdentity:
         if not _is_next(client, lasting):
@@ -132,7 +132,7 @@ def enrolled(name: str, lasting: bytes) -> Change:
 
 
 def used(name: str, proved: bytes) -> Change:
-    """A client has proved the newest of its keys: it is the only one from now on. Nothing changes for another key."""
+    """A client has proved its newest key: remove all others. Nothing changes for another key."""
 
     def use(client: FileIdentity) -> FileIdentity:
         newest = len(client.keys) > 1 and compare_digest(client.keys[-1].get_secret_value(), proved)
@@ -144,7 +144,8 @@ def used(name: str, proved: bytes) -> Change:
 
 
 def _living(client: FileIdentity, now: float, expires: float | None) -> FileIdentity:
-    """Return a client that a new token would let in, until `expires` if that is given."""
+    """Return the client if a new token would let it in, with a new `expires` if given. Raises ClientRefused
+    otherwise."""
     name = client.name
     if not client.keys and client.join is None:
         raise ClientRefused(f"the client {name} is revoked: `gotunnel client add {name}` makes it anew")
@@ -157,7 +158,7 @@ def _living(client: FileIdentity, now: float, expires: float | None) -> FileIden
 
 
 def _settled(client: FileIdentity) -> FileIdentity:
-    """Return a client whose only lasting key, sent and not confirmed, counts as its own: somebody may have it."""
+    """Accept a client's only permanent key if it was sent but not confirmed: the client may have it."""
     join = client.join
     if client.keys or join is None or join.next is None:
         return client
@@ -191,5 +192,5 @@ def _find(clients: Clients, name: str) -> FileIdentity | None:
 def _with(client: FileIdentity, *, keys: tuple[Any, ...] | None = None, **values: Any) -> FileIdentity:
     if keys is not None:
         values["keys"] = tuple(key if isinstance(key, SecretBytes) else SecretBytes(key) for key in keys)
-    # Not a copy with these values: exclude_defaults looks at values, and validation looks at all of them.
+    # model_copy would not do: exclude_defaults depends on which fields are set, and all values must be validated.
     return FileIdentity.model_validate({**{name: getattr(client, name) for name in client.model_fields_set}, **values})

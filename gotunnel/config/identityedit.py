@@ -1,5 +1,5 @@
-"""How the file with the identities is changed: one at a time, under a lock beside it, and by a whole new file in its
-place. What is in it is for `identityfile`."""
+"""Changes the file of identities: one change at a time, under a lock file beside it, by replacing the whole file.
+`identityfile` has the format."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ def edit_clients(
     *,
     patience: float = 5.0,
 ) -> tuple[FileIdentity, ...]:
-    """Change the file, or make it: `change` gets what is in it and returns what is to be in it. Returns that.
+    """Change the file, or create it: `change` gets the current content and returns the new one. Returns the new
+    content.
 
-    Nobody else changes it meanwhile, and whoever reads it sees all of the change or nothing. It blocks, for `patience`
-    seconds at most while another process holds the lock. What `change` raises leaves the file as it is. Raises
-    ConfigError for a file that cannot be read or written.
+    Nobody else can change it meanwhile, and readers see all of the change or nothing. It blocks, for at most `patience`
+    seconds while another process holds the lock. If `change` raises, the file stays unchanged. Raises ConfigError for a
+    file that cannot be read or written.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
+    path = Path(os.path.realpath(path))  # so that a symbolic link is not replaced
     with _locked(path, patience):
         before = load_clients(path) if os.path.lexists(path) else ()
         after = tuple(change(before))
@@ -44,7 +45,7 @@ def edit_clients(
 
 @contextmanager
 def _locked(path: Path, patience: float) -> Iterator[None]:
-    """Hold the lock beside the file. The lock file stays: to remove it would let two hold the lock at once."""
+    """Hold the lock file beside the file. It is never removed: otherwise two processes could hold the lock at once."""
     lock = path.with_name(path.name + ".lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -83,7 +84,7 @@ def _replace(path: Path, content: bytes) -> None:
             raise
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(folder)  # or a power cut could bring back the client that was revoked
+            os.fsync(folder)  # otherwise a power failure could restore a client that was revoked
         finally:
             os.close(folder)
     except OSError as error:
@@ -91,13 +92,13 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _own_as_before(descriptor: int, path: Path) -> None:
-    """What root writes is to be readable for the server, which runs as the owner of the file, or of a new one's
-    folder."""
+    """Give a file written by root to the owner of the present file, or of the folder for a new one: the server runs as
+    that user and must be able to read it."""
     if os.geteuid() != 0:
         return
     ours = os.fstat(descriptor)
     if ours.st_nlink != 1 or ours.st_size:
-        return  # of the folder's owner, who would be given a file of root's that he has linked to its name
+        return  # the folder's owner may have linked it to a file of root's, which must not be given away
     before = path.stat() if path.exists() else path.parent.stat()
     os.fchown(descriptor, before.st_uid, before.st_gid)
 

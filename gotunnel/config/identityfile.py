@@ -1,11 +1,11 @@
-"""The file with the identities that commands make: its format, and how it is read. It holds derived keys, which open
-the server as well as the tokens would, and never a token. Nothing here decides who may come in.
+"""The file of the identities made by commands: its format, and how to read it. It holds derived keys, which grant the
+same access as the tokens would, and never a token. Nothing here decides who is let in.
 
     {"version": 1, "clients": [{"name": "worker-1", "keys": ["…"], "allow_ports": [10250]}]}
 
-`keys` are the K of the handshake in base64 (URL-safe, without padding), the newest last; `join` has those of a one-time
-token: {"key": "…", "expires": 1795500000, "next": "…"}. An entry without any is revoked, and keeps its name from being
-used. Only the owner may read the file.
+`keys` are the K of the handshake in base64 (URL-safe, without padding), the newest last. `join` has the keys of a
+one-time token: {"key": "…", "expires": 1795500000, "next": "…"}. An entry without any key is revoked, and reserves its
+name. Only the owner may read the file.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from gotunnel.errors import ConfigError, Problem, Sentence, printable
 __all__ = ["CLIENTS_FILE", "FileIdentity", "JoinConfig", "load_clients", "written"]
 
 CLIENTS_FILE = "clients.json"
-"""Its name in the state folder, unless a configuration names another file."""
+"""The file's name in the state folder, unless a configuration names another file."""
 
 VERSION = 1
 KEY_BYTES = 32
 MAX_BYTES = 4 * 1024 * 1024
-"""Ten thousand clients fit; it keeps a wrong path from being read whole."""
+"""Maximum size: ten thousand clients fit. Keeps a wrong path from being read in full."""
 LAST_SECOND = 253_402_300_799
-"""Of the year 9999, in Unix seconds."""
+"""The last second of the year 9999, in Unix seconds."""
 
 
 def _read_key(value: Any) -> SecretBytes:
@@ -91,7 +91,7 @@ class FileIdentity(RightsConfig):
 
 
 def load_clients(path: Path) -> tuple[FileIdentity, ...]:
-    """Read the file. Raises ConfigError with all that is wrong with it, also when there is none."""
+    """Read the file. Raises ConfigError with all mistakes in it, also if there is no file."""
     name = printable(path, 400)
     try:
         root = json.loads(
@@ -102,7 +102,7 @@ def load_clients(path: Path) -> tuple[FileIdentity, ...]:
     except json.JSONDecodeError as error:
         what: str = Sentence("is not JSON: {msg}", msg=error.msg)
         raise ConfigError([Problem(name, error.lineno, "", what, "put back an older copy")]) from None
-    except (RecursionError, ValueError):  # the latter for a number of thousands of digits
+    except (RecursionError, ValueError):  # ValueError: a number with thousands of digits
         what = "is nested too deeply, or has a number that is too long"
         raise ConfigError([Problem(name, None, "", what, "put back an older copy")]) from None
     problems = [Problem(name, None, key, what, cure) for key, what, cure in _envelope(root)]
@@ -129,7 +129,7 @@ def load_clients(path: Path) -> tuple[FileIdentity, ...]:
 
 
 def written(clients: Iterable[FileIdentity]) -> bytes:
-    """Return what a file with these clients holds."""
+    """Return the content of a file with these clients."""
     items = []
     for client in clients:
         item = client.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
@@ -139,7 +139,7 @@ def written(clients: Iterable[FileIdentity]) -> bytes:
 
 def _text(path: Path) -> str:
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+        # O_NONBLOCK: opening a pipe that nobody writes to would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(error) from None
@@ -163,7 +163,7 @@ def _check_owner_and_mode(path: Path, status: os.stat_result) -> None:
     user, quoted = os.geteuid(), shlex.quote(printable(path, 400))
     if not stat.S_ISREG(status.st_mode):
         raise Refused("is no regular file", "name the file that `gotunnel client` writes")
-    # Root changes it for the server, which is another user.
+    # Root may change the file of a server that runs as another user.
     if user and status.st_uid not in (0, user):
         raise Refused(f"belongs to the user {status.st_uid}", f"chown {user} {quoted}")
     if status.st_mode & 0o077:

@@ -1,4 +1,4 @@
-"""The options of the authenticators and access policies. Nothing here asks anybody."""
+"""The options of the built-in authenticators and access policies. Nothing here asks anybody."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _read_template(value: Any) -> str:
     between = re.fullmatch(r"[^{}]*\{\w+\}([^{}]*)(?:\{\w+\}[^{}]*)?", text)
     if between is None or text.count("{name}") > 1:
         raise wrong("has a part twice", cure)
-    # A namespace has no other signs than these: a name "b-c" in "a" must not be called like a name "c" in "a-b".
+    # A namespace only has these characters: a name "b-c" in "a" must not give the same client as a name "c" in "a-b".
     if "{namespace}" in text and not re.search(r"[^a-z0-9-]", between[1]):
         raise wrong("can give accounts of two namespaces one name", cure)
     return text
@@ -70,7 +70,7 @@ _STAY = (
 
 
 def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a list of nothing that was written down: absent it means any, and somebody may have meant none."""
+    """Refuse an empty list: an absent one means any, and an empty one may have been meant as none."""
     if not value:
         raise wrong("is a list of nothing", "leave it out for any, or name at least one")
     return value

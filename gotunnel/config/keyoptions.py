@@ -1,4 +1,4 @@
-"""The options of authenticators that know the keys of clients. Nothing here reads a file."""
+"""The options of authenticators with keys of clients. Nothing here reads a file."""
 
 from __future__ import annotations
 

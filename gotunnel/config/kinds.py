@@ -1,8 +1,8 @@
-"""How a value of a file is read, and what is said when it cannot be. Knows numbers, words and flags, no
-gotunnel terms.
+"""The basic kinds of values in a file: how a value is read, and the message if it cannot be. Knows numbers, words and
+flags, but no terms of gotunnel.
 
-Every kind refuses with `wrong(...)`: what is wrong with the value and what would be right. pydantic's own
-messages never reach an operator, and no message shows what a variable holds."""
+Every kind refuses with `wrong(...)`: what is wrong with the value, and what would be right. An operator never sees
+pydantic's own messages, and no message shows the value of a variable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 Part = tuple[tuple[str | int, ...], str, str]
-"""One of several mistakes: where below the value, what is wrong, what would be right."""
+"""One of several mistakes: the path below the value, what is wrong, and what would be right."""
 
 
 class Section(BaseModel):
@@ -34,8 +34,7 @@ class Section(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """Goes into Annotated and replaces pydantic's reading of the type. `takes` are the words of the
-    reference."""
+    """Used in Annotated to replace pydantic's reading of the type. `takes` is its text in the reference."""
 
     takes: str
     read: Callable[[Any], Any]
@@ -43,21 +42,21 @@ class Kind:
     json: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let `read` validate and `write` serialise."""
+        """Validate with `read` and serialise with `write`."""
         write = core_schema.plain_serializer_function_ser_schema(self.write)
         return core_schema.no_info_plain_validator_function(self.read, serialization=write)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe what the file may hold, not what it becomes."""
+        """Describe what the file may contain, not the resulting value."""
         return dict(self.json)
 
 
 @dataclass(frozen=True, eq=False)
 class Short:
-    """Goes into Annotated beside a group that one word can stand for: `expand` makes keys of the word, and
-    leaves keys as they are."""
+    """Used in Annotated for a group that a single word may replace: `expand` turns the word into keys, and leaves keys
+    as they are."""
 
     takes: str
     expand: Callable[[Any], Any]
@@ -80,13 +79,13 @@ def wrong(what: str, cure: str) -> PydanticCustomError:
 
 
 def several(parts: Sequence[Part]) -> PydanticCustomError:
-    """Return one error that carries all mistakes found in a value."""
+    """Return one error with all mistakes found in a value."""
     summary = "; ".join(f"{what}; {cure}" for _, what, cure in parts)
     return PydanticCustomError("gotunnel", "{summary}", {"summary": summary, "parts": list(parts)})
 
 
 def with_more(error: ValidationError, parts: Sequence[Part]) -> ValidationError:
-    """Return pydantic's `error` with further mistakes, so that all are told at once."""
+    """Return pydantic's `error` with further mistakes added, so that all are reported at once."""
     details = [
         InitErrorDetails(
             type=several(found["ctx"]["parts"]) if found["type"] == "gotunnel" else found["type"],
@@ -101,7 +100,7 @@ def with_more(error: ValidationError, parts: Sequence[Part]) -> ValidationError:
 
 
 def with_parts(value: Any, handler: Callable[[Any], Any], parts: Sequence[Part]) -> Any:
-    """Return what `handler` makes of a value; raise `parts` together with what it finds."""
+    """Return the result of `handler` on a value; raise `parts` together with the mistakes that it finds."""
     try:
         found = handler(value)
     except ValidationError as error:
@@ -112,32 +111,32 @@ def with_parts(value: Any, handler: Callable[[Any], Any], parts: Sequence[Part])
 
 
 def read_of(item: Any, key: str, read: Callable[[Any], Any]) -> Any:
-    """Return what a group of keys has under `key`, whatever else is wrong with the group; None if it cannot be read."""
+    """Return the value under `key` in a group of keys, whatever else is wrong there; None if it cannot be read."""
     if isinstance(item, BaseModel):
         return getattr(item, key)
     try:
         return read(item[key]) if isinstance(item, dict) and key in item else None
     except PydanticCustomError:
-        return None  # it is refused for what it is
+        return None  # the value's own validation reports it
 
 
 def parts_of(error: PydanticCustomError) -> list[Part]:
-    """Return the mistakes that an error of this module carries."""
+    """Return the mistakes in an error made by this module."""
     return list((error.context or {})["parts"])
 
 
 def each(
     value: Any, read: Callable[[Any], Any], again: Callable[[Any], tuple[str, str] | None] | None = None
 ) -> tuple[Any, ...]:
-    """Read a list, or one value in place of a list of one; mistakes in all items are raised together. `again` says what
-    is wrong with an item that stands there twice, and what would be right, or None."""
+    """Read a list, or one value in place of a list of one; mistakes in all items are raised together. `again` returns
+    what is wrong with a repeated item, and what would be right; None if repetition is allowed."""
     if not isinstance(value, (list, tuple)):
         return (read(value),)
     found: list[Any] = []
     parts: list[Part] = []
     for index, item in enumerate(value):
         if item is BROKEN:
-            continue  # reported when it was parsed; the list is refused for that
+            continue  # reported by the parser, which refuses the file
         try:
             one = read(item)
         except PydanticCustomError as error:
@@ -153,14 +152,14 @@ def each(
 
 
 def sort(value: Any) -> str:
-    """Return how a message calls a value that is of a wrong type."""
+    """Return the words for a value of a wrong type in a message."""
     if isinstance(value, dict):
         return "a group of keys"
     return "a list" if isinstance(value, (list, tuple)) else shown(value)
 
 
 def text_of(value: Any, noun: str, cure: str) -> str:
-    """Return what was meant as text, stripped. A number or a word that YAML takes for something else is
+    """Return a value that must be text, stripped. A number, or a word that YAML may read as something else, is
     refused."""
     meaning = value.meaning if isinstance(value, Text) else ""
     if isinstance(value, bool):
@@ -177,7 +176,7 @@ def text_of(value: Any, noun: str, cure: str) -> str:
 
 
 def _number(value: Any, noun: str, cure: str) -> int | float:
-    """Return a number; text counts when it is a plain decimal one, since `${VAR}` is always text."""
+    """Return a number. Text in plain decimal form is accepted, since `${VAR}` is always text."""
     if isinstance(value, Text) and value.meaning:
         raise wrong(f"{bare(value)} is not {noun} (YAML can read it as {value.meaning})", cure)
     found = read_plain(value.strip()) if isinstance(value, str) else value
@@ -202,8 +201,8 @@ def count(low: int, high: int) -> Kind:
 
 
 def seconds(low: float, high: float, why: str = "") -> Kind:
-    """Return the kind of a duration in seconds from `low` to `high`; `why` is told to who goes beyond."""
-    # As many digits as a number of seconds has: a year is 31536000 and not 3.1536e+07.
+    """Return the kind of a duration in seconds from `low` to `high`. `why` explains the limits in the error."""
+    # Enough digits for seconds: a year is 31536000 and not 3.1536e+07.
     cure = f"write seconds from {low:.15g} to {high:.15g}" + (f"; {why}" if why else "")
 
     def read(value: Any) -> float:
@@ -222,11 +221,11 @@ def choice(*words: str) -> Kind:
     listed = ", ".join(words)
 
     def read(value: Any) -> str:
-        # Disputed words pass: an unquoted `off` cannot be anything else where `off` is one of the words.
+        # Disputed words are accepted: an unquoted `off` is unambiguous where `off` is one of the words.
         text = value.strip() if isinstance(value, str) else ""
         if text in words:
             return str(text)
-        from difflib import get_close_matches  # nobody needs it whose file is right
+        from difflib import get_close_matches  # imported late: only needed for a mistake
 
         near = get_close_matches(text.lower(), words, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -248,7 +247,7 @@ FLAG = Kind("true, false", _read_flag, bool, {"type": "boolean"})
 
 
 def from_flag(value: Any) -> Any:
-    """Return a group with `enabled: false` for one word that says so, an empty one for the opposite; for Short."""
+    """For Short: return a group with `enabled: false` for false, an empty group for true, other values unchanged."""
     word = value.strip().lower() if isinstance(value, str) else value
     if word is False or word in ("false", "no", "off"):
         return {"enabled": False}

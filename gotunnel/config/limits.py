@@ -1,5 +1,4 @@
-"""The parts of the `server:` section that say how much one may use, and what failed logins cost. Nothing here
-counts."""
+"""The parts of the `server:` section with limits and penalties for failed logins. Nothing here counts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Reads a configuration file: YAML, variables, tokens, models. Raises one ConfigError that names every
-mistake at once."""
+"""Reads a configuration file: YAML, variables, tokens, models. Raises one ConfigError that names all mistakes at
+once."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["load", "load_client", "load_server"]
 
 MAX_BYTES = 256 * 1024
-"""No configuration is longer; it keeps a wrong path (a log, a disk) from being read and parsed whole."""
+"""Maximum size of a configuration. Keeps a wrong path (a log, a disk) from being read and parsed in full."""
 
 ROLES = ("server", "client")
 SHOWN = 400
-"""Characters of one sentence of a problem; what a file quotes in it is cut to less."""
+"""Characters of one sentence of a problem; what it quotes from the file is limited to less."""
 
-# Models are loaded by who reads what they are of: a role that runs holds its own, and no more.
+# Models are imported where they are needed, so that a running role only holds its own in memory.
 _F = TypeVar("_F", bound=Section)
 
 
 def load(
     path: str | os.PathLike[str], env: Mapping[str, str] | None = None, *, clients_elsewhere: bool = False
 ) -> File:
-    """Read the file with both of its sections; variables come from `env`, by default the environment.
+    """Read a file with both sections. Variables come from `env`, by default the environment.
 
-    A server that nobody can connect to, since it has no token and no clients, is refused, unless `clients_elsewhere`
-    says that it has some in its state folder. Raises ConfigError. Paths in the result are absolute; those of the file
-    are relative to its folder.
+    A server without a token and without clients is refused, since nobody could connect, unless `clients_elsewhere` says
+    that there are some in its state folder. Raises ConfigError. Paths in the result are absolute; in the file they are
+    relative to its folder.
     """
     from gotunnel.config.file import File
 
@@ -54,8 +54,8 @@ def load(
 def load_server(
     path: str | os.PathLike[str], env: Mapping[str, str] | None = None, *, clients_elsewhere: bool = False
 ) -> ServerConfig:
-    """Read the `server` section, which must exist. What is in `client` is not looked at: its variables and
-    its token file may be another user's. For the rest see `load`. Raises ConfigError."""
+    """Read the `server` section, which must exist. The `client` section is not examined: its variables and token file
+    may belong to another user. Otherwise like `load`. Raises ConfigError."""
     from gotunnel.config.server import ServerFile
 
     server = _load(path, env, ("server",), ServerFile, clients_elsewhere).server
@@ -65,8 +65,7 @@ def load_server(
 
 
 def load_client(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> ClientConfig:
-    """Read the `client` section, which must exist. What is in `server` is not looked at. Raises
-    ConfigError."""
+    """Read the `client` section, which must exist. The `server` section is not examined. Raises ConfigError."""
     from gotunnel.config.client import ClientFile
 
     client = _load(path, env, ("client",), ClientFile).client
@@ -100,10 +99,10 @@ def _load(
         raise ConfigError([_problem(name, unreadable.flaw)]) from None
     flaws = [flaw for flaw in document.flaws if not flaw.path or flaw.path[0] not in skipped]
     if flaws or found is None:
-        # None here: an alias repeats what is wrong in the section that is skipped.
+        # None here: an alias repeats a mistake of the skipped section.
         flaws = flaws or document.flaws
         flaws.sort(key=lambda flaw: flaw.line or 0)
-        # dict.fromkeys: an anchor's mistake is found again at each alias.
+        # dict.fromkeys: the mistake of an anchor is found again at each alias.
         raise ConfigError(list(dict.fromkeys(_problem(name, flaw) for flaw in flaws)))
     return found
 
@@ -138,8 +137,8 @@ def _validate(
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open a file, or a pipe of a shell. Of one that nobody writes to the opening itself would wait for ever, in a
-    thread that no signal ends; so it is empty."""
+    """Open a file or a shell's pipe. Opening a pipe that nobody writes to would block for ever, in a thread that
+    signals do not end; so the open is non-blocking, and such a pipe reads as empty."""
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(descriptor, True)
     return descriptor

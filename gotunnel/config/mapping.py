@@ -1,4 +1,4 @@
-"""One mapping of a client's section, and what must hold between mappings."""
+"""One mapping in a client's section, and the checks between mappings."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class MappingConfig(Section):
         try:
             public = FLAG.read(data["public"])
         except PydanticCustomError:
-            return data  # `public` itself says why
+            return data  # the validation of `public` reports it
         if public:
             return data
         parts: list[Part] = []
@@ -114,7 +114,7 @@ class MappingConfig(Section):
         try:
             return {**data, "name": str(read_target(data["local"]))}
         except PydanticCustomError:
-            return data  # `local` itself says why
+            return data  # the validation of `local` reports it
 
     @model_validator(mode="wrap")
     @classmethod
@@ -132,8 +132,8 @@ class MappingConfig(Section):
         return self
 
     def or_probed(self, health: HealthConfig | None) -> MappingConfig:
-        """Return this mapping, with `health` where its own group says nothing of it, not even `false`; one of UDP
-        cannot be probed by connecting."""
+        """Return this mapping, with `health` unless it has a `health` key of its own, even `false`. A UDP mapping
+        cannot be probed by connecting, and stays as it is."""
         if self.protocol == "udp":
             return self
         return self if "health" in self.model_fields_set else self.model_copy(update={"health": health})
@@ -145,17 +145,17 @@ class MappingConfig(Section):
 
     @property
     def bind(self) -> str | None:
-        """The server's address to listen on; None is the one that its own port is bound to."""
+        """The server's address to listen on; None means the address of its own port."""
         return self.remote.bind
 
     @property
     def remote_port(self) -> int:
-        """The server's port to listen on; 0 is any free one."""
+        """The server's port to listen on; 0 means any free port."""
         return self.remote.port
 
 
 def published(local_ports: Iterable[int], remote_ports: Iterable[int]) -> list[MappingConfig]:
-    """Return the mappings that `local_ports` stands for; without `remote_ports` they keep their numbers."""
+    """Return the mappings for `local_ports`; without `remote_ports` they keep their port numbers."""
     local = tuple(local_ports)
     pairs = zip(local, tuple(remote_ports) or local, strict=True)
     return [
@@ -165,8 +165,10 @@ def published(local_ports: Iterable[int], remote_ports: Iterable[int]) -> list[M
 
 
 def collisions(first: list[MappingConfig], value: object) -> list[Part]:
-    """Name the items of `value`, a list as the file has it, that use a name or a port of an earlier one or of
-    `first`, whatever else is wrong with them."""
+    """Return a mistake for each item of `value` that repeats the name or port of an earlier item or of one in `first`.
+
+    `value` is a list as in the file; its items may contain other mistakes as well.
+    """
     parts: list[Part] = []
     names = {mapping.name for mapping in first}
     places = [_place(mapping) for mapping in first]
@@ -201,5 +203,5 @@ def _overlap(one: Remote | None, other: Remote | None) -> bool:
     if one.bind == other.bind:
         return True
     if one.bind is None or other.bind is None or (":" in one.bind) != (":" in other.bind):
-        return False  # only the server can know
+        return False  # only the server can tell
     return is_wildcard(one.bind) or is_wildcard(other.bind)

@@ -1,6 +1,5 @@
-"""The models of a configuration, in one place to import from: File and what it holds. Each is loaded when it is first
-named: a server has no use for the models of a client, nor a client for those of a server. Reading files is
-gotunnel.config.load."""
+"""The models of a configuration, in one place to import from: File and its parts. Each is loaded on first use, since a
+server has no use for the models of a client, nor a client for those of a server. `gotunnel.config.load` reads files."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ _HOMES = {
     "UsageConfig": "usage",
     "V1ServerConfig": "v1",
 }
-"""Where each is written."""
+"""The module of each model."""
 
 
 def __getattr__(name: str) -> Any:

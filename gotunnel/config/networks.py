@@ -1,4 +1,4 @@
-"""Networks and addresses as a file names them, in one way everywhere. Nothing here knows who is meant by them."""
+"""Networks and addresses in a file, read in the same way everywhere. Nothing here knows their meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _read_network(value: Any) -> str:
     cure = 'write an address or a network, like "10.0.0.0/8" or "2001:db8::/32"'
     text = text_of(value, "a network", cure)
     try:
-        # An address of IPv4 is known as such, however it came: a network of it in IPv6's clothes would hold nobody.
+        # An IPv4 address is known as such, however it arrived: a network of mapped addresses would match nothing.
         return str(unmapped(ipaddress.ip_network(text)))
     except ValueError:
         pass

@@ -1,4 +1,4 @@
-"""The options of the observers. Nothing here observes."""
+"""The options of the built-in observers. Nothing here observes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values that name files. A path is relative to the folder of the configuration that has it."""
+"""The kinds of values that name files. A path is relative to the folder of its configuration file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gotunnel.errors import Sentence
 __all__ = ["BASE", "ClientsFile", "ReadableFile", "TokenFile", "UsageFile", "absolute"]
 
 BASE = "base"
-"""Key of pydantic's validation context: the folder that relative paths are relative to."""
+"""Key in pydantic's validation context: the folder that relative paths refer to."""
 
 
 def absolute(value: Any, base: Path) -> Path:
@@ -57,7 +57,7 @@ def _read_file(value: Any, info: core_schema.ValidationInfo) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class _PathKind(Kind):
-    """Like Kind; `read_path` also gets pydantic's context, for the folder of the file."""
+    """A Kind whose `read_path` also gets pydantic's context, with the folder of the file."""
 
     read_path: Callable[[Any, core_schema.ValidationInfo], Path] = _read_path
 

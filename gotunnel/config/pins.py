@@ -17,7 +17,7 @@ _PIN = re.compile(r"sha256(?::|//?)(\S+)")
 
 
 def read_pin(value: Any) -> str:
-    """Return a pin in its one form, `sha256:` and base64. Also taken are `sha256/…` and curl's `sha256//…`, base64
+    """Return a pin in its canonical form, `sha256:` and base64. Also accepts `sha256/…` and curl's `sha256//…`, base64
     without padding or with - and _, and 64 hexadecimal digits, as kubeadm writes them. Raises the error of `wrong`."""
     text = text_of(value, "a pin", CURE)
     found = _PIN.fullmatch(text)
@@ -29,7 +29,7 @@ def read_pin(value: Any) -> str:
         else:
             plain = found[1].rstrip("=").replace("-", "+").replace("_", "/")
             digest = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except ValueError:  # binascii.Error is one
+    except ValueError:  # includes binascii.Error
         digest = b""
     if len(digest) != 32:
         raise wrong(f"{shown(value)} is not a pin: it does not hold the 32 bytes of a SHA-256", CURE)

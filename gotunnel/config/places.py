@@ -1,4 +1,4 @@
-"""Whether two places to listen on are one: what a file says of its own ports, ahead of any attempt to listen."""
+"""Tells whether two addresses to listen on collide, to check a file's own ports before any attempt to listen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OWN_PORT_CURE = "choose another one: server.addr, server.admin.addr and each lis
 
 
 def collide(place: HostPort | None, others: Iterable[HostPort | None]) -> bool:
-    """Whether nobody can listen at `place` while others do there. Port 0 is any free one."""
+    """Return whether `place` collides with one of the others. Port 0 is any free port."""
     return place is not None and place.port != 0 and any(
         other is not None and other.port == place.port and (_covers(place, other) or _covers(other, place))
         for other in others
@@ -22,5 +22,5 @@ def collide(place: HostPort | None, others: Iterable[HostPort | None]) -> bool:
 
 def _covers(one: HostPort, other: HostPort) -> bool:
     if is_wildcard(one.host):
-        return ":" in one.host or ":" not in other.host  # [::] has IPv4 in it
+        return ":" in one.host or ":" not in other.host  # [::] includes IPv4
     return one.host == other.host

@@ -1,4 +1,4 @@
-"""Keys whose value is a plugin: its name, and its options beside it. Which plugins there are is not known here."""
+"""Keys whose value is a plugin: its name, with its options beside it. Does not know which plugins there are."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PluginConfig(Section):
 
     @classmethod
     def parts(cls, data: Any, context: Any, more: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return the fields, of a name or a group of keys; `more` are words that would do as well. Raises the error of
+        """Return the fields for a name or a group of keys; `more` are other accepted words. Raises the error of
         `several`."""
         keys = {"plugin": data} if isinstance(data, str) else data
         if not isinstance(keys, dict):

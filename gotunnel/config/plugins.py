@@ -1,5 +1,5 @@
-"""A plugin that a file names: which one, and its options, validated by the plugin's own model. No plugin is imported
-where a file names none."""
+"""Finds the plugin that a file names, and validates its options with the plugin's own model. No plugin is imported if
+the file names none."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gotunnel.errors import Sentence
 __all__ = ["HIDDEN", "PLUGINS", "RESERVED", "Hidden", "described", "find_plugin", "open_schema", "read_options"]
 
 PLUGINS = "plugins"
-"""Key of pydantic's validation context: a catalogue in place of the one of this machine."""
+"""Key in pydantic's validation context: a catalogue to use instead of this machine's."""
 RESERVED = frozenset({"plugin", "type", "interval", "timeout", "failures", "successes", "options"})
-"""Keys that stand beside the options of some plugin, and have a meaning of their own there."""
+"""Keys that may be beside a plugin's options, with a meaning of their own."""
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """Marks a field that no file can have: it holds what a plugin's model made of keys beside it."""
+    """Marks a field that no file can set: it holds the result of a plugin's model."""
 
 
 HIDDEN = Hidden()
 
 
 def open_schema(schema: dict[str, Any]) -> None:
-    """Let the JSON Schema of a group allow whatever options a plugin has."""
+    """Let the JSON Schema of a group allow any options of a plugin."""
     schema.get("properties", {}).pop("options", None)
     schema["additionalProperties"] = True
 
@@ -39,11 +39,11 @@ def open_schema(schema: dict[str, Any]) -> None:
 def find_plugin(
     kinds: tuple[str, ...], value: Any, noun: str, context: Any, more: tuple[str, ...] = ()
 ) -> tuple[str, Any]:
-    """Return the plugin of that name and of one of these kinds, which provides IExtension, behind the word for its
-    kind. Raises the error of `wrong`, which says which ones there are, and which other words would do (`more`)."""
+    """Return the kind and the plugin of that name, of one of these kinds; it provides IExtension. Raises the error of
+    `wrong`, which lists the plugins and the other accepted words (`more`)."""
     catalogue = (context or {}).get(PLUGINS)
     if catalogue is None:
-        # Loaded where a file names a plugin, and nowhere else: Twisted finds plugins, and this part knows no Twisted.
+        # Imported late: finding plugins takes Twisted, which this package does not load otherwise.
         from gotunnel.catalogue import Catalogue
 
         catalogue = Catalogue()
@@ -57,7 +57,7 @@ def find_plugin(
     broken = catalogue.broken()
     if broken:
         cure += "; cannot be loaded: " + ", ".join(f"{each.name} ({each.reason})" for each in broken)
-    from difflib import get_close_matches  # nobody needs it whose file is right
+    from difflib import get_close_matches  # imported late: only needed for a mistake
 
     near = get_close_matches(text.lower(), names, 1, 0.6)
     hint = f"did you mean {near[0]}? " if near else ""
@@ -66,14 +66,14 @@ def find_plugin(
 
 
 def read_options(plugin: Any, keys: Mapping[Any, Any], context: Any) -> Section:
-    """Return the options of a plugin, from the keys of a group that are its own. Raises the error of `several`."""
+    """Return the options of a plugin, from its own keys in a group. Raises the error of `several`."""
     model: type[Section] = plugin.options
     try:
         return model.model_validate(dict(keys), context=context)
     except ValidationError as error:
         found = error.errors(include_url=False)
         parts = [part for item in found if item["input"] is not BROKEN for part in _parts(item, plugin)]
-    # All of it was reported when it was parsed: an error without parts refuses the group and says nothing more.
+    # With no parts, the parser has reported everything: the error only refuses the group.
     raise several(parts)
 
 
@@ -96,6 +96,6 @@ def _parts(item: ErrorDetails, plugin: Any) -> list[Part]:
 
 
 def described(model: type[BaseModel], path: tuple[Any, ...]) -> str:
-    """Return what the model says of an option."""
+    """Return the description of an option in the model."""
     info = model.model_fields.get(str(path[0])) if path else None
     return (info.description if info is not None else None) or "`gotunnel plugins` says what it takes"

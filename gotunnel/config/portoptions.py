@@ -1,4 +1,4 @@
-"""The options of the port allocators. Nothing here chooses a port."""
+"""The options of the built-in port allocators. Nothing here chooses a port."""
 
 from __future__ import annotations
 

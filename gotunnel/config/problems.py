@@ -1,5 +1,4 @@
-"""From what pydantic found to what an operator reads: missing keys, unknown keys and the keys they may have
-meant."""
+"""Turns pydantic's errors into messages for an operator: missing keys, and unknown keys with suggestions."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ _MISSING = {
 
 
 def flaws_of(error: ValidationError, document: Document) -> list[Flaw]:
-    """Return the mistakes that pydantic found, in our words. What the parser has reported is left out."""
+    """Return the mistakes that pydantic found, in our words. Those that the parser has reported are left out."""
     found: list[Flaw] = []
     for item in error.errors(include_url=False):
         if item["input"] is BROKEN:

@@ -1,4 +1,4 @@
-"""What the kinds of values have in common: how a text, a port or an address is read, and refused."""
+"""Helpers of the kinds of values: read a text, a port or an address, or refuse it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["bindable", "is_number", "listen_address", "parsed", "read_port"]
 
 
 def parsed(value: Any, noun: str, cure: str, parse: Callable[[str], Any]) -> Any:
-    """Return what `parse` makes of a text, whose ValueError says why not. Raises the error of `wrong`."""
+    """Return the result of `parse` on a text; its ValueError says what is wrong. Raises the error of `wrong`."""
     text = text_of(value, noun, cure)
     try:
         return parse(text)
     except ValueError as error:
-        # What a variable holds may be a secret that was put into the wrong place.
+        # The value of a variable may be a secret in the wrong place, and the reason may quote it.
         hidden = isinstance(value, Text) and value.written
         reason = f"{shown(value)} is not {noun}"
         raise wrong(reason if hidden else f"{reason}: {error}", cure) from None
 
 
 def read_port(value: Any, *, zero: bool = False) -> int:
-    """Return a port. Raises the error of `wrong`."""
+    """Return a port; `zero` allows 0. Raises the error of `wrong`."""
     cure = f"write a number from {0 if zero else 1} to 65535"
     if isinstance(value, Text) and value.meaning:
         raise wrong(f"{bare(value)} is not a port number (YAML can read it as {value.meaning})", cure)
@@ -37,12 +37,12 @@ def read_port(value: Any, *, zero: bool = False) -> int:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, or a text of digits."""
+    """Return whether a value is a number, or a text of digits."""
     return isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal())
 
 
 def bindable(address: HostPort, cure: str) -> HostPort:
-    """Return an address whose host is an IP address. Raises the error of `wrong`."""
+    """Return the address if its host is an IP address. Raises the error of `wrong` otherwise."""
     try:
         ipaddress.ip_address(address.host.partition("%")[0])
     except ValueError:
@@ -51,8 +51,8 @@ def bindable(address: HostPort, cure: str) -> HostPort:
 
 
 def listen_address(value: Any, cure: str, host: str, *, port: int | None = None, zero: bool = False) -> HostPort:
-    """Return where to listen: a port alone is on `host`, and an address without one has `port`, if there is any. Raises
-    the error of `wrong`."""
+    """Return an address to listen on. A port alone means `host`; an address without a port gets `port`, if given.
+    Raises the error of `wrong`."""
     if isinstance(value, HostPort):
         return value
     if is_number(value):

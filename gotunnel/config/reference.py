@@ -1,5 +1,4 @@
-"""The reference of all keys, made from the models: rows of a Markdown table, and a JSON Schema for
-editors."""
+"""The reference of all keys, made from the models: the rows of a Markdown table, and a JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -20,16 +19,16 @@ __all__ = ["default_of", "schema", "table", "takes_of"]
 _LISTS = re.compile(r"\b(forwards|mappings|nodes|clients|observers|authenticators|listeners)\.")
 
 GROUPS = {("server",), ("client",)}
-"""Groups that get no row: they are the two headings of a file."""
+"""Groups without a row: the two sections of a file."""
 
 
 def table() -> list[str]:
-    """Return the reference as lines of a Markdown table, its head included: key, what it takes, default, what
-    it is for."""
+    """Return the reference as lines of a Markdown table, including its header: key, accepted values, default,
+    purpose."""
     rows = ["| key | takes | default | what it is for |", "|---|---|---|---|"]
     for path, info in walk():
         if path not in GROUPS:
-            # An item of a list of groups is written with [] behind the list.
+            # Items of lists of groups are written with [] after the list.
             key = _LISTS.sub(r"\1[].", key_name(path))
             cells = (f"`{key}`", takes_of(info), default_of(info), info.description or "")
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -37,19 +36,18 @@ def table() -> list[str]:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a file. It says less than the models: what holds between keys is not in
-    it."""
+    """Return the JSON Schema of a file. It is less strict than the models: checks between keys are not in it."""
     return File.model_json_schema()
 
 
 def takes_of(info: FieldInfo) -> str:
-    """Return what a key takes, in words."""
+    """Return the accepted values of a key, in words."""
     kind = _kind(info.metadata) or _kind_in(info.annotation)
     if kind is not None:
         return kind.takes
     inner = [part for part in (info.annotation, *get_args(info.annotation)) if part is not NoneType]
     if not any(isinstance(part, type) and issubclass(part, Section) for part in inner if not get_args(part)):
-        # An option of a plugin, of any type that pydantic knows.
+        # An option of a plugin, of any type that pydantic supports.
         return getattr(info.annotation, "__name__", "") or str(info.annotation).replace("typing.", "")
     several = any(get_origin(part) in (tuple, list) for part in (info.annotation, *get_args(info.annotation)))
     return "list of groups" if several else "group"
@@ -65,7 +63,7 @@ def _kind_in(annotation: Any) -> Kind | Short | None:
 
 
 def default_of(info: FieldInfo) -> str:
-    """Return the default of a key as a file writes it; "required" if it has none."""
+    """Return the default of a key as a file writes it; "required" if there is none."""
     value = info.get_default()
     if value is PydanticUndefined:
         return "required"

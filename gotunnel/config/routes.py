@@ -1,4 +1,4 @@
-"""The kinds of values that forwards are made of: where to listen, what to dial, what may be dialled and by whom."""
+"""The kinds of values for forwards: where to listen, what to dial, and which clients may dial what."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _read_group_patterns(value: Any) -> tuple[str, ...]:
 
 
 class FileMode(int):
-    """The mode of a file, which is written in octal."""
+    """The mode of a file; as text it is octal."""
 
     def __str__(self) -> str:
         return f"{int(self):04o}"

@@ -1,5 +1,5 @@
-"""What a plain (unquoted) YAML scalar means. Only spellings that every YAML reader takes for the same value
-become numbers and booleans; the others stay text that remembers what a reader could take it for."""
+"""The meaning of a plain (unquoted) YAML scalar. Only spellings that every YAML reader reads alike become numbers and
+booleans; the others stay text that remembers what a reader may take it for."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["Text", "bare", "read_plain", "shown"]
 
 
 class Text(str):
-    """A string with a past, so that messages can show what the file says.
+    """A string that remembers its origin, so that messages can show what the file says.
 
-    `meaning` is what some YAML readers take the unquoted text for ("the number 1342"), or empty. `written` is
-    the spelling before `${VAR}` was expanded, or empty: what a variable holds is never shown."""
+    `meaning` is what some YAML readers take the unquoted text for ("the number 1342"), or empty. `written` is the
+    spelling before `${VAR}` was expanded, or empty: the value of a variable is never shown."""
 
     meaning: str
     written: str
 
     def __new__(cls, value: str, *, meaning: str = "", written: str = "") -> Text:
-        """Build one; without `meaning` and `written` a plain str does as well."""
+        """Make one. Without `meaning` and `written` a plain str does as well."""
         self = super().__new__(cls, value)
         self.meaning = meaning
         self.written = written
@@ -26,7 +26,7 @@ class Text(str):
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Return how a message shows a value of the file: as the file spells it, on one line and short."""
+    """Return a value as messages show it: as spelled in the file, on one line, shortened to `limit`."""
     if value is True or value is False:
         return "true" if value else "false"
     text = getattr(value, "written", "") or str(value)
@@ -35,7 +35,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def bare(value: object) -> str:
-    """Return what `shown` does, without the quotes around text."""
+    """Return the same as `shown`, without quotes around text."""
     text = shown(value)
     return text[1:-1] if isinstance(value, str) else text
 
@@ -58,8 +58,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?([Tt ].*)?")
 
 
 def read_plain(text: str) -> str | int | float | bool | None:
-    """Return the value of an unquoted scalar: None, a bool, a number, or text (a `Text` where readers
-    disagree)."""
+    """Return the value of an unquoted scalar: None, a bool, a number, or text (a `Text` where readers disagree)."""
     if text in _NULLS:
         return None
     if text in _BOOLS:

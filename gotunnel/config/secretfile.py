@@ -1,5 +1,5 @@
-"""Reads files that hold a secret, or many, and that nobody else may read: the one reader of tokens, logins and
-passwords. What their text means is not known here."""
+"""Reads files with secrets that nobody else may read: tokens, logins and passwords. It does not know what their text
+means."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gotunnel.errors import Sentence, printable
 __all__ = ["Refused", "one_line", "regular_file", "secret_file"]
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
-"""systemd's variable. Files there are handed to one user with an ACL, which shows as a group's right to
-read."""
+"""systemd's variable. Files there are given to one user with an ACL, which shows up as a read permission of the
+group."""
 
 
 class Refused(Exception):
-    """A secret or its file cannot be taken: what is wrong, and what would be right."""
+    """A secret or its file cannot be used: what is wrong, and what would be right."""
 
     def __init__(self, what: str, cure: str) -> None:
         super().__init__(what)
@@ -28,27 +28,27 @@ class Refused(Exception):
 
     @property
     def line(self) -> str:
-        """Both in one line."""
+        """Both as one line."""
         return Sentence("{what}; {cure}", what=self.what, cure=self.cure)
 
 
 def secret_file(
     path: Path, most: int, *, name: str | None = None, env: Mapping[str, str] = os.environ
 ) -> bytes:
-    """Return what a file has that nobody but its owner can read or change: `most` bytes, and one more if it is longer.
-    Messages call it `name`. Raises Refused."""
+    """Return the content of a file that only its owner can read or change: at most `most` bytes, and one more if it is
+    longer. Messages call it `name`. Raises Refused."""
     found, status = _read(path, most, printable(path, 400) if name is None else name)
     _check_owner_and_mode(path, printable(path, 400) if name is None else name, status, env)
     return found
 
 
 def regular_file(path: Path, most: int) -> bytes:
-    """The same where others may read it, as in what Kubernetes mounts."""
+    """The same for a file that others may read, like those that Kubernetes mounts."""
     return _read(path, most, printable(path, 400))[0]
 
 
 def one_line(raw: bytes, most: int, encoding: str = "ascii") -> str:
-    """Return the line of text that these bytes are, stripped; nothing where they are none, or more than `most`."""
+    """Return these bytes as one line of text, stripped; empty if they are not one line, or more than `most`."""
     try:
         text = raw.decode(encoding).strip()
     except UnicodeDecodeError:
@@ -58,7 +58,7 @@ def one_line(raw: bytes, most: int, encoding: str = "ascii") -> str:
 
 def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+        # O_NONBLOCK: opening a pipe that nobody writes to would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         reason = (error.strerror or "cannot be opened").lower()

@@ -1,4 +1,4 @@
-"""The `server:` section of a file: its keys, their limits and defaults. Nothing here listens."""
+"""The `server:` section of a file: its keys, limits and defaults. Nothing here listens."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ class ServerConfig(Section):
 
     @property
     def warnings(self) -> list[str]:
-        """What is accepted and still doubtful, one line each, without the file's name."""
+        """Valid but doubtful settings, one line each, without the file's name."""
         shared = None if self.token is None else self.token.get_secret_value()
         weak = None if shared is None else tokens.warning(shared)
         found = [f"server.token: the token {weak}"] if weak else []

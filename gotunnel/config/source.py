@@ -1,5 +1,5 @@
-"""YAML text into plain values, with the line of every key. Stricter than YAML: one document, no duplicate
-keys, no tags, few aliases, bounded size and depth. It knows no key of gotunnel."""
+"""Parses YAML text into plain values, with the line of every key. Stricter than YAML: one document, no duplicate keys,
+no tags, few aliases, bounded size and depth. It knows no keys of gotunnel."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH = 16
 MAX_VALUES = 20_000
-"""Values in a file, counted with every alias expanded: nine lines of aliases can make a billion of them."""
+"""Values in a file, with every alias expanded: nine lines of aliases can make a billion of them."""
 MAX_ALIASES = 100
 
 _QUOTED = re.compile(r"'(?!<)[^']{2,}'")
 
 
 class Broken:
-    """Stands where a value was already reported, so that it is not reported again."""
+    """Takes the place of a value that was already reported, so that it is not reported again."""
 
     def __repr__(self) -> str:
         return "(unreadable)"
@@ -37,7 +37,7 @@ BROKEN = Broken()
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One mistake in a file, before the file's name is known. See `gotunnel.errors.Problem`."""
+    """One mistake in a file, without the file's name. See `gotunnel.errors.Problem`."""
 
     path: KeyPath
     line: int | None
@@ -46,7 +46,7 @@ class Flaw:
 
 
 class Unreadable(Exception):
-    """The text is no YAML that could be read on from; `flaw` says why."""
+    """The text is not YAML, or cannot be parsed further; `flaw` says why."""
 
     def __init__(self, line: int | None, wrong: str, cure: str) -> None:
         super().__init__(wrong)
@@ -55,14 +55,15 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """What a file holds: `root` of dict, list, str, int, float, bool and BROKEN; lines from 1 by key path."""
+    """The content of a file. `root` consists of dict, list, str, int, float, bool and BROKEN; `lines` has line numbers
+    from 1 by key path."""
 
     root: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
 
     def line_of(self, path: KeyPath) -> int | None:
-        """Return the line of a key, else that of the nearest one around it; None if the file has neither."""
+        """Return the line of a key, or of the nearest enclosing key in the file; None if there is none."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
@@ -70,8 +71,7 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Read one YAML document. Mistakes that allow to read on are in `flaws`. Raises Unreadable for the
-    others."""
+    """Parse one YAML document. Mistakes that allow parsing to continue are in `flaws`. Raises Unreadable for others."""
     reader = _Reader(text)
     try:
         reader.read()
@@ -83,7 +83,7 @@ def parse(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _syntax(text, error) from None
     except (ValueError, OverflowError):
-        # PyYAML calls chr() on what \UFFFFFFFF names, and int() on what %YAML names, before it looks.
+        # PyYAML calls chr() on the number in \UFFFFFFFF, and int() on the one in %YAML, before it checks them.
         raise Unreadable(
             None, "has an escape (\\U) or a %YAML line that means nothing", "remove it"
         ) from None
@@ -98,7 +98,7 @@ def _syntax(text: str, error: yaml.MarkedYAMLError) -> Unreadable:
     problem = error.problem or "cannot be read"
     if "\\t" in problem or (indent is not None and "\t" in indent.group()):
         return Unreadable(line, "a tab indents this line, and YAML allows none there", "indent with spaces")
-    # PyYAML quotes what it found, maybe a piece of a token: only its own <names> and single signs stay.
+    # PyYAML quotes what it found, possibly part of a token: only its own <names> and single characters are kept.
     wrong = f"is not YAML: {printable(_QUOTED.sub('…', problem))}"
     return Unreadable(
         line, wrong, "look at the indentation, the quotes and the colons here and in the line above"
@@ -106,6 +106,8 @@ def _syntax(text: str, error: yaml.MarkedYAMLError) -> Unreadable:
 
 
 class _Reader:
+    """Builds a Document from PyYAML's events."""
+
     def __init__(self, text: str) -> None:
         self.document = Document()
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
@@ -147,7 +149,7 @@ class _Reader:
         else:
             assert isinstance(event, yaml.ScalarEvent)
             value = self._scalar(event, path)
-        # "!" is what PyYAML reports for a non-specific tag; no key of ours needs any.
+        # PyYAML reports "!" for a non-specific tag; no key of ours needs any tag.
         if tag is not None and value is not BROKEN:
             value = self._flaw(
                 path,
@@ -167,7 +169,7 @@ class _Reader:
                 _line(event), f"has more than {MAX_ALIASES} aliases (*name)", "write the values out"
             )
         if event.anchor not in self._anchors:
-            # The name is not shown: a token that starts with * looks like this.
+            # The name is not shown: it may be a token that starts with *.
             return self._flaw(
                 path, event, "is an alias of no anchor before it", "quote a value that starts with *"
             )
@@ -231,7 +233,7 @@ class _Reader:
 
 
 def _line(event: yaml.Event) -> int:
-    assert event.start_mark is not None  # only events that a program makes up have no mark
+    assert event.start_mark is not None  # only events made by a program have no mark
     return int(event.start_mark.line) + 1
 
 

@@ -1,5 +1,5 @@
-"""Lengths of time as a person writes them: `90d`, `48h`. For what is measured in days; where seconds count a key takes
-seconds."""
+"""Lengths of time as people write them: `90d`, `48h`. For keys that are measured in days; keys measured in seconds take
+numbers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gotunnel.config.scalars import shown
 __all__ = ["UNITS", "read_span", "span", "span_text"]
 
 UNITS = {"w": 7 * 86_400, "d": 86_400, "h": 3600, "m": 60}
-"""Seconds of each."""
+"""Seconds of each unit."""
 _SPAN = re.compile(r"([1-9][0-9]{0,6})([wdhm])")
 
 
 def read_span(text: str) -> int | None:
-    """Return its seconds; None if it is not written like this."""
+    """Return its seconds; None if the text does not have this form."""
     found = _SPAN.fullmatch(text)
     return None if found is None else int(found[1]) * UNITS[found[2]]
 
 
 def span_text(seconds: int) -> str:
-    """Return the shortest text that means it."""
+    """Return the shortest text for it."""
     unit = next(unit for unit, size in UNITS.items() if not seconds % size)
     return f"{seconds // UNITS[unit]}{unit}"
 
@@ -35,7 +35,7 @@ def span(low: str, high: str) -> Kind:
 
     def read(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
-            return value  # of a model, not of a file: a file's number is far less
+            return value  # from a model, not from a file: a number in a file would be far smaller
         found = read_span(text_of(value, "a length of time", cure))
         if found is None:
             raise wrong(f"{shown(value)} is not a length of time", cure)

@@ -1,5 +1,5 @@
-"""Where a section's token comes from: the file itself, a file that it names, or the environment. Exactly one
-of them; and the same, but for the environment, for the tokens of a server's clients."""
+"""Finds the token of a section: in the file itself, in a file that it names, or in the environment; exactly one of
+these. Also finds the tokens of a server's clients, except in the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gotunnel.errors import Sentence, printable
 __all__ = ["VARIABLE", "resolve_client_tokens", "resolve_token", "resolve_token_of", "token_in"]
 
 VARIABLE = "GOTUNNEL_TOKEN"
-"""The variable that holds the token of a section whose file names none."""
+"""The environment variable with the token for a section that names none."""
 
 MAX_BYTES = 4096
 
@@ -32,8 +32,8 @@ CLIENT_CURE = "make one with `gotunnel token`, and name it with token or token_f
 def resolve_token(
     role: str, section: dict[str, Any], base: Path, env: Mapping[str, str], document: Document
 ) -> None:
-    """Put the token into `section` as `token`, an accepted SecretStr. What is wrong becomes a flaw of the
-    document, and BROKEN takes the token's place."""
+    """Store the token in `section` as `token`, an accepted SecretStr. A mistake becomes a flaw of the document, and
+    BROKEN takes the token's place."""
     own: KeyPath = (role, "token")
     if "token" in section or "token_file" in section:
         _refuse_two(role, section, env, document)
@@ -66,8 +66,8 @@ def resolve_token(
 
 
 def resolve_client_tokens(clients: Any, base: Path, env: Mapping[str, str], document: Document) -> None:
-    """Do the like for each of `server.clients`, as far as they are groups of keys: `token` becomes a tuple of one or
-    two accepted SecretStr."""
+    """Do the same for each group of keys in `server.clients`: `token` becomes a tuple of one or two accepted
+    SecretStr."""
     for index, client in enumerate(clients if isinstance(clients, list) else ()):
         if not isinstance(client, dict):
             continue
@@ -97,8 +97,8 @@ def _two_lines(text: str) -> Any:
 
 
 def resolve_token_of(section: Any, path: KeyPath, base: Path, env: Mapping[str, str], document: Document) -> None:
-    """Do the like for a group of keys below a role, such as `server.v1`, as far as it is one: its token is never that
-    of the environment."""
+    """Do the same for a group of keys below a role, such as `server.v1`, if it is one. The environment's token is not
+    used."""
     named = [key for key in ("token", "token_file") if isinstance(section, dict) and key in section]
     if not named:
         return
@@ -118,7 +118,7 @@ def resolve_token_of(section: Any, path: KeyPath, base: Path, env: Mapping[str, 
 
 
 def token_in(path: Path, env: Mapping[str, str] = os.environ) -> str:
-    """Return the token of a file whose path is absolute, as it is now. Raises Refused."""
+    """Return the current token of a file with an absolute path. Raises Refused."""
     token: SecretStr = _from_file(str(path), path.parent, env, read_token)
     return token.get_secret_value()
 
@@ -129,7 +129,7 @@ def _add(document: Document, path: KeyPath, what: str, cure: str) -> None:
 
 def _refuse_two(role: str, section: dict[str, Any], env: Mapping[str, str], document: Document) -> None:
     token = section.get("token")
-    # ${GOTUNNEL_TOKEN} in the file is the environment's token, named twice.
+    # ${GOTUNNEL_TOKEN} in the file is the token of the environment, named twice.
     same = isinstance(token, Text) and token.written.strip() == f"${{{VARIABLE}}}"
     named: list[str] = [key for key in ("token", "token_file") if key in section]
     if env.get(VARIABLE) and not same:

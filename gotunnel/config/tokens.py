@@ -1,5 +1,5 @@
-"""What is an acceptable token. Whoever sits between client and server can guess tokens offline, so that only
-random ones protect (128 bits or more). Pure functions on text; no message of theirs shows a token."""
+"""Decides which tokens are acceptable. An attacker between client and server can guess tokens offline, so only random
+ones protect (128 bits or more). Pure functions on text; no message shows a token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["MIN_CHARACTERS", "new_token", "refusal", "warning"]
 MIN_CHARACTERS = 16
 MAX_CHARACTERS = 1024
 RANDOM_BITS = 120
-"""Below this a token gets a warning: 128 with some room, since the estimate sees an alphabet and not its
+"""Below this a token gets a warning: 128 with some margin, since the estimate sees the alphabet and not the
 generator."""
 
 MAKE_ONE = "make one with `gotunnel token`"
@@ -21,7 +21,7 @@ MAKE_ONE = "make one with `gotunnel token`"
 _WORDS = frozenset(
     {"admin", "demo", "example", "gotunnel", "none", "null", "pass", "secret", "test", "tbd", "todo", "token"}
 )
-"""Placeholders when nothing else is in the token (punctuation and case aside)."""
+"""Placeholders if nothing else is in the token (ignoring punctuation and case)."""
 
 _PIECES = (
     "changeme", "changethis", "replaceme", "replacethis", "placeholder", "fillmein", "insertyour",
@@ -30,8 +30,7 @@ _PIECES = (
     "secrettoken", "securetoken", "randomtoken", "exampletoken", "demotoken", "testtoken", "sampletoken",
     "sharedtoken", "defaulttoken", "password", "letmein", "qwertyui", "asdfghjk",
 )  # fmt: skip
-"""Placeholders wherever they stand (punctuation and case aside). All are long enough that chance does not
-write them."""
+"""Placeholders anywhere in a token (ignoring punctuation and case). All are too long to occur by chance."""
 
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _WORDY = re.compile(r"[A-Za-z]+(?:[-_.][A-Za-z]+)*[-_.]?[0-9]{0,4}")
@@ -44,8 +43,7 @@ def new_token() -> str:
 
 
 def refusal(token: str) -> tuple[str, str] | None:
-    """Say why a token is refused (what is wrong, what to do), or None. Surrounding white space does not
-    count."""
+    """Return why a token is refused (what is wrong, what to do), or None. Surrounding white space is ignored."""
     token = token.strip()
     if not token:
         return "is empty", MAKE_ONE
@@ -74,7 +72,7 @@ def refusal(token: str) -> tuple[str, str] | None:
 
 
 def warning(token: str) -> str | None:
-    """Say why an accepted token is not plausibly random, or None."""
+    """Return why an accepted token is probably not random, or None."""
     token = token.strip()
     if len(set(token)) < 8:
         return f"uses only few different characters, so it can be guessed; {MAKE_ONE}"
@@ -95,7 +93,7 @@ def _is_placeholder(token: str) -> bool:
 
 
 def _period(token: str) -> int:
-    """Return the length of the shortest unit that the token is a repetition of (the last one may be cut)."""
+    """Return the length of the shortest unit that repeats to give the token (the last one may be incomplete)."""
     for length in range(1, len(token) // 2 + 1):
         if token[length:] == token[:-length]:
             return length
@@ -103,8 +101,8 @@ def _period(token: str) -> int:
 
 
 def _is_sequence(token: str) -> bool:
-    """Most steps go to the same or a neighbouring character, as in 0123456789abcdef; by chance one of five
-    does."""
+    """Return whether most steps lead to the same or a neighbouring character, as in 0123456789abcdef. By chance one in
+    five does."""
     places = [_ORDER.find(c) for c in token.lower()]
     steps = [abs(a - b) for a, b in itertools.pairwise(places)]
     near = sum(step <= 1 or step == _ORDER.index("9") for step in steps)
@@ -112,7 +110,7 @@ def _is_sequence(token: str) -> bool:
 
 
 def _looks_like_words(token: str) -> bool:
-    """Letters with capitals only where words have them. One case switch for every three letters is chance."""
+    """Return whether capitals stand only where words have them. By chance one in three letters would switch case."""
     letters = [c for c in token if c.isalpha()]
     switches = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(letters))
     return switches * 4 < len(letters)

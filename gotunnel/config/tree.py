@@ -1,5 +1,4 @@
-"""The tree of keys that the models make: which keys there are, and which of them a wrong one may have
-meant."""
+"""The tree of keys defined by the models: which keys there are, and which one a misspelled key may have meant."""
 
 from __future__ import annotations
 
@@ -22,10 +21,10 @@ def key_name(path: tuple[str | int, ...]) -> str:
 def walk(
     model: type[BaseModel] | None = None, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Yield every key below `model`, by default File, groups before what is in them. Items of lists have the path of
+    """Yield every key below `model`, by default File; groups come before their keys. Items of lists have the path of
     the list."""
     if model is None:
-        from gotunnel.config.file import File  # both sections: nobody needs them whose file is right
+        from gotunnel.config.file import File  # imported late: only mistakes need both sections
 
         model = File
     for name, info in model.model_fields.items():
@@ -38,14 +37,14 @@ def walk(
 
 
 def keys_at(path: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that may stand in the group at `path`; none if there is no such group."""
+    """Return the keys allowed in the group at `path`; none if there is no such group."""
     names = tuple(part for part in path if isinstance(part, str))
     return [found[-1] for found, _ in walk() if found[:-1] == names]
 
 
 def suggestion(path: tuple[str | int, ...]) -> str:
     """Return what to do about an unknown key."""
-    from difflib import get_close_matches  # nobody needs it whose file is right
+    from difflib import get_close_matches  # imported late: only needed for a mistake
 
     key = str(path[-1]).lower()
     here = keys_at(path[:-1])

@@ -1,4 +1,4 @@
-"""The `usage` group of both roles: what is kept of the traffic of the past. Nothing here writes it."""
+"""The `usage` group of both roles: how the history of traffic is kept. Nothing here writes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UsageConfig(Section):
     )
 
     def path(self, state: Path, role: str, client: str | None) -> Path:
-        """Return the file that is meant, of this role with this state folder."""
+        """Return the path of the history file, for this role and state folder."""
         if self.file is not None:
             return self.file
         return state / (f"usage-{role}.db" if client is None else f"usage-{role}-{client}.db")

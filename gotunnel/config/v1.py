@@ -1,5 +1,5 @@
-"""What a file says of version 1, the Go gotunnel, and what must hold between it and the rest. Nothing is switched on
-here."""
+"""The options of version 1, the protocol of the Go gotunnel, and the checks against the rest of a file. Nothing is
+switched on here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gotunnel.config.fields import PortRules, Token
 from gotunnel.config.kinds import FLAG, Part, Section, wrong
 from gotunnel.config.paths import TokenFile
 
-if TYPE_CHECKING:  # a server, which has no mappings of its own, reads this too
+if TYPE_CHECKING:  # a server loads this module as well, and has no use for mappings
     from gotunnel.config.mapping import MappingConfig
 
 __all__ = ["OWN_CURE", "SILENCE", "V1ServerConfig", "beyond_v1", "same_secret"]
@@ -51,7 +51,7 @@ class V1ServerConfig(Section):
 
     @property
     def warnings(self) -> list[str]:
-        """What is accepted and still doubtful, one line each, without the file's name."""
+        """Valid but doubtful settings, one line each, without the file's name."""
         if not self.enabled or self.token is None:
             return []
         found = [
@@ -63,8 +63,8 @@ class V1ServerConfig(Section):
 
 
 def same_secret(v1: V1ServerConfig | None, others: Iterable[SecretStr | None]) -> bool:
-    """Say whether the token of version 1 is one of `others`: it crosses the wire in clear, and version 2 would prove
-    nothing with it any more."""
+    """Return whether the token of version 1 is one of `others`. It crosses the network in clear, so version 2 could not
+    prove anything with it."""
     if v1 is None or v1.token is None:
         return False
     secret = v1.token.get_secret_value()
@@ -72,7 +72,7 @@ def same_secret(v1: V1ServerConfig | None, others: Iterable[SecretStr | None]) -
 
 
 def beyond_v1(data: Mapping[str, Any]) -> list[Part]:
-    """Name what a client wants that version 1 cannot do; `data` is what stands in its section and is right so far."""
+    """Return a mistake for each setting that version 1 does not support. `data` has the valid part of the section."""
     parts = _mappings_beyond(data.get("mappings", ()))
     if data.get("servers"):
         parts.append(((), "version 1 knows one server", "write server_addr in place of servers"))

@@ -1,5 +1,5 @@
-"""A configuration that no file holds, but a command line or a program: what its options mean, and what its mistakes are
-called."""
+"""Helpers for configurations that come from a command line or a program instead of a file: the meaning of options, and
+the names of keys in messages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["own_name", "problems", "tls_section", "validated"]
 
 
 def problems(error: ValidationError, program: str, words: Mapping[tuple[str, ...], str]) -> list[Problem]:
-    """Return what `error` says of a configuration. Each key is called what `words` calls it or the nearest key around
-    it, places in lists apart; a key that it does not know keeps its name."""
+    """Return the mistakes in `error`. Each key gets its name from `words`, or that of the nearest enclosing key there,
+    ignoring positions in lists; an unknown key keeps its own name."""
     found: list[Problem] = []
     for item in error.errors(include_url=False, include_input=False):
         parts = item["ctx"]["parts"] if item["type"] == "gotunnel" else [((), item["msg"], "")]
@@ -31,7 +31,7 @@ def problems(error: ValidationError, program: str, words: Mapping[tuple[str, ...
 
 
 def tls_section(ca: str | None, pin: str | None, *, plain: bool) -> dict[str, Any]:
-    """Return what the options on TLS mean in a configuration."""
+    """Return the configuration section for the TLS options."""
     section: dict[str, Any] = {"mode": "off" if plain else "required"}
     if ca is not None:
         section["ca"] = os.path.abspath(ca)
@@ -41,7 +41,7 @@ def tls_section(ca: str | None, pin: str | None, *, plain: bool) -> dict[str, An
 
 
 def validated(section: dict[str, Any], program: str, words: Mapping[tuple[str, ...], str]) -> ClientConfig:
-    """Return the configuration. Raises ConfigError in the words of the command line."""
+    """Return the configuration. Raises ConfigError, in the words of the command line."""
     try:
         return ClientConfig.model_validate(section)
     except ValidationError as error:
@@ -49,7 +49,7 @@ def validated(section: dict[str, Any], program: str, words: Mapping[tuple[str, .
 
 
 def own_name(what: str, port: str) -> str:
-    """Return a name that two of these on one machine do not share, nor two machines."""
+    """Return a name that differs between machines, and between two such programs on one machine."""
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
     number = re.sub(r"[^0-9]", "-", port)[:8]
     return "-".join(filter(None, (what, host, number)))

@@ -1,1 +1,1 @@
-"""How bytes touch sockets: framing, dialling, legs, TLS, relays. Decides nothing about who may do what."""
+"""Moves bytes between sockets: framing, dialling, legs, TLS, relays. Decides nothing about access or rights."""

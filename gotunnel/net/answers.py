@@ -1,6 +1,6 @@
-"""Asks what is somebody else's, a plugin, and hears its answer within a time. Whatever it does comes to an end: it may
-raise, exit, answer with one Deferred twice, be silent for ever, or break when it is given up. What an answer means is
-not known here."""
+"""Asks a plugin for an answer and waits for it for a limited time. Whatever the plugin does, the call ends: it may
+raise, exit, return the same Deferred twice, never answer, or fail when cancelled. The meaning of an answer is not known
+here."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = Logger(namespace="gotunnel.net.answers")
 
 
 class Late(GotunnelError):
-    """There was no answer in time."""
+    """No answer came in time."""
 
 
 class _Told:
-    """What a Deferred holds whose failure has been told: whoever gets it from the plugin once more gets no answer,
-    where None would be one."""
+    """The result of a Deferred after its failure was reported. A plugin that returns this Deferred again then gives
+    no valid answer, whereas None would be one."""
 
 
 def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: Any) -> Deferred[Any]:
-    """Call `ask(*values)`, and return a Deferred of what that or its own Deferred comes to. After `seconds`, if there
-    are any, it fails with Late. Cancelling gives up."""
+    """Call `ask(*values)` and return a Deferred of its result. It fails with Late after `seconds`, if given. Cancelling
+    the Deferred gives up the call."""
     asked: Deferred[Any] = maybeDeferred(ask, *values)
     given_up = False
 
@@ -39,7 +39,7 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
         given_up = True
         try:
             asked.cancel()
-        except (Exception, SystemExit):  # noqa: BLE001 - of somebody's: whatever it raises, nobody waits for it
+        except (Exception, SystemExit):  # noqa: BLE001 - foreign code: whatever it raises, nobody waits for it
             log.failure("a plugin failed after its answer was given up", Failure())
 
     told: Deferred[Any] = Deferred(give_up)
@@ -49,7 +49,7 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
         if told.called:
             pass
         elif failed and result.check(CancelledError) and not given_up:
-            # Whoever asks takes this for his own doing, and says nothing any more.
+            # The caller would take a CancelledError for its own cancellation and report nothing.
             told.errback(GotunnelError("it gave up its own answer"))
         elif failed:
             told.errback(result)

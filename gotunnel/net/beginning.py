@@ -1,4 +1,4 @@
-"""An endpoint that says something on each connection ahead of whoever asked for it: below his TLS, if he has one."""
+"""An endpoint that sends some bytes first on each connection, below the TLS of its user, if any."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Beginning"]
 
 @implementer(IStreamClientEndpoint)
 class Beginning:
-    """As `endpoint`, but each connection begins with `begins`."""
+    """Wraps `endpoint`: each connection begins with the bytes `begins`."""
 
     def __init__(self, endpoint: IStreamClientEndpoint, begins: bytes = b"") -> None:
         self._endpoint = endpoint
@@ -34,7 +34,7 @@ class Beginning:
 
 
 class _First(Protocol):
-    """Says it, and leaves the connection to the one that was asked for."""
+    """Sends the bytes, then hands the connection over to the requested protocol."""
 
     transport: Any
     next: IProtocol | None = None

@@ -1,6 +1,6 @@
-"""TLS for legs on the standard library's `ssl` with memory BIOs, as a transport for their first exchange. Whoever takes
-the leg over then works with the session and the BIOs directly. Control connections need the TLS exporter, which this
-library does not have, and so stay with Twisted's TLS."""
+"""TLS for legs on the standard library's `ssl` with memory BIOs, as a transport for a leg's first exchange. Whatever
+takes over the leg then uses the session and the BIOs directly. Control connections need the TLS exporter, which `ssl`
+lacks, so they use Twisted's TLS."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ READ = 65536
 
 
 class BioTls(Protocol):
-    """The protocol of a TCP transport and the transport of `wrapped`, for the time of a leg's handshake.
+    """The protocol of a TCP transport, and the transport of `wrapped`, during a leg's handshake.
 
-    `verify(session)` is called once TLS is up and may raise RemoteProtocolError: then `wrapped` never speaks, and the
-    other end does not get our certificate either. `chain_problem(code)` says what OpenSSL's verdict on the other end's
-    chain means.
+    `verify(session)` is called after the TLS handshake and may raise RemoteProtocolError. Then `wrapped` never sends,
+    and the other end does not get our certificate either. `chain_problem(code)` explains OpenSSL's verdict on the other
+    end's chain.
     """
 
     transport: Any
@@ -41,33 +41,33 @@ class BioTls(Protocol):
     ) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        # As bytes: text would go through the codec for names that are not ASCII, which takes memory at rest.
+        # As bytes: text would load the codec for non-ASCII names, which costs an idle process memory.
         sent = None if server_name is None else server_name.encode("ascii")
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_side, sent)
         self.taken = False
-        """Whether somebody else has the session: nothing is read for `wrapped` any more."""
+        """Whether the session has been taken over: nothing more is read for `wrapped`."""
         self._wrapped = wrapped
         self._verify = verify
         self._chain_problem = chain_problem
         self._up = False
-        self._early: list[bytes] = []  # written before TLS is up
+        self._early: list[bytes] = []  # written before the handshake has ended
         self._closing = False
         self._broken: str | None = None
 
-    # The protocol of the TCP transport.
+    # Called by the TCP transport.
 
     def connectionMade(self) -> None:
-        """Begin; a client speaks first."""
+        """Start the handshake; a client sends first."""
         self._wrapped.makeConnection(self)
         self._go_on()
 
     def dataReceived(self, data: bytes) -> None:
-        """Records."""
+        """Take TLS records."""
         self.incoming.write(data)
         self._go_on()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell `wrapped`, with TLS's own words if it was TLS that failed."""
+        """Tell `wrapped`, in TLS's own words if TLS failed."""
         if not self.taken:
             wrapped = self._wrapped
             del self._wrapped
@@ -76,15 +76,15 @@ class BioTls(Protocol):
             wrapped.connectionLost(reason)
 
     def take(self) -> None:
-        """Whoever calls this has the session and the BIOs from now on. `wrapped` is let go: each would keep the other,
-        and the memory of TLS with it, until the garbage is collected, long after the leg has ended."""
+        """Hand the session and the BIOs over to the caller. This drops `wrapped`: otherwise the two would keep each
+        other, and TLS's memory, until the next garbage collection, long after the leg has ended."""
         self.taken = True
         del self._wrapped
 
-    # The transport of `wrapped`.
+    # Called by `wrapped`.
 
     def write(self, data: bytes) -> None:
-        """Send, once TLS is up."""
+        """Send, or keep until the handshake has ended."""
         if self._up:
             self.session.write(data)
             self._flush()
@@ -92,13 +92,13 @@ class BioTls(Protocol):
             self._early.append(data)
 
     def loseConnection(self) -> None:
-        """Close behind what was written."""
+        """Close after what was written."""
         self._closing = True
         if self._up:
             try:
                 self.session.unwrap()
             except ssl.SSLError:
-                pass  # it wants the other end's answer, which nobody waits for
+                pass  # it wants the other end's close_notify, which nobody waits for
             self._flush()
         self.transport.loseConnection()
 
@@ -108,15 +108,15 @@ class BioTls(Protocol):
         self.transport.abortConnection()
 
     def getPeer(self) -> Any:
-        """The other end's address."""
+        """Return the other end's address."""
         return self.transport.getPeer()
 
     def getHost(self) -> Any:
-        """Our address."""
+        """Return our address."""
         return self.transport.getHost()
 
     def getHandle(self) -> Any:
-        """The socket."""
+        """Return the socket."""
         return self.transport.getHandle()
 
     def _go_on(self) -> None:

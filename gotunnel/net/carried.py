@@ -1,7 +1,9 @@
-"""Connections of gotunnel that travel inside another protocol, a WebSocket perhaps. Each is a pair of unix sockets: one
-end is what control connections and legs know, a transport with a descriptor, so that both relays take it as they take
-all others; what is read at the other end goes into the other protocol, and the reverse. The kernel holds back whoever
-is too fast."""
+"""Connections of gotunnel inside another protocol, such as a WebSocket.
+
+Each is a pair of unix sockets. Control connections and legs use one end as a transport with a descriptor, so both
+relays treat it like any other connection. Bytes read at the other end go into the outer protocol, and the reverse. The
+kernel's socket buffers provide flow control.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +24,21 @@ __all__ = ["Carried", "Outer"]
 
 
 class Outer(TypingProtocol):
-    """The protocol that carries the bytes: the connection on the network, once it is ready for them."""
+    """The protocol on the network connection, once it is ready to carry bytes."""
 
     transport: Any
 
     def send(self, data: bytes) -> None:
-        """Pass bytes on to the other side."""
+        """Send bytes to the other side."""
 
     def finish(self) -> None:
-        """Close in order, behind what was sent."""
+        """Close in order, after what was sent."""
 
 
 class Carried:
-    """One connection that `outer` carries. `peer` and `host` are what its transport says of the two ends.
+    """One connection that `outer` carries. Its transport reports `peer` and `host` as its two ends.
 
-    Making one takes two descriptors. Raises OSError.
+    Creating one takes two descriptors. Raises OSError.
     """
 
     def __init__(self, reactor: Any, outer: Outer, peer: IAddress, host: IAddress) -> None:
@@ -52,8 +54,8 @@ class Carried:
         self._far.transport.registerProducer(outer.transport, True)
 
     def begin(self, protocol: IProtocol, *, connected: bool = False, waited: float = 0.0) -> None:
-        """Give the connection to `protocol`; with `connected` it believes already that it has one, of which it has not
-        been given any bytes, and only its transport is another. `waited` are the seconds since it was accepted."""
+        """Give the connection to `protocol`. With `connected`, the protocol already believes it is connected and has
+        received no bytes; only its transport is replaced. `waited` is the seconds since the connection was accepted."""
         transport = _Pipe(self._near, protocol, self._peer, self._host, self._reactor, self.reset)
         transport.waited = waited
         if connected:
@@ -62,35 +64,35 @@ class Carried:
             protocol.makeConnection(transport)
 
     def hung_up(self) -> bool:
-        """Whether our side has closed it, which does not show while the other side is held back."""
+        """Return whether our side has closed it, even while reading from it is paused."""
         return self._over or is_gone(self._far.transport.fileno(), eof_means_gone=True)
 
     def received(self, data: bytes) -> None:
-        """The other side sent bytes."""
+        """Take bytes from the other side."""
         if not self._over:
             self._far.transport.write(data)
 
     def reset(self) -> None:
-        """Our side has aborted it."""
+        """Our side has aborted the connection: abort the outer one, too."""
         if not self._over:
             self._leave()
             self._outer.transport.abortConnection()
             self._far.transport.loseConnection()
 
     def lost(self) -> None:
-        """The connection that carries this one is gone, or is being closed by the other side: what it brought is still
-        read. Harmless when called again."""
+        """The outer connection has closed, or the other side is closing it. Bytes that it brought are still read. May
+        be called again."""
         if not self._over:
             self._leave()
             self._far.transport.loseConnection()
 
     def far_data(self, data: bytes) -> None:
-        """Bytes of ours."""
+        """Send bytes of our side."""
         if not self._over:
             self._outer.send(data)
 
     def far_lost(self) -> None:
-        """Closed on our side."""
+        """Our side has closed: close the outer connection in order."""
         if not self._over:
             self._leave()
             self._outer.finish()
@@ -99,7 +101,7 @@ class Carried:
         self._over = True
         self._outer.transport.unregisterProducer()
         self._far.transport.unregisterProducer()
-        # Whom the other one held back is to go on, if only to hear that it is over.
+        # The outer connection may be paused; it must read again to notice its own end.
         self._outer.transport.resumeProducing()
 
 
@@ -119,7 +121,7 @@ class _Far(Protocol):
 
 
 class _Pipe(PairTransport):
-    """See PairTransport. `aborted` is called when its protocol resets it."""
+    """See PairTransport. `aborted` is called when its protocol aborts it."""
 
     _tlsClientDefault = True
     waited = 0.0
@@ -140,6 +142,6 @@ class _Pipe(PairTransport):
             aborted()
 
     def connectionLost(self, reason: Failure) -> None:
-        """Called by Twisted, perhaps again. A unix socket says ECONNRESET where the other end was closed with bytes
-        that nobody has read: to us it is over, and no more."""
+        """Called by Twisted, perhaps twice. A unix socket reports ECONNRESET if the other end closed with unread bytes;
+        here that is an ordinary close."""
         super().connectionLost(Failure(error.ConnectionDone()) if reason.check(error.ConnectionLost) else reason)

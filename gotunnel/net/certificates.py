@@ -1,5 +1,5 @@
-"""Certificates and keys as their files give them, and what they are known by: pin, fingerprint, dates. It trusts
-nobody and opens no connection."""
+"""Reads certificates and keys from files, and computes what identifies them: pin, fingerprint, dates. It verifies no
+trust and opens no connection."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MOST = 1024 * 1024
-"""Bytes of a file of certificates; the bundle of a whole system has a quarter of it."""
+"""Maximum bytes of a certificate file; a system's whole bundle has a quarter of that."""
 
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
@@ -43,7 +43,7 @@ class TlsFilesError(GotunnelError):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A certificate with the chain behind it, its key, and the PEM files that they came from, which may be one."""
+    """A certificate with its chain, its key, and the PEM files they came from, which may be one file."""
 
     certificate_file: Path
     key_file: Path
@@ -56,7 +56,7 @@ class KeyPair:
         return self.chain[0]
 
     def check_unchanged(self) -> None:
-        """Raise TlsFilesError if the files do not hold this pair any more: whoever reads them by their names would get
+        """Raise TlsFilesError if the files no longer hold this pair: a library that reads them by name would get
         another one."""
         now = load_pair(self.certificate_file, self.key_file)
         if now.chain != self.chain:
@@ -66,7 +66,7 @@ class KeyPair:
 
 
 def read_file(path: Path) -> bytes:
-    """Return what a file of certificates or of a key holds. Raises TlsFilesError."""
+    """Return the content of a file of certificates or of a key. Raises TlsFilesError."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > MOST:
@@ -77,17 +77,17 @@ def read_file(path: Path) -> bytes:
 
 
 def load_pair(certificate: Path, key: Path) -> KeyPair:
-    """Read a certificate, with its chain behind it, and its key from PEM files. Raises TlsFilesError."""
+    """Read a certificate, followed by its chain, and its key from PEM files. Raises TlsFilesError."""
     return pair_from(certificate, read_file(certificate), key, read_file(key))
 
 
 def pair_from(certificate: Path, certificate_pem: bytes, key: Path, key_pem: bytes) -> KeyPair:
-    """The same, of what the two files hold. Raises TlsFilesError."""
+    """The same, from the content of the two files. Raises TlsFilesError."""
     block = _KEY.search(key_pem)
     try:
         if block is None:
             raise ValueError("there is no key")
-        # An encrypted key is refused here, where OpenSSL would ask the terminal for its pass phrase.
+        # An encrypted key is refused here, since OpenSSL would ask for its pass phrase on the terminal.
         private = serialization.load_pem_private_key(block[0] + b"\n", None)
         chain = tuple(x509.load_pem_x509_certificates(certificate_pem))
         fits = _spki(private.public_key()) == _spki(chain[0].public_key())
@@ -116,24 +116,24 @@ def load_authorities(path: Path) -> tuple[x509.Certificate, ...]:
 
 
 def spki_pin(certificate: x509.Certificate) -> str:
-    """Return the pin of a certificate's key: `sha256:` and the base64 of the SHA-256 of its SubjectPublicKeyInfo, the
-    value that RFC 7469 (section 2.4) and curl's `--pinnedpubkey` have. It stays while the key stays."""
+    """Return the pin of a certificate's key: `sha256:` and the base64 of the SHA-256 of its SubjectPublicKeyInfo, as in
+    RFC 7469 (section 2.4) and curl's `--pinnedpubkey`. It stays the same as long as the key does."""
     digest = hashlib.sha256(_spki(certificate.public_key())).digest()
     return "sha256:" + base64.b64encode(digest).decode()
 
 
 def binding(certificate: x509.Certificate) -> bytes:
-    """Return what a leg is bound to, the SHA-256 of the certificate in DER (protocol, section 5)."""
+    """Return the channel binding of a leg: the SHA-256 of the certificate in DER (protocol, section 5)."""
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """Return the same as `openssl x509 -fingerprint -sha256` writes it."""
+    """Return the fingerprint as `openssl x509 -fingerprint -sha256` writes it."""
     return binding(certificate).hex(":").upper()
 
 
 def dates(certificate: x509.Certificate) -> tuple[datetime.datetime, datetime.datetime]:
-    """Return from when to when a certificate is valid, in UTC."""
+    """Return the first and last moment of a certificate's validity, in UTC."""
     return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 

@@ -1,5 +1,5 @@
-"""Chooses the relay: the native one where it was built, else the fast one where it can run, the portable one
-elsewhere, and says which and why."""
+"""Chooses the relay and logs which and why. `auto` means the native one if it was built, else the fast one where it can
+run, else the portable one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = Logger(namespace="gotunnel.net.choice")
 
 
 class RelayUnfit(ConfigUnfit):
-    """The relay that the configuration names cannot run here: `what` says why, `cure` what to do."""
+    """The configured relay cannot run here: `what` says why, `cure` what to do."""
 
     cure = "write relay: auto"
 
@@ -33,8 +33,8 @@ class RelayUnfit(ConfigUnfit):
 def choose_relay(
     wish: str | RelayConfig, reactor: Any, dial_timeout: float = 10.0, descriptors: Descriptors | None = None
 ) -> IRelay:
-    """Return the relay for `wish`: auto, portable, fast, native or a plugin; `descriptors` are those of this process.
-    Raises GotunnelError when what is wished cannot be."""
+    """Return the relay for `wish`: auto, portable, fast, native or a plugin. `descriptors` are those of this process.
+    Raises GotunnelError if that relay cannot run here."""
     if isinstance(wish, RelayConfig):
         chosen: IRelay = made("relay", wish, reactor, dial_timeout, descriptors)
         log.info("bytes are moved by the relay {relay}, a plugin", relay=wish.plugin)
@@ -56,7 +56,7 @@ def choose_relay(
 
 
 def portable(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
-    """Make the plugin of that name; see IRelay."""
+    """Make the portable relay, as a plugin; see IRelay."""
     from gotunnel.net.relay import PortableRelay
 
     relay: IRelay = PortableRelay(reactor, dial_timeout, descriptors)
@@ -64,7 +64,7 @@ def portable(reactor: Any, options: object, dial_timeout: float, descriptors: De
 
 
 def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
-    """The same. Raises RelayUnfit."""
+    """Make the fast relay, as a plugin. Raises RelayUnfit."""
     check_relay("fast")
     from gotunnel.net.fast.relay import FastRelay
 
@@ -73,7 +73,7 @@ def fast(reactor: Any, options: object, dial_timeout: float, descriptors: Descri
 
 
 def native(reactor: Any, options: object, dial_timeout: float, descriptors: Descriptors | None) -> IRelay:
-    """The same."""
+    """Make the native relay, as a plugin. Raises RelayUnfit."""
     check_relay("native")
     from gotunnel.net.fast.nativerelay import NativeRelay
 
@@ -82,7 +82,7 @@ def native(reactor: Any, options: object, dial_timeout: float, descriptors: Desc
 
 
 def check_relay(wish: str | RelayConfig) -> None:
-    """Raise what `choose_relay` would, where that can be told without making one. Raises GotunnelError."""
+    """Raise the GotunnelError that `choose_relay` would raise, as far as can be told without making a relay."""
     if isinstance(wish, RelayConfig):
         checked("relay", wish)
         return
@@ -94,8 +94,8 @@ def check_relay(wish: str | RelayConfig) -> None:
 
 
 def install_reactor() -> None:
-    """Install the fast relay's reactor where it can run, unless there is a reactor already: to be called before
-    anything imports `twisted.internet.reactor`."""
+    """Install the fast relay's reactor where it can run, unless a reactor is installed. Call this before anything
+    imports `twisted.internet.reactor`."""
     if _obstacle() is None:
         from gotunnel.net.fast.reactor import install_if_free
 
@@ -103,7 +103,7 @@ def install_reactor() -> None:
 
 
 def _best() -> tuple[str, str | Sentence]:
-    """Return what auto is here, and why it is nothing better."""
+    """Return what auto means here, and the reason why it is nothing better."""
     why = _obstacle()
     if why is not None:
         return "portable", Sentence("the fast one {why}", why=why)

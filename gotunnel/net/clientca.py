@@ -1,5 +1,5 @@
-"""The certificates of clients, where a server asks for them: whose each is, and whether its authority still vouches for
-it when authorities have changed. The handshake's own check of the chain is OpenSSL's."""
+"""Client certificates, where a server requires them: whose each one is, and whether its authority still vouches for it
+after the authorities have changed. OpenSSL checks the chain during the handshake."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Authorities = tuple[x509.Certificate, ...] | None
 """None: clients need no certificate."""
 
 _NO_CERTIFICATE = 20
-"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: nobody vouches for him who has shown nothing."""
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: nobody vouches for a client that has presented nothing."""
 
 
 def chain_shown(transport: Any) -> tuple[x509.Certificate, ...]:
-    """Return the certificate of a control connection's client and what came behind it; nothing without TLS."""
+    """Return the certificate of a control connection's client, followed by its chain; empty without TLS."""
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return ()
     session = transport.getHandle()
@@ -34,14 +34,14 @@ def chain_shown(transport: Any) -> tuple[x509.Certificate, ...]:
     try:
         behind = session.get_peer_cert_chain(as_cryptography=True) or []
     except ValueError:
-        behind = []  # he may send along what he likes
+        behind = []  # a client can send anything as its chain
     return (leaf, *(each for each in behind if each != leaf))
 
 
 def client_problem(transport: Any, client: str, asked: Authorities, now: Authorities) -> str | None:
-    """Return why what was shown on a connection is not the certificate of the client `client`; None: it is.
+    """Return why the certificate presented on a connection is not that of the client `client`; None if it is.
 
-    `asked` are the authorities that its handshake went by, `now` those that hold by now.
+    `asked` are the authorities used in its handshake, `now` the current ones.
     """
     if asked is None:
         return None
@@ -53,7 +53,8 @@ def client_problem(transport: Any, client: str, asked: Authorities, now: Authori
 
 
 def problem_now(shown: Sequence[x509.Certificate], authorities: Iterable[x509.Certificate]) -> str | None:
-    """Return why these authorities do not vouch for a chain now, to be said behind "its certificate"; None: they do."""
+    """Return why these authorities do not vouch for a chain, as a continuation of "its certificate"; None if they
+    do."""
     if not shown:
         return chain_problem(_NO_CERTIFICATE, CLIENT_CA, CLIENT)
     store = crypto.X509Store()

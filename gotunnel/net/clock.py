@@ -1,4 +1,4 @@
-"""Makes a reactor's timers follow a clock that nobody can set. Measures nothing itself."""
+"""Makes a reactor's timers follow the monotonic clock, which nobody can set."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["use_monotonic"]
 
 
 class _Timed(Protocol):
-    """What is needed of a reactor; in Twisted's reactors `seconds` is an attribute that an instance can replace."""
+    """What is needed of a reactor. In Twisted's reactors `seconds` is an attribute, which an instance can replace."""
 
     def seconds(self) -> float: ...
     def getDelayedCalls(self) -> object: ...
 
 
 def use_monotonic(reactor: object) -> None:
-    """Let `reactor.seconds()`, `callLater` and LoopingCall follow `time.monotonic`; a second call changes nothing.
+    """Make `reactor.seconds()`, `callLater` and LoopingCall follow `time.monotonic`. A second call changes nothing.
 
-    Twisted's reactors use the wall clock: when that is set back by an hour, every timer stands still for an hour, and
-    when it is set forward, every timeout strikes early. Raises RuntimeError when something is scheduled already,
-    because its due time was computed with the other clock.
+    Twisted's reactors use the wall clock: if it is set back by an hour, every timer stops for an hour; if it is set
+    forward, every timeout expires early. Raises RuntimeError if anything is scheduled already, since its due time was
+    computed with the other clock.
     """
     timed: _Timed = reactor  # type: ignore[assignment]
     if timed.seconds is time.monotonic:

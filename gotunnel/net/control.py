@@ -1,5 +1,5 @@
-"""The control connection after its handshake, at either end: frames to messages, heartbeat, and an end that is said.
-What the messages mean is for the session that owns it."""
+"""The control connection of version 2 after its handshake, at either end: turns frames into messages, keeps up the
+heartbeat, and ends with a reason. The session that owns it interprets the messages."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gotunnel.wire.messages import Error, Message, Ping, Pong, decode, encode
 __all__ = ["ControlConnection"]
 
 OVERSLEPT = 0.5
-"""Seconds. A deadline that is noticed so much too late was slept through, as by a process that was stopped: the answer
-may wait to be read, and has as long once more."""
+"""Seconds. If a deadline is noticed later than this, the process was probably stopped meanwhile. The answer may be
+waiting unread, so the deadline is extended by this time, once."""
 
 
 class ControlConnection(FramedConnection[Message]):
-    """Owned by a session, which is told of each message and, once and last, of the end.
+    """Owned by a session, which gets each message and, once and last, the reason of the end.
 
-    `on_message(message)` may raise RemoteProtocolError, which closes the connection with `error`. Pings and pongs
-    are answered here and not passed on. `heartbeat` and `timeout` are seconds. With `limit` the other end is cut, with
-    `error/limit`, when it sends more messages than that, pings included.
+    `on_message(message)` may raise RemoteProtocolError, which closes the connection with `error`. Pings and pongs are
+    handled here and not passed on. `heartbeat` and `timeout` are seconds. `limit` bounds the rate of messages, pings
+    included; a peer that exceeds it is disconnected with `error/limit`.
     """
 
     log = Logger()
@@ -47,26 +47,26 @@ class ControlConnection(FramedConnection[Message]):
 
     @property
     def round_trip(self) -> float | None:
-        """Seconds of the last ping's round trip, None before the first."""
+        """Seconds that the last ping's round trip took; None before the first."""
         return self._liveness.round_trip
 
     @property
     def heard_age(self) -> float:
-        """Seconds since the last pong: other messages prove that the network lives, and not that both hearts beat."""
+        """Seconds since the last pong: other messages prove that the network works, but not that both ends do."""
         return self._clock.seconds() - self._liveness.answered_at
 
     @property
     def owed(self) -> float:
-        """For how many seconds a ping is without an answer, 0 if none is."""
+        """Seconds for which a ping has been unanswered; 0 if none is."""
         return self._liveness.owed(self._clock.seconds())
 
     def asked_for(self) -> None:
-        """The message that was passed on last answers one of ours: it does not count."""
+        """Do not count the last message against the limit, since it answers one of ours."""
         if self._limit is not None:
             self._limit.give_back()
 
     def answers(self, seconds: float) -> Deferred[bool]:
-        """Ping now; fires with True when the pong comes within `seconds`, else with False."""
+        """Send a ping now. Fires with True if the pong arrives within `seconds`, else with False."""
         answer: Deferred[bool] = Deferred()
         if self._closing or self.lost:
             answer.callback(False)
@@ -79,7 +79,7 @@ class ControlConnection(FramedConnection[Message]):
         return answer
 
     def close(self, error: Error | None, reason: str) -> None:
-        """Close, with `error` as the last word. `reason` is what `on_lost` will hear."""
+        """Close, with `error` as the last message. `on_lost` gets `reason`."""
         self._end(error, reason)
 
     # FramedConnection.
@@ -91,7 +91,7 @@ class ControlConnection(FramedConnection[Message]):
         elif isinstance(message, Pong):
             self._liveness.pong(message.n, self._clock.seconds())
             if message.n in self._waiting_pongs:
-                self.asked_for()  # by others who want to be this client, as often as they like
+                self.asked_for()  # others who claim this client's name cause these pings, as often as they like
                 self._settle(message.n, True)
         elif isinstance(message, Error):
             self._reason = Sentence(

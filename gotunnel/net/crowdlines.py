@@ -1,4 +1,4 @@
-"""Writes the lines that add up visitors who had none of their own. Who they are is decided in `core.crowds`."""
+"""Logs the lines that sum up visitors without a line of their own. `core.crowds` decides which those are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CrowdLines"]
 
 
 class CrowdLines:
-    """One per role, which calls `stop` as one of the last things: what was counted until then is written, too."""
+    """One per role, which calls `stop` near its end; that also writes what was counted until then."""
 
     log = Logger()
 
@@ -26,7 +26,7 @@ class CrowdLines:
             self._timer = self._clock.callLater(seconds, self._write)
 
     def stop(self) -> None:
-        """Write what there is."""
+        """Write what has been counted."""
         timer = self._timer
         if timer is not None:
             timer.cancel()

@@ -1,5 +1,5 @@
-"""Time limits that nearly always are kept: all those of a relay on one timer of the reactor. What happens when one is
-over is for who started it."""
+"""Time limits that are nearly always stopped before they expire, all on one timer of the reactor. Whoever starts a
+deadline decides what happens when it expires."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 __all__ = ["Deadlines"]
 
 LATE, GRACE = 1.0, 0.5
-"""Seconds by which a deadline is not just late: this process, or its machine, was frozen. What others have said in time
-is still to be read then, and gets so many seconds."""
+"""LATE: seconds of delay that mean more than a busy reactor: this process or its machine was frozen. GRACE: the seconds
+that all deadlines then get in addition, so that what the peers sent in time is read first."""
 
 
 class Deadlines:
-    """To start one and stop it again costs an entry in a dictionary, where a timer of the reactor's own costs fifteen
-    calls; and a visitor has one that is over a moment later. There are few lengths of time: within one length, who
-    started first is over first."""
+    """Deadlines by key. Starting and stopping one costs a dictionary entry, while a timer of the reactor costs fifteen
+    calls, and each visitor has a deadline that is stopped a moment later. Few different lengths are in use; within one
+    length, deadlines expire in the order in which they were started."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -26,11 +26,11 @@ class Deadlines:
         self._strikes = 0.0
 
     def __len__(self) -> int:
-        """How many run."""
+        """Return how many deadlines are running."""
         return sum(map(len, self._by_length.values()))
 
     def start(self, key: Hashable, seconds: float, act: Callable[[], None]) -> None:
-        """Call `act` in so many seconds, unless it is stopped before. A key has one deadline at a time."""
+        """Call `act` after `seconds`, unless the deadline is stopped first. A key has one deadline at a time."""
         running = self._by_length.get(seconds)
         if running is None:
             running = self._by_length[seconds] = {}
@@ -40,13 +40,13 @@ class Deadlines:
             self._wake(due)
 
     def stop(self, key: Hashable) -> None:
-        """Forget the deadline of `key`, if it has one. The timer runs on: most likely another one needs it soon."""
+        """Stop the deadline of `key`, if it has one. The timer keeps running: another deadline probably needs it."""
         for running in self._by_length.values():
             if running.pop(key, None) is not None:
                 return
 
     def stop_all(self) -> None:
-        """Forget all of them, and the timer."""
+        """Stop all deadlines and the timer."""
         self._by_length.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -71,7 +71,7 @@ class Deadlines:
             return
         try:
             for running, key, limit in over:
-                if running.get(key) is limit:  # one that struck before may have stopped it
+                if running.get(key) is limit:  # an act called before this one may have stopped it
                     del running[key]
                     limit[1]()
         finally:

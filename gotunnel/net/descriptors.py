@@ -1,5 +1,5 @@
-"""What happens when file descriptors run short: listeners stop accepting until there are some again, and one line says
-so. Who waits meanwhile waits in the kernel's queue."""
+"""Handles a shortage of file descriptors: listeners stop accepting until some are free again, and one line in the log
+says so. New connections wait in the kernel's queue meanwhile."""
 
 from __future__ import annotations
 
@@ -19,52 +19,52 @@ from gotunnel.net.quiet import nothing
 __all__ = ["OUT_OF_DESCRIPTORS", "Accepting", "Descriptors", "Gate", "nofile", "raise_limit", "used"]
 
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What accept(2) and socket(2) say when the process, or the machine, has no room for one more."""
+"""The errors of accept(2) and socket(2) when the process or the machine has no room for another socket."""
 PAUSE = 0.1
-"""Seconds between two looks for a descriptor that is free again."""
+"""Seconds between two checks for a free descriptor."""
 LOW = 4096
-"""Below this a process is told at its start that it will not serve many."""
+"""With a lower limit a process warns at its start that it cannot serve many visitors."""
 ENOUGH = 1 << 20
-"""More descriptors than that are not asked for, however many there may be."""
+"""The most descriptors to request, whatever the hard limit."""
 SELECT_LIMIT = 1024
-"""FD_SETSIZE: select(2) takes no higher number, in any C library that matters."""
+"""FD_SETSIZE: select(2) accepts no higher number in any relevant C library."""
 OPEN_MAX = 10_240
-"""What macOS allows at most where its hard limit says that there is none (setrlimit(2) there)."""
+"""The most that macOS allows where its hard limit claims to be infinite (setrlimit(2) there)."""
 UNLIMITED = 1 << 30
 SCARCE = 30.0
-"""Seconds after a shortage during which descriptors count as scarce, or it would come back at once."""
+"""Seconds after a shortage during which descriptors still count as scarce; otherwise it would return at once."""
 
 log = Logger(namespace="gotunnel.net.descriptors")
 
 
 class Accepting(Protocol):
-    """A listener."""
+    """A listener that a gate can pause."""
 
     def pause(self) -> None: ...
     def go_on(self) -> None: ...
 
 
 class Gate:
-    """All listeners of one kind, which stop and go on together. Made by `Descriptors`."""
+    """All listeners of one kind, which stop and resume together. Made by `Descriptors`."""
 
     def __init__(self, owner: Descriptors, who: str) -> None:
         self.short = False
-        """Whether they have stopped. Who accepts looks here before each accept."""
+        """Whether they have stopped. Listeners check this before each accept."""
         self.ceiling = 0
-        """Descriptors from this number on are in reserve, as of the last look at the limit."""
+        """The first descriptor number of the reserve, as of the last check of the limit."""
         self._owner = owner
         self._who = who
         self._listeners: set[Accepting] = set()
         self._timer: IDelayedCall | None = None
 
     def add(self, listener: Accepting) -> None:
-        """A listener that accepts from now on, unless all have stopped."""
+        """Add a listener. It is paused if all have stopped."""
         self._listeners.add(listener)
         if self.short:
             listener.pause()
 
     def remove(self, listener: Accepting) -> None:
-        """It is closed."""
+        """Remove a listener that was closed."""
         self._listeners.discard(listener)
         if not self._listeners and self._timer is not None:
             self._timer.cancel()
@@ -72,19 +72,19 @@ class Gate:
             self.short = False
 
     def beyond(self, fd: int) -> bool:
-        """Say whether a descriptor that was just opened is one of the reserve."""
+        """Return whether a descriptor that was just opened belongs to the reserve."""
         if fd < self.ceiling:
             return False
         self._owner.look()
         return fd >= self.ceiling
 
     def accepted(self, fd: int) -> None:
-        """To be told of each connection that was accepted. If it was the last one before the reserve, all stop."""
+        """Call this for each accepted connection. If its descriptor reaches the reserve, all listeners stop."""
         if fd >= self.ceiling and self.beyond(fd):
             self.stop()
 
     def stop(self) -> None:
-        """There is no descriptor for one more: stop, and look for one from time to time."""
+        """Stop all listeners for lack of descriptors, and check for a free one from time to time."""
         if self.short or not self._listeners:
             return
         self._owner.look()
@@ -96,7 +96,7 @@ class Gate:
         self._timer = self._owner.clock.callLater(PAUSE, self._try)
 
     def has_room(self) -> bool:
-        """Say whether there is a descriptor below the reserve, by opening one."""
+        """Return whether a descriptor below the reserve is free; opens one to find out."""
         try:
             fd = os.open(os.devnull, os.O_RDONLY)
         except OSError:
@@ -105,7 +105,7 @@ class Gate:
         return not self.beyond(fd)
 
     def say(self) -> None:
-        """Somebody was refused for want of a descriptor: write the one line."""
+        """Log the shortage: something was refused for lack of a descriptor."""
         self._owner.say(self._who)
 
     def _try(self) -> None:
@@ -122,42 +122,42 @@ class Gate:
 
 class Descriptors:
     """The descriptors of this process. `visitors` is the gate of public ports, `clients` that of the control port,
-    which may take more of them: visitors without legs are of no use."""
+    which may use more of them: visitors are useless without legs."""
 
     def __init__(self, clock: Any) -> None:
         self.clock = clock
         self.visitors = Gate(self, "visitors")
         self.clients = Gate(self, "clients")
         self.on_scarce: Callable[[], None] = nothing
-        """Called when they become scarce: to let go what is not needed."""
+        """Called when descriptors become scarce, to close what is not needed."""
         self._scarce_until = clock.seconds()
         self._lines = LogLimit(rate=1 / 60, burst=1)
         self.look()
 
     @property
     def shares(self) -> Shares:
-        """How they are shared out now."""
+        """How the descriptors are shared out now."""
         return Shares(nofile())
 
     @property
     def scarce(self) -> bool:
-        """Whether there is a shortage, or was one until a moment ago."""
+        """Whether there is a shortage, or was one a moment ago."""
         return bool(self.clock.seconds() < self._scarce_until)
 
     def shortage(self) -> None:
-        """Called by the gates."""
+        """Note a shortage; called by the gates."""
         before, self._scarce_until = self.scarce, self.clock.seconds() + SCARCE
         if not before:
             self.on_scarce()
 
     def look(self) -> None:
-        """Read the limit anew: it can change while the process runs (prlimit(1))."""
+        """Read the limit again: it can change while the process runs (prlimit(1))."""
         shares = self.shares
         self.visitors.ceiling = shares.for_visitors
         self.clients.ceiling = shares.for_clients
 
     def say(self, who: str) -> None:
-        """Write the one line, once a minute at most."""
+        """Log the shortage, at most once a minute."""
         allowed, _ = self._lines.allow(who, self.clock.seconds())
         if allowed:
             log.error(
@@ -178,9 +178,9 @@ def nofile() -> int:
 
 
 def used() -> int | None:
-    """Count the file descriptors that are open; None where the system does not tell."""
+    """Return how many file descriptors are open; None if the system does not tell."""
     try:
-        # Linux since 6.2 keeps count; to list tens of thousands of them would take as many microseconds.
+        # Linux since 6.2 keeps count; listing tens of thousands of them would take as many microseconds.
         return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         pass
@@ -191,8 +191,8 @@ def used() -> int | None:
 
 
 def raise_limit(reactor: Any) -> None:
-    """Raise this process's soft limit to the hard one, which is the administrator's word; the soft one is what
-    programs on select(2) can live with. Tells of a low one."""
+    """Raise this process's soft limit to the hard one. The hard limit is the administrator's decision; the soft one
+    only protects programs that use select(2). Warns if the limit is low."""
     if sys.platform == "win32":
         return
     import resource

@@ -1,4 +1,4 @@
-"""How a client reaches its server: resolve, connect, TLS, greet. One attempt at a time; when to try again is decided
+"""Connects a client to its server: resolve, connect, TLS, greet. One attempt at a time; retries are decided
 elsewhere."""
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ __all__ = ["ServerPath", "Unreachable"]
 
 
 class Unreachable(GotunnelError):
-    """The server could not be connected to; the text says why."""
+    """The server cannot be reached; the text says why."""
 
 
 class ServerPath:
-    """The way from this client to one server. `tls` is None where the network is secret already;
-    `legs` is there when legs run on a TLS of their own (`net.biotls`). `ip` is the one address of the name to connect
-    to; without it the name is resolved anew each time, and any address will do. `transport` is an ITransportProvider;
-    TCP without."""
+    """The path from this client to one server.
+
+    `tls` is None if the network provides secrecy. `legs` is set if legs use a TLS library of their own (`net.biotls`).
+    `ip` is the one address to connect to; without it the name is resolved anew each time, and any address will do.
+    `transport` is an ITransportProvider; None means TCP.
+    """
 
     def __init__(
         self,
@@ -47,10 +49,10 @@ class ServerPath:
         transport: Any = None,
     ) -> None:
         self.server = address
-        """The server as the file names it."""
+        """The server as the configuration names it."""
         self.address = address if ip is None else HostPort(ip, address.port)
         self.label = str(address) if ip is None else f"{address} ({ip})"
-        """What logs call the server."""
+        """The server's name in logs."""
         self._gate = None if descriptors is None else descriptors.visitors
         self._reactor = reactor
         self._transport = TcpTransport(reactor) if transport is None else transport
@@ -58,38 +60,38 @@ class ServerPath:
         self._legs = legs
 
     def use(self, tls: ClientCreator, legs: LegTls | None) -> None:
-        """Make connections with these from now on: files have changed."""
+        """Use these for new connections: certificate files have changed."""
         self._tls, self._legs = tls, legs
 
     @property
     def by_certificate(self) -> bool:
-        """Whether the server has to prove itself by its certificate, ahead of all else."""
+        """Whether the server must prove itself by its certificate before anything else."""
         return self._tls is not None and not self._tls.trusts_anybody
 
     @property
     def encrypted(self) -> bool:
-        """Whether connections run inside TLS unless they are asked not to."""
+        """Whether connections use TLS by default."""
         return self._tls is not None
 
     async def greet(self, greeting: Greeting, timeout: float) -> Greeted:
         """Connect and carry out `greeting`, that of a control connection.
 
-        `timeout` is for the connect alone, in seconds; the greeting keeps its own. Raises Unreachable, AuthRejected or
-        RemoteProtocolError. Cancelling closes whatever there is, and raises CancelledError or, while the name is being
-        resolved, Unreachable.
+        `timeout` (seconds) limits the connect only; the greeting has its own. Raises Unreachable, AuthRejected or
+        RemoteProtocolError. Cancelling closes the connection and raises CancelledError, or Unreachable while the name
+        is being resolved.
         """
         return await self._greet(greeting, greeting, timeout, self._tls)
 
     async def greet_leg(self, greeting: Greeting, timeout: float, *, plain: bool, sni: str | None) -> Greeted:
-        """The same for a leg. `plain` keeps it outside TLS, `sni` is the server name that routes it and nothing else:
-        what the certificate must be for is in the client's own file. The reserve of descriptors is not for legs but for
-        control connections."""
+        """The same for a leg. `plain` keeps it outside TLS. `sni` is the server name that routes it; the name that the
+        certificate must have comes from the client's own file. Legs may not use the reserve of descriptors, which is
+        for control connections."""
         if self._gate is not None and not self._gate.has_room():
             self._gate.say()
             raise Unreachable("this client is out of file descriptors")
         if plain or self._tls is None:
             return await self._greet(greeting, greeting, timeout, None)
-        sni = None if sni is None else server_name_of(sni)  # the server's word, and not each can be sent
+        sni = None if sni is None else server_name_of(sni)  # the server chose it, and it may be invalid
         if self._legs is None:
             return await self._greet(greeting, greeting, timeout, self._tls.routed(sni))
         legs = self._legs
@@ -104,7 +106,7 @@ class ServerPath:
     ) -> Greeted:
         factory: IProtocolFactory = OneProtocol(lambda: first)
         if tls is not None:
-            # As Twisted's `wrapClientTLS` does, but that its small writes would wait for the global reactor.
+            # Like Twisted's `wrapClientTLS`, whose small writes would wait for the global reactor.
             factory = TLSMemoryBIOFactory(tls, True, factory, clock=self._reactor)
             factory.noisy = False
         endpoint = self._transport.endpoint(self.server, self.address, timeout)
@@ -113,7 +115,7 @@ class ServerPath:
             await connecting
         except (CancelledError, error.ConnectingCancelledError):
             raise CancelledError from None
-        except Exception as failed:  # noqa: BLE001 - whatever it is, there is no connection
+        except Exception as failed:  # noqa: BLE001 - whatever the error, there is no connection
             raise Unreachable(Sentence(
                 "cannot reach {label}: {failed}", label=self.label, failed=_said(failed)
             )) from None

@@ -1,4 +1,4 @@
-"""What a dialling end knows of one visitor: where his OPEN leads, and what runs on his leg."""
+"""What a dialling end knows of one visitor: where its OPEN leads, and the state of its stream."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ __all__ = ["DialledStream", "Route", "cut"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where an OPEN leads. `target` is for the log, `dial` connects as `IRelay.dial` does: it may raise DialFailed, or
-    its Deferred fail."""
+    """Where an OPEN leads. `target` is for the log. `dial` connects like `IRelay.dial`: it may raise DialFailed, or its
+    Deferred may fail with it."""
 
     target: str
     dial: Callable[[], ILocal | Deferred[ILocal]]
     allowed: Callable[[str], bool] | None = None
-    """Whether it may (still) be reached, given the IP address that was dialled, or "" while none is known. None:
-    always."""
+    """Returns whether the target may (still) be reached, given the IP address that was dialled, or "" while it is
+    unknown. None: always."""
     awaited: bool = False
-    """The opener reads nothing from its visitor before OPENED, or little: it had better come at once."""
+    """Whether the opener reads nothing or little from its visitor before OPENED, which should then be sent at once."""
     header: bytes = b""
-    """What the target is to get ahead of the visitor's first byte."""
+    """Bytes that the target gets before the visitor's first byte."""
 
 
 class DialledStream:
-    """What runs on a busy leg: words for the log, and the dial while it is under way."""
+    """The stream of a busy leg: words for the log, and the dial while it is in progress."""
 
     __slots__ = (
         "account", "allowed", "conn", "cut", "dial", "mapping", "name", "reached", "refused", "source", "started",
     )  # fmt: skip
 
     def __init__(self, body: OpenBody, started: float) -> None:
-        self.conn = body.conn  # printable: the fields of an OPEN allow nothing else
+        self.conn = body.conn  # printable: the decoder of OPEN accepts nothing else
         self.source = body.src if len(body.src) <= 64 else printable(body.src, 64)
         self.mapping = mapping = body.mapping if body.client is None else None
-        """The mapping of this very client that it came to, None for anything else."""
+        """The mapping of this client that the visitor came to; None for anything else."""
         self.name = _name(body) if mapping is None else mapping
         self.started = started
         self.account: Account | None = None
-        """What it is counted on, once it is counted."""
+        """The account it counts on, once it is counted."""
         self.dial: Deferred[ILocal] | None = None
         self.refused = False
-        """Nothing was dialled for it."""
+        """Whether it was refused before anything was dialled."""
         self.allowed: Callable[[str], bool] | None = None  # see Route
         self.reached = ""
         """The IP address that was dialled, once it has answered."""
         self.cut = False
-        """Its rights are gone, and it is being reset."""
+        """Whether it is being reset because it is no longer allowed."""
 
 
 def cut(leg: ILeg, stream: DialledStream, code: str) -> None:
-    """Reset a visitor, also one whose target is still being dialled; his opener is told the code."""
+    """Reset a visitor, even while its target is being dialled. Its opener gets the code."""
     dial, stream.dial = stream.dial, None
     if dial is None:
         leg.reset(code)

@@ -1,5 +1,5 @@
 """The dialling end of one session's legs: an OPEN arrives, its target is dialled, and the two are joined. A client
-dials on reverse legs, the server on forward legs. What an OPEN may reach is for the subclass to say."""
+dials on reverse legs, the server on forward legs. The subclass decides what an OPEN may reach."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["DiallingEnd"]
 
 LEFT = 300.0
-"""Seconds that an opener has, once the session is over, to pass on the last bytes of a leg and to close it, as he does
-by himself. This is for one who never does."""
+"""Seconds that an opener has, after the session's end, to pass on the last bytes of its legs and close them. It
+normally does so by itself; this limit is for one that never does."""
 
 
 @implementer(ILegOwner)
 class DiallingEnd:
-    """Half of a session. It outlives the control connection while streams run. `changed` is called whenever a stream
-    or a leg has ended; `usage` adds up what becomes of them."""
+    """The dialler's half of a session. It outlives the control connection while streams run. `changed` is called after
+    each end of a stream or leg; `usage` collects the statistics."""
 
     log = Logger()
     purpose: ClassVar[Purpose]
@@ -56,60 +56,60 @@ class DiallingEnd:
         self._left: IDelayedCall | None = None
         self.warn = Warnings(self.log, clock).warn
 
-    # For the subclass to say.
+    # For the subclass to implement.
 
     def route(self, leg: ILeg, opening: OpenBody) -> Route:
-        """Return where an OPEN leads. Raises RemoteProtocolError for one that closes the leg, DialFailed for one that
-        is refused; without a reason the subclass has logged it."""
+        """Return where an OPEN leads. Raises RemoteProtocolError to close the leg, or DialFailed to refuse the visitor;
+        without a reason, the subclass has logged it already."""
         raise NotImplementedError
 
     def began(self, stream: DialledStream) -> None:
-        """A visitor is here, served or about to be refused; `ended` follows."""
+        """Called when a visitor arrives, served or about to be refused. `ended` follows."""
 
     def ended(self, stream: DialledStream, end: StreamEnd) -> None:
-        """A visitor's time is over."""
+        """Called when a visitor's stream has ended."""
         raise NotImplementedError
 
-    # For the rest of the session.
+    # Called by the rest of the session.
 
     def add(self, leg: ILeg) -> None:
-        """A leg is there."""
+        """Add a leg that is connected."""
         self.legs.add(leg)
         self.usage.legs_created += 1
 
     @property
     def legs_view(self) -> LegsView:
-        """How many legs there are, for an operator."""
-        from gotunnel.core.view import LegsView  # only one who looks needs the words
+        """The numbers of legs, for an operator."""
+        from gotunnel.core.view import LegsView  # imported late: only needed when somebody asks
 
         busy = len(self.streams)
         return LegsView(max(0, len(self.legs) - busy), busy)
 
     @property
     def all_busy(self) -> bool:
-        """Whether no leg is left on which an OPEN could come."""
+        """Whether there is no idle leg on which an OPEN could arrive."""
         return self.legs == self.streams.keys()
 
     def end_legs(self) -> None:
-        """The session is over: idle legs close, streams go on."""
+        """The session is over: let idle legs close, but let streams go on."""
         self._over = True
         for leg in self.legs - self.streams.keys():
             self._leave(leg)
 
     def drop_legs(self) -> None:
-        """Close all legs that are left, whatever they do."""
+        """Close all legs that are left, idle or not."""
         for leg in tuple(self.legs):
             leg.close()
 
     def reset_streams(self, mapping: str | None = None) -> int:
-        """Cut what still streams, or what came to this mapping; return how many that were."""
+        """Reset all streams, or those of one mapping. Returns how many there were."""
         those = [each for each in self.streams.items() if mapping is None or each[1].mapping == mapping]
         for leg, stream in those:
             cut(leg, stream, GOING_AWAY)
         return len(those)
 
     def kick(self, conn: str) -> bool:
-        """Cut the visitor with this id; False if there is none."""
+        """Reset the visitor with this id. Returns False if there is none."""
         for leg, stream in self.streams.items():
             if stream.conn == conn:
                 cut(leg, stream, KICKED)
@@ -117,7 +117,7 @@ class DiallingEnd:
         return False
 
     def cut_denied(self, code: str) -> list[DialledStream]:
-        """Cut those whose target may not be reached any more, those too whose dial is under way; return them."""
+        """Reset the visitors whose target is no longer allowed, even during their dial. Returns their streams."""
         denied = []
         for leg, stream in tuple(self.streams.items()):
             if stream.cut or stream.refused or stream.allowed is None or stream.allowed(stream.reached):
@@ -130,7 +130,7 @@ class DiallingEnd:
     # ILegOwner.
 
     def leg_open(self, leg: ILeg, body: bytes) -> None:
-        """A visitor: dial his target."""
+        """Dial the target of a new visitor."""
         refused: DialFailed | None = None
         try:
             opening = OpenBody.decode(body)
@@ -153,33 +153,33 @@ class DiallingEnd:
         self.began(stream)
         if refused is not None:
             self._refuse(leg, stream, refused)
-        elif type(dial) is not Deferred:  # an abstract class, and so isinstance takes as long as the dial
+        elif type(dial) is not Deferred:  # not isinstance: with an abstract class it takes as long as the dial
             self._join(dial, leg, stream, route)  # type: ignore[arg-type]
         else:
             self._await(dial, leg, stream, route)
 
     def leg_abandoned(self, leg: ILeg) -> None:
-        """The leg is gone while the target is dialled."""
+        """The leg was lost while the target was being dialled: cancel the dial."""
         stream = self.streams.get(leg)
         if stream is not None and stream.dial is not None:
             dial, stream.dial = stream.dial, None
             dial.cancel()
 
     def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
-        """A visitor's time is over."""
+        """A visitor's stream has ended."""
         stream = self.streams.pop(leg, None)
         if stream is None:
-            return  # its OPEN was bad, and `leg_open` has said so
+            return  # its OPEN was invalid, which `leg_open` has logged
         self.ended(stream, end)
         self._changed()
 
     def leg_idle(self, leg: ILeg) -> None:
-        """Free for the next visitor, unless there is no session any more."""
+        """The leg is free for the next visitor; let it close if the session is over."""
         if self._over:
             self._leave(leg)
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
-        """The leg is gone."""
+        """The leg has closed."""
         self.legs.discard(leg)
         self._hashes.pop(leg, None)
         if self._left is not None and not self.legs - self.streams.keys():
@@ -191,19 +191,20 @@ class DiallingEnd:
         self._changed()
 
     def leg_answered(self, leg: ILeg) -> None:
-        """Never happens at a dialler."""
+        """Never called at a dialler."""
 
     def leg_first_byte(self, leg: ILeg) -> None:
-        """Never happens at a dialler."""
+        """Never called at a dialler."""
 
     def leg_probed(self, leg: ILeg) -> None:
-        """Never happens at a dialler."""
+        """Never called at a dialler."""
 
     # Parts of the above.
 
     def _leave(self, leg: ILeg) -> None:
-        """No OPEN will come on this idle leg. The last bytes of its last visitor may be on their way yet, and the
-        opener takes a close ahead of them for a loss: he is to close it, as he does when he has passed them on."""
+        """Let an idle leg close, since no OPEN will arrive on it. The last bytes of its last visitor may still be on
+        the way, and an opener that sees a close before them takes them for lost. So the opener should close the leg,
+        which it does after passing them on."""
         if not leg.opens:
             leg.close()
         elif self._left is None:
@@ -217,7 +218,8 @@ class DiallingEnd:
             leg.close()
 
     def _prove(self, leg: ILeg, opening: OpenBody) -> None:
-        """Whoever sits on the path of a plain leg must not open anything (protocol, section 5)."""
+        """Check the proof of an OPEN outside TLS, so that an attacker on the path cannot open anything (protocol,
+        section 5)."""
         n, expected = leg.opens, opening.proof(self._hashes[leg], leg.opens)
         if opening.n != n or opening.mac is None or not same_mac(opening.mac, expected):
             raise RemoteProtocolError("the proof of an OPEN outside TLS is wrong")
@@ -236,7 +238,7 @@ class DiallingEnd:
         dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
 
     def _target_answered(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
-        if stream.dial is None:  # abandoned
+        if stream.dial is None:  # cancelled meanwhile
             local.abort()
             return
         stream.dial = None
@@ -256,7 +258,7 @@ class DiallingEnd:
         leg.accept(local, route.awaited)
 
     def _target_failed(self, failure: Failure, leg: ILeg, stream: DialledStream) -> None:
-        if stream.dial is None:  # abandoned
+        if stream.dial is None:  # cancelled meanwhile
             return
         stream.dial = None
         problem = failure.value

@@ -1,5 +1,5 @@
-"""An egress socket: a unix socket on which a program asks, by HTTP CONNECT, to be led to a host and port. It reads the
-request and says how it went; where it leads is for `on_request`."""
+"""An egress socket: a unix socket on which a program asks by HTTP CONNECT to be connected to a host and port. This
+module reads the request and sends the answer; `on_request` decides where it leads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from gotunnel.wire.connectproxy import LIMIT, OK, parse, refusal
 __all__ = ["EgressPort", "EgressRequest"]
 
 PATIENCE = 10.0
-"""Seconds to send a request."""
+"""Seconds within which a request must be complete."""
 SOURCE = "egress"
-"""What stands in the place of a visitor's address: a unix socket has none."""
+"""Used in place of a visitor's address, which a unix socket does not have."""
 WAITING = 128
-"""Connections that may be about to send theirs: kube-apiserver sends it at once."""
+"""Connections whose request may be incomplete; the oldest is closed for one more. kube-apiserver sends it at once."""
 _END = b"\r\n\r\n"
 
 _STATUS = {
@@ -49,14 +49,14 @@ _CODES = {
     "no_fds": (502, "out of file descriptors"),
     "failed": (502, "it cannot be connected to"),
     "going_away": (502, "the server or the client is about to stop"),
-    # Of one who is led on by the server the code is how he fared there.
+    # For a visitor that the server leads on to another client, the code is its outcome there.
     **{WORDS[outcome]: said for outcome, said in _STATUS.items()},
 }
 
 
 class EgressRequest:
-    """One request, its header read and nothing behind it. Call either `accept`, then `established` or `ended`; or call
-    `refuse`."""
+    """One request whose header has been read, and nothing behind it. Call `accept` and then `established` or `ended`;
+    or call `refuse`."""
 
     def __init__(self, sock: socket.socket, target: HostPort) -> None:
         self.target = target
@@ -64,10 +64,10 @@ class EgressRequest:
         self._answer: socket.socket | None = None
 
     def accept(self, relay: IRelay) -> ILocal | None:
-        """Return the connection as a relay has taken it over; the answer is still to be given. None when there is no
-        descriptor left: that is answered."""
+        """Return the connection, taken over by a relay; the answer is still to be sent. If no descriptor is free, send
+        an error and return None."""
         try:
-            # A descriptor of our own: the relay may close its own ahead of our words.
+            # A duplicate descriptor, because the relay may close its own before our answer.
             self._answer = self._sock.dup()
             local: ILocal = relay.take(self._sock, SOURCE, "")
         except OSError:
@@ -79,18 +79,18 @@ class EgressRequest:
         return local
 
     def established(self) -> None:
-        """The target answered: say so, ahead of its first byte, and not a byte more."""
+        """The target has answered: send OK, before the target's first byte and nothing more."""
         self._say(OK)
 
     def ended(self, outcome: Outcome, end: StreamEnd | None) -> None:
-        """It is over. If it never began, say why."""
+        """The stream has ended. If it never began, answer why."""
         if self._answer is not None:
             code = end.code if end is not None else None
             status, reason = _CODES.get(code or "") or _STATUS.get(outcome) or (502, code or WORDS[outcome])
             self._say(refusal(status, Sentence("{target}: {reason}", target=self.target, reason=reason)))
 
     def refuse(self, code: str, reason: str = "") -> None:
-        """It leads nowhere; without a `reason` the code's own words are said."""
+        """Answer that it leads nowhere, with `reason` or else the words for the code."""
         self._answer = self._sock
         status, words = _CODES.get(code, (502, code))
         self._say(refusal(status, Sentence("{target}: {reason}", target=self.target, reason=reason or words)))
@@ -99,14 +99,14 @@ class EgressRequest:
         answer, self._answer = self._answer, None
         if answer is not None:
             try:
-                answer.send(words)  # some hundred bytes into an empty buffer: all or, if he has left, nothing
+                answer.send(words)  # some hundred bytes into an empty buffer: sent in full or, if it has closed, not
             except OSError:
-                pass  # he has left, and the stream will tell
+                pass  # the program has closed the connection, and the stream will report that
             answer.close()
 
 
 class EgressPort:
-    """Listens on a unix socket of `mode`. `on_request` gets each EgressRequest. Raises PortUnavailable."""
+    """Listens on a unix socket with `mode`. `on_request` gets each EgressRequest. Raises PortUnavailable."""
 
     log = Logger()
 
@@ -120,7 +120,7 @@ class EgressPort:
         self._listener = UnixListener(reactor, path, mode, self._accepted, gate)
 
     def stopListening(self) -> Deferred[None]:
-        """Accept nobody any more, and close whose request is not read yet."""
+        """Stop listening, and close connections whose request is incomplete."""
         for reader in tuple(self._readers):
             reader.close()
         return self._listener.stopListening()
@@ -145,7 +145,7 @@ class EgressPort:
 
 
 class _Reader(FileDescriptor):
-    """Reads a header and not a byte behind it, which belongs to the stream: it looks before it takes."""
+    """Reads a header and not one byte behind it, since that belongs to the stream: it peeks before it reads."""
 
     def __init__(
         self,
@@ -163,11 +163,11 @@ class _Reader(FileDescriptor):
         self.startReading()
 
     def fileno(self) -> int:
-        """The reactor asks; -1 when the connection is not ours any more."""
+        """Return the descriptor for the reactor; -1 once the connection is passed on or closed."""
         return -1 if self._sock is None else self._sock.fileno()
 
     def doRead(self) -> None:
-        """Some of the header, perhaps all of it."""
+        """Read more of the header, and pass it on when complete."""
         sock = self._sock
         if sock is None:
             return
@@ -193,16 +193,16 @@ class _Reader(FileDescriptor):
             self._on_header(self._leave(), header)
 
     def close(self) -> None:
-        """Close it without an answer."""
+        """Close the connection without an answer."""
         if self._sock is not None:
             self._leave().close()
 
     def connectionLost(self, reason: Any) -> None:
-        """The reactor stops."""
+        """Close when the reactor stops."""
         self.close()
 
     def logPrefix(self) -> str:
-        """What Twisted calls it in its log."""
+        """Return the name for Twisted's log."""
         return "egress request"
 
     def _leave(self) -> socket.socket:
@@ -219,5 +219,5 @@ def _refuse(sock: socket.socket, status: int, reason: str) -> None:
     try:
         sock.send(refusal(status, reason))
     except OSError:
-        pass  # he has left
+        pass  # the program has closed the connection
     sock.close()

@@ -1,5 +1,5 @@
-"""What Twisted connects to an address with. Names are resolved anew at each attempt; an IP address is not a name, and
-to ask the system's resolver for it would cost a thread's turn and more than the connection itself."""
+"""Endpoints for Twisted. A name is resolved anew at each attempt. An IP address is not resolved: to ask the system's
+resolver for it would cost a turn of a thread, and more than the connection itself."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["InsideEndpoint", "TcpTransport", "tcp_endpoint"]
 
 
 def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClientEndpoint:
-    """Return the endpoint. `timeout` (seconds) is for each address of a name, not for looking it up."""
+    """Return the endpoint. `timeout` (seconds) applies to each address of a name, not to the lookup."""
     try:
         ipaddress.ip_address(address.host.partition("%")[0])
     except ValueError:
-        # Loaded by who connects to a name, and by nobody else: it takes memory at rest.
+        # Imported late: it costs an idle process memory, and only names need it.
         from twisted.internet.endpoints import HostnameEndpoint
 
         return _Named(HostnameEndpoint(reactor, address.host, address.port, timeout=timeout))
@@ -33,7 +33,7 @@ def tcp_endpoint(reactor: Any, address: HostPort, timeout: float) -> IStreamClie
 
 @implementer(IStreamClientEndpoint)
 class _Named:
-    """Twisted's endpoint of a name, which may be one of this machine's: see `is_itself`."""
+    """Twisted's endpoint of a name, with a check for a connection to itself: see `is_itself`."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
@@ -55,7 +55,7 @@ def _with_two_ends(protocol: Any) -> IProtocol:
 
 @implementer(IStreamClientEndpoint)
 class InsideEndpoint:
-    """What a target in this very process is looked at with."""
+    """Connects to a target within this process, to check it."""
 
     def __init__(self, target: InProcess) -> None:
         self._target = target
@@ -68,7 +68,7 @@ class InsideEndpoint:
 
 @implementer(ITransportProvider)
 class TcpTransport:
-    """What carries a client's connections where its configuration names nothing else."""
+    """The transport of a client's connections unless its configuration names another."""
 
     def __init__(self, reactor: Any, options: Any = None) -> None:
         self._reactor = reactor

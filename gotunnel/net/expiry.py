@@ -1,5 +1,5 @@
-"""Keeps an eye on the dates of a certificate that somebody else checks, and says in the log when they are about to
-become a problem. It renews nothing."""
+"""Watches the dates of a certificate that others check, and logs a warning before they become a problem. It renews
+nothing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DAY = 86_400.0
 
 
 def utc_now() -> datetime.datetime:
-    """Return the time of the wall clock: certificates know no other."""
+    """Return the time of the wall clock, by which certificates are valid."""
     return datetime.datetime.now(datetime.timezone.utc)
 
 
 class ExpiryWatch:
-    """Warns when it is told of a certificate, and daily. `whose` is how a line begins: "the certificate of …"; `file`
-    is where it is to be renewed."""
+    """Checks a certificate when it is given and then daily. `whose` is the beginning of a log line: "the certificate of
+    …"; the `file` given to `watch` is where it has to be renewed."""
 
     log = Logger()
 
@@ -41,13 +41,13 @@ class ExpiryWatch:
         self._timer: IDelayedCall | None = None
 
     def watch(self, certificate: x509.Certificate, file: str) -> None:
-        """Look at this one from now on, and at no earlier one."""
+        """Check this certificate from now on, instead of any earlier one."""
         self.stop()
         self._certificate, self._file = certificate, file
         self._look()
 
     def stop(self) -> None:
-        """Look no more. Harmless when called again."""
+        """Stop checking. May be called again."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -61,7 +61,7 @@ class ExpiryWatch:
 
 
 def problem_with(certificate: x509.Certificate, now: datetime.datetime) -> str | None:
-    """Return what is wrong with its dates at a time, or will be soon, and what to do; None: nothing."""
+    """Return what is wrong with its dates, or will be soon, and what to do; None if nothing is."""
     first, last = dates(certificate)
     if now > last:
         return Sentence("expired on {last:%Y-%m-%d %H:%M} UTC: renew it; peers that check it refuse it", last=last)

@@ -1,6 +1,6 @@
-"""Reads the header of the PROXY protocol from a visitor whom nobody else reads yet, and not a byte more: what is behind
-it stays in the kernel, for the leg. A balancer's own connection is given a moment, in which most of them end. What
-follows is for whoever asked."""
+"""Reads the PROXY protocol header of a visitor before anything else reads from it, and no byte more: what follows stays
+in the kernel for the leg. A balancer's own connection gets a moment first, in which most of them end. The caller
+decides what to do with the result."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ from gotunnel.wire.proxyread import MOST_HEADER, ProxyHeader, read_proxy_header
 __all__ = ["FirstBytes"]
 
 MOMENT = 0.5
-"""Seconds in which a balancer's own connection ends that only looks whether somebody accepts it. One that stays without
-a word may wait for the target to speak first."""
+"""Seconds in which a balancer's own connection, a health check that only tests whether somebody accepts, usually ends.
+One that stays silent for longer may be waiting for the target to speak first."""
 
 
 @implementer(IReadDescriptor)
 class FirstBytes:
-    """One visitor's. `done(header, reason)` is called once, with a header or with what is wrong instead, or without
-    either for a balancer's own connection that has ended without a word; not when the visitor is reset meanwhile. It
-    reads by a descriptor of its own, which whatever becomes of the visitor leaves alone."""
+    """Reads the header of one visitor.
+
+    `done(header, reason)` is called once: with a header, or with None and what is wrong, or with None and no reason for
+    a balancer's own connection that has ended silently. It is not called if the visitor is reset meanwhile. Reading
+    uses a duplicate descriptor, which stays valid whatever becomes of the visitor.
+    """
 
     def __init__(
         self, reactor: Any, local: ILocal, seconds: float, done: Callable[[ProxyHeader | None, str], None]
@@ -46,7 +49,7 @@ class FirstBytes:
         except OSError as failed:
             done(None, f"it cannot be read: {failed.strerror}")
             return
-        self.doRead()  # mostly it is there already
+        self.doRead()  # the header has usually arrived already
         if self._sock is not None:
             local.on_gone = self._close
             if self._own is None:
@@ -54,15 +57,15 @@ class FirstBytes:
             reactor.addReader(self)
 
     def fileno(self) -> int:
-        """The reactor asks; -1 when it is over."""
+        """Return the descriptor for the reactor; -1 when done."""
         return -1 if self._sock is None else self._sock.fileno()
 
     def logPrefix(self) -> str:
-        """The reactor asks."""
+        """Return the name for the reactor's log."""
         return type(self).__name__
 
     def doRead(self) -> None:
-        """There is something to read."""
+        """Read the header, or look whether a balancer's own connection has said something."""
         sock = self._sock
         if sock is None:
             return
@@ -75,7 +78,7 @@ class FirstBytes:
                 self._end(None, "it ended ahead of its header")
                 return
             header = read_proxy_header(self._head + seen)
-            if header is None:  # all of it is header, and taken, or the reactor would tell of it for ever
+            if header is None:  # all of it is header; it must be consumed, or the reactor would report it for ever
                 self._head += sock.recv(len(seen))
             else:
                 sock.recv(header.length - len(self._head))
@@ -103,12 +106,12 @@ class FirstBytes:
             speaks = bool(sock.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
             return
-        except OSError:  # reset, as HAProxy ends its checks
+        except OSError:  # a reset: HAProxy ends its checks like this
             speaks = False
         self._end(header if speaks else None, "")
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor says that nothing can be read."""
+        """The reactor reports that the descriptor has failed."""
         self._end(None, "it broke off" if self._own is None else "")
 
     def _end(self, header: ProxyHeader | None, reason: str) -> None:

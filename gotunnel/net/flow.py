@@ -1,6 +1,6 @@
-"""A flow: the datagrams between one address and a leg, as the leg's local connection. It holds a few until a leg and
-its target are there, drops what the leg does not take, and ends by itself when nothing comes. The sockets are the
-outlet's; what a leg of either relay calls is in `portableflow` and `fast.flow`."""
+"""A flow: the datagrams between one address and a leg. To the leg it is the local connection. A flow queues a few
+datagrams until it has a leg and a target, drops those the leg does not take, and ends by itself when idle. The Outlet
+has the socket; `portableflow` and `fast.flow` adapt it to the legs of each relay."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gotunnel.wire.datagrams import MOST_DATAGRAM, Assembly
 __all__ = ["MOST_WAITING", "MOST_WAITING_BYTES", "Flow", "Outlet", "unfit"]
 
 MOST_WAITING = 16
-"""Datagrams that a flow takes before its target has answered, on the way to it or not, and that it keeps while a leg
-that is there takes none: a burst fills what the leg has of its own, and there is more room a moment later."""
+"""Datagrams that a flow takes until its target has answered, and that it queues while its leg takes none. A burst fills
+the leg's own buffer, and there is room again a moment later."""
 MOST_WAITING_BYTES = MOST_DATAGRAM
-"""Their bytes: as many as one may have. Who comes first may be forged, and there are many of them."""
+"""Their bytes: as many as one datagram may have. The source may be forged, and there can be many such flows."""
 
 
 def unfit(datagram: bytes) -> Drop | None:
-    """Return why a datagram cannot be carried at all, if so."""
+    """Return why a datagram cannot be carried at all; None if it can."""
     if not datagram:
         return Drop.EMPTY
     return Drop.TOO_LONG if len(datagram) > MOST_DATAGRAM else None
@@ -40,16 +40,17 @@ class Outlet(Protocol):
     """The socket of a flow."""
 
     def send(self, datagram: bytes) -> None:
-        """Send one. Raises OSError when the other side says that nobody is there: the flow is over then."""
+        """Send a datagram. Raises OSError if the other side reports that nobody listens; the flow then ends."""
 
     def close(self) -> None:
-        """The flow is over."""
+        """Close the socket: the flow is over."""
 
 
 @implementer(ILocal)
 class Flow(ABC):
-    """`here` is the address of this end as text, `idle` the seconds without a datagram after which it ends;
-    `dropped(drop)` is called for each that is not carried. `answered`: whether its target is there already."""
+    """One flow. `here` is the address of this end as text. `idle` is the seconds without a datagram after which it
+    ends. `dropped(drop)` is called for each datagram that is not carried. `answered` says whether its target has
+    answered already."""
 
     def __init__(
         self, clock: Any, outlet: Outlet, idle: float, address: str, host: str, here: str,
@@ -70,15 +71,15 @@ class Flow(ABC):
         self._idle = idle
         self._queue: deque[bytes] = deque()
         self._answered = answered
-        self._begun = self._begun_bytes = 0  # how much came before that
+        self._begun = self._begun_bytes = 0  # datagrams and bytes taken before the answer
         self._assembly = Assembly()
         self._last = clock.seconds()
         self._timer: IDelayedCall | None = clock.callLater(idle, self._look)
 
-    # The outlet's side.
+    # Called by the outlet.
 
     def arrived(self, datagram: bytes) -> None:
-        """One has come for the leg."""
+        """Take a datagram for the leg."""
         if self.gone:
             return
         self._last = self._clock.seconds()
@@ -95,16 +96,16 @@ class Flow(ABC):
             self._dropped(Drop.BLOCKED if self._joined and self._answered else Drop.WAITING)
 
     def answered(self) -> None:
-        """Its target is there: what comes from now on is bounded by what the leg takes."""
+        """The target has answered: from now on only the leg's capacity limits the flow."""
         self._answered = True
 
     def moved(self, host: str, here: str) -> None:
-        """Its target is another address of the same name."""
+        """The target is now reached at another address of its name."""
         self.host = host
         self._here = here
 
     def end(self, code: str) -> None:
-        """It is over; `code` says why."""
+        """End the flow; `code` says why."""
         if not self.gone:
             self.why = code
             self.lost()
@@ -116,15 +117,15 @@ class Flow(ABC):
         return "" if self.gone else self._here
 
     def fileno(self) -> int:
-        """See ILocal: nobody may look at its first bytes."""
+        """See ILocal. Without a descriptor nobody can look at the first bytes."""
         return -1
 
     def stand_for(self, address: str, host: str, destination: str) -> None:
-        """See ILocal: nothing that travels in datagrams says for whom they are."""
+        """See ILocal: datagrams carry no header that names another visitor."""
         raise LocalProtocolError("a flow of datagrams stands for nobody else")
 
     def begin_with(self, data: bytes) -> None:
-        """See ILocal: no header goes ahead of datagrams."""
+        """See ILocal: no header precedes datagrams."""
         raise LocalProtocolError("a flow of datagrams begins with nothing of ours")
 
     def abort(self) -> None:
@@ -135,7 +136,7 @@ class Flow(ABC):
             self._reset_partner()
 
     def lost(self) -> None:
-        """See ILocal. Harmless when it is gone."""
+        """See ILocal. Does nothing if the flow is over."""
         if self.gone:
             return
         tell = self._joined
@@ -145,39 +146,40 @@ class Flow(ABC):
         self.on_gone()
         self._reset_partner()
 
-    # What legs of both relays call.
+    # Called by the legs of both relays.
 
     def half_close(self) -> None:  # noqa: B027 - there is nothing to do, in any flow
-        """The other end says nothing more. Datagrams have no end of stream: its idle time ends the flow."""
+        """The other end sends no more. Datagrams have no end of stream: the idle time ends the flow."""
 
     def finish(self) -> None:
-        """Close it: all that came has been sent."""
+        """Close the flow: all that arrived has been sent."""
         tell = self._joined
         self._close()
         if tell is not None:
             tell.local_closed()
         self.on_gone()
 
-    def check(self, now: float) -> None:  # noqa: B027 - the same
-        """There is nothing that the kernel would not tell."""
+    def check(self, now: float) -> None:  # noqa: B027 - there is nothing to do, in any flow
+        """Do nothing: the kernel reports everything about a datagram socket."""
 
     # For the subclasses.
 
     @property
     @abstractmethod
     def _joined(self) -> Any:
-        """The leg that has it, or None."""
+        """The leg that has this flow, or None."""
 
     @abstractmethod
     def _part(self) -> None:
-        """Forget the leg."""
+        """Detach from the leg."""
 
     @abstractmethod
     def _offer(self) -> None:
-        """The leg takes datagrams, and some are in the queue."""
+        """Give queued datagrams to the leg, which takes as many as it can."""
 
     def _take(self, piece: memoryview | bytes, ends: bool) -> None:
-        """A piece of a frame has come from the leg. Raises OSError when the flow is over."""
+        """Take a piece of a frame from the leg; `ends` says whether it is the last. Raises OSError when the flow is
+        over."""
         if self.gone:
             raise OSError(errno.ENOTCONN, "the flow is over")
         datagram = self._assembly.add(piece, ends)
@@ -215,7 +217,7 @@ class Flow(ABC):
             self._timer.cancel()
             self._timer = None
         outlet = self._outlet
-        del self._outlet  # it holds this flow, and each would keep the other until the garbage is collected
+        del self._outlet  # the two refer to each other, and would live until the next garbage collection
         outlet.close()
 
     def _reset_partner(self) -> None:

@@ -1,6 +1,5 @@
-"""What control connections of both versions of the protocol share, after their first exchange and at either end:
-frames in order, a heartbeat, a limit on what is unsent, and an end that is said. What a payload means is for the
-subclass."""
+"""What the control connections of both protocol versions share, at either end, after the first exchange: frames in
+order, a heartbeat, a limit on unsent bytes, and an orderly end with a reason. The subclass interprets the payloads."""
 
 from __future__ import annotations
 
@@ -24,15 +23,15 @@ __all__ = ["FramedConnection", "send_and_close"]
 M = TypeVar("M")
 
 CLOSE_TIMEOUT = 2.0
-"""Seconds for the last words to leave before the connection is aborted."""
+"""Seconds for the last frame to be sent before the connection is aborted."""
 MOST_UNSENT = 256 * 1024
-"""Bytes that may be unsent before nothing more is read (protocol, section 1)."""
+"""Unsent bytes above which nothing more is read (protocol, section 1)."""
 
 
 def send_and_close(transport: Any, clock: IReactorTime, payload: bytes | None) -> IDelayedCall:
-    """Send a last frame, if any, close, and see to it that the connection is gone soon also if nobody reads.
+    """Send a last frame, if any, and close the connection; abort it after CLOSE_TIMEOUT if the other end does not read.
 
-    The call that is returned does the latter; it is to be cancelled when the connection is lost.
+    Returns the delayed call of the abort: cancel it when the connection is lost.
     """
     if payload is not None:
         transport.write(encode_frame(payload))
@@ -41,12 +40,15 @@ def send_and_close(transport: Any, clock: IReactorTime, payload: bytes | None) -
 
 
 BYTES_AS_ONE = 4096
-"""A message longer than that counts as several: reading it takes as long."""
+"""A message counts as one more per this many bytes, since reading it takes that much longer."""
 
 
 class FramedConnection(Protocol, Generic[M]):
-    """`on_lost(reason)` is called once and last. `heartbeat` and `timeout` are seconds. With `limit` the other end is
-    cut when it sends more messages than that."""
+    """One control connection after the first exchange.
+
+    `on_lost(reason)` is called once, as the last thing. `heartbeat` and `timeout` are seconds. `limit` bounds the rate
+    of messages; a peer that exceeds it is disconnected.
+    """
 
     transport: Any
 
@@ -70,18 +72,18 @@ class FramedConnection(Protocol, Generic[M]):
         self._reason: str | None = None
         self._closing = False
 
-    # For the subclass to say.
+    # For the subclass to implement.
 
     def _received(self, payload: bytes) -> None:
-        """A frame has arrived. Raises RemoteProtocolError."""
+        """Handle the payload of a frame. Raises RemoteProtocolError."""
         raise NotImplementedError
 
     def _breached(self, breach: RemoteProtocolError) -> None:
-        """The other end broke the contract: close."""
+        """Close the connection because the other end broke the protocol."""
         raise NotImplementedError
 
     def _ping(self, number: int) -> None:
-        """The other end was silent for a while."""
+        """Send a ping: the other end has been silent for a while."""
         raise NotImplementedError
 
     def _encoded(self, message: M) -> bytes:
@@ -89,12 +91,12 @@ class FramedConnection(Protocol, Generic[M]):
         raise NotImplementedError
 
     def _gone(self, reason: Failure) -> None:
-        """The connection is gone; `on_lost` hears it next."""
+        """The connection has closed; `on_lost` is called next."""
 
-    # What Twisted calls.
+    # Called by Twisted.
 
     def connectionMade(self) -> None:
-        """The first exchange is over."""
+        """Take over the connection after the first exchange."""
         sock = raw_socket(self.transport)
         set_nodelay(sock)
         set_keepalive(sock)
@@ -104,9 +106,9 @@ class FramedConnection(Protocol, Generic[M]):
         self._plan()
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of frames."""
+        """Take bytes of frames."""
         if self._closing:
-            return  # who goes on talking while we say our last words is not to fill our memory
+            return  # a peer that keeps sending while we close must not fill our memory
         self.last_received = now = self._clock.seconds()
         self._liveness.received(now)
         self._decoder.feed(data)
@@ -122,42 +124,42 @@ class FramedConnection(Protocol, Generic[M]):
             self._breached(breach)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone."""
+        """The connection has closed: call `on_lost`."""
         self.lost = True
         self._cancel()
         self._gone(reason)
         self._on_lost(self._reason or words_of(reason.value))
 
     def pauseProducing(self) -> None:
-        """Too much is unsent: whoever does not read his answers asks nothing more."""
+        """Too much is unsent: take no more requests from a peer that does not read its answers."""
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """It has left."""
+        """Enough has been sent: read again."""
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The connection is being lost; connectionLost says so."""
+        """Do nothing: connectionLost follows."""
 
-    # What the session calls.
+    # Called by the session.
 
     @property
     def timeout(self) -> float:
-        """Seconds of silence after which the other end counts as gone."""
+        """Seconds of silence after which the other end is considered lost."""
         return self._timeout
 
     @property
     def heard_age(self) -> float:
-        """Seconds since the last sign of life that is to be expected from the other end."""
+        """Seconds since anything was received from the other end."""
         return self._clock.seconds() - self.last_received
 
     def send(self, message: M) -> None:
-        """Send a message; after `close` nothing is sent any more."""
+        """Send a message. Does nothing after `close` or when the connection is lost."""
         if not self._closing and not self.lost:
             self.transport.write(encode_frame(self._encoded(message)))
 
     def abort(self, reason: str) -> None:
-        """Close without a word."""
+        """Close at once, without a last message."""
         if not self.lost:
             self._reason = self._reason or reason
             self._closing = True
@@ -167,7 +169,7 @@ class FramedConnection(Protocol, Generic[M]):
     # Parts of the above.
 
     def _end(self, last: M | None, reason: str) -> None:
-        """Close, with `last` as the last word."""
+        """Close in order, with `last` as the last message."""
         if self._closing or self.lost:
             return
         self._closing = True

@@ -1,5 +1,5 @@
-"""The client's side of both first exchanges with a server: the handshake of a control connection and that of a leg.
-Each is a protocol that lives from the connection's start to its proof, and then makes room for another."""
+"""The client's side of its first exchanges with a server: the handshakes of a control connection and of a leg. Each is
+a protocol that lives from connect to proof and is then replaced by another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Purpose = Literal["reverse", "forward"]
 
 @dataclass(frozen=True, slots=True)
 class Greeted:
-    """A connection whose both ends are proved: its transport, and the bytes that came behind the last answer."""
+    """A connection whose two ends have proved themselves: its transport, and the bytes behind the last answer."""
 
     transport: Any
     leftover: bytes
@@ -45,7 +45,7 @@ UNHEARD = (
 
 
 class Greeting(Protocol):
-    """What both have in common: one question at a time, a deadline for all, and an end that is always told."""
+    """The common part: one request at a time, one deadline for all of it, and an end that is always reported."""
 
     transport: Any
 
@@ -56,7 +56,7 @@ class Greeting(Protocol):
         self._decoder = FrameDecoder(LIMIT_BEFORE_AUTH)
         self._timer: IDelayedCall | None = None
         self._over = False
-        self._unheard = False  # whether a login was not answered at all
+        self._unheard = False  # whether a login got no answer at all
 
     def connectionMade(self) -> None:
         self._arm()
@@ -78,7 +78,7 @@ class Greeting(Protocol):
         if words is not None:
             self._fail(RemoteProtocolError(words, "tls"))
         elif isinstance(reason.value, GotunnelError):
-            self._fail(reason.value)  # the certificate is refused
+            self._fail(reason.value)  # the certificate was refused
         elif self._unheard:
             self._fail(RemoteProtocolError(UNHEARD, "closed"))
         elif reason.check(ConnectionDone):
@@ -127,11 +127,11 @@ class Greeting(Protocol):
 
 
 class ControlGreeting(Greeting):
-    """hello → challenge → auth → auth_ok. Fires with an `Established`, or fails with AuthRejected or
-    RemoteProtocolError; then the connection is aborted.
+    """hello → challenge → auth → auth_ok. `done` fires with a Greeted that has an `Established`, or fails with
+    AuthRejected or RemoteProtocolError; the connection is then aborted.
 
-    `judge(challenge)` is called ahead of auth, when nothing is proved yet. The GotunnelError that it raises ends the
-    attempt before the server has heard a proof of ours."""
+    `judge(challenge)` is called before auth, when nothing has been proved yet. If it raises GotunnelError, the attempt
+    ends before the server gets a proof of ours."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class ControlGreeting(Greeting):
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """What a leg proves itself with: the id and the key of its session."""
+    """The id and key of a session, with which a leg proves itself."""
 
     sid: bytes
     ks: bytes
@@ -182,7 +182,8 @@ class SessionKey:
 
 @implementer(IHandshakeListener)
 class LegGreeting(Greeting):
-    """leg → leg_ok. Fires with the transport and what came behind; fails with AuthRejected or RemoteProtocolError."""
+    """leg → leg_ok. `done` fires with the transport and the bytes behind the answer, or fails with AuthRejected or
+    RemoteProtocolError."""
 
     def __init__(self, clock: IReactorTime, timeout: float, key: SessionKey, seq: int, purpose: Purpose) -> None:
         super().__init__(clock, timeout)
@@ -193,13 +194,13 @@ class LegGreeting(Greeting):
 
     def connectionMade(self) -> None:
         if isinstance(self.transport, (TLSMemoryBIOProtocol, BioTls)):
-            # The certificate is known only after the TLS handshake, which this starts.
+            # The certificate is known only after the TLS handshake, which begins now.
             self._arm()
         else:
             super().connectionMade()
 
     def handshakeCompleted(self) -> None:
-        """TLS is up; see IHandshakeListener."""
+        """Send the first frame after the TLS handshake; see IHandshakeListener."""
         self.transport.write(encode_frame(self._first()))
 
     def _first(self) -> bytes:
@@ -221,8 +222,8 @@ class LegGreeting(Greeting):
 
 
 def _is_version_1(payload: bytes) -> bool:
-    """Whether this is how a Go server answers a hello: as if it were a register with a wrong token."""
-    from gotunnel.wire import v1  # loaded where a server's answer is none of version 2
+    """Return whether this is a Go server's answer to a hello: it takes it for a register with a wrong token."""
+    from gotunnel.wire import v1  # imported late: only needed when the answer is not one of version 2
 
     try:
         return isinstance(v1.decode(payload), v1.Answer)

@@ -1,5 +1,5 @@
-"""Two connections joined byte for byte: a visitor's (or target's), and the raw leg of version 1 or a target itself. It
-frames nothing, and asks nobody whether they belong together."""
+"""Joins two connections byte for byte: a visitor or target on one side, and a raw leg of version 1 or another target on
+the other. No frames, no checks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gotunnel.wire.legstate import End
 __all__ = ["Joint"]
 
 SECOND_LOOK = 0.05
-"""Seconds from the end of a leg until it is passed on. The kernel closes the connections of a dead process one after
-the other, in any order, so that the leg can end a moment before the control connection does."""
+"""Seconds from the end of a leg until that end is passed on. The kernel closes the connections of a dead process one by
+one in any order, so the leg may end a moment before the control connection."""
 
 
 class Joint:
-    """`near` is the visitor (at an opener) or the target (at a dialler), `far` the leg.
+    """Two joined connections. `near` is the visitor (at an opener) or the target (at a dialler), `far` is the leg.
 
-    `killed()` is asked when the leg ends cleanly: a process that is killed ends its connections as if they were
-    complete, and only its control connection, which is gone too, tells the difference. Such an end becomes a reset.
-    None where no other connection could tell: then a clean end passes for one, at once.
-    `ended(end)` is called once, when both connections are gone.
+    `killed()` is asked when the leg ends cleanly. The connections of a killed process end as if they were complete;
+    only its control connection, which has closed too, shows the difference. Such an end becomes a reset. With None
+    there is no such connection to ask, and a clean end is passed on at once. `ended(end)` is called once, when both
+    connections have closed.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Joint:
         self._left = 2
 
     def begin(self, leftover: bytes) -> None:
-        """Let the bytes flow; `leftover` is what the leg has brought already."""
+        """Start to move bytes; `leftover` are those that the leg has delivered already."""
         self._watch.add(self)
         self._near.attach(_Half(self, self._near, self._far))
         self._far.attach(_Half(self, self._far, self._near))
@@ -67,31 +67,31 @@ class Joint:
 
     @property
     def carried(self) -> tuple[int, int]:
-        """Bytes so far, to the target and back."""
+        """Bytes so far: to the target, and back."""
         return self._tally.carried(opener=self._end is End.OPENER)
 
     def reset(self, outcome: Outcome) -> None:
-        """Cut it."""
+        """Reset both connections, with this outcome."""
         self._tally.note(outcome)
         self._near.abort()
         self._far.abort()
 
     def check(self, now: float) -> None:
-        """Give up a leg on which nothing is acknowledged any more (called by the path watch)."""
+        """Give up a leg whose data is no longer acknowledged (called by the path watch)."""
         if not self._far.gone and self._stall.dead(path_state(self._far.transport.getHandle()), now):
             self.reset(Outcome.LEG_LOST)
 
-    # What the halves tell.
+    # Called by the halves.
 
     def moved(self, source: Local, count: int) -> None:
-        """So many bytes came from there."""
+        """Count bytes that came from `source`."""
         if source is self._near:
             self._tally.sent += count
         else:
             self._tally.received += count
 
     def eof(self, source: Local, other: Local) -> None:
-        """That direction has ended."""
+        """The direction from `source` to `other` has ended."""
         if source is self._far and self._killed is not None:
             self._look = self._clock.callLater(SECOND_LOOK, self._far_ended)
         else:
@@ -105,7 +105,7 @@ class Joint:
             self._end_of(self._near)
 
     def _end_of(self, other: Local) -> None:
-        """Nothing more comes for `other`."""
+        """Pass the end of stream on to `other`."""
         self._eofs += 1
         other.half_close()
         if self._eofs == 2:
@@ -113,7 +113,8 @@ class Joint:
             self._far.finish()
 
     def lost(self, source: Local, other: Local) -> None:
-        """It was reset: so is the other one; unless all was said and heard, and it went ahead of our own end."""
+        """`source` was reset: reset `other`, too. If both directions had ended and nothing was left to send, the reset
+        counts as an orderly close."""
         if self._eofs == 2 and not unsent_bytes(source.transport):
             self.closed()
             return
@@ -125,7 +126,7 @@ class Joint:
         self.closed()
 
     def closed(self) -> None:
-        """One of the two is gone."""
+        """One of the two connections has closed."""
         self._left -= 1
         if self._look is not None:
             self._look.cancel()
@@ -136,7 +137,7 @@ class Joint:
 
 
 class _Half:
-    """See LocalSink: what one connection says, and which one is to hear of it."""
+    """Receives the events of one connection (see LocalSink) and passes them on to the other."""
 
     def __init__(self, joint: Joint, local: Local, other: Local) -> None:
         self._joint = joint

@@ -1,6 +1,9 @@
-"""What the flows of one session tell each other about the targets that are names: which address has answered after
-another one had refused, so that not every flow has to find out anew that nobody listens at the first; that an address
-refuses, which a system says but now and then; and what a name stands for by now."""
+"""What the flows of one session share about targets that are names:
+
+- which address answered after another had refused, so that not every flow has to find out again;
+- that an address refuses, which a system reports only now and then;
+- which addresses a name has now.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,21 @@ from gotunnel.net.resolve import resolve
 __all__ = ["KNOWN", "Hopeful", "LastAnswers"]
 
 KNOWN = 60.0
-"""Seconds that an address is preferred for having answered. Then the resolver's order holds again, by which the service
-may listen by now."""
+"""Seconds for which an address that has answered is preferred. After that the resolver's order applies again, since the
+service may be back at its first address."""
 
 _Found = Callable[[Sequence[str]], None]
 
 
 class Hopeful(Protocol):
-    """A flow whose datagrams an address may refuse yet."""
+    """A flow whose datagrams may still be refused by an address."""
 
     def heard_of_refusal(self, host: str) -> None:
-        """It has refused those of another flow."""
+        """The address has refused the datagrams of another flow."""
 
 
 class LastAnswers:
-    """Those of the targets of one session."""
+    """The shared knowledge of one session's flows."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -45,22 +48,22 @@ class LastAnswers:
         return [host, *(each for each in hosts if each != host)]
 
     def answered(self, target: HostPort, host: str) -> None:
-        """This one answers, and one that comes before it does not, or did not: to be told so again prolongs nothing."""
+        """Prefer this address: it answers, and one listed before it does not. Repeated calls do not extend the time."""
         self._known.setdefault(target, (host, self._reactor.seconds() + KNOWN))
 
     def forget(self, target: HostPort, host: str) -> None:
-        """This one does not answer, or not any more."""
+        """Stop preferring this address: it does not answer."""
         if self._known.get(target, ("",))[0] == host:
             del self._known[target]
 
-    # Refusals. Most systems say that nobody listens but a few times a second to one asker, however many flows he has.
+    # Refusals. Most systems report a closed port only a few times a second per source, however many flows that has.
 
     def hopes(self, target: HostPort, host: str, flow: Hopeful) -> None:
-        """A flow has sent something there that may be refused yet."""
+        """Register a flow that has sent something there that may still be refused."""
         self._hopeful.setdefault((target, host), {})[flow] = None
 
     def hopes_no_more(self, target: HostPort, host: str, flow: Hopeful) -> None:
-        """It stays there, or does not. Harmless when it has not hoped."""
+        """Unregister a flow. Does nothing if it was not registered."""
         flows = self._hopeful.get((target, host))
         if flows is not None:
             flows.pop(flow, None)
@@ -68,15 +71,16 @@ class LastAnswers:
                 del self._hopeful[target, host]
 
     def refused(self, target: HostPort, host: str) -> None:
-        """This one refuses: all hear so that hope, soon."""
+        """The address refuses: tell all registered flows in the next turn of the reactor."""
         self.forget(target, host)
         for flow in self._hopeful.pop((target, host), ()):
             self._reactor.callLater(0, flow.heard_of_refusal, host)
 
-    # What a name stands for.
+    # Lookups.
 
     def look(self, target: HostPort, timeout: float, found: _Found) -> None:
-        """Look the name up, once for all who ask meanwhile: `found` is called with its addresses, or not at all."""
+        """Look the name up, once for all requests made meanwhile. `found` is called with its addresses, or not at
+        all."""
         asking = self._looking.setdefault(target, [])
         asking.append(found)
         if len(asking) == 1:

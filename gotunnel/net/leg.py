@@ -1,4 +1,5 @@
-"""The portable leg: leg frames on a Twisted transport, TCP or TLS, on any reactor. What happens when: see `legacts`."""
+"""The portable leg: leg frames on a Twisted transport, TCP or TLS, on any reactor. For the order of events see
+`legacts`."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ __all__ = ["PortableLeg"]
 
 @implementer(ILeg)
 class PortableLeg(LegBase[Local], Protocol):
-    """One end of a leg. Made by `PortableRelay.leg`; dies with its transport."""
+    """One end of a leg. Made by `PortableRelay.leg`; lives as long as its transport."""
 
     transport: Any
 
@@ -45,67 +46,67 @@ class PortableLeg(LegBase[Local], Protocol):
         self._watch = watch
         self._decoder = LegDecoder()
         self._stall = Stall(watch.times)
-        self._blocked = False  # the leg's transport takes no more
-        self._full = False  # the local socket takes no more
+        self._blocked = False  # the leg's transport accepts no more
+        self._full = False  # the local socket accepts no more
         self._dialling = False
         self._pumping = False
         self._reading = True
 
-    # What Twisted calls.
+    # Called by Twisted.
 
     def connectionMade(self) -> None:
-        """The handshake is over: the connection is ours."""
+        """Take over the connection after the handshake."""
         sock = raw_socket(self.transport)
         set_nodelay(sock)
         set_keepalive(sock, self._watch.keepalive)
         self.transport.registerProducer(_Flow(self), True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of leg frames."""
+        """Take bytes of leg frames."""
         self.last_received = self._clock.seconds()
         self._decoder.feed(data)
         self._pump()
 
     def begin(self, leftover: bytes) -> None:
-        """Take what arrived behind the handshake, but not before the owner knows this leg."""
+        """Take the bytes that arrived behind the handshake, but only after the owner has learned of this leg."""
         if leftover:
             self._decoder.feed(leftover)
             self._clock.callLater(0, self._pump)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The leg is gone."""
+        """The connection has closed: tell the owner."""
         self._watch.remove(self)
         self.lost(words_of(reason.value))
 
-    # What the local socket says, beyond LegBase.
+    # Called by the local socket, in addition to those of LegBase.
 
     def local_data(self, data: bytes) -> None:
-        """The local socket gave bytes."""
+        """Forward bytes from the local socket."""
         self.happen(Event.LOCAL_DATA)
         if self._tally is not None:
             self._tally.sent += len(data)
         self.transport.writeSequence((data_header(len(data)), data))
 
     def local_lost(self) -> None:
-        """The local socket was reset: read on, if only to throw away what comes."""
+        """The local socket was reset: keep reading the leg, if only to discard."""
         self.local_ready()
         super().local_lost()
 
     def local_full(self) -> None:
-        """The local socket takes no more."""
+        """The local socket accepts no more bytes: stop reading the leg."""
         self._full = True
         self._set_reading()
 
     def local_ready(self) -> None:
-        """The local socket takes more again."""
+        """The local socket accepts bytes again: read the leg."""
         self._full = False
         self._set_reading()
 
     def blocked(self, blocked: bool) -> None:
-        """The leg's transport is full, or takes more again: read the local socket accordingly."""
+        """Pause or resume the local socket as the leg's transport becomes full or ready."""
         self._blocked = blocked
         if blocked:
-            self._watch.add(self)  # for what TLS queues by itself
+            self._watch.add(self)  # TLS may be queueing records of its own
         if self._local is not None:
             if blocked:
                 self._local.pause()
@@ -113,7 +114,8 @@ class PortableLeg(LegBase[Local], Protocol):
                 self._read_local(self._local)
 
     def check(self, now: float) -> None:
-        """Look at what a paused reader is not told, and whether what was written arrives (called by the path watch)."""
+        """Look for a close that a paused reader does not see, and for sent bytes that are not acknowledged. Called by
+        the path watch; `now` is in seconds of the reactor's clock."""
         if self.state is State.CLOSED:
             return
         sock = raw_socket(self.transport)
@@ -132,10 +134,10 @@ class PortableLeg(LegBase[Local], Protocol):
 
     @property
     def unfinished(self) -> int:
-        """Bytes of the current DATA frame still to come, for a local connection to which a frame is a datagram."""
+        """Bytes of the current DATA frame still to come. Needed where a frame carries a datagram."""
         return self._decoder.left
 
-    # What LegBase asks for.
+    # What LegBytes requires.
 
     def _write(self, data: bytes) -> None:
         self._watch.add(self)
@@ -145,7 +147,7 @@ class PortableLeg(LegBase[Local], Protocol):
         return unsent_bytes(self.transport)
 
     def _close_connection(self) -> None:
-        self.transport.unregisterProducer()  # TLS waits for a producer to end by itself
+        self.transport.unregisterProducer()  # otherwise TLS waits for the producer to finish
         self.transport.loseConnection()
 
     def _abort_connection(self) -> None:
@@ -168,7 +170,7 @@ class PortableLeg(LegBase[Local], Protocol):
 
     def _half_close(self, local: Local) -> None:
         local.half_close()
-        self.local_ready()  # nothing more is coming for it, and it no longer says so itself
+        self.local_ready()  # no more data will come for it, and it no longer reports that it has room
 
     def _finish(self, local: Local) -> None:
         local.finish()
@@ -199,7 +201,7 @@ class PortableLeg(LegBase[Local], Protocol):
                     self._receive_data(frame[1])
                     continue
                 if frame[0] is LegFrame.DONE and self._decoder.buffered:
-                    raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
+                    raise RemoteProtocolError("bytes behind DONE")  # the next visitor would receive them
                 self.receive(*frame)
         except RemoteProtocolError as breach:
             self.breach(breach.reason)
@@ -227,8 +229,8 @@ class PortableLeg(LegBase[Local], Protocol):
 
 
 class _Flow:
-    """Twisted's word for "the leg's buffer is full", passed on to the leg. TLS keeps this beyond the connection's end:
-    it is not to keep the leg."""
+    """Tells the leg whether its transport's buffer is full. TLS keeps this object after the connection has ended, so it
+    holds the leg by a weak reference."""
 
     def __init__(self, leg: PortableLeg) -> None:
         self._leg = ref(leg)
@@ -245,4 +247,4 @@ class _Flow:
             leg.blocked(blocked)
 
     def stopProducing(self) -> Any:
-        """The connection is being lost; connectionLost says so."""
+        """Do nothing: connectionLost follows."""

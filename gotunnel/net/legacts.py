@@ -1,5 +1,5 @@
-"""What the words of the table in `wire.legstate` mean on a leg: frames, deadlines, calls to its owner. Who may say what
-to a leg is in `legbase`, how bytes move in `legbytes`."""
+"""Carries out the acts of the table in `wire.legstate`: sends frames, runs deadlines, calls the leg's owner. `legbase`
+has the calls that trigger events, `legbytes` the movement of bytes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from gotunnel.wire.legstate import TABLES, Act, End, Event, State
 __all__ = ["ACTS", "BREACH", "BREACH_WORDS", "DATA_STATES", "OPENED", "REACTIONS", "LegActs"]
 
 BREACH = "protocol error: "
-"""How the reason begins that an owner hears of a leg whose other end broke the protocol."""
+"""The prefix of the reason that the owner of a leg gets when the other end broke the protocol."""
 BREACH_WORDS = "leg closed: the other end broke the protocol: {reason}"
-"""What the owner then warns of, now and then: a peer can break legs as fast as it can bring them."""
+"""The warning that the owner then logs, at a limited rate: a peer can break legs as fast as it can create them."""
 END_TIMEOUT = 5.0
 """Seconds that an RST may stay unflushed (dialler) or without DONE (opener), and that an idle leg may take to close."""
 
@@ -31,7 +31,7 @@ OPENED = encode_leg_frame(LegFrame.OPENED, OpenedBody().encode())
 
 
 class LegActs(LegBytes[LocalT]):
-    """The state of one end of one leg, and what happens to it at each event."""
+    """The state of one end of one leg, and its reactions to events."""
 
     log = Logger()
 
@@ -42,19 +42,19 @@ class LegActs(LegBytes[LocalT]):
         self._reactions = REACTIONS[end]
         self._owner = owner
         self._deadlines = deadlines
-        self._limited = False  # never more than one deadline runs
+        self._limited = False  # whether a deadline is running; there is never more than one
         self._delivers, self._discards = DATA_STATES[end]
         self._reason = "closed by this end"
         self._local: LocalT | None = None
-        self._tally: StreamTally | None = None  # there while a visitor is served
-        self._meter: StreamTally | None = None  # the same, once a byte from the leg has been counted
-        self._body = b""  # of the OPEN to be sent, or last received
+        self._tally: StreamTally | None = None  # set while a visitor is served
+        self._meter: StreamTally | None = None  # the same object, set once a byte from the leg has been counted
+        self._body = b""  # of the OPEN to send, or of the frame last received
         self._rst_code = "reset"
-        self._held = False  # the visitor is not read from, and given back unharmed if his target does not answer
-        self._begins = b""  # what travels ahead of the visitor's bytes, and has not left yet
+        self._held = False  # nothing is read from the visitor yet, so that it can go elsewhere if the target fails
+        self._begins = b""  # bytes to send ahead of the visitor's own, not sent yet
 
     def happen(self, event: Event) -> None:
-        """Do what the table says. Raises LocalProtocolError for what our own side cannot do in this state."""
+        """Apply an event. Raises LocalProtocolError for an event of our own side that this state does not allow."""
         before = self.state
         reaction = self._reactions.get((before, event))
         if reaction is None:
@@ -66,16 +66,16 @@ class LegActs(LegBytes[LocalT]):
             last(self, event, before)
 
     def give_up(self, reason: str) -> None:
-        """Abort the leg and what streams, and say why. Harmless when it is closed."""
+        """Abort the leg and its stream for this reason. Does nothing on a closed leg."""
         if self.state is not State.CLOSED:
             self._reason = reason
             try:
                 self.happen(Event.LEG_LOST)
-            finally:  # an owner with a bug leaves no connection that nobody reads any more
+            finally:  # drop the connection even if an owner's callback fails: nobody would read it any more
                 self._drop()
 
     def breach(self, reason: str) -> None:
-        """The other end broke the contract: abort the leg at once."""
+        """Abort the leg because the other end broke the protocol."""
         if self.state is not State.CLOSED:
             self._breached(reason)
             self.give_up(self._reason)
@@ -90,7 +90,7 @@ class LegActs(LegBytes[LocalT]):
         self._start_timer(END_TIMEOUT, self._unended)
 
     def _dial(self) -> None:
-        # A timer that still watches over our last RST has nothing to watch: the opener has seen the DONE behind it.
+        # A deadline of our last RST is void: the opener has seen the DONE behind that RST.
         if self._limited:
             self._cancel_timer()
         self._tally = StreamTally()
@@ -129,7 +129,7 @@ class LegActs(LegBytes[LocalT]):
         if self._limited and self.end is End.OPENER:
             self._cancel_timer()
         self._ended()
-        if self.state is State.IDLE:  # and not closed by the owner when it heard of the end
+        if self.state is State.IDLE:  # the owner may have closed the leg when the stream ended
             self._owner.leg_idle(self)
 
     # The stream.
@@ -140,8 +140,8 @@ class LegActs(LegBytes[LocalT]):
         return (0, 0) if self._tally is None else self._tally.carried(opener=self.end is End.OPENER)
 
     def _first_bytes(self) -> StreamTally | None:
-        """The first bytes of a stream have come from the leg: return what counts them. To be called while there is no
-        `_meter`, so that those behind them need not ask."""
+        """Start to count the bytes from the leg: return the stream's meter, and tell an opener's owner. Call it only
+        while `_meter` is None, so that later bytes skip this."""
         meter = self._meter = self._tally
         if meter is not None and self.end is End.OPENER:
             self._owner.leg_first_byte(self)
@@ -151,7 +151,7 @@ class LegActs(LegBytes[LocalT]):
         local, self._local = self._local, None
         if local is not None:
             if abort and local.partner is not None and self._tally is not None:
-                local.partner.why = self._tally.passed_on  # ahead of the reset, which the other leg is told at once
+                local.partner.why = self._tally.passed_on  # before the abort: it tells the partner's leg at once
             self._detach(local, abort=abort and not self._held)
 
     def _leave_local(self) -> None:
@@ -178,7 +178,7 @@ class LegActs(LegBytes[LocalT]):
         if self._tally is not None:
             self._tally.note(outcome, code)
 
-    # Time and force.
+    # Deadlines and aborts.
 
     def _broke(self, event: Event, before: State) -> None:
         self._breached(Sentence(
@@ -233,11 +233,11 @@ ACTS: dict[Act, Callable[[LegActs[Any]], None]] = {
     Act.ABORT_LOCAL: lambda leg: leg._part(abort=True),
     Act.IDLE: LegActs._idle,
 }
-"""DELIVER, DISCARD and SEND_DATA are the subclass's own, they concern bytes; BREACH is the end of all."""
+"""The subclass handles DELIVER, DISCARD and SEND_DATA, since they concern bytes; `_broke` handles BREACH."""
 
 
 class _Reaction(NamedTuple):
-    """A row of the table with what its words mean, put together once instead of at each event."""
+    """A row of the table with its acts resolved to functions, prepared once instead of at each event."""
 
     after: State
     acts: tuple[Callable[[LegActs[Any]], None], ...]
@@ -258,4 +258,5 @@ REACTIONS = {
     for end, table in TABLES.items()
 }
 DATA_STATES = {end: (_states(end, Act.DELIVER), _states(end, Act.DISCARD)) for end in End}
-"""The states in which DATA is passed on, and those in which it is thrown away. In all others it is an event."""
+"""For each end, the states in which DATA is passed on, and those in which it is discarded. In all others it is an
+event."""

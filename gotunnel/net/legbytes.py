@@ -1,5 +1,5 @@
-"""What an implementation of legs provides: how bytes move between a leg and a visitor's or target's connection. When
-that happens is decided in `legacts`."""
+"""The abstract methods that an implementation of legs provides: how bytes move between a leg and the connection of a
+visitor or target. `legacts` decides when they are called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["LegBytes", "LocalT"]
 
 
 class Paired(Protocol):
-    """What a leg needs of whatever it joins, beyond the verbs below."""
+    """The attributes that a leg needs of its local connection, in addition to the methods below."""
 
     partner: Any
     why: str | None
@@ -21,20 +21,20 @@ LocalT = TypeVar("LocalT", bound=Paired)
 
 
 class LegBytes(ABC, Generic[LocalT]):
-    """The verbs of `LegBase`, each for one leg. None of them may call back before it returns, but for `_attach` and
+    """The byte-moving methods of one leg. None may call back into the leg before it returns, except `_attach` and
     `_finish` as their docstrings say."""
 
     @abstractmethod
     def _write(self, data: bytes) -> None:
-        """Queue a frame on the leg, behind what is queued already."""
+        """Queue a frame on the leg, behind everything queued already."""
 
     @abstractmethod
     def _unsent(self) -> int:
-        """Count the bytes queued on the leg that the kernel has not taken."""
+        """Return how many bytes queued on the leg the kernel has not taken."""
 
     @abstractmethod
     def _close_connection(self) -> None:
-        """Close the leg's connection in order, behind what is queued; `lost` follows."""
+        """Close the leg's connection in order, after the queued bytes; `lost` follows."""
 
     @abstractmethod
     def _abort_connection(self) -> None:
@@ -42,29 +42,29 @@ class LegBytes(ABC, Generic[LocalT]):
 
     @abstractmethod
     def _attach(self, local: LocalT) -> None:
-        """Begin to move bytes between `local` and the leg, but read nothing from it while it is held. If `local` is
-        gone already, call `local_lost`."""
+        """Start to move bytes between `local` and the leg, but read nothing from `local` while it is held. Call
+        `local_lost` if `local` has already closed."""
 
     @abstractmethod
     def _read_local(self, local: LocalT) -> None:
-        """Read from one that was held."""
+        """Start to read from a local connection that was held."""
 
     @abstractmethod
     def _detach(self, local: LocalT, *, abort: bool) -> None:
-        """Part from `local`: reset it, or let it finish by itself."""
+        """Release `local`: reset it with `abort`, otherwise let it finish on its own."""
 
     @abstractmethod
     def _half_close(self, local: LocalT) -> None:
-        """Send end of stream to `local` behind what is queued for it."""
+        """Send end of stream to `local` after the bytes queued for it."""
 
     @abstractmethod
     def _finish(self, local: LocalT) -> None:
-        """Close `local` in order behind what is queued for it; then (or at once) call `local_closed`."""
+        """Close `local` in order after the bytes queued for it; then, or at once, call `local_closed`."""
 
     @abstractmethod
     def _hold(self) -> None:
-        """Read no frames: the target is being dialled. That the leg is lost must be noticed all the same."""
+        """Stop reading frames while the target is being dialled. The loss of the leg must still be noticed."""
 
     @abstractmethod
     def _go_on(self) -> None:
-        """Read frames again."""
+        """Resume reading frames."""

@@ -1,4 +1,4 @@
-"""What the proofs of OPENs begin with, at either end of plain legs."""
+"""Hashes with which the proofs in OPEN frames begin, kept per plain leg; used at both ends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["LegHashes"]
 
 
 class LegHashes(dict[ILeg, Hashes]):
-    """Those of the legs of one session and purpose: hashed when a leg's first OPEN is due, and kept for the others.
-    Whoever has the legs takes out those that are gone. A dictionary, since each visitor asks."""
+    """The hashes of the plain legs of one session and purpose. They are computed at a leg's first OPEN and kept for the
+    following ones. The owner of the legs removes those of lost legs. A dictionary, since each visitor looks one up."""
 
     def __init__(self, key: SessionKey, purpose: Purpose) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
-"""What legs on `net.biotls` need of TLS: contexts for both ends, on the standard library's `ssl`. The same rules as in
-`net.tls` hold: without a CA and a pin the token proves the server, with one its certificate must fit, too."""
+"""TLS contexts for legs on `net.biotls`, for both ends, from the standard library's `ssl`. The rules of `net.tls`
+apply: without a CA or a pin, only the token proves the server; with one, its certificate must match as well."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ __all__ = ["LegTls", "client_leg_tls", "client_refused", "server_leg_context"]
 
 @dataclass(frozen=True, slots=True)
 class LegTls:
-    """What a client needs. `verify(session)` raises RemoteProtocolError for a certificate that is not the server's, and
-    `chain_problem(code)` says what OpenSSL's verdict on its chain means; `sni` is the name that is sent where the
-    server gave none for its legs."""
+    """The TLS settings of a client's legs.
+
+    `verify(session)` raises RemoteProtocolError if the certificate is not the server's. `chain_problem(code)` explains
+    OpenSSL's verdict on its chain. `sni` is the server name to send where the server named none for its legs.
+    """
 
     context: ssl.SSLContext
     verify: Callable[[ssl.SSLObject], None] | None
@@ -31,10 +33,10 @@ class LegTls:
 
 
 def server_leg_context(cert: Path, key: Path, authorities: Iterable[x509.Certificate] | None = None) -> ssl.SSLContext:
-    """Return the server's context, from the same PEM files as that of its control connections. With authorities a
-    client must show a certificate that one of them has issued. Raises TlsFilesError."""
+    """Return the server's context, from the same PEM files as for its control connections. With `authorities`, a client
+    must present a certificate that one of them issued. Raises TlsFilesError."""
     context = _context(ssl.PROTOCOL_TLS_SERVER)
-    context.num_tickets = 0  # no leg resumes a TLS session
+    context.num_tickets = 0  # legs do not resume TLS sessions
     _load(context, cert, key)
     if authorities is not None:
         _trust(context, authorities)
@@ -45,7 +47,8 @@ def server_leg_context(cert: Path, key: Path, authorities: Iterable[x509.Certifi
 def client_leg_tls(
     ca: Path | None, verify_name: str, *, pins: Iterable[str] = (), pair: KeyPair | None = None, sni: str | None = None
 ) -> LegTls:
-    """Return what makes a client's legs, of the same as `net.tls.client_creator`. Raises TlsFilesError."""
+    """Return the TLS settings of a client's legs; the arguments are those of `net.tls.client_creator`. Raises
+    TlsFilesError."""
     trust = load_trust(ca, verify_name, pins)
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     if trust.chain:
@@ -57,7 +60,7 @@ def client_leg_tls(
         pair.check_unchanged()
 
     def verify(session: ssl.SSLObject) -> None:
-        # The server name that is sent routes the leg; the one that is checked is that of the client's own file.
+        # The server name that is sent routes the leg; the name that is checked comes from the client's own file.
         try:
             problem = trust.problem(x509.load_der_x509_certificate(session.getpeercert(True) or b""))
         except ValueError:
@@ -69,7 +72,7 @@ def client_leg_tls(
 
 
 def client_refused(code: int) -> str:
-    """Return what OpenSSL's verdict on the chain of a client means."""
+    """Return what OpenSSL's verdict on a client's certificate chain means."""
     return chain_problem(code, CLIENT_CA, CLIENT)
 
 
@@ -85,9 +88,9 @@ def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
     try:
-        # An empty pass phrase: OpenSSL is never to ask the terminal for one.
+        # The empty pass phrase keeps OpenSSL from asking for one on the terminal.
         context.load_cert_chain(cert, key, password="")
-    except OSError as failed:  # ssl.SSLError is one
+    except OSError as failed:  # includes ssl.SSLError
         raise TlsFilesError(Sentence(
             "{cert}: {strerror}", cert=cert, strerror=failed.strerror or failed
         )) from None

@@ -1,4 +1,4 @@
-"""What it means when the system does not let us listen. Listens nowhere itself."""
+"""Explains why the system refuses a listener. Does not listen itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gotunnel.errors import PortUnavailable, Sentence, system_words
 
 __all__ = ["CannotListen", "cure_of", "listen_failure"]
 
-# What the other end is told, and what is said where it happens.
+# The first four are the words for the other end; _HERE has those for this machine.
 _IN_USE = "another program on the server listens there"
 _NO_FDS = "the server is out of file descriptors"
 _NO_ADDRESS = "the server has no such address"
@@ -35,8 +35,8 @@ _CURES = {
 
 
 class CannotListen(PortUnavailable):
-    """The system does not let us listen. `reason` is in the words of a server to its client, `here` for whoever looks
-    at this machine."""
+    """The system refuses a listener. `reason` is worded for the client of a server, `here` for somebody on this
+    machine."""
 
     def __init__(self, code: str, where: str, words: str) -> None:
         super().__init__(code, Sentence("{where}: {words}", where=where, words=words))
@@ -44,7 +44,7 @@ class CannotListen(PortUnavailable):
 
 
 def listen_failure(host: str, port: int, cause: BaseException | None) -> CannotListen:
-    """Turn what the system said about listening into the wire's code and one line."""
+    """Turn the system's error into a CannotListen with the wire's code and one line of text."""
     number = getattr(cause, "errno", None)
     said = "it failed" if cause is None else system_words(cause)
     code, words = _LISTEN_CODES.get(number or 0, ("bad_request", said))
@@ -52,5 +52,5 @@ def listen_failure(host: str, port: int, cause: BaseException | None) -> CannotL
 
 
 def cure_of(reason: str) -> str | None:
-    """Return the cure for a server's reason, None if it does not come from its system."""
+    """Return the remedy for a server's reason; None if the reason does not come from its system."""
     return next((cure for words, cure in _CURES.items() if reason.endswith(words)), None)

@@ -1,5 +1,5 @@
-"""Where visitors wait for a leg: for a limited time, and no longer than they stay themselves. Which leg they get is not
-decided here."""
+"""Where visitors wait for a leg, for a limited time, until they get one, disconnect, or are turned away. Which leg they
+get is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ __all__ = ["Lobby"]
 
 
 class Lobby:
-    """Outlives sessions. `turned_away(visitor, outcome)` is called for each one who leaves without a leg: he was reset,
-    or has gone by himself."""
+    """The waiting visitors of one role. It outlives sessions. `turned_away(visitor, outcome)` is called for each
+    visitor that ends without a leg: it was reset, or has disconnected."""
 
     def __init__(self, clock: Any, patience: float, turned_away: Callable[[Visitor, Outcome], None]) -> None:
         self.waiting = {plain: Waiting(patience) for plain in (False, True)}
-        """For legs inside TLS, and for plain ones."""
+        """The waiting visitors by kind of leg: inside TLS (False) or plain (True)."""
         self._clock = clock
         self._turned_away = turned_away
         self._expiry: IDelayedCall | None = None
 
     @property
     def pending(self) -> int:
-        """How many wait."""
+        """How many visitors wait."""
         return sum(map(len, self.waiting.values()))
 
     def use(self, patience: float) -> None:
-        """Let everybody wait so long, those too who wait already."""
+        """Set the time that visitors wait, in seconds. Those that wait already are included."""
         for waiting in self.waiting.values():
             waiting.patience = patience
         if self._expiry is not None:
@@ -40,20 +40,20 @@ class Lobby:
             self._plan()
 
     def wait(self, visitor: Visitor) -> None:
-        """Let him wait, and notice when he goes away by himself; on a leg it is the leg that says so."""
+        """Let a visitor wait, and notice if it disconnects. (Once it has a leg, the leg reports that.)"""
         visitor.local.on_gone = lambda: self._gone(visitor)
         self.waiting[visitor.plain].add(visitor, self._clock.seconds())
         self._plan()
 
     def turn_away(self, visitors: list[Visitor], outcome: Outcome) -> None:
-        """Reset visitors who do not wait (any more), and whom nobody else serves."""
+        """Reset visitors that no longer wait, unless something else serves them."""
         for visitor in visitors:
             if not visitor.elsewhere(outcome, None):
                 visitor.local.abort()
                 self._turned_away(visitor, outcome)
 
     def turn_away_all(self, outcome: Outcome, mapping: str | None = None) -> None:
-        """Reset everybody who waits, or everybody who waits for one mapping."""
+        """Reset all waiting visitors, or those of one mapping."""
         for waiting in self.waiting.values():
             self.turn_away(waiting.take_all(mapping), outcome)
         if not self.pending and self._expiry is not None:

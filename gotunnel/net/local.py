@@ -1,5 +1,5 @@
-"""A visitor's or a target's connection on a Twisted transport, with TCP's endings kept apart: end of stream, reset, and
-closed in order. It does not know what a leg is: it tells a sink."""
+"""The connection of a visitor or target on a Twisted transport. It reports TCP's endings separately: end of stream,
+reset, and orderly close. It does not know legs: it reports to a sink."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Local", "LocalSink"]
 
 
 class LocalSink(TypingProtocol):
-    """Who has the connection now: a leg."""
+    """The current user of the connection: a leg, or one half of a joint."""
 
     def local_data(self, data: bytes) -> None: ...
     def local_eof(self) -> None: ...
@@ -35,7 +35,7 @@ class LocalSink(TypingProtocol):
 
 
 def _plain(host: str) -> str:
-    """Return the IPv4 address of an IPv4 visitor of a listener on [::]: access rules and readers know him by it."""
+    """Return the plain IPv4 address of an IPv4 visitor on [::], as access rules and people know it."""
     return str(plain_address(host) or host) if host.startswith("::ffff:") else host
 
 
@@ -43,9 +43,9 @@ def _plain(host: str) -> str:
 class Local(Protocol):
     """One connection of a visitor or to a target.
 
-    `said` is its address and host where the transport cannot tell them. Until its orderly close it lingers with reset:
-    should this process die, the kernel resets it, and nobody takes a cut stream for a complete one. It is made by
-    `PortableRelay` and dies with its transport.
+    `said` is its address and host, if the transport does not have them. Until its orderly close it lingers with reset:
+    if this process dies, the kernel resets the connection, and nobody takes a truncated stream for a complete one. It
+    is made by `PortableRelay` and lives as long as its transport.
     """
 
     transport: Any
@@ -57,7 +57,7 @@ class Local(Protocol):
         self.on_gone: Callable[[], None] = nothing
         self.partner: Local | None = None
         self.why: str | None = None
-        self._came_to = ""  # where somebody else is in front, who has said so
+        self._came_to = ""  # set if a proxy in front has named the destination
         self.gone = False
         self._on_made = on_made
         self._on_lost = on_lost
@@ -69,12 +69,12 @@ class Local(Protocol):
         self._last = LastBytes()
         self._reading = False
         self._closed_in_order = False
-        self._flows = False  # the transport tells when its buffer is full
+        self._flows = False  # whether the transport reports when its buffer is full
 
-    # What Twisted calls.
+    # Called by Twisted.
 
     def connectionMade(self) -> None:
-        """Arm the reset, stop reading, and tell who made us."""
+        """Arm the reset, pause reading, and report to the maker."""
         sock: socket.socket = self.transport.getHandle()
         linger_reset(sock)
         close_as_lingering(self.transport)
@@ -88,25 +88,25 @@ class Local(Protocol):
         self._on_made(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass bytes on. Without a sink nothing is read, so nothing arrives."""
+        """Pass bytes on. Nothing is read without a sink, so nothing arrives then."""
         if self._sink is not None:
             self._sink.local_data(data)
 
     def readConnectionLost(self) -> None:
-        """The other side ended its direction cleanly."""
+        """The other side has ended its direction cleanly."""
         self._read_ended = True
         self._reading = False
         if self._sink is not None:
             self._sink.local_eof()
 
     def writeConnectionLost(self) -> None:
-        """Our direction is flushed and ended; if that was the last thing to do, close in order."""
+        """Our direction is flushed and ended. If nothing else is left to do, close in order."""
         self._write_ended = True
         if self._finishing:
             self._close_in_order()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone, one way or another."""
+        """The connection has closed, in order or not."""
         self.gone = True
         sink, self._sink = self._sink, None
         self._on_lost(self)
@@ -137,34 +137,34 @@ class Local(Protocol):
         return str(HostPort(host, here.port)) if here is not None and host else ""
 
     def begin_with(self, data: bytes) -> None:
-        """See ILocal: the transport sends nothing before the next turn of the reactor."""
+        """See ILocal. The transport sends nothing before the next turn of the reactor."""
         self.transport.write(data)
 
-    # What the leg that has it calls.
+    # Called by the leg that uses it.
 
     def attach(self, sink: LocalSink) -> None:
-        """Tell `sink` from now on, and heed its speed: it hears `local_full` and `local_ready` as our buffer fills."""
+        """Report to `sink` from now on. It gets `local_full` and `local_ready` as our buffer fills and drains."""
         self.on_gone = nothing
         if self.gone:
             sink.local_lost()
             return
         self._sink = sink
-        if not self._flows:  # one leg may have given it back to another
+        if not self._flows:  # a second leg may attach it after a first has given it back
             self._flows = True
             self.transport.registerProducer(_Upstream(self), True)
 
     def detach(self) -> None:
-        """Tell nobody any more; what is under way (a finish, an abort) goes on."""
+        """Report to nobody any more. A finish or abort in progress goes on."""
         self._sink = None
 
     def resume(self) -> None:
-        """Read on, unless this direction has ended."""
+        """Read, unless this direction has ended."""
         if not self._reading and not self._read_ended and not self.gone:
             self._reading = True
             self.transport.resumeProducing()
 
     def pause(self) -> None:
-        """Read nothing until `resume`."""
+        """Stop reading until `resume`."""
         if self._reading:
             self._reading = False
             self.transport.pauseProducing()
@@ -177,7 +177,7 @@ class Local(Protocol):
         """End our direction once everything is written; the other one goes on."""
         if not self._half_closing and not self.gone:
             self._half_closing = True
-            # A registered producer would be asked for more instead of the socket being shut.
+            # With a registered producer, Twisted would ask it for more instead of shutting the socket.
             self.transport.unregisterProducer()
             self.transport.loseWriteConnection()
 
@@ -194,12 +194,12 @@ class Local(Protocol):
             self.transport.abortConnection()
 
     def lost(self) -> None:
-        """See ILocal: its end tells who has it."""
+        """See ILocal: the connection's end reports it to the sink."""
         self.abort()
 
     def check(self, now: float) -> None:
-        """Notice a reset that one who does not read is not told of, and one who never takes his last bytes (called by
-        the path watch)."""
+        """Look for a reset while reading is paused, and for last bytes that are never taken (called by the path
+        watch)."""
         if self.gone or self._closed_in_order:
             return
         if not self._reading and is_gone(self.transport.fileno(), eof_means_gone=False):
@@ -210,14 +210,14 @@ class Local(Protocol):
                 self.transport.abortConnection()
 
     def _close_in_order(self) -> None:
-        # Everything is in the kernel and FIN behind it: from here on a death of this process loses nothing.
+        # The kernel has all bytes and the FIN: from here on the death of this process loses nothing.
         self._closed_in_order = True
         linger_off(self.transport.getHandle())
         self.transport.loseConnection()
 
 
 class _Upstream:
-    """Twisted's word for "your buffer is full", passed on to the sink."""
+    """Tells the sink whether our transport's buffer is full."""
 
     def __init__(self, local: Local) -> None:
         self._local = local
@@ -231,4 +231,4 @@ class _Upstream:
             self._local._sink.local_ready()
 
     def stopProducing(self) -> None:
-        """The connection is being lost; connectionLost says so."""
+        """Do nothing: connectionLost follows."""

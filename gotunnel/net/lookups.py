@@ -1,6 +1,6 @@
-"""Looks up the names that clients say, in threads that nobody else needs. A look-up cannot be ended: one whose DNS
-never answers holds its thread for half a minute, whoever has given up waiting. So each client has a few threads at
-most, and what else it asks for waits behind that."""
+"""Resolves names for clients, in threads of its own. A lookup cannot be cancelled: if its DNS server never answers, it
+holds its thread for half a minute, even if nobody waits for it. So each client gets a few threads at most, and its
+further lookups wait for these."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from gotunnel.errors import DialFailed, Sentence
 __all__ = ["MOST_WAITING", "SHARE", "SPARE", "THREADS", "Lookups"]
 
 THREADS = 32
-"""Look-ups of all clients at a time."""
+"""Lookups of all clients at a time."""
 SHARE = 4
-"""Look-ups of one client at a time."""
+"""Lookups of one client at a time."""
 SPARE = 8
-"""Threads of these that are for clients with no look-up under way."""
+"""How many of the threads are reserved for clients without a lookup in progress."""
 MOST_WAITING = 256
-"""Names of one client that wait to be looked up."""
+"""Names of one client that may wait to be looked up."""
 
 
 class _Lookup:
-    """One name, and all who wait for it: they are visitors of one client."""
+    """One name, and everything that waits for it: visitors of one client."""
 
     __slots__ = ("asker", "began", "host", "waiters")
 
@@ -41,9 +41,10 @@ class _Lookup:
 
 
 class Lookups:
-    """All of one server. Threads live for one look-up and keep no process from ending: there is nothing to stop.
+    """All lookups of one server. A thread lives for one lookup and does not keep the process from ending, so there is
+    nothing to stop.
 
-    `thread(work)` runs something blocking elsewhere.
+    `thread(work)` runs a blocking function elsewhere.
     """
 
     def __init__(self, reactor: Any, thread: Callable[[Callable[[], None]], None] | None = None) -> None:
@@ -53,9 +54,9 @@ class Lookups:
         self._lookups: dict[tuple[str, str], _Lookup] = {}
 
     def resolve(self, asker: str, target: HostPort, timeout: float) -> Deferred[list[str]]:
-        """Return the IP addresses of a name, at least one, for the client `asker`. Fails with DialFailed: unknown_host,
-        limit where its turn does not come, failed without a thread; after `timeout` seconds at the latest. Cancelling
-        gives up."""
+        """Return the IP addresses of a name, at least one, for the client `asker`. Fails with DialFailed after
+        `timeout` seconds at the latest: unknown_host; limit, if its turn does not come; failed, if no thread can be
+        started. Cancelling gives up."""
         lookup = self._lookups.get((asker, target.host))
         if lookup is None:
             lookup = _Lookup(asker, target.host)
@@ -78,13 +79,13 @@ class Lookups:
             lookup.began = True
             try:
                 self._thread(partial(self._look, lookup))
-            except RuntimeError as failed:  # TasksMax of a unit, or ulimit -u
+            except RuntimeError as failed:  # the limit of threads: TasksMax of a unit, or ulimit -u
                 self._answer(lookup, DialFailed("failed", Sentence(
                     "{host} is not looked up: {failed}", host=lookup.host, failed=failed
                 )))
 
     def _look(self, lookup: _Lookup) -> None:
-        """In the thread."""
+        """Do the lookup; runs in the thread."""
         found: list[str] = []
         try:
             found = _addresses(lookup.host)
@@ -100,7 +101,7 @@ class Lookups:
         del self._lookups[lookup.asker, lookup.host]
         for waiting in tuple(lookup.waiters):
             if waiting.called:
-                continue  # given up by what another one's answer led to
+                continue  # it gave up because of another one's answer
             if isinstance(answer, DialFailed):
                 waiting.errback(answer)
             else:
@@ -120,7 +121,7 @@ def _in_thread(work: Callable[[], None]) -> None:
 def _addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, ValueError):  # ValueError: it cannot be a name
+    except (OSError, ValueError):  # ValueError: not a valid name
         return []
     return [str(address[0]) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)]
 

@@ -1,4 +1,4 @@
-"""The observers that gotunnel has: a file with a line for each visitor, and histograms for Prometheus."""
+"""The built-in observers: a file with a line per visitor, and histograms for Prometheus."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gotunnel.interfaces import IStreamObserver
 __all__ = ["LogObserver", "MetricsObserver", "check_log"]
 
 BOUNDS = (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 86_400.0)
-"""Seconds: from a request of the web to a connection of a database."""
+"""Seconds: from a web request to a database connection."""
 
 
 @implementer(IStreamObserver)
 class LogObserver:
-    """Appends one object of JSON for each visitor that is over; `time` is in Unix seconds. Raises GotunnelError for a
-    file that cannot be written."""
+    """Appends one JSON object per finished visitor to a file; `time` is in Unix seconds. Raises GotunnelError if the
+    file cannot be written."""
 
     def __init__(self, reactor: Any, options: LogOptions, role: str) -> None:
         self._path = options.file
@@ -88,7 +88,7 @@ class LogObserver:
 
 
 def check_log(options: LogOptions) -> None:
-    """See IExtension. A file that is not there is not made: it would be of whoever asks, and not of the role's user."""
+    """See IExtension. A missing file is not created: it would belong to the user who checks, not to the role's user."""
     path = options.file
     try:
         try:
@@ -109,7 +109,7 @@ def _cannot_write(path: Path, failed: OSError) -> GotunnelError:
 
 @implementer(IStreamObserver)
 class MetricsObserver:
-    """How long visitors are here, and what they carry, by how they fared."""
+    """Durations and bytes of visitors by outcome."""
 
     def __init__(self, reactor: Any, options: object, role: str) -> None:
         self._seconds: dict[str, Histogram] = {}
@@ -130,7 +130,7 @@ class MetricsObserver:
         """See IStreamObserver."""
 
     def collect(self) -> Iterator[Any]:
-        """Called at each scrape; see IStreamObserver."""
+        """Return the metrics for a scrape; see IStreamObserver."""
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
         seconds = HistogramMetricFamily(

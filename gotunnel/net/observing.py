@@ -1,4 +1,4 @@
-"""Tells observers of the visitors of one role. One that fails is named once, and costs no visitor anything."""
+"""Calls the observers with the visitors of one role. A failing observer is logged once and affects no visitor."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from gotunnel.net.plugged import Carried, made
 __all__ = ["INTERVAL", "Observers"]
 
 INTERVAL = 5.0
-"""Seconds between two looks at the bytes of those who are here."""
+"""Seconds between two reports of the bytes of current visitors."""
 
 @dataclass(slots=True, eq=False)
 class _One:
+    """An observer, its configuration, and whether a failure was logged."""
+
     config: ObserverConfig
     observer: Any
     failed: bool = False
@@ -32,15 +34,17 @@ class _One:
 
 @dataclass(slots=True, eq=False)
 class _Here:
+    """A current visitor."""
+
     stream: Stream
     told: tuple[_One, ...]
-    """Who has heard of him; nobody hears of an end without a beginning."""
+    """The observers that were notified of its beginning: only these are notified of its end."""
     carried: tuple[int, int] = (0, 0)
 
 
 class Observers:
-    """All of one role. `carried` returns what those who are served have carried so far, by whatever they were called by
-    in `opened`."""
+    """All observers of one role. `carried` returns the bytes that current streams have carried so far, by the keys
+    given to `opened`."""
 
     log = Logger()
 
@@ -53,8 +57,8 @@ class Observers:
         self._timer: IDelayedCall | None = None
 
     def prepared(self, configs: Iterable[ObserverConfig]) -> Callable[[], None]:
-        """Make those that are new, and return what lets them take the place of those that are there. Raises
-        GotunnelError, and then nothing has changed."""
+        """Create the new observers; return a function that replaces the current ones with them. Raises GotunnelError,
+        and then nothing has changed."""
         left = list(self._all)
         new: list[_One] = []
         fresh: list[_One] = []
@@ -81,11 +85,11 @@ class Observers:
 
     @property
     def collectors(self) -> list[Telling]:
-        """Observers that tell Prometheus something: those with a method `collect`."""
+        """The observers with a method `collect`, which have metrics for Prometheus."""
         return [Telling(self, one) for one in self._all if callable(getattr(one.observer, "collect", None))]
 
     def opened(self, key: Hashable, conn: str, client: str, mapping: str, visitor: str) -> None:
-        """A visitor is here; `key` is he himself, for whom `closed` follows."""
+        """Report a new visitor. `closed` must follow with the same key."""
         if not self._all:
             return
         stream = Stream(conn, client, mapping, visitor, self._reactor.seconds())
@@ -96,10 +100,10 @@ class Observers:
             self._timer = self._reactor.callLater(INTERVAL, self._look)
 
     def closed(self, key: Hashable, outcome: Outcome, end: StreamEnd | None) -> None:
-        """His time is over; without `end` he never had a leg."""
+        """Report the end of a visitor; `end` is None if it never had a leg."""
         here = self._here.pop(key, None)
         if here is None:
-            return  # he came ahead of the first observer
+            return  # it arrived before the first observer
         up, down = (end.up, end.down) if end is not None else (0, 0)
         code = printable(end.code) if end is not None and end.code else ""
         ended = Ended(WORDS[outcome], code, up, down, self._reactor.seconds() - here.stream.began)
@@ -109,7 +113,7 @@ class Observers:
             self._tell(one, "closed", here.stream, ended)
 
     def stop(self) -> None:
-        """The role is over."""
+        """Stop all observers: the role is over."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -136,14 +140,14 @@ class Observers:
     def _tell(self, one: _One, what: str, *values: Any) -> None:
         try:
             answer = getattr(one.observer, what)(*values)
-        except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises, it costs no visitor anything
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises must not affect a visitor
             self.failed(one, what, Failure())
             return
         if isinstance(answer, Deferred):
             answer.addErrback(lambda failure: self.failed(one, what, failure))
 
     def failed(self, one: _One, what: str, failure: Failure) -> None:
-        """Name one that has failed, once."""
+        """Log the first failure of an observer."""
         if one.failed:
             return
         one.failed = True
@@ -154,19 +158,19 @@ class Observers:
 
 
 class Telling:
-    """An observer that has metrics to tell. What it tells may be of no use: who reads it says so."""
+    """The metrics of one observer. They may be invalid: whoever reads them calls `failed` then."""
 
     def __init__(self, observers: Observers, one: _One) -> None:
         self._observers, self._one = observers, one
 
     def collect(self) -> list[Any]:
-        """Return what it tells: nothing, if it fails."""
+        """Return its metrics; an empty list if it fails."""
         try:
             return list(self._one.observer.collect())
-        except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises, the others are told
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer raises must not affect the others
             self.failed()
             return []
 
     def failed(self) -> None:
-        """It has failed, by what is being handled now."""
+        """Log the exception being handled as its failure."""
         self._observers.failed(self._one, "collect", Failure())

@@ -1,6 +1,6 @@
-"""The opening end of one session's legs: which visitor gets which leg, and what is told of him. The server opens on
-reverse legs, a client on forward legs. How many legs there are is for `supply`; how a leg comes to be, and where the
-visitors wait, for the subclass."""
+"""The opening end of one session's legs: gives visitors to legs, and reports what happens to them. The server opens on
+reverse legs, a client on forward legs. `supply` decides how many legs there are; the subclass decides how legs are made
+and where visitors wait."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = ["OpeningEnd"]
 
 @implementer(ILegOwner)
 class OpeningEnd(LegSupply):
-    """Half of a session. It outlives the control connection while streams run, and who waits outlives it. `usage` adds
-    up what becomes of all this; the other arguments are those of a LegSupply."""
+    """The opener's half of a session. It outlives the control connection while streams run; waiting visitors outlive
+    it. `usage` collects the statistics; the other arguments are those of LegSupply."""
 
     log = Logger()
     purpose: ClassVar[Purpose]
@@ -45,38 +45,38 @@ class OpeningEnd(LegSupply):
         self._hashes = LegHashes(key, self.purpose)
         self._warn = Warnings(self.log, clock).warn
 
-    # For the subclass to say.
+    # For the subclass to implement.
 
     def legs_gone(self) -> None:
-        """The last leg is gone."""
+        """Called when the last leg has closed."""
         raise NotImplementedError
 
     def busy(self) -> None:
-        """A visitor has a leg, and no other one has."""
+        """Called when a visitor gets a leg while no other has one."""
 
     def visitor_opened(self, visitor: Visitor) -> None:
-        """A special visitor has a leg."""
+        """Called when a special visitor (see `Visitor.special`) gets a leg."""
 
     def visitor_denied(self, visitor: Visitor) -> None:
-        """A visitor without a leg may not be served: turn him away."""
+        """Turn away a visitor that has no leg and may not be served."""
         raise NotImplementedError
 
     def leg_ended(self, leg: ILeg, end: StreamEnd) -> None:
-        """See ILegOwner: a visitor's time on this leg is over, and he is to leave `streams`."""
+        """See ILegOwner: a stream on this leg is over; remove its visitor from `streams`."""
         raise NotImplementedError
 
     def leg_mute(self) -> None:
-        """A leg that was tried is gone without an answer: the other end may not be there any more."""
+        """Called when a probed leg closed without an answer: the other end may have disconnected."""
 
-    # For the rest of the session.
+    # Called by the rest of the session.
 
     def reset_streams(self) -> None:
-        """Cut what still streams."""
+        """Reset all streams that still run."""
         for leg in tuple(self.streams):
             leg.reset(GOING_AWAY)
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id; False if none has a leg."""
+        """Reset the visitor with this id. Returns False if no leg serves it."""
         for leg, visitor in self.streams.items():
             if visitor.conn == conn:
                 leg.reset(KICKED)
@@ -84,26 +84,26 @@ class OpeningEnd(LegSupply):
         return False
 
     def reset_denied(self) -> None:
-        """Cut those who may not be served any more."""
+        """Reset the streams of visitors that are no longer allowed."""
         for leg in [leg for leg, visitor in self.streams.items() if not visitor.allowed()]:
             leg.reset("acl_denied")
 
     def drop_legs(self) -> None:
-        """Close all legs that are left, whatever they do."""
+        """Close all legs that are left, idle or not."""
         for leg in tuple(self._legs):
             leg.close()
 
     # Legs and visitors.
 
     def leg_arrived(self, leg: ILeg) -> None:
-        """A leg has proved itself."""
+        """Take over a leg that has proved itself."""
         self.usage.legs_created += 1
         self._joined(leg)
         self.leg_idle(leg)
 
     def serve(self, visitor: Visitor) -> bool:
-        """Give a visitor a leg; False when there is none that is known to live, and then he waits. One who may not be
-        served is turned away."""
+        """Give a visitor a leg. Returns False, and the visitor waits, if no leg is known to be alive. A visitor that
+        is not allowed is turned away."""
         if self.draining or self.over:
             return False
         if not visitor.allowed():
@@ -123,13 +123,13 @@ class OpeningEnd(LegSupply):
     # ILegOwner.
 
     def leg_open(self, leg: ILeg, body: bytes) -> None:
-        """Never happens at an opener: its machine takes an OPEN for a breach."""
+        """Never called at an opener: its state table treats an OPEN as a breach."""
 
     def leg_abandoned(self, leg: ILeg) -> None:
-        """Never happens at an opener."""
+        """Never called at an opener."""
 
     def leg_answered(self, leg: ILeg) -> None:
-        """The target answered."""
+        """The target has answered: measure how long it took."""
         visitor = self.streams.get(leg)
         if visitor is not None:
             if visitor.opened is not None:
@@ -138,19 +138,19 @@ class OpeningEnd(LegSupply):
                 visitor.answered()
 
     def leg_first_byte(self, leg: ILeg) -> None:
-        """The target has said something."""
+        """The target has sent its first byte: measure how long it took."""
         visitor = self.streams.get(leg)
         if visitor is not None:
             self.usage.first_byte.observe(self._clock.seconds() - visitor.arrived)
 
     def leg_probed(self, leg: ILeg) -> None:
-        """It lives: whoever waits first gets it."""
+        """The leg is alive: give it to the visitor that has waited longest."""
         self._probing[leg.plain].discard(leg)
         self._open_next(leg)
         self.feed()
 
     def leg_idle(self, leg: ILeg) -> None:
-        """The leg is free for the next visitor, or not needed any more."""
+        """The leg is free: keep it for the next visitor, or close it if it is not needed."""
         if self.over or self.draining or not self._pools[leg.plain].put(leg, self._clock.seconds()):
             leg.close()
             return
@@ -160,7 +160,7 @@ class OpeningEnd(LegSupply):
             self._feed_soon()
 
     def leg_lost(self, leg: ILeg, reason: str) -> None:
-        """The leg is gone."""
+        """The leg has closed."""
         self._hashes.pop(leg, None)
         mute = self._left(leg)
         if reason.startswith(BREACH):

@@ -1,4 +1,4 @@
-"""Whether an address is one of this machine's own, as the kernel sees it. For who judges where a name has led."""
+"""Tells whether an IP address belongs to this machine, according to the kernel. Used to check where a name leads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 
 def is_own(ip: str) -> bool:
-    """Say whether what is sent to this IP address stays on this machine (in this network namespace)."""
+    """Return whether packets to this IP address stay on this machine (in this network namespace)."""
     found = plain_address(ip)
     if found is None:
         raise ValueError(f"{ip!r} is no IP address")
@@ -27,7 +27,7 @@ def is_own(ip: str) -> bool:
 
 
 def _by_route(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool | None:
-    """Ask Linux for the route to it; None where that cannot be asked."""
+    """Ask Linux for the route to it; None if it cannot be asked."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     packed = address.packed
     body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0)
@@ -35,18 +35,18 @@ def _by_route(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool | 
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:  # 0: NETLINK_ROUTE
             kernel.send(_HEADER.pack(_HEADER.size + len(body), _GETROUTE, _REQUEST, 1, 0) + body)
-            answer = kernel.recv(4096, socket.MSG_DONTWAIT)  # it answers while it is asked
+            answer = kernel.recv(4096, socket.MSG_DONTWAIT)  # the answer is queued before `send` returns
     except (AttributeError, OSError):
         return None
     _, kind, *_ = _HEADER.unpack_from(answer)
     if kind == _ERROR:
-        return False  # no way leads there at all
+        return False  # there is no route at all
     kind_of_route: int = _ROUTE.unpack_from(answer, _HEADER.size)[7]
     return kind_of_route == _LOCAL if kind == _NEWROUTE else None
 
 
 def _by_bind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Try to be there, as elsewhere only its owner can. What is not certain counts as our own."""
+    """Try to bind to it, which elsewhere only its owner can do. Doubtful cases count as our own."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

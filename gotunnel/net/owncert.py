@@ -1,5 +1,5 @@
-"""The certificate that a server makes for itself and keeps, so that a pin outlasts restarts. Nobody checks its name or
-its dates: the token vouches for it, or a pin of its key does."""
+"""The certificate that a server makes for itself and keeps, so that its pin survives restarts. Its name and dates are
+not checked: the token vouches for it, or a pin of its key does."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["OWN_FILE", "own_pair"]
 OWN_FILE = "server.pem"
 VALIDITY = datetime.timedelta(days=365 * 30)
 RENEW = datetime.timedelta(days=30)
-"""So long before its end it is made anew, for the same key: its pin stays."""
+"""How long before its end it is reissued for the same key; the pin stays the same."""
 
 log = Logger(namespace="gotunnel.net.owncert")
 
 
 def own_pair(state: Path, now: datetime.datetime | None = None) -> KeyPair:
-    """Return the server's own certificate and key from its state folder, made first if there are none.
+    """Return the server's own certificate and key from its state folder; make them if there are none.
 
-    Two processes that start at once end up with the same. One that cannot be used is put aside and replaced, which is
-    logged, as pins of it are void. Raises TlsFilesError.
+    Two processes that start at the same time get the same pair. A file that cannot be used is moved aside and replaced;
+    this is logged, since its pins become void. Raises TlsFilesError.
     """
     path = state / OWN_FILE
     now = now or datetime.datetime.now(datetime.timezone.utc)
@@ -102,7 +102,7 @@ def _draft(path: Path, content: bytes) -> Path:
 def _write_once(path: Path, content: bytes) -> None:
     draft = _draft(path, content)
     try:
-        os.link(draft, path)  # unlike a rename it does not replace what another process has just put there
+        os.link(draft, path)  # unlike a rename, this does not replace what another process has just created
     except FileExistsError:
         return
     finally:

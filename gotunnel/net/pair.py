@@ -1,5 +1,5 @@
-"""Two connections joined within this process, for a stream that comes in on one leg and goes out on another: what is
-written to one is read from the other, and a reset of one resets the other. (Posix only: a pair of unix sockets.)"""
+"""Joins two connections within this process, for a stream that arrives on one leg and leaves on another: what is
+written to one is read from the other, and a reset of one resets the other. (POSIX only: a pair of unix sockets.)"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["pair"]
 
 
 def pair(relay: IRelay, address: str, host: str) -> tuple[ILocal, ILocal]:
-    """Return both ends; `address` and `host` are the visitor's. Raises DialFailed (no_fds), also when only the reserve
-    is left of the descriptors; then nothing is held."""
+    """Return both ends; `address` and `host` are the visitor's. Raises DialFailed (no_fds), also if only the reserve of
+    descriptors is left; nothing stays open then."""
     if not relay.gate.has_room():
         relay.gate.say()
         raise DialFailed("no_fds", "out of file descriptors")
@@ -33,6 +33,6 @@ def pair(relay: IRelay, address: str, host: str) -> tuple[ILocal, ILocal]:
             end.abort()
         raise DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)) from None
     one, other = ends
-    # A reset does not travel through unix sockets: to the other end it would be an orderly end of stream.
+    # Unix sockets do not pass on a reset: the other end would see an orderly end of stream.
     one.partner, other.partner = other, one
     return one, other

@@ -1,4 +1,4 @@
-"""A transport of Twisted on one end of a pair of unix sockets, for a connection whose real ends are elsewhere."""
+"""A Twisted transport on one end of a pair of unix sockets, for a connection whose real ends are elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PairTransport"]
 
 
 class PairTransport(tcp.Server):
-    """As that of a TCP connection, whose other end is `peer`, and this one `host`; `label` goes into its repr."""
+    """Looks like the transport of a TCP connection from `peer` to `host`. `label` appears in its repr."""
 
     def __init__(
         self, sock: socket.socket, protocol: IProtocol, peer: IAddress, host: IAddress, reactor: Any, label: str
@@ -24,14 +24,14 @@ class PairTransport(tcp.Server):
         self.repstr = f"<{type(protocol).__name__} {label}>"
 
     def getPeer(self) -> Any:
-        """Who is at the other end."""
+        """Return the address of the other end."""
         return self._peer
 
     def getHost(self) -> Any:
-        """Where he has come to."""
+        """Return the address that the other end connected to."""
         return self._host
 
-    # What carries the bytes has these already, and a unix socket does not know them.
+    # The options below belong to the connection that carries the bytes; a unix socket does not have them.
 
     def getTcpNoDelay(self) -> bool:
         """See ITCPTransport."""

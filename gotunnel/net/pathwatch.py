@@ -1,5 +1,5 @@
-"""Looks, every two seconds, at connections for what the kernel tells nobody who does not ask: a reset while reading is
-paused, data that nobody acknowledges, and last bytes that nobody takes. It closes nothing itself."""
+"""Checks connections every two seconds for conditions that the kernel reports only on request: a reset while reading is
+paused, unacknowledged data, and last bytes that are not taken. It closes nothing itself."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from gotunnel.net.sockets import PathState
 __all__ = ["NODES", "LastBytes", "LegTimes", "PathWatch", "Stall", "Watched", "leg_times"]
 
 INTERVAL = 2.0
-"""Seconds between two looks; a lost leg must be noticed within 5 s (protocol, section 5)."""
+"""Seconds between two checks; a lost leg must be noticed within 5 s (protocol, section 5)."""
 UNACKNOWLEDGED_LIMIT = 30.0
-"""Seconds after which unacknowledged data resets the leg (protocol, section 5)."""
+"""Seconds after which a leg is reset because its data is not acknowledged (protocol, section 5)."""
 LAST_BYTES_LIMIT = 120.0
-"""Seconds that a visitor or a target, once both directions have ended, may take none of the bytes that are left for it.
-About as long as Linux lets a closed socket wait for a closed window (tcp_orphan_retries)."""
+"""Seconds that a visitor or target may leave its last bytes untaken once both directions have ended. This is about as
+long as Linux keeps a closed socket whose peer's window is closed (tcp_orphan_retries)."""
 SLICE = 256
-"""Connections looked at in one turn of the reactor, so that thousands of them do not hold up the rest."""
+"""Connections checked in one turn of the reactor, so that thousands of them do not delay everything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegTimes:
-    """How soon a silent leg is given up, where that is not as the protocol has it: keepalive (seconds until the first
-    probe, between two, and how many), and seconds without a word after which data under way proves the path dead. That
-    takes a keepalive that asks well before."""
+    """Times after which a silent leg is given up, where they differ from the protocol's. `keepalive` is the seconds
+    until the first probe, the seconds between probes, and their number. `silence` is the seconds without a packet after
+    which data in flight proves the path dead; the keepalive must probe well before that."""
 
     keepalive: tuple[int, int, int]
     silence: float
 
 
 NODES = LegTimes((4, 2, 6), 16.0)
-"""For nodes of Kubernetes: with the look every INTERVAL seconds a dead leg is gone after 18, and its visitor connects
-anew; else a kubelet would have no heartbeat until it is taken for dead. Most live through 10
-seconds without a packet: one that rests is heard of every 4, and a probe comes behind them; what was sent meanwhile
-is sent again some 13 seconds after its first loss."""
+"""For Kubernetes nodes. With a check every INTERVAL seconds a dead leg is closed after 18 s, and its visitor
+reconnects; otherwise a kubelet would have no heartbeat until its node is considered dead. Most legs survive 10 seconds
+without a packet: an idle one is heard from every 4 s and is probed after that, and data sent meanwhile is retransmitted
+some 13 seconds after its first loss."""
 
 
 def leg_times(profile: str) -> LegTimes | None:
-    """Return the times of a profile of the configuration."""
+    """Return the times of a profile named in the configuration; None for the protocol's own."""
     return NODES if profile == "kubernetes" else None
 
 
 class Watched(Protocol):
-    """What can be looked at."""
+    """Something that can be checked. `now` is in seconds."""
 
     def check(self, now: float) -> None: ...
 
 
 class Stall:
-    """Decides from what the kernel says of a path whether its data has stayed unacknowledged for too long.
+    """Decides from the kernel's data on a path whether data has been unacknowledged for too long.
 
-    TCP_USER_TIMEOUT would do this too, but it also kills a peer that has merely stopped reading; and the age of the
-    last acknowledgement alone says nothing about a connection that was idle until a moment ago.
+    TCP_USER_TIMEOUT would do so, too, but it also closes the connection of a peer that has merely stopped reading. And
+    the age of the last acknowledgement alone says nothing about a connection that was idle until a moment ago.
     """
 
     __slots__ = ("_since", "_times")
@@ -65,8 +65,8 @@ class Stall:
         self._times = times
 
     def dead(self, path: PathState | None, now: float) -> bool:
-        """Take one look at `path`; True when data has been unacknowledged for UNACKNOWLEDGED_LIMIT seconds, or is and
-        nothing was heard for as long as `times` says."""
+        """Check `path` once. Returns True if data has been unacknowledged for UNACKNOWLEDGED_LIMIT seconds, or if some
+        is and nothing was heard for the silence in `times`."""
         if path is None or not path.unacknowledged or path.window_closed:
             self._since = None
         elif self._since is None or path.last_ack_ms < (now - self._since) * 1000:
@@ -79,8 +79,8 @@ class Stall:
 
 
 class LastBytes:
-    """Decides whether somebody for whom only bytes and the end are left has taken none of them for too long: both
-    directions are over, and one who never reads would hold a descriptor, and a target its leg, for ever."""
+    """Decides whether a peer has taken none of its last bytes for too long. Both directions have ended then; a peer
+    that never reads would hold a descriptor for ever, and a target its leg as well."""
 
     __slots__ = ("_left", "_since")
 
@@ -89,42 +89,43 @@ class LastBytes:
         self._since = 0.0
 
     def refused(self, left: int, now: float) -> bool:
-        """Take one look at how many are left; True when these were as many for LAST_BYTES_LIMIT seconds."""
+        """Check once, with `left` bytes remaining. Returns True if that has not changed for LAST_BYTES_LIMIT
+        seconds."""
         if left != self._left:
             self._left, self._since = left, now
         return now - self._since >= LAST_BYTES_LIMIT
 
 
 class PathWatch:
-    """One per relay. Its timer runs only while there is something to look at."""
+    """Checks what is registered. One per relay. Its timer runs only while something is registered."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self.times: LegTimes | None = None
-        """For legs to come."""
+        """For legs made from now on."""
         self._clock = clock
         self._watched: dict[Watched, None] = {}
-        self._left: list[Watched] = []  # of this round, for the next turns
+        self._left: list[Watched] = []  # still to be checked in this round
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
     @property
     def keepalive(self) -> tuple[int, int, int] | None:
-        """What a new leg's keepalive is to be, None for the usual one."""
+        """The keepalive settings for a new leg; None for the usual ones."""
         return None if self.times is None else self.times.keepalive
 
     def add(self, watched: Watched) -> None:
-        """Look at it from now on, until `remove`."""
+        """Check this from now on, until `remove`."""
         if not self._stopped:
             self._watched[watched] = None
             if self._timer is None:
                 self._schedule()
 
     def remove(self, watched: Watched) -> None:
-        """Look at it no more. Harmless when it was not looked at."""
+        """Stop checking this. Does nothing if it was not checked."""
         self._watched.pop(watched, None)
 
     def stop(self) -> None:
-        """Look at nothing any more."""
+        """Stop checking everything, for good."""
         self._stopped = True
         self._watched.clear()
         self._left.clear()
@@ -137,7 +138,7 @@ class PathWatch:
             self._timer = self._clock.callLater(0 if self._left else INTERVAL, self._look)
 
     def _look(self) -> None:
-        # Until the end of this turn the timer counts as running: what is looked at may add and remove.
+        # The timer counts as running until the end of this turn, since a check may add and remove.
         left = self._left or list(self._watched)
         now, self._left = self._clock.seconds(), left[SLICE:]
         try:

@@ -1,5 +1,5 @@
-"""What both roles have in common when they drain: it is done once, and up to one deadline that may be brought forward.
-What is done meanwhile, and what is waited for, they know themselves."""
+"""What draining has in common for both roles: it runs once, until one deadline that later requests may only bring
+forward. Each role decides what to do meanwhile and what to wait for."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from twisted.python.failure import Failure
 __all__ = ["Draining", "Patience"]
 
 LOOK = 0.05
-"""Seconds between two looks at what nobody tells of."""
+"""Seconds between two checks of conditions whose changes are not reported."""
 
 
 class Patience:
-    """One wait at a time. Times are seconds."""
+    """Waits for one condition at a time, up to a common deadline. Times are seconds."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self.waits = False
-        """Whether somebody waits; if not, there is no use in `look`."""
+        """Whether a wait is in progress; if not, calling `look` is useless."""
         self._clock = clock
         self._deadline = math.inf
         self._condition: Callable[[], bool] = bool
@@ -30,17 +30,17 @@ class Patience:
         self._timer: IDelayedCall | None = None
 
     def at_most(self, seconds: float) -> None:
-        """Be done within so many seconds from now. It can be said again, and then only shortens the time."""
+        """Limit all waits to `seconds` from now. A later call can only shorten the time."""
         self._deadline = min(self._deadline, self._clock.seconds() + seconds)
         self._wake()
 
     def look(self) -> None:
-        """Something has changed."""
+        """Check the condition now, because something has changed."""
         if self._pause is not None and self._condition():
             self._wake()
 
     async def until(self, condition: Callable[[], bool], seconds: float = math.inf) -> None:
-        """Wait for a condition, for so many seconds or until the deadline, whichever is sooner."""
+        """Wait for a condition, for at most `seconds` and no longer than the deadline."""
         self._condition, end = condition, self._clock.seconds() + seconds
         while not condition():
             left = min(end, self._deadline) - self._clock.seconds()
@@ -59,8 +59,8 @@ class Patience:
 
 
 class Draining:
-    """Who asks first begins it, who asks again can only shorten it, and all are told how it ended. `run(seconds)` does
-    it, waits with `patience`, and returns how many visitors were cut."""
+    """A drain that several callers can request: the first request starts it, later ones can only shorten it, and all
+    get its result. `run(seconds)` does the work, waits with `patience`, and returns how many visitors were cut off."""
 
     def __init__(self, patience: Patience, run: Callable[[float], Coroutine[Deferred[Any], Any, int]]) -> None:
         self.begun = False
@@ -70,7 +70,7 @@ class Draining:
         self._result: int | Failure | None = None
 
     def begin(self, seconds: float) -> Deferred[int]:
-        """Drain within so many seconds. Fires with the number of visitors that were cut."""
+        """Drain within `seconds`. Fires with the number of visitors that were cut off."""
         told: Deferred[int] = Deferred()
         self._told.append(told)
         self._patience.at_most(seconds)

@@ -1,5 +1,5 @@
-"""Listens, and goes on trying where that fails: what is in the way may go by itself. Whoever uses it says what to
-listen on, and what to say when it cannot be had."""
+"""Listens, and keeps retrying if that fails, since the obstacle may disappear. The caller decides what to listen on and
+how to report a failure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LISTEN_AGAIN = 5.0
 
 
 class Persistent:
-    """One place to listen on, from `start` to `stop`. `listen()` returns what listens, or raises PortUnavailable;
-    `failed(reason)` is called once for each reason."""
+    """Keeps one listener open from `start` to `stop`. `listen()` returns the listener or raises PortUnavailable;
+    `failed(reason)` is called when the reason of a failure changes."""
 
     def __init__(self, clock: Any, listen: Callable[[], Any], failed: Callable[[str], None]) -> None:
         self._clock = clock
@@ -28,9 +28,9 @@ class Persistent:
         self._failed = failed
         self._again: IDelayedCall | None = None
         self.listening: Any = None
-        """What listens, None while nothing does."""
+        """The listener; None while there is none."""
         self.failure = ""
-        """Why nothing does, as far as it was tried."""
+        """Why there is none, after a failed attempt."""
 
     @property
     def trouble(self) -> str | None:
@@ -38,7 +38,7 @@ class Persistent:
         return None if self.listening is not None else self.failure or "it does not listen"
 
     def start(self) -> None:
-        """Listen, unless it does already: called again it tries at once."""
+        """Listen, unless it does already. Called again, it retries at once."""
         self._rest()
         if self.listening is not None:
             return
@@ -54,7 +54,7 @@ class Persistent:
             self.failure = ""
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._rest()
         listening, self.listening = self.listening, None
         if listening is not None:

@@ -1,5 +1,5 @@
-"""A listening TCP port on Twisted's transports that stops accepting while descriptors run short. Twisted's own one
-would accept and close whoever comes, with a line for each."""
+"""A listening TCP port on Twisted's transports that stops accepting while descriptors run short. Twisted's own port
+would accept and close each connection, and log a line for each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["GatedPort"]
 
 
 class GatedPort(tcp.Port):
-    """`accepts_at_once` connections are accepted for each event, so that those that are there are read in between. A
-    connection for which the factory builds no protocol is reset at once."""
+    """A TCP port. Up to `accepts_at_once` connections are accepted per event, so that existing ones are served in
+    between. A connection for which the factory builds no protocol is reset at once."""
 
     logger = Logger()
 
@@ -40,31 +40,31 @@ class GatedPort(tcp.Port):
         self._accepts_at_once = accepts_at_once
         if listening is not None:
             self.addressFamily = listening.family
-            # A socket that listens already is handed over as in `adoptStreamPort`.
+            # A socket that already listens is passed on in the way of `adoptStreamPort`.
             self._preexistingSocket = listening
 
     def startListening(self) -> None:
-        """Accept from now on."""
+        """Start to accept."""
         super().startListening()
         spare_pacing_at(self.socket, self.socket.getsockname()[0])
         self._gate.add(self)
 
     def stopListening(self, *reason: Any) -> Any:
-        """Accept nobody any more."""
+        """Stop accepting, for good."""
         self._gate.remove(self)
         return super().stopListening(*reason)
 
     def pause(self) -> None:
-        """Called by the gate."""
+        """Stop accepting; called by the gate."""
         self.stopReading()
 
     def go_on(self) -> None:
-        """Called by the gate."""
+        """Accept again; called by the gate."""
         if self.connected and not self.disconnecting:
             self.startReading()
 
     def doRead(self) -> None:
-        """Called by the reactor when somebody is waiting."""
+        """Accept waiting connections; called by the reactor."""
         for _ in range(self._accepts_at_once):
             if self._gate.short or self.disconnecting:
                 return
@@ -76,7 +76,7 @@ class GatedPort(tcp.Port):
                 if failed.errno in OUT_OF_DESCRIPTORS:
                     self._gate.stop()
                     return
-                continue  # he left while he waited in the queue
+                continue  # it disconnected while it waited in the queue
             fd = sock.fileno()
             try:
                 self._welcome(sock, address)

@@ -1,4 +1,4 @@
-"""A flow as the legs of the portable relay know their local connections. What a flow is: see `flow`."""
+"""Adapts a flow to the legs of the portable relay. For flows see `flow`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["PortableFlow"]
 
 
 class PortableFlow(Flow):
-    """See `net.local.Local`, in whose place a leg gets it."""
+    """A flow with the methods of `net.local.Local` that a leg calls."""
 
     _sink: Any = None
 
@@ -23,7 +23,7 @@ class PortableFlow(Flow):
         self._sink = None
 
     def attach(self, sink: Any) -> None:
-        """This leg has it from now on."""
+        """Join this leg."""
         self.on_gone = nothing
         if self.gone:
             sink.local_lost()
@@ -31,22 +31,22 @@ class PortableFlow(Flow):
             self._sink = sink
 
     def detach(self) -> None:
-        """No leg has it any more."""
+        """Part from the leg."""
         self._sink = None
         self.reading = False
 
     def resume(self) -> None:
-        """The leg takes datagrams."""
+        """Give datagrams to the leg: it takes them."""
         if not self.gone:
             self.reading = True
             self._offer()
 
     def pause(self) -> None:
-        """It takes none."""
+        """Stop giving datagrams to the leg."""
         self.reading = False
 
     def write(self, data: bytes) -> None:
-        """A piece of a frame has come."""
+        """Take a piece of a frame from the leg."""
         try:
             self._take(data, not self._sink.unfinished)
         except OSError:

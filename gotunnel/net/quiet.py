@@ -1,5 +1,5 @@
-"""Who says nothing: a client factory that does not tell of its start and stop, since each leg and each dial makes one;
-and what is called where nobody wants to hear."""
+"""A client factory that logs neither start nor stop, since each leg and each dial makes one; and a callback that does
+nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["OneProtocol", "nothing"]
 
 
 class OneProtocol(Factory):
-    """Gives what `make` returns, once: whoever is connected keeps his factory, which is not to keep him."""
+    """Builds one protocol with `make`, once. A connection keeps its factory, and this one then holds no reference to
+    the protocol."""
 
     noisy = False
 
@@ -20,10 +21,10 @@ class OneProtocol(Factory):
         self._make: Callable[[], Protocol] | None = make
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Called by Twisted when the connection is there."""
+        """Build the protocol; called by Twisted when the connection is made."""
         make, self._make = self._make, None
         return None if make is None else make()
 
 
 def nothing() -> None:
-    """Do nothing. There is one of it, so that who calls very often can leave it uncalled."""
+    """Do nothing. Frequent callers can compare with this one function and skip the call."""

@@ -1,5 +1,5 @@
-"""The relay of version 1: that of `relay` for visitors and targets, and legs that carry raw bytes. It knows no leg of
-version 2."""
+"""The relay of protocol version 1: the portable relay for visitors and targets, with legs that carry raw bytes. It does
+not handle legs of version 2."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ __all__ = ["RawRelay"]
 
 
 class RawRelay(PortableRelay):
-    """One per process and role; on any reactor and any system. Few have peers of version 1, and those who do are about
-    to leave it, so that it has no faster sibling."""
+    """One per process and role, on any reactor and system. Peers of version 1 are few and on their way out, so it has
+    no faster counterpart."""
 
     def adopt(self, transport: Any) -> Local:
-        """Take over the connection of a leg, whose first frame is answered; nothing is read from it until it is
-        joined."""
+        """Take over the connection of a leg after its first exchange. Nothing is read from it until `join`."""
         leg = Local(self.remember, self.forget)
         hand_over(transport, leg, b"")
         return leg
@@ -35,5 +34,5 @@ class RawRelay(PortableRelay):
         killed: Callable[[], bool] | None,
         ended: Callable[[StreamEnd], None],
     ) -> Joint:
-        """Join a visitor or target with a leg; see Joint. The caller calls `begin` on what is returned."""
+        """Join a visitor or target with a leg; see Joint. The caller must call `begin` on the result."""
         return Joint(near, far, end, self._reactor, self._watch, killed, ended)

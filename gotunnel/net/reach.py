@@ -1,5 +1,5 @@
-"""Dials what a rule allows: a name is resolved first, each of its addresses is judged, and one that passed is the one
-that is dialled. So nobody's DNS leads a dial to where the rules would not."""
+"""Dials what the rules allow. A name is resolved first, each of its addresses is checked, and an address that passed is
+dialled. So DNS cannot direct a dial to where the rules forbid it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gotunnel.net.ownaddress import is_own
 __all__ = ["NOT_ALLOWED", "Resolve", "reach", "still_allowed"]
 
 Resolve = Callable[[HostPort, float], Deferred[list[str]]]
-"""Looks a name up, within so many seconds: fires with one IP address at least, or fails with DialFailed."""
+"""Looks up a name within so many seconds. Fires with at least one IP address, or fails with DialFailed."""
 
 NOT_ALLOWED = "not_allowed"
 """The code of a dial that no rule allows."""
@@ -32,8 +32,8 @@ def reach(
     timeout: float,
     resolve: Resolve,
 ) -> ILocal | Deferred[ILocal]:
-    """Connect to `target` within `timeout` seconds; what is returned is as of `IRelay.dial`. Raises DialFailed
-    (not_allowed) at once where no rule fits."""
+    """Connect to `target` within `timeout` seconds; returns the same as `IRelay.dial`. Raises DialFailed (not_allowed)
+    at once if no rule matches."""
     if isinstance(target, UnixPath):
         if not rules.allows_path(target.path):
             raise _refused(target)
@@ -50,8 +50,8 @@ def reach(
 
 
 def still_allowed(rules: DialRules, target: HostPort | UnixPath, reached: str) -> bool:
-    """Whether what was let through by earlier rules would be now; `reached` is the IP address that was dialled, or
-    empty while a name is being resolved."""
+    """Return whether a target that earlier rules allowed is allowed by these. `reached` is the IP address that was
+    dialled, empty while a name is being resolved."""
     if isinstance(target, UnixPath):
         return rules.allows_path(target.path)
     try:
@@ -86,7 +86,7 @@ async def _by_name(
         ))
     failed: DialFailed | None = None
     for position, host in enumerate(allowed):
-        # One that does not answer leaves time for the others.
+        # Each address gets its share of the time, so that one that does not answer leaves some for the others.
         share = (deadline - clock.seconds()) / (len(allowed) - position)
         if share <= 0:
             break

@@ -1,4 +1,4 @@
-"""What Twisted and the system say of a connection, in words of ours: they are short, and there is Chinese for them."""
+"""Words for the errors of Twisted and the system: short ones of our own, which have a Chinese translation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gotunnel.errors import Sentence, system_words
 __all__ = ["DIAL_ERRNOS", "NO_SOURCE", "openssl_words", "words_of"]
 
 NO_SOURCE = "no local port is free towards it, or there is no local address for it"
-"""Of a target. The system has one number for both, EADDRNOTAVAIL: each of its ports has a connection to that very
-address already, if only in TIME_WAIT, or this machine does without IPv6."""
+"""Said of a target. The system uses one number, EADDRNOTAVAIL, for two causes: every local port already has a
+connection to this very address, if only in TIME_WAIT; or this machine has no IPv6."""
 DIAL_ERRNOS = {
     errno.ETIMEDOUT: ("timeout", "no answer in time"),
     errno.ENETUNREACH: ("unreachable", "no route to it"),
@@ -22,7 +22,7 @@ DIAL_ERRNOS = {
     errno.EMFILE: ("no_fds", "out of file descriptors"),
     errno.ENFILE: ("no_fds", "out of file descriptors"),
 }
-"""What a target that cannot be dialled is told by: the code on the wire, and the words."""
+"""For each error of a dial: its code on the wire, and the words for it."""
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (error.ConnectionDone, "the other end closed it"),
@@ -36,11 +36,11 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (error.NoRouteError, "no route to it"),
     (error.ConnectingCancelledError, "not wanted any more"),
 )
-"""By the class; subclasses stand first."""
+"""Words by class; subclasses come before their base classes."""
 
 
 def words_of(problem: BaseException | None) -> str:
-    """Return why a connection was not made, or is gone. An error of ours says it itself."""
+    """Return why a connection was not made or has closed. An error of ours is quoted as it is."""
     for kind, words in _WORDS:
         if isinstance(problem, kind):
             return words
@@ -53,6 +53,6 @@ def words_of(problem: BaseException | None) -> str:
 
 
 def openssl_words(problem: SSL.Error) -> str:
-    """Return what OpenSSL says: pyOpenSSL's errors are lists of triples."""
+    """Return OpenSSL's own words: pyOpenSSL's errors hold lists of triples."""
     triples = problem.args[0] if problem.args and isinstance(problem.args[0], list) else []
     return ", ".join(str(triple[-1]) for triple in triples) or "it broke off"

@@ -1,4 +1,4 @@
-"""The portable relay: visitors, targets and legs on Twisted's own transports, on any reactor and any system."""
+"""The portable relay: visitors, targets and legs on Twisted's transports. Works on any reactor and system."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gotunnel.wire.legstate import End
 __all__ = ["PortableRelay", "dial_failed", "target_endpoint"]
 
 ACCEPTS_AT_ONCE = 64
-"""Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
+"""Visitors accepted per event, so that a flood of new ones does not delay those being served."""
 
 
 @implementer(IRelay, IDatagramRelay)
@@ -51,7 +51,7 @@ class PortableRelay:
         self._locals: set[Local] = set()
 
     def time_legs(self, times: LegTimes | None) -> None:
-        """Give silent legs up by these times; see IRelay."""
+        """Set the times after which silent legs are given up; see IRelay."""
         self._watch.times = times
 
     def listen(self, host: str, port: int, on_visitor: Callable[[Local], None], backlog: int = 1024) -> IListeningPort:
@@ -59,7 +59,7 @@ class PortableRelay:
         visitors = _Visitors(self, on_visitor)
         try:
             if not IReactorFDSet.providedBy(self._reactor):
-                # Windows' completion ports: there is no descriptor to wait for, nor a limit of them worth a reserve.
+                # Windows' completion ports have no descriptors to wait for, and no limit that would need a reserve.
                 accepting: IListeningPort = self._reactor.listenTCP(port, visitors, backlog=backlog, interface=host)
                 return accepting
             listening = GatedPort(port, visitors, backlog, host, self._reactor, self.gate, ACCEPTS_AT_ONCE)
@@ -76,7 +76,7 @@ class PortableRelay:
         dialled: Deferred[Any] = target_endpoint(self._reactor, target, timeout).connect(
             OneProtocol(lambda: Local(self.remember, self.forget))
         )
-        # The endpoint's own time limit is for each address of a name, and not for looking it up.
+        # The endpoint's own timeout applies to each address of a name, and not to the lookup.
         dialled.addTimeout(timeout, self._reactor, lambda _cancelled, _seconds: _timed_out(target))
         return dialled.addErrback(dial_failed, target)
 
@@ -86,12 +86,12 @@ class PortableRelay:
         try:
             self._reactor.adoptStreamConnection(sock.fileno(), sock.family, OneProtocol(lambda: local))
         finally:
-            sock.close()  # Twisted has a descriptor of its own
+            sock.close()  # Twisted has duplicated the descriptor
         return local
 
     def flow(self, *arguments: Any) -> Any:
         """Make a flow; see IDatagramRelay."""
-        from gotunnel.net.portableflow import PortableFlow  # few have any
+        from gotunnel.net.portableflow import PortableFlow  # imported late: few processes use datagrams
 
         return PortableFlow(self._reactor, *arguments)
 
@@ -106,23 +106,23 @@ class PortableRelay:
 
     @property
     def locals(self) -> int:
-        """How many connections of visitors and targets there are; see IRelay."""
+        """The number of open connections of visitors and targets; see IRelay."""
         return len(self._locals)
 
     def stop(self) -> None:
-        """Reset what still finishes by itself; see IRelay."""
+        """Reset the connections that are still finishing; see IRelay."""
         self._watch.stop()
         self._deadlines.stop_all()
         for local in tuple(self._locals):
             local.abort()
 
     def remember(self, local: Local) -> None:
-        """A connection is made."""
+        """Register a connection that was made."""
         self._locals.add(local)
         self._watch.add(local)
 
     def forget(self, local: Local) -> None:
-        """A connection is gone."""
+        """Forget a connection that has closed."""
         self._locals.discard(local)
         self._watch.remove(local)
 

@@ -1,5 +1,5 @@
-"""What both roles have in common when their configuration changes: one change at a time, all of it or nothing, and
-lines that say what came of it. What a change does they know themselves."""
+"""What both roles have in common for a change of configuration: one change at a time, all or nothing, and lines that
+report the result. Each role applies the changes itself."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["Reloadable", "Report"]
 
 LONGEST_LINE = 2000
-"""Characters of one line; what a file quotes in it was cut to less."""
+"""Characters of one line; what a line quotes from a file is limited to less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it. Not `applied`: nothing has changed, and the lines are those that a start would have printed."""
+    """The result of a reload. If not `applied`, nothing has changed, and the lines are those a start would print."""
 
     applied: bool
     lines: tuple[str, ...]
 
 
 class Reloadable(Service):
-    """The service of a role. `source` reads the configuration anew: it may take its time, and raises GotunnelError or
-    OSError for what is the operator's to mend."""
+    """The service of a role. `source` reads the configuration again: it may block, and raises GotunnelError or OSError
+    for problems that the operator must fix."""
 
     log = Logger()
 
@@ -42,32 +42,32 @@ class Reloadable(Service):
         self._settings = config
         self.source: Callable[[], Any] | None = None
         self.watchers: list[Callable[[bool], None]] = []
-        """Called with True when a reload from the file begins, with False when it is over."""
+        """Called with True when a reload from the file begins, and with False when it is over."""
         self.speak: Callable[[str], None] = lambda _: None
         """Called with the language of the log when that has changed."""
         self.settled: list[Callable[[Any], None]] = []
-        """Called with the configuration that is in force, when that has changed."""
+        """Called with the configuration in force after each reload."""
         self._turn = DeferredLock()
         self._asked: list[Deferred[Report]] = []
 
     @property
     def draining(self) -> bool:
-        """Whether nobody new is served any more."""
+        """Whether new visitors are no longer served."""
         raise NotImplementedError
 
     @property
     def drain_timeout(self) -> float:
-        """Seconds that visitors have to finish when it stops."""
+        """Seconds that visitors have to finish when the role stops."""
         return float(self._settings.drain_timeout)
 
     def reload(self, config: Any) -> Deferred[Report]:
-        """Go on with this configuration, as far as a running process can: what needs a restart is named. Fires with
-        what came of it. Fails with GotunnelError when it cannot be used, and then nothing has changed."""
+        """Apply this configuration, as far as a running process can; what needs a restart is named. Fires with the
+        Report. Fails with GotunnelError if it cannot be used, and then nothing has changed."""
         return Deferred.fromCoroutine(self._reload(lambda: config))
 
     def reload_from_file(self) -> Deferred[Report]:
-        """Read the configuration file again and go on with it. Fires with what came of it, which the log has too; what
-        is wrong with the file is a report, too. Asked several times before it begins it is done once."""
+        """Read the configuration file again and apply it. Fires with the Report, which is also logged; an invalid file
+        gives a Report, too. Several requests made before it begins are served by one reload."""
         told: Deferred[Report] = Deferred()
         self._asked.append(told)
         if len(self._asked) == 1:
@@ -121,12 +121,13 @@ class Reloadable(Service):
             for warning in config.warnings:
                 if warning not in before.warnings:
                     self.log.warn("{advice}", advice=warning)
-            from gotunnel.config.changes import NOTHING  # loaded by now, and not before
+            from gotunnel.config.changes import NOTHING  # imported late: `_apply` has loaded it by now
 
             return Report(True, tuple(lines) or (NOTHING,))
 
     async def _apply(self, config: Any) -> tuple[Difference[Any], list[str]]:
-        """Take it up. Return what has changed, and lines that say so. Raises GotunnelError, with nothing changed."""
+        """Apply a configuration. Returns what has changed, and lines that say so. Raises GotunnelError, and then
+        nothing has changed."""
         raise NotImplementedError
 
     def _say(self, report: Report) -> None:

@@ -1,5 +1,5 @@
-"""What is made of files, made anew when they change: certificates are renewed while programs run. It looks at content
-and not at times, so that it does not matter how a file was replaced. What is made of them is not its business."""
+"""Reloads something made from files when they change, such as certificates that are renewed while the program runs. It
+compares content and not times, so it does not matter how a file is replaced. It does not know what is made of it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gotunnel.net.certificates import TlsFilesError, read_file
 __all__ = ["EVERY", "Renewal"]
 
 EVERY = 5.0
-"""Seconds from look to look."""
+"""Seconds between two checks."""
 
 _T = TypeVar("_T")
 
 
 class Renewal(Generic[_T]):
-    """Looks at `files` from `start` to `stop`. `load()` makes something of them or raises TlsFilesError; `use(made)` is
-    called with what a change has led to.
+    """Checks `files` from `start` to `stop`. `load()` makes something of them or raises TlsFilesError; `use(made)` is
+    called with the result after a change.
 
-    While the files do not fit together, as between the two halves of an update, nothing changes, and one line says so.
+    While the files do not match, as in the middle of an update, nothing changes, and one line in the log says so.
     """
 
     log = Logger()
@@ -43,17 +43,17 @@ class Renewal(Generic[_T]):
         self._timer: IDelayedCall | None = None
 
     def first(self) -> _T:
-        """Load them for the first time. Raises TlsFilesError."""
-        self._seen = self._used = self._content()  # ahead of reading: a change in between is seen as one later
+        """Load the files for the first time. Raises TlsFilesError."""
+        self._seen = self._used = self._content()  # before loading, so that a change in between is noticed later
         return self._load()
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start to check the files."""
         if self._files:
             self._timer = self._clock.callLater(EVERY, self._again)
 
     def stop(self) -> None:
-        """Look no more. Harmless when called again."""
+        """Stop checking. May be called again."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()

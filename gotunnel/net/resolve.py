@@ -1,4 +1,4 @@
-"""Looks a name up with Twisted's resolver, for those who judge or try its addresses themselves."""
+"""Resolves a name with Twisted's resolver, for callers that check or try its addresses themselves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["resolve"]
 
 
 def resolve(reactor: Any, host: str, port: int, timeout: float) -> Deferred[list[str]]:
-    """Return the IP addresses of a name, at least one, and each once. Fails with DialFailed (unknown_host), after
+    """Return the IP addresses of a name: at least one, without duplicates. Fails with DialFailed (unknown_host), after
     `timeout` seconds at the latest."""
     receiver = _Receiver(HostPort(host, port))
     reactor.nameResolver.resolveHostName(receiver, host, port)
@@ -27,7 +27,7 @@ def resolve(reactor: Any, host: str, port: int, timeout: float) -> Deferred[list
 
 @implementer(IResolutionReceiver)
 class _Receiver:
-    """Collects addresses as Twisted's resolver finds them."""
+    """Collects the addresses that Twisted's resolver finds."""
 
     def __init__(self, target: HostPort) -> None:
         self.done: Deferred[list[str]] = Deferred()
@@ -35,15 +35,15 @@ class _Receiver:
         self._found: list[str] = []
 
     def resolutionBegan(self, resolutionInProgress: Any) -> None:
-        """Nothing is known yet."""
+        """Do nothing; see IResolutionReceiver."""
 
     def addressResolved(self, address: Any) -> None:
-        """One address."""
+        """Keep an address."""
         if address.host not in self._found:
             self._found.append(address.host)
 
     def resolutionComplete(self) -> None:
-        """All are there."""
+        """Report all addresses, or that there are none."""
         if self.done.called:
             return
         if self._found:

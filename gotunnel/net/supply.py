@@ -1,5 +1,5 @@
-"""The legs of an opening end that are there before they are needed: how many are kept, when more are wanted, which are
-tried before they serve, and which are let go. Who gets one is for `opening`."""
+"""The supply of idle legs at an opening end: how many to keep, when to request more, which to probe before use, and
+which to close. `opening` decides which visitor gets one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["LegSupply"]
 
 PROBE_AFTER = 10.0
-"""Seconds without a frame after which a leg is tried before it gets a visitor (protocol, section 5)."""
+"""Seconds without a frame after which a leg is probed before it gets a visitor (protocol, section 5)."""
 UNHURRIED = 0.05
-"""Seconds until the pools are looked at when nobody waits."""
+"""Seconds until the pools are checked when nobody waits."""
 
-_CLOSED = State.CLOSED  # to ask an Enum for a member takes as long as a call, in older versions of Python
+_CLOSED = State.CLOSED  # looking up an Enum member costs as much as a call in older versions of Python
 
 
 class LegSupply:
-    """One half of an opening end. `waiting` are the visitors that wait for a leg, plain or not. `most_legs` is for both
-    pools together, `ready` for how many idle legs are kept of either kind. No plain leg is wanted unless `plain_legs`,
-    and until the first visitor has come for one."""
+    """The part of an opening end that keeps legs. `waiting` holds the visitors that wait for a leg, by plain or not.
+    `most_legs` limits both pools together; `ready` is how many idle legs to keep of each kind. Plain legs are requested
+    only with `plain_legs`, and only after the first visitor that needs one."""
 
     def __init__(
         self, clock: Any, waiting: Mapping[bool, Queue], most_legs: int, ready: int, *, plain_legs: bool
@@ -42,38 +42,38 @@ class LegSupply:
         self._plain_legs = plain_legs
         self._pools: dict[bool, LegPool[ILeg]] = {False: LegPool(start=ready), True: LegPool(start=0)}
         self._ready = ready
-        self._used = {False}  # the kinds of which legs are kept
+        self._used = {False}  # the kinds of leg that are kept in stock
         self._probing: dict[bool, set[ILeg]] = {False: set(), True: set()}
         self._timer: IDelayedCall | None = None
-        self._wakes = 0.0  # when the timer strikes
-        self._soon = False  # it strikes within UNHURRIED
+        self._wakes = 0.0  # when the timer expires
+        self._soon = False  # whether it expires within UNHURRIED
         self._legs: set[ILeg] = set()
 
-    # For the subclass to say.
+    # For the subclass to implement.
 
     def need_legs(self, plain: bool, count: int) -> None:
-        """See to it that so many legs more are made."""
+        """Request `count` more legs."""
         raise NotImplementedError
 
     def sparing(self) -> bool:
-        """Say whether descriptors are scarce, and idle legs better closed."""
+        """Return whether descriptors are so scarce that idle legs should be closed."""
         return False
 
     def _open_next(self, leg: ILeg) -> None:
-        """Give this leg to who has waited longest."""
+        """Give this leg to the visitor that has waited longest."""
         raise NotImplementedError
 
-    # For the rest of the session.
+    # Called by the rest of the session.
 
     @property
     def legs_held(self) -> int:
-        """Legs that are there."""
+        """How many legs are connected."""
         return len(self._legs)
 
     @property
     def legs_view(self) -> LegsView:
-        """How many legs there are, for an operator."""
-        from gotunnel.core.view import LegsView  # only one who looks needs the words
+        """The numbers of legs, for an operator."""
+        from gotunnel.core.view import LegsView  # imported late: only needed when somebody asks
 
         pools = self._pools.values()
         idle = sum(pool.idle for pool in pools)
@@ -81,30 +81,30 @@ class LegSupply:
 
     @property
     def legs_expected(self) -> int:
-        """Legs that were wanted and are not there yet."""
+        """How many legs were requested and have not arrived."""
         return 0 if self.over else sum(pool.requested for pool in self._pools.values())
 
     def legs_failed(self, plain: bool, count: int) -> None:
-        """So many of the legs that were wanted will not come."""
+        """Note that `count` of the requested legs will not arrive."""
         if plain and not self._plain_legs:
-            return  # nobody asked, and a pool that is not fed would never end its pause
+            return  # nobody requested them, and a pool that is not fed would never end its pause
         self._pools[plain].failed(count, self._clock.seconds())
         self.feed()
 
     def keep_ready(self, count: int) -> None:
-        """Keep so many idle legs of each kind that is used; `feed` sees to it."""
+        """Keep `count` idle legs of each kind in use, from the next `feed` on."""
         self._ready = count
         for plain in self._used:
             self._pools[plain].start = count
 
     def open_no_more(self) -> None:
-        """Let idle legs go; visitors wait for a successor."""
+        """Close idle legs and open nothing more; visitors wait for a successor."""
         self.draining = True
         for leg in [leg for pool in self._pools.values() for leg in pool.close()]:
             leg.close()
 
     def end_legs(self) -> None:
-        """The session is over: idle legs close, streams go on."""
+        """The session is over: close idle legs, but let streams go on."""
         self.over = True
         if self._timer is not None:
             self._timer.cancel()
@@ -116,7 +116,7 @@ class LegSupply:
     # Parts of an opening end.
 
     def _joined(self, leg: ILeg) -> None:
-        """A leg has proved itself."""
+        """Add a leg that has proved itself."""
         self._legs.add(leg)
         pool = self._pools[leg.plain]
         if leg.plain not in self._used:
@@ -125,7 +125,7 @@ class LegSupply:
         pool.arrived(self._clock.seconds())
 
     def _left(self, leg: ILeg) -> bool:
-        """A leg is gone. Say whether that was while it was tried."""
+        """Remove a leg that has closed. Returns whether it was being probed."""
         self._pools[leg.plain].discard(leg)
         mute = leg in self._probing[leg.plain]
         self._probing[leg.plain].discard(leg)
@@ -133,7 +133,7 @@ class LegSupply:
         return mute
 
     def feed(self) -> None:
-        """Give legs to those who wait, want more, close what is not needed. Called after every change."""
+        """Give legs to waiting visitors, request more, close surplus ones. Called after every change."""
         if self.over or self.draining:
             return
         now = self._clock.seconds()
@@ -157,11 +157,12 @@ class LegSupply:
         self._plan(now)
 
     def _fresh_leg(self, plain: bool, now: float) -> ILeg | None:
-        """Take an idle leg that was heard of lately. An older one is tried first, and serves when it has answered."""
+        """Take an idle leg that was heard from lately. One that was not is probed first, and serves when it has
+        answered."""
         pool = self._pools[plain]
         leg = pool.take(now)
         while leg is not None and leg.state is _CLOSED:
-            pool.discard(leg)  # its connection has broken, and `leg_lost` is on its way
+            pool.discard(leg)  # its connection has broken; `leg_lost` will follow
             leg = pool.take(now)
         if leg is None or now - leg.last_received < PROBE_AFTER:
             return leg
@@ -170,8 +171,8 @@ class LegSupply:
         return None
 
     def _feed_soon(self) -> None:
-        """Feed within UNHURRIED seconds: with legs to spare nobody waits for it, and to weigh the pool anew at each
-        coming and going would cost more than to serve a visitor."""
+        """Feed within UNHURRIED seconds. With legs to spare nobody waits for it, and evaluating the pool at every
+        arrival and end would cost more than serving a visitor."""
         self._soon = True
         self._wake_in(UNHURRIED)
 
@@ -181,7 +182,7 @@ class LegSupply:
             self._wake_in(min(times))
 
     def _wake_in(self, seconds: float) -> None:
-        """Feed again no later than that; to wake too early costs little."""
+        """Feed again within `seconds`; waking too early costs little."""
         due = self._clock.seconds() + seconds
         if self._timer is not None and self._wakes <= due:
             return

@@ -1,5 +1,5 @@
-"""What systemd and a process of its tell each other: messages to NOTIFY_SOCKET, and listening sockets that are handed
-over (sd_notify(3) and sd_listen_fds(3)). Decides nothing about when to say what."""
+"""Talks to systemd: sends messages to NOTIFY_SOCKET, and takes over listening sockets (sd_notify(3) and
+sd_listen_fds(3)). It does not decide when to send what."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ FIRST = 3
 
 
 class ActivationError(GotunnelError):
-    """The sockets that were handed over are not what a server can use. The text says what the unit should have."""
+    """The sockets handed over are not usable for a server. The text says what the unit needs."""
 
 
 class NotifySocket:
-    """Where systemd hears from this process: a unix datagram socket that belongs to it."""
+    """The unix datagram socket through which this process notifies systemd."""
 
     def __init__(self, address: str) -> None:
-        # "@" stands for the NUL in front of an abstract name.
+        # "@" stands for the NUL byte that begins an abstract name.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
 
     @classmethod
     def named(cls, env: Mapping[str, str] = os.environ) -> NotifySocket | None:
-        """Return the socket that NOTIFY_SOCKET names; None where nobody listens to us, or not on a unix socket."""
+        """Return the socket that NOTIFY_SOCKET names; None if it is unset or names no unix socket."""
         address = env.get("NOTIFY_SOCKET", "")
         return cls(address) if address[:1] in ("/", "@") and len(address) > 1 else None
 
     def send(self, *lines: str) -> None:
-        """Send one message, `NAME=value` a line. Raises BlockingIOError if systemd's queue is full, or OSError."""
+        """Send one message, one `NAME=value` per line. Raises BlockingIOError if systemd's queue is full, or
+        OSError."""
         self._socket.sendto("\n".join(lines).encode(), self._address)
 
 
 def watchdog_interval(env: Mapping[str, str] = os.environ) -> float | None:
-    """Return the seconds between signs of life: half of what systemd waits for (sd_watchdog_enabled(3)). None if this
+    """Return the seconds between signs of life: half of systemd's timeout (sd_watchdog_enabled(3)). None if this
     process is not watched."""
     if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
@@ -64,14 +65,14 @@ class Handed:
 
     @property
     def address(self) -> HostPort:
-        """Where it listens."""
+        """The address it listens on."""
         host, port = self.socket.getsockname()[:2]
         return HostPort(host, port)
 
 
 def handed_over(env: Mapping[str, str] = os.environ, first: int = FIRST) -> tuple[Handed, ...]:
-    """Return the sockets that this process was started with. Raises ActivationError for one that is no listening socket
-    of TCP; then all are closed here, and whoever made them keeps them."""
+    """Return the sockets that this process was started with. Raises ActivationError if one is not a listening TCP
+    socket; all are then closed in this process, and systemd keeps them."""
     count = env.get("LISTEN_FDS", "")
     if env.get("LISTEN_PID") != str(os.getpid()) or not (count.isascii() and count.isdigit()) or int(count) == 0:
         return ()

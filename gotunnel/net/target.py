@@ -1,5 +1,5 @@
-"""Connects to targets with Twisted's transports, and says why it cannot: for the portable relay, and for whoever looks
-at a target and carries nothing."""
+"""Endpoints for targets on Twisted's transports, and the codes for their errors. For the portable relay, and for health
+checks and probes, which connect but carry nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIAL_CODES: tuple[tuple[type[Exception], str, str], ...] = (
 
 
 def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamClientEndpoint:
-    """Return what connects to a target. `timeout` (seconds) is for each address of a name, not for looking it up."""
+    """Return the endpoint of a target. `timeout` (seconds) applies to each address of a name, not to the lookup."""
     if isinstance(target, InProcess):
         return InsideEndpoint(target)
     if isinstance(target, UnixPath):
@@ -35,7 +35,7 @@ def target_endpoint(reactor: Any, target: Address, timeout: float) -> IStreamCli
 
 
 def dial_failed(failure: Failure, target: Address) -> Any:
-    """Turn what such an endpoint failed with into DialFailed; for an errback."""
+    """Turn an error of such an endpoint into DialFailed; for use as an errback."""
     if failure.check(DialFailed):
         return failure
     if failure.check(CancelledError, error.ConnectingCancelledError):

@@ -1,6 +1,8 @@
-"""A target of datagrams, dialled: a socket of its own for each flow, so that an answer belongs to one visitor and the
-target's system can say that nobody listens. Datagrams know no connection: that one is dialled says nothing more. So who
-listens at which address of a name is found out with the flow's first datagrams, and whether that holds, by its silence.
+"""Dials a target of datagrams. Each flow has a socket of its own, so that an answer belongs to one visitor and the
+target's system can report that nobody listens.
+
+Datagram sockets have no connection, so a successful dial proves nothing. The flow's first datagrams show at which
+address of a name somebody listens; its silence later calls for another look.
 """
 
 from __future__ import annotations
@@ -24,21 +26,22 @@ from gotunnel.net.udp import can_carry
 __all__ = ["GRACE", "SILENCE", "dial_flow"]
 
 GRACE = 5.0
-"""Seconds that this end waits beyond the idle time: it is for the opener to say when a flow is quiet, and this is for
-one who never does."""
+"""Seconds that this end waits beyond the idle time: the opener should end an idle flow, and this is for one that never
+does."""
 SILENCE = 60.0
-"""Seconds without an answer after which a flow that goes on sending makes sure that it still leads somewhere: its name
-may have another address by now, and so may this machine, of which no system says anything. Many services never answer,
-and are to see it come from one port."""
+"""Seconds without an answer after which a flow that keeps sending checks whether its target's address still holds. The
+name may have a new address, or this machine may, and no system reports that. Many services never answer, and should
+still see the flow come from one port."""
 _RENEWED = 1.0
-"""Seconds between two attempts to find another way at once, where the system says that there is none."""
+"""Seconds between two attempts to find another way when the system reports that there is none."""
 
 
 def dial_flow(
     reactor: Any, relay: Any, target: HostPort, timeout: float, idle: float, dropped: Callable[[Drop], None],
     answers: LastAnswers,
 ) -> ILocal | Deferred[ILocal]:  # fmt: skip
-    """Do for a target of datagrams what `IRelay.dial` does for others. Raises DialFailed, too."""
+    """Dial a target of datagrams; the counterpart of `IRelay.dial`. `idle` is in seconds. May also raise DialFailed
+    directly."""
     if not can_carry(relay, reactor):
         raise DialFailed("failed", Sentence("{target}: this relay carries no datagrams", target=target))
     if not relay.gate.has_room():
@@ -55,7 +58,7 @@ def dial_flow(
 
 
 class _Target:
-    """The outlet of one flow. Raises DialFailed where there is no way to any address of its target."""
+    """The outlet of one flow. Raises DialFailed if no address of its target can be reached."""
 
     flow: Any
 
@@ -71,7 +74,7 @@ class _Target:
         way = TargetWay(reactor, target, hosts, answers, self)
         self._way: TargetWay | None = way
         self._told = self._renewed = reactor.seconds()
-        """When it was last known that this way leads somewhere, and when another one was looked for."""
+        """When the way was last known to work, and when another one was last looked for."""
         self.flow = relay.flow(self, idle + GRACE, str(target), way.host, way.here, dropped, True)
 
     def send(self, datagram: bytes) -> None:
@@ -98,7 +101,7 @@ class _Target:
         if way is not None:
             way.close()
 
-    # As a traveller.
+    # Traveller.
 
     def arrived(self, datagram: bytes) -> None:
         """See Traveller."""
@@ -113,7 +116,7 @@ class _Target:
         """See Traveller."""
         self.flow.moved(host, here)
 
-    # Whether it leads somewhere.
+    # Checks of the way.
 
     def _make_sure(self) -> None:
         self._told = self._reactor.seconds()
@@ -127,7 +130,7 @@ class _Target:
             self._way.renew(hosts)
 
     def _another_way(self) -> bool:
-        """The system says that there is none: perhaps since this machine has another address by now."""
+        """Look for another way after the system reported that there is none: this machine may have a new address."""
         assert self._way is not None
         now = self._reactor.seconds()
         if now - self._renewed < _RENEWED:

@@ -1,5 +1,5 @@
-"""What a flow of datagrams keeps as long as its target may refuse: what it has sent, for the next address, and the
-socket to which it comes back when the others refuse."""
+"""What a flow of datagrams keeps while its target may still refuse: the datagrams it has sent, for the next address,
+and a standby socket to return to if the other addresses refuse."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Kept", "Standby"]
 
 
 class Kept:
-    """Datagrams that an address was sent and may refuse yet: as many as may wait for a target."""
+    """Datagrams that were sent to an address and may still be refused: as many as may wait for a target."""
 
     def __init__(self) -> None:
         self.datagrams: list[bytes] = []
         self.too_many = 0
-        """What it was sent besides."""
+        """How many more were sent that are not kept."""
         self._room = MOST_WAITING_BYTES
 
     def add(self, datagram: bytes) -> None:
-        """It was sent one more."""
+        """Keep a datagram that was sent, if there is room."""
         if len(self.datagrams) < MOST_WAITING and len(datagram) <= self._room:
             self.datagrams.append(datagram)
             self._room -= len(datagram)
@@ -31,8 +31,8 @@ class Kept:
 
 
 class Standby:
-    """A socket that said nothing, while other addresses are tried. It is heard all the same; `arrived` and `refused`
-    are called as those of a TargetSocket are."""
+    """A silent socket, kept while other addresses are tried. It still receives; `arrived` and `refused` are called like
+    those of a TargetSocket."""
 
     def __init__(self, sock: TargetSocket, arrived: Callable[[bytes], None], refused: Callable[[], None]) -> None:
         self.heard = False
@@ -42,17 +42,17 @@ class Standby:
         sock.arrived, sock.refused, sock.unreached = self._hear, refused, nothing
 
     def back(self) -> TargetSocket:
-        """Return the socket, as it was."""
+        """Return the socket with its former callbacks."""
         self._sock.arrived, self._sock.refused, self._sock.unreached = self._before
         return self._sock
 
     def close(self) -> None:
-        """It is not needed any more."""
+        """Close the socket: it is not needed any more."""
         self._sock.close()
 
     @property
     def host(self) -> str:
-        """Where it leads to."""
+        """The address it is connected to."""
         return self._sock.host
 
     def _hear(self, datagram: bytes) -> None:

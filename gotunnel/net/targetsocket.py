@@ -1,5 +1,5 @@
-"""A datagram socket that is connected to one target, so that an answer belongs to one flow and the systems on the way
-can say what became of a datagram."""
+"""A datagram socket connected to one target, so that an answer belongs to one flow, and ICMP errors are reported for
+it."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from gotunnel.net.udp import BIGGEST, DatagramSocket
 __all__ = ["REFUSALS", "TargetSocket", "no_way"]
 
 REFUSALS = (ConnectionRefusedError, ConnectionResetError)
-"""How a system's word that nobody listens there is passed on; the second on Windows."""
+"""How a system reports that nobody listens there; the second one is Windows'."""
 _NO_SOURCE = (errno.EADDRNOTAVAIL, errno.EAGAIN)
-"""The second of a machine whose ports are all bound: those of UDP are not shared."""
+"""The second occurs if all local ports are bound: UDP does not share them."""
 _NO_FDS = (errno.EMFILE, errno.ENFILE)
 _OF_ONE = (errno.EMSGSIZE, errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR)
-"""What a system says of one datagram and of this moment."""
+"""Errors that concern one datagram or this moment only."""
 
 
 def no_way(failed: OSError) -> bool:
-    """Whether this says that nothing gets to where it was sent: there is no route, a firewall forbids it, or this
-    machine has lost the address from which it went."""
+    """Return whether this error means that the target cannot be reached: there is no route, a firewall forbids it, or
+    this machine has lost the source address."""
     return failed.errno not in _OF_ONE
 
 
 class TargetSocket(DatagramSocket):
-    """`arrived(datagram)` is called for each datagram of the target, `refused()` when its system says that nobody
-    listens there, `unreached()` when any system says that there is no way to it. Raises DialFailed."""
+    """One socket. `arrived(datagram)` is called for each datagram from the target, `refused()` if its system reports
+    that nobody listens, `unreached()` if any system reports that there is no way to it. Raises DialFailed."""
 
     def __init__(
         self, reactor: Any, host: str, port: int, arrived: Callable[[bytes], None], refused: Callable[[], None],
@@ -46,7 +46,7 @@ class TargetSocket(DatagramSocket):
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
             sock.connect((host, port))
-            if is_itself(sock):  # as long as it is there the system chooses another port
+            if is_itself(sock):  # while this socket exists, the next one gets another port
                 with sock:
                     sock = socket.socket(sock.family, sock.type)
                     sock.connect((host, port))
@@ -67,13 +67,13 @@ class TargetSocket(DatagramSocket):
         super().__init__(reactor, sock)
 
     def source(self) -> str:
-        """Return the address of this machine from which it sends now: none that can be, once the socket was
-        disconnected by who administers the machine (`ss --kill`)."""
+        """Return the local address from which it sends now. It is no usable one if an administrator has disconnected
+        the socket (`ss --kill`)."""
         return "" if self._sock is None else str(self._sock.getsockname()[0])
 
     def send(self, datagram: bytes) -> None:
-        """Send one. Raises OSError, one of REFUSALS for what `refused` would tell of those before it; others, too, may
-        be of those before, and then the next attempt succeeds."""
+        """Send a datagram. Raises OSError. One of REFUSALS means that earlier datagrams were refused; other errors may
+        concern earlier ones as well, and then the next attempt succeeds."""
         if self._sock is not None:
             self._sock.send(datagram)
 

@@ -1,6 +1,6 @@
-"""The way of one flow to its target. Where that is a name, its addresses are tried one after the other until one does
-not refuse: what one of them has refused goes to the next one. One that says nothing, and to which a refusal has led, is
-not the last word: the others are tried now and then, and the flow is back at the same socket if they refuse again."""
+"""The way of one flow to its target. If the target is a name, its addresses are tried in turn until one does not
+refuse; datagrams that one has refused go to the next. If a refusal has led the flow to an address that stays silent,
+the others are tried again now and then; if they refuse again, the flow returns to the same socket."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from gotunnel.net.targetsocket import REFUSALS, TargetSocket, no_way
 __all__ = ["AGAIN", "PATIENCE", "TargetWay", "Traveller"]
 
 PATIENCE = 1.0
-"""Seconds that the refusal of a flow's first datagram may take for another address to be tried: it takes as long as
-there and back."""
+"""Seconds to wait for a refusal of a flow's first datagrams, so that another address can be tried. A refusal takes one
+round trip."""
 AGAIN = 10.0
-"""Seconds that an address may say nothing to which a flow has come because another one had refused. Perhaps there is
-nobody, and no system to say so, while the service has come back where it was: the others are tried anew then."""
+"""Seconds for which an address that the flow reached after a refusal may stay silent. Perhaps nobody listens there and
+no system reports it, while the service is back at its former address: so the others are tried again."""
 
 
 class Traveller(Protocol):
-    """Whose way it is."""
+    """The flow that uses a way."""
 
     def arrived(self, datagram: bytes) -> None:
-        """The target has sent one."""
+        """The target has sent a datagram."""
 
     def refused(self) -> None:
-        """Nobody listens, at none of the addresses."""
+        """Nobody listens at any of the addresses."""
 
     def moved(self, host: str, here: str) -> None:
-        """The way leads to this address now, from another socket."""
+        """The way now leads to this address, from another socket."""
 
     def dropped(self, drop: Drop) -> None:
-        """One of those that were sent is not carried."""
+        """A datagram that was sent is not carried."""
 
 
 class TargetWay:
-    """See the module. Raises DialFailed where there is no way to any address."""
+    """The way of one flow; see the module. Raises DialFailed if no address can be reached."""
 
     def __init__(
         self, reactor: Any, target: HostPort, hosts: Sequence[str], answers: LastAnswers, traveller: Traveller
@@ -54,30 +54,30 @@ class TargetWay:
         self._answers = answers
         self._traveller = traveller
         self._unheard = len(hosts) > 1
-        """Whether it is yet to be seen who answers."""
+        """Whether no address has answered yet, out of several."""
         self._standby: Standby | None = None
         self._kept = Kept()
-        """What this address was sent, and may refuse yet."""
+        """What was sent to the current address and may still be refused."""
         self._settling: IDelayedCall | None = None
         self._others = answers.ordered(target, self._hosts)
-        """What is left to try when this one refuses; none when it is settled."""
+        """The addresses still to try if the current one refuses; empty once settled."""
         self._silent_since = self._since(self._others[0])
-        """When it came to this address, if there is a better one for all we know."""
+        """Since when the current address has been in use without an answer, if another is preferable; else None."""
         self._socket = self._open()
 
     @property
     def host(self) -> str:
-        """Where it leads to."""
+        """The address it leads to."""
         return self._socket.host
 
     @property
     def here(self) -> str:
-        """From where, as text."""
+        """The local address and port, as text."""
         return self._socket.here
 
     def send(self, datagram: bytes) -> None:
-        """Send one. Raises one of REFUSALS where nobody listens, at none of the addresses, and OSError for what the
-        system does not take."""
+        """Send a datagram. Raises one of REFUSALS if nobody listens at any address, or OSError if the system does not
+        take the datagram."""
         if self._silent_since is not None and self._reactor.seconds() - self._silent_since >= AGAIN:
             self._try_others()
         once_more = True
@@ -85,20 +85,20 @@ class TargetWay:
             try:
                 self._socket.send(datagram)
             except OSError as failed:
-                refused = isinstance(failed, REFUSALS)  # what was sent before it is; this one was not sent
+                refused = isinstance(failed, REFUSALS)  # an earlier datagram was; this one was not sent
                 if (refused or (self._trying and no_way(failed))) and self._moved_on():
                     continue
                 if refused or not once_more:
                     raise
-                once_more = False  # it may be what the network says of one before it
+                once_more = False  # the error may concern an earlier datagram
             else:
                 break
         if self._trying:
             self._keep(datagram)
 
     def renew(self, hosts: Sequence[str]) -> bool:
-        """Go another way if this one leads nowhere any more: these are the target's addresses now, and the system
-        chooses from which of its own they are reached. Return whether it is another one."""
+        """Change the way if it no longer works. `hosts` are the target's current addresses; the system chooses the
+        source address. Returns whether the way has changed."""
         if self._settling is not None:
             return False
         again = self.host in hosts
@@ -120,13 +120,13 @@ class TargetWay:
         return True
 
     def close(self) -> None:
-        """It is over."""
+        """Close the sockets: the flow is over."""
         self._settle()
         sock = self._socket
-        del self._socket, self._traveller  # each would keep the other until the garbage is collected
+        del self._socket, self._traveller  # break the reference cycles, which would wait for the garbage collection
         sock.close()
 
-    # What the sockets say.
+    # Called by the sockets.
 
     def _arrived(self, datagram: bytes) -> None:
         if self._unheard:
@@ -151,11 +151,11 @@ class TargetWay:
         if self._trying and self.host == host:
             self._refused()
 
-    # Which address it is.
+    # Choice of the address.
 
     @property
     def _trying(self) -> bool:
-        """Whether there is somewhere to go when this address refuses."""
+        """Whether there is another address to go to if this one refuses."""
         return bool(self._others) or self._standby is not None
 
     def _since(self, host: str) -> float | None:
@@ -165,16 +165,16 @@ class TargetWay:
         return TargetSocket(self._reactor, host, self._target.port, self._arrived, self._refused, self._unreached)
 
     def _open(self) -> TargetSocket:
-        """Return a socket to the next one to which there is a way. Raises DialFailed."""
+        """Return a socket to the next address that can be reached. Raises DialFailed."""
         while True:
             try:
                 return self._socket_to(self._others.pop(0))
             except DialFailed:
-                if not self._others:  # there is no way to IPv6 on many machines
+                if not self._others:  # go on with the others: many machines have no route for IPv6
                     raise
 
     def _try_others(self) -> None:
-        """Somebody may listen at another one by now."""
+        """Try the other addresses: somebody may listen there by now."""
         self._settle()
         before = self._socket
         self._others = [each for each in self._answers.ordered(self._target, self._hosts) if each != before.host]
@@ -188,7 +188,7 @@ class TargetWay:
         self._traveller.moved(self.host, self.here)
 
     def _moved_on(self) -> bool:
-        """Nobody listens here: send what was refused to the next address. False where none is left to try."""
+        """Nobody listens here: send what was refused to the next address. Returns False if none is left."""
         self._answers.hopes_no_more(self._target, self.host, self)
         self._answers.refused(self._target, self.host)
         for _ in range(self._kept.too_many):
@@ -206,7 +206,7 @@ class TargetWay:
         return False
 
     def _back(self) -> TargetSocket:
-        """Return the socket that said nothing, or nothing until now."""
+        """Return the standby socket, which has been silent, at least until the others were tried."""
         standby, self._standby = self._standby, None
         assert standby is not None
         if standby.heard:
@@ -240,14 +240,14 @@ class TargetWay:
         self._kept.add(datagram)
 
     def _settle_later(self) -> None:
-        """Wait for a refusal anew, as long as there is somewhere else to go."""
+        """Restart the wait for a refusal, while there is another address to go to."""
         if not self._trying:
             self._settle()
         elif self._settling is not None:
             self._settling.reset(PATIENCE)
 
     def _time_over(self) -> None:
-        """Nobody has refused. That may be since a datagram was lost: without an answer it can still come back."""
+        """Nobody has refused in time. Perhaps a datagram was lost: a standby without an answer is kept for later."""
         if self._standby is None:
             self._settle()
         elif self._standby.heard:
@@ -267,7 +267,7 @@ class TargetWay:
             self._answers.answered(self._target, self.host)
 
     def _settle(self) -> None:
-        """It stays with this address."""
+        """Stay with this address."""
         self._others = []
         self._leave_standby()
         self._forget_kept()

@@ -1,5 +1,5 @@
-"""TLS 1.3 of both roles on pyOpenSSL, for control connections and for legs of the portable relay: sessions, and the two
-bindings that tie the token to one. What a certificate must be is decided in `net.trust`."""
+"""TLS 1.3 for both roles on pyOpenSSL, for control connections and for legs of the portable relay: sessions, and the
+two channel bindings that tie the token to one. `net.trust` decides which certificates are acceptable."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ _REQUIRED = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """What a server needs for TLS. It holds for the connections that began with it: a later one has its own."""
+    """A server's TLS settings. Connections keep the settings with which they began."""
 
     creator: IOpenSSLServerConnectionCreator
     """Makes sessions, for TLSMemoryBIOFactory."""
     pair: KeyPair
     leg_binding: bytes
-    """What its legs are bound to."""
+    """The channel binding of its legs."""
     authorities: tuple[x509.Certificate, ...] | None = None
-    """Who must have issued the certificate of every client; None: clients need none."""
+    """The authorities that may issue client certificates; None: clients need no certificate."""
     leg_context: Any = None
-    """An ssl.SSLContext for legs on `net.biotls`, where the relay wants them there."""
+    """An ssl.SSLContext for legs on `net.biotls`, if the relay uses that."""
 
     @property
     def asks_clients(self) -> bool:
@@ -76,22 +76,22 @@ class ServerTls:
 
 
 def server_tls(pair: KeyPair, client_ca: Path | None = None, *, legs: bool = False) -> ServerTls:
-    """Return what a server with this certificate needs. With `client_ca` (PEM file) every connection must show a
-    certificate that it has issued for a client; `legs` also makes what `net.biotls` takes. Raises TlsFilesError."""
+    """Return the settings of a server with this certificate. With `client_ca` (PEM file) every connection must present
+    a client certificate issued by it. `legs` also makes a context for `net.biotls`. Raises TlsFilesError."""
     authorities = None if client_ca is None else load_authorities(client_ca)
     creator = _ServerCreator(_context(pair, authorities or ()), asks_clients=authorities is not None)
     context = None
     if legs:
         context = server_leg_context(pair.certificate_file, pair.key_file, authorities)
-        pair.check_unchanged()  # that library reads the files once more
+        pair.check_unchanged()  # the ssl module has read the files once more
     return ServerTls(creator, pair, binding(pair.leaf), authorities, context)
 
 
 def web_creator(pair: KeyPair) -> IOpenSSLServerConnectionCreator:
-    """Return what makes TLS sessions for visitors of the web. Raises TlsFilesError.
+    """Return what creates TLS sessions for web visitors. Raises TlsFilesError.
 
-    Of 1.2, which proxies that open TLS may know alone, it takes what 1.3 would: keys that nobody keeps, and ciphers
-    that authenticate.
+    TLS 1.2 is accepted, since proxies that decrypt TLS may not support 1.3, but only with what 1.3 guarantees:
+    ephemeral keys and authenticated ciphers.
     """
     context = _context(pair, (), SSL.TLS1_2_VERSION)
     context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20")
@@ -99,23 +99,24 @@ def web_creator(pair: KeyPair) -> IOpenSSLServerConnectionCreator:
 
 
 def own_server_tls(state: Path) -> ServerTls:
-    """The same, with the certificate that a server makes for itself. Raises TlsFilesError."""
+    """Return the settings of a server with its own generated certificate. Raises TlsFilesError."""
     return server_tls(own_pair(state))
 
 
 def load_server_tls(cert: Path, key: Path) -> ServerTls:
-    """The same, with a certificate (and its chain behind it) and a key from PEM files. Raises TlsFilesError."""
+    """Return the settings of a server with a certificate (followed by its chain) and key from PEM files. Raises
+    TlsFilesError."""
     return server_tls(load_pair(cert, key))
 
 
 def client_creator(
     ca: Path | None, verify_name: str, *, pins: Iterable[str] = (), pair: KeyPair | None = None, sni: str | None = None
 ) -> ClientCreator:
-    """Return what makes a client's TLS sessions.
+    """Return what creates a client's TLS sessions.
 
-    Without `ca` and pins nothing is verified here: the token's MAC over the TLS exporter is what proves the server.
-    With `ca` (PEM file) its certificate must be issued by it for `verify_name`; with pins, its key must be one of them.
-    `pair` is the client's own certificate, `sni` is sent for routing. Raises TlsFilesError.
+    Without `ca` and pins nothing is verified here: the token's MAC over the TLS exporter proves the server. With `ca`
+    (PEM file) the server's certificate must be issued by it for `verify_name`; with pins, the server's key must be one
+    of them. `pair` is the client's own certificate; `sni` is sent for routing. Raises TlsFilesError.
     """
     trust = load_trust(ca, verify_name, pins)
     return ClientCreator(_context(pair, trust.authorities), trust, sni)
@@ -124,10 +125,10 @@ def client_creator(
 def target_creator(
     ca: Path | None, name: str, verify: bool, keys: str = "health.tls"
 ) -> IOpenSSLClientConnectionCreator:
-    """Return what makes TLS sessions (1.2 or newer) with a service that is none of ours.
+    """Return what creates TLS sessions (1.2 or newer) with a service that is not part of gotunnel.
 
-    Its certificate must be for `name` and signed by one of `ca` (PEM file; None: by one that the system trusts), unless
-    `verify` is False. `keys` is where the configuration says so. Raises TlsFilesError.
+    Its certificate must be for `name` and issued by an authority in `ca` (PEM file; None: one that the system trusts),
+    unless `verify` is False. `keys` is the configuration group with these settings. Raises TlsFilesError.
     """
     trust = Trust(name, verify, () if ca is None else load_authorities(ca), keys=keys)
     if verify:
@@ -139,14 +140,14 @@ def target_creator(
 
 
 class TargetTls:
-    """The same by name, each made once, and anew when the file of authorities is another one."""
+    """The target creators by name. Each is made once, and again when the file of authorities has changed."""
 
     def __init__(self, ca: Path | None, keys: str) -> None:
         self._ca, self._keys = ca, keys
         self._made: dict[str, tuple[object, IOpenSSLClientConnectionCreator]] = {}
 
     def creator(self, name: str) -> IOpenSSLClientConnectionCreator:
-        """Return what makes sessions with the service of that name. Raises TlsFilesError."""
+        """Return what creates sessions with the service of that name. Raises TlsFilesError."""
         seen, known = None if self._ca is None else stamp(self._ca), self._made.get(name)
         if known is None or known[0] != seen:
             known = self._made[name] = (seen, target_creator(self._ca, name, True, self._keys))
@@ -154,7 +155,8 @@ class TargetTls:
 
 
 def exporter_binding(transport: Any) -> bytes:
-    """Return CB of a control connection (protocol, section 3): the TLS exporter, or zeros without TLS."""
+    """Return the channel binding of a control connection (protocol, section 3): the TLS exporter, or zeros without
+    TLS."""
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return NO_BINDING
     session: SSL.Connection = transport.getHandle()
@@ -162,17 +164,17 @@ def exporter_binding(transport: Any) -> bytes:
 
 
 def is_tls_failure(reason: Failure) -> bool:
-    """Say whether a connection ended because TLS failed, on either of the two libraries, and not by anybody's will."""
+    """Return whether a connection ended because TLS failed, on either of the two libraries."""
     value = reason.value
     return isinstance(value, SSL.Error) or (isinstance(value, RemoteProtocolError) and value.code == "tls")
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class ClientCreator:
-    """Makes a client's sessions: accepts only what `trust` says, and sends `sni` if it is not None.
+    """Creates a client's sessions: accepts only what `trust` allows, and sends `sni` if it is not None.
 
-    Twisted's own check accepts a certificate that carries no name at all, and logs a traceback for it (26.10), and it
-    verifies the very name that it sends; this one accepts nothing that it has not verified.
+    Twisted's own check accepts a certificate without any name, and logs a traceback for it (26.10). It also verifies
+    the same name that it sends. This class accepts nothing that it has not verified.
     """
 
     def __init__(self, context: SSL.Context, trust: Trust, sni: str | None) -> None:
@@ -182,11 +184,11 @@ class ClientCreator:
 
     @property
     def trusts_anybody(self) -> bool:
-        """Whether any certificate will do."""
+        """Whether any certificate is accepted."""
         return self._trust.anybody
 
     def routed(self, sni: str | None) -> ClientCreator:
-        """Return the same with another name to send, for routing; what is verified stays."""
+        """Return the same with another name to send, for routing. What is verified does not change."""
         return self if sni is None else ClientCreator(self._context, self._trust, sni)
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -216,7 +218,7 @@ class ClientCreator:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class _ServerCreator:
-    """Makes a server's sessions. Where clients need a certificate, what is wrong with theirs is kept as the session's
+    """Creates a server's sessions. If clients need a certificate, a problem with theirs is kept as the session's
     application data."""
 
     def __init__(self, context: SSL.Context, asks_clients: bool) -> None:
@@ -244,7 +246,7 @@ def _context(
     context.set_min_proto_version(minimum)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # No session is resumed: each shows its certificates anew, to what is trusted by then.
+    # Sessions are never resumed: each handshake presents certificates anew, and checks them by what is trusted then.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     try:
         if pair is not None:

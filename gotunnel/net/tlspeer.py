@@ -1,5 +1,5 @@
-"""What a live connection says of the other end's certificate, whichever TLS library it runs on, and in words why a
-handshake came to nothing. It decides nothing."""
+"""Reads the peer's certificate from a connection, on either TLS library, and explains in words why a handshake failed.
+It decides nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ NO_TLS_THERE = (
 )
 
 _OURS = "its certificate "
-"""How our own words about a peer's certificate begin. They quote it, and so are not searched for those of OpenSSL."""
+"""The beginning of our own words about a peer's certificate. They quote it, so they are not searched for OpenSSL's
+words."""
 
 _ALERTS = (
     ("certificate required", NO_CLIENT_CERTIFICATE),
@@ -39,11 +40,11 @@ _ALERTS = (
     ("wrong version number", NO_TLS_THERE),
     ("packet length too long", NO_TLS_THERE),
 )
-"""What OpenSSL calls the alerts that a client can hear (RFC 8446, 6.2), and its own words for an answer in clear."""
+"""OpenSSL's names for the alerts that a client can receive (RFC 8446, 6.2), and its words for an answer without TLS."""
 
 
 def peer_certificate(transport: Any) -> x509.Certificate | None:
-    """Return what the other end has shown, if it can be read."""
+    """Return the certificate that the other end presented; None if there is none or it cannot be parsed."""
     der = _peer_der(transport)
     try:
         return None if der is None else x509.load_der_x509_certificate(der)
@@ -52,13 +53,13 @@ def peer_certificate(transport: Any) -> x509.Certificate | None:
 
 
 def leg_binding(transport: Any) -> bytes:
-    """Return CB of a leg at the client (protocol, section 5), zeros without TLS."""
+    """Return the channel binding of a leg at the client (protocol, section 5); zeros without TLS."""
     der = _peer_der(transport)
     return NO_BINDING if der is None else hashlib.sha256(der).digest()
 
 
 def tls_words(reason: Failure) -> str | None:
-    """Return why TLS broke a connection of a client, with what to do where that is known; None: it was not TLS."""
+    """Return why TLS broke a client's connection, with a remedy where one is known; None if TLS was not the cause."""
     said = _said(reason.value)
     if said is None or said.startswith(_OURS):
         return said
@@ -70,7 +71,7 @@ def tls_words(reason: Failure) -> str | None:
 
 
 def client_refusal(transport: Any, reason: Failure) -> str | None:
-    """Return why a server's TLS ended for want of a good certificate of the client; None: it was something else."""
+    """Return why a server's TLS failed over the client's certificate; None if the cause was something else."""
     said = _said(reason.value)
     if said is None:
         return None
@@ -78,7 +79,7 @@ def client_refusal(transport: Any, reason: Failure) -> str | None:
         return "it shows no client certificate (client.tls.cert), and server.tls.client_ca asks for one"
     if isinstance(transport, TLSMemoryBIOProtocol):
         problem = transport.getHandle().get_app_data()
-        # Until a certificate was looked at, Twisted keeps an object of its own there.
+        # Until a certificate has been checked, Twisted keeps an object of its own there.
         return Sentence("its certificate {problem}", problem=problem) if isinstance(problem, str) else None
     return said if said.startswith(_OURS) else None
 
@@ -94,7 +95,7 @@ def _peer_der(transport: Any) -> bytes | None:
 
 
 def _said(problem: BaseException | None) -> str | None:
-    """Return TLS's own words: pyOpenSSL's errors are lists of triples, those of `net.biotls` texts."""
+    """Return TLS's own words: pyOpenSSL's errors hold lists of triples, those of `net.biotls` are texts."""
     if isinstance(problem, SSL.Error):
         return openssl_words(problem)
     if isinstance(problem, RemoteProtocolError) and problem.code == "tls":

@@ -1,5 +1,5 @@
-"""What gotunnel needs to know of Twisted's transports beyond their interfaces: the socket below TLS, the bytes not yet
-in the kernel, and how one protocol hands a live connection to the next. Each private attribute read here has a test."""
+"""What gotunnel needs from Twisted's transports beyond their interfaces: the socket below TLS, the bytes not yet in the
+kernel, and how one protocol hands a live connection to the next. Each private attribute used here has a test."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def tcp_transport(transport: Any) -> Any:
 
 
 def raw_socket(transport: Any) -> socket.socket:
-    """Return the kernel's socket of a TCP transport or of the one below TLS."""
+    """Return the kernel's socket of a TCP transport, or of the one below TLS."""
     handle: socket.socket = tcp_transport(transport).getHandle()
     return handle
 
 
 def close_as_lingering(transport: Any) -> None:
-    """From now on a close is what the socket's SO_LINGER makes of it.
+    """Leave every close to the socket's SO_LINGER from now on.
 
-    Twisted shuts a socket down in order ahead of every close that is no abort, also when the reactor stops under a
-    stream: that sends FIN, and a lingering reset comes too late.
+    Twisted shuts a socket down in order before every close that is not an abort, also when the reactor stops in the
+    middle of a stream. That sends FIN, and then a lingering reset comes too late.
     """
     tcp_transport(transport)._shouldShutdown = False
 
 
 def unsent_bytes(transport: Any) -> int:
-    """Count the bytes that were written to a transport and are not in the kernel yet (below TLS: as ciphertext)."""
+    """Return how many bytes written to a transport are not in the kernel yet (below TLS: as ciphertext)."""
     tcp = tcp_transport(transport)
     waiting: int = len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen
     if tcp is not transport:
@@ -45,16 +45,16 @@ def unsent_bytes(transport: Any) -> int:
 
 
 def is_closing(transport: Any) -> bool:
-    """Say whether the TCP connection of a transport is being closed in order, by TLS's own will perhaps.
+    """Return whether the TCP connection of a transport is being closed in order, possibly by TLS.
 
-    When the other end ends TLS, Twisted stops reading and closes once its buffer is written; but with a producer that
-    was paused it never comes to that, and nobody is told.
+    When the other end ends TLS, Twisted stops reading and closes once its buffer is written. With a paused producer
+    that never happens, and nothing is reported.
     """
     return bool(tcp_transport(transport).disconnecting)
 
 
 def hand_over(transport: Any, protocol: IProtocol, leftover: bytes) -> None:
-    """Make `protocol` the one that a live transport talks to, and give it what had arrived already."""
+    """Connect a live transport to `protocol` instead, and give it the bytes that have arrived already."""
     if isinstance(transport, TLSMemoryBIOProtocol):
         transport.wrappedProtocol = protocol
     else:

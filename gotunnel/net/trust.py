@@ -1,5 +1,5 @@
-"""Whom an end takes for its peer by certificate, whichever TLS library has received it: the words for what a chain
-lacks, the name and the pins of a server, the name of a client. It holds no connection."""
+"""Decides which certificates are accepted from a peer, on either TLS library: explains chain errors, checks a server's
+name and pins, and a client's name. It holds no connection."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ MOST_NAMES = 4
 
 
 class NotTrusted(GotunnelError):
-    """A peer's certificate is not what was asked for; the text says why, and what to do."""
+    """A peer's certificate is not acceptable; the text says why and what to do."""
 
 
 def server_name_of(name: str) -> str | None:
-    """Return a name as TLS sends it (RFC 6066, section 3), or None for an address and for what is no name there."""
+    """Return a name in the form that TLS sends (RFC 6066, section 3), or None for an IP address or an invalid name."""
     if _is_ip(name):
         return None
     name = name.removesuffix(".")
-    if name.isascii():  # nearly all are, and the codec for the others takes memory at rest
+    if name.isascii():  # nearly all are, and the codec for others costs an idle process memory
         return name if all(0 < len(part) < 64 for part in name.split(".")) else None
     try:
         return name.encode("idna").decode("ascii") or None
-    except UnicodeError:  # an empty part, or one that is too long
+    except UnicodeError:  # an empty or too long label
         return None
 
 
 def chain_problem(code: int, authorities: str, use: str = "a server", known: bool = True) -> str:
-    """Return what OpenSSL's verdict on a certificate means, to be said behind "its certificate".
+    """Return the meaning of OpenSSL's verdict on a certificate, as a continuation of "its certificate".
 
-    `code` is one of X509_V_ERR (openssl-verification-options(1)), `authorities` the configuration's key that names
-    whom to trust, and `known` whether it stands there.
+    `code` is one of X509_V_ERR (openssl-verification-options(1)), `authorities` the configuration key that names the
+    trusted authorities, and `known` says whether that key is set.
     """
     if code == 9:
         return "is not valid yet: check the clocks of both machines"
@@ -77,27 +77,27 @@ def chain_problem(code: int, authorities: str, use: str = "a server", known: boo
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a server's certificate must be. Without `chain` its name, its dates and who issued it do not matter, without
-    pins its key does not; with both, both hold. `keys` is the group of the configuration that says so."""
+    """The requirements on a server's certificate. Without `chain` its name, dates and issuer are not checked; without
+    pins its key is not; with both, both are. `keys` is the configuration group with these settings."""
 
     name: str
     chain: bool = False
     authorities: tuple[x509.Certificate, ...] = ()
-    """Who may have issued it; empty with `chain`: whom the system trusts."""
+    """The authorities that may have issued it; empty with `chain`: those that the system trusts."""
     pins: frozenset[str] = frozenset()
     keys: str = "client.tls"
 
     @property
     def anybody(self) -> bool:
-        """Whether any certificate will do: then it is the token alone that proves the server."""
+        """Whether any certificate is accepted: then only the token proves the server."""
         return not self.chain and not self.pins
 
     def chain_problem(self, code: int) -> str:
-        """Return what is wrong with a chain; see the function."""
+        """Return what is wrong with a chain; see the function of this name."""
         return chain_problem(code, f"{self.keys}.ca", known=bool(self.authorities))
 
     def problem(self, certificate: x509.Certificate) -> str | None:
-        """Return what is wrong with the certificate itself, its chain aside; None: nothing."""
+        """Return what is wrong with the certificate itself, regardless of its chain; None if nothing is."""
         if self.chain and not self._is_for_it(certificate):
             found = ", ".join(printable(name, 64) for name in names(certificate)) or "no name at all"
             return Sentence(
@@ -106,7 +106,7 @@ class Trust:
         if self.pins:
             try:
                 pin = spki_pin(certificate)
-            except Exception:  # noqa: BLE001 - anybody can send anything here, and what cannot be read is not pinned
+            except Exception:  # noqa: BLE001 - a peer can send anything here, and an unreadable key is not pinned
                 return Sentence(
                     "has a key that cannot be read, and {keys}.pin asks for another: somebody sits in "
                     "between",
@@ -127,20 +127,21 @@ class Trust:
         service: ServiceID = IPAddress_ID(name) if _is_ip(name) else DNS_ID(name)
         try:
             verify_service_identity(extract_patterns(certificate), [service], [])
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not verified
+        except Exception:  # noqa: BLE001 - whatever is wrong, the certificate is not verified
             return False
         return True
 
 
 def load_trust(ca: Path | None, name: str, pins: Iterable[str] = (), keys: str = "client.tls") -> Trust:
-    """Return what a file asks of a server's certificate. `ca` is a PEM file. Raises TlsFilesError."""
+    """Return the requirements that the configuration sets for a server's certificate. `ca` is a PEM file. Raises
+    TlsFilesError."""
     if ca is not None:
         check_name(name, keys)
     return Trust(name, ca is not None, () if ca is None else load_authorities(ca), frozenset(pins), keys)
 
 
 def check_name(name: str, keys: str) -> None:
-    """Raise TlsFilesError if no certificate can be for a name."""
+    """Raise TlsFilesError if no certificate can be for this name."""
     if not _is_ip(name) and server_name_of(name) is None:
         raise TlsFilesError(Sentence(
             "{name}: no certificate is for such a name; set {keys}.server_name", name=name, keys=keys
@@ -148,10 +149,10 @@ def check_name(name: str, keys: str) -> None:
 
 
 def client_name_problem(certificate: x509.Certificate | None, client: str) -> str | None:
-    """Return why a certificate is not that of the client `client`; None: it is.
+    """Return why a certificate does not belong to the client named `client`; None if it does.
 
-    A DNS name of its subjectAltName must be the client's name, letter by letter: no wildcard, no other case, and never
-    the common name, which authorities fill as they like (RFC 9525, section 2).
+    A DNS name in its subjectAltName must equal the client's name exactly: no wildcards, no difference in case, and
+    never the common name, which authorities fill as they like (RFC 9525, section 2).
     """
     if certificate is None:
         return "there is no client certificate (client.tls.cert)"
@@ -167,10 +168,10 @@ def client_name_problem(certificate: x509.Certificate | None, client: str) -> st
 
 
 def names(certificate: x509.Certificate, only_dns: bool = False) -> list[str]:
-    """Return the DNS names and addresses of a certificate, a list that its owner has chosen."""
+    """Return the DNS names and IP addresses of a certificate. Its owner has chosen them."""
     try:
         general = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except Exception:  # noqa: BLE001 - there is none, or it is broken in one of many ways: it names nobody
+    except Exception:  # noqa: BLE001 - there is no extension, or it is broken in one of many ways
         return []
     found = list(general.get_values_for_type(x509.DNSName))
     if not only_dns:

@@ -1,10 +1,10 @@
-"""Datagram sockets, on any reactor that waits for descriptors: what they share, and one that is bound, for whoever
-sends to it. One that is connected to a target is in `targetsocket`. They pass datagrams on and know no flows.
+"""Datagram sockets, on any reactor that waits for descriptors: the common base, and a bound socket. `targetsocket` has
+the one that is connected to a target. They pass datagrams on and do not know flows.
 
-An answer leaves from the address that was asked, also where a socket is bound to all of them: the kernel tells with
-each datagram where it came to (IP_PKTINFO of ip(7), IPV6_RECVPKTINFO of ipv6(7)), and is told so with each answer. One
-socket for each address would do as well, but would have to follow the addresses of the machine. Where the system does
-not tell, it chooses."""
+An answer leaves from the address that the request was sent to, even if a socket is bound to all addresses. The kernel
+reports that address with each datagram (IP_PKTINFO of ip(7), IPV6_RECVPKTINFO of ipv6(7)), and gets it back with each
+answer. One socket per address would do as well, but would have to follow changes of the machine's addresses. On systems
+that do not report it, the system chooses."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ from gotunnel.net.listening import listen_failure
 __all__ = ["BIGGEST", "BoundSocket", "DatagramSocket", "Here", "can_carry", "plain_host"]
 
 AT_ONCE = 32
-"""Datagrams read per event, so that a flood of them does not keep everything else waiting."""
+"""Datagrams read per event, so that a flood of them does not delay everything else."""
 ROOM = 1 << 20
-"""Bytes that are asked for as the kernel's buffer of a bound socket; it gives what net.core.rmem_max allows."""
+"""Bytes requested for the kernel's receive buffer of a bound socket; it gives at most net.core.rmem_max."""
 BIGGEST = 65_536
-"""Bytes of the buffer that any datagram fits in."""
+"""Bytes of a buffer that any datagram fits into."""
 
 Here = tuple[int, int, bytes] | None
-"""Where a datagram came to, as the kernel wants to hear it with the answer; None: it knows by itself."""
+"""The address a datagram was sent to, in the form that the kernel needs for the answer; None: the kernel needs none."""
 
 _LINUX = sys.platform.startswith("linux")
 _TELLS = hasattr(socket.socket, "recvmsg")
-"""Whether this platform tells more than where a datagram came from; Windows does not."""
+"""Whether this platform reports more than a datagram's source; Windows does not."""
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8 if _LINUX else None)
 _RXQ_OVFL = 40 if _LINUX else None
-"""SO_RXQ_OVFL: with a datagram comes how many were dropped ahead of it since the socket was made."""
+"""SO_RXQ_OVFL: each datagram comes with the number dropped before it since the socket was made."""
 _V4, _V6 = struct.Struct("@i4s4s"), struct.Struct("@16sI")  # in_pktinfo, in6_pktinfo
 _ANCILLARY = 256
 
 
 def can_carry(relay: object, reactor: object) -> bool:
-    """Whether datagrams can be carried here: by a relay that knows flows, on a reactor that waits for their sockets."""
+    """Return whether datagrams can be carried here: by a relay with flows, on a reactor that can wait for sockets."""
     return bool(IDatagramRelay.providedBy(relay)) and bool(IReactorFDSet.providedBy(reactor))
 
 
 def plain_host(host: str) -> str:
-    """Return the IPv4 address of who comes by IPv4 to a socket for both families."""
+    """Return the plain IPv4 address of a peer that uses IPv4 on a socket for both families."""
     return host.removeprefix("::ffff:")
 
 
 @implementer(IReadDescriptor)
 class DatagramSocket:
-    """What both kinds share."""
+    """The common base of both kinds of socket."""
 
     log = Logger()
 
@@ -78,8 +78,9 @@ class DatagramSocket:
         return "gotunnel"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor gives it up for an error. The kernel may have none any more: who sent was told it, or it was that
-        of a closed socket with this number. None is the end of a datagram socket."""
+        """The reactor drops the socket after an error. No error ends a datagram socket, so it is registered again. The
+        kernel may have no error left: `send` may have reported it, or it belonged to a closed socket with this
+        number."""
         number = 0 if self._sock is None else self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             self._failed(OSError(number, os.strerror(number)))
@@ -89,7 +90,7 @@ class DatagramSocket:
             self._reactor.addReader(self)
 
     def close(self) -> None:
-        """Take nothing more. Harmless when it is closed."""
+        """Close the socket. Does nothing if it is closed."""
         sock = self._sock
         if sock is not None:
             self._reactor.removeReader(self)
@@ -114,12 +115,12 @@ class DatagramSocket:
         raise NotImplementedError
 
     def _failed(self, failed: OSError) -> None:
-        """An error that the kernel keeps for who reads."""
+        """Handle an error that the kernel reports to the reader."""
 
 
 class BoundSocket(DatagramSocket):
     """Bound to `host` and `port` as soon as it is made. `arrived(datagram, source, here)` is called for each datagram,
-    `lost(count)` for those for which the kernel had no room. Raises PortUnavailable."""
+    `lost(count)` for datagrams that the kernel dropped for lack of room. Raises PortUnavailable."""
 
     def __init__(
         self, reactor: Any, host: str, port: int,
@@ -145,11 +146,11 @@ class BoundSocket(DatagramSocket):
         self._lost_so_far = 0
         name = sock.getsockname()
         self.address = HostPort(name[0], name[1])
-        """Where it is bound."""
+        """The address it is bound to."""
         super().__init__(reactor, sock)
 
     def send(self, datagram: bytes, source: Any, here: Here) -> None:
-        """Answer who is at `source`. Raises OSError."""
+        """Send an answer to `source`, from the address in `here`. Raises OSError."""
         if self._sock is None:
             return
         if here is None:
@@ -158,7 +159,7 @@ class BoundSocket(DatagramSocket):
             self._sock.sendmsg((datagram,), (here,), 0, source)
 
     def came_to(self, here: Here) -> str:
-        """Return in text where such a datagram came to."""
+        """Return, as text, the address that such a datagram was sent to."""
         if here is None:
             return str(self.address)
         packed = here[2][4:8] if here[0] == socket.IPPROTO_IP else here[2][:16]
@@ -179,7 +180,7 @@ class BoundSocket(DatagramSocket):
             elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 address, index = _V6.unpack_from(data)
                 if address[0] == 0xFF:
-                    continue  # nobody answers from a group
+                    continue  # an answer cannot come from a multicast address
                 link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
                 here = (level, kind, _V6.pack(address, index if link_local else 0))
         self._arrived(datagram, source, here)

@@ -1,6 +1,6 @@
-"""Connects to a unix socket whose queue may be full: the system tells nobody when it has room, so it is asked again.
-Twisted's endpoint does not know that. With epoll and poll it takes such a target for a broken one, and with select and
-asyncio it asks without a pause, at all of a processor."""
+"""Connects to a unix socket whose queue may be full. The system does not report when there is room, so the attempt is
+repeated. Twisted's endpoint does not do that: with epoll and poll it takes such a target for broken; with select and
+asyncio it retries without a pause, using a whole processor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["UnixEndpoint"]
 
 @implementer(IStreamClientEndpoint)
 class UnixEndpoint:
-    """One path; `timeout` is in seconds. The factory is asked for a protocol, and told of no beginning or end."""
+    """One path. `timeout` is in seconds. The factory only has to build a protocol; it is not started or stopped."""
 
     def __init__(self, reactor: Any, path: str, timeout: float) -> None:
         self._reactor = reactor
@@ -35,7 +35,7 @@ class UnixEndpoint:
 
 
 class _Attempt:
-    """One attempt to connect; `connected` fires with the protocol, or fails."""
+    """One attempt to connect. `connected` fires with the protocol, or fails."""
 
     def __init__(self, reactor: Any, path: str, timeout: float, factory: IProtocolFactory) -> None:
         self.connected: Deferred[IProtocol] = Deferred(lambda _: self._cancel())
@@ -58,7 +58,7 @@ class _Attempt:
         except OSError as failed:
             self.connected.errback(getConnectError(failed))
             return
-        with sock:  # Twisted has a descriptor of its own
+        with sock:  # Twisted duplicates the descriptor
             try:
                 sock.setblocking(False)
                 sock.connect(self._path)
@@ -82,7 +82,7 @@ class _Attempt:
             if protocol is None:
                 raise NoProtocol
             self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, OneProtocol(lambda: protocol))
-        except Exception:  # noqa: BLE001 - who asked gets it
+        except Exception:  # noqa: BLE001 - the caller of `connect` gets it
             self.connected.errback(Failure())
             return
         self.connected.callback(protocol)

@@ -1,5 +1,5 @@
-"""Listening on a unix socket, for either relay: a stale file is taken over, a living one is not, one that somebody
-removes is made anew, and the file goes with the listener. Whom it accepts it hands on as a plain socket."""
+"""Listens on a unix socket, for either relay. A stale socket file is replaced, one in use is not, a file that somebody
+removes is created again, and the file is removed with the listener. Accepted connections are passed on as sockets."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from gotunnel.net.descriptors import OUT_OF_DESCRIPTORS, Gate
 __all__ = ["UnixListener", "reachable"]
 
 LONGEST_PATH = 103
-"""Bytes of a socket's path, on the system that takes least (sockaddr_un)."""
+"""Maximum bytes of a socket's path on the system with the lowest limit (sockaddr_un)."""
 ACCEPTS_AT_ONCE = 64
 """Connections accepted per event."""
 LOOK = 5.0
-"""Seconds between two looks at whether the file is still there: without it nobody can connect, and the kernel tells us
-nothing of that."""
+"""Seconds between two checks that the file still exists: without it nobody can connect, and the kernel does not report
+that."""
 
 
 class UnixListener(FileDescriptor):
-    """Listens on `path`, a file of `mode`, from the moment it is made. `on_socket` gets each connection, non-blocking;
-    while descriptors run short the `gate` stops it.
+    """Listens on `path`, a file with `mode`, as soon as it is created. `on_socket` gets each connection, non-blocking.
+    The `gate` pauses it while descriptors run short.
 
-    Raises PortUnavailable (port_in_use, acl_denied, bad_request, no_fds), and then nothing is left behind.
+    Raises PortUnavailable (port_in_use, acl_denied, bad_request, no_fds), and then leaves nothing behind.
     """
 
     log = Logger()
@@ -64,11 +64,11 @@ class UnixListener(FileDescriptor):
         gate.add(self)
 
     def fileno(self) -> int:
-        """The reactor asks; -1 when it is closed."""
+        """Return the descriptor for the reactor; -1 when closed."""
         return -1 if self._sock is None else self._sock.fileno()
 
     def doRead(self) -> None:
-        """Somebody connects."""
+        """Accept waiting connections."""
         for _ in range(ACCEPTS_AT_ONCE):
             if self._sock is None or self._gate.short:
                 return
@@ -80,23 +80,23 @@ class UnixListener(FileDescriptor):
                 if failed.errno in OUT_OF_DESCRIPTORS:
                     self._gate.stop()
                     return
-                continue  # he left while he waited in the queue
+                continue  # it disconnected while it waited in the queue
             sock.setblocking(False)
             fd = sock.fileno()
             self._on_socket(sock)
             self._gate.accepted(fd)
 
     def pause(self) -> None:
-        """Called by the gate."""
+        """Stop accepting; called by the gate."""
         self.stopReading()
 
     def go_on(self) -> None:
-        """Called by the gate."""
+        """Accept again; called by the gate."""
         if self._sock is not None:
             self.startReading()
 
     def stopListening(self) -> Deferred[None]:
-        """Accept nobody any more, and remove the file unless another has taken its place."""
+        """Stop listening, and remove the file unless another one has taken its place."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._look.cancel()
@@ -114,15 +114,15 @@ class UnixListener(FileDescriptor):
         return succeed(None)
 
     def connectionLost(self, reason: Any) -> None:
-        """The reactor stops."""
+        """Close when the reactor stops."""
         self.stopListening()
 
     def logPrefix(self) -> str:
-        """What Twisted calls it in its log."""
+        """Return the name for Twisted's log."""
         return f"unix:{self._path}"
 
     def _look_after_file(self) -> None:
-        """Listen anew if the file is gone, or another one in its place where nobody listens."""
+        """Create the socket again if its file is missing, or if another file without a listener has replaced it."""
         self._look = self._clock.callLater(LOOK, self._look_after_file)
         if _identity(self._path) == self._file or self._gate.short:
             return
@@ -140,20 +140,20 @@ class UnixListener(FileDescriptor):
             return
         self._failure = ""
         self.log.warn("the socket {path} was removed or replaced: it is made again", path=path)
-        self.doRead()  # who connected to the old one ahead of that
+        self.doRead()  # accept those that connected to the old socket before
         self.reactor.removeReader(self)
         old, self._sock = self._sock, fresh
         if old is not None:
             old.close()
         self._file = _identity(self._path)
-        if not self._gate.short:  # since `doRead`
+        if not self._gate.short:  # `doRead` may have changed that
             self.startReading()
 
 
 @contextmanager
 def reachable(path: str) -> Iterator[str]:
-    """Yield a name for a socket's path that the kernel takes: where the path is too long for it, one by way of its
-    folder (Linux), and on other systems the path all the same. Raises OSError."""
+    """Yield a name for a socket's path that the kernel accepts. A path that is too long is reached through its folder's
+    descriptor (Linux); other systems get it unchanged. Raises OSError."""
     folder, name = os.path.split(path)
     if len(os.fsencode(path)) <= LONGEST_PATH or not os.path.isdir("/proc/self/fd"):
         yield path
@@ -171,7 +171,7 @@ def _bound(path: str, mode: int, backlog: int) -> socket.socket:
         _free(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.setblocking(False)
-        before = os.umask(0o777 & ~mode)  # or the file would be open to others until its mode is set
+        before = os.umask(0o777 & ~mode)  # otherwise others could open the file until its mode is set
         try:
             with reachable(path) as short:
                 sock.bind(short)
@@ -186,14 +186,14 @@ def _bound(path: str, mode: int, backlog: int) -> socket.socket:
 
 
 def _free(path: str) -> None:
-    """Remove the socket that a dead process has left. Raises OSError if somebody listens, or no socket is there."""
+    """Remove a socket file left by a dead process. Raises OSError if somebody listens, or if it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(errno.EEXIST, "a file that is no socket is there")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0)  # a unix socket is connected at once, or its queue is full: then somebody listens
+        probe.settimeout(0)  # a unix socket connects at once, or its queue is full because somebody listens
         with reachable(path) as short:
             refused = probe.connect_ex(short) == errno.ECONNREFUSED
         if refused:

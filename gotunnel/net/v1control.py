@@ -1,5 +1,5 @@
-"""A control connection of version 1 after its first exchange, at either end: frames to messages, heartbeat, and an end
-that is said. What the messages mean is for the session that owns it."""
+"""A control connection of version 1 after its first exchange, at either end: turns frames into messages, keeps up the
+heartbeat, and ends with a reason. The session that owns it interprets the messages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["V1Control"]
 
 
 class V1Control(FramedConnection[V1Message]):
-    """Owned by a session, which is told of each message and, once and last, of the end.
+    """Owned by a session, which gets each message and, once and last, the reason of the end.
 
-    `on_message(message)` may raise RemoteProtocolError. With `heartbeat` (seconds) it is the client's end, which pings;
-    without, the server's, which says why when it closes. Either end gives up after `silence` seconds without a byte;
-    with `limit` the other end is cut when it sends more messages than that.
+    `on_message(message)` may raise RemoteProtocolError. With `heartbeat` (seconds) this is the client's end, which
+    pings; without, it is the server's, which tells the client why it closes after a protocol error. Either end gives up
+    after `silence` seconds without a byte. `limit` bounds the rate of messages; a peer that exceeds it is disconnected.
     """
 
     def __init__(
@@ -41,18 +41,18 @@ class V1Control(FramedConnection[V1Message]):
         self._pings = heartbeat is not None
         self._left_by_peer = False
 
-    # What the session calls.
+    # Called by the session.
 
     @property
     def left(self) -> bool:
-        """Whether the other end has closed it, as the kernel does for a process that dies: also when that was not read
-        yet."""
+        """Whether the other end has closed the connection, as the kernel does for a process that dies; also if that has
+        not been read yet."""
         if self.lost or self._closing:
             return self._left_by_peer
         return is_gone(self.transport.fileno(), eof_means_gone=True)
 
     def close(self, reason: str, last: V1Message | None = None) -> None:
-        """Close, with `last` as the last word. `reason` is what `on_lost` will hear."""
+        """Close, with `last` as the last message. `on_lost` gets `reason`."""
         self._end(last, reason)
 
     # FramedConnection.
@@ -72,5 +72,5 @@ class V1Control(FramedConnection[V1Message]):
         return encode(message)
 
     def _gone(self, reason: Failure) -> None:
-        # A reset may come from the network, while the process at the other end goes on and ends its legs in order.
+        # A reset may come from the network, while the process at the other end still runs and ends its legs in order.
         self._left_by_peer = not self._closing and bool(reason.check(ConnectionDone))

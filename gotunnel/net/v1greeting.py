@@ -1,4 +1,4 @@
-"""A client's first exchange of version 1 with a Go server: a port is registered, or a leg is brought."""
+"""A client's first exchange with a Go server in version 1: it registers a port or delivers a leg."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["V1Greeting"]
 
 
 class V1Greeting(Greeting):
-    """`register` or `data_channel` → `register_resp`. Fires with the transport and what came behind; fails with
-    AuthRejected, whose reason is the server's, or RemoteProtocolError; then the connection is aborted."""
+    """`register` or `data_channel` → `register_resp`. `done` fires with the transport and the bytes behind the answer,
+    or fails with AuthRejected, with the server's reason, or RemoteProtocolError; the connection is then aborted."""
 
     def __init__(self, clock: IReactorTime, timeout: float, first: v1.Register | v1.DataChannel) -> None:
         super().__init__(clock, timeout)

@@ -1,4 +1,4 @@
-"""A visitor as the opening end knows him, from accept to the log line of his end."""
+"""A visitor as the opening end sees it, from accept to the log line of its end, and the queue of waiting visitors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["Queue", "Visitor", "Waiting"]
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """One connection to a public port, or to a port that a client forwards. `mapping` is what it came to, `conn` its id
-    in both ends' logs; times are monotonic seconds."""
+    """One connection to a public port, or to a port that a client forwards. `mapping` names the mapping or forward it
+    came to. `conn` is its id in the logs of both ends. Times are monotonic seconds."""
 
     conn: str
     mapping: str
@@ -27,17 +27,17 @@ class Visitor:
     local: ILocal
     arrived: float
     opened: float | None = field(init=False, default=None)
-    """When he was given a leg."""
+    """When it was given a leg."""
     account: Account | None = field(init=False, default=None)
-    """What he is counted on, once he is counted."""
+    """The account it counts on, once it is counted."""
     held: bool = field(init=False, default=False)
-    """Nothing is read from him until his target has answered, so that another one can serve him if it does not."""
+    """Whether nothing is read from it until its target has answered, so that another server or target can take over."""
     begins: bytes = field(init=False, default=b"")
-    """What goes to his target ahead of his own bytes."""
+    """Bytes that its target gets ahead of its own."""
 
     special: ClassVar[bool] = False
-    """Whether his class has `answered`, `elsewhere`, `over` or `came_to` for itself: here they say and do nothing, and
-    of most visitors nobody asks them."""
+    """Whether the class overrides `answered`, `elsewhere`, `over` or `came_to`. Here they do nothing, so they are not
+    called for most visitors."""
 
     def __init_subclass__(cls) -> None:
         names = ("answered", "elsewhere", "over", "came_to")
@@ -50,46 +50,47 @@ class Visitor:
 
     @property
     def shut_out(self) -> bool:
-        """Whether what he came to lets nobody new in any more."""
+        """Whether its mapping no longer accepts new visitors."""
         return False
 
     def body(self) -> OpenBody:
-        """What his OPEN says, without a proof."""
+        """Return the body of its OPEN, without a proof."""
         return OpenBody(self.conn, self.local.address, self.mapping)
 
     def opening(self, hashes: Hashes | None, n: int) -> bytes:
-        """Return the body of his OPEN; with a plain leg's hashes it has the proof of the n-th one there."""
+        """Return the encoded body of its OPEN. With a plain leg's hashes it includes the proof for the leg's n-th
+        OPEN."""
         body = self.body()
         if hashes is not None:
             body.n, body.mac = n, body.proof(hashes, n)
         return body.encode()
 
     def allowed(self) -> bool:
-        """Whether he may (still) be served. For those whose rights can change."""
+        """Return whether it may (still) be served. Overridden where rights can change."""
         return True
 
     def answered(self) -> None:
-        """His target answered. For those who wait to hear it."""
+        """The target has answered. For subclasses that need to know."""
 
     def elsewhere(self, outcome: Outcome, end: StreamEnd | None) -> bool:
-        """He is not served here, or no more, with this outcome. Say whether somebody else has him now."""
+        """It is not served here, or no longer, with this outcome. Return whether something else serves it now."""
         return False
 
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
-        """He was served (then `end` tells more), or will not be. For those who wait to hear it."""
+        """Its time is over; `end` has details if it was served. For subclasses that need to know."""
 
 
 class Queue(Protocol):
-    """Visitors that wait for a leg, as the opening end of a session sees them."""
+    """The waiting visitors, as the opening end of a session sees them."""
 
     def __len__(self) -> int: ...
     def next(self) -> Visitor | None:
-        """Take the one that has waited longest."""
+        """Take the visitor that has waited longest; None if none waits."""
 
 
 class Waiting(dict[Visitor, float]):
-    """Visitors that wait for a leg, with since when each does: first come first served, and for a limited time. Closes
-    none itself. A dictionary, since how many they are is asked at the end of each visitor."""
+    """Visitors that wait for a leg, each with the time since when: first come, first served, for `patience` seconds. It
+    closes none of them. A dictionary, since its length is asked for at the end of each visitor."""
 
     def __init__(self, patience: float) -> None:
         super().__init__()
@@ -99,22 +100,22 @@ class Waiting(dict[Visitor, float]):
         return iter(tuple(self.keys()))
 
     def add(self, visitor: Visitor, now: float) -> None:
-        """Let him wait. One who comes from elsewhere waits as long as others do."""
+        """Let a visitor wait. One that comes from elsewhere gets the full patience, too."""
         self[visitor] = now
 
     def leave(self, visitor: Visitor) -> bool:
-        """He waits no more; False if he did not."""
+        """Remove a visitor; False if it was not waiting."""
         return self.pop(visitor, None) is not None
 
     def next(self) -> Visitor | None:
-        """Take the one that has waited longest."""
+        """Take the visitor that has waited longest; None if none waits."""
         visitor = next(iter(self.keys()), None)
         if visitor is not None:
             del self[visitor]
         return visitor
 
     def expired(self, now: float) -> list[Visitor]:
-        """Take those whose patience is over."""
+        """Take the visitors whose patience is over."""
         over: list[Visitor] = []
         for visitor, since in self.items():
             if since + self.patience > now:
@@ -123,15 +124,15 @@ class Waiting(dict[Visitor, float]):
         return self._taken(over)
 
     def take_all(self, mapping: str | None = None) -> list[Visitor]:
-        """Take everybody, or everybody of one mapping."""
+        """Take all visitors, or all of one mapping."""
         return self._taken(self.those_of(mapping))
 
     def those_of(self, mapping: str | None) -> list[Visitor]:
-        """Return everybody, or everybody of one mapping."""
+        """Return all visitors, or all of one mapping."""
         return [v for v in self if mapping in (None, v.mapping)]
 
     def next_expiry(self, now: float) -> float | None:
-        """Seconds until `expired` has something to say; None while nobody waits."""
+        """Return the seconds until `expired` has a result; None while nobody waits."""
         first = next(iter(self.values()), None)
         return None if first is None else max(0.0, first + self.patience - now)
 

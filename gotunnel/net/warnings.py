@@ -1,5 +1,4 @@
-"""Warnings that a peer can cause as often as he likes, and that are written now and then only. What they say is for who
-gives them."""
+"""Rate-limited warnings, for events that a peer can cause as often as it likes."""
 
 from __future__ import annotations
 
@@ -13,21 +12,22 @@ from gotunnel.logs import Logger
 __all__ = ["Warnings"]
 
 MOST_KINDS = 32
-"""Kinds that are counted one by one; more of them share what one may write."""
+"""Kinds that are limited one by one; any further ones share the limit of one kind."""
 
 
 class Warnings:
-    """Ten lines of a kind at once, then one a second; the next one that is written tells how many were not."""
+    """Logs up to ten lines of a kind at once, then one per second. A line that is logged tells how many were
+    omitted."""
 
     def __init__(self, log: Logger, clock: IReactorTime) -> None:
         self._log = log
         self._clock = clock
-        # A kind may be a name that the peer has chosen, and he can think of many.
+        # A kind may be a name that the peer has chosen, and it can invent any number of them.
         self._lines = LogLimit(rate=1.0, burst=10, max_keys=MOST_KINDS)
 
     def warn(self, kind: str, words: str, **values: Any) -> bool:
-        """Log a warning, unless there were many of its kind lately; return whether it was. `words` is a constant
-        format."""
+        """Log a warning unless there were many of its kind lately. Returns whether it was logged. `words` is a constant
+        format string."""
         more = self._lines.more(kind, self._clock.seconds())
         if more is not None:
             self._log.warn(words + "{more}", more=more, **values)

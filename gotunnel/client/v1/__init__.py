@@ -1,1 +1,1 @@
-"""This client on a Go server: version 1 of the protocol, spoken only where the configuration says so."""
+"""The client of a Go server: version 1 of the protocol, used only if configured."""

@@ -1,5 +1,5 @@
-"""The lasting tie of one mapping to a Go server: registers while the target is up, and again for ever. What a session
-does is not its business."""
+"""The lasting connection of one mapping to a Go server: registers it while its target is up, and reconnects for ever.
+Sessions do the rest."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["V1Link"]
 CONNECT_TIMEOUT = 10.0
 """Seconds for the connect, and again for the first exchange."""
 REFUSED_PAUSE = 5.0
-"""Seconds at least between attempts when the server refuses: somebody must change something first."""
+"""Minimum seconds between attempts after the server has refused: somebody must fix something first."""
 CODES = ("acl_denied", "port_in_use", "reserved", "limit", "bad_request", "no_fds")
-"""What a server of ours puts in front of its reason; a Go server has words alone."""
+"""The codes that a server of ours puts before its reason; a Go server sends only words."""
 
 
 class V1Link:
-    """One per mapping. Runs from `start` to `close`.
+    """One per mapping, from `start` to `close`.
 
-    While the target is down it is not registered at all. Version 1 has `online_port`, but a Go server that is told so
-    listens for visitors and serves none of them, until it is restarted; a new registration works.
+    While the target is down, the mapping is not registered at all. Version 1 has `online_port`, but a Go server that
+    gets it listens for visitors and serves none of them until it is restarted; a new registration works.
     """
 
     log = Logger()
@@ -65,14 +65,14 @@ class V1Link:
         self._backoff = Backoff()
         self._conns = itertools.count(1)
         self._session: V1ClientSession | None = None
-        self._sessions: set[V1ClientSession] = set()  # the current one, and older ones with streams left
+        self._sessions: set[V1ClientSession] = set()  # the current one, and older ones that still have streams
         self._running: Deferred[None] | None = None
         self._down = False
-        self._woken: Deferred[None] | None = None  # waits for the target
+        self._woken: Deferred[None] | None = None  # fires when the target is up
         self._stopping = False
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start to connect."""
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: self.log.failure("the link to the server broke down", failure))
 
@@ -83,17 +83,17 @@ class V1Link:
 
     @property
     def sessions(self) -> tuple[V1ClientSession, ...]:
-        """The current one, and older ones with streams left."""
+        """The current session, and older ones that still have streams."""
         return tuple(self._sessions)
 
     @property
     def broken(self) -> bool:
-        """Whether it has ended and nobody asked it to: a bug of ours."""
+        """Whether the link has ended without a request: a bug."""
         return self._running is not None and self._running.called and not self._stopping
 
     @property
     def current(self) -> V1ClientSession | None:
-        """The session that is registered now."""
+        """The session that is registered now; None if there is none."""
         return self._session
 
     @property
@@ -102,7 +102,7 @@ class V1Link:
         return not self._sessions
 
     def target(self, up: bool) -> None:
-        """The target is there again, or is not."""
+        """Note that the target is up or down."""
         self._down = not up
         if up and self._woken is not None:
             woken, self._woken = self._woken, None
@@ -111,15 +111,15 @@ class V1Link:
             self._leave(self._session)
 
     def drain(self) -> None:
-        """Let nobody in any more."""
+        """Let no more visitors in."""
         self._stopping = True
         if self._session is not None:
             self._session.offline()
         elif self._running is not None:
-            self._running.cancel()  # it connects, sleeps, or waits for its target
+            self._running.cancel()  # it is connecting, waiting to retry, or waiting for its target
 
     async def close(self) -> None:
-        """Cut what still streams, and disconnect. `drain` was called before."""
+        """Reset all streams and disconnect. `drain` must have been called before."""
         for session in tuple(self._sessions):
             session.reset_streams()
         if self._session is not None:
@@ -128,7 +128,7 @@ class V1Link:
             await self._running
 
     def session_changed(self) -> None:
-        """A stream or a session has ended."""
+        """Handle the end of a stream or session."""
         self._sessions = {session for session in self._sessions if not session.gone}
         self._changed()
 
@@ -145,7 +145,7 @@ class V1Link:
             return
 
     async def _attempt(self) -> float:
-        """Register, stay as long as it lasts, and return the seconds to wait before the next time."""
+        """Register, wait for the end of the session, and return the seconds until the next attempt."""
         server, mapping = str(self._path.address), self._mapping
         try:
             session = await self._connect()
@@ -163,14 +163,14 @@ class V1Link:
                     "asking again for mapping {mapping} in {seconds:.1f} s", mapping=mapping.name, seconds=delay
                 )
         except GotunnelError as failed:
-            if self._stopping:  # Twisted tells a cancelled look-up of a name as one that failed
+            if self._stopping:  # Twisted reports a cancelled lookup as one that failed
                 raise CancelledError from None
             delay = self._backoff.failed()
             self.log.warn(
                 "not connected to the server {server} for mapping {mapping}: {reason}; next try in {seconds:.1f} s",
                 server=server, mapping=mapping.name, reason=printable(failed, 256), seconds=delay,
             )  # fmt: skip
-        except Exception:  # noqa: BLE001 - a bug of ours must not leave a mapping closed for good
+        except Exception:  # noqa: BLE001 - a bug must not leave a mapping closed for good
             self.log.failure("connecting to the server {server}", server=server)
             delay = self._backoff.slow(REFUSED_PAUSE)
         else:
@@ -211,7 +211,7 @@ class V1Link:
 
     @staticmethod
     def _leave(session: V1ClientSession) -> None:
-        """The target is down: the port is to be closed at once, and another session registers it when it is up."""
+        """Close the port at once, since its target is down. Another session registers it when it is up."""
         session.offline()
         session.close("its target is down")
 

@@ -1,4 +1,4 @@
-"""All mappings of a client on one Go server: a link for each, and what they share. The counterpart of `client.link` for
+"""All mappings of a client at one Go server: a link for each, and what they share. The counterpart of `client.link` for
 version 1."""
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from gotunnel.net.raw import RawRelay
 __all__ = ["V1Links"]
 
 LAST_WORDS = 3.0
-"""Seconds, once visitors are cut, for resets to reach the server."""
+"""Seconds for resets to reach the server after visitors were cut off."""
 
 
 class V1Links:
-    """Runs from `start` to the end of `drain`."""
+    """All links of one client, from `start` to the end of `drain`."""
 
     log = Logger()
 
     def __init__(self, config: ClientConfig, clock: Any, relay: RawRelay, path: ServerPath, usage: Usage) -> None:
         self.usage = usage
         self.address = path.address
-        self.published = Published(config.mappings, path.address, lambda: None)  # each link asks again by itself
+        self.published = Published(config.mappings, path.address, lambda: None)  # each link retries by itself
         self._clock = clock
         self._patience = Patience(clock)
         self._draining = Draining(self._patience, self._drain)
@@ -50,7 +50,7 @@ class V1Links:
         )
 
     def start(self) -> None:
-        """Begin to connect, and to watch the targets."""
+        """Start to connect, and to check the targets."""
         self.log.warn(
             "the server {server} is spoken to in version 1: the token and all traffic of visitors cross the "
             "network in clear; move it to version 2, and then remove client.v1",
@@ -62,7 +62,7 @@ class V1Links:
 
     @property
     def links(self) -> tuple[V1Link, ...]:
-        """One for each mapping."""
+        """The links, one for each mapping."""
         return tuple(self._links.values())
 
     @property
@@ -71,7 +71,7 @@ class V1Links:
         return sum(link.streams for link in self._links.values())
 
     def carried(self) -> Carried:
-        """Visitors who are served, and their bytes so far."""
+        """The visitors being served, and their bytes so far."""
         for link in self.links:
             for session in link.sessions:
                 for joint, stream in session.served:
@@ -79,13 +79,13 @@ class V1Links:
 
     @property
     def draining(self) -> bool:
-        """Whether it is to connect no more."""
+        """Whether it is drained and will not connect again."""
         return self._draining.begun
 
     def drain(self, seconds: float) -> Deferred[int]:
-        """Ask the server to let nobody in, let visitors finish for up to `seconds`, reset those that are left, and
-        disconnect for good. Fires with how many were reset, when every connection is gone, LAST_WORDS seconds after the
-        cut at the latest. Called again, it can only shorten the time."""
+        """Ask the server to let nobody in, let visitors finish for up to `seconds`, reset the rest, and disconnect for
+        good. Fires with the number of visitors reset, when every connection has closed, at most LAST_WORDS seconds
+        after the reset. Called again, it can only shorten the time."""
         return self._draining.begin(seconds)
 
     async def _drain(self, seconds: float) -> int:

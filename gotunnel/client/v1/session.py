@@ -1,5 +1,5 @@
-"""One mapping registered on a Go server: its control connection, and the legs that the server asks for, each joined to
-the target that this client's own file names. When to register again is decided elsewhere."""
+"""One mapping registered at a Go server: its control connection, and the legs that the server requests, each joined to
+the target that this client's own configuration names. The link decides when to register again."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ __all__ = ["V1ClientSession", "registration"]
 GREETING_TIMEOUT = 10.0
 """Seconds for the connect of a leg, and again for its first exchange."""
 MOST_VISITORS = 1024
-"""Visitors of one mapping at a time, since version 1 has no word for a limit: a hostile server is not to make us open
-connections without end."""
+"""Most visitors of one mapping at a time. Version 1 has no way to agree on a limit, and a hostile server must not make
+us open connections without end."""
 NOBODY = "(unknown)"
-"""In place of a visitor's address, which version 1 does not tell."""
+"""Used in place of a visitor's address, which version 1 does not send."""
 
 
 def registration(name: str, token: str, mapping: MappingConfig) -> v1.Register:
-    """Return the first frame for a mapping. The local port is a number that the server gives back, and no more: where
-    the target has none, as on a unix socket, the remote one serves."""
+    """Return the first frame for a mapping. The server only returns the local port as a number; if the target has none,
+    as on a unix socket, the remote port is used."""
     local = mapping.local.port if isinstance(mapping.local, HostPort) else mapping.remote_port
     return v1.Register(local, mapping.remote_port, "tcp", token, name)
 
 
 class V1Stream(NamedTuple):
-    """One visitor: his id in the log, when he began, and what he is counted on."""
+    """One visitor: its id in the log, when it began, and its account."""
 
     conn: str
     began: float
@@ -56,8 +56,8 @@ class V1Stream(NamedTuple):
 
 
 class V1ClientSession:
-    """Begins when `register` is answered with ok. `ended` fires with the reason when the control connection is gone;
-    streams that run then live on, and this object with them. `conns` numbers visitors for the log; `changed` is called
+    """Begins when `register` is answered with ok. `ended` fires with the reason when the control connection is lost.
+    Running streams, and this object with them, outlive that. `conns` numbers visitors for the log. `changed` is called
     when a stream begins and when anything ends."""
 
     log = Logger()
@@ -94,12 +94,12 @@ class V1ClientSession:
         self._warn = Warnings(self.log, clock).warn
 
     def begin(self, greeted: Greeted) -> None:
-        """Take the control connection over."""
+        """Take over the control connection."""
         hand_over(greeted.transport, self._control, greeted.leftover)
 
     @property
     def streams(self) -> int:
-        """Visitors that are served, or about to be."""
+        """Visitors that are served or about to be."""
         return len(self._streams) + len(self._bringing)
 
     @property
@@ -109,29 +109,29 @@ class V1ClientSession:
 
     @property
     def served(self) -> tuple[tuple[Joint, V1Stream], ...]:
-        """What streams."""
+        """The running streams."""
         return tuple(self._streams.items())
 
     @property
     def dialling(self) -> tuple[V1Stream, ...]:
-        """Whose target is being dialled, or who waits for his leg."""
+        """The visitors whose target is being dialled, or whose leg is being made."""
         return tuple(self._bringing.values())
 
     @property
     def control(self) -> V1Control:
-        """Its control connection."""
+        """The control connection."""
         return self._control
 
     def offline(self) -> None:
-        """Ask the server to let nobody in any more."""
+        """Ask the server to let no more visitors in."""
         self._control.send(v1.OfflinePort(self._register.remote_port))
 
     def close(self, reason: str) -> None:
-        """End it from our side; streams live on."""
+        """Close the control connection; streams go on."""
         self._control.close(reason)
 
     def reset_streams(self) -> None:
-        """Cut what still streams."""
+        """Reset all streams that still run."""
         for bringing in tuple(self._bringing):
             bringing.cancel()
         for joint in tuple(self._streams):
@@ -183,7 +183,7 @@ class V1ClientSession:
                 self._over(stream, outcome, None)
 
     async def _lead(self, stream: V1Stream) -> Outcome | None:
-        """Lead a visitor to his target; how he ended if that failed."""
+        """Lead a visitor to its target. Returns the outcome if that failed, else None."""
         target = await self._dial(stream)
         try:
             leg = v1.DataChannel(
@@ -201,7 +201,7 @@ class V1ClientSession:
                 target.abort()
             raise
         if target is None:
-            # Version 1 has no word for a target that does not answer. Without a leg the visitor would wait a minute.
+            # Version 1 cannot report that a target does not answer. Without a leg the visitor would wait a minute.
             greeted.transport.abortConnection()
             return Outcome.REFUSED
         far = self._relay.adopt(greeted.transport)

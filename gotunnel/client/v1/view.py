@@ -1,4 +1,4 @@
-"""What an operator sees of a client of a Go server, whose mappings have a connection each. The counterpart of
+"""An operator's view of a client of a Go server, where each mapping has a connection. The counterpart of
 `client.linkview` for version 1."""
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["V1LinksView"]
 
 
 class V1LinksView:
-    """All mappings of one client, together."""
+    """The view of all mappings of one client together."""
 
     round_trip = None
-    """Version 1 answers pings, and its answers name none of them."""
+    """Not known: version 1 answers pings, but the answers do not say which ping they belong to."""
 
     def __init__(self, links: V1Links, clock: Any, client: str) -> None:
         self._links = links
@@ -41,7 +41,7 @@ class V1LinksView:
 
     @property
     def up(self) -> bool:
-        """Whether any of its mappings is registered, and hears its server."""
+        """Whether any of its mappings is registered and its connection alive."""
         return any(
             link.current is not None and link.current.control.heard_age <= link.current.control.timeout
             for link in self._links.links
@@ -49,17 +49,17 @@ class V1LinksView:
 
     @property
     def heard_age(self) -> float | None:
-        """Seconds since the server was heard last, on the connection that hears it least."""
+        """The longest time, over all connections, since the server was heard from, in seconds."""
         ages = [link.current.control.heard_age for link in self._links.links if link.current is not None]
         return max(ages, default=None)
 
     @property
     def legs(self) -> LegsView:
-        """Each leg has its visitor."""
+        """The number of legs: each has a visitor."""
         return LegsView(0, self._links.streams)
 
     def session(self) -> SessionView:
-        """How it stands with the server."""
+        """The state of the sessions with the server."""
         current = [link.current for link in self._links.links if link.current is not None]
         state = SessionState.CONNECTED if current else SessionState.CONNECTING
         if self._links.draining:
@@ -72,7 +72,7 @@ class V1LinksView:
         )  # fmt: skip
 
     def mappings(self) -> Iterator[MappingView]:
-        """Each of them."""
+        """The states of its mappings."""
         for link in self._links.links:
             status = self._links.published.statuses[link.mapping.name]
             state, reason = MappingState.PENDING, status.reason
@@ -92,7 +92,7 @@ class V1LinksView:
             )  # fmt: skip
 
     def streams(self) -> Iterator[StreamView]:
-        """Its visitors."""
+        """Its current visitors."""
         now = self._clock.seconds()
         for link in self._links.links:
             for session in link.sessions:
@@ -104,18 +104,18 @@ class V1LinksView:
                     yield StreamView(stream.conn, self._client, name, NOBODY, "dialling", since, 0, 0)
 
     def carried(self) -> tuple[int, int]:
-        """Bytes of those."""
+        """Bytes of the current visitors: to their targets, and back."""
         return added(carried for _, carried in self.running())
 
     def running(self) -> Iterator[Running]:
-        """What each of them is counted on, and his bytes so far."""
+        """The account of each current visitor, and its bytes so far."""
         for link in self._links.links:
             for session in link.sessions:
                 for joint, stream in session.served:
                     yield stream.account, joint.carried
 
     def kick(self, conn: str) -> bool:
-        """Reset the visitor with this id; False if there is none."""
+        """Reset the visitor with this id. Returns False if there is none."""
         for link in self._links.links:
             for session in link.sessions:
                 for joint, stream in session.served:
@@ -125,7 +125,8 @@ class V1LinksView:
         return False
 
     def reconnect(self) -> int | None:
-        """End all sessions and their streams; they come back."""
+        """End all sessions and their streams; the links reconnect. Returns the number of streams, None without a
+        session."""
         found = [link.current for link in self._links.links if link.current is not None]
         cut = sum(session.streams for session in found)
         for session in found:
@@ -134,7 +135,7 @@ class V1LinksView:
         return cut if found else None
 
     def alive(self) -> str:
-        """Say what is wrong with what should run by itself, or nothing."""
+        """Return what is wrong with the links, which should run by themselves; empty if nothing is."""
         broken = [link.mapping.name for link in self._links.links if link.broken]
         return Sentence(
             "{server}: the links of {broken} have ended unexpectedly",
@@ -142,7 +143,7 @@ class V1LinksView:
         ) if broken else ""
 
     def words(self) -> str:
-        """How it stands, in one sentence."""
+        """Describe its state in one sentence."""
         count = sum(link.current is not None for link in self._links.links)
         return Sentence(
             "{server}: {count} of {links} mappings are registered (version 1)",

@@ -1,4 +1,4 @@
-"""What the extension offers to Python; it is described where it is used, and in native/native.h."""
+"""The Python interface of the extension. For descriptions see the callers, and native/native.h."""
 
 from collections.abc import Callable
 from socket import SocketType

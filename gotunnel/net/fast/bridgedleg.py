@@ -1,5 +1,5 @@
-"""A fast leg whose connection is a Twisted TLS transport: for a client that dials its legs with another TLS than ours,
-or without the server name that tells them from control connections."""
+"""A fast leg on a Twisted TLS transport. It is used when the leg did not come over `net.biotls`: because a client uses
+another TLS for its legs, or because it did not send the server name that marks them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BridgedLeg(FastLeg):
         transport.registerProducer(_Flow(self), True)
 
     def wire_data(self, data: bytes) -> None:
-        """Bytes of leg frames."""
+        """Take bytes of leg frames."""
         self.last_received = self._clock.seconds()
         self._corked = True
         try:
@@ -46,15 +46,15 @@ class BridgedLeg(FastLeg):
             self._uncork()
 
     def wire_lost(self, reason: str) -> None:
-        """The connection is gone."""
+        """The connection has closed."""
         self._wire_gone = True
         self._tools.watch.remove(self)
         self.lost(reason)
 
     def wire_full(self, full: bool) -> None:
-        """Twisted's buffer is full, or takes more again."""
+        """Twisted's buffer has become full, or has room again."""
         if full and not self._watched:
-            self._be_watched()  # for what TLS queues by itself
+            self._be_watched()  # TLS may be queueing records of its own
         self._set_blocked(full)
 
     def check(self, now: float) -> None:
@@ -102,7 +102,7 @@ class BridgedLeg(FastLeg):
     def _leave_poller(self) -> None:
         self._tools.watch.remove(self)
         if not self._wire_gone:
-            self._holding.unregisterProducer()  # TLS waits for a producer to end by itself
+            self._holding.unregisterProducer()  # otherwise TLS waits for the producer to finish
 
     def _set_blocked(self, blocked: bool) -> None:
         self._blocked = blocked
@@ -112,7 +112,7 @@ class BridgedLeg(FastLeg):
 
 
 class _Bridge(Protocol):
-    """The protocol of the transport."""
+    """The protocol of the leg's transport."""
 
     def __init__(self, leg: BridgedLeg) -> None:
         self._leg = leg
@@ -125,7 +125,7 @@ class _Bridge(Protocol):
 
 
 class _Flow:
-    """Twisted's word for "the buffer is full", passed on to the leg."""
+    """Tells the leg whether its transport's buffer is full."""
 
     def __init__(self, leg: BridgedLeg) -> None:
         self._leg = leg
@@ -137,4 +137,4 @@ class _Flow:
         self._leg.wire_full(False)
 
     def stopProducing(self) -> None:
-        """The connection is being lost; connectionLost says so."""
+        """Do nothing: connectionLost follows."""

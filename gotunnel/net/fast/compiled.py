@@ -1,4 +1,4 @@
-"""Whether the compiled part of the fast relay is there, and wanted, and of the sources that this tree has."""
+"""Tells whether the compiled part of the fast relay is present, enabled, and built from this tree's sources."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gotunnel.net.fast.sources import digest
 __all__ = ["NATIVE", "lacking"]
 
 NATIVE = "gotunnel.net.fast._native"
-"""What setup.py compiles where it can."""
+"""The extension module that setup.py builds where it can."""
 
 SOURCES = Path(__file__).with_name("native")
-"""Of what, if it is here: a tree may have got others since, as by `git pull`."""
+"""Its sources, if they are here. The tree may have changed since the build, for example by `git pull`."""
 
 
 def lacking() -> str | Sentence | None:
-    """Return why it is not used in this process, None if it is: behind "the native one" it makes a sentence."""
+    """Return why the extension is not used in this process, as a continuation of "the native one"; None if it is."""
     if os.environ.get("GOTUNNEL_NATIVE") == "0":
         return "is switched off by GOTUNNEL_NATIVE=0"
     try:
@@ -33,7 +33,7 @@ def lacking() -> str | Sentence | None:
     return _stale(module, SOURCES)
 
 
-@cache  # it is asked for the loop, and for the relay
+@cache  # asked for by both the loop and the relay
 def _stale(module: ModuleType, folder: Path) -> str | Sentence | None:
     try:
         sources = digest(folder)

@@ -1,5 +1,5 @@
-"""Dials a target for the fast relay: without a turn of the reactor, or a Deferred, where the connection stands at once,
-as it does on this machine."""
+"""Dials a target for the fast relay. A connection that succeeds at once, as on the same machine, costs neither a turn
+of the reactor nor a Deferred."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from gotunnel.net.sockets import LINGER_RESET, ROOM_AGAIN, is_itself, set_keepal
 __all__ = ["Candidate", "Dial", "Place", "begin", "literal", "resolved"]
 
 Candidate = tuple[int, Any]
-"""An address family and what `connect` takes for it."""
+"""An address family, and the address as `connect` takes it."""
 
 
 class Place(NamedTuple):
-    """A target as dials need it: in words, its host ("" on a unix path), and where it may be."""
+    """A target in the form that dials need: as text, its host ("" for a unix path), and its possible addresses."""
 
     target: Address
     text: str
@@ -57,9 +57,9 @@ _CODES = {
 
 
 def begin(candidate: Candidate, gate: Gate) -> tuple[SocketType | None, int]:
-    """Begin to connect. Returns a socket and 0 where the connection stands at once, as on loopback, where the kernel
-    finishes it within the call; a socket and EINPROGRESS where it does not yet; None and the error otherwise. The
-    system calls are not made by way of `net.sockets`: each visitor waits for them."""
+    """Begin to connect. Returns a socket and 0 if the connection is established at once, as on loopback, where the
+    kernel finishes within the call; a socket and EINPROGRESS if it is not yet; None and the error otherwise. It makes
+    system calls directly instead of through `net.sockets`, since each visitor waits for them."""
     family, address = candidate
     try:
         sock = SocketType(family, SOCK_STREAM | SOCK_NONBLOCK)
@@ -92,8 +92,8 @@ def begin(candidate: Candidate, gate: Gate) -> tuple[SocketType | None, int]:
 
 
 class Dial:
-    """A dial that takes its time: the candidates one after the other, within one time limit. `sock` and `error` are
-    what `begin` has returned for the first of them."""
+    """A dial that is not finished at once. It tries the candidates in turn, within one time limit. `sock` and `error`
+    are the result of `begin` for the first candidate."""
 
     def __init__(
         self,
@@ -118,8 +118,8 @@ class Dial:
         self._begun = sock
 
     def start(self, timeout: float) -> FastLocal | Deferred[FastLocal]:
-        """Go on with it. Returns the connection if it stands at once, else a Deferred that fires with it, or fails with
-        DialFailed."""
+        """Go on with the dial. Returns the connection if it is established at once, else a Deferred that fires with it
+        or fails with DialFailed. `timeout` is in seconds."""
         if self._begun is not None:
             self._wait(self._begun)
         else:
@@ -146,8 +146,8 @@ class Dial:
             self._fail(self._last)
 
     def _next(self) -> SocketType | None:
-        """Try one candidate after the other. Returns a socket that is connected; None when `_sock` waits for an answer,
-        or when none is left."""
+        """Try the remaining candidates. Returns a connected socket; None if `_sock` waits for an answer or none is
+        left."""
         for candidate in self._candidates:
             sock, self._last = begin(candidate, self._gate)
             if sock is not None:
@@ -160,7 +160,7 @@ class Dial:
         return None
 
     def _wait(self, sock: SocketType) -> None:
-        set_keepalive(sock)  # one on this machine, which answers at once, cannot vanish
+        set_keepalive(sock)  # not needed for a target that answers at once: it is on this machine and cannot vanish
         self._sock = sock
         self._poller.add(sock.fileno(), OUT, self._answered)
 
@@ -214,7 +214,7 @@ class Dial:
 
 @lru_cache(maxsize=256)
 def literal(target: Address) -> Place:
-    """Return where a target is that needs no resolver: a unix path, or an IP address. A name has no candidates."""
+    """Return the place of a target that needs no resolver: a unix path or an IP address. A name has no candidates."""
     if isinstance(target, UnixPath):
         return Place(target, str(target), "", ((socket.AF_UNIX, target.path),))
     try:

@@ -1,5 +1,5 @@
-"""How a connection on a descriptor of the fast relay comes to its end: half-closed, closed in order behind what waits,
-or reset, by this side or by the other; and what it holds until then."""
+"""How a local connection of the fast relay ends: half-closed, closed in order after its queued bytes, or reset by
+either side. It also declares the attributes of a local connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ELSEWHERE: tuple[str, ...] = ()
 
 
 class LocalLeg(Protocol):
-    """Who has the connection: a leg."""
+    """The leg that uses a local connection."""
 
     def local_readable(self) -> None: ...
     def local_drained(self) -> None: ...
@@ -29,7 +29,7 @@ class LocalLeg(Protocol):
 
 
 class EndingLocal:
-    """One part of FastLocal. The socket lingers with reset until its orderly close (see net.local)."""
+    """The base of FastLocal. The socket lingers with reset until its orderly close (see net.local)."""
 
     __slots__ = _ELSEWHERE
 
@@ -44,37 +44,37 @@ class EndingLocal:
     pipe: Pipe | None
     read_ended: bool
     reading: bool
-    """Whether the leg is told when there is something to read. The poller is told so only when it matters: what is
-    paused is mostly read on, or closed, before its next event."""
+    """Whether the leg wants to know when there is something to read. The poller's mask is cleared only on the next
+    event: mostly a paused socket is resumed or closed before that."""
     begins: bool
-    """Whether `begin_with` has said something that nobody has tried to send yet."""
+    """Whether `begin_with` has queued bytes that were not tried to send yet."""
     finishing: bool
     gone: bool
     _tools: Tools
     _poller: Poller
-    _others: set[Any]  # the relay's
-    _mask: int | None  # None: not in the poller
+    _others: set[Any]  # all local connections of the relay
+    _mask: int | None  # None: not registered with the poller
     _out: bytearray
     _gets_much: bool
     _half_closing: bool
-    _came_to: str  # where somebody else is in front, who has said so
-    _looked_at: bool  # by the path watch
+    _came_to: str  # set if a proxy in front has named the destination
+    _looked_at: bool  # whether the path watch checks it
     _last: LastBytes | None
     _shut: bool
 
     @property
     def blocked(self) -> bool:
-        """Whether bytes wait here: who has more must wait too."""
+        """Whether bytes are queued here, so that the leg must wait."""
         return bool(self._out) or (self.pipe is not None and self.pipe.held > 0)
 
     def half_close(self) -> None:
-        """Send end of stream behind what waits."""
+        """Send end of stream after the queued bytes."""
         self._half_closing = True
         if not self.blocked:
             self._shut_down()
 
     def finish(self) -> None:
-        """Close in order behind what waits; then `local_closed`."""
+        """Close in order after the queued bytes; then call `local_closed`."""
         self.finishing = self._half_closing = True
         if self.blocked:
             self._finish_later()
@@ -89,7 +89,7 @@ class EndingLocal:
             self._reset_partner()
 
     def lost(self) -> None:
-        """It was reset: give the descriptor back and tell the leg. Harmless when it is gone."""
+        """Close after a reset by the other side, and tell the leg. Does nothing if it has closed."""
         if self.gone:
             return
         leg = self.leg
@@ -100,7 +100,7 @@ class EndingLocal:
         self._reset_partner()
 
     def check(self, now: float) -> None:
-        """Look for a reset that a poller on another reactor does not tell, and for last bytes that nobody takes."""
+        """Look for a reset that the poller does not report, and for last bytes that are not taken."""
         if self.gone:
             return
         gone = (not self.reading or not self._mask) and is_gone(self.fd, eof_means_gone=False)
@@ -119,10 +119,10 @@ class EndingLocal:
                 self._shut = True
                 self.sock.shutdown(socket.SHUT_WR)
             if self.finishing:
-                # All is in the kernel and FIN behind it: from here on a death of this process loses nothing.
+                # The kernel has all bytes and the FIN: from here on the death of this process loses nothing.
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
         except OSError:
-            # It was reset. Whoever half-closes is not called back; the descriptor's own event will say it.
+            # It was reset. `half_close` does not call back; the descriptor's own event will report it.
             if self.finishing:
                 self.lost()
             return
@@ -152,7 +152,7 @@ class EndingLocal:
             self.pipe = None
         if self._looked_at:
             self._tools.watch.remove(self)
-        self.fd = -1  # the number may be another connection's a moment later
+        self.fd = -1  # the number may belong to another connection a moment later
         self.sock.close()
         self._others.discard(self)
 

@@ -1,4 +1,4 @@
-"""A flow as the legs of the fast relay know their local connections. What a flow is: see `net.flow`."""
+"""Adapts a flow to the legs of the fast relay. For flows see `net.flow`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ __all__ = ["FastFlow"]
 
 
 class FastFlow(Flow):
-    """See `FastLocal`, in whose place a leg gets it. The leg reads it as it reads a socket, one datagram at a time, and
-    makes a frame of each read."""
+    """A flow with the interface of `FastLocal` that a leg uses. The leg reads it like a socket, one datagram at a time,
+    and makes a frame of each read."""
 
     fd = -1
     pipe: Any = None
     begins = False
     told = True
     blocked = True
-    """No pipe for what arrives: it would forget where one datagram ends."""
+    """Always true, so that no pipe is used for what arrives: a pipe does not keep the limits of datagrams."""
     read_ended = False
     leg: Any = None
     _offering: Any = None
 
     @property
     def sock(self) -> _Inlet:
-        """What the leg reads."""
+        """The object that the leg reads from."""
         return _Inlet(self._queue)
 
     @property
@@ -41,29 +41,29 @@ class FastFlow(Flow):
             self._offering = None
 
     def read_more(self, on: bool) -> None:
-        """The leg takes datagrams, or none."""
+        """Start or stop giving datagrams to the leg."""
         self.reading = on = on and not self.gone
         if on and self._queue and self._offering is None:
-            # Not from within the leg, which is busy with what it tells us.
+            # In a later turn: the leg is still in the call that led here.
             self._offering = self._clock.callLater(0, self._offer_now)
 
     def expect_much(self) -> None:
-        """Much is coming for it, which UDP sends as it comes."""
+        """Do nothing: UDP sends each datagram as it comes."""
 
     def watch_for_loss(self) -> None:
-        """It is told of a loss whether it is read or not."""
+        """Do nothing: a loss is reported in any case."""
 
     def rest(self) -> None:
-        """It never ends its direction."""
+        """Do nothing: a flow never ends its direction."""
 
     def send(self, data: memoryview | bytes) -> bool:
-        """A piece of a frame has come. Never more than can be taken: what the socket does not take is dropped. Raises
-        OSError when the flow is over."""
+        """Take a piece of a frame. Always returns False: what the socket does not take is dropped. Raises OSError when
+        the flow is over."""
         self._take(data, self.leg is None or not self.leg.unfinished)
         return False
 
     def send_all(self, pieces: Sequence[memoryview | bytes]) -> bool:
-        """The same with pieces of several frames: each but the last one is the end of its own."""
+        """Take pieces of several frames. Each except the last is the end of its frame."""
         for piece in pieces[:-1]:
             self._take(piece, True)
         return self.send(pieces[-1])
@@ -78,7 +78,7 @@ class FastFlow(Flow):
 
 
 class _Inlet:
-    """The one end of a socket that a leg needs."""
+    """Reads from the flow's queue like a socket; has only the method that a leg uses."""
 
     __slots__ = ("_queue",)
 
@@ -86,7 +86,7 @@ class _Inlet:
         self._queue = queue
 
     def recv_into(self, buffer: memoryview) -> int:
-        """Take the next datagram."""
+        """Take the next datagram. Raises BlockingIOError if there is none."""
         if not self._queue:
             raise BlockingIOError
         datagram = self._queue.popleft()

@@ -1,5 +1,5 @@
-"""What arrives on a leg of the fast relay, taken apart where it lies in the shared buffer. How it arrives, and how
-anything leaves, is in `leg`."""
+"""Parses what arrives on a leg of the fast relay, in place in the shared buffer. `leg` reads from the wire, `sending`
+writes to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FrameLeg(LegBase[FastLocal]):
 
     def __init__(self, tools: Tools, end: End, owner: ILegOwner, plain: bool) -> None:
         super().__init__(tools.clock, tools.deadlines, end, owner, plain, tools.dial_timeout)
-        self._inbuf = b""  # the beginning of a frame, or all that came while this end dials
+        self._inbuf = b""  # the beginning of a frame, or all that arrived while this end was dialling
         self._left = 0  # bytes of the current DATA frame still to come
         self._parsing = False
         self._corked = False
@@ -30,20 +30,20 @@ class FrameLeg(LegBase[FastLocal]):
 
     @property
     def unfinished(self) -> int:
-        """Bytes of the current DATA frame still to come, for a local connection to which a frame is a datagram: while
-        it is given pieces, each but the last of them is the end of its frame, and this says whether that one is."""
+        """Bytes of the current DATA frame still to come. Needed where a frame carries a datagram: while pieces are
+        passed on, each except the last ends its frame, and this tells whether the last one does, too."""
         return self._left
 
     @abstractmethod
     def _local_is_full(self) -> None:
-        """It takes no more for now: do not read the leg."""
+        """The local socket takes no more for now: stop reading the leg."""
 
     @abstractmethod
     def _uncork(self) -> None:
-        """Let out what was written meanwhile."""
+        """Send what was queued while corked."""
 
     def handle_pending(self) -> None:
-        """Take what arrived before this leg was made."""
+        """Parse what arrived before this leg was made, or while it was dialling."""
         if self.state is not State.CLOSED:
             self._corked = True
             try:
@@ -54,7 +54,7 @@ class FrameLeg(LegBase[FastLocal]):
                 self._uncork()
 
     def _take(self, buffer: memoryview, count: int) -> None:
-        """Pass on what was read. Most reads bring a piece of one frame, or one whole frame."""
+        """Pass on what was read. Most reads bring a piece of one frame or one whole frame."""
         left = self._left
         if left >= count:
             self._left = left - count
@@ -68,7 +68,7 @@ class FrameLeg(LegBase[FastLocal]):
             self._parse(buffer[:count])
 
     def _pass_on(self, data: memoryview | bytes, *more: memoryview | bytes) -> None:
-        """A piece of a DATA frame; with `more`, pieces of several, which leave in one call of the system."""
+        """Pass on a piece of a DATA frame; with `more`, pieces of several frames, sent in one system call."""
         if self.state not in self._delivers:
             if self.state not in self._discards:
                 self.happen(Event.GOT_DATA)
@@ -76,7 +76,7 @@ class FrameLeg(LegBase[FastLocal]):
         meter = self._meter or self._first_bytes()
         if meter is not None:
             meter.received += len(data) + sum(map(len, more)) if more else len(data)
-        local = self._local  # behind the owner, who was told of the first ones and may have closed the leg
+        local = self._local  # read only now: _first_bytes() notifies the owner, which may have closed the leg
         if local is not None:
             try:
                 if local.send_all((data, *more)) if more else local.send(data):
@@ -85,7 +85,7 @@ class FrameLeg(LegBase[FastLocal]):
                 local.lost()
 
     def _begin_local(self) -> None:
-        """The target is to hear something ahead of the visitor's bytes, and none of those are here."""
+        """Send what the target gets ahead of the visitor's bytes, of which none have arrived."""
         local = self._local
         if local is not None and not local.gone:
             try:
@@ -95,7 +95,7 @@ class FrameLeg(LegBase[FastLocal]):
                 local.lost()
 
     def _parse(self, data: memoryview | bytes) -> None:
-        """Take apart what was read. May raise RemoteProtocolError."""
+        """Parse what was read. May raise RemoteProtocolError."""
         if self._inbuf:
             data, self._inbuf = self._inbuf + data, b""
         position, end = 0, len(data)
@@ -111,7 +111,7 @@ class FrameLeg(LegBase[FastLocal]):
                     if len(pieces) == MOST_PIECES:
                         self._pass_on(*pieces)
                         pieces = []
-                        if self.state is State.CLOSED:  # they were not expected
+                        if self.state is State.CLOSED:  # DATA was a breach in this state
                             return
                     continue
                 start = position + HEADER_BYTES
@@ -119,13 +119,13 @@ class FrameLeg(LegBase[FastLocal]):
                     break
                 header = read_header(data, position)[0]
                 if 0 < header <= MAX_DATA_BYTES:
-                    if pieces and start == end:  # the last of them is whole: see `unfinished`
+                    if pieces and start == end:  # so that `unfinished` is 0 for the last piece, which ends its frame
                         self._pass_on(*pieces)
                         pieces = []
                     self._left = header
                     position = start
                     continue
-                if pieces:  # ahead of a breach, too
+                if pieces:  # also before a breach is noticed
                     self._pass_on(*pieces)
                     pieces = []
                     if self.state is State.CLOSED:
@@ -135,7 +135,7 @@ class FrameLeg(LegBase[FastLocal]):
                     break
                 position = start + length
                 if kind is LegFrame.DONE and position < end:
-                    raise RemoteProtocolError("bytes behind DONE")  # they would reach the next visitor
+                    raise RemoteProtocolError("bytes behind DONE")  # the next visitor would receive them
                 self.receive(kind, bytes(data[start:position]) if length else b"")
                 if self.state is State.CLOSED:
                     return

@@ -1,5 +1,5 @@
-"""A leg on a descriptor of the fast relay: frames are read into one shared buffer and passed on from there. What
-happens when is in `net.legacts`; what travels on the wire (plain or TLS) is for the subclasses."""
+"""A leg on a descriptor of the fast relay: frames are read into one shared buffer and passed on from there.
+`net.legacts` decides what happens when; subclasses handle the wire (plain or TLS)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["FastLeg"]
 
 @implementer(ILeg)
 class FastLeg(SendingLeg):
-    """One end of a leg. Made by `FastRelay.leg`; dies with its connection."""
+    """One end of a leg. Made by `FastRelay.leg`; lives as long as its connection."""
 
     def __init__(self, tools: Tools, transport: Any, end: End, owner: ILegOwner, plain: bool) -> None:
         super().__init__(tools, end, owner, plain)
@@ -37,15 +37,15 @@ class FastLeg(SendingLeg):
         self._open_wire(transport)
 
     def begin(self, leftover: bytes) -> None:
-        """Take what arrived behind the handshake, but not before the owner knows this leg."""
+        """Take the bytes that arrived behind the handshake, but only after the owner has learned of this leg."""
         if leftover:
             self._inbuf = leftover
             self._clock.callLater(0, self.handle_pending)
 
-    # What the poller says.
+    # Called by the poller.
 
     def handle(self, events: int) -> None:
-        """Something happened on the leg's descriptor."""
+        """Handle events of the leg's descriptor."""
         self._corked = True
         try:
             if events & OUT:
@@ -55,7 +55,7 @@ class FastLeg(SendingLeg):
             elif events & ERR and self.state is not State.CLOSED:
                 self.give_up("the connection broke")
             elif events & IN:
-                self._watch(self._mask & ~IN)  # paused, and this is the first event since
+                self._watch(self._mask & ~IN)  # reading is paused, and this is the first event since
         except RemoteProtocolError as breach:
             self.breach(breach.reason)
         finally:
@@ -64,7 +64,8 @@ class FastLeg(SendingLeg):
                 self._uncork()
 
     def check(self, now: float) -> None:
-        """Look at what a paused reader is not told, and whether what was written arrives (called by the path watch)."""
+        """Look for a close that a paused reader does not see, and for sent bytes that are not acknowledged. Called by
+        the path watch."""
         if self.state is State.CLOSED:
             return
         path = path_state(self._sock)
@@ -81,15 +82,15 @@ class FastLeg(SendingLeg):
             self._check_queue()
 
     def _quiet(self) -> bool:
-        """Whether nothing is under way, and the kernel tells by itself whatever happens to either connection."""
+        """Whether nothing is in flight, and the kernel reports everything about both connections by itself."""
         if self._full or self._dialling or self._unsent():
             return False
         return self.state is State.IDLE if self._local is None else self._local.told
 
-    # What the local socket says.
+    # Called by the local socket.
 
     def local_readable(self) -> None:
-        """There is something to read, and it may be sent: the leg is not blocked."""
+        """Read the local socket, and send. Called only while the leg is not blocked."""
         local = self._local
         if local is None:
             return
@@ -117,12 +118,12 @@ class FastLeg(SendingLeg):
             self._local_ended(local)
 
     def local_drained(self) -> None:
-        """It takes more again."""
+        """The local socket takes bytes again."""
         self._full = False
         self._set_reading()
 
     def local_lost(self) -> None:
-        """It was reset: read on, if only to throw away what comes."""
+        """The local socket was reset: keep reading the leg, if only to discard."""
         self._corked = True
         try:
             self.local_drained()
@@ -130,7 +131,7 @@ class FastLeg(SendingLeg):
         finally:
             self._uncork()
 
-    # What LegBase asks for.
+    # What LegBytes requires.
 
     def _close_connection(self) -> None:
         self._flush()
@@ -171,7 +172,7 @@ class FastLeg(SendingLeg):
     def _half_close(self, local: FastLocal) -> None:
         local.half_close()
         if self._full:
-            self.local_drained()  # nothing more is coming for it
+            self.local_drained()  # no more data will come for it
 
     def _finish(self, local: FastLocal) -> None:
         local.finish()
@@ -192,7 +193,7 @@ class FastLeg(SendingLeg):
     # For the subclasses.
 
     def _open_wire(self, transport: Any) -> None:
-        """Take the connection over."""
+        """Take over the connection."""
         self._holding = transport
         self._sock = take_descriptor(transport, Held(self.lost), self._tools.watch.keepalive)
         self._fd = self._sock.fileno()
@@ -202,21 +203,21 @@ class FastLeg(SendingLeg):
         return self._fd >= 0 and is_gone(self._fd, eof_means_gone=True)
 
     bulk_read = -1
-    """A read of so many bytes says that more is behind it."""
+    """A read of exactly this many bytes means that more is waiting; -1: never."""
 
     def _room(self, buffers: Buffers) -> memoryview:
-        """Where a read of the local socket goes."""
+        """Return the buffer that the local socket is read into."""
         return buffers.local_body
 
     def _bulk_out(self, local: FastLocal) -> None:
-        """Much comes from the local socket."""
+        """The local socket delivers much data at a time."""
 
     def _readable(self) -> None:
-        """The descriptor has something to read. May raise RemoteProtocolError."""
+        """Read from the descriptor. May raise RemoteProtocolError."""
         raise NotImplementedError
 
     def _splice_out(self, local: FastLocal, pipe: Pipe) -> None:
-        """There is more for the pipe `_up`."""
+        """Move more of the local socket's data into the pipe `_up`."""
         raise NotImplementedError
 
     def _local_is_full(self) -> None:
@@ -226,7 +227,7 @@ class FastLeg(SendingLeg):
         self._set_reading()
 
     def _set_reading(self) -> None:
-        # To pause is to do nothing until the next event: most dials are over before there is one.
+        # To pause, nothing is done until the next event: most dials are over before there is one.
         if not self._full and not self._dialling and self.state is not State.CLOSED:
             self._watch(self._mask | IN)
 

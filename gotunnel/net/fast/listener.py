@@ -1,5 +1,5 @@
-"""The listening socket of one public port, for the fast relay. What it accepts has all its options already: Linux
-copies them from the listening socket."""
+"""The listening socket of one public port, for the fast relay. Accepted connections have all socket options already:
+Linux copies them from the listening socket."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from gotunnel.net.sockets import linger_reset, set_keepalive, set_nodelay, spare
 __all__ = ["Listener", "welcome"]
 
 ACCEPTS_AT_ONCE = 64
-"""Visitors accepted per event, so that a flood of them does not keep those who are served waiting."""
+"""Visitors accepted per event, so that a flood of new ones does not delay those being served."""
 APART = 0.0005
-"""Seconds behind the last event after which a visitor most likely comes alone. He is accepted alone: to find out that
-nobody else waits costs a call of the system and an exception, and who does wait is told of again."""
+"""Seconds after the last event from which on a visitor most likely comes alone. Then only one is accepted: to find out
+that no other waits costs a system call and an exception, and another one that does wait causes a new event."""
 
 
 @implementer(IListeningPort)
 class Listener:
-    """One public port. `welcome` is called with it, and with the events, when visitors wait. Raises PortUnavailable
-    when it cannot listen."""
+    """One public port. `welcome` is called with it and the events when visitors wait. Raises PortUnavailable if it
+    cannot listen."""
 
     def __init__(
         self, poller: Poller, gate: Gate, host: str, port: int, backlog: int, welcome: Callable[[Listener, int], None]
@@ -69,10 +69,10 @@ class Listener:
         return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
 
     def startListening(self) -> None:
-        """It does from the start."""
+        """Do nothing: it listens from the start."""
 
     def stopListening(self) -> Deferred[None]:
-        """Accept nobody any more; those in the kernel's queue are reset. The port is free when this returns."""
+        """Stop listening. Connections in the kernel's queue are reset. The port is free when this returns."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._gate.remove(self)
@@ -81,12 +81,12 @@ class Listener:
         return succeed(None)
 
     def pause(self) -> None:
-        """Called by the gate."""
+        """Stop accepting; called by the gate."""
         if self._sock is not None:
             self._poller.set(self._sock.fileno(), 0)
 
     def go_on(self) -> None:
-        """Called by the gate."""
+        """Accept again; called by the gate."""
         if self._sock is not None:
             self._poller.set(self._sock.fileno(), IN)
 
@@ -98,7 +98,7 @@ def welcome(
     listener: Listener,
     events: int,
 ) -> None:
-    """Accept those who wait, as far as there are descriptors."""
+    """Accept waiting visitors, as far as there are descriptors."""
     now = monotonic()
     at_once = 1 if now - listener._last > APART else ACCEPTS_AT_ONCE
     listener._last = now
@@ -113,13 +113,13 @@ def welcome(
             if failed.errno in OUT_OF_DESCRIPTORS:
                 gate.stop()
                 return
-            continue  # he left while he waited in the queue
+            continue  # it disconnected while it waited in the queue
         fd = local.fd
         try:
             on_visitor(local)
             if local.leg is None:
                 local.watch_for_loss()
-        except BaseException:  # a bug: nobody else would ever end him
+        except BaseException:  # a bug: nothing else would ever close this connection
             local.lost()
             raise
         gate.accepted(fd)

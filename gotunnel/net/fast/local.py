@@ -1,5 +1,6 @@
-"""A visitor's or a target's connection on a descriptor of the fast relay. Its leg reads it directly; what it could not
-take at once it sends by itself, also after its leg has left it. How it ends is in `ending`."""
+"""The connection of a visitor or target on a descriptor of the fast relay. Its leg reads it directly. Bytes that the
+kernel does not take at once are queued here and sent later, even after the leg has detached. `ending` has the ways it
+ends."""
 
 from __future__ import annotations
 
@@ -17,19 +18,19 @@ from gotunnel.net.sockets import spare_pacing
 __all__ = ["FastLocal"]
 
 MOST_PIECES = 64
-"""Pieces in one send. The kernel takes 1,024; beyond a few it is cheaper to join them."""
+"""Pieces in one send. The kernel takes 1,024, but beyond a few it is cheaper to join them."""
 _SPLICE_FLAGS = 3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 
 
 @implementer(ILocal)
 class FastLocal(EndingLocal):
-    """One connection. Where its attributes are kept is for the subclass: SlottedLocal or the compiled one."""
+    """One connection. A subclass stores the attributes: SlottedLocal or the compiled one."""
 
     __slots__ = ()
 
     @property
     def told(self) -> bool:
-        """Whether the poller tells whatever happens to it, so that nobody need look."""
+        """Whether the poller reports everything that happens to it, so that no checks are needed."""
         return self.reading and bool(self._mask) and self._last is None
 
     def fileno(self) -> int:
@@ -53,15 +54,15 @@ class FastLocal(EndingLocal):
         return str(HostPort(name[0].removeprefix("::ffff:"), name[1]))
 
     def begin_with(self, data: bytes) -> None:
-        """See ILocal: the next `send` takes it along, or `begin` sends it alone."""
+        """See ILocal: the next `send` includes it, or `begin` sends it alone."""
         self._out += data
         self.begins = True
 
     # Called by the leg.
 
     def begin(self) -> bool:
-        """Send what `begin_with` has said, now or later; True when some of it waits. Raises OSError when the connection
-        is reset."""
+        """Send what `begin_with` has queued. Returns True if some of it remains queued. Raises OSError if the
+        connection was reset."""
         self.begins = False
         try:
             del self._out[: self.sock.send(self._out)]
@@ -74,7 +75,7 @@ class FastLocal(EndingLocal):
         return bool(self._out)
 
     def read_more(self, on: bool) -> None:
-        """Tell the leg when there is something to read, or do not."""
+        """Start or stop telling the leg when there is something to read."""
         self.reading = on = on and not self.read_ended and not self.gone
         mask = self._mask
         if mask is None:
@@ -84,14 +85,14 @@ class FastLocal(EndingLocal):
             self._watch(mask | IN)
 
     def rest(self) -> None:
-        """It has ended its direction, of which the kernel would tell again and again."""
+        """Stop polling for reads: the peer has ended its direction, and the kernel would report that repeatedly."""
         mask = self._mask
         if mask is not None and mask & IN:
             self._mask = mask = mask & ~IN
             self._poller.set(self.fd, mask)
 
     def send(self, data: memoryview | bytes) -> bool:
-        """Send bytes, now or later; True when some of them wait. Raises OSError when the connection is reset."""
+        """Send bytes, or queue them. Returns True if some are queued. Raises OSError if the connection was reset."""
         if self._out:
             self._out += data
             return self.begin() if self.begins else True
@@ -106,7 +107,7 @@ class FastLocal(EndingLocal):
         return True
 
     def send_all(self, pieces: Sequence[memoryview | bytes]) -> bool:
-        """The same with several pieces, in one call of the system if there are not very many."""
+        """The same with several pieces, in one system call unless they are very many."""
         if self._out or len(pieces) > MOST_PIECES:
             return self.send(b"".join(pieces))
         try:
@@ -125,7 +126,7 @@ class FastLocal(EndingLocal):
         return True
 
     def drain_pipe(self) -> None:
-        """Send what the pipe holds, now or later. Raises OSError when the connection is reset."""
+        """Send what the pipe holds, now or later. Raises OSError if the connection was reset."""
         pipe = self.pipe
         if pipe is None:
             return
@@ -136,13 +137,13 @@ class FastLocal(EndingLocal):
             self._watch((self._mask or 0) | OUT)
 
     def expect_much(self) -> None:
-        """Much is coming for it."""
+        """Prepare for much data."""
         if not self._gets_much and not self.gone:
             self._gets_much = True
             spare_pacing(self.sock)
 
     def watch_for_loss(self) -> None:
-        """Nobody reads it for now: still notice a reset."""
+        """Make sure that a reset is noticed while nobody reads."""
         if self._mask is None and not self.gone:
             self._watch(0)
             if not self._poller.tells_errors:
@@ -151,7 +152,7 @@ class FastLocal(EndingLocal):
     # Called by the poller.
 
     def handle(self, events: int) -> None:
-        """Something happened on the descriptor."""
+        """Handle events of the descriptor."""
         if events & OUT:
             self._flush()
         if self.gone:
@@ -160,14 +161,14 @@ class FastLocal(EndingLocal):
             self.leg.local_readable()
         elif events & RESET:
             self.lost()
-        elif events & ERR and not self.reading:  # else it was read on after this event was taken: the next one tells
+        elif events & ERR and not self.reading:  # if it reads again, the next event reports it
             self._forget()
         elif events & IN and self._mask is not None:
             self._watch(self._mask & ~IN)
 
     def _forget(self) -> None:
-        # Both directions have ended in order, with bytes still to be read. That would be told again and again: the
-        # poller forgets the descriptor until it is read on.
+        # Both directions have ended in order, with bytes still to be read. The poller would report that repeatedly, so
+        # the descriptor is unregistered until reading resumes.
         self._poller.remove(self.fd)
         self._mask = None
         self._look_at()

@@ -1,5 +1,5 @@
-"""Legs, local connections and the loop of the fast relay with their common part compiled. What is rare they have from
-the classes in Python, which come behind the compiled ones and stay the reference."""
+"""Legs, local connections and the loop of the fast relay with their frequent paths compiled. The Python classes come
+next in the method resolution order: they handle the rare paths and remain the reference."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class NativeLocal(_native.Local, FastLocal):
 
 
 class NativeDeadlines(_native.Deadlines, Deadlines):
-    """See Deadlines; its clock is the reactor's."""
+    """See Deadlines. It uses the reactor's clock."""
 
 
 class NativePlainLeg(_native.Leg, PlainFastLeg):
-    """See PlainFastLeg: what takes a pipe is Python's."""
+    """See PlainFastLeg. Transfers through a pipe stay in Python."""
 
     def __init__(self, tools: Tools, transport: Any, end: End, owner: ILegOwner, plain: bool) -> None:
         self.equip(tools, self.bulk_read, len(self._room(tools.buffers)), BULK)
@@ -53,6 +53,6 @@ class NativeTlsLeg(_native.Leg, TlsFastLeg):
     def __init__(self, tools: Tools, transport: BioTls, end: End, owner: ILegOwner, plain: bool) -> None:
         self.equip(tools, self.bulk_read, len(self._room(tools.buffers)), MAX_DATA_BYTES + 1)
         session: Any = transport.session
-        # SSLObject only passes on what its inner one does.
+        # SSLObject only wraps the inner object's methods.
         self.seal_with(getattr(session, "_sslobj", session), transport.incoming, transport.outgoing)
         super().__init__(tools, transport, end, owner, plain)

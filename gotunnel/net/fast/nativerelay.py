@@ -1,4 +1,4 @@
-"""The fast relay with its inner part compiled. To import it raises ImportError where the extension was not built."""
+"""The fast relay with its inner part compiled. Importing this raises ImportError if the extension was not built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["NativeRelay"]
 
 
 class NativeRelay(FastRelay):
-    """See FastRelay. It runs on any reactor; what it saves, it saves where the loop is its own too."""
+    """See FastRelay. It runs on any reactor, but saves most on the PumpReactor."""
 
     name = "native"
     make_local = NativeLocal
@@ -34,7 +34,7 @@ class NativeRelay(FastRelay):
     ) -> None:
         super().__init__(reactor, dial_timeout, descriptors)
         self._tools.deadlines = NativeDeadlines(reactor)
-        self._control = ""  # of the place that was dialled last
+        self._control = ""  # the congestion control for the place dialled last
 
     def _welcoming(self, on_visitor: Callable[[FastLocal], None]) -> Callable[[Listener, int], None]:
         """See FastRelay."""

@@ -1,5 +1,5 @@
-"""Tells the compiled part of the fast relay what it takes from Python: the table of a leg's life, whose one source is
-`wire.legstate`, and the methods that it leaves what is rare to."""
+"""Gives the compiled part of the fast relay what it needs from Python: the state table of legs, whose only source is
+`wire.legstate`, and the methods for rare cases."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gotunnel.wire.openform import FORM
 __all__ = ["learn"]
 
 PYTHON, WRITE, OPEN, DIAL, ANSWERED, HALF_CLOSE, FINISH, IDLE = range(8)
-"""How an act is done: ActKind of native.h."""
+"""How an act is carried out: ActKind of native.h."""
 _COMPILED: dict[Act, tuple[int, Any]] = {
     Act.SEND_OPEN: (OPEN, None),
     Act.SEND_OPENED: (WRITE, OPENED),
@@ -36,7 +36,7 @@ _COMPILED: dict[Act, tuple[int, Any]] = {
     Act.FINISH_LOCAL: (FINISH, None),
     Act.IDLE: (IDLE, None),
 }
-"""All others are done as Python does them."""
+"""All other acts are carried out in Python."""
 _ENDS, _STATES, _EVENTS, _FRAMES = tuple(End), tuple(State), tuple(Event), tuple(LegFrame)
 
 
@@ -67,7 +67,8 @@ def _set(states: frozenset[State]) -> int:
 
 
 def learn() -> None:
-    """Tell it, and let it write, read and prove each OPEN from now on; once in a process."""
+    """Pass the rules to the extension, and let it encode, decode and prove each OPEN from now on. Called once per
+    process."""
     numbers = (
         _STATES.index(State.CLOSED),
         _STATES.index(State.IDLE),

@@ -1,4 +1,4 @@
-"""Pipes that `splice(2)` moves bytes through, kernel to kernel. They are borrowed while much flows and come back
+"""Pipes through which `splice(2)` moves bytes within the kernel. They are borrowed for large transfers and returned
 empty."""
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from gotunnel.net.descriptors import Gate
 __all__ = ["CHUNK", "Pipe", "Pipes"]
 
 CHUNK = 1 << 20
-"""Bytes that one splice moves at most, and the size that a pipe is asked to have."""
+"""The most bytes that one splice moves, and the size requested for a pipe."""
 KEPT = 32
-"""Empty pipes kept for the next stream. Each one can hold kernel memory of its size."""
-_F_SETPIPE_SZ = 1031  # fcntl.h; in Python's fcntl only since 3.10 and not everywhere
+"""Empty pipes kept for later streams. Each may hold kernel memory of its size."""
+_F_SETPIPE_SZ = 1031  # fcntl.h; not in every Python's fcntl module
 
 
 class Pipe:
-    """One pipe. `held` counts the bytes in it; whoever splices keeps it right."""
+    """One pipe. `held` is the number of bytes in it; whoever splices keeps it up to date."""
 
     __slots__ = ("held", "reader", "writer")
 
@@ -28,23 +28,23 @@ class Pipe:
         try:
             fcntl.fcntl(self.writer, _F_SETPIPE_SZ, CHUNK)
         except OSError:
-            pass  # over the user's share of pipe memory: the default size works too, with more calls
+            pass  # the user's limit of pipe memory is reached: the default size works, too, with more system calls
 
     def close(self) -> None:
-        """Close both ends; what was in it is lost."""
+        """Close both ends; bytes in it are lost."""
         os.close(self.reader)
         os.close(self.writer)
 
 
 class Pipes:
-    """The pool of one relay. Descriptors of the reserve do not become pipes: bytes travel without them too."""
+    """The pipe pool of one relay. It does not use the reserve of descriptors: bytes can move without pipes."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._free: list[Pipe] = []
 
     def borrow(self) -> Pipe | None:
-        """Return an empty pipe, or None when the process has no descriptors for one."""
+        """Return an empty pipe, or None if there are no descriptors for one."""
         if self._free:
             return self._free.pop()
         try:
@@ -57,13 +57,13 @@ class Pipes:
         return pipe
 
     def give_back(self, pipe: Pipe) -> None:
-        """Take a pipe back. One that still holds bytes is closed: they must never reach another stream."""
+        """Take a pipe back. One that still holds bytes is closed, since they must never reach another stream."""
         if pipe.held or len(self._free) >= KEPT:
             pipe.close()
         else:
             self._free.append(pipe)
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close the pipes that are kept."""
         while self._free:
             self._free.pop().close()

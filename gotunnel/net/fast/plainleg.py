@@ -1,4 +1,4 @@
-"""A fast leg outside TLS: small exchanges by recv and send, large ones by splice, kernel to kernel."""
+"""A fast leg outside TLS: moves small messages with recv and send, large ones with splice, within the kernel."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gotunnel.wire.legs import HEADER_BYTES, MAX_DATA_BYTES, LegFrame
 __all__ = ["PlainFastLeg"]
 
 BULK = 32 * 1024
-"""Bytes from which on splice costs less than recv and send do."""
+"""Bytes from which on splice is cheaper than recv and send."""
 FRAMES_AT_ONCE = 4
-"""Frames spliced per event, so that one stream does not keep the others waiting."""
+"""Frames spliced per event, so that one stream does not delay the others."""
 _FLAGS = 3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 
 
 class PlainFastLeg(FastLeg):
-    """See FastLeg. A pipe towards the leg is borrowed while the local socket has much to say (`_up`), one towards the
-    local socket while large frames arrive (it belongs to that socket, which may outlive the stream)."""
+    """See FastLeg. While the local socket delivers much data, the leg borrows a pipe for it (`_up`). While large frames
+    arrive, the local socket has a pipe for them, which may outlive the stream."""
 
     bulk_read = 128 * 1024
-    _head = b""  # what is left of the header of the frame in `_up`
+    _head = b""  # the unsent rest of the header of the frame in `_up`
 
-    # Towards the leg.
+    # From the local socket to the leg.
 
     def _room(self, buffers: Buffers) -> memoryview:
         return buffers.local_body[: self.bulk_read]
@@ -41,7 +41,7 @@ class PlainFastLeg(FastLeg):
         try:
             count = os.splice(local.fd, pipe.writer, CHUNK, flags=_FLAGS)
         except BlockingIOError:
-            self._return_up()  # splice stops where an urgent byte was, for ever; a read gets past it
+            self._return_up()  # splice never gets past the position of an urgent byte, but a read does
             return
         except OSError:
             local.lost()
@@ -91,7 +91,7 @@ class PlainFastLeg(FastLeg):
         if self._up is not None and not self._unsent():
             self._return_up()
 
-    # From the leg.
+    # From the leg to the local socket.
 
     def _readable(self) -> None:
         local = self._local
@@ -129,7 +129,7 @@ class PlainFastLeg(FastLeg):
                 count = os.splice(self._fd, pipe.writer, min(self._left, CHUNK), flags=_FLAGS)
             except BlockingIOError:
                 if in_vain:
-                    self._return_in(local)  # the same as in _splice_out
+                    self._return_in(local)  # an urgent byte: see _splice_out
                 return
             except OSError:
                 count = 0
@@ -152,7 +152,7 @@ class PlainFastLeg(FastLeg):
                 return
 
     def _next_large(self, local: FastLocal) -> bool:
-        """Read the next header; True when it announces more for the pipe, which else goes back."""
+        """Read the next header. Returns True if it announces another large frame; otherwise the pipe is returned."""
         try:
             got = self._sock.recv(HEADER_BYTES - len(self._inbuf))
         except BlockingIOError:

@@ -1,5 +1,5 @@
-"""How descriptors of the fast relay hear of their events: from our own loop inside the reactor, or from whatever
-reactor there is. Reads and writes nothing."""
+"""Delivers events of the fast relay's descriptors: from its own loop inside the reactor, or from any Twisted reactor.
+Reads and writes nothing itself."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ __all__ = ["ERR", "IN", "OUT", "RESET", "Handler", "Mishaps", "Poller", "Pump", 
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 ERR = select.EPOLLERR | select.EPOLLHUP
-"""What is told also to those who ask for nothing."""
+"""The events that are reported even with an empty mask."""
 
 Handler = Callable[[int], None]
-"""Called with the events of its descriptor. It may not raise; if it does, that is logged as a bug and `ERR` is told
-to it once."""
+"""Called with the events of its descriptor. It must not raise; if it does, the bug is logged and the handler gets `ERR`
+once."""
 
 RESET = select.EPOLLERR
-"""A reset. The other half of `ERR`, a hang-up, only says that both directions have ended, however."""
+"""A reset. The other part of `ERR`, a hang-up, only means that both directions have ended, in whatever way."""
 
 MOST_EVENTS = 128
-"""Events taken from the kernel at once, so that the reactor's own descriptors are not kept waiting."""
+"""Events taken from the kernel at once, so that the reactor's own descriptors do not have to wait."""
 
 
 class Poller(Protocol):
-    """What the fast relay asks for. A descriptor is added once, and removed right before it is closed or handed on: the
-    kernel would not forget it by itself as long as another process has the same connection, by `fork`."""
+    """What the fast relay needs. A descriptor is added once, and removed right before it is closed or handed over. The
+    kernel would not forget it on close while another process has the same connection, by `fork`."""
 
     tells_errors: bool
-    """Whether `ERR` is told also to those whose mask is empty."""
+    """Whether `ERR` is reported even with an empty mask."""
 
     def add(self, fd: int, mask: int, handler: Handler) -> None: ...
     def set(self, fd: int, mask: int) -> None: ...
@@ -45,17 +45,17 @@ class Poller(Protocol):
 
 
 class Mishaps:
-    """What a pump does about a handler that raises."""
+    """How a pump deals with a handler that raises."""
 
     log = Logger()
 
     @abstractmethod
     def handler_of(self, fd: int) -> Any:
-        """Return who is told of a descriptor's events, None if nobody is."""
+        """Return the handler of a descriptor's events; None if there is none."""
 
     @abstractmethod
     def remove(self, fd: int) -> None:
-        """Tell nothing more."""
+        """Stop delivering events of a descriptor."""
 
     def _failed(self, fd: int, handler: Any, problem: Exception) -> None:
         self.log.failure("moving bytes failed: a bug", Failure(problem))
@@ -70,7 +70,7 @@ class Mishaps:
 
 
 class Pump(Mishaps):
-    """Our own epoll set, which `fast.reactor` runs inside the reactor's."""
+    """Our own epoll set, on which `fast.reactor` waits; Twisted's set is one descriptor in it."""
 
     tells_errors = True
 
@@ -79,43 +79,43 @@ class Pump(Mishaps):
         self._handlers: dict[int, Handler] = {}
         self._fresh: set[int] = set()
         self.must_return = False
-        """Set by a handler: `serve` is to return behind its batch, since what it was told of the time to wait has
-        changed. Whoever calls it sets this back before."""
+        """Set by a handler to make `serve` return after the current batch, since the time to wait may have changed. The
+        caller of `serve` resets it first."""
 
     def fileno(self) -> int:
         """Return the descriptor of the epoll set."""
         return self._epoll.fileno()
 
     def close(self) -> None:
-        """Give the epoll set back."""
+        """Close the epoll set."""
         self._handlers.clear()
         self._epoll.close()
 
     def add(self, fd: int, mask: int, handler: Handler) -> None:
-        """Tell `handler` of the events in `mask`, and of errors."""
+        """Call `handler` for the events in `mask`, and for errors."""
         self._epoll.register(fd, mask)
         self._handlers[fd] = handler
         self._fresh.add(fd)
 
     def set(self, fd: int, mask: int) -> None:
-        """Change what is told."""
+        """Change the mask of a descriptor."""
         self._epoll.modify(fd, mask)
 
     def remove(self, fd: int) -> None:
-        """Tell nothing more."""
+        """Stop delivering events of a descriptor."""
         del self._handlers[fd]
         self._epoll.unregister(fd)
 
     def run(self, timeout: float, foreign: int) -> bool:
-        """Wait for events up to `timeout` seconds (-1: as long as it takes) and pass them on, once. True when the
+        """Wait for events up to `timeout` seconds (-1: without limit) and deliver them, once. Returns True if the
         descriptor `foreign`, which has no handler, was among them."""
         found = False
         get = self._handlers.get
         fresh: set[int] = set()
         self._fresh = fresh
         for fd, events in self._epoll.poll(timeout, MOST_EVENTS):
-            # A handler may have removed a descriptor whose event is in the same batch, and its number may belong to a
-            # new one already: that one's own events come with the next batch.
+            # A handler may have removed a descriptor that has an event in this batch, and its number may be in use
+            # again already: events of the new descriptor come with the next batch.
             handler = get(fd)
             if fd in fresh:
                 continue
@@ -127,11 +127,11 @@ class Pump(Mishaps):
             elif fd == foreign:
                 found = True
             if self._fresh is not fresh:
-                break  # the handler ran the loop itself: whatever is still true is told anew
+                break  # the handler ran the loop itself: events that still hold are reported again
         return found
 
     def serve(self, timeout: float, foreign: int) -> bool:
-        """The same, until there is a reason to return: the time is over, `foreign` is ready, or somebody says so."""
+        """The same, repeatedly, until the time is over, `foreign` is ready, or `must_return` is set."""
         left, until = timeout, monotonic() + timeout
         while not self.run(left, foreign):
             if timeout >= 0:
@@ -150,7 +150,7 @@ class Pump(Mishaps):
 
 
 class ReactorPoller:
-    """The same on any Twisted reactor, at the price that it has for each event."""
+    """The same on any Twisted reactor, at that reactor's cost per event."""
 
     tells_errors = False
 
@@ -159,7 +159,7 @@ class ReactorPoller:
         self._descriptors: dict[int, _Descriptor] = {}
 
     def add(self, fd: int, mask: int, handler: Handler) -> None:
-        """See Pump.add. With no mask, errors are not told: the path watch looks for them."""
+        """See Pump.add. Errors are not reported with an empty mask: the path watch looks for them."""
         self._descriptors[fd] = _Descriptor(fd, handler)
         self.set(fd, mask)
 
@@ -180,7 +180,7 @@ class ReactorPoller:
 
 @implementer(IReadWriteDescriptor)
 class _Descriptor:
-    """One descriptor as Twisted's reactors know it."""
+    """One descriptor, as Twisted's reactors need it."""
 
     def __init__(self, fd: int, handler: Handler) -> None:
         self.mask = 0
@@ -203,7 +203,7 @@ class _Descriptor:
             self._handler(OUT)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor has taken it out already, for an error on the descriptor or one that a handler raised."""
+        """The reactor has removed it already, because of an error on the descriptor or in a handler."""
         self.mask = 0
         if not self.gone:
             self._handler(ERR)

@@ -1,5 +1,5 @@
-"""A reactor whose waiting is done by the fast relay's own loop: Twisted's epoll set is one descriptor of ours. For
-everything else it is Twisted's epoll reactor. The two roles install it where it can be had."""
+"""A reactor that waits in the fast relay's own loop: Twisted's epoll set is one descriptor in ours. Otherwise it is
+Twisted's epoll reactor. Both roles install it where it is available."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PumpReactor", "install", "install_if_free", "make_pump"]
 
 
 class OwnPoller(Poller, Protocol):
-    """A pump, compiled or not, as `fast.reactor` runs it."""
+    """A pump, compiled or not, as the reactor uses it."""
 
     must_return: bool
 
@@ -28,7 +28,7 @@ class OwnPoller(Poller, Protocol):
 
 
 def make_pump() -> OwnPoller:
-    """Return the compiled pump where it can be had, else the one in Python."""
+    """Return the compiled pump where it is available, else the one in Python."""
     if lacking() is not None:
         return Pump()
     from gotunnel.net.fast.nativeleg import NativePump
@@ -37,27 +37,27 @@ def make_pump() -> OwnPoller:
 
 
 class PumpReactor(epollreactor.EPollReactor):
-    """An event of the fast relay costs one dictionary look-up here, instead of a turn of the reactor."""
+    """Here an event of the fast relay costs one dictionary lookup instead of a turn of the reactor."""
 
     def __init__(self) -> None:
-        self.pump = make_pump()  # ahead of what may schedule something
+        self.pump = make_pump()  # before super().__init__, which may schedule calls
         super().__init__()
-        # What is private of Twisted here, this and `_moveCallLaterSooner`, is watched over by tests.
+        # Private parts of Twisted: tests watch over `_poller` and `_moveCallLaterSooner`.
         self._theirs = self._poller.fileno()
         self.pump.add_foreign(self._theirs)
 
     def stop(self) -> None:
-        """Stop, also when a handler of the pump says so."""
+        """Stop, also when called by a handler of the pump."""
         super().stop()
         self.pump.must_return = True
 
     def crash(self) -> None:
-        """See IReactorCore; it is also the end of each shutdown, which a handler of the pump may have held up."""
+        """See IReactorCore. Each shutdown ends with this call, possibly from a handler of the pump."""
         super().crash()
         self.pump.must_return = True
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
-        """See IReactorTime; also how long to wait is another."""
+        """See IReactorTime. The pump must return, since its time to wait has changed."""
         self.pump.must_return = True
         return super().callLater(delay, callable, *args, **kw)
 
@@ -66,12 +66,12 @@ class PumpReactor(epollreactor.EPollReactor):
         super()._moveCallLaterSooner(delayed)
 
     def doPoll(self, timeout: float | None) -> None:
-        """Wait for events and pass them on; return when Twisted has something to do itself. Its timers are looked after
-        by it alone: it sweeps out those that were cancelled, too."""
+        """Wait for events and deliver them; return when Twisted has something to do. Twisted alone handles its timers,
+        and also removes cancelled ones."""
         pump = self.pump
         pump.must_return = False
         theirs_are_ready = pump.serve(-1 if timeout is None else max(0.0, timeout), self._theirs)
-        pump.must_return = True  # where a handler has called `iterate`, what it scheduled before that still counts
+        pump.must_return = True  # if a handler has called `iterate`: what it scheduled before must still count
         if theirs_are_ready:
             super().doPoll(0)
 
@@ -79,12 +79,12 @@ class PumpReactor(epollreactor.EPollReactor):
 
 
 def install() -> None:
-    """Make a PumpReactor the reactor of this process. Raises ReactorAlreadyInstalledError."""
+    """Install a PumpReactor as the reactor of this process. Raises ReactorAlreadyInstalledError."""
     reactor: Any = PumpReactor()
     installReactor(reactor)
 
 
 def install_if_free() -> None:
-    """The same, unless there is a reactor already or it cannot be had here (it needs epoll)."""
+    """Install a PumpReactor, unless a reactor is installed already. Needs epoll."""
     if "twisted.internet.reactor" not in sys.modules:
         install()

@@ -1,4 +1,4 @@
-"""The fast relay: accepts visitors, dials targets and takes over legs on descriptors of its own (Linux)."""
+"""The fast relay: accepts visitors, dials targets and takes over legs on its own descriptors (Linux)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FastRelay:
         self._tools = Tools(reactor, poller, PathWatch(reactor), dial_timeout, descriptors)
         self._gate = self._tools.descriptors.visitors
         self._locals: set[FastLocal] = set()
-        self._place: Place | None = None  # that was dialled last
+        self._place: Place | None = None  # of the last dial
 
     @property
     def gate(self) -> Gate:
@@ -62,7 +62,7 @@ class FastRelay:
         return self._gate
 
     def time_legs(self, times: LegTimes | None) -> None:
-        """Give silent legs up by these times; see IRelay."""
+        """Set the times after which silent legs are given up; see IRelay."""
         self._tools.watch.times = times
 
     def listen(self, host: str, port: int, on_visitor: Callable[[FastLocal], None], backlog: int = 1024) -> Listener:
@@ -72,7 +72,7 @@ class FastRelay:
     def dial(self, target: Address, timeout: float) -> FastLocal | Deferred[FastLocal]:
         """Connect to a target; see IRelay."""
         place = self._place
-        if place is None or place.target is not target:  # mostly the same as before
+        if place is None or place.target is not target:  # mostly it is the same target as before
             place = self._place = literal(target)
         return self._dial_place(place, timeout) if place.candidates else self._dial_name(place, timeout)
 
@@ -88,7 +88,7 @@ class FastRelay:
 
     def flow(self, *arguments: Any) -> Any:
         """Make a flow; see IDatagramRelay."""
-        from gotunnel.net.fast.flow import FastFlow  # few have any
+        from gotunnel.net.fast.flow import FastFlow  # imported late: few processes use datagrams
 
         return FastFlow(self._reactor, *arguments)
 
@@ -106,24 +106,24 @@ class FastRelay:
 
     @property
     def locals(self) -> int:
-        """How many connections of visitors and targets there are; see IRelay."""
+        """The number of open connections of visitors and targets; see IRelay."""
         return len(self._locals)
 
     def stop(self) -> None:
-        """Reset what still finishes by itself; see IRelay."""
+        """Reset the connections that are still finishing; see IRelay."""
         for local in tuple(self._locals):
             local.abort()
         self._tools.stop()
 
     def _welcoming(self, on_visitor: Callable[[FastLocal], None]) -> Callable[[Listener, int], None]:
-        """Return what accepts the visitors of a port."""
+        """Return the function that accepts the visitors of a port."""
         return partial(welcome, self._gate, on_visitor, self._accept)
 
     def _accept(self, listening: SocketType, family: int) -> FastLocal:
         """Accept a visitor. Raises OSError."""
         sock, peer = accept(listening, family)
         sock.setblocking(False)
-        host = peer[0].removeprefix("::ffff:")  # an IPv4 visitor of a socket for both families
+        host = peer[0].removeprefix("::ffff:")  # an IPv4 visitor on a socket for both families
         return self._made(sock, host, f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}")
 
     def _made(self, sock: SocketType, host: str, address: str) -> FastLocal:

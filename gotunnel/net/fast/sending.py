@@ -1,5 +1,5 @@
-"""What leaves on a leg of the fast relay: frames that wait for one another leave in one send, and who sends more than
-the wire takes is not read on. What arrives is in `frames`, and what the kernel tells in `leg`."""
+"""The sending half of a leg of the fast relay: frames that are ready together leave in one send, and the local socket
+is not read while the wire takes no more. `frames` has the receiving half, `leg` the events."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class SendingLeg(FrameLeg):
     def __init__(self, tools: Tools, end: End, owner: ILegOwner, plain: bool) -> None:
         super().__init__(tools, end, owner, plain)
         self._tools = tools
-        self._watched = False  # by the path watch
-        self._up: Pipe | None = None  # a subclass moves what comes from the local socket through it
-        self._out = bytearray()  # frames for the wire, behind what the subclass still holds
+        self._watched = False  # whether the path watch checks it
+        self._up: Pipe | None = None  # in a subclass: the pipe for bytes from the local socket
+        self._out = bytearray()  # frames for the wire, after what the subclass still holds
         self._blocked = False  # the wire takes no more
         self._unhurried = False  # what is in `_out` may wait a little
         self._mask = IN
@@ -36,16 +36,16 @@ class SendingLeg(FrameLeg):
 
     @abstractmethod
     def check(self, now: float) -> None:
-        """Look at what the kernel tells nobody who does not ask (called by the path watch)."""
+        """Look for conditions that the kernel reports only on request (called by the path watch)."""
 
     @abstractmethod
     def _watch(self, mask: int) -> None:
-        """Be told of these events of the leg's descriptor."""
+        """Set the events of the leg's descriptor to be notified of."""
 
-    # What the owner calls, beyond LegBase: several frames leave in one send.
+    # Called by the owner, in addition to LegBase: several frames leave in one send.
 
     def open(self, local: FastLocal, body: bytes, held: bool = False, begins: bytes = b"") -> None:
-        """Serve a visitor; his first bytes, if they are there, leave together with the OPEN."""
+        """Serve a visitor. Its first bytes, if they have arrived, leave together with the OPEN."""
         self._corked = True
         try:
             super().open(local, body, held, begins)
@@ -53,7 +53,8 @@ class SendingLeg(FrameLeg):
             self._uncork()
 
     def accept(self, local: FastLocal, awaited: bool = False) -> None:
-        """The target answered; OPENED leaves with its first bytes, or soon, or at once if it is awaited."""
+        """Join the target, which has answered. OPENED leaves with the target's first bytes or a moment later; at once
+        if it is awaited."""
         corked, self._corked = self._corked, True
         try:
             super().accept(local, awaited)
@@ -70,13 +71,13 @@ class SendingLeg(FrameLeg):
             self._flush()
 
     def flush_now(self) -> None:
-        """What waited for company goes alone."""
+        """Send the frames that waited for others to leave with."""
         if self._unhurried:
             self._unhurried = False
             if self._out and self.state is not State.CLOSED:
                 self._flush()
 
-    # What LegBase asks for.
+    # What LegBytes requires.
 
     def _write(self, data: bytes) -> None:
         if not self._watched:
@@ -92,22 +93,22 @@ class SendingLeg(FrameLeg):
     # The wire.
 
     def _send(self, data: memoryview) -> None:
-        """Send a frame of bytes at once if nothing is before it, and stop reading the local socket if it does not all
-        fit."""
+        """Send a DATA frame at once if nothing is queued before it. Stop reading the local socket if not all of it can
+        be sent."""
         if not self._out and not self._corked:
             try:
                 sent = self._sock.send(data)
             except BlockingIOError:
                 sent = 0
             except OSError:
-                return  # the leg's own event says more
+                return  # the leg's own event will report the error
             if sent == len(data):
                 return
             data = data[sent:]
         self._keep(data)
 
     def _keep(self, data: memoryview) -> None:
-        """Put bytes behind what waits."""
+        """Queue bytes after those that wait."""
         self._out += data
         if self._unhurried:
             self._unhurried = False
@@ -117,7 +118,7 @@ class SendingLeg(FrameLeg):
             self._set_blocked(True)
 
     def _flush(self) -> bool:
-        """Send what waits; False when not all of it left."""
+        """Send what is queued. Returns False if some of it remains."""
         if self._up is not None and not self._flush_pipe(self._up):
             return False
         out = self._out
@@ -127,7 +128,7 @@ class SendingLeg(FrameLeg):
         except BlockingIOError:
             pass
         except OSError:
-            # The descriptor's next event says what happened to it; who writes is not called back.
+            # The descriptor's next event reports the error; a writer is not called back.
             out.clear()
             return False
         if out or self._blocked:
@@ -135,17 +136,17 @@ class SendingLeg(FrameLeg):
         return not out
 
     def _say_much(self) -> None:
-        """More leaves at a time than an exchange of small messages has."""
+        """Prepare for large transfers: more leaves at a time than in an exchange of small messages."""
         if not self._says_much:
             self._says_much = True
             spare_pacing(self._sock)
 
     def _flush_pipe(self, pipe: Pipe) -> bool:
-        """Send what is in the pipe `_up`; False when not all of it left."""
+        """Send what is in the pipe `_up`. Returns False if some of it remains."""
         raise NotImplementedError
 
     def _set_blocked(self, blocked: bool) -> None:
-        """The wire takes no more, or takes more again: read the local socket accordingly."""
+        """Pause or resume the local socket as the wire becomes full or ready."""
         self._blocked = blocked
         self._watch(self._mask | OUT if blocked else self._mask & ~OUT)
         local = self._local

@@ -1,4 +1,5 @@
-"""A local connection of the fast relay with attributes of Python's; the compiled one keeps them in C (`nativeleg`)."""
+"""A local connection of the fast relay with attributes in Python slots; the compiled one keeps them in C
+(`nativeleg`)."""
 
 from __future__ import annotations
 

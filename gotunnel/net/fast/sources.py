@@ -1,5 +1,5 @@
-"""Which C sources these are, in a few characters: `setup.py` compiles them in, and who is about to use what it has
-compiled asks whether the tree still has the same. It imports nothing of gotunnel, which a build cannot."""
+"""Computes a digest of the C sources. `setup.py` compiles it into the extension, and `compiled` compares it with the
+tree. Imports nothing of gotunnel, since a build cannot."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["digest"]
 
 
 def digest(folder: Path) -> str:
-    """Return what tells the sources in a folder from any others; nothing if there are none. Raises OSError."""
-    files = sorted(folder.glob("[!.]*.[ch]"))  # no leftovers of editors, as the build
+    """Return a digest of the sources in a folder; empty if there are none. Raises OSError."""
+    files = sorted(folder.glob("[!.]*.[ch]"))  # like the build, without hidden leftovers of editors
     if not files:
         return ""
     found = sha256()

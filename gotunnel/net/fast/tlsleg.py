@@ -1,4 +1,4 @@
-"""A fast leg inside TLS, on the standard library's `ssl` with memory BIOs: one recv, all its records, one send."""
+"""A fast leg inside TLS, on the standard library's `ssl` with memory BIOs: one recv, all of its records, one send."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gotunnel.wire.legstate import End, State
 __all__ = ["TlsFastLeg"]
 
 PLAIN_AT_ONCE, SEALED_AT_ONCE = 2 * RECORD_BYTES, 2 * SEALED_BYTES
-"""The most bytes that go through a BIO at a time. It keeps for good the memory that the most it ever held took: without
-a limit a leg that once carried a download holds 290 KiB at either end, with this one 60."""
+"""The most bytes that pass through a BIO at a time. A BIO never shrinks: without this limit a leg that once carried a
+download holds 290 KiB at either end, with it 60."""
 
 
 class TlsFastLeg(FastLeg):
-    """See FastLeg. What waits in `_out` is encrypted when it can leave, as few records as it fills."""
+    """See FastLeg. Frames queued in `_out` are encrypted only when they can leave, in as few records as possible."""
 
     def __init__(self, tools: Tools, transport: BioTls, end: End, owner: ILegOwner, plain: bool) -> None:
         self._session = transport.session
         self._incoming = transport.incoming
         self._outgoing = transport.outgoing
-        self._records = b""  # encrypted, and not yet taken by the kernel
+        self._records = b""  # encrypted, but not yet taken by the kernel
         super().__init__(tools, transport, end, owner, plain)
 
     def _send(self, data: memoryview) -> None:
@@ -38,7 +38,7 @@ class TlsFastLeg(FastLeg):
             self._set_blocked(True)
 
     def _seal(self, data: memoryview | bytearray) -> bool:
-        """Encrypt and send; False when not all of it left."""
+        """Encrypt and send. Returns False if some of it remains."""
         if len(data) <= PLAIN_AT_ONCE:
             self._session.write(data)
             return self._send_records(self._outgoing.read())
@@ -61,13 +61,13 @@ class TlsFastLeg(FastLeg):
         return not self._records
 
     def _send_records(self, records: bytes, *more: bytes) -> bool:
-        """Send, in one call of the system, and keep what the kernel does not take; False when it did not take all."""
+        """Send in one system call, and keep what the kernel does not take. Returns False if some remains."""
         try:
             sent = self._sock.sendmsg((records, *more)) if more else self._sock.send(records)
         except BlockingIOError:
             sent = 0
         except OSError:
-            sent = sys.maxsize  # the leg's own event says more
+            sent = sys.maxsize  # the leg's own event will report the error
         if more:
             whole = sum(map(len, (records, *more)))
             self._records = b"".join((records, *more))[sent:] if sent < whole else b""
@@ -93,12 +93,12 @@ class TlsFastLeg(FastLeg):
         self._decrypt(records[:count])
 
     def begin(self, leftover: bytes) -> None:
-        """See FastLeg. Behind the handshake's last record there may be more, decrypted or not."""
+        """See FastLeg. More bytes may follow the handshake's last record, decrypted or not."""
         self._inbuf = leftover
         self._clock.callLater(0, self.handle_pending)
 
     def handle_pending(self) -> None:
-        """Take what arrived before this leg was made."""
+        """Take what arrived before this leg was made, or while it was dialling."""
         if self.state is not State.CLOSED:
             self._corked = True
             try:
@@ -110,7 +110,7 @@ class TlsFastLeg(FastLeg):
                 self._uncork()
 
     def _decrypt(self, records: memoryview | bytes) -> None:
-        """Read what has come."""
+        """Decrypt and handle the records that have arrived."""
         plain, got, over = self._buffers.from_leg, 0, False
         session, incoming = self._session, self._incoming
         start, count = 0, len(records)
@@ -125,7 +125,7 @@ class TlsFastLeg(FastLeg):
                         over = True
                         break
                     got += read
-                    if not incoming.pending:  # a read takes a whole record: to ask for one more costs an exception
+                    if not incoming.pending:  # a read takes a whole record; asking for one more costs an exception
                         break
             except ssl.SSLWantReadError:
                 pass
@@ -149,7 +149,7 @@ class TlsFastLeg(FastLeg):
         self.give_up(Sentence("TLS: {said}", said=broken.reason))
 
     def _answer(self) -> None:
-        """TLS has something to say by itself: a key update's answer, the end."""
+        """Send what TLS produces by itself: the answer to a key update, or its close."""
         records = self._outgoing.read()
         if self._records:
             self._records += records
@@ -158,13 +158,13 @@ class TlsFastLeg(FastLeg):
         else:
             return
         if not self._watched:
-            self._be_watched()  # for an end that goes on asking
+            self._be_watched()  # against a peer that keeps asking
 
     def _close_connection(self) -> None:
         self._flush()
         try:
             self._session.unwrap()
         except ssl.SSLError:
-            pass  # it wants the other end's answer, which nobody waits for
+            pass  # it wants the other end's close_notify, which nobody waits for
         self._answer()
         super()._close_connection()

@@ -1,4 +1,4 @@
-"""What all legs of one fast relay share: the loop, the buffers, the pipes, and the frames that may wait for company."""
+"""What all legs of one fast relay share: the loop, buffers, pipes, and the timer for frames that may wait."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gotunnel.wire.legs import HEADER_BYTES
 __all__ = ["Buffers", "Tools", "read_header", "write_header"]
 
 UNHURRIED = 0.003
-"""Seconds that an OPENED waits for the target's first bytes, to leave with them; twice that at most. Unless it is
-awaited nobody waits for it but a timer of 15 s at the other end; by itself it would cost a send, and the other end a
-turn of its loop."""
+"""Seconds that an OPENED waits for the target's first bytes, to leave with them; at most twice that. Unless it is
+awaited, only a timer of 15 s at the other end depends on it. Sent alone, it would cost a send here and a turn of the
+loop at the other end."""
 
 
 RECORD_BYTES = 16384
-"""The most that one TLS record carries (RFC 8446, 5.1), and that one read returns. What one recv completes is never
-more than what it brought and a record that began before; `Buffers.from_leg` has room for that and one read more."""
+"""The most that one TLS record carries (RFC 8446, 5.1) and one read returns. One recv can complete at most the bytes it
+brought and one record begun before; `Buffers.from_leg` has room for that and one more read."""
 SEALED_BYTES = 5 + RECORD_BYTES + 1 + 16
-"""The same on the wire: with its header, its content type and the tag of the cipher."""
+"""The same on the wire: with header, content type, and the cipher's tag."""
 
 _HEADER = struct.Struct(">I")
 read_header = _HEADER.unpack_from
@@ -37,25 +37,26 @@ write_header = _HEADER.pack_into
 
 
 class Buffers:
-    """What is read lands here and leaves before the next event; one set for all legs of a relay.
+    """Buffers for reading, one set for all legs of a relay. Data in them is passed on before the next event.
 
-    Legs and local sockets have a buffer each: while the frames in one are passed on, a leg may be given to the next
-    visitor, whose first bytes are read then and there.
+    Legs and local sockets have separate buffers: while the frames in one are passed on, a leg may be given to its next
+    visitor, whose first bytes are then read at once.
     """
 
     RECORDS = 16
-    """TLS records that a full read fills, and that a full buffer of them has room for."""
+    """TLS records that a full read yields, and that a full buffer has room for."""
 
     def __init__(self) -> None:
         self.cipher = _untouched(self.RECORDS * SEALED_BYTES)
         self.from_leg = _untouched(len(self.cipher) + 2 * RECORD_BYTES)
         self.from_local = _untouched(self.RECORDS * RECORD_BYTES)
         self.local_body = self.from_local[HEADER_BYTES:]
-        """With the header before it no byte needs a record of its own."""
+        """The space for data, behind the space for a frame's header. Header and data together fill whole TLS records,
+        so that no byte needs one more."""
 
 
 def _untouched(size: int) -> memoryview:
-    """Return a buffer whose pages are there when they are used; a bytearray's are from the start."""
+    """Return a buffer whose memory is allocated when it is used; a bytearray's would be from the start."""
     return memoryview(mmap.mmap(-1, size))
 
 
@@ -66,7 +67,7 @@ class Unhurried(Protocol):
 
 
 class Tools:
-    """What all legs of one relay share."""
+    """The shared objects of one relay's legs."""
 
     def __init__(
         self,
@@ -85,17 +86,17 @@ class Tools:
         self.descriptors = descriptors or Descriptors(clock)
         self.pipes = Pipes(self.descriptors.visitors)
         self._unhurried: list[Unhurried] = []
-        self._ripe: list[Unhurried] = []  # since before the timer began to run
+        self._ripe: list[Unhurried] = []  # those added before the timer was started
         self._flush: IDelayedCall | None = None
 
     def flush_soon(self, leg: Unhurried) -> None:
-        """Flush `leg` after UNHURRIED seconds, unless something else does before."""
+        """Flush `leg` after UNHURRIED seconds, at most twice that, unless something else does before."""
         if self._flush is None:
             self._flush = self.clock.callLater(UNHURRIED, self._flush_ripe)
         self._unhurried.append(leg)
 
     def stop(self) -> None:
-        """Give up timers and pipes."""
+        """Stop the timers and close the pipes."""
         self.watch.stop()
         self.deadlines.stop_all()
         self.pipes.close()

@@ -1,5 +1,5 @@
-"""Where a fast leg gets its descriptor from: a Twisted transport whose handshake is over, which from then on only holds
-it."""
+"""Takes the descriptor for a fast leg from a Twisted transport after its handshake. From then on the transport only
+holds it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["Held", "take_descriptor"]
 
 
 class Held(Protocol):
-    """The protocol of a transport that only holds a descriptor: it is told when that is closed."""
+    """The protocol of a transport that only holds a descriptor. It reports when the transport has closed."""
 
     def __init__(self, on_lost: Callable[[str], None]) -> None:
         self._on_lost = on_lost
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Closed, by ourselves: nobody else reads it."""
+        """The descriptor was closed, by this end: nothing else reads it."""
         self._on_lost(words_of(reason.value))
 
 
 def take_descriptor(transport: Any, held: Held, keepalive: tuple[int, int, int] | None) -> socket.socket:
-    """Let `transport` read and write no more, and return its socket. What it had still to write has left, or does now.
+    """Stop `transport` from reading and writing, and return its socket. What it still had to write is sent first.
     `keepalive` is as for `set_keepalive`.
 
-    Raises RemoteProtocolError if it could not: then the connection is broken.
+    Raises RemoteProtocolError if that cannot be sent: then the connection is broken.
     """
     if isinstance(transport, BioTls):
         transport.take()

@@ -1,4 +1,4 @@
-"""gotunnel inside WebSockets, for networks that let nothing else out. Loaded where a configuration names it."""
+"""gotunnel inside WebSockets, for networks that allow nothing else. Loaded only if a configuration names it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_listener", "listener", "websocket"]
 
 
 def websocket(*arguments: Any) -> Any:
-    """Return a client's way. Raises GotunnelError, also where the library is missing."""
+    """Make the transport of a client. Raises GotunnelError, also if the library wsproto is missing."""
     _check()
     from gotunnel.net.ws.client import WebSocketTransport
 
@@ -18,7 +18,7 @@ def websocket(*arguments: Any) -> Any:
 
 
 def listener(*arguments: Any) -> Any:
-    """Return a server's end, likewise."""
+    """Make the listener of a server. Raises GotunnelError, also if the library wsproto is missing."""
     _check()
     from gotunnel.net.ws.server import WebSocketListener
 
@@ -26,7 +26,7 @@ def listener(*arguments: Any) -> Any:
 
 
 def check_listener(options: Any) -> None:
-    """See IExtension: where it listens is tried later."""
+    """Check the options; see IExtension. Whether the address can be listened on is not tried here."""
     _check()
     from gotunnel.net.ws.certificate import ListenerCertificate
 
@@ -36,7 +36,7 @@ def check_listener(options: Any) -> None:
 
 def _check() -> None:
     try:
-        import wsproto  # noqa: F401 - to know whether it is there
+        import wsproto  # noqa: F401 - only to see whether it is installed
     except ImportError:
         raise GotunnelError(
             "the plugin websocket needs the library wsproto: pip install 'gotunnel[websocket]'"

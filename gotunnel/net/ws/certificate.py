@@ -1,4 +1,4 @@
-"""The certificate of a listener while it runs: taken up anew when its files change, and watched for its end."""
+"""The certificate of a running listener: reloaded when its files change, with warnings before it expires."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ __all__ = ["ListenerCertificate"]
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ListenerCertificate:
-    """Makes TLS sessions with what the files hold. Looks at them from `start` to `stop`. Raises TlsFilesError."""
+    """Creates TLS sessions with the current certificate. Checks its files from `start` to `stop`. Raises
+    TlsFilesError."""
 
     log = Logger()
 
@@ -34,12 +35,12 @@ class ListenerCertificate:
         self._expiry = ExpiryWatch(clock, "the certificate of the listener websocket")
 
     def start(self) -> None:
-        """Watch it."""
+        """Start to check the files."""
         self._renewal.start()
         self._expiry.watch(self._pair.leaf, str(self._pair.certificate_file))
 
     def stop(self) -> None:
-        """Watch no more. Harmless when called again."""
+        """Stop checking. May be called again."""
         self._renewal.stop()
         self._expiry.stop()
 

@@ -1,5 +1,4 @@
-"""The way of a client to its server through a WebSocket, with TLS around it and an HTTP proxy before it if there must
-be."""
+"""Connects a client to its server through a WebSocket, inside TLS and through an HTTP proxy as configured."""
 
 from __future__ import annotations
 
@@ -37,8 +36,8 @@ __all__ = ["WebSocketTransport"]
 
 @implementer(ITransportProvider)
 class WebSocketTransport:
-    """See ITransportProvider. What is loaded from files is loaded when it is made, and again when a file has
-    changed. Raises GotunnelError."""
+    """See ITransportProvider. Files are loaded when it is made, and again when they have changed. Raises
+    GotunnelError."""
 
     def __init__(self, reactor: Any, options: WebSocketOptions) -> None:
         self._reactor = reactor
@@ -47,7 +46,7 @@ class WebSocketTransport:
         if options.tls and options.host is not None:
             self._tls.creator(options.host)
         elif options.tls and options.ca is not None:
-            TargetTls(options.ca, "client.transport").creator("any")  # by which name is known later: the file is tried
+            TargetTls(options.ca, "client.transport").creator("any")  # the name comes later; this checks the file
         self._login = None if options.proxy_login is None else Login(options.proxy_login)
 
     def endpoint(self, server: HostPort, address: HostPort, timeout: float) -> IStreamClientEndpoint:
@@ -67,6 +66,8 @@ class WebSocketTransport:
 
 @implementer(IStreamClientEndpoint)
 class _WebSocketEndpoint:
+    """Connects through a WebSocket. `below` makes the network connection, `tls` is None for a WebSocket without TLS."""
+
     def __init__(
         self, reactor: Any, below: IStreamClientEndpoint, tls: IOpenSSLClientConnectionCreator | None, host: str,
         server: HostPort, options: WebSocketOptions, timeout: float,
@@ -77,7 +78,7 @@ class _WebSocketEndpoint:
         self._host = named if server.port == default else f"{named}:{server.port}"
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect, and open the WebSocket; all of it within the timeout once the network's connection is there."""
+        """Connect and open the WebSocket. After the TCP connect, the rest must be done within the timeout."""
         client = _Client(self._reactor, factory, self._host, self._options)
         done: Deferred[IProtocol] = Deferred(lambda _: client.give_up())
 
@@ -96,6 +97,8 @@ class _WebSocketEndpoint:
 
 
 class _Client(WsStream):
+    """The client's end of one WebSocket, from the request on."""
+
     def __init__(self, reactor: Any, factory: IProtocolFactory, host: str, options: WebSocketOptions) -> None:
         super().__init__(ConnectionType.CLIENT, reactor, options.ping)
         self._reactor = reactor
@@ -106,11 +109,11 @@ class _Client(WsStream):
         self._late: Any = None
 
     def begin(self, done: Deferred[IProtocol], connecting: Deferred[Any], timeout: float) -> None:
-        """`done` fires when the WebSocket is up; `connecting` is what may still be going on below."""
+        """Start. `done` will fire when the WebSocket is open; `connecting` is the attempt in progress below."""
         self._done, self._connecting, self._timeout = done, connecting, timeout
 
     def give_up(self) -> None:
-        """Nobody wants it any more."""
+        """Abort the attempt: it was cancelled."""
         if self.transport is None:
             self._connecting.cancel()
         else:

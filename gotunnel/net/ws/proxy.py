@@ -1,4 +1,4 @@
-"""Through an HTTP proxy, by CONNECT (RFC 9110, 9.3.6). HTTP itself is h11's, which wsproto brings."""
+"""Connects through an HTTP proxy with CONNECT (RFC 9110, 9.3.6). h11, which wsproto depends on, handles HTTP."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gotunnel.net.transports import hand_over
 __all__ = ["Login", "ProxiedEndpoint", "read_login"]
 
 MOST_LOGIN = 4096
-"""Bytes of a file with a login."""
+"""Maximum bytes of a file with a login."""
 
 
 def read_login(path: Path) -> bytes:
-    """Return what goes into Proxy-Authorization, from a file that holds `user:password` and that nobody else may read.
-    Raises GotunnelError."""
+    """Return the value for Proxy-Authorization, from a file with `user:password` that nobody else may read. Raises
+    GotunnelError."""
     try:
         text = one_line(secret_file(path, MOST_LOGIN), MOST_LOGIN, "utf-8")
     except Refused as refused:
@@ -43,8 +43,8 @@ def read_login(path: Path) -> bytes:
 
 
 class Login:
-    """What the file of `proxy_login` holds: it is read again when it has changed. Raises GotunnelError at once,
-    and later keeps what was read before."""
+    """The content of the `proxy_login` file, read again when it has changed. Making it raises GotunnelError for a bad
+    file; later, a bad file is logged and the earlier content stays in use."""
 
     log = Logger()
 
@@ -54,7 +54,7 @@ class Login:
         self._header = read_login(path)
 
     def now(self) -> bytes:
-        """Return what goes into Proxy-Authorization."""
+        """Return the value for Proxy-Authorization."""
         found = stamp(self._path)
         if found != self._seen:
             self._seen = found
@@ -72,7 +72,7 @@ class Login:
 
 @implementer(IStreamClientEndpoint)
 class ProxiedEndpoint:
-    """Connects to `address` through the proxy that `below` connects to. It has `timeout` seconds to answer."""
+    """Connects to `address` through the proxy that `below` connects to. The proxy has `timeout` seconds to answer."""
 
     def __init__(
         self, reactor: Any, below: IStreamClientEndpoint, proxy: HostPort, address: HostPort, login: bytes | None,
@@ -93,7 +93,7 @@ class ProxiedEndpoint:
 
 
 class _Asking(Protocol):
-    """The connection to the proxy, until it leads on."""
+    """The connection to the proxy, until the proxy has connected it to the target."""
 
     transport: Any
 
@@ -108,16 +108,16 @@ class _Asking(Protocol):
         self._connecting: Deferred[Any]
 
     def below(self, connecting: Deferred[Any]) -> None:
-        """What may still be going on below."""
+        """Remember the attempt in progress below."""
         self._connecting = connecting
 
     def connectionMade(self) -> None:
-        """Ask."""
+        """Send the CONNECT request."""
         self._late = self._clock.callLater(self._timeout, self._refuse, "no answer in time")
         self.transport.write(self._http.send(self._request))
 
     def dataReceived(self, data: bytes) -> None:
-        """The answer; what comes behind it belongs to who is connected."""
+        """Read the answer. Bytes behind it belong to the protocol that takes over."""
         try:
             self._http.receive_data(data)
             event = self._http.next_event()
@@ -142,14 +142,14 @@ class _Asking(Protocol):
             self._lead_on()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Before it led on."""
+        """The connection was lost before the answer."""
         self._decided()
         self.fail(Failure(ConnectError(None, Sentence(
             "the proxy {proxy}: it closed the connection", proxy=self._proxy
         ))))
 
     def fail(self, failure: Failure) -> None:
-        """It does not come to that."""
+        """Fail the attempt, unless it is decided already."""
         if not self.done.called:
             self.done.errback(failure)
 

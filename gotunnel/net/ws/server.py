@@ -1,6 +1,5 @@
-"""Where a server takes clients that come through WebSockets, and says 404 to all else. Each connection stands at the
-server's door from the moment it is accepted: the limits and the deadline of strangers hold for what it says in HTTP,
-too."""
+"""Accepts clients through WebSockets, and answers everything else with 404. Each connection passes the server's door as
+soon as it is accepted, so the limits and deadlines for strangers apply to its HTTP request, too."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ __all__ = ["WebSocketListener"]
 
 BACKLOG, ACCEPTS_AT_ONCE = 1024, 64
 PING = 25.0
-"""Seconds; what is on the path often takes a minute of silence for death."""
+"""Seconds. Devices on the path often drop a connection after a minute of silence."""
 NOTHING = b"nothing here\n"
 
 
@@ -76,18 +75,20 @@ class WebSocketListener:
 
 
 class _Port(GatedPort):
-    """Whoever stops it stops the watch over its certificate, too."""
+    """Stops the watch over its certificate when it stops listening."""
 
     certificate: ListenerCertificate | None = None
 
     def stopListening(self, *reason: Any) -> Any:
-        """Accept nobody any more."""
+        """Stop listening, for good."""
         if self.certificate is not None:
             self.certificate.stop()
         return super().stopListening(*reason)
 
 
 class _Visitors(Factory):
+    """Makes an _Arrival for each connection, after the door has accepted its address if that is known."""
+
     noisy = False
 
     def __init__(
@@ -97,7 +98,7 @@ class _Visitors(Factory):
         self._trusted = [ipaddress.ip_network(each) for each in options.trust]
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Called for each connection. None closes it at once."""
+        """Build the protocol of a connection. Returning None closes it at once."""
         host = getattr(addr, "host", None)
         trusted = host is not None and self.trusts(host)
         known = None if trusted or addr is None else self.door.buildProtocol(addr)
@@ -106,13 +107,13 @@ class _Visitors(Factory):
         return _Arrival(self, known)
 
     def trusts(self, host: str) -> bool:
-        """Whether this is the address of a proxy whose word counts."""
+        """Return whether this is the address of a trusted proxy."""
         address = plain_address(host)
         return address is not None and any(address in network for network in self._trusted)
 
     def origin(self, peer: Any, headers: list[tuple[bytes, bytes]]) -> Any:
-        """Where a client comes from that comes through a proxy: the last address of X-Forwarded-For that is not such a
-        proxy's itself."""
+        """Return the address of a client behind a trusted proxy: the last one in X-Forwarded-For that is not itself a
+        trusted proxy's."""
         listed = b",".join(value for name, value in headers if name.lower() == b"x-forwarded-for")
         for word in reversed([each.strip() for each in listed.decode("ascii", "replace").split(",")]):
             address = plain_address(host_of(word))
@@ -124,7 +125,7 @@ class _Visitors(Factory):
 
 
 class _Arrival(WsStream):
-    """One connection. `door` is the protocol at the server's door, once it is known where the client comes from."""
+    """One connection. `door` is the protocol at the server's door, once the client's address is known."""
 
     def __init__(self, visitors: _Visitors, door: Any) -> None:
         super().__init__(ConnectionType.SERVER, visitors.reactor, PING)
@@ -134,7 +135,7 @@ class _Arrival(WsStream):
         self._since = 0.0
 
     def connectionMade(self) -> None:
-        """He stands at the door."""
+        """Connect the door, if the client's address is known."""
         super().connectionMade()
         self._since = self._clock.seconds()
         if self._door is None:
@@ -177,7 +178,7 @@ class _Arrival(WsStream):
 
     def _breach(self, breach: Exception) -> None:
         if self._carried is None and not self._gone:
-            # A browser, or a scanner: an answer in HTTP, and no more.
+            # A browser or a scanner: answer in HTTP, and nothing more.
             head = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nconnection: close\r\n"
             self.transport.write(head + b"content-length: %d\r\n\r\n" % len(NOTHING) + NOTHING)
             self._leave()
@@ -186,7 +187,7 @@ class _Arrival(WsStream):
             super()._breach(breach)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone; if it never came to a WebSocket, the door is to know."""
+        """The connection has closed. If it never became a WebSocket, tell the door."""
         self._decided()
         before = self._carried is None
         super().connectionLost(reason)
@@ -198,18 +199,18 @@ class _Arrival(WsStream):
         if late is not None and late.active():
             late.cancel()
 
-    # The transport of the door, until it has a better one.
+    # The transport of the door, until the WebSocket is open.
 
     def getPeer(self) -> Any:
-        """Who is there."""
+        """Return the other end's address."""
         return self.transport.getPeer()
 
     def getHost(self) -> Any:
-        """Where he has come to."""
+        """Return the address it connected to."""
         return self.transport.getHost()
 
     def getHandle(self) -> Any:
-        """The socket."""
+        """Return the socket."""
         return raw_socket(self.transport)
 
     def abortConnection(self) -> None:

@@ -1,5 +1,5 @@
-"""One WebSocket as a stream of bytes: what both ends do once it is up, and how it comes up with the words of HTTP. The
-protocol itself is wsproto's (RFC 6455)."""
+"""One WebSocket as a stream of bytes: the part common to both ends, from the HTTP request to the close. wsproto
+implements the protocol itself (RFC 6455)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from gotunnel.net.transports import raw_socket, tcp_transport, unsent_bytes
 __all__ = ["PIECE", "WsStream"]
 
 PIECE = 65536
-"""Bytes in one message at most, so that the other end need not hold more."""
+"""Maximum bytes of one message, so that the other end need not buffer more."""
 LINGER = 10.0
-"""Seconds that the other end may take to read what is left, without any progress, or to end its TLS."""
+"""Seconds without progress that the other end may take to read the rest, or to end its TLS."""
 UNREAD = 4096
-"""Bytes that it has not read, above which its pings are not answered."""
+"""Unsent bytes above which its pings are not answered."""
 MOST_UNREAD = 2 << 20
-"""Bytes that it has not read, above which it is cut when that is seen. What is carried waits long before; but TLS
-answers by itself whoever wants new keys on and on."""
+"""Unsent bytes above which it is disconnected at the next check. Carried data stops long before that; but TLS answers
+every request for new keys by itself."""
 LOOK = 25.0
-"""Seconds between two looks whether somebody is still there, where no pings are sent."""
+"""Seconds between two checks whether the other end is still there, if no pings are sent."""
 _UNSUPPORTED, _WRONG, _ENDED = 1003, 1002, 1000
 """Close codes of RFC 6455, 7.4.1."""
 
 
 class WsStream(Protocol):
-    """One end. A subclass says what happens until it is up, in `_before`, and then calls `_carry`.
+    """One end. A subclass handles events in `_before` until the WebSocket is open, and then calls `_carry`.
 
-    Every `ping` seconds (0: never) it sends a ping, so that what is between the two ends does not take silence for
-    death. As often, or without pings now and then, it looks whether one is still there who reads nothing.
+    Every `ping` seconds (0: never) it sends a ping, so that devices on the path do not drop the connection for silence.
+    At the same interval, or every LOOK seconds without pings, it checks for a peer that reads nothing and is gone.
     """
 
     transport: Any
@@ -55,35 +55,35 @@ class WsStream(Protocol):
         self._left = 0
 
     def connectionMade(self) -> None:
-        """The network's connection is there."""
+        """Set up the network connection's socket."""
         sock = raw_socket(self.transport)
         set_nodelay(sock)
         set_keepalive(sock)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the network. Those behind the end are nobody's."""
+        """Take bytes from the network. Those after the end are ignored."""
         if self._gone:
             return
         try:
             self._socket.receive_data(data)
             for event in self._socket.events():
                 self._event(event)
-        except (ProtocolError, h11.ProtocolError, UnicodeError) as breach:  # the last one: wsproto decodes headers
+        except (ProtocolError, h11.ProtocolError, UnicodeError) as breach:  # UnicodeError: wsproto decodes headers
             self._breach(breach)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over."""
+        """The network connection has closed."""
         self._leave()
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
         if self._carried is not None:
             self._carried.lost()
-        # All parts of it know each other, and live until Python looks for such rings; what strangers have said does not
-        # have to wait for that.
+        # Its parts refer to each other, and would live until the next garbage collection with all that a stranger has
+        # sent.
         del self._socket
 
-    # Called by what is carried.
+    # Called by Carried.
 
     def send(self, data: bytes) -> None:
         """See Outer."""
@@ -100,11 +100,11 @@ class WsStream(Protocol):
     # For the subclasses.
 
     def _before(self, event: Event) -> None:
-        """What came before it is up. May raise ProtocolError."""
+        """Handle an event before the WebSocket is open. May raise ProtocolError."""
         raise NotImplementedError
 
     def _breach(self, breach: Exception) -> None:
-        """The other end broke the rules of WebSocket or HTTP."""
+        """Close, since the other end broke the rules of WebSocket or HTTP."""
         if self._carried is None:
             self._leave()
             self.transport.abortConnection()
@@ -113,11 +113,11 @@ class WsStream(Protocol):
             self._carried.lost()
 
     def _carry(self, carried: Carried) -> None:
-        """It is up; from now on it carries this."""
+        """The WebSocket is open: carry this connection from now on."""
         self._carried = carried
         up = self._socket.connection if isinstance(self._socket, WSConnection) else None
         assert up is not None
-        self._socket = up  # HTTP, and what was said behind it, is needed no more
+        self._socket = up  # drops the HTTP state
         self._plan_ping()
 
     def _leave(self) -> None:
@@ -132,7 +132,7 @@ class WsStream(Protocol):
             return
         if isinstance(event, Ping):
             if unsent_bytes(self.transport) > UNREAD:
-                return  # he does not read; RFC 6455, 5.5.3 lets us answer the last one only
+                return  # it does not read; RFC 6455, 5.5.3 allows to answer only the most recent ping
             self.transport.write(self._socket.send(event.response()))
         elif carried is None:
             self._before(event)
@@ -152,14 +152,14 @@ class WsStream(Protocol):
         self._part()
 
     def _close(self, code: int) -> None:
-        """Say so, and close behind it; nobody waits for the answer."""
+        """Send a close message and close. The answer is not awaited."""
         self._leave()
         if self._socket.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
             self.transport.write(self._socket.send(CloseConnection(code)))
         self._part()
 
     def _part(self) -> None:
-        """Close in order, but do not wait for ever: not for who does not read, nor for who does not end TLS."""
+        """Close in order, but only wait LINGER seconds at a time for a peer that does not read or does not end TLS."""
         self.transport.loseConnection()
         if self._lingering is None and self.transport.connected:
             self._left = unsent_bytes(self.transport)

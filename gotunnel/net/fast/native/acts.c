@@ -1,4 +1,4 @@
-/* See net/legacts: what an event of a leg changes, by the table of its life, and what follows from it. */
+/* See net/legacts: carries out the acts that an event of a leg causes by the state table. */
 
 #include "native.h"
 
@@ -6,7 +6,7 @@ static int acts_open(Leg *self)
 {
     Py_ssize_t size = IS_NONE(self->body) ? 0 : PyBytes_GET_SIZE(self->body);
     unsigned char frame[HEADER_BYTES + MAX_BODY_BYTES];
-    if (size < 1 || size > MAX_BODY_BYTES) /* a bug of ours, which the method in Python puts into words */
+    if (size < 1 || size > MAX_BODY_BYTES) /* a bug: the Python method reports it */
         return call((PyObject *)self, names.send_open);
     frame[0] = 3, frame[1] = 0, frame[2] = (unsigned char)(size >> 8), frame[3] = (unsigned char)size;
     memcpy(frame + HEADER_BYTES, PyBytes_AS_STRING(self->body), (size_t)size);
@@ -30,7 +30,7 @@ int leg_new_tally(Leg *self)
     return 0;
 }
 
-/* Call `method` of the owner with the leg, and `more` if it is not NULL. */
+/* Call `method` of the owner with the leg, and with `more` if it is not NULL. */
 int leg_tell_owner(Leg *self, PyObject *method, PyObject *more)
 {
     PyObject *owner = self->owner, *arguments[] = {owner, (PyObject *)self, more};
@@ -72,10 +72,10 @@ static int acts_answered(Leg *self)
 
 static int drained_if_full(Leg *self)
 {
-    return self->full ? leg_local_drained(self) : 0; /* nothing more is coming for it */
+    return self->full ? leg_local_drained(self) : 0; /* no more data will come for the local connection */
 }
 
-/* Let the local connection take a step towards its end: `step`, or the leg's `method` for what is no Local. */
+/* Let the local connection take a step towards its end: `step`, or the leg's `method` if it is not a Local. */
 static int end_local(Leg *self, int (*step)(Local *), PyObject *method)
 {
     PyObject *local = self->local;
@@ -139,7 +139,7 @@ int leg_happen(Leg *self, int event)
 {
     int before = self->state;
     const Row *row = &rules.rows[self->end][before][event];
-    if (!row->known) { /* a bug of ours, which the method in Python puts into words */
+    if (!row->known) { /* a bug: the Python method reports it */
         PyObject *done = PyObject_CallFunctionObjArgs(
             rules.happen, (PyObject *)self, PyTuple_GET_ITEM(rules.events, event), NULL);
         Py_XDECREF(done);

@@ -1,4 +1,4 @@
-/* See net/deadlines: to start a time limit and to stop it again, once for each visitor. */
+/* See net/deadlines: starts and stops a deadline, which happens once per visitor. */
 
 #include "native.h"
 
@@ -10,7 +10,7 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
         return -1;
     if (PyObject_TypeCheck(object, &DeadlinesType))
         running = PyDict_GetItemWithError(self->by_length, seconds);
-    if (running == NULL) { /* another implementation, or the first of this length */
+    if (running == NULL) { /* another implementation, or the first deadline of this length */
         PyObject *arguments[] = {object, key, seconds, act};
         PyObject *done = PyErr_Occurred() ? NULL : PyObject_VectorcallMethod(names.start, arguments, 4, NULL);
         Py_XDECREF(done);
@@ -19,7 +19,7 @@ int deadlines_start(PyObject *object, PyObject *key, PyObject *seconds, PyObject
     double length = PyFloat_AsDouble(seconds), due;
     if (length == -1 && PyErr_Occurred())
         return -1;
-    Py_INCREF(running); /* the clock is Python's */
+    Py_INCREF(running); /* the clock may run Python code */
     int kept = seconds_of(self->clock, &due);
     due += length;
     PyObject *entry = kept < 0 ? NULL : Py_BuildValue("(dO)", due, act);

@@ -1,4 +1,4 @@
-/* See fast/frames.FrameLeg: what arrives on a leg, taken apart where it lies in the shared buffer. */
+/* See fast/frames.FrameLeg: parses what arrives on a leg, in place in the shared buffer. */
 
 #include "native.h"
 
@@ -8,7 +8,7 @@
 #define MOST_UNSENT 8192 /* see legbase.MOST_UNSENT */
 enum { DATA, FIN, RST, OPEN, OPENED, DONE, PROBE, FRAMES };
 
-/* Pieces of frames that lie in `base` (a memoryview or bytes), whose bytes begin at `start`. */
+/* Pieces of frames within `base` (a memoryview or bytes), whose bytes begin at `start`. */
 typedef struct {
     PyObject *base;
     const char *start;
@@ -25,7 +25,7 @@ static int first_bytes(Leg *self)
     return self->end ? 0 : leg_tell_owner(self, names.leg_first_byte, NULL);
 }
 
-/* What joins a leg and is no Local takes what Python can hold: 0 all taken, 1 it is full, -1: OSError when it is gone. */
+/* Send to a local connection that is not a Local: 0 all taken, 1 it is full, -1 with OSError if it has closed. */
 static int send_by_python(PyObject *local, Pieces *pieces)
 {
     PyObject *list = PyList_New(pieces->count), *full = NULL;
@@ -97,7 +97,7 @@ int leg_take(Leg *self, PyObject *view, const char *data, Py_ssize_t count)
     return leg_parse(self, view, data, count);
 }
 
-/* A frame other than DATA. What is rare is left to LegBase.receive. */
+/* Handle a frame other than DATA. Rare cases are left to LegBase.receive. */
 static int receive(Leg *self, int kind, const char *body, Py_ssize_t size)
 {
     int usual = kind == FIN || kind == OPEN || kind == DONE || kind == PROBE;
@@ -123,7 +123,7 @@ static int receive(Leg *self, int kind, const char *body, Py_ssize_t size)
     return leg_happen(self, rules.event_of_frame[kind]);
 }
 
-/* The type of a frame with a body or without data, or -1 with RemoteProtocolError, as legs.checked_header has it. */
+/* Return the type of a frame that is not DATA, or -1 with RemoteProtocolError, like legs.checked_header. */
 static int kind_of(uint32_t header)
 {
     int kind = (int)(header >> 24);
@@ -157,7 +157,7 @@ static int behind_done(void)
     if (problem != NULL)
         PyErr_SetObject(rules.breach, problem);
     Py_XDECREF(problem);
-    return -1; /* they would reach the next visitor */
+    return -1; /* the next visitor would receive them */
 }
 
 static uint32_t header_at(const char *data)
@@ -166,7 +166,7 @@ static uint32_t header_at(const char *data)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* Take apart `end` bytes. Returns how many of them were taken, -1 with an exception set. */
+/* Parse `end` bytes. Returns how many of them were consumed, -1 with an exception set. */
 static Py_ssize_t take_apart(Leg *self, Pieces *pieces, const char *data, Py_ssize_t end)
 {
     Py_ssize_t position = 0;
@@ -187,14 +187,14 @@ static Py_ssize_t take_apart(Leg *self, Pieces *pieces, const char *data, Py_ssi
             break;
         uint32_t header = header_at(data + position);
         if (header > 0 && header <= MAX_DATA_BYTES) {
-            /* The last of the pieces is whole: see FrameLeg.unfinished. */
+            /* So that the last piece ends its frame: see FrameLeg.unfinished. */
             if (pieces->count && start == end && pass_on(self, pieces) < 0)
                 return -1;
             self->left = header;
             position = start;
             continue;
         }
-        if (pieces->count && pass_on(self, pieces) < 0) /* ahead of a breach, too */
+        if (pieces->count && pass_on(self, pieces) < 0) /* also before a breach is noticed */
             return -1;
         if (self->state == rules.closed)
             return end;

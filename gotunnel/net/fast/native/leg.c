@@ -1,4 +1,4 @@
-/* See fast/leg.FastLeg: what the poller and the local connection tell a leg. */
+/* See fast/leg.FastLeg: handles the events of the poller and of the local connection. */
 
 #include "native.h"
 
@@ -7,9 +7,9 @@
 
 #define ERR (EPOLLERR | EPOLLHUP)
 
-/* What the poller says. */
+/* Called by the poller. */
 
-/* Read what there is. Returns how much; 0 where that is nothing, or the connection is over and the leg knows; or -1. */
+/* Read from the leg. Returns the number of bytes; 0 if there are none, or if the end was reported to the leg; -1. */
 Py_ssize_t leg_read(Leg *self, char *buffer, Py_ssize_t size)
 {
     ssize_t count = recv(self->fd, buffer, (size_t)size, 0);
@@ -24,7 +24,7 @@ static int readable(Leg *self)
 {
     PyObject *local = self->local;
     if (!IS_NONE(local) && (!IS_LOCAL(local) || !IS_NONE(((Local *)local)->pipe)))
-        return call((PyObject *)self, names.readable); /* datagrams; or much, from kernel to kernel */
+        return call((PyObject *)self, names.readable); /* datagrams, or a large transfer through a pipe */
     if (self->session != NULL)
         return tls_readable(self);
     Py_ssize_t count = leg_read(self, self->in, self->in_size);
@@ -35,7 +35,7 @@ static int readable(Leg *self)
     return self->left >= self->bulk ? call((PyObject *)self, names.bulk_in) : 0;
 }
 
-/* The other end broke the protocol: RemoteProtocolError is set. */
+/* Handle a RemoteProtocolError that is set: the other end broke the protocol. */
 static int breach(Leg *self)
 {
     PyObject *problem = take_problem();
@@ -67,7 +67,7 @@ int leg_handle(Leg *self, int events)
         else if (events & ERR && self->state != rules.closed)
             done = give_up(self, "the connection broke");
         else if (events & EPOLLIN)
-            done = leg_watch(self, self->mask & ~EPOLLIN); /* paused, and this is the first event since */
+            done = leg_watch(self, self->mask & ~EPOLLIN); /* reading is paused, and this is the first event since */
     }
     if (done < 0 && PyErr_ExceptionMatches(rules.breach))
         done = breach(self);
@@ -76,7 +76,7 @@ int leg_handle(Leg *self, int events)
     return done;
 }
 
-/* What the local connection says. */
+/* Called by the local connection. */
 
 static int local_ended(Leg *self, Local *local)
 {
@@ -148,7 +148,7 @@ int leg_local_is_full(Leg *self)
 
 int leg_set_reading(Leg *self)
 {
-    /* To pause is to do nothing until the next event: most dials are over before there is one. */
+    /* To pause, nothing is done until the next event: most dials are over before there is one. */
     if (self->full || self->dialling || self->state == rules.closed)
         return 0;
     return leg_watch(self, self->mask | EPOLLIN);

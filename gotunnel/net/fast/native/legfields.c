@@ -1,10 +1,10 @@
-/* The attributes of a leg as Python reads and writes them. */
+/* The attributes of a leg, as Python reads and writes them. */
 
 #include "native.h"
 
 #define SELF ((Leg *)self)
 
-/* Where `member` is in a tuple of all of them, -1 with an exception. */
+/* Return the index of `member` in a tuple of all members, -1 with an exception. */
 int leg_index_of(PyObject *members, PyObject *member)
 {
     if (missing(member))
@@ -16,7 +16,7 @@ int leg_index_of(PyObject *members, PyObject *member)
     return -1;
 }
 
-/* Attributes that are no plain members. */
+/* Attributes that are not plain members. */
 
 static PyObject *bytes_or_empty(PyObject *value)
 {

@@ -1,4 +1,4 @@
-/* The type of a leg: what Python sees of it. */
+/* The Python type of a leg. */
 
 #include "native.h"
 
@@ -127,7 +127,7 @@ static PyObject *leg_accept_py(PyObject *self, PyObject *arguments, PyObject *ke
     return answer(leg_accept(SELF, local, awaited));
 }
 
-/* The address of a memoryview that lives as long as the relay, and its length. */
+/* Get the address and length of a memoryview that lives as long as the relay. */
 static int place_of(PyObject *view, char **place, Py_ssize_t *size)
 {
     Py_buffer buffer;
@@ -139,7 +139,7 @@ static int place_of(PyObject *view, char **place, Py_ssize_t *size)
     return 0;
 }
 
-/* equip(tools, bulk_read, landing, bulk): what a leg has from its relay; see nativeleg. */
+/* equip(tools, bulk_read, landing, bulk): set what a leg gets from its relay; see nativeleg. */
 static PyObject *leg_equip(PyObject *object, PyObject *arguments)
 {
     Leg *self = (Leg *)object;
@@ -167,7 +167,7 @@ static PyObject *leg_equip(PyObject *object, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
-/* seal_with(session, incoming, outgoing): from now on all goes through TLS. */
+/* seal_with(session, incoming, outgoing): use TLS from now on. */
 static PyObject *leg_seal_with(PyObject *object, PyObject *arguments)
 {
     Leg *self = (Leg *)object;
@@ -204,7 +204,7 @@ static PyMethodDef leg_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* The objects that it holds stand side by side, from `local` to `records`. */
+/* Its object fields are contiguous, from `local` to `records`. */
 #define OBJECTS ((offsetof(Leg, records) - offsetof(Leg, local)) / sizeof(PyObject *) + 1)
 
 static int leg_traverse(PyObject *self, visitproc visit, void *arg)
@@ -216,7 +216,7 @@ static int leg_traverse(PyObject *self, visitproc visit, void *arg)
 
 static int leg_clear(PyObject *self)
 {
-    /* What may be None anyway. A circle through the rest, an owner or the deadlines, is cut there. */
+    /* Only fields that may be None anyway. Cycles through the others are broken at the owner or the deadlines. */
     PyObject **part[] = {&SELF->local, &SELF->tally, &SELF->meter, &SELF->up};
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         Py_CLEAR(*part[i]);

@@ -1,4 +1,4 @@
-/* See fast/local.FastLocal: a visitor's or a target's connection. */
+/* See fast/local.FastLocal: the connection of a visitor or target. */
 
 #include "native.h"
 
@@ -26,7 +26,7 @@ int local_blocked(Local *self)
     return IS_NONE(self->pipe) ? 0 : truth(self->pipe, names.held);
 }
 
-/* Keep what of the pieces is behind the first `sent` bytes. */
+/* Queue what follows the first `sent` bytes of the pieces. */
 static int keep(Local *self, struct iovec *pieces, int count, Py_ssize_t sent)
 {
     for (int i = 0; i < count; i++) {
@@ -96,7 +96,7 @@ int local_rest(Local *self)
     return self->mask > 0 && self->mask & EPOLLIN ? local_watch(self, self->mask & ~EPOLLIN) : 0;
 }
 
-/* Of several steps that must all be tried, keep the first failure. */
+/* Keep the first exception of several steps that must all be tried. */
 static void first_failure(PyObject *kept[3])
 {
     if (kept[0] == NULL)
@@ -134,7 +134,7 @@ int local_close(Local *self)
     if (self->looked_at && tell_tools(self, names.watch, names.remove, (PyObject *)self) < 0)
         first_failure(kept);
     int fd = self->fd;
-    self->fd = -1; /* the number may be another connection's a moment later */
+    self->fd = -1; /* the number may belong to another connection a moment later */
     if (self->sock != NULL) {
         if (call(self->sock, names.close) < 0)
             first_failure(kept);
@@ -154,7 +154,7 @@ static int say_gone(Local *self)
     if (IS_NONE(self->on_gone) || self->on_gone == rules.ignore)
         return 0;
     PyObject *on_gone = self->on_gone;
-    Py_INCREF(on_gone); /* it may put another one in its place */
+    Py_INCREF(on_gone); /* the call may replace it */
     PyObject *said = PyObject_CallNoArgs(on_gone);
     Py_DECREF(on_gone);
     Py_XDECREF(said);
@@ -171,10 +171,10 @@ int local_shut_down(Local *self)
         self->shut = 1;
         failed = shutdown(self->fd, SHUT_WR) < 0;
     }
-    /* All is in the kernel and FIN behind it: from here on a death of this process loses nothing. */
+    /* The kernel has all bytes and the FIN: from here on the death of this process loses nothing. */
     if (!failed && self->finishing)
         failed = setsockopt(self->fd, SOL_SOCKET, SO_LINGER, &off, sizeof off) < 0;
-    if (failed) /* It was reset. Whoever half-closes is not called back; the descriptor's own event will say it. */
+    if (failed) /* It was reset. half_close does not call back; the descriptor's own event will report it. */
         return self->finishing ? call((PyObject *)self, names.lost) : 0;
     if (!self->finishing)
         return 0;

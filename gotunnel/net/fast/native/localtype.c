@@ -1,4 +1,4 @@
-/* The type of a local connection: what Python sees of it. */
+/* The Python type of a local connection. */
 
 #include "native.h"
 
@@ -90,14 +90,14 @@ static PyObject *local_get_sock(PyObject *object, void *Py_UNUSED(closure))
 {
     Local *self = (Local *)object;
     if (self->sock == NULL) {
-        if (self->gone) { /* what a closed socket says, whatever it is asked */
+        if (self->gone) { /* the same error as from any operation on a closed socket */
             errno = EBADF;
             return PyErr_SetFromErrno(PyExc_OSError);
         }
         self->sock = PyObject_CallFunction(rules.socket_type, "iiii", self->family, SOCK_STREAM, 0, self->fd);
-        if (self->sock == NULL) /* the descriptor stays ours */
+        if (self->sock == NULL) /* the descriptor remains ours */
             return NULL;
-        /* From here on it is the socket's, which has to know that it does not block. */
+        /* From here on the socket object owns the descriptor. It must know that the socket is non-blocking. */
         PyObject *set = PyObject_CallMethod(self->sock, "setblocking", "O", Py_False);
         if (set == NULL)
             return NULL;
@@ -187,7 +187,7 @@ PyObject *local_made(PyTypeObject *type, int fd, int family, const char *address
     return (PyObject *)self;
 }
 
-/* The objects that it holds stand side by side, from `sock` to `came_to`. */
+/* Its object fields are contiguous, from `sock` to `came_to`. */
 #define OBJECTS ((offsetof(Local, came_to) - offsetof(Local, sock)) / sizeof(PyObject *) + 1)
 
 static int local_traverse(PyObject *object, visitproc visit, void *arg)
@@ -199,7 +199,7 @@ static int local_traverse(PyObject *object, visitproc visit, void *arg)
 
 static int local_clear(PyObject *object)
 {
-    /* Those that lead round in a circle; the rest may still be asked for. */
+    /* Only fields that can be part of a cycle; the others may still be needed. */
     Local *self = (Local *)object;
     PyObject **part[] = {&self->on_gone, &self->partner, &self->leg, &self->pipe, &self->last};
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
@@ -212,7 +212,7 @@ static void local_dealloc(PyObject *object)
     Local *self = (Local *)object;
     PyObject_GC_UnTrack(object);
     if (self->owns && self->sock == NULL && !self->gone)
-        close(self->fd); /* nobody has it any more, and nobody has closed it */
+        close(self->fd); /* nothing else refers to it, and it was not closed */
     for (size_t i = 0; i < OBJECTS; i++)
         Py_CLEAR((&self->sock)[i]);
     Py_TYPE(object)->tp_free(object);

@@ -1,4 +1,4 @@
-/* The module: what is known of Python's side, and the smallest common steps. */
+/* The module: what it learns from Python, and common helpers. */
 
 #include "native.h"
 
@@ -92,7 +92,7 @@ int truth(PyObject *object, PyObject *name)
     return is;
 }
 
-/* Put an object into a field. */
+/* Store a new reference in a field. */
 void hold(PyObject **field, PyObject *value)
 {
     Py_XINCREF(value);
@@ -114,7 +114,7 @@ int add_to(PyObject *object, PyObject *name, Py_ssize_t count)
     return done;
 }
 
-/* A bytearray that may not be there yet. */
+/* A bytearray that may not have been created yet. */
 
 Py_ssize_t waiting(PyObject *bytearray)
 {
@@ -143,7 +143,7 @@ int drop_front(PyObject *bytearray, Py_ssize_t count)
     return PyByteArray_Resize(bytearray, size - count);
 }
 
-/* learn(rules): see nativerules, which puts the dictionary together. */
+/* learn(rules): see nativerules, which builds the dictionary. */
 
 static PyObject *known(PyObject *from, const char *name)
 {
@@ -263,7 +263,7 @@ static PyMethodDef methods[] = {
 static int run(PyObject *module)
 {
     PyTypeObject *types[] = {&PumpType, &LocalType, &LegType, &DeadlinesType, &TallyType};
-    /* Types, rules and names are there once in a process, and guarded by the lock of one interpreter. */
+    /* Types, rules and names exist once per process, and one interpreter's lock protects them. */
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "the compiled relay is for the main interpreter only");
         return -1;

@@ -1,9 +1,9 @@
-/* The inner part of the fast relay, compiled: what happens to every event of a leg or a local connection. Each function
- * here does what the method of the same name does in Python, in net/fast or net/legacts, which stays the reference; what
- * is rare (resets, breaches, pipes, timers) is left to the Python methods, which are called from here by name.
+/* The inner part of the fast relay, compiled: it handles every event of a leg or local connection. Each function here
+ * does the same as the Python method of its name in net/fast or net/legacts, which remains the reference. Rare cases
+ * (resets, breaches, pipes, timers) are left to the Python methods, which are called from here by name.
  *
- * Conventions: a function that returns int gives -1 with an exception set, else what its comment says. All run under the
- * interpreter's lock. Whoever calls into Python holds references to what it uses behind the call. */
+ * Conventions: a function that returns int returns -1 with an exception set, or else what its comment says. All of them
+ * run with the interpreter's lock held. A caller of Python code holds references to whatever it uses after the call. */
 
 #ifndef GOTUNNEL_NATIVE_H
 #define GOTUNNEL_NATIVE_H
@@ -20,20 +20,20 @@
 #define ACTS 6
 #define HEADER_BYTES 4
 #define MAX_BODY_BYTES 4096
-#define MOST_PIECES 64 /* of several frames in one call of the system; see local.MOST_PIECES */
+#define MOST_PIECES 64 /* of several frames in one system call; see local.MOST_PIECES */
 
-/* Who is told of a descriptor's events. */
+/* What handles the events of a descriptor. */
 typedef enum { NOBODY, CALLABLE, LOCAL, LEG } Kind;
 
 typedef struct {
     PyObject *handler; /* a callable, or the Local or Leg itself */
-    unsigned round;    /* the one in which it was added */
+    unsigned round;    /* the round in which it was added */
     Kind kind;
 } Slot;
 
 typedef struct Leg Leg;
 
-/* A leg whose OPENED waits for company, and until when (monotonic seconds). */
+/* A leg whose OPENED waits for other frames, and until when (monotonic seconds). */
 typedef struct {
     Leg *leg;
     double due;
@@ -42,25 +42,25 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     int epfd;
-    int room; /* slots there are, one for each descriptor's number */
+    int room; /* the number of slots; a descriptor's number is its index */
     Slot *slots;
     unsigned round;
-    Soon *soon; /* from `first` to `last`, the earliest first */
+    Soon *soon; /* used from `first` to `last`, the earliest first */
     int first, last, soon_room;
-    char keeps_time; /* for them; else a timer of the reactor's does, which a test can turn */
-    char must_return; /* from `serve`, behind the batch that is being told */
+    char keeps_time; /* of `soon`; if not set, a timer of the reactor does, which a test can control */
+    char must_return; /* tells `serve` to return after the current batch */
 } Pump;
 
 typedef struct {
     PyObject_HEAD
-    PyObject *sock; /* as Python knows it, or NULL as long as nobody asked for it */
+    PyObject *sock; /* the Python object; NULL until it is asked for */
     PyObject *address, *host, *on_gone, *partner, *why, *leg, *pipe;
-    PyObject *out; /* a bytearray, or NULL as long as nothing waits */
+    PyObject *out; /* a bytearray; NULL until something is queued */
     PyObject *poller, *tools, *others, *last, *came_to;
     int fd, family;
-    int mask; /* -1: not in the poller */
+    int mask; /* -1: not registered with the poller */
     char read_ended, reading, begins, finishing, gone, gets_much, half_closing, looked_at, shut;
-    char owns; /* the descriptor, as long as `sock` is NULL */
+    char owns; /* whether it owns the descriptor, while `sock` is NULL */
 } Local;
 
 struct Leg {
@@ -68,7 +68,7 @@ struct Leg {
     PyObject *local, *tally, *meter, *body, *inbuf, *out, *up, *owner, *deadlines, *tools, *poller, *clock, *begins, *rst_code;
     PyObject *from_leg, *from_local, *cipher; /* the relay's buffers, as memoryviews */
     PyObject *session, *incoming, *outgoing, *records; /* TLS; session is NULL on a plain leg */
-    char *in, *to_send, *sealed; /* where these buffers are */
+    char *in, *to_send, *sealed; /* the memory of these buffers */
     Py_ssize_t in_size, landing, sealed_size;
     Py_ssize_t bulk_read, bulk;
     long long left;
@@ -81,7 +81,7 @@ struct Leg {
 /* See core/stream.StreamTally. */
 typedef struct {
     PyObject_HEAD
-    PyObject *outcome, *code; /* NULL: nothing went wrong */
+    PyObject *outcome, *code; /* NULL: no problem was noted */
     long long sent, received;
 } Tally;
 
@@ -98,7 +98,7 @@ extern PyTypeObject PumpType, LocalType, LegType, DeadlinesType, TallyType;
 #define IS_LOCAL(object) PyObject_TypeCheck(object, &LocalType)
 #define IS_LEG(object) PyObject_TypeCheck(object, &LegType)
 
-/* module.c: what `equip` has told, and names. */
+/* module.c: the rules given to `learn`, and interned names. */
 
 typedef enum {
     ACT_PYTHON, ACT_WRITE, ACT_OPEN, ACT_DIAL, ACT_ANSWERED, ACT_HALF_CLOSE, ACT_FINISH, ACT_IDLE
@@ -126,7 +126,7 @@ typedef struct {
     PyObject *opened;  /* the body of the usual OPENED */
     PyObject *tally;   /* the type of tallies */
     PyObject *stream_end, *completed;
-    PyObject *happen, *local_readable, *answered; /* the methods in Python, for what is not common */
+    PyObject *happen, *local_readable, *answered; /* Python methods for rare cases */
     PyObject *open, *attach;
     PyObject *socket_type; /* of the module _socket */
     PyObject *ssl_want_read, *ssl_zero, *ssl_error;
@@ -148,20 +148,20 @@ typedef struct {
 
 extern Names names;
 
-int seconds_of(PyObject *clock, double *now); /* a reactor's, by whatever clock it goes */
+int seconds_of(PyObject *clock, double *now); /* the reactor's time */
 double monotonic(void);
-PyObject *take_problem(void);  /* the exception that is set, and no more */
-int missing(PyObject *object); /* whether it is NULL, with an exception set then */
-PyObject *answer(int done); /* None, or NULL below 0 */
-int not_now(void);          /* whether errno says that the kernel has nothing, or no room, at the moment */
+PyObject *take_problem(void);  /* return the current exception, and clear it */
+int missing(PyObject *object); /* whether it is NULL; then sets an exception */
+PyObject *answer(int done); /* None, or NULL if `done` is below 0 */
+int not_now(void);          /* whether errno says that there is no data, or no room, at the moment */
 int call(PyObject *object, PyObject *name);
 int call1(PyObject *object, PyObject *name, PyObject *argument);
 int int_of(PyObject *number, int *value);
-int truth(PyObject *object, PyObject *name); /* an attribute: 0 or 1 */
+int truth(PyObject *object, PyObject *name); /* of an attribute: 0 or 1 */
 int add_to(PyObject *object, PyObject *name, Py_ssize_t count);
 void hold(PyObject **field, PyObject *value);
 int append(PyObject **bytearray, const char *data, Py_ssize_t size);
-int drop_front(PyObject *bytearray, Py_ssize_t count); /* it fails while somebody has a view of it */
+int drop_front(PyObject *bytearray, Py_ssize_t count); /* fails while there is a view of it */
 Py_ssize_t waiting(PyObject *bytearray);
 
 /* pump.c, pumptype.c */
@@ -169,8 +169,8 @@ Py_ssize_t waiting(PyObject *bytearray);
 int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind);
 int pump_remove(Pump *self, int fd);
 int pump_control(Pump *self, int operation, int fd, int mask);
-Slot *pump_slot(Pump *self, int fd); /* NULL if nobody is told */
-Leg *pump_take_soon(Pump *self);     /* a reference */
+Slot *pump_slot(Pump *self, int fd); /* NULL if it has no handler */
+Leg *pump_take_soon(Pump *self);     /* returns a reference */
 PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t count);
 PyObject *pump_serve(PyObject *object, PyObject *const *arguments, Py_ssize_t count);
 
@@ -182,7 +182,7 @@ int poller_remove(PyObject *poller, int fd);
 /* local.c, localtype.c, sockets.c */
 
 int local_blocked(Local *self);                              /* 0 or 1 */
-int local_send(Local *self, struct iovec *pieces, int count); /* 0: all left; 1: some waits; 2: it is reset */
+int local_send(Local *self, struct iovec *pieces, int count); /* 0: all sent; 1: some queued; 2: it was reset */
 int local_read_more(Local *self, int on);
 int local_rest(Local *self);
 int local_half_close(Local *self);
@@ -194,7 +194,7 @@ int local_close(Local *self);
 PyObject *local_handle_py(PyObject *self, PyObject *events);
 
 PyObject *local_made(PyTypeObject *type, int fd, int family, const char *address, const char *host, PyObject *tools,
-                     PyObject *others); /* takes the descriptor, also when it fails */
+                     PyObject *others); /* takes over the descriptor, even on failure */
 PyObject *welcome(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dial(PyObject *module, PyObject *arguments);
 
@@ -219,7 +219,7 @@ int deadlines_stop(PyObject *object, PyObject *key);
 extern PyGetSetDef leg_getset[];
 extern PyMemberDef leg_members[];
 
-int leg_index_of(PyObject *members, PyObject *member); /* of states, events or ends; -1 with an exception */
+int leg_index_of(PyObject *members, PyObject *member); /* for states, events or ends; -1 with an exception */
 
 int leg_handle(Leg *self, int events);
 PyObject *leg_handle_py(PyObject *self, PyObject *events);
@@ -243,7 +243,7 @@ int leg_parse(Leg *self, PyObject *base, const char *data, Py_ssize_t count);
 
 int leg_write(Leg *self, const char *data, Py_ssize_t size);
 int leg_send(Leg *self, const char *data, Py_ssize_t size);
-int leg_flush(Leg *self); /* 1: all left */
+int leg_flush(Leg *self); /* 1: all sent */
 int leg_uncork(Leg *self);
 int leg_uncork_behind(Leg *self, int done);
 int leg_flush_now(Leg *self);
@@ -253,7 +253,7 @@ int leg_be_watched(Leg *self);
 Py_ssize_t leg_unsent(Leg *self); /* -1 with an exception */
 
 int tls_send(Leg *self, const char *data, Py_ssize_t size);
-int tls_flush(Leg *self); /* 1: all left */
+int tls_flush(Leg *self); /* 1: all sent */
 int tls_readable(Leg *self);
 
 #endif

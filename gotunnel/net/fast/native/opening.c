@@ -1,5 +1,5 @@
-/* How a leg and a local connection come together: see open and accept of SendingLeg and LegBase, and what of FastLeg they
- * call. */
+/* How a leg and a local connection are joined: see open and accept of SendingLeg and LegBase, and the methods of
+ * FastLeg that they call. */
 
 #include "native.h"
 

@@ -1,4 +1,4 @@
-/* See wire/openform: the usual form of an OPEN, written and read, and its proof. Functions of their arguments alone. */
+/* See wire/openform: encodes and decodes the usual form of an OPEN, and computes its proof. Pure functions. */
 
 #include "native.h"
 
@@ -6,20 +6,20 @@
 #define MOST_ADDRESS 320
 #define MOST_MAPPING 128
 #define MAC_BYTES 32
-#define MOST_BYTES 1024 /* of such a body: with the longest of each it has less */
+#define MOST_BYTES 1024 /* more than such a body has with the longest of all fields */
 
 typedef struct {
     const char *text;
     Py_ssize_t size;
 } Piece;
 
-/* Of printable ASCII, what JSON writes as itself. */
+/* Whether it is a printable ASCII character that JSON writes as itself. */
 static int is_usual(unsigned char character)
 {
     return character >= ' ' && character <= '~' && character != '"' && character != '\\';
 }
 
-/* Return 1 and what a text holds if it fits, 0 if not. */
+/* Return 1 and the content of a text if it has the usual form, 0 if not. */
 static int piece_of(PyObject *text, Py_ssize_t most, Piece *piece)
 {
     if (!PyUnicode_CheckExact(text) || !PyUnicode_IS_COMPACT_ASCII(text))
@@ -103,7 +103,7 @@ PyObject *write_open(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py
     return PyBytes_FromStringAndSize(body, at - body);
 }
 
-/* Reading: each takes something off the front of what is left, and returns whether it was there. */
+/* Decoding: each function consumes something from the front of `left`, and returns whether it was there. */
 
 static int take(Piece *left, const char *text, Py_ssize_t size)
 {
@@ -212,7 +212,7 @@ static char *put_big(char *at, unsigned long long number, int bytes)
     return at;
 }
 
-/* Return a new reference to what `begun` becomes with this behind it. */
+/* Return the digest of `begun` continued with `more`, as a new reference. */
 static PyObject *hashed(PyObject *begun, PyObject *more)
 {
     PyObject *hash = PyObject_CallMethodNoArgs(begun, names.copy), *digest = NULL;

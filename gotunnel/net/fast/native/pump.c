@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define MOST_EVENTS 128 /* see poller.MOST_EVENTS */
-#define LONGEST_WAIT 86400000 /* milliseconds; who wants to wait longer asks again */
+#define LONGEST_WAIT 86400000 /* milliseconds; for a longer wait the caller calls again */
 
 static int failed_system(void)
 {
@@ -52,7 +52,7 @@ int pump_add(Pump *self, int fd, int mask, PyObject *handler, Kind kind)
         errno = EBADF;
         return failed_system();
     }
-    if (pump_control(self, EPOLL_CTL_ADD, fd, mask) < 0) /* ahead of the room: no number that is none takes any */
+    if (pump_control(self, EPOLL_CTL_ADD, fd, mask) < 0) /* before the room: an invalid number must not take any */
         return -1;
     if (make_room(self, fd) < 0) {
         epoll_ctl(self->epfd, EPOLL_CTL_DEL, fd, NULL);
@@ -75,11 +75,11 @@ int pump_remove(Pump *self, int fd)
     PyObject *handler = slot->handler;
     *slot = (Slot){NULL, 0, NOBODY};
     int done = pump_control(self, EPOLL_CTL_DEL, fd, 0);
-    Py_DECREF(handler); /* at the end: it may close the descriptor */
+    Py_DECREF(handler); /* last, since it may close the descriptor */
     return done;
 }
 
-/* For legs and local connections, which may be on another poller. */
+/* For legs and local connections, which may use another poller. */
 
 int poller_add(PyObject *poller, int fd, int mask, PyObject *handler, Kind kind)
 {
@@ -117,7 +117,7 @@ int poller_remove(PyObject *poller, int fd)
     return done == NULL ? -1 : 0;
 }
 
-/* Telling. */
+/* Delivery of events. */
 
 static int tell(Kind kind, PyObject *handler, int events)
 {
@@ -134,7 +134,7 @@ static int tell(Kind kind, PyObject *handler, int events)
     return done == NULL ? -1 : 0;
 }
 
-/* What a handler raised is a bug: `_failed` logs it and tells the handler ERR, once. */
+/* An exception from a handler is a bug: `_failed` logs it and gives the handler ERR, once. */
 static int failed(Pump *self, int fd, PyObject *handler)
 {
     PyObject *type, *value, *trace;
@@ -154,8 +154,8 @@ static int failed(Pump *self, int fd, PyObject *handler)
     return done == NULL ? -1 : 0;
 }
 
-/* An OPENED may wait a little for the target's first bytes, to leave with them: see tools.flush_soon. A timer of the
- * reactor's for it would cost more than the OPENED, so that the loop itself keeps the time. */
+/* An OPENED may wait a little for the target's first bytes, to leave with them: see tools.flush_soon. A reactor timer
+ * for this would cost more than the OPENED, so the loop keeps the time itself. */
 
 #define UNHURRIED 0.003 /* seconds; see tools.UNHURRIED */
 
@@ -190,11 +190,11 @@ Leg *pump_take_soon(Pump *self)
     return leg;
 }
 
-/* Return how long to wait, in milliseconds, so that nobody waits too long. */
+/* Return how long to wait, in milliseconds, so that no OPENED waits too long. */
 static int until_soon(Pump *self, int wait)
 {
     while (self->first < self->last && !self->soon[self->first].leg->unhurried)
-        Py_DECREF(pump_take_soon(self)); /* it has left meanwhile */
+        Py_DECREF(pump_take_soon(self)); /* it was sent meanwhile */
     if (self->first == self->last)
         return wait;
     int left = (int)ceil((self->soon[self->first].due - monotonic()) * 1000);
@@ -217,7 +217,7 @@ static int flush_due(Pump *self)
     return 0;
 }
 
-/* Wait once and tell what has happened. Returns whether `foreign` was among it, or -1. */
+/* Wait once and deliver the events. Returns whether `foreign` was among them, or -1. */
 static int run_once(Pump *self, double timeout, int foreign)
 {
     struct epoll_event events[MOST_EVENTS];
@@ -229,7 +229,7 @@ static int run_once(Pump *self, double timeout, int foreign)
     got = epoll_wait(self->epfd, events, MOST_EVENTS, wait);
     Py_END_ALLOW_THREADS
     if (got < 0)
-        return errno == EINTR ? 0 : failed_system(); /* who called asks for signals, and waits for what is left */
+        return errno == EINTR ? 0 : failed_system(); /* the caller checks for signals, and waits again */
     unsigned round = ++self->round;
     for (int i = 0; i < got; i++) {
         int fd = events[i].data.fd;
@@ -238,8 +238,8 @@ static int run_once(Pump *self, double timeout, int foreign)
             found |= fd == foreign;
             continue;
         }
-        /* A handler may have removed a descriptor whose event is in the same batch, and its number may belong to a new
-         * one already: that one's own events come with the next batch. */
+        /* A handler may have removed a descriptor that has an event in this batch, and its number may be in use again
+         * already: events of the new descriptor come with the next batch. */
         if (slot->round == round)
             continue;
         PyObject *handler = slot->handler;
@@ -251,7 +251,7 @@ static int run_once(Pump *self, double timeout, int foreign)
         if (said < 0)
             return -1;
         if (self->round != round)
-            break; /* the handler ran the loop itself: whatever is still true is told anew */
+            break; /* the handler ran the loop itself: events that still hold are reported again */
     }
     return flush_due(self) < 0 ? -1 : found;
 }
@@ -282,7 +282,7 @@ PyObject *pump_run(PyObject *object, PyObject *const *arguments, Py_ssize_t coun
     return found < 0 || PyErr_CheckSignals() < 0 ? NULL : PyBool_FromLong(found);
 }
 
-/* Most batches are bytes, which change nothing for the reactor: to go back to it for each costs as much as the bytes. */
+/* Most batches only move bytes, which do not concern the reactor. Returning to it each time costs as much as that. */
 PyObject *pump_serve(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
 {
     Pump *self = (Pump *)object;

@@ -1,4 +1,4 @@
-/* The type of the loop: what Python sees of it. */
+/* The Python type of the loop. */
 
 #include "native.h"
 
@@ -12,7 +12,7 @@ static PyObject *pump_add_py(PyObject *self, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "iiO", &fd, &mask, &handler))
         return NULL;
     Kind kind = CALLABLE;
-    if (PyCFunction_Check(handler)) { /* one of ours need not be called by way of Python */
+    if (PyCFunction_Check(handler)) { /* our own handlers are called directly, without Python */
         PyCFunction function = PyCFunction_GET_FUNCTION(handler);
         if (function == leg_handle_py || function == local_handle_py) {
             kind = function == leg_handle_py ? LEG : LOCAL;
@@ -48,7 +48,7 @@ static PyObject *pump_add_foreign(PyObject *self, PyObject *number)
     Py_RETURN_NONE;
 }
 
-/* Returns who is told of a descriptor's events, None if nobody is: for `_failed`. */
+/* Return the handler of a descriptor's events, None if there is none; for `_failed`. */
 static PyObject *pump_handler_of(PyObject *self, PyObject *number)
 {
     int fd;

@@ -1,4 +1,4 @@
-/* See fast/sending.SendingLeg: what leaves on a leg. */
+/* See fast/sending.SendingLeg: the sending half of a leg. */
 
 #include "native.h"
 
@@ -83,7 +83,7 @@ int leg_send(Leg *self, const char *data, Py_ssize_t size)
         return 0;
     if (sent < 0) {
         if (!not_now())
-            return 0; /* the leg's own event says more */
+            return 0; /* the leg's own event will report the error */
         sent = 0;
     }
     return keep(self, data + sent, size - sent);
@@ -107,7 +107,7 @@ int leg_flush(Leg *self)
             if (drop_front(self->out, sent) < 0)
                 return -1;
         } else if (!not_now()) {
-            /* The descriptor's next event says what happened to it; who writes is not called back. */
+            /* The descriptor's next event reports the error; a writer is not called back. */
             return drop_front(self->out, size);
         }
     }
@@ -125,7 +125,7 @@ int leg_uncork(Leg *self)
     return 0;
 }
 
-/* The same behind what has succeeded or, below 0, failed: then that failure is the one to be told. Returns 0 or -1. */
+/* Uncork after a step that succeeded or (`done` below 0) failed. An exception of that step is kept. Returns 0 or -1. */
 int leg_uncork_behind(Leg *self, int done)
 {
     if (done >= 0)
@@ -138,7 +138,7 @@ int leg_uncork_behind(Leg *self, int done)
     return -1;
 }
 
-/* What waited for company goes alone. */
+/* Send the frames that waited for others to leave with. */
 int leg_flush_now(Leg *self)
 {
     if (!self->unhurried)

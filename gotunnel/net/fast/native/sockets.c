@@ -1,4 +1,4 @@
-/* Where local connections come from: a visitor accepted, a target dialled; see fast/listener and fast/dial. */
+/* Creates local connections: accepts visitors and dials targets; see fast/listener and fast/dial. */
 
 #include "native.h"
 
@@ -18,7 +18,7 @@ typedef union {
     struct sockaddr_storage room;
 } Address;
 
-/* Accept one. NULL without an exception: the kernel gave none, for the reason in `number`. */
+/* Accept one visitor. NULL without an exception: accept failed, with the error in `number`. */
 static PyObject *accepted(int listening, PyTypeObject *type, PyObject *tools, PyObject *others, int *number)
 {
     Address from;
@@ -36,7 +36,7 @@ static PyObject *accepted(int listening, PyTypeObject *type, PyObject *tools, Py
     } else if (from.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &from.v6.sin6_addr, text, sizeof text);
         port = ntohs(from.v6.sin6_port);
-        if (!strncmp(host, "::ffff:", 7)) /* an IPv4 visitor of a socket for both families */
+        if (!strncmp(host, "::ffff:", 7)) /* an IPv4 visitor on a socket for both families */
             host += 7;
     }
     snprintf(address, sizeof address, strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
@@ -51,7 +51,7 @@ static int check_type(PyObject *type, PyObject *others)
     return -1;
 }
 
-/* Hand one visitor over. What goes wrong then is a bug, and ends him: nobody else ever would. */
+/* Pass one visitor on. An exception is a bug, and the visitor is closed: nothing else ever would. */
 static int hand_over(PyObject *local, PyObject *on_visitor)
 {
     PyObject *done = PyObject_CallOneArg(on_visitor, local);
@@ -66,7 +66,7 @@ static int hand_over(PyObject *local, PyObject *on_visitor)
     return -1;
 }
 
-/* Greet one visitor. Returns 1 to go on, 0 to stop, -1. */
+/* Pass one visitor on and check its descriptor. Returns 1 to go on, 0 to stop, -1. */
 static int greet(PyObject *local, PyObject *gate, PyObject *on_visitor)
 {
     int fd = ((Local *)local)->fd;
@@ -81,18 +81,18 @@ static int greet(PyObject *local, PyObject *gate, PyObject *on_visitor)
     return beyond < 0 ? -1 : 1;
 }
 
-/* What to do about what accept(2) said: 1 to go on, 0 to stop, -1. */
+/* Decide what to do about an error of accept(2): 1 to go on, 0 to stop, -1. */
 static int refused(PyObject *gate, int number)
 {
     if (number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM)
         return call(gate, names.stop);
-    return number != EAGAIN && number != EWOULDBLOCK; /* he left while he waited in the queue */
+    return number != EAGAIN && number != EWOULDBLOCK; /* other errors: it disconnected while in the queue */
 }
 
-/* Accept one visitor and greet him. Returns 1 to go on, 0 to stop, -1. */
+/* Accept one visitor and pass it on. Returns 1 to go on, 0 to stop, -1. */
 static int welcome_one(PyObject *const *part)
 {
-    PyObject *sock = PyObject_GetAttr(part[5], names.sock); /* None: it was closed meanwhile */
+    PyObject *sock = PyObject_GetAttr(part[5], names.sock); /* None: the port was closed meanwhile */
     int is_short = sock == NULL ? -1 : sock == Py_None ? 1 : truth(part[0], names.short_);
     int listening = is_short == 0 ? PyObject_AsFileDescriptor(sock) : -1;
     Py_XDECREF(sock);
@@ -110,7 +110,7 @@ static int welcome_one(PyObject *const *part)
 #define ACCEPTS_AT_ONCE 64 /* see listener.ACCEPTS_AT_ONCE */
 #define APART 0.0005       /* see listener.APART */
 
-/* welcome(gate, on_visitor, type, tools, others, listener, events): what listener.welcome does. */
+/* welcome(gate, on_visitor, type, tools, others, listener, events): see listener.welcome. */
 PyObject *welcome(PyObject *Py_UNUSED(module), PyObject *const *part, Py_ssize_t count)
 {
     if (count != 7) {
@@ -153,7 +153,7 @@ static PyObject *socket_and(int fd, int family, int error)
     return Py_BuildValue("(Ni)", sock, error);
 }
 
-/* Whether a connection to this port has but one end: see sockets.is_itself. */
+/* Whether a connection to this port is connected to itself: see sockets.is_itself. */
 static int is_itself(int fd, int port)
 {
     Address here, there;
@@ -165,9 +165,9 @@ static int is_itself(int fd, int port)
     return getpeername(fd, &there.any, &other) == 0 && size == other && !memcmp(&here, &there, size);
 }
 
-/* dial(host, port, address, type, tools, others, ceiling, control): begin to connect to an IP address, as dial.begin does;
- * `control` is the congestion control that it is to have, "" for the system's (see sockets.spare_pacing_at). Returns
- * the connection where it stands at once; None when its descriptor would be `ceiling` or more; else what `begin` returns. */
+/* dial(host, port, address, type, tools, others, ceiling, control): begin to connect to an IP address, like dial.begin.
+ * `control` is its congestion control, "" for the system's (see sockets.spare_pacing_at). Returns the connection if it
+ * is established at once; None if its descriptor would be `ceiling` or above; else what `begin` returns. */
 PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     static const struct linger reset = {1, 0};
@@ -190,9 +190,9 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
         to.v6.sin6_port = htons((uint16_t)port);
         size = sizeof to.v6;
     } else {
-        Py_RETURN_NONE; /* one with a zone, which Python resolves */
+        Py_RETURN_NONE; /* an address with a zone, which Python resolves */
     }
-    /* Who watches over what this process does hears of it as of any other dial, only without an object for the socket. */
+    /* Audit hooks see this dial like any other, except that there is no socket object. */
     if (PySys_Audit("socket.connect", "O(si)", Py_None, host, port) < 0)
         return NULL;
     int family = to.any.sa_family, fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -202,13 +202,13 @@ PyObject *dial(PyObject *Py_UNUSED(module), PyObject *arguments)
         close(fd);
         Py_RETURN_NONE;
     }
-    if (*control) /* a sandbox that forbids it costs CPU, no more */
+    if (*control) /* a sandbox that forbids it only costs CPU */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, (socklen_t)strlen(control));
     int error = 0;
     if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) < 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) < 0 || connect(fd, &to.any, size) < 0)
         error = errno;
-    if (error == EINPROGRESS) { /* on loopback the kernel finishes it within the call */
+    if (error == EINPROGRESS) { /* on loopback the kernel finishes within the call */
         Address peer;
         socklen_t room = sizeof peer;
         if (getpeername(fd, &peer.any, &room) < 0)

@@ -1,4 +1,4 @@
-/* See core/stream.StreamTally: what one stream amounts to. */
+/* See core/stream.StreamTally: counts what one stream carries. */
 
 #include "native.h"
 
@@ -20,7 +20,7 @@ PyObject *tally_end(PyObject *object, int opener)
         PyObject *arguments[] = {object, opener ? Py_True : Py_False};
         return PyObject_VectorcallMethod(names.end, arguments, 1, names.opener);
     }
-    /* A dataclass whose slots are set one by one: its constructor is Python, and would take the longest part of this. */
+    /* The slots of the dataclass are set one by one: its constructor is in Python and would take most of the time. */
     PyTypeObject *type = (PyTypeObject *)rules.stream_end;
     PyObject *sent = PyLong_FromLongLong(self->sent), *received = PyLong_FromLongLong(self->received);
     PyObject *end = sent == NULL || received == NULL ? NULL : type->tp_alloc(type, 0);

@@ -1,4 +1,4 @@
-/* See fast/tlsleg.TlsFastLeg: a leg inside TLS, on the `ssl` module's session and memory BIOs, which are called from here. */
+/* See fast/tlsleg.TlsFastLeg: a leg inside TLS. It calls the session and memory BIOs of the `ssl` module. */
 
 #include "native.h"
 
@@ -8,9 +8,9 @@
 #define SEALED_BYTES (5 + RECORD_BYTES + 1 + 16)
 #define PLAIN_AT_ONCE (2 * RECORD_BYTES) /* see tlsleg */
 #define SEALED_AT_ONCE (2 * SEALED_BYTES)
-#define MOST_SEALED 10 /* times that much is sent at once: all of the buffer that a local connection is read into, and more */
+#define MOST_SEALED 10 /* pieces of that size sent at once: more than the whole buffer of local connections */
 
-/* Keep what the kernel did not take: what is behind the first `sent` bytes. Returns 1 when that is nothing. */
+/* Keep what follows the first `sent` bytes, which the kernel took. Returns 1 if nothing does. */
 static int keep_records(Leg *self, PyObject *const *records, int count, Py_ssize_t sent)
 {
     Py_ssize_t size = -sent;
@@ -32,7 +32,7 @@ static int keep_records(Leg *self, PyObject *const *records, int count, Py_ssize
     return size == 0;
 }
 
-/* Send them, in one call of the system. Returns 1 when the kernel took all. */
+/* Send records in one system call. Returns 1 if the kernel took all of them. */
 static int send_records(Leg *self, PyObject *const *records, int count)
 {
     Py_ssize_t size = 0;
@@ -45,11 +45,11 @@ static int send_records(Leg *self, PyObject *const *records, int count)
     ssize_t sent = count == 1 ? send(self->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
                               : sendmsg(self->fd, &message, MSG_NOSIGNAL);
     if (sent < 0)
-        sent = not_now() ? 0 : size; /* the leg's own event says more */
+        sent = not_now() ? 0 : size; /* the leg's own event will report the error */
     return keep_records(self, records, count, sent);
 }
 
-/* Encrypt so many bytes, no more than go through the BIO at a time; return the records. */
+/* Encrypt bytes, at most PLAIN_AT_ONCE, and return the records. */
 static PyObject *sealed(Leg *self, const char *data, Py_ssize_t size)
 {
     PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ);
@@ -58,11 +58,11 @@ static PyObject *sealed(Leg *self, const char *data, Py_ssize_t size)
     return done < 0 ? NULL : PyObject_CallMethodNoArgs(self->outgoing, names.read);
 }
 
-/* Encrypt and send. Returns 1 when all of it left. */
+/* Encrypt and send. Returns 1 if all of it was sent. */
 static int seal(Leg *self, const char *data, Py_ssize_t size)
 {
     PyObject *records[MOST_SEALED];
-    if (size > MOST_SEALED * PLAIN_AT_ONCE) { /* more than anybody reads at a time */
+    if (size > MOST_SEALED * PLAIN_AT_ONCE) { /* more than any one read brings */
         PyObject *view = PyMemoryView_FromMemory((char *)data, size, PyBUF_READ);
         PyObject *done = view == NULL ? NULL : PyObject_CallMethodOneArg((PyObject *)self, names.seal, view);
         int all = done == NULL ? -1 : PyObject_IsTrue(done);
@@ -121,8 +121,8 @@ int tls_flush(Leg *self)
     return !left;
 }
 
-/* Read one decrypted record to `got` bytes behind the beginning of the buffer. Returns its length, 0 at the end of the
- * stream, -2 when there is none, -1. */
+/* Decrypt one record into the buffer, `got` bytes from its beginning. Returns its length, 0 at the end of the stream,
+ * -2 if there is none, -1. */
 static Py_ssize_t read_record(Leg *self, Py_ssize_t got)
 {
     static PyObject *most = NULL;
@@ -159,7 +159,7 @@ static Py_ssize_t pending(PyObject *bio)
     return size;
 }
 
-/* OpenSSL has no use for what came: RemoteProtocolError would say too little, `give_up` has the words. */
+/* Handle an error of OpenSSL: `give_up` has better words for it than RemoteProtocolError. */
 static int broken(Leg *self)
 {
     if (!PyErr_ExceptionMatches(rules.ssl_error))
@@ -170,7 +170,7 @@ static int broken(Leg *self)
     return done;
 }
 
-/* Let so many bytes, from `start` on, into the BIO. */
+/* Put `count` bytes, from `start` on, into the BIO. */
 static int let_in(Leg *self, Py_ssize_t start, Py_ssize_t count)
 {
     PyObject *records = PyMemoryView_FromMemory(self->sealed + start, count, PyBUF_READ);
@@ -179,11 +179,11 @@ static int let_in(Leg *self, Py_ssize_t start, Py_ssize_t count)
     return done;
 }
 
-/* Read the whole records that the BIO holds to behind the `got` bytes that are there; `over` says that the stream ends. */
+/* Decrypt the whole records in the BIO, after the `got` bytes that are there. `over` is set if the stream ends. */
 static Py_ssize_t read_records(Leg *self, Py_ssize_t got, int *over)
 {
     Py_ssize_t more = 1;
-    while (more > 0) { /* a read takes a whole record: to ask for one more costs an exception */
+    while (more > 0) { /* a read takes a whole record; asking for one more costs an exception */
         Py_ssize_t read = read_record(self, got);
         if (read == -2)
             break;
