@@ -248,5 +248,5 @@ def _seconds(text: str) -> float:
     total = sum(int(number) * UNITS[unit] for number, unit in parts)
     if not 1 <= total <= LONGEST_TTL:
         cure = "write a time like 30m, 24h or 7d, ten years at most"
-        raise ConfigError([Problem(PROGRAM, None, "--ttl", f"{text[:40]!r} is no such time", cure)])
+        raise ConfigError([Problem(PROGRAM, None, "--ttl", f"{text[:40]!r} is not such a time", cure)])
     return float(total)

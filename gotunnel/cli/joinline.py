@@ -35,7 +35,8 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
         except ValueError as error:
             raise ConfigError([Problem(program, None, "--server", str(error), "write HOST:PORT")]) from None
         if is_wildcard(address.host):
-            what, cure = f"{address.host} is no address to connect to", "write the name or the address of this server"
+            what = f"{address.host} is not an address to connect to"
+            cure = "write the name or the address of this server"
             raise ConfigError([Problem(program, None, "--server", what, cure)])
         return Place(address)
     host, port = config.addr.host, config.addr.port

@@ -145,7 +145,7 @@ class Bringing:
         if self._no_more:
             return
         if not failure.check(GotunnelError):
-            self.log.failure("dialling a leg", failure)
+            self.log.failure("dialling a leg failed", failure)
         reason = printable(words_of(failure.value))
         more = self._lines.more("leg", self._clock.seconds())
         if more is not None:

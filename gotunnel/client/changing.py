@@ -123,7 +123,7 @@ class ChangingLink:
         session.change(self.published.give_up(), ())
         session.drain(self._config.drain_timeout)
         leaving = Deferred.fromCoroutine(self._leave(session))
-        leaving.addErrback(lambda failure: self.log.failure("leaving the server", failure))
+        leaving.addErrback(lambda failure: self.log.failure("leaving the server failed", failure))
 
     async def _leave(self, session: ClientSession) -> None:
         await Patience(self._clock).until(lambda: session.drained, IN_FLIGHT)

@@ -128,7 +128,7 @@ class TlsWatch:
             if looked.due and rested and self.is_open(name) and not self.is_down(name):
                 looked.at = now
                 self._asking = Deferred.fromCoroutine(self._judge(name, looked))
-                self._asking.addErrback(lambda failure: self.log.failure("asking a target for TLS", failure))
+                self._asking.addErrback(lambda failure: self.log.failure("asking a target for TLS failed", failure))
                 self._asking.addCallback(self._asked)
                 return
 

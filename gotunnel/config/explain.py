@@ -77,8 +77,8 @@ def _listener(listener: ListenerConfig) -> str:
     # Whether the listener of a plugin has an address, and what its option is called, is up to the plugin.
     place = getattr(listener.options, "listen", None)
     if place is None:
-        return Sentence("takes clients by {plugin}, too", plugin=listener)
-    return Sentence("takes clients by {plugin} on {place}, too", plugin=listener, place=place)
+        return Sentence("also takes clients by {plugin}", plugin=listener)
+    return Sentence("also takes clients by {plugin} on {place}", plugin=listener, place=place)
 
 
 def _server_groups(server: ServerConfig) -> list[str]:

@@ -72,7 +72,7 @@ class Reloadable(Service):
         self._asked.append(told)
         if len(self._asked) == 1:
             Deferred.fromCoroutine(self._from_file()).addErrback(
-                lambda failure: self.log.failure("reading the configuration again", failure)
+                lambda failure: self.log.failure("reading the configuration again failed", failure)
             )
         return told
 

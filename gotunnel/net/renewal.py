@@ -74,8 +74,7 @@ class Renewal(Generic[_T]):
             if str(problem) != self._complaint:
                 self._complaint = str(problem)
                 self.log.warn(
-                    "certificate files have changed but do not fit together: {problem}; the loaded ones stay in "
-                    "use until they do",
+                    "certificate files have changed but cannot be used: {problem}; the ones loaded before stay in use",
                     problem=self._complaint,
                 )
             return

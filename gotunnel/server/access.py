@@ -85,7 +85,7 @@ class Access:
             self._waiting[asking] = None
         asking.addErrback(lambda failure: failure.trap(CancelledError) and NO_ANSWER)
         asking.addCallback(self._answered, asking, peer, visitor, kept_out)
-        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor failed", failure))
 
     def turn_away(self) -> None:
         """The server stops: reset all visitors that wait for an answer."""

@@ -119,7 +119,7 @@ class ClientsFile:
                 self._read_again()
             self._looked()
         except Exception:  # noqa: BLE001 - after a bug of ours the checks must go on, or revocation would stop working
-            self.log.failure("looking at the clients file")
+            self.log.failure("looking at the clients file failed")
 
     def _read_again(self) -> None:
         try:

@@ -75,7 +75,7 @@ class Direct:
         done = dialling.addCallbacks(
             lambda far: self._join(visitor, far), lambda failure: self._failed(visitor, failure)
         )
-        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
+        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket failed", failure))
 
     def reset_streams(self) -> None:
         """Reset all streams and pending dials."""

@@ -132,7 +132,7 @@ class Enrolment:
         )), "it was too slow")
 
     def _failed(self, failure: Failure) -> None:
-        log.failure("enrolling client {client}", failure, client=self._name)
+        log.failure("enrolling client {client} failed", failure, client=self._name)
         self._control.abort("internal error")
 
 

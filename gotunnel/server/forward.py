@@ -154,7 +154,7 @@ class ForwardLegs(DiallingEnd):
             target = parse_address(dial)
         except ValueError:
             raise DialFailed("bad_request", Sentence(
-                "{dial} is no address", dial=printable(dial, 200)
+                "{dial} is not an address", dial=printable(dial, 200)
             )) from None
         if isinstance(target, HostPort) and self._rules.allows_node(target.port):
             peer = node_peer(self._hub, target)

@@ -93,7 +93,7 @@ class Present(Standing):
         self.forward_news.began(session)
         if self.identities.supersedes(name, session.proven):
             Deferred.fromCoroutine(self._end_older_keys(name, session.proven)).addErrback(
-                lambda failure: self.log.failure("ending older keys of client {client}", failure, client=name)
+                lambda failure: self.log.failure("ending older keys of client {client} failed", failure, client=name)
             )
 
     async def _end_older_keys(self, name: str, key: bytes) -> None:

@@ -152,7 +152,7 @@ class ServerView:
             if session.control.heard_age > 2 * session.control.timeout
         ]
         count = len(self._hub.connected)
-        well = Sentence("{count} sessions, each with a pulse", count=count)
+        well = Sentence("{count} sessions, all answering pings", count=count)
         return [Finding("heartbeat", not late, Sentence.joined("; ", late[:3]) or well)]
 
     def ready(self, client: str | None = None) -> list[Finding]:

@@ -77,11 +77,11 @@ class ParsingTests(SynchronousTestCase):
             ("gotunnel:s", "remote: is missing; add remote=8080"),
             ("gotunnel:s:remote=x", "remote: "),
             ("gotunnel:s:remote=1:tls=maybe", "tls: 'maybe' is neither yes nor no"),
-            ("gotunnel:s:remote=1:timeout=soon", "timeout: 'soon' is no number of seconds"),
-            ("gotunnel:s:remote=1:drain=nan", "drain: nan is no number of seconds; give a number from 0 to 86400"),
-            ("gotunnel:s:remote=1:drain=-1", "drain: -1.0 is no number of seconds"),
+            ("gotunnel:s:remote=1:timeout=soon", "timeout: 'soon' is not a number of seconds"),
+            ("gotunnel:s:remote=1:drain=nan", "drain: nan is not a number of seconds; give a number from 0 to 86400"),
+            ("gotunnel:s:remote=1:drain=-1", "drain: -1.0 is not a number of seconds"),
             ("gotunnel:s:remote=1:health=ping", "health.type: 'ping' is not one of "),
-            ("gotunnel:s:remote=1:health=http,/x", "health: '/x' is no option and its value; write the kind, and "),
+            ("gotunnel:s:remote=1:health=http,/x", "health: '/x' is not an option with its value; write the kind"),
             ("gotunnel:s:remote=1:health=http,interval=[", "health.interval: "),
             ("gotunnel:s:remote=1:ca=/nowhere.pem", "ca: '/nowhere.pem' cannot be read: no such file or directory"),
             (f"gotunnel:s:remote=1:ca={__file__}", f"ca: {__file__}: there is no PEM certificate in it; name a file"),
@@ -89,7 +89,7 @@ class ParsingTests(SynchronousTestCase):
             ("gotunnel:s:tls=maybe:remote=x:drain=soon", "tls: 'maybe' is neither yes nor no; write yes or no | gotu"),
             ("gotunnel:s:remote=1:name=", "name: is empty"),
             ("gotunnel:s:remote=1:name=a b", "name: "),
-            ("gotunnel:s:remote=1:colour=red", "colour: is no option of such an endpoint; the options are name, "),
+            ("gotunnel:s:remote=1:colour=red", "colour: is not an option of such an endpoint; the options are name, "),
             ("gotunnel:s:remote=1:proxy_protocol=v2", "proxy_protocol: has no meaning for a protocol factory: getP"),
             ("gotunnel:s:remote=1:protocol=udp", "protocol: is for datagrams, and whoever takes an endpoint listens "),
             ("gotunnel:s:remote=1:idle=5", "idle: is for datagrams, and whoever takes an endpoint listens "),
@@ -109,7 +109,7 @@ class ParsingTests(SynchronousTestCase):
             ("gotunnel:s", "dial: is missing"),
             ("gotunnel:s:dial=nowhere", "dial: "),
             ("gotunnel:s:dial=a\\:1:proxy_protocol=v1", "proxy_protocol: has no meaning for a connection of this"),
-            ("gotunnel:s:dial=a\\:1:remote=1", "remote: is no option of such an endpoint"),
+            ("gotunnel:s:dial=a\\:1:remote=1", "remote: is not an option of such an endpoint"),
         ):
             with self.assertRaises(ConfigError) as caught:
                 clientFromString(reactor, text)

@@ -40,7 +40,7 @@ class ExplainTests(FileTestCase):
             f"  - {{name: b, token: {TOKEN[::-1]}, allow_nodes: []}}\n"
             "  listeners: {plugin: websocket, listen: '127.0.0.1:8443'}\n"
         )
-        self.assertEqual(lines[1], "server: takes clients by websocket on 127.0.0.1:8443, too")
+        self.assertEqual(lines[1], "server: also takes clients by websocket on 127.0.0.1:8443")
         self.assertIn("may announce the nodes node-a, 10.0.0.0/8", lines[-2])
         self.assertIn("may announce no nodes", lines[-1])
 
@@ -122,7 +122,7 @@ class ExplainTests(FileTestCase):
         """Where a server takes clients beside its port, whom it believes, and how a client gets to it."""
         text = "  listeners: [{plugin: websocket, listen: '127.0.0.1:8443'}]\n  proxy_from: [10.0.0.5, 'fd00::/8']\n"
         lines = self.lines(SERVER + text)
-        self.assertIn("server: takes clients by websocket on 127.0.0.1:8443, too", lines)
+        self.assertIn("server: also takes clients by websocket on 127.0.0.1:8443", lines)
         self.assertIn(
             "server: believes 10.0.0.5/32, fd00::/8, by the PROXY protocol, whose connections they bring to public "
             "ports", lines,

@@ -196,10 +196,10 @@ class RefusedTests(FileTestCase):
         self.path.unlink()
         self.assertIn("no such file", str(self.assertRaises(ConfigError, load_clients, self.path)))
         self.path.mkdir()
-        self.assertIn("no regular file", str(self.assertRaises(ConfigError, load_clients, self.path)))
+        self.assertIn("not a regular file", str(self.assertRaises(ConfigError, load_clients, self.path)))
         pipe = self.folder / "pipe"
         os.mkfifo(pipe, 0o600)
-        self.assertIn("no regular file", str(self.assertRaises(ConfigError, load_clients, pipe)))
+        self.assertIn("not a regular file", str(self.assertRaises(ConfigError, load_clients, pipe)))
         self.path.rmdir()
         self.assertIn("longer than", self.refused(b" " * (MAX_BYTES + 1))[0])
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)

@@ -100,7 +100,7 @@ class SyntaxTests(FileTestCase):
 
     def test_complex_key(self) -> None:
         """A key that is a list is refused."""
-        self.assertIn("has a key that is no word", [p.wrong for p in self.problems(SERVER + "  [a, b]: c\n")])
+        self.assertIn("has a key that is not a word", [p.wrong for p in self.problems(SERVER + "  [a, b]: c\n")])
 
     def test_no_value(self) -> None:
         """A key without a value is no default."""

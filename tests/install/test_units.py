@@ -225,7 +225,7 @@ class SupervisedTests(ProcessTestCase):
         said = (self.folder / "server.err").read_text().splitlines()
         self.assertEqual(
             said[-1:],
-            ["gotunnel-server: the socket that systemd hands over is no TCP socket: its unit needs "
+            ["gotunnel-server: the socket that systemd hands over is not a TCP socket: its unit needs "
              "ListenStream=ADDRESS:PORT"],
         )  # fmt: skip
 

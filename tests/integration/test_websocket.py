@@ -263,7 +263,7 @@ class TlsTests(WebSocketTestCase):
         await self.opened(client)
         new_cert, new_key = second.issue("localhost")
         issued.write_bytes(new_cert.read_bytes())
-        await self.said("certificate files have changed but do not fit together")
+        await self.said("certificate files have changed but cannot be used")
         key.write_bytes(new_key.read_bytes())
         await self.said("the new certificate of the listener websocket: SHA-256 ")
         trusted.write_bytes(b"nonsense")

@@ -67,7 +67,7 @@ class RenewalTests(WatchTestCase):
         for _ in range(2):
             self.cert.unlink()
             self.tick()
-            self.assertIn("do not fit together", self.lines()[0])
+            self.assertIn("cannot be used", self.lines()[0])
             self.cert.write_bytes(kept)
             self.tick()
             said = "certificate files are back to what was loaded: nothing has changed"
@@ -95,7 +95,7 @@ class RenewalTests(WatchTestCase):
             self.tick()
         (line,) = self.lines()
         self.assertIn("the key does not belong to the certificate", line)
-        self.assertIn("stays in use", line)
+        self.assertIn("stay in use", line)
         self.assertEqual(self.used, [])
         self.put(None, key)
         self.tick()
@@ -112,7 +112,7 @@ class RenewalTests(WatchTestCase):
         self.assertEqual(self.used, [])
         self.put(self.authority.issue("x")[0], None)
         self.tick()
-        self.assertEqual(["do not fit together" in line for line in self.lines()], [True, False, True])
+        self.assertEqual(["cannot be used" in line for line in self.lines()], [True, False, True])
 
     def test_same_size_and_times(self) -> None:
         """Content counts: a file with the old size and the old times is seen as well."""
