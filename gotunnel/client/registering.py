@@ -52,7 +52,7 @@ class Registering:
         """Announce the current nodes, even if there are none."""
         if NODES not in self._caps:
             if self._nodes.announced:
-                self.log.warn("the server is of a version that leads to no nodes (client.nodes); upgrade it")
+                self.log.warn("the server's version does not lead to nodes (client.nodes); upgrade it")
             return
         self._requests.ask(partial(Nodes, nodes=self._nodes.announced))
 
@@ -117,7 +117,8 @@ class Registering:
             return
         if reason is not None:
             told = self._warn(
-                "shut", "mapping {mapping}: the server lets nobody in: {reason}; gotunnel status there shows it",
+                "shut", "mapping {mapping}: the server turns visitors away: {reason}; gotunnel status there shows "
+                        "it",
                 mapping=mapping, reason=printable(reason),
             )  # fmt: skip
             if told:
@@ -126,7 +127,7 @@ class Registering:
             self._told_shut.discard(mapping)
             if self._published.statuses[mapping].standing is Standing.REFUSED:
                 return  # the refusal now keeps visitors out, and has its own line
-            self.log.info("mapping {mapping}: the server lets visitors in again", mapping=mapping)
+            self.log.info("mapping {mapping}: the server accepts visitors again", mapping=mapping)
 
     def _announced(self, results: tuple[MappingResult, ...]) -> None:
         for result in results:

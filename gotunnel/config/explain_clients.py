@@ -30,9 +30,9 @@ def explain_clients(server: ServerConfig, filed: Iterable[FileIdentity]) -> list
 
 def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> list[str]:
     if rights.disabled:
-        return [Sentence("{what} {name} is kept out: it is disabled", what=CLIENT, name=name)]
+        return [Sentence("{what} {name} was refused: it is disabled", what=CLIENT, name=name)]
     if not held:
-        return [Sentence("{what} {name} is kept out: it is revoked", what=CLIENT, name=name)]
+        return [Sentence("{what} {name} was refused: it is revoked", what=CLIENT, name=name)]
     ports = listed(server.allow_ports if rights.allow_ports is None else rights.allow_ports)
     may: list[str] = [Sentence("may publish the ports {ports}", ports=ports)]
     if rights.allow_bind is not None:

@@ -87,7 +87,7 @@ class SessionView:
     mappings: int
     streams: int
     pending: int
-    """Visitors that wait for a leg."""
+    """Visitors waiting for a leg."""
     legs: LegsView
     reason: str = ""
     """Why it is not connected."""

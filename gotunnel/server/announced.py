@@ -34,7 +34,7 @@ class Announced:
         allowed = self._hub.nodes.announced(self._peer.name)
         if allowed and allowed != before:
             self._hub.tell_of(
-                self._peer.name, "nodes", "client {client} leads to {nodes}", nodes=", ".join(allowed)
+                self._peer.name, "nodes", "client {client} leads to the nodes {nodes}", nodes=", ".join(allowed)
             )
         results = []
         for node in nodes:

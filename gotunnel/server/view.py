@@ -145,14 +145,14 @@ class ServerView:
         """Check whether background tasks, here the heartbeats, still work."""
         late = [
             Sentence(
-                "client {peer}: no pong for {heard_age:.0f} s, and it was not cut",
+                "client {peer}: no pong for {heard_age:.0f} s, but it was not disconnected",
                 peer=session.peer.name, heard_age=session.control.heard_age,
             )
             for session in self._hub.connected
             if session.control.heard_age > 2 * session.control.timeout
         ]
         count = len(self._hub.connected)
-        well = Sentence("{count} sessions, each with a pulse", count=count)
+        well = Sentence("{count} sessions, all answering pings", count=count)
         return [Finding("heartbeat", not late, Sentence.joined("; ", late[:3]) or well)]
 
     def ready(self, client: str | None = None) -> list[Finding]:
@@ -160,7 +160,7 @@ class ServerView:
         service = self._service
         found = []
         if service.draining:
-            found.append(Finding("drain", False, "the server drains: nobody new is let in"))
+            found.append(Finding("drain", False, "the server is draining: no new visitor is accepted"))
         elif service.accepting:
             found.append(Finding("control port", True, Sentence(
                 "listening on {address}", address=service.address

@@ -143,7 +143,7 @@ class Scene:
 
     def ready(self, client: str | None = None) -> list[Finding]:
         if self.draining:
-            return [Finding("drain", False, "the server drains: nobody new is let in")]
+            return [Finding("drain", False, "the server is draining: no new visitor is accepted")]
         return [Finding("control port", True, "listening on 0.0.0.0:17000")]
 
     # Acts.

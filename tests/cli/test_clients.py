@@ -117,7 +117,7 @@ class AddTests(ClientsTestCase):
 
     def test_join_line_for_its_ports(self) -> None:
         """What may stand behind the line is a port that this client may publish: it would be refused another one."""
-        for ports, said in (("10250,30000-30100", "--ports 10250 behind it"), ("1-9000", "--ports 8000 behind it")):
+        for ports, said in (("10250,30000-30100", "--ports 10250 appended"), ("1-9000", "--ports 8000 appended")):
             result = self.call("add", f"edge-{ports[:2]}", "--ports", ports, "--print-join")
             self.assertIn(said, result.stderr)
 
@@ -209,7 +209,7 @@ class AddTests(ClientsTestCase):
         self.bad(2, "add", "e", "--node", "a b", says="--node")
         self.bad(2, "add", "e", "--server", "h:1", says="--print-join")
         self.bad(2, "add", "e", "--transport", "websocket", says="--print-join")
-        self.bad(2, "add", "e", "--print-join", "--transport-option", "a=b", says="stands alone")
+        self.bad(2, "add", "e", "--print-join", "--transport-option", "a=b", says="is only used with --transport")
         self.bad(2, "add", "e", "--print-join", "--transport", "x", "--transport-option", "a", says="is not KEY=VALUE")
         self.bad(2, "add", "e", "--print-join", "--server", "h:x", says="--server")
         self.bad(2, "add", "e", "--print-join", "--server", "0.0.0.0:17000", says="--server")
@@ -221,7 +221,7 @@ class AddTests(ClientsTestCase):
         """What stands in the configuration is not changed from here."""
         self.server(clients=[{"name": "fixed", "token": TOKEN}])
         for words in (["add"], ["rotate"], ["rotate", "--drop-old"], ["revoke"]):
-            self.bad(2, words[0], "fixed", *words[1:], says="stands in the configuration")
+            self.bad(2, words[0], "fixed", *words[1:], says="is in the configuration")
 
     def test_clients_file(self) -> None:
         """`clients_file` says where, relative to the configuration; then no state folder is needed or made."""
@@ -436,7 +436,7 @@ class PlaceTests(ProcessTestCase):
         self.assertEqual(self.place("192.0.2.7:17000"), ("192.0.2.7:17000", ""))
         address, note = self.place("127.0.0.1:17000")
         self.assertEqual(address, "127.0.0.1:17000")
-        self.assertIn("no other reaches it", note)
+        self.assertIn("no other machine reaches it", note)
 
     def test_guessed(self) -> None:
         """Every address: that of the default route, and it is said; without one there is no guess."""

@@ -134,12 +134,12 @@ class ForwardsTests(ClientTestCase):
         return found.state, found.reason
 
     def test_who_serves(self) -> None:
-        """While no server is there its visitors wait; where the server knows no forwards they are refused; else it is
-        open, until that server has said that it stops."""
+        """While no server is there its visitors wait; where the server does not support forwards they are refused;
+        else it is open, until that server has said that it stops."""
         forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
         away = (MappingState.AWAY, "no server is connected; visitors wait for one")
         for caps, state, reason in (
-            ((), MappingState.REFUSED, "the server is of a version that knows no forwards; upgrade it"),
+            ((), MappingState.REFUSED, "the server's version does not support forwards; upgrade it"),
             (("forward",), MappingState.OPEN, ""),
         ):
             world = World(forwards=(forward,))
@@ -161,7 +161,9 @@ class ForwardsTests(ClientTestCase):
         world = World(forwards=(forward,))
         world.links.start()
         world.links.drain(0)
-        self.assertEqual(self.shown(world), (MappingState.PENDING, "the client drains: it serves nobody new"))
+        self.assertEqual(
+            self.shown(world), (MappingState.PENDING, "the client is draining: it accepts no new visitors")
+        )
 
     def test_switched_off(self) -> None:
         """A forward to a mapping that the server calls off is shown so, and logged once; the word on another mapping,
@@ -191,10 +193,11 @@ class ForwardsTests(ClientTestCase):
         self.assertEqual(shown(), [(MappingState.OFF, "so\\x1b[2J"), is_open])
         lines = [line for line in map(formatEvent, log) if line.startswith("forward one: ")]
         self.assertEqual(lines, [
-            f"forward one: the server leads nobody to mapping:home/api: {SWITCHED_OFF_AT_SERVER}; gotunnel status "
-            "there shows it",
+            f"forward one: the server does not lead visitors to mapping:home/api: {SWITCHED_OFF_AT_SERVER}; gotunnel "
+            "status there shows it",
             "forward one: visitors reach mapping:home/api again",
-            "forward one: the server leads nobody to mapping:home/api: so\\x1b[2J; gotunnel status there shows it",
+            "forward one: the server does not lead visitors to mapping:home/api: so\\x1b[2J; gotunnel status "
+            "there shows it",
         ])  # fmt: skip
         server.transport.lose()
         before = len(world.path.attempts)

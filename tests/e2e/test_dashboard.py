@@ -120,7 +120,8 @@ class LookingTests(BrowserTestCase):
         page = self.open(where)
         page.wait_for_selector("#history rect.bar0")
         self.assertEqual(page.locator("#history rect.bar0").count(), 49)
-        self.assertRegex(page.inner_text("#history-text"), r"GiB back and .* GiB to .*visitors: [\d,]+, of whom \d+")
+        told = page.inner_text("#history-text")
+        self.assertRegex(told, r"GiB from targets and .* GiB to .*[\d,]+ visitors, \d+ failed")
         page.click("#history button:text-is('30 days')")
         page.wait_for_function("() => document.querySelectorAll('#history rect.bar0').length === 31")
         page.click("#history summary")
@@ -285,7 +286,7 @@ class ActingTests(BrowserTestCase):
         page.wait_for_timeout(2600)
         self.assertEqual(page.evaluate("document.activeElement.getAttribute('aria-label')"), "Kick: worker-2")
         self.press(page, "Enter", "Tab", "Enter")
-        page.wait_for_selector("#said:text('worker-2 is disconnected; 3 visitors were cut')")
+        page.wait_for_selector("#said:text('worker-2 is disconnected, with 3 visitors')")
         page.wait_for_function("() => document.querySelectorAll('#sessions tbody tr').length === 0")
         self.assertEqual(page.get_attribute("#said", "aria-live"), "polite")
         page.wait_for_function("() => document.querySelector('#news').textContent.includes('ended the session')")
@@ -333,7 +334,7 @@ class ActingTests(BrowserTestCase):
         page.fill("#seconds", "5")
         page.click("#confirm-yes")
         page.wait_for_selector("#verdict:text-is('draining')")
-        self.assertIn("nobody new is let in", page.inner_text("#findings"))
+        self.assertIn("no new visitor is accepted", page.inner_text("#findings"))
         page.click("#language")
         page.wait_for_selector("#findings strong:text-is('排空')")
 
@@ -381,7 +382,7 @@ class RealTests(BrowserTestCase):
             page.wait_for_selector("#events :text('has switched mapping web')")
         page.click("#sessions .acts button:text-is('Reconnect')")
         page.click("#confirm-yes")
-        page.wait_for_selector("#said:text('1 visitor was cut')")
+        page.wait_for_selector("#said:text('1 visitor')")
         self.assertRaises(ConnectionResetError, visitor.recv, 5)
 
     def test_without_an_address(self) -> None:

@@ -146,7 +146,7 @@ class _Picture:
 
     def _events(self, events: list[dict[str, Any]]) -> RenderableType:
         if not events:
-            return Text(self._said.sentence("nothing has happened"))
+            return Text(self._said.sentence("no events"))
         from datetime import datetime
 
         text = Text()
