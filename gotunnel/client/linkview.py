@@ -94,7 +94,8 @@ class LinkView:
         return SessionView(
             self.server, self.server, state, age, None if control is None else control.round_trip,
             None if control is None else control.heard_age, None if control is None else control.timeout, 2, mappings,
-            link.streams, 0, self.legs, reason,
+            link.streams, 0, self.legs, reason, None, [] if session is None else list(session.taken_nodes),
+            {} if session is None else dict(session.refused_nodes),
         )  # fmt: skip
 
     def mappings(self) -> Iterator[MappingView]:

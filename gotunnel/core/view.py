@@ -93,6 +93,10 @@ class SessionView:
     """Why it is not connected."""
     agent: str | None = None
     """How the other end's program identifies itself."""
+    nodes: list[str] = field(default_factory=list)
+    """The nodes that the client announces and the server leads to."""
+    refused_nodes: dict[str, str] = field(default_factory=dict)
+    """The other nodes that the client announces, with the reason of each."""
 
 
 @dataclass(frozen=True, slots=True)

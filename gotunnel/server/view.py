@@ -6,6 +6,7 @@ Lists are generated while they are read, so that a long one can be read in piece
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gotunnel.core.accounts import Running
@@ -96,7 +97,10 @@ class ServerView:
     def sessions(self) -> Iterator[SessionView]:
         """Yield each client that is connected, or for which ports are kept."""
         for peer in self._hub.holders:
-            yield self._session(peer)
+            view, announced = self._session(peer), peer.announced
+            if announced.nodes:
+                view = replace(view, nodes=announced.taken, refused_nodes=announced.refused)
+            yield view
 
     def mappings(self) -> Iterator[MappingView]:
         """Yield each mapping that the server holds, has refused to a connected client, or has switched off.

@@ -383,6 +383,31 @@ class OthersTests(ClientsTestCase):
         for secret in (TOKEN, *re.findall(r'"key": "(\S+)"', self.file.read_text())):
             self.assertNotIn(secret, shown + "\n".join(lines))
 
+    def test_list_of_limits(self) -> None:
+        """JSON has the limits that hold for each client; the table has a column only if some client has others than the
+        server, and only those."""
+        clients: list[dict[str, Any]] = [{"name": "fixed", "token": TOKEN, "limits": {"legs": 4096}}]
+        self.server(limits={"mappings": 7}, clients=clients)
+        self.good("add", "worker")
+        shared = {"mappings": 7, "legs": 4096, "visitors": 4096, "pending": 1024}
+        found = {each["name"]: each for each in json.loads(self.good("list", "--json"))}
+        self.assertEqual((found["fixed"]["limits"], found["worker"]["limits"]), (shared, shared))
+        self.assertNotIn("LIMITS", self.good("list"))
+        clients[0]["limits"] = {"mappings": 7, "visitors": 20, "pending": 3}
+        self.server(limits={"mappings": 7}, clients=clients)
+        kept = json.loads(self.file.read_text())
+        kept["clients"][0]["limits"] = {"mappings": 9}
+        self.file.write_text(json.dumps(kept))
+        self.good("add", "other")
+        head, *lines = self.good("list").splitlines()
+        at, end = head.index("LIMITS"), head.index("TOKENS")
+        self.assertEqual([line[at:end].rstrip() for line in lines],
+                         ["20 visitors, 3 waiting visitors", "", "9 mappings"])  # fmt: skip
+        found = {each["name"]: each for each in json.loads(self.good("list", "--json"))}
+        self.assertEqual(found["fixed"]["limits"], {"mappings": 7, "legs": 4096, "visitors": 20, "pending": 3})
+        self.assertEqual(found["worker"]["limits"], {**shared, "mappings": 9})
+        self.assertNotIn("own_limits", found["worker"])
+
     def test_list_of_expired(self) -> None:
         """What is over says so: the client's time, or that of its one-time token."""
         before = time.time()

@@ -114,6 +114,27 @@ class LookingTests(BrowserTestCase):
         page.wait_for_selector("#visitors tbody tr")
         self.assertIn("198.51.100.3:50003", page.inner_text("#visitors"))
 
+    def test_nodes(self) -> None:
+        """Nodes are below their client, the first few of many; the tooltip has all of them, and the search finds each;
+        those that are refused are below the state, with the reason. Where there are none nothing is said of them."""
+        where, _ = self.scene(clients=3, nodes=40)
+        page = self.open(where)
+        first = page.locator("#sessions tbody tr:first-child th")
+        self.assertEqual(first.locator(".below").inner_text(), "nodes: node-1, node-2, node-3 +37")
+        self.assertIn("gotunnel/0.1 node-1 node-2 ", first.locator("span").first.get_attribute("title"))
+        refused = page.locator("#sessions tbody tr:last-child td[data-title=State] .below")
+        self.assertEqual(
+            refused.inner_text(), "nodes refused: node-0 (its allow_nodes on the server does not name it)"
+        )
+        self.assertEqual(page.locator("#sessions .below").count(), 2)
+        page.fill("#search", "node-40")
+        self.assertEqual(page.locator("#sessions tbody th").inner_text().split()[0], "worker-1")
+        page.fill("#search", "node-0")
+        self.assertEqual(page.locator("#sessions tbody th").inner_text(), "worker-3")
+        page.fill("#search", "")
+        page.click("#language")
+        page.wait_for_selector("#sessions :text('被拒绝的节点：node-0（服务端上它的 allow_nodes')")
+
     def test_history(self) -> None:
         """What was carried is drawn, added up in words, and told by mapping, over a day or another time."""
         where, _ = self.scene(mappings=12)

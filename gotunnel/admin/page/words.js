@@ -114,6 +114,8 @@ const WORDS = {
   mappings: ["Mappings", "映射"],
   mappingsOpen: ["Mappings open", "开放的映射"],
   minute: ["{n} min", "{n} 分钟"],
+  nodes: ["nodes: {nodes}", "节点：{nodes}"],
+  nodesRefused: ["nodes refused: {nodes} ({reason})", "被拒绝的节点：{nodes}（{reason}）"],
   notAnswered: ["This did not reach the process: it does not answer", "请求没有送达：进程没有应答"],
   notReady: ["not ready", "未就绪"],
   now: ["now", "刚刚"],
