@@ -55,7 +55,7 @@ class Registering:
     def announce(self) -> None:
         """Announce the current nodes, even if there are none."""
         if NODES not in self._caps:
-            why = Sentence("the server is of a version that leads to no nodes (client.nodes); upgrade it")
+            why = Sentence("the server's version does not lead to nodes (client.nodes); upgrade it")
             self.refused_nodes = dict.fromkeys(self._nodes.announced, why)
             if self._nodes.announced:
                 self.log.warn("the server's version does not lead to nodes (client.nodes); upgrade it")

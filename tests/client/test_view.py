@@ -259,7 +259,7 @@ class NodesTests(ClientTestCase):
     def test_old_server(self) -> None:
         """A server that knows no nodes refuses all of them."""
         self.connected()
-        why = "the server is of a version that leads to no nodes (client.nodes); upgrade it"
+        why = "the server's version does not lead to nodes (client.nodes); upgrade it"
         self.assertEqual(self.shown(), ([], {"n-1": why, "n-2": why}))
 
     def test_ready(self) -> None:
