@@ -197,12 +197,7 @@ class Forwards:
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id who waits for a leg; False if there is none."""
-        for waiting in self._lobby.waiting.values():
-            for visitor in waiting:
-                if visitor.conn == conn and waiting.leave(visitor):
-                    self._lobby.turn_away([visitor], Outcome.STOPPED)
-                    return True
-        return False
+        return self._lobby.kick(conn)
 
     def next_conn(self) -> str:
         """Return the id of a new visitor."""

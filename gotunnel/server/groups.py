@@ -161,7 +161,6 @@ class Group:
                 if isinstance(visitor, GroupVisitor):
                     other = self._next(visitor, wait=False)
                     if other is not None:
-                        waiting.leave(visitor)
                         self._move(visitor, other)
 
     def over(self, visitor: GroupVisitor) -> None:

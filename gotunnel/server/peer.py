@@ -111,15 +111,19 @@ class Peer(Keeping):
         return self.lobby.pending
 
     def leaves(self, visitor: Visitor) -> None:
-        """Stop counting a visitor that moves to another member of its group."""
+        """Stop counting a visitor that moves to another member of its group; it waits here no longer, if it did.
+
+        Call this before the move: the other member may be a mapping of the same client.
+        """
+        self.waiting[visitor.plain].leave(visitor)
         self.visitors -= 1
 
     def pass_on(self) -> None:
         """The client seems unable to provide legs: pass waiting visitors on to other members of their groups."""
         for waiting in self.waiting.values():
             for visitor in waiting.those_of(None):
-                if visitor.elsewhere(Outcome.NO_LEG, None):
-                    waiting.leave(visitor)
+                if visitor in waiting:  # moving another one may have moved it, too
+                    visitor.elsewhere(Outcome.NO_LEG, None)
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """Record that a visitor has finished; `end` is None if it was not served."""

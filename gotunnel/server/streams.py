@@ -113,10 +113,4 @@ class Streams:
                 if visitor.conn == conn:
                     joint.reset(Outcome.STOPPED)
                     return True
-        for peer in self._hub.holders:
-            for waiting in peer.waiting.values():
-                for visitor in waiting:
-                    if visitor.conn == conn and waiting.leave(visitor):
-                        peer.turn_away([visitor], Outcome.STOPPED)
-                        return True
-        return False
+        return any(peer.lobby.kick(conn) for peer in self._hub.holders)
