@@ -49,9 +49,9 @@ class Visitor:
         return self.mapping
 
     @property
-    def shut_out(self) -> bool:
-        """Whether what he came to lets nobody new in any more."""
-        return False
+    def shut_out(self) -> Outcome | None:
+        """The outcome of a visitor without a leg if what it came to admits nobody any more; None while it does."""
+        return None
 
     def body(self) -> OpenBody:
         """What his OPEN says, without a proof."""

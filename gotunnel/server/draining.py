@@ -54,8 +54,7 @@ class ServerDraining(Draining):
             session.leave(seconds)
         for peer in hub.holders:
             peer.turn_all_away()
-        if hub.access is not None:
-            hub.access.turn_away()
+        hub.entering.turn_away()
         await hub.patience.until(lambda: not hub.live and not hub.relay.locals and (v1 is None or not v1.relay.locals))
         cut = hub.live
         for legs in tuple(hub.streaming):

@@ -73,9 +73,10 @@ class Peer(Keeping):
     def entered(self, visitor: Visitor) -> None:
         """The access policy admits a visitor."""
         self._asked -= 1
-        if visitor.shut_out:  # since the policy was asked; visitors that waited for a leg were reset, too
+        outcome = visitor.shut_out
+        if outcome is not None:  # since the policy was asked; visitors that waited for a leg were reset, too
             self.visitors += 1
-            self.lobby.turn_away([visitor], Outcome.MAPPING_DOWN)
+            self.lobby.turn_away([visitor], outcome)
         else:
             self.admit(visitor)
 

@@ -43,7 +43,7 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
     elif access is None or access.config != config.access:
         from gotunnel.server.access import Access  # loaded only if configured
 
-        access = Access(reactor, config.access, hub.stranger_lines, hub.access)
+        access = Access(reactor, config.access, hub.stranger_lines, hub.entering)
     observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
 
     def use() -> None:

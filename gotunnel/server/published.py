@@ -218,6 +218,7 @@ class Published:
         self._named.discard(name)
         if mapping is not None:
             if not self._stopped:
+                mapping.ended = True
                 self._peer.turn_away_from(name, Outcome.STOPPED)
             await mapping.close()
             self._hub.tell_of(

@@ -1,5 +1,7 @@
 """All visitors of a server: on legs of either kind, on those of version 1, dialled directly, or waiting.
 
+They wait for a leg, or before that for the answer of the access policy.
+
 A visitor can be reset by the id that the logs show.
 """
 
@@ -12,11 +14,13 @@ from typing import TYPE_CHECKING
 from gotunnel.core.accounts import Running
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import StreamView, added
+from gotunnel.net.visitor import Visitor
 from gotunnel.wire.legstate import State
 
 if TYPE_CHECKING:
     from gotunnel.server.direct import Direct
     from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
 
 __all__ = ["Streams"]
 
@@ -56,13 +60,16 @@ class Streams:
                         visitor.conn, old.peer.name, visitor.mapping, visitor.local.address, "open", since,
                         *joint.carried,
                     )  # fmt: skip
-        for peer in hub.holders:
+        for peer, visitor in self._waiting():
+            since = now - visitor.arrived
+            yield StreamView(visitor.conn, peer.name, visitor.mapping, visitor.local.address, "waiting", since, 0, 0)
+
+    def _waiting(self) -> Iterator[tuple[Peer, Visitor]]:
+        for peer in self._hub.holders:
             for waiting in peer.waiting.values():
                 for visitor in waiting:
-                    since = now - visitor.arrived
-                    yield StreamView(
-                        visitor.conn, peer.name, visitor.mapping, visitor.local.address, "waiting", since, 0, 0
-                    )
+                    yield peer, visitor
+        yield from self._hub.entering
 
     @property
     def _directs(self) -> list[Direct]:
@@ -79,9 +86,7 @@ class Streams:
         if self._hub.v1 is not None:
             for old in self._hub.v1.present:
                 found.update((old.peer.name, visitor.mapping) for _, visitor in old.served)
-        for peer in self._hub.holders:
-            for waiting in peer.waiting.values():
-                found.update((peer.name, visitor.mapping) for visitor in waiting)
+        found.update((peer.name, visitor.mapping) for peer, visitor in self._waiting())
         return found
 
     def carried(self) -> tuple[int, int]:
@@ -113,4 +118,4 @@ class Streams:
                 if visitor.conn == conn:
                     joint.reset(Outcome.STOPPED)
                     return True
-        return any(peer.lobby.kick(conn) for peer in self._hub.holders)
+        return any(peer.lobby.kick(conn) for peer in self._hub.holders) or self._hub.entering.kick(conn)
