@@ -245,6 +245,8 @@ class Published:
             if isinstance(mapping, UdpPort):
                 mapping.flows.idle = idle_of(request)
             mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
+            if mapping.off:
+                hub.forward_news.off((client, request.name))  # others may reach it now
             if mapping.suspended is not None and request.name not in self._named:
                 await mapping.resume()  # a new session reports anew which targets are down
             return mapping

@@ -23,7 +23,7 @@ from gotunnel.wire.messages import (
     Unregister,
 )
 from tests.server.test_groups import GroupTestCase
-from tests.server.world import Client, ServerTestCase, World
+from tests.server.world import TOKEN, Client, ServerTestCase, World, identity
 
 WEB = MappingRequest("web", 8080)
 
@@ -303,6 +303,24 @@ class ForwardNewsTests(ServerTestCase):
             self.home.register(MappingRequest("web", 8081, clients=clients))
             self.home.register(MappingRequest("web", 8080, clients=clients))
         self.assertEqual([self.one.heard(), self.two.heard()], [[], [self.off]])
+
+    def test_may_reach_it_now(self) -> None:
+        """A client that may reach the mapping only since it is off is told then, once: its rights have changed, or the
+        mapping's `clients`."""
+        names = ("home", "one", "two", "old")
+        denied = [identity(name, TOKEN, allow_dial=[] if name == "one" else ["mapping:*/*"]) for name in names]
+        self.it.clients_are(*denied)
+        switch(self.it, off=True)
+        self.assertEqual(self.heard(), [[], [], [], []])
+        allowed = [identity(name, TOKEN, allow_dial=["mapping:*/*"]) for name in names]
+        for _ in range(2):
+            self.it.clients_are(*allowed)
+        self.assertEqual(self.heard(), [[], [self.off], [], []])
+        for _ in range(2):
+            self.home.register(MappingRequest("web", 8080, clients=("*",)))
+        self.assertEqual(self.heard(), [[], [], [self.off], []])
+        switch(self.it, off=False)
+        self.assertEqual(self.heard(), [[], [self.on], [self.on], []])
 
     def test_gone(self) -> None:
         """Nothing is said to a session that has ended, and nothing is kept of it."""
