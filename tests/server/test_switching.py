@@ -162,6 +162,26 @@ class SwitchingTests(ServerTestCase):
         self.it.login(instance=b"two").publish(8080)
         self.assertEqual(self.ports(), [8080])
 
+    def test_queued(self) -> None:
+        """While another port of the client closes, whatever waits for that has its effect in turn: a mapping that was
+        switched on is not opened anew as off, and the last word of two operators holds."""
+        self.client.register(WEB, MappingRequest("other", 8090))
+        for words in ((True, False), (False, True), (True, False, True)):
+            switch(self.it, off=not words[0])
+            self.client.heard()
+            self.client.say(Unregister(1000, ("other",)))
+            for off in words:
+                Deferred.fromCoroutine(switch_mapping(self.it.hub, None, "web", off=off))
+            self.client.say(Register(1001, (MappingRequest("web", 8081),), True))
+            for _ in range(8):
+                self.it.clock.advance(0)
+            mapping = self.it.hub.peers["edge"].mappings["web"]
+            self.assertEqual((mapping.off, bool(self.it.hub.switched_off)), (words[-1], words[-1]), words)
+            self.assertEqual(self.ports(), [] if words[-1] else [8081])
+            *_, answer = (message for message in self.client.heard() if isinstance(message, RegisterResp))
+            self.assertEqual(answer.results[0].shut, SWITCHED_OFF if words[-1] else None)
+            self.client.register(WEB, MappingRequest("other", 8090))
+
     def test_target_down(self) -> None:
         """Switched on while the target is down it stays closed until that is up; and the reason of each is shown."""
         self.client.publish(8080)
@@ -321,6 +341,22 @@ class ForwardNewsTests(ServerTestCase):
         self.assertEqual(self.heard(), [[], [], [self.off], []])
         switch(self.it, off=False)
         self.assertEqual(self.heard(), [[], [self.on], [self.on], []])
+
+    def test_two_at_once(self) -> None:
+        """Of two operators whose words take effect in one go the last one holds, and that is what is told last."""
+        self.home.register(MappingRequest("web", 8080, clients=("one",)), MappingRequest("other", 8090))
+        for words in ((True, False), (False, True)):
+            switch(self.it, off=not words[0])
+            told = [self.on if words[0] else self.off, *self.one.heard()]
+            self.home.say(Unregister(1000, ("other",)))
+            for off in words:
+                Deferred.fromCoroutine(switch_mapping(self.it.hub, None, "web", off=off))
+            for _ in range(8):
+                self.it.clock.advance(0)
+            told += self.one.heard()
+            self.home.heard()
+            self.assertEqual(told[-1], self.off if words[-1] else self.on, words)
+            self.home.register(MappingRequest("web", 8080, clients=("one",)), MappingRequest("other", 8090))
 
     def test_gone(self) -> None:
         """Nothing is said to a session that has ended, and nothing is kept of it."""
