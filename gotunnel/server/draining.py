@@ -36,6 +36,7 @@ class ServerDraining(Draining):
 
     async def _drain(self, seconds: float) -> int:
         hub, v1 = self._hub, self._hub.v1
+        hub.stopping = True
         # First, because afterwards the server leads to no client: requests for a node would be refused for good,
         # whereas a missing socket is tried again.
         await self._close_egress()

@@ -80,6 +80,9 @@ class Hub(Present):
         self.udp_ports = PortTable()
         self.access: Access | None = None
         """The access policy, with the final say on ports, dials and visitors. None: rights alone decide."""
+        self.stopping = False
+        """Whether this server drains: it opens no port any more, also for clients that connect until it has closed its
+        own."""
         self.entering = Entering()
         """Visitors that wait for the answer of this policy, or of one that it has replaced."""
         self.allocation: Allocation | None = None

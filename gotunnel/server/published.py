@@ -227,7 +227,7 @@ class Published:
             )  # fmt: skip
 
     async def _opened(self, request: MappingRequest) -> PublicPort:
-        if self._stopped:
+        if self._stopped or self._hub.stopping:
             raise PortUnavailable("limit", "the server is about to stop")
         if request.protocol == "udp":
             check_request(self._hub, self._peer, request)

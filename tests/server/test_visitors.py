@@ -419,6 +419,23 @@ class StopTests(ServerTestCase):
         self.assertEqual((result.status, result.code), ("fail", "limit"))
         self.assertEqual(self.it.relay.ports, [])
 
+    def test_nothing_opens_for_newcomers(self) -> None:
+        """While visitors wait for their legs the control port is open: a client that connects then publishes nothing,
+        nor does one that was there, and was forgotten since."""
+        other = self.it.login("other")
+        other.publish(8082, "api")
+        self.port.visit()
+        self.port.visit()
+        self.stop(10.0)
+        other.transport.lose()
+        for _ in range(4):
+            self.it.clock.advance(0)
+        for name in ("late", "other"):
+            self.assertNotIn(name, self.it.hub.peers)
+            (result,) = self.it.login(name, b"two").register(MappingRequest("web", 8081))
+            self.assertEqual((result.status, result.code), ("fail", "limit"), name)
+        self.assertEqual(self.it.relay.ports, [])
+
     def test_in_time_of_grace(self) -> None:
         """A client that is away: its ports close, its waiting visitors are turned away, no timer is left."""
         self.busy.finish()
