@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from gotunnel.core.outcome import Outcome
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Draining, Patience
 from gotunnel.server.hub import Hub
@@ -61,7 +62,7 @@ class ServerDraining(Draining):
         for legs in tuple(hub.streaming):
             legs.reset_streams()
         if v1 is not None:
-            v1.go_away("the server stops")
+            v1.go_away("the server stops", Outcome.DRAINED)
         if cut:
             self.log.warn("{count} visitors were cut: their time was over", count=cut)
         for session in hub.connected:
