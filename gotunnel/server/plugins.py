@@ -10,6 +10,7 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.plugged import Carried, checked, observers_prepared
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.keyring import Keyring
+from gotunnel.server.streams import Streams
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -91,6 +92,9 @@ def _carried(hub: Hub) -> Carried:
             yield visitor, leg.carried
         for leg, stream in tuple(session.forward.streams.items()):
             yield stream, leg.carried
+    for direct in Streams(hub).directs:
+        for joint, asked in tuple(direct.streams.items()):
+            yield asked.request, joint.carried
     if hub.v1 is not None:
         for old in hub.v1.present:
             for joint, visitor in old.served:

@@ -47,7 +47,7 @@ class Streams:
                 state = "open" if stream.dial is None else "dialling"
                 since = now - stream.started
                 yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
-        for each in self._directs:
+        for each in self.directs:
             for joint, asked in tuple(each.streams.items()):
                 yield StreamView(asked.conn, "", asked.target, "egress", "open", now - asked.began, *joint.carried)
             for asked in tuple(each.dialling.values()):
@@ -72,7 +72,8 @@ class Streams:
         yield from self._hub.entering
 
     @property
-    def _directs(self) -> list[Direct]:
+    def directs(self) -> list[Direct]:
+        """What dials for requests of egress sockets, including removed ones, as long as it has visitors."""
         # Recognised by their lack of a peer: importing the class would load the portable relay, which few servers need.
         return [each for each in self._hub.streaming if each.peer is None]
 
@@ -100,7 +101,7 @@ class Streams:
                 yield visitor.account, leg.carried
             for leg, stream in session.forward.streams.items():
                 yield stream.account, leg.carried
-        for each in self._directs:
+        for each in self.directs:
             for joint, asked in each.streams.items():
                 yield asked.account, joint.carried
         for old in () if self._hub.v1 is None else self._hub.v1.present:
@@ -111,7 +112,7 @@ class Streams:
         """Reset the visitor with this id; return False if there is none."""
         if any(session.kick(conn) or session.forward.kick(conn) for session in self._hub.left):
             return True
-        if any(each.kick(conn) for each in self._directs):
+        if any(each.kick(conn) for each in self.directs):
             return True
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 from gotunnel.address import HostPort
+from gotunnel.config.model import ServerConfig
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import DialFailed
+from gotunnel.net import observing
+from gotunnel.net.observing import INTERVAL
 from gotunnel.server import direct
+from gotunnel.server.plugins import plugins_prepared
 from gotunnel.server.streams import Streams
-from tests.server.world import ServerTestCase
+from tests.server.world import TOKEN, ServerTestCase
 
 
 class Request:
@@ -48,6 +54,20 @@ class DialTests(ServerTestCase):
         """An operator has ended it."""
         self.assertTrue(self.direct.kick(self.view.conn))
         self.assertEnded("failed", Outcome.STOPPED)
+
+    def test_observed(self) -> None:
+        """Observers hear how much it has carried while it streams."""
+        observer = Mock()
+        self.patch(observing, "made", lambda *arguments: observer)
+        config = ServerConfig.model_validate({"token": TOKEN, "observers": ["metrics"]})
+        changed = self.it.hub.config.model_copy(update={"observers": config.observers})
+        plugins_prepared(self.it.hub, changed, self.it.clock)()
+        self.direct.serve(self.request)  # type: ignore[arg-type]
+        (stream,) = observer.opened.call_args.args
+        _, visitor = self.direct.dialling.values()
+        self.direct.streams[Mock(carried=(3, 4))] = visitor
+        self.it.clock.advance(INTERVAL)
+        observer.bytes.assert_called_once_with(stream, 3, 4)
 
     def test_refused(self) -> None:
         """The target refuses."""
