@@ -75,6 +75,10 @@ class Visitor:
         """He is not served here, or no more, with this outcome. Say whether somebody else has him now."""
         return False
 
+    def settles(self) -> bool:
+        """Move to another one who serves now, if the one it came to is away; return whether it has moved."""
+        return False
+
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
         """He was served (then `end` tells more), or will not be. For those who wait to hear it."""
 

@@ -62,7 +62,7 @@ class Peer(Keeping):
         if access is None:
             self.admit(visitor)
             return
-        limit = self._reached(self.visitors + self._asked + 1, self.rights)
+        limit = self._reached(self.admitted + 1, self.rights)
         if limit:  # do not ask the policy about a visitor above the limit: the question may cost a connection too
             self.visitors += 1
             self._deny(visitor, limit)
@@ -73,11 +73,13 @@ class Peer(Keeping):
     def entered(self, visitor: Visitor) -> None:
         """The access policy admits a visitor."""
         self._asked -= 1
+        self.visitors += 1
         outcome = visitor.shut_out
-        if outcome is not None:  # since the policy was asked; visitors that waited for a leg were reset, too
-            self.visitors += 1
+        # What has changed since the policy was asked has moved or reset the visitors that waited for a leg.
+        if outcome is not None:
             self.lobby.turn_away([visitor], outcome)
-        else:
+        elif not visitor.settles():
+            self.visitors -= 1
             self.admit(visitor)
 
     def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
@@ -100,6 +102,11 @@ class Peer(Keeping):
             self.lobby.wait(visitor)
             if self.session is not None:
                 self.session.feed()
+
+    @property
+    def admitted(self) -> int:
+        """The number of visitors, including those that wait for the access policy."""
+        return self.visitors + self._asked
 
     @property
     def waiting(self) -> dict[bool, Waiting]:

@@ -26,7 +26,7 @@ from gotunnel.wire.legbodies import OpenBody
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import MappingRequest, Nodes, Unregister
 from tests.doubles import FakeLeg, FakeLocal
-from tests.server.world import TOKEN, ServerTestCase
+from tests.server.world import TOKEN, ServerTestCase, identity
 
 
 class AskedTestCase(ServerTestCase):
@@ -140,6 +140,54 @@ class VisitorTests(AskedTestCase):
         self.assertEqual((self.visitor.aborted, self.counts()), (True, (0, {Outcome.STOPPED: 1})))
         self.it.clock.pump([LOOK, 0, LOOK])
         self.assertEqual(done, [0])
+
+
+class MemberTests(AskedTestCase):
+    """A visitor of a group."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.it.clients_are(
+            identity("one", TOKEN, allow_groups=["api"], limits={"visitors": 1}),
+            identity("two", TOKEN, allow_groups=["api"]),
+        )
+        self.one, self.two = self.it.login("one"), self.it.login("two")
+        for client in (self.one, self.two):
+            client.publish(8080, group="api")
+        self.port = self.it.relay.port(8080)
+
+    def asked(self) -> list[str]:
+        """Return about whose visitors the policy was asked."""
+        return [question.client for question in self.questions]
+
+    def test_client_away(self) -> None:
+        """The client that it was to reach is away when the answer comes: it goes to one that is there, at once."""
+        visitor = self.port.visit()
+        self.assertEqual(self.asked(), ["one"])
+        self.one.transport.lose()
+        self.pending[0].callback(None)
+        self.assertEqual(self.asked(), ["one", "two"])
+        leg = self.two.bring_leg()
+        self.pending[1].callback(None)
+        self.assertEqual([opened.src for opened in leg.opened], [visitor.address])
+        self.assertEqual([self.it.hub.peers[name].visitors for name in ("one", "two")], [0, 1])
+
+    def test_none_there(self) -> None:
+        """Where no other client is there either it waits for its own."""
+        self.port.visit()
+        for client in (self.one, self.two):
+            client.transport.lose()
+        self.pending[0].callback(None)
+        self.assertEqual(self.it.hub.peers["one"].pending, 1)
+        leg = self.it.login("one", b"two").bring_leg()
+        self.assertEqual(len(leg.opened), 1)
+
+    def test_room(self) -> None:
+        """Those about whom the policy is asked take room: the next visitor goes to a client that has some."""
+        for _ in range(4):
+            self.port.visit()
+        self.assertEqual(self.asked(), ["one", "two", "two", "two"])
+        self.assertEqual(self.counts(), (4, {}))
 
 
 class CrossingTests(AskedTestCase):

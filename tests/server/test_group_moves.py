@@ -54,6 +54,33 @@ class OneClientTests(GroupTestCase):
         self.assertEqual((self.counts(), self.outcomes()), ((0, 0, 0), {"visitor_left": 1}))
 
 
+class MuteTests(GroupTestCase):
+    """A leg that is tried ahead of a visitor."""
+
+    def waits(self) -> None:
+        """A visitor waits at one client, whose old leg is being tried, and not at the other one."""
+        self.assertEqual(self.join(self.one), "ok")
+        leg = self.one.bring_leg()
+        self.it.clock.advance(11)
+        self.it.relay.port(8080).visit()
+        self.assertEqual((leg.state, self.join(self.two, name="other")), ("probing", "ok"))
+
+    def test_no_answer(self) -> None:
+        """It does not answer: the visitor goes to the other client."""
+        self.waits()
+        self.it.relay.legs[0].lose()
+        self.assertEqual(self.visitors(), [0, 1])
+
+    def test_successor(self) -> None:
+        """It is closed because the client has connected anew: the visitor waits for a leg of that, and nobody blames
+        the client."""
+        self.waits()
+        again = self.it.login("one")
+        self.turn()
+        self.assertEqual((self.visitors(), self.lines("goes from client")), ([1, 0], []))
+        self.assertEqual(len(again.bring_leg().opened), 1)
+
+
 class KickTests(GroupTestCase):
     """An operator resets a visitor that waits."""
 
