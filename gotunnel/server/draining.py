@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from twisted.internet.defer import Deferred, gatherResults
+
 from gotunnel.core.outcome import Outcome
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Draining, Patience
@@ -43,8 +45,8 @@ class ServerDraining(Draining):
         await self._close_egress()
         for session in hub.connected:
             session.ask_to_drain(seconds)
-        for peer in hub.holders:
-            await peer.stop()
+        # All at once: one may have to wait for the access policy.
+        await gatherResults([Deferred.fromCoroutine(peer.stop()) for peer in hub.holders], consumeErrors=True)
         if hub.live:
             self.log.info(
                 "{count} visitors are being served; they have {seconds:g} s to finish", count=hub.live, seconds=seconds
