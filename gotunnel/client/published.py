@@ -169,11 +169,11 @@ class Published:
         self.changed()
 
     def down(self, requests: Iterable[MappingRequest]) -> Iterator[MappingState]:
-        """Yield what to tell the server behind these requests: which of their targets are down."""
+        """Yield what to tell the server behind these requests: which of their targets are down by then."""
         for request in requests:
-            reason = self.statuses[request.name].down
-            if reason is not None:
-                yield MappingState(request.name, "down", reason)
+            status = self.statuses.get(request.name)
+            if status is not None and status.down is not None:
+                yield MappingState(request.name, "down", status.down)
 
     def shut(self, name: str, reason: str | None) -> bool:
         """The server lets nobody in to a mapping, or with None lets visitors in again; return whether that is news."""

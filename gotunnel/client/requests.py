@@ -25,11 +25,11 @@ class Requests:
         self._send = send
         self._ids = itertools.count(1)
         self._asked: deque[Request] = deque()  # not answered yet
-        self._waiting: deque[tuple[Request, tuple[Message, ...]]] = deque()
+        self._waiting: deque[tuple[Request, Iterable[Message]]] = deque()
 
     def ask(self, request: Callable[[int], Request], behind: Iterable[Message] = ()) -> None:
-        """Send what `request` makes of its number, with these messages right behind it, as soon as may be."""
-        self._waiting.append((request(next(self._ids)), tuple(behind)))
+        """Send what `request` makes of its number as soon as may be. What `behind` yields then is sent right behind."""
+        self._waiting.append((request(next(self._ids)), behind))
         self._send_some()
 
     def answered(self, answer: RegisterResp) -> Request:
