@@ -117,16 +117,17 @@ class Forwards:
             port.start()
 
     async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
-        """The file says this now: close what is not there any more, or listens elsewhere, and then listen anew. Those
-        with a leg go on, and so do the ports that stay; who waits for a forward that is gone is reset."""
+        """The file says this now: close what is not there any more, or listens elsewhere, and then listen anew.
+
+        Visitors with a leg go on, and so do the ports that stay. Those that wait for a forward or an egress socket that
+        is gone are reset.
+        """
         self._configs = {config.name: config for config in forwards}
         closed: list[ForwardPort | EgressSocket] = []
         for name, port in tuple(self._named.items()):
             config = self._configs.get(name)
             if config is None or not port.use(config):
                 closed.append(self._named.pop(name))
-            if config is None:
-                self._lobby.turn_away_all(Outcome.STOPPED, name)
         if self._egress is not None and egress != self._egress_config:
             closed.append(self._egress)
             self._egress = None
@@ -135,6 +136,10 @@ class Forwards:
         async with self._turn:
             for gone in closed:
                 await gone.stop()
+        here = {port.name for port in self.ports}
+        for gone in closed:
+            if gone.name not in here and (gone.kind != "egress" or self._egress is None):
+                self._lobby.turn_away_all(Outcome.STOPPED, gone.name)
         if self._running:
             self.start()
 
