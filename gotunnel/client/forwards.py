@@ -117,16 +117,17 @@ class Forwards:
             port.start()
 
     async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
-        """Apply a new configuration: close listeners that were removed or moved, then open the new ones. Visitors with
-        a leg and unchanged ports go on; visitors that wait for a removed forward are reset."""
+        """Apply a new configuration: close listeners that were removed or moved, then open the new ones.
+
+        Visitors with a leg and unchanged ports go on. Visitors that wait for a removed forward or egress socket are
+        reset.
+        """
         self._configs = {config.name: config for config in forwards}
         closed: list[ForwardPort | EgressSocket] = []
         for name, port in tuple(self._named.items()):
             config = self._configs.get(name)
             if config is None or not port.use(config):
                 closed.append(self._named.pop(name))
-            if config is None:
-                self._lobby.turn_away_all(Outcome.STOPPED, name)
         if self._egress is not None and egress != self._egress_config:
             closed.append(self._egress)
             self._egress = None
@@ -135,6 +136,10 @@ class Forwards:
         async with self._turn:
             for gone in closed:
                 await gone.stop()
+        here = {port.name for port in self.ports}
+        for gone in closed:
+            if gone.name not in here and (gone.kind != "egress" or self._egress is None):
+                self._lobby.turn_away_all(Outcome.STOPPED, gone.name)
         if self._running:
             self.start()
 
@@ -197,12 +202,7 @@ class Forwards:
 
     def kick(self, conn: str) -> bool:
         """Reset the waiting visitor with this id. Returns False if there is none."""
-        for waiting in self._lobby.waiting.values():
-            for visitor in waiting:
-                if visitor.conn == conn and waiting.leave(visitor):
-                    self._lobby.turn_away([visitor], Outcome.STOPPED)
-                    return True
-        return False
+        return self._lobby.kick(conn)
 
     def next_conn(self) -> str:
         """Return the id for a new visitor."""

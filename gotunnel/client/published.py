@@ -168,11 +168,11 @@ class Published:
         self.changed()
 
     def down(self, requests: Iterable[MappingRequest]) -> Iterator[MappingState]:
-        """Yield the messages to send behind these requests, for targets that are down."""
+        """Yield the messages to send behind these requests: for those of their targets that are down by then."""
         for request in requests:
-            reason = self.statuses[request.name].down
-            if reason is not None:
-                yield MappingState(request.name, "down", reason)
+            status = self.statuses.get(request.name)
+            if status is not None and status.down is not None:
+                yield MappingState(request.name, "down", status.down)
 
     def shut(self, name: str, reason: str | None) -> bool:
         """Note why the server lets nobody in to a mapping; None if it does again. Returns whether that is new."""

@@ -25,12 +25,12 @@ class Requests:
         self._send = send
         self._ids = itertools.count(1)
         self._asked: deque[Request] = deque()  # not answered yet
-        self._waiting: deque[tuple[Request, tuple[Message, ...]]] = deque()
+        self._waiting: deque[tuple[Request, Iterable[Message]]] = deque()
 
     def ask(self, request: Callable[[int], Request], behind: Iterable[Message] = ()) -> None:
-        """Send the request that `request` makes from its number, followed by the messages `behind`, as soon as
-        possible."""
-        self._waiting.append((request(next(self._ids)), tuple(behind)))
+        """Send the request that `request` makes from its number as soon as possible. What `behind` yields at that time
+        is sent right behind it."""
+        self._waiting.append((request(next(self._ids)), behind))
         self._send_some()
 
     def answered(self, answer: RegisterResp) -> Request:

@@ -107,7 +107,9 @@ class ClientSession(Registering):
             self.forwards_changed()
 
     def forwards_changed(self) -> None:
-        """Start to serve forwards if there are any now."""
+        """Start to serve forwards if there are any now. Does nothing if this session opens no more."""
+        if self.forward_legs.draining or self.forward_legs.over:
+            return
         if FORWARD in self._caps:
             self._forwards.openers.begin(self.forward_legs)
         elif self._forwards:

@@ -76,6 +76,7 @@ class ClientLogin(Protocol):
 
     def _hello(self, payload: bytes) -> None:
         if self._door.legs_only:
+            self._door.turned_down()
             self._turn_out()
             return
         if self._hub.tls is not None and self._tls is None:
@@ -105,6 +106,7 @@ class ClientLogin(Protocol):
 
     def _auth(self, payload: bytes, handshake: ServerHandshake) -> None:
         if self._door.refused:  # so that parallel guesses gain nothing over sequential ones
+            self._door.turned_down()
             self._turn_out()
             return
         try:

@@ -116,8 +116,11 @@ class Ledger:
             )  # fmt: skip
 
     def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:
-        """Record a visitor that the access policy refused (already logged), or that left while it was asked."""
-        self.visitor_ended(peer, visitor, outcome, told=True)
+        """Record a visitor that the access policy refused (already logged), or that ended while it was asked.
+
+        One that left by itself is not logged.
+        """
+        self.visitor_ended(peer, visitor, outcome, told=outcome is not Outcome.STOPPED)
         self.changed()
 
     @property

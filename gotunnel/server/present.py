@@ -187,6 +187,7 @@ class Present(Standing):
             legs.reset_denied()
         for peer in tuple(self.peers.values()):
             peer.rights_changed()
+        self.forward_news.rights_changed()
 
     def expire(self) -> None:
         """Disconnect clients whose identity has expired or is no longer valid. Call this about every half second."""

@@ -82,8 +82,10 @@ class Reception(ServerFactory):
         host = getattr(addr, "host", "unix")
         if not self.refusals.refuses(host):
             return Door(self)
-        legs = self.hub.origins.live_at(host) or self.hub.legs_expected_from(host)
-        return Door(self, legs_only=True) if legs else None
+        if self.hub.origins.live_at(host) or self.hub.legs_expected_from(host):
+            return Door(self, legs_only=True)
+        self.refusals.count(host)
+        return None
 
     def admit(self, door: Door) -> Place:
         """Admit an unauthenticated connection; if there are too many, abort an older one (see Admission).
@@ -250,6 +252,10 @@ class Door(Protocol):
     def refused(self) -> bool:
         """Whether its address is being refused by now, because of others."""
         return self._reception.refusals.refuses(self.host)
+
+    def turned_down(self) -> None:
+        """Count this connection as one that was refused because of its address."""
+        self._reception.refusals.count(self.host)
 
     def proved(self) -> None:
         """Record that the peer has proved its identity."""

@@ -157,6 +157,23 @@ class ForwardsTests(ClientTestCase):
             server.transport.lose()
             self.assertEqual(self.shown(world), away)
 
+    def test_changed_while_the_server_stops(self) -> None:
+        """A server that has said that it stops serves nobody again because the file has another forward."""
+        values = {"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"}
+        world = World(forwards=(ForwardConfig.model_validate(values),))
+        world.links.start()
+        server = world.server()
+        server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), ("forward",))
+        server.challenge().accept().grant()
+        server.say(Drain(600_000))
+        before = world.links._config
+        other = ForwardConfig.model_validate({**values, "dial": "10.0.0.2:5432"})
+        after = before.model_copy(update={"forwards": (other,)})
+        self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
+        self.assertEqual(self.shown(world)[0], MappingState.AWAY)
+        server.transport.lose()
+        self.assertEqual(self.shown(world)[0], MappingState.AWAY)
+
     def test_drained(self) -> None:
         """A client that lets nobody in any more has not failed: no alarm is to come of it."""
         forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})

@@ -71,6 +71,8 @@ class V1Session:
         self._peers = peers
         self._clock: Any = peers.hub.clock
         self._port = request.remote_port
+        self.refused = ""
+        """Why it may not begin: it was closed while its port was being opened."""
         self._control: V1Control | None = None
         self._over = False
         self._streams: dict[Joint, Visitor] = {}
@@ -111,6 +113,8 @@ class V1Session:
         """End the session from our side, with `error` as the last message."""
         if self._control is not None:
             self._control.close(reason, None if error is None else Answer("fail", error.reason))
+        else:
+            self.refused = reason
 
     def give_way(self) -> None:
         """Make way for another connection of this client, because the old one does not respond."""
