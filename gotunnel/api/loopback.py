@@ -32,15 +32,21 @@ class LoopbackServer:
     def __enter__(self) -> LoopbackServer:
         """Return when it listens."""
         self._thread.start()
-        self._thread.call(self._begin)
+        try:
+            self._thread.call(self._begin)
+        except BaseException:
+            self._thread.end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Return when everything has ended."""
-        self._thread.call(self._end)
-        self._thread.end()
+        try:
+            self._thread.call(self._end)
+        finally:
+            self._thread.end()
 
     async def _begin(self) -> None:
         given: dict[str, Any] = {

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from gotunnel.address import HostPort
-from gotunnel.api.events import Lost, MappingClosed, Observers
+from gotunnel.api.events import Lost, Observers
 from gotunnel.api.settings import Settings, refused_option
 from gotunnel.api.state import SessionState
 from gotunnel.api.waiting import Waits
@@ -65,6 +65,8 @@ class Session(SessionState):
         self._waits = Waits(reactor)
         self._mappings: dict[str, MappingConfig] = {}
         self._drains: dict[str, float] = {}
+        self._last: dict[str, MappingConfig] = {}  # of each name, the mapping that was claimed last
+        self._withdrawn: set[str] = set()  # the mappings that the server has been asked to close
         self._service: ClientService | None = None
         self._trigger: Any = None
         self._holds = 0
@@ -90,7 +92,7 @@ class Session(SessionState):
         if self._holds or self._service is None:
             self._forget()
             return self._ended()
-        if keep:
+        if keep and self._ending is None:
             self._kept = self.reactor.callLater(keep, self._not_kept)
             return succeed(None)
         return succeed(None) if self.streams() else self.end()
@@ -147,6 +149,7 @@ class Session(SessionState):
             self.observers.tell(Lost(self.settings.server, "closed by this program"))
         self._up = None
         self._told.clear()
+        self._withdrawn.clear()
         self._forget()
         self._waits.look()
         for each in waiting:
@@ -190,7 +193,7 @@ class Session(SessionState):
         if mapping.name in self._mappings:
             what = Sentence("this process publishes {mapping!r} on that server already", mapping=mapping.name)
             raise refused_option("mapping", what, "give it a name of its own")
-        self._mappings[mapping.name] = mapping
+        self._mappings[mapping.name] = self._last[mapping.name] = mapping
         self._drains[mapping.name] = drain
 
     async def publish(self, name: str) -> None:
@@ -209,18 +212,25 @@ class Session(SessionState):
 
     async def withdraw(self, name: str, drain: float) -> None:
         """Stop publishing a mapping, and return when the server has closed its port. With `drain`, wait up to that many
-        seconds for its visitors to finish, then reset the rest. Without it, they may stay."""
+        seconds for its visitors to finish, then reset the rest. Without it, they may stay; so may those whose mapping
+        was published again meanwhile."""
         self._drains.pop(name, None)
-        if self._mappings.pop(name, None) is None or self._service is None or self._ending is not None:
+        mapping = self._mappings.pop(name, None)
+        if mapping is None or self._service is None or self._ending is not None:
             await self._ended()
-            return
+        else:
+            await self._close(name)
+            late = drain > 0 and not await self._until(lambda: not self.streams(name), drain)
+            if late and self._last.get(name) is mapping:
+                self.link.cut(name)
+        if self._last.get(name) is mapping:
+            del self._last[name]
+
+    async def _close(self, name: str) -> None:
         await self._apply()
+        self._withdrawn.add(name)
         await self._until(lambda: self._is_closed(name), ANSWER)
-        if name in self._told:
-            del self._told[name]
-            self.observers.tell(MappingClosed(name, "closed by this program"))
-        if drain and not await self._until(lambda: not self.streams(name), drain):
-            self.link.cut(name)
+        self._tell_withdrawn(name)
 
     async def _until(self, seen: Callable[[], bool], seconds: float) -> bool:
         try:

@@ -30,6 +30,7 @@ class SessionState:
     _service: ClientService | None
     _told: dict[str, HostPort | None]  # the open mappings that observers were told
     _up: bool | None  # the state that observers were told
+    _withdrawn: set[str]  # the mappings that the server has been asked to close
 
     @property
     def links(self) -> Links:
@@ -112,6 +113,8 @@ class SessionState:
         elif not up and link.trouble and self._up is not False:
             tell(Lost(link.label, link.trouble))
         self._up = up if up or link.trouble else self._up
+        for name in [name for name in self._withdrawn if self._is_closed(name)]:
+            self._tell_withdrawn(name)  # first: it may have been published again
         for name, status in link.published.statuses.items():
             closed = _why_closed(status)
             if status.standing is Standing.OPEN and closed is None:
@@ -121,6 +124,15 @@ class SessionState:
             elif name in self._told and closed is not None:
                 del self._told[name]
                 tell(MappingClosed(name, closed))
+
+    def _tell_withdrawn(self, name: str) -> None:
+        if name in self._withdrawn:
+            self._withdrawn.discard(name)
+            if self._told.pop(name, _NOT_TOLD) is not _NOT_TOLD:
+                self.observers.tell(MappingClosed(name, "closed by this program"))
+
+
+_NOT_TOLD = HostPort("", 0)
 
 
 def _why_closed(status: MappingStatus) -> str | None:

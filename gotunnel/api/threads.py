@@ -44,17 +44,23 @@ class ReactorThread:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._loop.is_closed()
+
     def end(self) -> None:
         """Return when the thread has ended. Harmless when called again."""
-        if self._loop.is_closed():
+        if self.ended:
             return
-        if self._thread.is_alive():
-            try:
+        try:
+            if self._thread.is_alive():
                 self.call(lambda: dispose(self.reactor))
-            finally:
+        finally:
+            if self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
-        self._loop.close()
+            self._loop.close()
 
 
 class BackgroundPort:
@@ -71,7 +77,9 @@ class BackgroundPort:
         return str(self._port.address or self._port.name)
 
     def close(self) -> None:
-        """Return when the server has closed the port. Harmless when called again."""
+        """Return when the server has closed the port. Harmless when called again, or after the tunnel was closed."""
+        if self._thread.ended:
+            return
         self._thread.call(lambda: here(self._port.stopListening()))
 
 

@@ -244,10 +244,13 @@ class Tunnel:
     async def _close(self) -> None:
         session = self._session
         self._closes += 1
-        await gatherResults([port.stopListening() for port in self._ports])
-        if self._connected:
-            self._connected = False
-            await session.release()
+        try:
+            # A copy: a port that closes at once leaves the list.
+            await gatherResults([port.stopListening() for port in self.ports])
+        finally:
+            if self._connected:
+                self._connected = False
+                await session.release()
 
 
 def _hang_up(protocol: Any) -> None:

@@ -40,7 +40,8 @@ def most_legs() -> int:
 
 
 class LegRoom:
-    """The descriptors for legs, shared by all sessions of a client."""
+    """The descriptors for legs, shared by all sessions of a client. `left` does not include legs that are being
+    made."""
 
     def __init__(self, most: int | None = None) -> None:
         self.left = most_legs() if most is None else most
@@ -93,19 +94,22 @@ class Bringing:
         """Make `count` more legs, as far as the limits allow."""
         if self._no_more:
             return  # requested before the other end knew
-        coming = len(self._dialling) + len(self._wanted)
-        room = max(0, min(self._limit - self.held, self._shared.left) - coming)
-        if count > room:
+        allowed = self._limit - self.held - len(self._dialling) - len(self._wanted)
+        left = self._shared.left
+        made = min(count, max(0, min(allowed, left)))
+        self._shared.left -= made
+        if count > made:
             reason = "there are already as many legs as allowed"
-            if self._shared.left < self._limit - self.held:
+            if left < allowed:
                 reason = "the client has file descriptors for no more legs"
-            receiver.leg_failed(plain, count - room, reason)
-        self._wanted.extend([(receiver, plain)] * min(count, room))
+            receiver.leg_failed(plain, count - made, reason)
+        self._wanted.extend([(receiver, plain)] * made)
         self._dial_some()
 
     def stop(self) -> None:
         """Make no more legs, and cancel those in progress."""
         self._no_more = True
+        self._shared.left += len(self._wanted)
         self._wanted.clear()
         for dialling in tuple(self._dialling):
             dialling.cancel()
@@ -134,14 +138,15 @@ class Bringing:
         greeted = await self._path.greet_leg(greeting, GREETING_TIMEOUT, plain=plain, sni=self._sni)
         if self._no_more:
             greeted.transport.abortConnection()
+            self._shared.left += 1
             return
         leg = self._relay.leg(greeted.transport, greeted.leftover, receiver.end, receiver, plain)
         leg.tag = seq
         self.held += 1
-        self._shared.left -= 1
         receiver.leg_arrived(leg)
 
     def _not_brought(self, failure: Failure, receiver: Receiver, plain: bool) -> None:
+        self._shared.left += 1
         if self._no_more:
             return
         if not failure.check(GotunnelError):

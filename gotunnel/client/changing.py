@@ -41,6 +41,8 @@ class ChangingLink:
     """How often the link was told to reconnect under another name."""
     _woken: Deferred[None] | None = None
     """Fires to end the wait for the next attempt."""
+    _again = False
+    """Whether the settings have changed during the attempt in progress."""
 
     def start(self) -> None:
         """Start to connect."""
@@ -97,7 +99,7 @@ class ChangingLink:
         self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...], removed: tuple[str, ...]
     ) -> None:
         """Tell the server the result of `published.change`. Visitors of removed mappings may finish."""
-        if self.session is not None:
+        if self.session is not None and not self.session.draining:
             self.published.closing.update(removed)
             self.session.change(closed, wanted)
         self._leaving.leave(removed, self._config.drain_timeout)
@@ -131,7 +133,10 @@ class ChangingLink:
             session.close("the configuration names another server, or another name for this client")
 
     def _wake(self) -> None:
-        """Make the next attempt now: its settings have changed, and the cause of a failure may be fixed."""
+        """Make the next attempt now: its settings have changed, and the cause of a failure may be fixed. If an attempt
+        is in progress, another one follows at once should it fail."""
         woken, self._woken = self._woken, None
         if woken is not None:
             woken.callback(None)
+        elif self.session is None:
+            self._again = True

@@ -60,7 +60,11 @@ class _Run:
     def __init__(self, reactor: Any, command: tuple[str, ...], environment: dict[str, str]) -> None:
         self.ended: Deferred[None] = Deferred(self._given_up)
         self._over = False
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError as failed:
+            self._cannot_run(command, failed)
+            return
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the operator's own command, and no shell
                 command,
@@ -69,17 +73,20 @@ class _Run:
             )  # fmt: skip
         except OSError as failed:
             os.close(reading)
-            self._over = True
-            why = (failed.strerror or "it failed").lower()
-            self.ended.errback(Unhealthy(Sentence(
-                "{command} cannot be run: {why}", command=printable(command[0]), why=why
-            )))
+            self._cannot_run(command, failed)
             return
         finally:
             os.close(writing)
         self._said = _Said(reactor, reading)
         self.pid = self._process.pid
         registerReapProcessHandler(self.pid, self)
+
+    def _cannot_run(self, command: tuple[str, ...], failed: OSError) -> None:
+        self._over = True
+        why = (failed.strerror or "it failed").lower()
+        self.ended.errback(Unhealthy(Sentence(
+            "{command} cannot be run: {why}", command=printable(command[0]), why=why
+        )))
 
     def reapProcess(self) -> None:
         """Called by Twisted when any child of this process has ended."""

@@ -116,4 +116,5 @@ class EndingLink:
 
     def _look_for_the_end(self) -> None:
         if not self.wanted and not self._sessions and self._running is not None and self._running.called:
-            self.retired()
+            retired, self.retired = self.retired, nothing  # both the link and its last session report their end
+            retired()

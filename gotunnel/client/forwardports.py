@@ -100,6 +100,8 @@ class ForwardPort(_Port):
         before = self._config
         if (before.listen, before.socket_mode) != (config.listen, config.socket_mode):
             return False
+        if before.dial != config.dial:
+            self.refused = ""
         self._config = config
         return True
 

@@ -27,15 +27,37 @@ class Leaving:
         self._published = published
         self._cut = cut
         self._timers: set[IDelayedCall] = set()
+        self._last: dict[str, object] = {}  # of each mapping, a mark of its last removal
         self.cuts = True
         """Whether visitors are reset when their time is over; False if something else does that."""
 
     def leave(self, names: tuple[str, ...], seconds: float) -> None:
         """Handle the removal of these mappings. Their visitors have so many seconds to finish."""
-        if names:
-            self._later(min(IN_FLIGHT, seconds), self._published.forget, names)
+        if not names:
+            return
+        mark = object()
+        self._last.update(dict.fromkeys(names, mark))
+
+        def those() -> list[str]:
+            """Return those that are still removed, and were not added back and removed again."""
+            return [name for name in names if self._last.get(name) is mark and name not in self._published.statuses]
+
+        def forget() -> None:
+            self._published.forget(those())
+
+        def over() -> None:
+            late = those()
+            self._published.forget(late)
+            for name in [name for name in names if self._last.get(name) is mark]:
+                del self._last[name]
             if self.cuts:
-                self._later(seconds, self._over, names)
+                self._over(late)
+
+        if self.cuts and seconds > IN_FLIGHT:
+            self._later(IN_FLIGHT, forget)
+            self._later(seconds, over)
+        else:
+            self._later(min(IN_FLIGHT, seconds), over)
 
     def stop(self) -> None:
         """Cancel all pending resets. May be called again."""
@@ -43,10 +65,10 @@ class Leaving:
         for timer in timers:
             timer.cancel()
 
-    def _later(self, seconds: float, act: Callable[[Iterable[str]], None], names: tuple[str, ...]) -> None:
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
         def due() -> None:
             self._timers.discard(timer)
-            act([name for name in names if name not in self._published.statuses])
+            act()
 
         timer = self._clock.callLater(seconds, due)
         self._timers.add(timer)

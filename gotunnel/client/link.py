@@ -48,7 +48,7 @@ class Link(ChangingLink, EndingLink):
         self.trouble = ""
         """Why there is no session, while there is none."""
         self.failure: GotunnelError | None = None
-        """The error of the last attempt, if it failed."""
+        """The error of the last attempt, if a server refused it or could not be reached."""
         self.since = clock.seconds()
         """When the present state without a session began."""
         self.next_try: float | None = None
@@ -94,7 +94,10 @@ class Link(ChangingLink, EndingLink):
     async def _run(self) -> None:
         try:
             while True:
+                self._again = False
                 seconds = await self._attempt()
+                if self._again:
+                    seconds = 0.0
                 self.next_try = self._clock.seconds() + seconds
                 self.noticed()
                 await self._sleep(seconds)
@@ -121,17 +124,16 @@ class Link(ChangingLink, EndingLink):
         except CancelledError:
             raise
         except SameServer as same:
-            other = str(same)
-            self.trouble = Sentence("it is the server of {other}: kept in reserve", other=other)
-            if self.reserve != other:
-                self.reserve = other
+            other, before = str(same), self.reserve
+            self._failed(None, Sentence("it is the server of {other}: kept in reserve", other=other), other)
+            if before != other:
                 self.log.info(
                     "{server} leads to the same server as {other}: kept in reserve", server=server, other=other
                 )
             return RESERVE
         except AuthRejected as refused:
             delay = self._pace.refused(refused.retry_after)
-            self.failure, self.trouble = refused, Sentence("{why}{hint}", why=refused, hint=hint(refused))
+            self._failed(refused, Sentence("{why}{hint}", why=refused, hint=hint(refused)))
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
                 "the server {server} does not let this client in: {reason}{hint}; next try in {seconds:.1f} s",
@@ -141,17 +143,20 @@ class Link(ChangingLink, EndingLink):
             if self._over:  # Twisted reports a cancelled lookup as one that failed
                 raise CancelledError from None
             delay = self._pace.not_reached(self._clock.seconds())
-            self.failure, self.trouble = failed, printable(failed, 256)
+            self._failed(failed, printable(failed, 256))
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
                 server=server, reason=printable(failed, 256), seconds=delay,
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a bug must not leave a client disconnected for good
             self.log.failure("connecting to the server {server}", server=server)
-            self.trouble = "an internal error of this program; its log says more"
+            if self._over:
+                raise CancelledError from None
+            self._failed(None, "an internal error of this program; its log says more")
             delay = self._pace.refused()
         else:
             reason = await session.ended
+            self.since = self._clock.seconds()
             if moves == self._moves:
                 delay = self._lost(session)
             else:
@@ -166,6 +171,9 @@ class Link(ChangingLink, EndingLink):
             )  # fmt: skip
         return delay
 
+    def _failed(self, failure: GotunnelError | None, trouble: str, reserve: str = "") -> None:
+        self.failure, self.trouble, self.reserve = failure, trouble, reserve
+
     async def _connect(self) -> ClientSession:
         moves = self._moves
         greeted = await greet(self._clock, self.path, self._config, self._shared, self)
@@ -175,7 +183,9 @@ class Link(ChangingLink, EndingLink):
         try:
             return self._begin(greeted)
         except Exception:
-            self.session = None
+            if self.session is not None:
+                self._sessions.discard(self.session)
+            self._drop_claim()
             greeted.transport.abortConnection()
             raise
 
@@ -187,7 +197,7 @@ class Link(ChangingLink, EndingLink):
             greeted.established, config.pace, config.dial_timeout, config.idle_legs, self._changed, self.usage,
             self._shared.room,
         )  # fmt: skip
-        self.session, self.reserve = session, ""
+        self.session, self.reserve, self._again = session, "", False
         self.server_ip = getattr(greeted.transport.getPeer(), "host", "")
         self._sessions.add(session)
         server = greeted.established.challenge.server
@@ -214,9 +224,8 @@ class Link(ChangingLink, EndingLink):
             self._shared.claim_dropped()
 
     def _lost(self, session: ClientSession) -> float:
-        now = self.since = self._clock.seconds()
         self._drop_claim()
-        return self._pace.lost(now, session.server_stops_in, session.retry_after)
+        return self._pace.lost(self.since, session.server_stops_in, session.retry_after)
 
     def _retry(self) -> None:
         if self.session is not None:

@@ -198,7 +198,9 @@ class Published:
                 self._refused(status, result, now)
         if refused:
             self._retry()
-        elif all(status.standing is not Standing.REFUSED for status in self.statuses.values()):
+        elif all(
+            status.standing is not Standing.REFUSED or name in self._unfit for name, status in self.statuses.items()
+        ):  # fmt: skip
             self._backoff = self._ladder()
         self.changed()
 

@@ -45,6 +45,7 @@ class Registering:
         self._send = send
         self._requests = Requests(send)
         self._retry: IDelayedCall | None = None
+        self._asks_no_more = False
         self._warn = Warnings(self.log, clock).warn  # a server could switch between both states for ever
         self._told_shut: set[str] = set()
         self.taken_nodes: tuple[str, ...] = ()
@@ -87,13 +88,15 @@ class Registering:
             self._retry = None
             self.register()
 
-        if self._retry is None:
+        if self._retry is None and not self._asks_no_more:
             seconds = self._published.pause()
             self._retry = self._clock.callLater(seconds, again)
             if self._published.news:  # retries never end, and repeated refusals are not logged
                 self.log.info("asking again for refused mappings in {seconds:.1f} s", seconds=seconds)
 
     def _ask_no_more(self) -> None:
+        """Stop asking for refused mappings: a client that leaves must not open ports."""
+        self._asks_no_more = True
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -113,6 +116,8 @@ class Registering:
             results = tuple(
                 MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
             )
+        giving_up = self._requests.giving_up
+        results = tuple(result for result in results if result.name not in giving_up)
         self._published.answered(results, self._clock.seconds())
         for result in results:
             self._shut(result.name, result.shut)

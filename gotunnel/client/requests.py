@@ -41,6 +41,13 @@ class Requests:
         self._send_some()
         return asked
 
+    @property
+    def giving_up(self) -> set[str]:
+        """The mappings that are being given up. Until the server has confirmed that, its answers about them belong to
+        what they were before."""
+        pending = itertools.chain(self._asked, (request for request, _ in self._waiting))
+        return {name for request in pending if isinstance(request, Unregister) for name in request.names}
+
     def _send_some(self) -> None:
         while self._waiting and len(self._asked) < AT_ONCE:
             request, behind = self._waiting.popleft()

@@ -125,9 +125,15 @@ class ClientSession(Registering):
     def drain(self, seconds: float) -> None:
         """Ask the server to open nothing more. Its visitors have `seconds` to finish."""
         self._draining = True
+        self._ask_no_more()
         self.bringing.stop()
         self._open_no_more()
         self.control.send(Drain(int(seconds * 1000)))
+
+    @property
+    def draining(self) -> bool:
+        """Whether this client is about to leave, so that nothing more may be registered."""
+        return self._draining
 
     @property
     def drained(self) -> bool:

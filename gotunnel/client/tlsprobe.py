@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gotunnel.address import Address, HostPort
-from gotunnel.errors import Sentence
+from gotunnel.errors import DialFailed, Sentence
 from gotunnel.net.beginning import Beginning
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.quiet import OneProtocol
@@ -44,10 +44,14 @@ def ask_for_tls(clock: Any, target: Address, begins: bytes = b"") -> Deferred[st
 
 def ask_on(reactor: Any, sock: socket.socket, host: str | None) -> Deferred[str | None]:
     """The same on a unix socket that something else connects to a target, with the name `host` if it has one. Takes
-    over the socket."""
+    over the socket. Raises DialFailed."""
     asking = _Asking(reactor, host)
-    reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, OneProtocol(lambda: asking.session))
-    sock.close()  # the reactor has duplicated the descriptor
+    try:
+        reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, OneProtocol(lambda: asking.session))
+    except OSError as failed:
+        raise DialFailed("no_fds", Sentence("no pair of sockets: {failed}", failed=failed)) from None
+    finally:
+        sock.close()  # the reactor has duplicated the descriptor
     return asking.answer
 
 

@@ -39,7 +39,7 @@ class ServerEgressConfig(EgressConfig):
 
 
 class NodeConfig(Section):
-    """Addresses that this client leads to, for who asks on an egress socket."""
+    """Addresses that this client connects to, on request of an egress socket."""
 
     match: NodeList = Field(
         description="addresses, networks and names of nodes, as they are asked for; the server must allow them "

@@ -13,7 +13,7 @@ __all__ = ["IdentitiesOptions", "SharedTokenOptions"]
 
 
 class IdentitiesOptions(Section):
-    """Where more identities are."""
+    """A file with more identities."""
 
     file: ClientsFile = Field(
         description="clients file as `gotunnel client` writes it, in addition to the server's own; read again when it "
@@ -22,7 +22,7 @@ class IdentitiesOptions(Section):
 
 
 class SharedTokenOptions(RightsConfig):
-    """One more token, for whom it is, and what he may do."""
+    """One more token, the clients that may use it, and what they may do."""
 
     token_file: TokenFile = Field(
         description="file that holds the token, read again when it changes; only its owner may read it"

@@ -68,35 +68,35 @@ class PluginConfig(Section):
 
 
 class ObserverConfig(PluginConfig):
-    """Who is told of each visitor."""
+    """A plugin to which each visitor is reported."""
 
     kinds = ("observer",)
     noun = "observers"
 
 
 class AllocatorConfig(PluginConfig):
-    """Who says which port a mapping gets that leaves it to the server."""
+    """A plugin that chooses the port of a mapping that leaves the choice to the server."""
 
     kinds = ("ports",)
     noun = "port allocators"
 
 
 class TransportConfig(PluginConfig):
-    """How a client reaches its servers."""
+    """A plugin that carries the connections of a client to its servers."""
 
     kinds = ("transport",)
     noun = "transports"
 
 
 class ListenerConfig(PluginConfig):
-    """Where a server takes clients, beside its own port."""
+    """A plugin that accepts clients of a server, beside its own port."""
 
     kinds = ("listener",)
     noun = "listeners"
 
 
 class AuthenticatorConfig(PluginConfig):
-    """Who says whether a client may come in: one that shows its token, or one that proves that it holds one."""
+    """A plugin that decides whether to let in a client that shows its token, or that proves that it holds one."""
 
     kinds = ("authenticator", "keys")
     noun = "authenticators"
@@ -108,14 +108,14 @@ class AuthenticatorConfig(PluginConfig):
 
 
 class AccessConfig(PluginConfig):
-    """Who has the last word on what clients publish and reach, and on visitors."""
+    """A plugin that can forbid what clients publish and reach, and visitors."""
 
     kinds = ("access",)
     noun = "access policies"
 
 
 class RelayConfig(PluginConfig):
-    """What moves bytes."""
+    """The relay, which moves the bytes."""
 
     kinds = ("relay",)
     noun = "relays"

@@ -28,9 +28,9 @@ class IExtension(Interface):
     write, open anything to others, ask anybody or start anything; what it cannot find out without that stays unchecked.
     """
 
-    kind = Attribute("the interface of what it makes, one of EXTENSIONS")
+    kind = Attribute("the interface of the objects that it makes, one of EXTENSIONS")
     name = Attribute("the word that chooses it among those of its kind: 1 to 64 of a-z 0-9 . _ -")
-    summary = Attribute("what it is for, in one line")
+    summary = Attribute("its purpose, in one line")
     options = Attribute("its options as a model, a subclass of `gotunnel.plugin.Options`")
 
     def make(*arguments: Any) -> Any:
@@ -142,7 +142,7 @@ class ITransportListener(Interface):
     the process. A GotunnelError says that it cannot be used like this.
     """
 
-    address = Attribute("the HostPort where it listens, or is to: no client may publish its port")
+    address = Attribute("the HostPort where it listens or will listen; no client may publish that port")
 
     def listen(door: Any, patience: float) -> Any:
         """Listen, and return an IListeningPort. Raises PortUnavailable; it is then called again every few seconds.
@@ -213,10 +213,10 @@ class IKeyAuthenticator(Interface):
     its text, and lets nobody in.
     """
 
-    size = Attribute("how many keys `keys` returns: from 1 to 8, and the same number as long as it lives")
+    size = Attribute("how many keys `keys` returns: from 1 to 8; it never changes")
     version = Attribute(
-        "anything: looked at twice a second, and where it differs from before, `accept` is asked again about each "
-        "client that it has let in"
+        "any value; it is read twice a second, and when it has changed, `accept` is called again for each client that "
+        "was let in"
     )
 
     def owns(client: str) -> bool:

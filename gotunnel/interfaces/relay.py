@@ -21,9 +21,9 @@ class IRelay(Interface):
     """
 
     name = Attribute("the word that chooses it in a configuration")
-    gate = Attribute("the `net.descriptors.Gate` of its visitors, for those who accept visitors beside it")
-    own_tls = Attribute("True when its legs run on the TLS of `net.biotls`, False when on Twisted's")
-    locals = Attribute("how many visitors and targets are connected, those included that only take their last bytes")
+    gate = Attribute("the `net.descriptors.Gate` of its visitors, for other code that accepts visitors")
+    own_tls = Attribute("True if its legs use the TLS of `net.biotls`, False if they use Twisted's")
+    locals = Attribute("how many visitors and targets are connected, even if only to receive their last bytes")
 
     def time_legs(times: Any) -> None:
         """From now on, use these `net.pathwatch.LegTimes` to give up new legs; None means the times of the protocol."""
@@ -80,9 +80,9 @@ class ILocal(Interface):
 
     address = Attribute("the remote address as text, `host:port`")
     host = Attribute("the remote IP address as text, or empty")
-    gone = Attribute("True once the connection is gone, whoever closed it")
-    partner = Attribute("another one with `gone`, `abort` and `lost` that is reset when this one is, or None")
-    why = Attribute("the code by which it is reset with its partner, set ahead of that; None if that says nothing")
+    gone = Attribute("True once the connection has closed, by either end")
+    partner = Attribute("an object with `gone`, `abort` and `lost` that is reset when this one is, or None")
+    why = Attribute("the code with which it and its partner are reset, set before that; None if there is no code")
     on_gone = Attribute(
         "called without arguments if the connection is reset before a leg gets it; set by its owner, unset by the leg"
     )
@@ -115,11 +115,11 @@ class ILeg(Interface):
     """One leg between its handshake and its end. Times are monotonic seconds of the reactor."""
 
     end = Attribute("End.OPENER or End.DIALLER")
-    plain = Attribute("True when the leg runs outside TLS")
-    state = Attribute("the State of its machine")
+    plain = Attribute("True if the leg runs outside TLS")
+    state = Attribute("the State of its state machine")
     last_received = Attribute("when a frame last arrived")
     opens = Attribute("how many OPEN frames this leg has carried, sent or received")
-    carried = Attribute("bytes of the visitor that is served now, so far: to the target, and back; (0, 0) without one")
+    carried = Attribute("bytes of the current visitor so far: to the target, and back; (0, 0) without one")
     tag = Attribute("whatever the owner keeps with the leg; the relay never reads it")
 
     def open(local: Any, body: bytes, held: bool = False, begins: bytes = b"") -> None:

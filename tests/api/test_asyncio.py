@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.api import AuthRejected, Background, PortUnavailable, fixtures
+from gotunnel.api import AuthRejected, Background, PortUnavailable, fixtures, loopback
 from gotunnel.api.answers import Answer
 from gotunnel.api.reactors import here
 from gotunnel.api.threads import ReactorThread
@@ -208,6 +208,7 @@ class BackgroundTests(ApiTestCase):
                 port.close()
                 text = str(port)
             tunnel.close()
+            port.close()
             with self.assertRaises(AuthRejected), Background(
                 f"127.0.0.1:{server.address.port}", token="c41d9f37a5b2408e96e07d1538f2ab64"
             ) as wrong:
@@ -226,6 +227,14 @@ class BackgroundTests(ApiTestCase):
         self.assertEqual((text, code), (f"127.0.0.1:{opened[0]}", "reserved"))
         self.assertLessEqual(threading.active_count(), before + 1)  # Twisted's own, which served this test
 
+
+    def test_server_that_does_not_begin(self) -> None:
+        """A server on loopback that cannot begin leaves no thread."""
+        self.patch(loopback, "make_server", lambda *_: 1 / 0)
+        server = loopback.LoopbackServer(self.folder)
+        with self.assertRaises(ZeroDivisionError):
+            server.__enter__()
+        self.assertTrue(server._thread._loop.is_closed())
 
     def test_all_of_a_call(self) -> None:
         """What is called is called in the thread, and not only waited for there: what it begins at once would run in

@@ -52,6 +52,15 @@ class DialTests(ApiTestCase):
         await self.until(lambda: not tunnel.connected and factory.started == 0, "the end of the session")
         self.assertEqual(self.hub.outcomes, {Outcome.COMPLETED: 2})
 
+    async def test_kept_no_longer_than_the_session(self) -> None:
+        """A session that is ended from outside is not kept for the next use, and leaves no timer behind."""
+        tunnel, target, _ = await self.dialler()
+        await tunnel.dial(f"127.0.0.1:{target}", Service(Peer), keep=3600.0)
+        session = tunnel._session
+        await session.end()
+        await self.until(lambda: session._holds == 0, "the end of the connection")
+        self.assertIsNone(session._kept)
+
     async def test_half_close(self) -> None:
         """Who ends his direction has the answer yet."""
         tunnel, target, _ = await self.dialler(Answering)

@@ -26,6 +26,7 @@ from gotunnel.api import (
 )
 from gotunnel.api import session as session_module
 from gotunnel.api.listening import FactoryListener
+from gotunnel.client.standing import Standing
 from gotunnel.core.outcome import Outcome
 from gotunnel.server.switching import switch_mapping
 from tests.api.base import ApiTestCase, Service
@@ -505,6 +506,58 @@ class DrainTests(ApiTestCase):
             await port.stopListening()
             await self.until(lambda: visitor.ended, "he is cut")
             self.assertTrue(visitor.was_reset)
+
+    async def test_published_again(self) -> None:
+        """A name that is published again before its former visitors have finished: the time that these had does not cut
+        the new ones."""
+        server = await self.server()
+        async with self.tunnel(server) as tunnel:
+            former = await tunnel.expose(Service(), "127.0.0.1:0", mapping="web", drain=0.2)
+            await self.echoes(former.address.port)
+            closing = former.stopListening()
+            port = await tunnel.expose(Service(), "127.0.0.1:0", mapping="web")
+            visitor = await self.echoes(port.address.port)
+            await closing
+            visitor.transport.write(b" again")
+            await self.until(lambda: visitor.received == b"hello again" or visitor.ended, "the echo")
+            self.assertIsNone(visitor.ended)
+            await port.stopListening()
+            self.assertEqual(tunnel._session._last, {})
+
+    async def test_told_in_order(self) -> None:
+        """Its closing is observed before its next opening, even if the answers of the server arrive together."""
+        server = await self.server()
+        async with self.tunnel(server) as tunnel:
+            heard = self.events(tunnel)
+            former = await tunnel.expose(Service(), "127.0.0.1:0", mapping="web")
+            session, published = tunnel._session, tunnel._session.link.published
+            first = MappingOpened("web", former.address)
+            await self.until(lambda: first in heard, "it is observed")
+            held = reactor.callLater(3600, lambda: None)
+            session._looking = held  # nobody looks until both answers are there
+            closing = former.stopListening()
+            opening = tunnel.expose(Service(), "127.0.0.1:0", mapping="web")
+            await self.until(lambda: "web" not in published.closing, "the first answer")
+            await self.until(lambda: published.statuses["web"].standing is Standing.OPEN, "the second one")
+            held.cancel()
+            session._looking = None
+            session._noticed()
+            await closing
+            port = await opening
+            opened, closed = MappingOpened("web", port.address), MappingClosed("web", "closed by this program")
+            self.assertEqual(heard[-3:], [first, closed, opened])
+
+    async def test_closed_behind_the_end(self) -> None:
+        """A tunnel that is closed when its session has ended, as at the end of a process, closes each of its ports."""
+        server = await self.server()
+        tunnel, services = self.tunnel(server), [Service() for _ in range(3)]
+        for service in services:
+            await tunnel.expose(service, "127.0.0.1:0")
+        session = tunnel._session
+        await session.end()
+        await tunnel.close()
+        self.assertEqual((tunnel.ports, [service.started for service in services]), ((), [0, 0, 0]))
+        self.assertEqual((session._holds, session._mappings), (0, {}))
 
     async def test_stopped_in_order(self) -> None:
         """When the process stops, the server closes the port at once, and keeps nothing for a time of grace; a visitor

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
 from gotunnel.address import HostPort
 from gotunnel.client import bringing
+from gotunnel.client.bringing import Bringing, LegRoom
 from gotunnel.client.datagrams import Datagrams
 from gotunnel.client.published import Published
 from gotunnel.config.difference import ListChange
 from gotunnel.core.accounts import OTHERS
 from gotunnel.errors import DialFailed
+from gotunnel.net.greeting import SessionKey
+from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import Error, Leg, LegsFailed, NeedLegs
 from gotunnel.wire.proxyheader import encode_proxy_header
-from tests.client.world import ClientTestCase, World, mapping
-from tests.doubles import FakeLocal
+from tests.client.world import ClientTestCase, FakePath, World, mapping
+from tests.doubles import FakeLocal, FakeRelay
 
 
 class BringTests(ClientTestCase):
@@ -52,6 +56,34 @@ class BringTests(ClientTestCase):
         server.take(world.path.attempts[-1][2])
         legs[0].lose()
         self.assertEqual(len(server.legs(1)), 1)
+
+    def test_room_of_all_sessions(self) -> None:
+        """Legs that another session is making take their room already, and give it back if nothing comes of them."""
+        path, room, failed = FakePath(clock := Clock()), LegRoom(3), []
+        path.hangs = True
+
+        class Legs:
+            purpose, end = "reverse", End.DIALLER
+
+            def leg_failed(self, plain: bool, count: int, reason: str) -> None:
+                failed.append((count, reason))
+
+        key, relay = SessionKey(bytes(16), bytes(32)), FakeRelay(clock)
+        one, two = [
+            Bringing(clock, relay, path, key, 100, None, lambda: None, room)  # type: ignore[arg-type]
+            for _ in range(2)
+        ]
+        one.bring(Legs(), False, 2)  # type: ignore[arg-type]
+        two.bring(Legs(), False, 2)  # type: ignore[arg-type]
+        self.assertEqual(failed, [(1, "the client has file descriptors for no more legs")])
+        self.assertEqual((len(path.attempts), room.left), (3, 0))
+        one.stop()
+        self.assertEqual(room.left, 2)
+        path.hangs, path.fails = False, "connection refused"
+        two.bring(Legs(), False, 2)  # type: ignore[arg-type]
+        self.assertEqual((room.left, [count for count, _ in failed[1:]]), (2, [1, 1]))
+        two.stop()
+        self.assertEqual(room.left, 3)
 
     def test_no_descriptors(self) -> None:
         """Where it is this process that has no room for more, the server hears that, and its log can say it."""

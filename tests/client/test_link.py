@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
@@ -16,7 +17,7 @@ from gotunnel.client.pace import SOON, SUCCESSOR
 from gotunnel.core.backoff import Backoff
 from gotunnel.net.dialling import LEFT
 from gotunnel.net.patience import LOOK
-from gotunnel.wire.messages import Drain, DrainOk, Error, NeedLegs
+from gotunnel.wire.messages import Drain, DrainOk, Error, MappingResult, NeedLegs, Register, RegisterResp
 from tests.client.world import ClientTestCase, FakeServer, World
 from tests.doubles import FakeLeg
 
@@ -160,6 +161,18 @@ class ReconnectTests(ClientTestCase):
         self.assertIsNone(world.link.session)
         world.run_until(lambda: len(world.path.attempts) == 2)
 
+    def test_failure_of_the_last_attempt(self) -> None:
+        """A refusal is not kept as the failure of a later attempt that broke down: callers would raise it."""
+        world = World()
+        world.links.start()
+        server = world.server().challenge()
+        server.transport.payloads()
+        server.say(Error("auth_failed", "the client name or the token is wrong"))
+        self.patch(link, "greet", lambda *_: 1 / 0)
+        world.run_until(lambda: "fault" in world.link.trouble)
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertIsNone(world.link.failure)
+
     def test_three_hundred(self) -> None:
         """300 sessions leave nothing behind: no timer, no session."""
         world = self.world()
@@ -197,6 +210,22 @@ class StopTests(ClientTestCase):
             done = world.stop()
             self.assertEqual(world.path.cancelled, 1)
             self.assertStopped(world, done)
+
+    def test_attempt_that_breaks_down(self) -> None:
+        """At once, too, if the attempt that is given up fails in a way that nobody foresaw: none follows."""
+        world = World()
+
+        async def broken(*_: object) -> None:
+            try:
+                await Deferred()
+            except CancelledError:
+                raise ZeroDivisionError from None
+
+        self.patch(link, "greet", broken)
+        world.links.start()
+        done = world.stop()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertStopped(world, done)
 
     def test_while_greeting(self) -> None:
         """At once; the connection is aborted."""
@@ -296,6 +325,29 @@ class StopTests(ClientTestCase):
         leg.lose()
         self.assertStopped(world, first, cut=1)
         self.assertEqual((second, third, world.stop()), ([1], [1], [1]))
+
+    def test_with_a_refused_mapping(self) -> None:
+        """A port that the server has refused is not asked for any more while visitors finish: nobody would serve it.
+        Nor is one whose refusal arrives only now."""
+        for late in (False, True):
+            world = World()
+            server = world.connected()
+            (asked,) = [m for m in server.heard() if isinstance(m, Register)]
+            refused = RegisterResp(asked.id, "ok", (MappingResult("web", "fail", None, "port_in_use", "because"),))
+            if not late:
+                server.say(refused)
+            (leg,) = server.legs()
+            leg.receive_open(server.open_body(leg))
+            world.relay.dials[0][1].callback(object())
+            done = world.stop(100)
+            if late:
+                server.say(refused)
+            server.say(DrainOk())
+            world.clock.advance(25)
+            self.assertEqual([m for m in server.heard() if isinstance(m, Register)], [])
+            leg.finish()
+            leg.lose()
+            self.assertStopped(world, done)
 
     def test_while_a_leg_is_dialled(self) -> None:
         """It is cancelled."""

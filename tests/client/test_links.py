@@ -7,9 +7,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.monkey import MonkeyPatcher
 
 from gotunnel.address import HostPort
-from gotunnel.client import addresses, links
+from gotunnel.client import addresses, link, links
 from gotunnel.client.addresses import LOOK_AGAIN
 from gotunnel.client.link import Link
 from gotunnel.client.links import Links
@@ -17,9 +18,9 @@ from gotunnel.client.pace import RESERVE
 from gotunnel.client.servers import APART
 from gotunnel.client.standing import Standing
 from gotunnel.config.model import ClientConfig
-from gotunnel.errors import DialFailed
+from gotunnel.errors import AuthRejected, DialFailed
 from gotunnel.wire.handshake import ServerHandshake, derive_key
-from gotunnel.wire.messages import MappingState
+from gotunnel.wire.messages import Error, MappingState, NeedLegs
 from tests.client.world import TOKEN, ClientTestCase, FakePath, FakeServer, World, mapping
 
 A, B = "192.0.2.1", "192.0.2.2"
@@ -191,6 +192,45 @@ class NameTests(ClientTestCase):
         world.answer(A, accept=False)
         self.assertEqual((world.at(A).reserve, world.at(B).reserve), (B, ""))
 
+    def test_refused_before_the_reserve(self) -> None:
+        """An address in reserve does not keep the refusal of an earlier attempt."""
+        world = self.world
+        world.leads = {A: b"server", B: b"server"}
+        world.clock.advance(APART)
+        refused = world.answer(B, accept=False)
+        refused.transport.payloads()
+        refused.say(Error("auth_failed", "the client name or the token is wrong"))
+        self.assertIsInstance(world.at(B).failure, AuthRejected)
+        world.answer(A)
+        world.run_until(lambda: world.tried(B) > 1)
+        world.answer(B, accept=False)
+        self.assertEqual((world.at(B).reserve, world.at(B).failure), (A, None))
+
+    def test_reserve_that_fails(self) -> None:
+        """An address in reserve that cannot be reached any more is not in reserve: it is missed like any other."""
+        world = self.world
+        world.leads = {A: b"server", B: b"server"}
+        world.answer(A)
+        world.clock.advance(APART)
+        world.answer(B, accept=False)
+        self.assertEqual(world.at(B).reserve, A)
+        world.paths[B].fails = "connection refused"
+        world.clock.advance(RESERVE)
+        self.assertEqual((world.at(B).reserve, world.at(B).trouble), ("", "connection refused"))
+
+    def test_session_that_breaks_down(self) -> None:
+        """An address whose session breaks down while it begins keeps no other one in reserve, and nothing of it is
+        left."""
+        world = self.world
+        world.leads = {A: b"server", B: b"server"}
+        with MonkeyPatcher((link, "hand_over", lambda *_: 1 / 0)):
+            world.answer(A)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(world.at(A).sessions, ())
+        world.clock.advance(APART)
+        world.answer(B)
+        self.assertIsNotNone(world.at(B).session)
+
     def test_not_in_reserve_any_more(self) -> None:
         """An address that leads to another server by now is found out, and used."""
         world = self.world
@@ -232,6 +272,18 @@ class NameTests(ClientTestCase):
         world.clock.advance(LOOK_AGAIN)
         world.answer(A)
         self.assertEqual(sorted(link.label for link in world.links.links), [A, B])
+
+    def test_address_goes_while_a_leg_is_made(self) -> None:
+        """The end of a session that was making a leg is the end of its address, too, once."""
+        world = self.world
+        first, _ = self.both()
+        world.paths[A].hangs = True
+        first.say(NeedLegs(False, 2))
+        self.ips = [B]
+        world.clock.advance(LOOK_AGAIN)
+        first.transport.lose()
+        self.assertEqual(world.paths[A].cancelled, 2)
+        self.assertEqual([link.label for link in world.links.links], [B])
 
     def test_dead_address_goes(self) -> None:
         """One that nobody answers at is forgotten at once."""

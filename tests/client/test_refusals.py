@@ -7,8 +7,10 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
+from gotunnel.client import published
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
+from gotunnel.core.backoff import Backoff
 from gotunnel.wire.messages import MappingResult
 
 
@@ -67,3 +69,20 @@ class RefusalTests(SynchronousTestCase):
         published.begin()
         published.answered((denied,), 3702)
         self.assertTrue(published.news)
+
+    def test_pauses_begin_anew(self) -> None:
+        """Once the server has opened what it refused, the next refusal is asked about soon again. What the server
+        cannot carry at all is never asked for, and changes nothing about that."""
+        self.patch(published, "Backoff", lambda **ladder: Backoff(random=lambda: 0.5, **ladder))
+        configs = [
+            MappingConfig.model_validate({"name": name, "local": 1, "remote": 80, "protocol": protocol})
+            for name, protocol in (("dns", "udp"), ("web", "tcp"))
+        ]
+        them = Published(configs, HostPort("server", 17000), lambda: None)
+        them.begin(can_udp=False)
+        first = them.pause()
+        for _ in range(5):
+            them.answered((MappingResult("web", "fail", None, "limit", "too many"),))
+            them.pause()
+        them.answered((MappingResult("web", "ok", 80),))
+        self.assertEqual(them.pause(), first)

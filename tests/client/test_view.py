@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
+from gotunnel.address import parse_host_port
 from gotunnel.client import addresses
 from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.links import Links
@@ -173,6 +174,25 @@ class ForwardsTests(ClientTestCase):
         self.assertEqual(self.shown(world)[0], MappingState.AWAY)
         server.transport.lose()
         self.assertEqual(self.shown(world)[0], MappingState.AWAY)
+
+    def test_refused_before(self) -> None:
+        """That the server has refused a visitor says nothing about the target that a reload has put in place since."""
+        forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
+        world = World(forwards=(forward,))
+        world.links.start()
+        server = world.server()
+        server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), ("forward",))
+        server.challenge().accept().grant()
+        (port,) = world.links.forwards.ports
+        port.refused = "name it in allow_dial"
+        for dial, reason in (
+            ("10.0.0.1:5432", "the server refused the last visitor: name it in allow_dial"), ("10.0.0.2:5432", ""),
+        ):  # fmt: skip
+            before = world.links._config
+            change = {"forwards": (forward.model_copy(update={"dial": parse_host_port(dial), "encrypt": False}),)}
+            after = before.model_copy(update=change)
+            self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
+            self.assertEqual(self.shown(world), (MappingState.OPEN, reason))
 
     def test_drained(self) -> None:
         """A client that lets nobody in any more has not failed: no alarm is to come of it."""

@@ -99,7 +99,9 @@ class PluginPackageTests(TunnelTestCase):
         self.assert_echo(public)
         flag.unlink()
         client.wait_for("of mapping web is down: the flag is down")
-        self.wait_until(lambda: self.refused(public), "the port is closed")
+        # To connect before the server says that it has closed the port would make one more visitor for the audit.
+        server.wait_for("mapping web of client client is down at ")
+        self.assertTrue(self.refused(public))
         server.stop()
         self.assertEqual(audit.read_text(), "client web completed 14\nstop\n")
         bad = self.write("bad.yaml", (self.folder / "client.yaml").read_text().replace('"flag": "/', '"flagg": "/'))

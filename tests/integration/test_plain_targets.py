@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from typing import Any
 
 from OpenSSL import SSL, crypto
@@ -130,6 +132,19 @@ class ProbeTests(IntegrationTestCase):
         with self.assertRaises(CancelledError):
             await asking
         await self.until(lambda: made[0].ended, "it left")
+
+    async def test_no_descriptor_for_the_probe(self) -> None:
+        """A probe that finds no descriptor is given up like one that reaches nobody, and its socket is closed."""
+
+        def full(*_: object) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        near, far = socket.socketpair()
+        self.addCleanup(far.close)
+        self.patch(reactor, "adoptStreamConnection", full)
+        with self.assertRaises(DialFailed) as caught:
+            tlsprobe.ask_on(reactor, near, None)
+        self.assertEqual((caught.exception.code, near.fileno()), ("no_fds", -1))
 
     async def test_through_a_client(self) -> None:
         """A client warns of the target in clear, once, and of no other; visitors are served all the same."""

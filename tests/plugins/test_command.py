@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -84,6 +85,15 @@ class CommandTests(TestCase):
         """A program that is not there, or may not be run, is a target that is down, and says so."""
         self.assertEqual(await self.says("/no/such"), "/no/such cannot be run: no such file or directory")
         self.assertEqual(await self.says("/etc"), "/etc cannot be run: permission denied")
+
+    async def test_no_descriptors(self) -> None:
+        """A command for whose words there is no pipe cannot be run, either: that is no fault of the program."""
+
+        def full() -> tuple[int, int]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        self.patch(os, "pipe", full)
+        self.assertEqual(await self.says("true"), "true cannot be run: too many open files")
 
     async def test_talkative(self) -> None:
         """What it writes never makes it wait, however much it is."""

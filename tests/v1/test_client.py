@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.monkey import MonkeyPatcher
 
 from gotunnel.client.service import ClientService
 from gotunnel.client.standing import Standing
@@ -15,8 +16,9 @@ from gotunnel.client.view import ClientView
 from gotunnel.config.model import MappingConfig, TlsServerConfig, V1ServerConfig
 from gotunnel.core import backoff
 from gotunnel.core.outcome import Outcome
-from gotunnel.errors import ConfigError
+from gotunnel.errors import ConfigError, DialFailed
 from gotunnel.net import v1control
+from gotunnel.net.dialer import ServerPath
 from gotunnel.net.raw import RawRelay
 from tests.integration.base import TOKEN, Echo, reactor
 from tests.v1.peers import V1_TOKEN, GoServer, GoTestCase, HalfOpen
@@ -123,6 +125,18 @@ class RegisterTests(ClientTestCase):
         (line,) = [line for line in self.lines() if "asking again" in line]
         self.assertGreaterEqual(float(line.split()[-2]), 5.0)
 
+    async def test_session_that_breaks_down(self) -> None:
+        """A session that breaks down while it begins leaves nothing behind, and another one follows."""
+        self.quick()
+        server = await self.go_server()
+        with MonkeyPatcher((v1_client_session, "hand_over", lambda *_: 1 / 0)):
+            client = self.v1_client(server.port, self.published(8080))
+            await self.until(lambda: self.flushLoggedErrors(ZeroDivisionError), "the breakdown")
+            (link,) = client.links.links
+            self.assertEqual((link.current, link.sessions), (None, ()))
+        await self.opened(client)
+        await self.until(lambda: server.controls[0].ended, "the end of the first connection")
+
     async def test_other_answers(self) -> None:
         """What is no register_resp, or none of version 1, is no ok."""
         self.quick()
@@ -221,6 +235,79 @@ class TargetTests(ClientTestCase):
         await self.until(lambda: client.usage.live == 1, "he is counted")
         (seen,) = ClientView(client, reactor).streams
         self.assertEqual((seen.mapping, seen.state, seen.up, seen.down), ("web", "dialling", 0, 0))
+
+    async def test_kicked_while_dialled_for(self) -> None:
+        """A visitor whose target is being dialled can be kicked by the id that is shown. Its leg is reset, so that the
+        server does not keep it waiting, and nothing is left of it."""
+        server = await self.go_server()
+        mapping = self.published(self.free_port())
+        client = self.v1_client(server.port, mapping)
+        await self.opened(client)
+        dials: list[Deferred[Any]] = []
+        cancelled: list[Any] = []
+
+        def dial(*_: Any) -> Deferred[Any]:
+            dials.append(Deferred(cancelled.append))
+            return dials[-1]
+
+        self.patch(RawRelay, "dial", dial)
+        visitor = await self.connect(mapping.remote_port)
+        await self.until(lambda: dials, "the dial")
+        view = ClientView(client, reactor)
+        (seen,) = view.streams
+        self.assertTrue(view.kick(seen.conn))
+        self.assertEqual(cancelled, dials)
+        await self.until(lambda: visitor.ended, "the visitor's end")
+        self.assertTrue(server.legs[0].was_reset)
+        await self.until(lambda: client.usage.closed == 1, "it is counted")
+        self.assertEqual((client.usage.live, client.usage.outcomes[Outcome.STOPPED]), (0, 1))
+        self.assertEqual((list(view.streams), view.kick(seen.conn)), ([], False))
+
+    async def test_kicked_while_its_leg_is_made(self) -> None:
+        """A visitor whose target has answered but whose leg is still being made can be kicked, too: the target is
+        reset, and the leg as soon as it is there."""
+        server = await self.go_server()
+        target, served = await self.target()
+        mapping = self.published(target)
+        client = self.v1_client(server.port, mapping)
+        await self.opened(client)
+        held: Deferred[None] = Deferred()
+        greet_leg = ServerPath.greet_leg
+
+        async def late(*args: Any, **more: Any) -> Any:
+            await held
+            return await greet_leg(*args, **more)
+
+        self.patch(ServerPath, "greet_leg", late)
+        visitor = await self.connect(mapping.remote_port)
+        await self.until(lambda: served, "the target")
+        view = ClientView(client, reactor)
+        (seen,) = view.streams
+        self.assertEqual(seen.state, "dialling")
+        self.assertTrue(view.kick(seen.conn))
+        held.callback(None)
+        await self.until(lambda: visitor.ended and served[0].ended, "the end on both sides")
+        self.assertTrue(server.legs[0].was_reset)
+        self.assertTrue(served[0].was_reset)
+        await self.until(lambda: client.usage.closed == 1, "it is counted")
+        self.assertEqual((client.usage.live, client.usage.outcomes[Outcome.STOPPED]), (0, 1))
+
+    async def test_leg_that_breaks_down(self) -> None:
+        """A target is reset if something unforeseen happens while its leg is made."""
+        server = await self.go_server()
+        target, served = await self.target()
+        client = self.v1_client(server.port, self.published(target))
+        await self.opened(client)
+
+        async def broken(*_: Any, **__: Any) -> Any:
+            await self.until(lambda: served, "the target")
+            return 1 / 0
+
+        self.patch(ServerPath, "greet_leg", broken)
+        server.open(server.controls[0], target)
+        await self.until(lambda: client.usage.closed == 1, "it is counted")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        await self.until(lambda: served[0].ended, "the target's end")
 
     async def test_proxy_protocol(self) -> None:
         """Version 1 does not tell who the visitor is, and so the header does not either; his bytes come behind it."""
@@ -381,6 +468,28 @@ class EndTests(ClientTestCase):
         await self.until(lambda: visitor.ended, "the cut")
         await self.said("1 visitors were disconnected")
         await self.said("client stopped")
+
+    async def test_stop_during_a_lookup(self) -> None:
+        """A visitor whose target's name is being looked up does not hold up the stop: Twisted reports a cancelled
+        lookup as one that failed, and no leg is made to report that."""
+        server = await self.go_server()
+        mapping = self.published(self.free_port())
+        client = self.v1_client(server.port, mapping, drain_timeout=0)
+        await self.opened(client)
+        dials: list[Deferred[Any]] = []
+
+        def dial(*_: Any) -> Deferred[Any]:
+            dials.append(Deferred(lambda it: it.errback(DialFailed("unknown_host", "the name does not resolve"))))
+            return dials[-1]
+
+        self.patch(RawRelay, "dial", dial)
+        await self.connect(mapping.remote_port)
+        await self.until(lambda: dials, "the dial")
+        wires = len(server.wires)
+        await self.stop(client)
+        self.assertEqual(len(server.wires), wires)
+        self.assertEqual(client.usage.outcomes[Outcome.DRAINED], 1)
+        self.assertNotIn("did not reach its target", " ".join(self.lines()))
 
     async def test_reload(self) -> None:
         """What has nothing to do with its connections changes while it runs; all else says that it waits."""

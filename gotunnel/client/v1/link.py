@@ -188,7 +188,13 @@ class V1Link:
         )  # fmt: skip
         self._session = session
         self._sessions.add(session)
-        session.begin(greeted)
+        try:
+            session.begin(greeted)
+        except Exception:
+            self._session = None
+            self._sessions.discard(session)
+            greeted.transport.abortConnection()
+            raise
         return session
 
     async def _stay(self, session: V1ClientSession) -> float:

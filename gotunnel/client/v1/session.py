@@ -4,13 +4,13 @@ the target that this client's own configuration names. The link decides when to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from gotunnel.address import HostPort
+from gotunnel.client.v1.stream import V1Stream
 from gotunnel.config.model import MappingConfig
-from gotunnel.core.accounts import Account
 from gotunnel.core.outcome import WORDS, Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.usage import Usage
@@ -45,14 +45,6 @@ def registration(name: str, token: str, mapping: MappingConfig) -> v1.Register:
     as on a unix socket, the remote port is used."""
     local = mapping.local.port if isinstance(mapping.local, HostPort) else mapping.remote_port
     return v1.Register(local, mapping.remote_port, "tcp", token, name)
-
-
-class V1Stream(NamedTuple):
-    """One visitor: its id in the log, when it began, and its account."""
-
-    conn: str
-    began: float
-    account: Account
 
 
 class V1ClientSession:
@@ -132,10 +124,23 @@ class V1ClientSession:
 
     def reset_streams(self) -> None:
         """Reset all streams that still run."""
-        for bringing in tuple(self._bringing):
+        for bringing, stream in tuple(self._bringing.items()):
+            stream.dropped = True
             bringing.cancel()
         for joint in tuple(self._streams):
             joint.reset(Outcome.DRAINED)
+
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id, even while its target is being dialled. Returns False if there is none."""
+        for joint, stream in self._streams.items():
+            if stream.conn == conn:
+                joint.reset(Outcome.STOPPED)
+                return True
+        for stream in self._bringing.values():
+            if stream.conn == conn:
+                stream.kick()
+                return True
+        return False
 
     def _message(self, message: v1.V1Message) -> None:
         if isinstance(message, v1.OpenDataChannel):
@@ -195,15 +200,19 @@ class V1ClientSession:
             self._warn("leg", "a leg could not be brought to the server: {reason}", reason=printable(failed, 256))
             if target is not None:
                 target.abort()
+            if stream.kicked:
+                return Outcome.STOPPED
             return Outcome.NO_LEG if target is not None else Outcome.REFUSED
-        except CancelledError:
+        except BaseException:
             if target is not None:
                 target.abort()
             raise
-        if target is None:
+        if target is None or stream.kicked:
             # Version 1 cannot report that a target does not answer. Without a leg the visitor would wait a minute.
             greeted.transport.abortConnection()
-            return Outcome.REFUSED
+            if target is not None:
+                target.abort()
+            return Outcome.STOPPED if stream.kicked else Outcome.REFUSED
         far = self._relay.adopt(greeted.transport)
         joint = self._relay.join(target, far, End.DIALLER, self._killed, lambda end: self._ended(joint, end))
         self._streams[joint] = stream
@@ -218,14 +227,21 @@ class V1ClientSession:
 
     async def _dial(self, stream: V1Stream) -> Local | None:
         mapping, conn = self._mapping, stream.conn
+        stream.dial = self._relay.dial(mapping.local, self._dial_timeout)
         try:
-            target = await self._relay.dial(mapping.local, self._dial_timeout)
-        except DialFailed as failed:
+            target = await stream.dial
+        except (DialFailed, CancelledError) as failed:
+            if stream.dropped or (isinstance(failed, CancelledError) and not stream.kicked):
+                raise CancelledError from None
+            if stream.kicked:
+                return None
             self._warn(
                 mapping.name, "visitor {visitor} of {mapping} did not reach its target: {reason} ({conn})",
                 visitor=NOBODY, mapping=mapping.name, reason=printable(failed, 256), conn=conn,
             )  # fmt: skip
             return None
+        finally:
+            stream.dial = None
         self._usage.dial.observe(self._clock.seconds() - stream.began)
         if mapping.proxy_protocol != "off":
             target.begin_with(proxy_header_of_nobody(mapping.proxy_protocol))

@@ -11,7 +11,6 @@ from gotunnel.client.standing import Standing
 from gotunnel.client.v1.links import V1Links
 from gotunnel.client.v1.session import NOBODY
 from gotunnel.core.accounts import Running
-from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import (
     SWITCHED_OFF,
     LegsView,
@@ -116,13 +115,7 @@ class V1LinksView:
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id. Returns False if there is none."""
-        for link in self._links.links:
-            for session in link.sessions:
-                for joint, stream in session.served:
-                    if stream.conn == conn:
-                        joint.reset(Outcome.STOPPED)
-                        return True
-        return False
+        return any(session.kick(conn) for link in self._links.links for session in link.sessions)
 
     def reconnect(self) -> int | None:
         """End all sessions and their streams; the links reconnect. Returns the number of streams, None without a
