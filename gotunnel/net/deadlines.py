@@ -76,7 +76,8 @@ class Deadlines:
                     limit[1]()
         finally:
             firsts = [next(iter(running.values()))[0] for running in self._by_length.values() if running]
-            if firsts and self._timer is None:
+            # An act may have started a later one, and with it the timer.
+            if firsts and (self._timer is None or min(firsts) < self._strikes):
                 self._wake(min(firsts))
 
 
