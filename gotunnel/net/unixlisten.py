@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
 
 from gotunnel.address import UnixPath
 from gotunnel.errors import PortUnavailable, Sentence, printable, system_words
@@ -32,8 +33,8 @@ that."""
 
 
 class UnixListener(FileDescriptor):
-    """Listens on `path`, a file with `mode`, as soon as it is created. `on_socket` gets each connection, non-blocking.
-    The `gate` pauses it while descriptors run short.
+    """Listens on `path`, a file with `mode`, as soon as it is created. `on_socket` gets each connection, non-blocking;
+    if it raises, the connection is closed. The `gate` pauses it while descriptors run short.
 
     Raises PortUnavailable (port_in_use, acl_denied, bad_request, no_fds), and then leaves nothing behind.
     """
@@ -83,7 +84,11 @@ class UnixListener(FileDescriptor):
                 continue  # it disconnected while it waited in the queue
             sock.setblocking(False)
             fd = sock.fileno()
-            self._on_socket(sock)
+            try:
+                self._on_socket(sock)
+            except Exception:  # noqa: BLE001 - a bug must not close the listener
+                self.log.failure("accepting a connection failed: a bug", Failure())
+                sock.close()
             self._gate.accepted(fd)
 
     def pause(self) -> None:

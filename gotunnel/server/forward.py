@@ -176,6 +176,7 @@ class ForwardLegs(DiallingEnd):
                 raise unknown_node(target)
         hub, resolve = self._hub, partial(self._hub.lookups.resolve, self.peer.name)
         return Route(
-            str(target), lambda: reach(hub.clock, hub.relay, self._rules, target, DIAL_TIMEOUT, resolve),
+            str(target),
+            lambda: reach(hub.clock, hub.relay, lambda: self._rules, target, DIAL_TIMEOUT, resolve),
             lambda reached: still_allowed(self._rules, target, reached),
         )  # fmt: skip

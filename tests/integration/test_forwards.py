@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
@@ -347,6 +349,54 @@ class RightsTests(ForwardCase):
         await self.until(lambda: visitor.ended, "he is reset")
         await self.until(lambda: server.hub.live == 0, "nobody is left")
         self.assertEqual((made, home.running), ([], True))
+
+    async def test_during_the_lookup(self) -> None:
+        """The address that a name turns out to have is judged by the rules of then, not by those before the lookup."""
+        target, made = await self.target()
+        released, looking = threading.Event(), threading.Event()
+        self.addCleanup(released.set)
+        found = names({"good.example": "127.0.0.1"})
+
+        def look(*asked: Any, **more: Any) -> Any:
+            looking.set()
+            released.wait(60)
+            return found(*asked, **more)
+
+        self.patch(socket, "getaddrinfo", look)
+        both = (f"127.0.0.1:{target}", f"10.0.0.0/8:{target}")
+        server = await self.server(allow_dial=both)
+        client = await self.connected(server, self.forward(f"good.example:{target}"))
+        visitor = await self.connect(self.port(client))
+        await self.until(looking.is_set, "the name is looked up")
+        self.allow(server, both[1])
+        released.set()
+        await self.until(lambda: visitor.ended, "he is reset")
+        await self.said("ended: refused (not_allowed)")
+        self.assertEqual((made, server.hub.live), ([], 0))
+
+    async def test_during_the_connect(self) -> None:
+        """The same while the connection to that address is made."""
+        target, made = await self.target()
+        self.patch(socket, "getaddrinfo", names({"good.example": "127.0.0.1"}))
+        both = (f"127.0.0.1:{target}", f"10.0.0.0/8:{target}")
+        server = await self.server(allow_dial=both)
+        client = await self.connected(server, self.forward(f"good.example:{target}"))
+        dialled: list[tuple[Deferred[Any], Any]] = []
+        dial = server.hub.relay.dial
+
+        def slow(*asked: Any) -> Deferred[Any]:
+            dialled.append((Deferred(), dial(*asked)))
+            return dialled[-1][0]
+
+        self.patch(server.hub.relay, "dial", slow)
+        visitor = await self.connect(self.port(client))
+        await self.until(lambda: dialled and made, "the target is connected to")
+        self.allow(server, both[1])
+        told, local = dialled[0]
+        told.callback(await maybeDeferred(lambda: local))
+        await self.until(lambda: visitor.ended and made[0].ended, "both are reset")
+        await self.said("ended: refused (not_allowed)")
+        self.assertEqual((server.hub.live, server.hub.relay.locals), (0, 0))
 
     async def test_nonsense_shields_nobody(self) -> None:
         """A refused OPEN that names no address, on a leg whose opener does not let go of it, keeps nobody else's rights

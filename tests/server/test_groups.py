@@ -594,6 +594,20 @@ class ServingTests(GroupTestCase):
         self.assertEqual([len(leg.opened) for leg in legs], [1, 1])
         self.assertEqual([v.aborted for v in visitors], [False, False])
 
+    def test_takeover_while_a_leg_is_tried(self) -> None:
+        """A leg that is closed with its session while it is tried is no sign that its client is away."""
+        self.b.lose()
+        self.it.clock.advance(11)
+        visitors = [self.port.visit() for _ in range(2)]
+        self.assertEqual((self.a.probes, self.visitors()), (1, [1, 1]))
+        successor = self.it.login("one", instance=b"one")
+        self.assertEqual(self.join(successor), "ok")
+        self.assertEqual((self.a.closed, self.visitors()), (True, [1, 1]))
+        self.assertEqual(self.lines("goes from client"), [])
+        legs = [successor.bring_leg(), self.two.bring_leg()]
+        self.assertEqual([len(leg.opened) for leg in legs], [1, 1])
+        self.assertEqual([v.aborted for v in visitors], [False, False])
+
     def test_old_session_undoes_nothing(self) -> None:
         """What a session says after it was replaced does not take its client out of the group."""
         successor = self.it.login("one", instance=b"one")

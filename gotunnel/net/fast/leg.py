@@ -144,7 +144,6 @@ class FastLeg(SendingLeg):
 
     def _attach(self, local: FastLocal) -> None:
         if local.gone:
-            self._local = None
             super().local_lost()
             return
         self._full = False
