@@ -28,6 +28,17 @@ def _spoken() -> Iterator[None]:
         raise spoken(error) from None
 
 
+def _fill_gaps() -> None:
+    """Give a process that was started without a standard stream (`<&-`, `>&-`) an empty one. In this order, each gets
+    the number that is missing, so that no file or connection gets it."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - as long as the process lives
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
 def _flush(quietly: bool) -> None:
     """Write what was printed. Otherwise Python would try at its very end, and on failure print a traceback and exit
     with 120. `quietly`: an error was reported already, and the exit code stays. Raises OSError."""
@@ -76,6 +87,7 @@ class CommandGroup(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Called to run the command."""
+        _fill_gaps()
         try:
             try:
                 return super().main(*args, **extra)

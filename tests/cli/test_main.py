@@ -114,6 +114,27 @@ class FullDiskTests(ProcessTestCase):
         with open(writing, "w") as pipe:
             self.assertEqual(self.run_into(pipe, LATE, "late", "0"), (1, ""))
 
+    def test_closed(self) -> None:
+        """A process may be started without standard streams, as by `>&-`: what it would print goes nowhere, and what
+        it would read is empty."""
+        file = self.folder / "server.yaml"
+        file.write_text(f'server:\n  addr: "127.0.0.1:17000"\n  token: "{TOKEN}"\n')
+        for closed, code, words in (
+            (">&-", 0, ["token"]), (">&-", 0, ["check", str(file)]), (">&-", 2, ["check", "none.yaml"]),
+            ("2>&-", 2, ["check", "none.yaml"]), ("<&-", 2, ["join", "example.com:1", "--name", "a"]),
+            ("<&-", 2, ["expose", "80", "--server", "example.com:1"]),
+        ):  # fmt: skip
+            with self.subTest(closed=closed, words=words):
+                done = subprocess.run(
+                    ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "gotunnel", *words],
+                    env=self.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE,
+                    check=False, cwd=self.folder,
+                )  # fmt: skip
+                self.assertNotIn("Traceback", done.stderr)
+                self.assertEqual((done.returncode, done.stdout), (code, ""))
+                said = "there is no token" if "<" in closed else "does not exist"
+                self.assertEqual(said in done.stderr, code == 2 and "2" not in closed)
+
     def ended(self, script: str, *words: str) -> tuple[int, str]:
         """Return with which exit code and which words a script ends whose standard output is full."""
         if not os.path.exists("/dev/full"):
