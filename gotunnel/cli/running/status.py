@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
+from gotunnel.cli.saying import errors_of_asking
 from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.language import ENGLISH, of_environment
-from gotunnel.tap.exits import FAILED, one_line_errors
+from gotunnel.tap.exits import FAILED
 
 __all__ = ["Wish", "show_ready", "show_status"]
 
@@ -34,7 +35,7 @@ class Wish:
 
 def show_status(where: Where, wish: Wish) -> None:
     """Print the state; with `watch`, until Ctrl-C. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         if wish.watch is None:
             statuses = _all(where, wish)
             if wish.as_json:
@@ -53,7 +54,7 @@ def show_ready(where: Where, client: str | None) -> None:
 
     query = {} if client is None else {"client": client}
     well = True
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         for process in found(where):
             answer = process.get("/readyz", **query)
             well = well and bool(answer.get("ready"))
