@@ -4,6 +4,7 @@ written. The commands are in `main`."""
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,14 @@ def _fill_gaps() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _replace_unknown() -> None:
+    """Print `?` for a character that the encoding of standard output lacks, such as a bar of a table in Latin-1. No
+    table is worth a traceback."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out.errors == "strict":
+        out.reconfigure(errors="replace")
 
 
 def _flush(quietly: bool) -> None:
@@ -88,6 +97,7 @@ class CommandGroup(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Called to run the command."""
         _fill_gaps()
+        _replace_unknown()
         try:
             try:
                 return super().main(*args, **extra)

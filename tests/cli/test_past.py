@@ -52,6 +52,12 @@ class PastTests(SynchronousTestCase):
         self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
         self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
 
+    def test_encoding(self) -> None:
+        """A terminal that has no bars gets something else in their place, and no traceback."""
+        done = Runner(charset="latin-1").invoke(main, ["usage", "--state", str(self.state)])
+        self.assertEqual(done.exit_code, 0, done.exception)
+        self.assertIn("=web", done.stdout)
+
     def test_words_that_rich_knows(self) -> None:
         """What a forward or a node is counted under is shown whole, an address of IPv6 among it."""
         store = Store(str(self.state / "usage-server.db"))
