@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gotunnel.cli.main import main
 from gotunnel.cli.running import past
 from gotunnel.cli.running.asking import Unasked
+from gotunnel.cli.running.pasttable import MOST_ROWS
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.store import Store
 from tests.cli.runner import Runner
@@ -51,6 +52,18 @@ class PastTests(SynchronousTestCase):
         self.assertEqual(len(hours), 3)
         self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
         self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
+
+    def test_many_steps(self) -> None:
+        """Of many steps the latest are shown, and how many earlier ones there are with visitors."""
+        store = Store(str(self.state / "usage-server.db"))
+        now = self.now - self.now % 60 - 12 * HOUR
+        for minute in (-2, -1, 0):
+            store.add(now + 60 * minute, [Row("w1", "early", 1, 1, 1, 0, 1)])
+        store.add(now + 60 * MOST_ROWS, [Row("w1", "early", 1, 1, 1, 0, 1)])
+        store.close()
+        lines = self.run_it("--by", "minute", "--mapping", "early").stdout.splitlines()
+        self.assertEqual(len([line for line in lines if line.startswith("20")]), MOST_ROWS)
+        self.assertEqual(lines[-1], "… and 3 more; --csv and --json have all of them")
 
     def test_encoding(self) -> None:
         """A terminal that has no bars gets something else in their place, and no traceback."""

@@ -40,6 +40,7 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
         rows = sorted(rows, key=lambda row: (-row["up"] - row["down"], -row["streams"]))
     elif by == "total":
         rows = _filled(told)
+    early = sum(row["time"] < rows[0]["time"] for row in told["usage"]) if told["step"] else 0
     titles = [*(["WHEN"] if told["step"] else []), *_TITLES[by]]
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, header_style="bold", footer_style="bold",
                   show_footer=by != "total" and len(rows) > 1)  # fmt: skip
@@ -61,9 +62,10 @@ def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
         failed = Text(str(row["failures"] or ""), "red")
         table.add_row(*when, *names, str(row["streams"]), failed, str(row["peak"]), bytes_of(row["up"]),
                       bytes_of(row["down"]), Text(_bar(row["up"] + row["down"], most), "cyan"))  # fmt: skip
-    if len(rows) <= MOST_ROWS:
+    left_out = max(early, len(rows) - MOST_ROWS)
+    if left_out <= 0:
         return Group(head, table)
-    more = Sentence("… and {rows} more; --csv and --json have all of them", rows=len(rows) - MOST_ROWS)
+    more = Sentence("… and {rows} more; --csv and --json have all of them", rows=left_out)
     return Group(head, table, Text(say(more), "dim"))
 
 
@@ -73,7 +75,7 @@ TITLES = (*FIGURES, "WHEN", "MAPPING", "CLIENT", "all")
 
 
 def _filled(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Add the steps in which nobody came, so that gaps are visible."""
+    """Add the steps in which nobody came, so that gaps are visible. The latest steps are returned."""
     step, rows = told["step"], {row["time"]: row for row in told["usage"]}
     nothing = {"up": 0, "down": 0, "streams": 0, "failures": 0, "peak": 0}
     times = range(min(rows), max(rows) + 1, step)
