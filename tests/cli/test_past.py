@@ -6,16 +6,19 @@ import json
 import sqlite3
 import time
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from click.testing import Result
+from rich.cells import cell_len
+from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
 from gotunnel.cli.running import past
 from gotunnel.cli.running.asking import Unasked
-from gotunnel.cli.running.pasttable import MOST_ROWS
+from gotunnel.cli.running.pasttable import MOST_ROWS, picture
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.store import Store
 from tests.cli.runner import Runner
@@ -64,6 +67,21 @@ class PastTests(SynchronousTestCase):
         lines = self.run_it("--by", "minute", "--mapping", "early").stdout.splitlines()
         self.assertEqual(len([line for line in lines if line.startswith("20")]), MOST_ROWS)
         self.assertEqual(lines[-1], "… and 3 more; --csv and --json have all of them")
+
+    def test_narrow(self) -> None:
+        """A narrow terminal leaves out figures, so that names can be read."""
+        (told,) = json.loads(self.run_it("--json").stdout)
+        for width, titles in (
+            (100, ["MAPPING", "CLIENT", "VISITORS", "FAILED", "AT", "ONCE", "UP", "DOWN"]),
+            (60, ["MAPPING", "CLIENT", "VISITORS", "UP", "DOWN"]), (40, ["MAPPING", "CLIENT", "UP", "DOWN"]),
+        ):  # fmt: skip
+            stream = StringIO()
+            Console(file=stream, width=width).print(picture(told))
+            lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+            self.assertLessEqual(max(map(cell_len, lines)), width)
+            (top,) = (number for number, line in enumerate(lines) if "MAPPING" in line)
+            self.assertEqual(lines[top].split(), titles)
+            self.assertEqual(lines[top + 2].split()[:2], ["=web", "w1"])
 
     def test_encoding(self) -> None:
         """A terminal that has no bars gets something else in their place, and no traceback."""
