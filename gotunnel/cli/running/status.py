@@ -107,7 +107,7 @@ def _watch(where: Where, wish: Wish, seconds: float) -> None:
 
     from gotunnel.cli.running.tables import picture
 
-    console, said = Console(highlight=False), of_environment()
+    console, said = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH), of_environment()
     before: dict[str, tuple[float, int, int]] = {}
 
     def look() -> RenderableType:
