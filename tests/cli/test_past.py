@@ -119,6 +119,15 @@ class PastTests(SynchronousTestCase):
             self.assertEqual((refused.exit_code, refused.stderr.count("\n")), (1, 1))
             self.assertIn("since is in the future, where nothing can be yet: give a time that is past", refused.stderr)
 
+    def test_times_far_away(self) -> None:
+        """A time long before there was any traffic, or long after now, is one."""
+        for words in (
+            ("--since", "1960-01-01"), ("--since", "9999999w"), ("--until", "9" * 12), ("--until", "9999-12-31"),
+        ):  # fmt: skip
+            done = self.run_it(*words)
+            self.assertEqual((done.exit_code, done.stderr), (0, ""), words)
+            self.assertIn("=web", done.stdout)
+
     def test_no_good(self) -> None:
         """A file that is none is told in one line, and left as it is."""
         path = self.state / "usage-server.db"

@@ -23,6 +23,8 @@ MOST_ROWS = 400
 BAR = 24
 """Characters of the longest bar."""
 DAY = 86_400
+LATEST = 253_402_128_000
+"""The latest time that is shown as it is, in Unix seconds: datetime ends with the year 9999, in any time zone."""
 
 
 def picture(told: dict[str, Any], said: Language = ENGLISH) -> RenderableType:
@@ -132,7 +134,7 @@ def _bar(count: int, most: int) -> str:
 
 
 def _local(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(min(seconds, LATEST)).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _when(seconds: int, step: int) -> str:
