@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
-from gotunnel.cli.running import asking
+from gotunnel.cli.main import main
+from gotunnel.cli.running import asking, status
 from gotunnel.cli.running.asking import Unasked, Where, found
+from tests.cli.runner import Runner
 from tests.config.files import CLIENT, SERVER, FileTestCase
 
 
@@ -50,6 +53,31 @@ class FoundTests(FileTestCase):
         mine = self.listen("state")
         for config in (None, self.config):
             self.assertEqual(self.asked(Where(config=config, state=state)), [mine])
+
+    def test_ready_with_client(self) -> None:
+        """Where both roles run, the server is asked about the client that is named, and the client about itself."""
+        asked: list[tuple[str, str]] = []
+
+        class Both:
+            def __init__(self, role: str) -> None:
+                self.role = role
+
+            def get(self, path: str, **query: str) -> dict[str, Any]:
+                if path == "/v1/status":
+                    return {"role": {"role": self.role}}
+                asked.append((self.role, query.get("client", "")))
+                if "client" in query and self.role == "client":
+                    raise Unasked("/readyz does not know client; it takes nothing")
+                return {"ready": True, "findings": []}
+
+        for roles, expected, code in (
+            (("server", "client"), [("server", "w1"), ("client", "")], 0), (("server",), [("server", "w1")], 0),
+            (("client",), [("client", "w1")], 1), (("client", "client"), [("client", "w1")], 1),
+        ):  # fmt: skip
+            asked.clear()
+            self.patch(status, "found", lambda *where, roles=roles, **more: [Both(role) for role in roles])
+            done = Runner().invoke(main, ["status", "--ready", "--client", "w1"])
+            self.assertEqual((done.exit_code, asked), (code, expected), done.output)
 
     def test_runtime_directory(self) -> None:
         """The folder that systemd, or a container, has given the process is looked at, too."""

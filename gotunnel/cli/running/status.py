@@ -52,17 +52,24 @@ def show_ready(where: Where, client: str | None) -> None:
     """Print what is wrong, and exit with 1 unless every process is ready. For health checks."""
     from gotunnel.cli.running.tables import said_of
 
-    query = {} if client is None else {"client": client}
     well = True
     with errors_of_asking(PROGRAM):
-        for process in found(where):
-            answer = process.get("/readyz", **query)
+        processes = found(where)
+        servers = [] if client is None or len(processes) == 1 else list(filter(_is_server, processes))
+        for process in processes:
+            # A client only answers about itself. It is asked nevertheless, and refuses, if there is no server.
+            whose = {} if client is None or (servers and process not in servers) else {"client": client}
+            answer = process.get("/readyz", **whose)
             well = well and bool(answer.get("ready"))
             for finding in answer.get("findings", []):
                 if not finding["ok"]:
                     click.echo(said_of(finding, of_environment()), err=True)
     if not well:
         raise SystemExit(FAILED)
+
+
+def _is_server(process: Process) -> bool:
+    return bool(process.get("/v1/status")["role"]["role"] == "server")
 
 
 def _all(where: Where, wish: Wish) -> list[dict[str, Any]]:
