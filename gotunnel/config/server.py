@@ -253,7 +253,7 @@ class ServerConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _profiled(cls, data: Any) -> Any:
-        if isinstance(data, dict) and str(data.get("profile", "")) == "kubernetes":
+        if isinstance(data, dict) and str(data.get("profile", "")).strip() == "kubernetes":
             return {**KUBERNETES, **data}
         return data
 

@@ -149,6 +149,18 @@ class RoleTests(HelpTestCase):
             self.assertEqual(str(options), usage.Options.__str__(options))
 
 
+    def test_odd_width(self) -> None:
+        """A terminal of a few columns, or a COLUMNS that is no number, costs the layout and not the page."""
+        for language in ("en", "zh"):
+            for columns, wide in (("", 80), ("wide", 80), ("0", 40), ("12", 40), ("-5", 40), ("9" * 5000, 80)):
+                self.patch(os, "environ", {**os.environ, "GOTUNNEL_LANG": language, "COLUMNS": columns})
+                page = str(server_options())
+                self.patch(os, "environ", {**os.environ, "COLUMNS": str(wide)})
+                self.assertEqual(page, str(server_options()), (language, columns))
+                widest = max(map(cell_len, page.splitlines()))
+                self.assertTrue(language == "zh" or (widest > 60) is (wide > 60), page)
+
+
 class RunnerTests(ProcessTestCase):
     """The pages of `twistd` and of processes."""
 

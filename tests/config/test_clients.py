@@ -163,7 +163,7 @@ class NobodyTests(ClientsTestCase):
 
     def test_refused(self) -> None:
         """Without a token and without clients it is refused, with the ways out."""
-        for text in ("server: {addr: 17000}\n", "server:\n  clients: []\n"):
+        for text in ("server: {addr: 17000}\n", "server: {clients: []}\n", "server: {authenticators: []}\n"):
             problem = self.problem(text)
             self.assertEqual((problem.key, problem.wrong), ("server.token", "there is no token"))
             for cure in ("gotunnel token", "token_file", "GOTUNNEL_TOKEN", "clients", "clients_file"):

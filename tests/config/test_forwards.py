@@ -40,6 +40,7 @@ class ForwardTests(FileTestCase):
             ("{listen: 'host:1', dial: 1}", "listen", "only an IP address can be bound"),
             ("{listen: 70000, dial: 1}", "listen", "not a port number"),
             ("{listen: 'unix:x', dial: 1}", "listen", "must be absolute"),
+            ('{listen: "unix:/x\\0y", dial: 1}', "listen", "has a NUL character"),
             ("{listen: 1, dial: 0}", "dial", "not a port number"),
             ("{listen: 1, dial: 'mapping:/api'}", "dial", "mapping:CLIENT/NAME"),
             ("{listen: 1, dial: 'mapping:*/api'}", "dial", "mapping:CLIENT/NAME"),

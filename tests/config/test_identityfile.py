@@ -336,7 +336,7 @@ class EditTests(FileTestCase):
     def test_not_writable(self) -> None:
         """A folder that is not there is one line."""
         error = self.assertRaises(ConfigError, edit_clients, self.folder / "none" / "x.json", lambda clients: (FULL,))
-        self.assertIn("cannot be written: no such file or directory; run this as the user", str(error))
+        self.assertIn("cannot be written: no such file or directory; make its folder, owned by the user", str(error))
 
     def test_owner(self) -> None:
         """Root gives what it writes to the owner of the file that was there, or of the folder."""

@@ -148,6 +148,7 @@ class OptionTests(ClientTestCase):
             ("[pg_isready, -p, 5432]", ("pg_isready", "-p", "5432")),
             ("\"test -e '/a b'\"", ("test", "-e", "/a b")),
             ("['true', 'yes']", ("true", "yes")),
+            ("[tail, -n, +5, -0, 1.10, -1.0, 0.5, 010]", ("tail", "-n", "+5", "-0", "1.10", "-1.0", "0.5", "010")),
         ):
             health = self.health(f"{{type: command, command: {text}}}")
             assert health is not None and isinstance(health.options, CommandOptions)

@@ -9,9 +9,8 @@ import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
 from gotunnel.cli.running.words import visitors_of
-from gotunnel.cli.saying import say
+from gotunnel.cli.saying import errors_of_asking, say
 from gotunnel.errors import Sentence, printable
-from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["drain", "kick", "reload", "set_level", "switch"]
 
@@ -37,7 +36,7 @@ def the_one(where: Where) -> Process:
 
 def kick(where: Where, name: str | None, stream: str | None) -> None:
     """End a session, or the stream of one visitor. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         process = the_one(where)
         if stream is not None:
             process.post("/v1/kick", stream=stream)
@@ -62,7 +61,7 @@ def kick(where: Where, name: str | None, stream: str | None) -> None:
 
 def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
     """Switch a mapping on or off. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         answer = the_one(where).post("/v1/mapping", name=name, on=on, **({} if client is None else {"client": client}))
     mapping, owner = printable(answer["mapping"]), printable(answer["client"])
     if on:
@@ -77,7 +76,7 @@ def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
 
 def set_level(where: Where, level: str | None) -> None:
     """Print the log level of each process, or set it. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         for process in found(where):
             answer = process.post("/v1/log-level", **({} if level is None else {"level": level}))
             was = Sentence(" (was {before})", before=answer["before"]) if level else ""
@@ -87,7 +86,7 @@ def set_level(where: Where, level: str | None) -> None:
 def reload(where: Where) -> None:
     """Let one role read its file again, and print the result. Raises SystemExit: 1 if nothing has changed because the
     file cannot be used."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         answer = the_one(where).post("/v1/reload")
         for line in answer["lines"]:
             say(printable(line, LONGEST_LINE), err=not answer["applied"])
@@ -98,7 +97,7 @@ def reload(where: Where) -> None:
 def drain(where: Where, seconds: float) -> None:
     """Drain a role, and wait for the end. The exit code is 0 if all visitors finished by themselves, else 1. If a drain
     is under way or over, wait for that one. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)
         left, live = min(seconds, answer["left"]), visitors_of(answer["live"])

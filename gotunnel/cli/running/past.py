@@ -52,7 +52,7 @@ def time_of(text: str, now: float) -> str:
     if read_span(text) is not None or re.fullmatch(r"[0-9]{9,12}(\.[0-9]{1,9})?", text):
         return text
     try:
-        return f"{datetime.fromisoformat(text).timestamp():.0f}"
+        return f"{max(0.0, datetime.fromisoformat(text).timestamp()):.0f}"
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
             f"{text!r} is neither a length of time before now (24h, 7d) nor a date (2026-11-29, 2026-11-29T14:00)"
