@@ -96,7 +96,7 @@ class Bringing:
         coming = len(self._dialling) + len(self._wanted)
         room = max(0, min(self._limit - self.held, self._shared.left) - coming)
         if count > room:
-            reason = "as many legs as may be are there already"
+            reason = "there are already as many legs as allowed"
             if self._shared.left < self._limit - self.held:
                 reason = "the client has file descriptors for no more legs"
             receiver.leg_failed(plain, count - room, reason)
@@ -145,7 +145,7 @@ class Bringing:
         if self._no_more:
             return
         if not failure.check(GotunnelError):
-            self.log.failure("dialling a leg", failure)
+            self.log.failure("dialling a leg failed", failure)
         reason = printable(words_of(failure.value))
         more = self._lines.more("leg", self._clock.seconds())
         if more is not None:

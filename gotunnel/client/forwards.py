@@ -189,7 +189,7 @@ class Forwards:
             more = self._lines.more("pending", self._clock.seconds())
             if more is not None:
                 self.log.warn(
-                    "visitor {visitor} of forward {forward} is reset: {most} visitors wait for a leg{more}",
+                    "visitor {visitor} of forward {forward} was reset: {most} visitors wait for a leg{more}",
                     visitor=visitor.local.address, forward=visitor.mapping, most=PENDING, more=more,
                 )  # fmt: skip
         else:
@@ -238,5 +238,6 @@ _CURES = {
     "limit": "the server's limits (visitors of a client, streams of all, names being looked up) say how many",
 }
 _EGRESS_CURES = {
-    **_CURES, "not_allowed": "let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`",
+    **_CURES, "not_allowed": "have a client announce it (client.nodes), and give this one `nodes:PORT` in its "
+                             "allow_dial",
 }  # fmt: skip

@@ -111,7 +111,7 @@ class ClientSession(Registering):
         if FORWARD in self._caps:
             self._forwards.openers.begin(self.forward_legs)
         elif self._forwards:
-            why = "the server is of a version that knows no forwards; upgrade it"
+            why = "the server's version does not support forwards; upgrade it"
             self._forwards.openers.unserved(self.forward_legs, why)
 
     def keep_ready(self, count: int) -> None:

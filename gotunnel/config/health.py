@@ -184,7 +184,7 @@ class HealthConfig(HttpOptions, _Pace):
         kind = data.get("type", "tcp")
         if kind is BROKEN or (isinstance(kind, str) and kind.strip() in OWN):
             if "options" in data:
-                raise several([(("options",), "is no key that is known here", "remove it")])
+                raise several([(("options",), "is not a known key", "remove it")])
             return data
         try:
             _, plugin = find_plugin(("health",), kind, "health checks", info.context)

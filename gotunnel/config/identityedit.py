@@ -60,7 +60,7 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    what = f"another program has been changing it for {patience:g} s"
+                    what = f"another program has kept changing it for {patience:g} s"
                     raise ConfigError([Problem(printable(path, 400), None, "", what, "try again")]) from None
                 time.sleep(RETRY)
         yield

@@ -138,7 +138,7 @@ class Recorder(Service):
             self._background(self._write(self._worker))
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        Deferred.fromCoroutine(work).addErrback(lambda failure: self.log.failure("keeping the history", failure))
+        Deferred.fromCoroutine(work).addErrback(lambda failure: self.log.failure("keeping the history failed", failure))
 
     async def _end(self) -> None:
         """Takes a few seconds at most, because the process wants to end."""

@@ -81,7 +81,7 @@ class GatedPort(tcp.Port):
             try:
                 self._welcome(sock, address)
             except Exception:  # noqa: BLE001 - a bug must not close the port
-                self.logger.failure("accepting a connection: a bug", Failure())
+                self.logger.failure("accepting a connection failed: a bug", Failure())
                 sock.close()
             self._gate.accepted(fd)
 

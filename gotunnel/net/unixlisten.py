@@ -108,7 +108,7 @@ class UnixListener(FileDescriptor):
                     os.unlink(self._path)
             except OSError as failed:
                 self.log.warn(
-                    "the socket {path} stays behind: {reason}; remove it, or whoever starts next does",
+                    "the socket {path} is left behind: {reason}; remove it, or the next start does",
                     path=printable(self._path, 120), reason=system_words(failed),
                 )  # fmt: skip
         return succeed(None)
@@ -133,13 +133,13 @@ class UnixListener(FileDescriptor):
             if failed.reason != self._failure:
                 self._failure = failed.reason
                 self.log.error(
-                    "the socket {path} is not ours any more, and cannot be made anew: {reason}; free it: it is tried "
+                    "the socket {path} was taken away and cannot be made again: {reason}; free it: it is tried "
                     "again every {seconds:g} s",
                     path=path, reason=failed.reason, seconds=LOOK,
                 )  # fmt: skip
             return
         self._failure = ""
-        self.log.warn("the socket {path} was removed or replaced: it is made anew", path=path)
+        self.log.warn("the socket {path} was removed or replaced: it is made again", path=path)
         self.doRead()  # accept those that connected to the old socket before
         self.reactor.removeReader(self)
         old, self._sock = self._sock, fresh
@@ -189,7 +189,7 @@ def _free(path: str) -> None:
     """Remove a socket file left by a dead process. Raises OSError if somebody listens, or if it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(errno.EEXIST, "a file that is no socket is there")
+            raise OSError(errno.EEXIST, "a file that is not a socket is there")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

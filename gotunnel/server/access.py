@@ -85,7 +85,7 @@ class Access:
             self._waiting[asking] = None
         asking.addErrback(lambda failure: failure.trap(CancelledError) and NO_ANSWER)
         asking.addCallback(self._answered, asking, peer, visitor, kept_out)
-        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor failed", failure))
 
     def turn_away(self) -> None:
         """The server stops: reset all visitors that wait for an answer."""
@@ -111,7 +111,7 @@ class Access:
             more = self._more("visitors")
             if more is not None:
                 self.log.info(
-                    "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn}){more}",
+                    "visitor {visitor} of {mapping} of client {client} was reset: {reason} ({conn}){more}",
                     visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, reason=str(refusal),
                     conn=visitor.conn, more=more,
                 )  # fmt: skip
@@ -133,14 +133,15 @@ class Access:
             more = self._more(method)
             if more is not None:
                 self.log.error(
-                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}",
+                    "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
                     policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
                 )  # fmt: skip
         except (Exception, SystemExit) as broken:  # noqa: BLE001 - third-party plugin: whatever it raises means no
             more = self._more(method)
             if more is not None:
                 self.log.failure(
-                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}", Failure(),
+                    "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
+                    Failure(),
                     policy=self._name, method=method, reason=printable(broken, LONGEST_REASON), more=more,
                 )  # fmt: skip
         return NO_ANSWER

@@ -190,8 +190,8 @@ class ClientLogin(Protocol):
             self._refuse(Error("auth_failed", certificate, RETRY_AFTER_AUTH))
         elif refused is not None and refused.code == "name_in_use" and examines:
             self._hub.tell_of(
-                name, "examined", "gotunnel doctor at {address} has seen that the login of client {client} works; that "
-                "client runs, and was not disturbed", address=self._door.address,
+                name, "examined", "gotunnel doctor at {address} verified that the login of client {client} works; "
+                                  "that client is running and was not disturbed", address=self._door.address,
             )  # fmt: skip
             self._refuse(refused, said=True)
         elif refused is not None:
@@ -212,7 +212,7 @@ class ClientLogin(Protocol):
             still = found is not None and found[1] == guest.by
         else:
             still = hub.logins is not None and guest.by in hub.logins.configs and not hub.keyring.owned(name)
-        return guest.shut(now) if still else "it was let in by who is asked no more"
+        return guest.shut(now) if still else "the authenticator that let it in is not configured any more"
 
     def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
         hub, config = self._hub, self._hub.config

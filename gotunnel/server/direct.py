@@ -75,7 +75,7 @@ class Direct:
         done = dialling.addCallbacks(
             lambda far: self._join(visitor, far), lambda failure: self._failed(visitor, failure)
         )
-        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
+        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket failed", failure))
 
     def reset_streams(self) -> None:
         """Reset all streams and pending dials."""
@@ -112,7 +112,7 @@ class Direct:
 
     def _failed(self, visitor: DirectVisitor, failure: Failure) -> None:
         if visitor.kicked:
-            visitor.request.refuse("failed", "an operator has ended it")
+            visitor.request.refuse("failed", "ended by an operator")
             self._over(visitor, Outcome.STOPPED)
             return
         problem = failure.value

@@ -63,7 +63,7 @@ class ServerDraining(Draining):
         if v1 is not None:
             v1.go_away("the server stops")
         if cut:
-            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+            self.log.warn("{count} visitors were disconnected: their time was over", count=cut)
         for session in hub.connected:
             session.go_away()
         await Patience(hub.clock).until(lambda: not hub.left and (v1 is None or not v1.left), LAST_WORDS)

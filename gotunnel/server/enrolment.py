@@ -43,7 +43,9 @@ async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool
     """
     name = handshake.hello.client
     if ENROL not in handshake.hello.caps:
-        raise AuthRejected("enrol_required", "this token serves once, for `gotunnel join`, which gets a lasting one")
+        raise AuthRejected(
+            "enrol_required", "this token can be used once, by `gotunnel join`, which gets a lasting one"
+        )
     if not encrypted:
         raise RemoteProtocolError("a token is exchanged inside TLS only", "tls_required")
     token = tokens.new_token()
@@ -130,7 +132,7 @@ class Enrolment:
         )), "it was too slow")
 
     def _failed(self, failure: Failure) -> None:
-        log.failure("enrolling client {client}", failure, client=self._name)
+        log.failure("enrolling client {client} failed", failure, client=self._name)
         self._control.abort("internal error")
 
 

@@ -88,7 +88,7 @@ class ForwardLegs(DiallingEnd):
         """Reset the visitors whose target this client may no longer reach."""
         for stream in self.cut_denied(NOT_ALLOWED):
             self.log.warn(
-                "visitor {visitor} of client {client} is cut: {mapping} is not allowed any more ({conn})",
+                "visitor {visitor} of client {client} was disconnected: {mapping} is not allowed any more ({conn})",
                 visitor=stream.source, client=self.peer.name, mapping=stream.name, conn=stream.conn,
             )  # fmt: skip
 
@@ -132,7 +132,7 @@ class ForwardLegs(DiallingEnd):
         elif self._hub.live >= self._hub.most_visitors:
             limit = Sentence("server.limits.streams, {most_visitors} in all", most_visitors=self._hub.most_visitors)
         if limit:
-            raise DialFailed("limit", Sentence("he is one more than {limit}", limit=limit))
+            raise DialFailed("limit", Sentence("it is one more than {limit}", limit=limit))
 
     @property
     def _rules(self) -> DialRules:
@@ -154,7 +154,7 @@ class ForwardLegs(DiallingEnd):
             target = parse_address(dial)
         except ValueError:
             raise DialFailed("bad_request", Sentence(
-                "{dial} is no address", dial=printable(dial, 200)
+                "{dial} is not an address", dial=printable(dial, 200)
             )) from None
         if isinstance(target, HostPort) and self._rules.allows_node(target.port):
             peer = node_peer(self._hub, target)

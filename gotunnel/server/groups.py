@@ -144,7 +144,7 @@ class Group:
         code = end.bracketed if end is not None else ""
         self._hub.say_of(
             was.peer.name, "group",
-            "visitor {visitor} of group {group} goes from client {client} to {other}: {outcome}{code} ({conn})",
+            "visitor {visitor} of group {group} moves from client {client} to {other}: {outcome}{code} ({conn})",
             visitor=visitor.local.address, group=self.name, other=member.peer.name, outcome=outcome.value, code=code,
             conn=visitor.conn,
         )  # fmt: skip

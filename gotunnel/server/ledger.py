@@ -110,7 +110,7 @@ class Ledger:
         more = self.stranger_lines.more("denied", self.clock.seconds())
         if more is not None:
             self.log.warn(
-                "visitor {visitor} of {mapping} of client {client} is reset: one more than {limit}{more}",
+                "visitor {visitor} of {mapping} of client {client} was reset: one more than {limit}{more}",
                 visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, limit=limit,
                 more=more,
             )  # fmt: skip

@@ -266,8 +266,8 @@ class Published:
         if not request.encrypt and not plain and hub.tls is not None:
             hub.tell_of(
                 client, "plain",
-                "mapping {mapping} of client {client} says encrypt: false, which this server does not allow: its legs "
-                "run inside TLS (server.allow_plain_legs: true would change that)",
+                "mapping {mapping} of client {client} has encrypt: false, which this server does not allow: its "
+                "legs run inside TLS (set server.allow_plain_legs: true to allow it)",
                 mapping=request.name,
             )  # fmt: skip
         return mapping

@@ -96,7 +96,8 @@ class Reception(ServerFactory):
         ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds(), expected)
         self._held[ticket] = door
         if victim is not None:
-            self.say("crowd", "too many unauthenticated connections: the oldest from {address} is closed", victim.group)
+            self.say("crowd", "too many unauthenticated connections: the oldest, from {address}, was closed",
+                     victim.group)
             self._held[victim].turn_out()
         return lambda: self._give_back(ticket)
 
@@ -187,7 +188,7 @@ class Door(Protocol):
         self._told = True
         self.say(
             "tls_off",
-            "{address} speaks TLS, and server.tls.mode is off: closed; both files must have the same tls.mode",
+            "{address} speaks TLS, but server.tls.mode is off: closed; both files must have the same tls.mode",
         )
         self.transport.write(NO_TLS)
         self.transport.loseConnection()
@@ -275,6 +276,6 @@ class Door(Protocol):
         self._reception.log.failure("greeting {address}", failure, address=self.address)
 
     def _late(self) -> None:
-        self.say("late", "{address} did not prove itself in time: closed")
+        self.say("late", "{address} did not prove itself in time and was closed")
         self.charge(Offence.NO_AUTH)
         self.turn_out()

@@ -68,7 +68,7 @@ def _found(hub: Hub, client: str | None, name: str) -> tuple[str, Peer | None]:
         ))
     if len(held) > 1:
         raise NotOne(Sentence(
-            "several clients have a mapping {name}, say whose: {held}",
+            "several clients have a mapping {name}; say whose: {held}",
             name=name, held=', '.join(sorted(held)[:5]),
         ))
     return next(iter(held.items()))

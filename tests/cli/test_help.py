@@ -184,8 +184,8 @@ class TextTests(SynchronousTestCase):
         """It finds the texts of commands at all depths, of options, of click and of roles."""
         found = set(help_texts())
         for text in (
-            "Print the versions to name in a bug report.", "Let visitors of mapping NAME in again.",
-            "Exit code 1 if one of them is broken.", "What it may publish (default: server.allow_ports).",
+            "Print the versions to name in a bug report.", "Accept visitors for mapping NAME again.",
+            "Exit code 1 if one of them is broken.", "Ports that it may publish (default: server.allow_ports).",
             "Show this message and exit.", "COMMAND [ARGS]...", "The configuration file.",
             "text or json, whatever log_format says.", "Publish ports of this machine on a gotunnel server.",
         ):  # fmt: skip

@@ -167,6 +167,6 @@ class ExposeTests(ProcessTestCase):
     def test_wrong_token(self) -> None:
         """The log says what does not fit; it goes on trying until a signal."""
         process = self.expose("--remote", "0", token="f" * 10 + TOKEN)
-        self.wait_for_line("expose.err", "does not let us in: auth_failed", process)
+        self.wait_for_line("expose.err", "does not let this client in: auth_failed", process)
         process.terminate()
         self.assertEqual(process.wait(DEADLINE), 0)

@@ -210,7 +210,7 @@ class ExplainTests(ClientsTestCase):
                 "10.0.0.1 and ::1 only",
                 "server: client b has a token of its own; may publish the ports 443, 1024-2048, may reach nothing by "
                 "forwards; has at most 3 mappings, 6 waiting visitors",
-                "server: client c is kept out: it is disabled",
+                "server: client c was refused: it is disabled",
             ],
         )
 

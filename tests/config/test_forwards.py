@@ -46,7 +46,7 @@ class ForwardTests(FileTestCase):
             ("{listen: 1, dial: 'mapping:home/api', encrypt: false}", "encrypt", "remove it"),
             ("{listen: 1, dial: 1, socket_mode: 0660}", "socket_mode", "quote it"),
             ("{listen: 1, dial: 1, socket_mode: '0999'}", "socket_mode", "not the mode of a file"),
-            ("{listen: 1, dial: 1, extra: 1}", "extra", "no key that is known"),
+            ("{listen: 1, dial: 1, extra: 1}", "extra", "not a known key"),
         ):
             problem = self.problem(CLIENT + f"  forwards: [{item}]\n")
             self.assertIn(words, str(problem), item)

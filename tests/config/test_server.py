@@ -197,7 +197,7 @@ class UnknownKeyTests(FileTestCase):
     def cure(self, text: str) -> str:
         """Return what is suggested for the one unknown key."""
         problem = self.problem(text)
-        self.assertEqual(problem.wrong, "is no key that is known here")
+        self.assertEqual(problem.wrong, "is not a known key")
         return problem.cure
 
     def test_close(self) -> None:

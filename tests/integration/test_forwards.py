@@ -123,7 +123,7 @@ class AddressTests(ForwardCase):
             await self.echoes(self.port(client))
             await self.refused(client, "limit")
             (line,) = [line for line in self.lines()[seen:] if "did not reach" in line]
-            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: he is one more than {words}", line)
+            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: it is one more than {words}", line)
 
     async def test_too_many_wait(self) -> None:
         """A client's log says so when more visitors wait for a leg than may."""
@@ -132,7 +132,7 @@ class AddressTests(ForwardCase):
         self.patch(client.links.forwards.openers, "place", client.links.forwards._lobby.wait)
         for _ in range(2):
             self.addCleanup(socket.create_connection(("127.0.0.1", self.port(client))).close)
-        await self.said("of forward out is reset: 1 visitors wait for a leg")
+        await self.said("of forward out was reset: 1 visitors wait for a leg")
 
     async def test_plain_not_allowed(self) -> None:
         """A server that allows no plain legs is not asked for any: such a forward runs inside TLS."""
@@ -415,19 +415,19 @@ class ListenTests(ForwardCase):
 
         first = await echo()
         path.unlink()
-        await self.until(path.exists, "it is made anew")
+        await self.until(path.exists, "it is made again")
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
         await echo()
         path.unlink()
         path.write_text("precious")
-        await self.said("is not ours any more, and cannot be made anew")
+        await self.said("was taken away and cannot be made again")
         await self.pause(0.1)
         self.assertEqual(path.read_text(), "precious")
-        self.assertEqual(sum("is not ours any more" in line for line in self.lines()), 1)
+        self.assertEqual(sum("was taken away" in line for line in self.lines()), 1)
         path.unlink()
         with socket.socket(socket.AF_UNIX) as stale:
             stale.bind(str(path))
-        await self.said("it is made anew", 2)
+        await self.said("it is made again", 2)
         await echo()
         first.transport.write(b"!")
         await self.until(lambda: first.received == b"hello!", "the first one's echo")

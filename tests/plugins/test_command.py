@@ -149,7 +149,7 @@ class OptionTests(ClientTestCase):
             ("[]", "names no program"),
             ("''", "is empty"),
             ("\"echo 'x\"", "has a quote that is not closed"),
-            ("[{a: 1}]", "holds something that is no text"),
+            ("[{a: 1}]", "holds something that is not text"),
             ("{a: 1}", "a group of keys is not a command"),
         ):
             found = self.refused(f"mappings: [{{local: 80, remote: 80, health: {{type: command, command: {text}}}}}]")

@@ -87,8 +87,8 @@ class PolicyTests(GroupTestCase):
         self.assertEqual(self.join(self.one), "ok")
         visitor = self.it.relay.port(8080).visit("198.51.100.7:5000")
         self.assertEqual((visitor.aborted, self.outcomes()), (True, {"denied": 1}))
-        (line,) = self.lines("is reset: ")
-        said = "of web of client one is reset: visitors from 198.51.100.7 are denied (server.access.deny)"
+        (line,) = self.lines("was reset: ")
+        said = "of web of client one was reset: visitors from 198.51.100.7 are denied (server.access.deny)"
         self.assertIn(said, line)
         self.assertFalse(self.it.relay.port(8080).visit("192.0.2.7:5000").aborted)
 
@@ -310,7 +310,7 @@ class ServingTests(GroupTestCase):
         leg.finish(Outcome.REFUSED)
         self.assertEqual((visitor.aborted, self.opens(), self.it.hub.live), (False, [1, 1], 1))
         self.assertEqual(leg.opened[0].conn, other.opened[0].conn)
-        self.assertEqual(len(self.lines("goes from client")), 1)
+        self.assertEqual(len(self.lines("moves from client")), 1)
         other.answer()
         other.finish()
         for _ in range(3):

@@ -151,7 +151,7 @@ class SwitchingTests(ServerTestCase):
         switch(self.it, off=True)
         self.client.say(Unregister(9, ("web",)))
         self.turn()
-        gone = ("edge", "web", Shown.OFF, "switched off by an operator; its client does not ask for it now")
+        gone = ("edge", "web", Shown.OFF, "switched off by an operator; its client does not request it now")
         self.assertIn(gone, self.shown())
         self.client.transport.lose()
         self.it.clock.advance(GRACE + 1)

@@ -29,8 +29,8 @@ FOLDERS = ("/run/gotunnel", "/var/lib/gotunnel")
 """Where the units in etc/systemd and the container images keep their sockets."""
 PATTERN = "gotunnel-{role}*.sock"
 NOTHING = (
-    "no gotunnel answers: none runs here, or its socket is elsewhere: name its file (-c), its state folder (--state) "
-    "or the socket (--socket)"
+    "no gotunnel process answers: none runs here, or its socket is elsewhere: name its file (-c), its state folder "
+    "(--state) or the socket (--socket)"
 )
 
 
@@ -86,12 +86,12 @@ class Process:
             raise Unasked(Sentence("{path}: {reason}", path=self.path, reason=failed), failed.errno or 0) from None
         except (http.client.HTTPException, ValueError):
             raise Unasked(Sentence(
-                "{path}: what answers there is no gotunnel, or it ended meanwhile", path=self.path
+                "{path}: what answers there is not gotunnel, or it has ended meanwhile", path=self.path
             )) from None
         finally:
             connection.close()
         if not isinstance(answer, dict):
-            raise Unasked(Sentence("{path}: what answers there is no gotunnel", path=self.path))
+            raise Unasked(Sentence("{path}: what answers there is not gotunnel", path=self.path))
         if "error" in answer:
             raise Unasked(printable(answer["error"], 500), response.status)
         return answer

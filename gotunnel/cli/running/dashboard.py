@@ -49,6 +49,6 @@ def _say(at: HostPort, answer: dict[str, Any], env: Mapping[str, str] = os.envir
     click.echo(link_to(at, [], answer["code"]))
     if env.get("SSH_CONNECTION"):
         say(Sentence(
-            "from where you sit: ssh -L {port}:{at} THIS-MACHINE, and then the same link", port=at.port, at=at
+            "from your machine: ssh -L {port}:{at} THIS-MACHINE, then open the same link", port=at.port, at=at
         ), err=True)  # fmt: skip
-    say("Ctrl-C closes it; who comes without the link is told nothing", err=True)
+    say("Ctrl-C closes it; without the link, nothing is shown", err=True)

@@ -69,8 +69,8 @@ def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
         say(Sentence("mapping {mapping} of client {client} is on", mapping=mapping, client=owner))
     else:
         say(Sentence(
-            "mapping {mapping} of client {client} is off: nobody new gets in until `gotunnel mapping on`, or a restart "
-            "of that process",
+            "mapping {mapping} of client {client} is off: no new visitor is accepted until `gotunnel mapping on`, "
+            "or a restart of that process",
             mapping=mapping, client=owner,
         ))  # fmt: skip
 
@@ -92,7 +92,7 @@ def reload(where: Where) -> None:
         for line in answer["lines"]:
             say(printable(line, LONGEST_LINE), err=not answer["applied"])
         if not answer["applied"]:
-            raise Unasked("the configuration is not taken, all stays as it was")
+            raise Unasked("the configuration was rejected, everything stays as it was")
 
 
 def drain(where: Where, seconds: float) -> None:
@@ -103,19 +103,19 @@ def drain(where: Where, seconds: float) -> None:
         answer = process.post("/v1/drain", seconds=seconds)
         left, live = min(seconds, answer["left"]), visitors_of(answer["live"])
         if not answer["joined"]:
-            begun = Sentence("draining: {visitors} here, with {seconds:g} s to finish", visitors=live, seconds=seconds)
+            begun = Sentence("draining: {visitors} here, {seconds:g} s to finish", visitors=live, seconds=seconds)
         elif answer["over"]:
-            begun = Sentence("this process was drained before; how that ended:")
+            begun = Sentence("this process was drained before, with this result:")
         else:
             begun = Sentence(
-                "a drain is under way already: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
+                "a drain is already in progress: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
                 visitors=live, seconds=left,
             )  # fmt: skip
         say(begun, err=True)
         cut = _wait(process, answer, left)
         if cut:
-            raise Unasked(Sentence("visitors were cut, because their time was over: {cut}", cut=cut))
-    say("drained: nobody was cut; the process serves nobody now, and can be stopped")
+            raise Unasked(Sentence("visitors were disconnected because their time was over: {cut}", cut=cut))
+    say("drained: no visitor was disconnected; the process serves nobody now and can be stopped")
 
 
 def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
@@ -128,7 +128,7 @@ def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
             answer = process.post("/v1/drain")
         except Unasked as gone:
             what = Sentence(
-                "it ended before its drain was over; its log says whether visitors were cut ({gone})",
+                "it ended before its drain was over; its log says whether visitors were disconnected ({gone})",
                 gone=gone,
             )
             raise Unasked(what) from None

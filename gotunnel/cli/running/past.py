@@ -70,7 +70,7 @@ def show_usage(where: Where, asked: Asked) -> None:
     else:
         _print(answers)
     if any(answer["more"] for answer in answers):
-        say("there is more than this: ask for less time, or for one --client", before=f"{PROGRAM}: ", err=True)
+        say("there is more than is shown: ask for a shorter time, or for one --client", before=f"{PROGRAM}: ", err=True)
         raise SystemExit(FAILED)
 
 

@@ -92,8 +92,8 @@ class V1Session:
         )
         hub.say_of(
             self.peer.name, "in clear",
-            "the token of client {client} and all that its visitors say to it cross the network in clear, as version 1 "
-            "does; move it to version 2, and then set server.v1.enabled: false",
+            "the token of client {client} and all traffic of its visitors cross the network in clear, as version 1 "
+            "works; move it to version 2, and then set server.v1.enabled: false",
         )  # fmt: skip
         hand_over(transport, self._control, b"")
         self._ask_for_all()
